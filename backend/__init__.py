@@ -1,0 +1,1 @@
+"""The headless core: what the box is, what the job is, what it will take, and the run itself. No screen in it."""

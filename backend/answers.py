@@ -1,0 +1,53 @@
+"""What the user was asked: one object that the wizard's screens, `fttui plan` and `fttui train` share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Shift = Literal["format", "domain", "deep"]
+Stakes = Literal["normal", "high"]
+Method = Literal["lora", "qlora", "full"]
+METHODS: tuple[Method, ...] = ("lora", "qlora", "full")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The job in the user's words. What is None is open: the planner chooses it, or it is not a limit."""
+
+    model: str = ""
+    """A folder, a hub id, `demo` (the model that ships), or a size such as `8b`."""
+    data: str = ""
+    """A file, a folder, a hub id or `demo`; empty where `rows` and `row_tokens` stand for it."""
+    rows: int | None = None
+    """Rows of data that you do not have yet."""
+    row_tokens: int | None = None
+    """Tokens of one such row, prompt and answer together."""
+    gpu: str | None = None
+    """Plan for this GPU instead of the box's own: NAME or NAME:COUNT, or `cpu`."""
+    budget_usd: float | None = None
+    """Most that the run may cost, USD."""
+    deadline_hours: float | None = None
+    """Most that the run may take, hours."""
+    price_usd_per_hour: float | None = None
+    """Price of one GPU for an hour, USD; 0 for a box that you own."""
+    shift: Shift = "format"
+    """How deep the change goes: form and style, a domain's ways, or new behaviour throughout."""
+    stakes: Stakes = "normal"
+    """`high` where losing general ability, or a wrong answer, is costly."""
+    variants: int = 1
+    """How many fine-tuned variants of this model will be kept."""
+    max_length: int | None = None
+    """Longest row in tokens; longer ones are cut."""
+    epochs: float | None = None
+    """Passes over the data."""
+    effective_batch: int | None = None
+    """Rows per optimizer step, over all micro-batches and devices."""
+    output: str | None = None
+    """Where the result is copied to; the run folder keeps it either way."""
+    seed: int | None = None
+    """Seed of the split, the order and the adapters' start."""
+    mapping: tuple[str, ...] = ()
+    """Which column plays which part, `role=column` (repeatable); found by itself where the names are usual."""
+    set: tuple[str, ...] = field(default=())
+    """Any other plan field, `key=value` (repeatable)."""

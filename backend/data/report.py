@@ -1,0 +1,93 @@
+"""What is in the data: counts, lengths, what a `max_length` cuts off, and the first row as the model will see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of the first row as the model will see it."""
+
+    text: str
+    scored: bool
+    """These tokens are in the loss."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The data under one `max_length`."""
+
+    truncated_rows: int
+    tokens: int
+    scored_tokens: int
+    unscored_rows: int
+    """Rows that have no scored token left."""
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """Rows of one data source, measured. Arrays have one entry a usable row."""
+
+    reference: str
+    """What the user typed."""
+    format: str
+    """alpaca, sharegpt, messages, prompt-completion, text, or `none` (sizes only)."""
+    mapping: Mapping[str, str]
+    """role -> column, as detected or as the user said."""
+    columns: tuple[str, ...]
+    row_tokens: Counts
+    """Tokens of each row, template included."""
+    row_scored_tokens: Counts
+    """Scored tokens of each row."""
+    row_prompt_tokens: Counts
+    """Tokens before the first scored one: what a cut must leave room beyond."""
+    empty_rows: int = 0
+    duplicate_rows: int = 0
+    exact: bool = True
+    """Counted with the model's own tokenizer and template; False: estimated from the text's length."""
+    preview: tuple[Segment, ...] = ()
+    problems: tuple[str, ...] = ()
+    """Sentences about what would waste a run."""
+    fingerprint: str = ""
+    """Hash of the rows' content."""
+    files: tuple[str, ...] = field(default=())
+
+    @property
+    def rows(self) -> int:
+        """Usable rows (empty ones left out)."""
+        return len(self.row_tokens)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all rows, before any cut."""
+        return int(self.row_tokens.sum())
+
+    @property
+    def scored_tokens(self) -> int:
+        """Scored tokens of all rows, before any cut."""
+        return int(self.row_scored_tokens.sum())
+
+    def percentile(self, q: float) -> int:
+        """The length in tokens that q percent of the rows do not exceed; 0 without rows."""
+        return int(np.percentile(self.row_tokens, q, method="higher")) if self.rows else 0
+
+    def cut(self, max_length: int) -> Cut:
+        """What stays of the data when rows are cut after `max_length` tokens.
+
+        Scored tokens are taken to stand behind the prompt, as in single-turn rows; an estimate for multi-turn ones.
+        """
+        kept = np.minimum(self.row_tokens, max_length)
+        scored = np.clip(np.minimum(self.row_scored_tokens, max_length - self.row_prompt_tokens), 0, None)
+        return Cut(
+            truncated_rows=int((self.row_tokens > max_length).sum()),
+            tokens=int(kept.sum()),
+            scored_tokens=int(scored.sum()),
+            unscored_rows=int((scored == 0).sum()),
+        )

@@ -1,0 +1,28 @@
+"""What the user can mend: one sentence, the field it belongs to, and the exit code of the command."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """Wrong input. `str()` is one sentence that names the value and the mend; the command ends with code 2.
+
+    `field` is the name in `Answers` or `Plan` that a screen marks; None where no single field is to blame.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class DoesNotFit(UserError):
+    """Nothing fits the device, or the budget carries nothing: exit code 3."""
+
+    exit_code = 3
+
+
+class TrainingFailed(RuntimeError):
+    """The run ended in an error of its own; the message is one sentence for the user: exit code 4."""
+
+    exit_code = 4

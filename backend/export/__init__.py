@@ -1,0 +1,1 @@
+"""What leaves a run: adapters and merged models for others to load."""

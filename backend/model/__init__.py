@@ -1,0 +1,1 @@
+"""Where a model is and what shape it has, before a byte of weights is loaded."""

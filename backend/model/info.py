@@ -1,0 +1,31 @@
+"""What the planner knows of a model: its shape, and where its weights, tokenizer and chat template are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from backend.model.shape import ModelShape
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model as found, not yet loaded."""
+
+    reference: str
+    """What the user typed: a folder, a hub id, `demo` or a size."""
+    kind: Literal["folder", "hub", "demo", "size"]
+    shape: ModelShape
+    folder: Path | None
+    """The local folder (also a hub cache's snapshot, or the converted demo); None where nothing is here yet."""
+    has_weights: bool
+    """Loadable weights are on this box."""
+    weight_bytes: int
+    """Bytes of the weights as stored (or that the download will bring)."""
+    download_bytes: int
+    """Bytes that must be fetched before training: 0 where the weights are here."""
+    tokenizer_file: Path | None
+    """`tokenizer.json`, for counting tokens without transformers; None where there is none."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the user: licence, a guess that was made, what is missing for training."""

@@ -1,0 +1,93 @@
+"""A causal language model's shape: enough for exact parameter counts and for the memory formulas. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Linear:
+    """One linear layer of a transformer block."""
+
+    name: str
+    """The module's name within its block, such as `q_proj`."""
+    inputs: int
+    outputs: int
+    bias: bool = False
+
+    @property
+    def weights(self) -> int:
+        """Elements of the weight matrix."""
+        return self.inputs * self.outputs
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """Sizes of a dense (or mixture-of-experts) decoder. Counts are elements, lengths tokens."""
+
+    name: str
+    family: str
+    """`model_type` of config.json: llama, qwen2, qwen3, mistral, gemma2, gemma3_text, phi3 ..."""
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocab: int
+    tied: bool
+    """Input embedding and head share their weights."""
+    context: int
+    linears: tuple[Linear, ...]
+    """The linear layers of ONE block (experts counted in `expert_linears`)."""
+    norm_parameters: int
+    """Parameters of all norms together, the last one included."""
+    experts: int = 0
+    experts_per_token: int = 0
+    expert_linears: tuple[Linear, ...] = ()
+    """The linear layers of ONE expert of one block."""
+    sliding_window: int | None = None
+    license: str = ""
+    instruct: bool = False
+    """Tuned to chat already."""
+
+    @cached_property
+    def block_linear_parameters(self) -> int:
+        """Weights and biases of every linear layer in all blocks, experts included: what NF4 quantises (weights)."""
+        dense = sum(x.weights + x.bias * x.outputs for x in self.linears)
+        expert = sum(x.weights + x.bias * x.outputs for x in self.expert_linears)
+        return self.layers * (dense + self.experts * expert)
+
+    @cached_property
+    def embedding_parameters(self) -> int:
+        """The input embedding."""
+        return self.vocab * self.hidden
+
+    @cached_property
+    def head_parameters(self) -> int:
+        """The output head's own weights: 0 where tied."""
+        return 0 if self.tied else self.vocab * self.hidden
+
+    @cached_property
+    def parameters(self) -> int:
+        """All parameters."""
+        return self.block_linear_parameters + self.embedding_parameters + self.head_parameters + self.norm_parameters
+
+    @cached_property
+    def matmul_parameters_per_token(self) -> int:
+        """Weights that multiply each token: block linears (active experts only) and the head, no input embedding."""
+        dense = sum(x.weights for x in self.linears)
+        expert = sum(x.weights for x in self.expert_linears)
+        return self.layers * (dense + self.experts_per_token * expert) + self.vocab * self.hidden
+
+    def lora_targets(self, target_modules: str) -> tuple[Linear, ...]:
+        """The linears of one block that carry an adapter under this plan field (experts carry none)."""
+        if target_modules == "all-linear":
+            return self.linears
+        wanted = {name.strip() for name in target_modules.split(",")}
+        return tuple(x for x in self.linears if x.name in wanted)
+
+    def lora_parameters(self, rank: int, target_modules: str = "all-linear") -> int:
+        """Trainable parameters of LoRA: rank x (inputs + outputs) a linear."""
+        return self.layers * sum(rank * (x.inputs + x.outputs) for x in self.lora_targets(target_modules))

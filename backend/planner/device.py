@@ -1,0 +1,46 @@
+"""What a run is planned for: this box's GPU or CPU, or a GPU that the user names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Price:
+    """USD for one GPU for an hour; `source` says where it comes from and when."""
+
+    low: float
+    typical: float
+    high: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Device:
+    """One kind of device and how many of them."""
+
+    kind: Literal["cuda", "cpu"]
+    name: str
+    count: int
+    memory_bytes: int
+    """What torch can have on one device: its total capacity; for a CPU the RAM that is available."""
+    free_bytes: int
+    """What is free now on one device; equal to `memory_bytes` where the device is not here."""
+    flops_per_second: float
+    """Peak dense 16-bit rate of one device (bf16, or fp16 where it has no bf16); 0 where unknown."""
+    bytes_per_second: float
+    """Memory bandwidth of one device; 0 where unknown."""
+    bf16: bool
+    """Does bfloat16 well."""
+    compute_capability: tuple[int, int] | None
+    price: Price | None
+    here: bool
+    """This box has it; a measured figure can replace a guess."""
+    watts: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """`4 x A100 SXM 80GB`, or just the name of a single one."""
+        return f"{self.count} x {self.name}" if self.count > 1 else self.name

@@ -1,0 +1,86 @@
+"""What is foreseen for each method, and the comparison that the user decides on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from backend.answers import Answers, Method
+from backend.data.report import DataReport
+from backend.model.info import ModelInfo
+from backend.planner.device import Device
+from backend.planner.plan import Plan
+
+Fit = Literal["fits", "tight", "no"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with the range that it is expected in."""
+
+    low: float
+    point: float
+    high: float
+
+    def scaled(self, factor: float) -> Interval:
+        """All three times `factor`."""
+        return Interval(self.low * factor, self.point * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The peak on one device, in bytes."""
+
+    peak_bytes: int
+    """What the device must have: allocated, the allocator's slack, the CUDA context."""
+    peak_allocated_bytes: int
+    """What torch's allocator has handed out at the peak."""
+    peak_phase: str
+    """load, forward, backward, optimizer, eval, sample, save or merge."""
+    by_category: Mapping[str, int]
+    """Bytes at the peak: weights, adapters, gradients, optimizer, activations, logits, workspace, reserve. Sums to peak_bytes."""
+    by_phase: Mapping[str, int]
+    """Allocated bytes at the peak of each phase."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """One method: the plan that was chosen for it, what it takes and what to expect."""
+
+    method: Method
+    plan: Plan
+    origin: Mapping[str, str]
+    """Plan field -> where its value comes from: "you", "preset NAME", or the rule in a few words."""
+    fit: Fit
+    memory: Memory
+    steps: int
+    hours: Interval
+    cost_usd: Interval | None
+    """None where no price is known."""
+    tokens_per_second: Interval
+    """Tokens of the data (not padding) that one second trains."""
+    trainable_parameters: int
+    checkpoint_bytes: int
+    """What the finished adapter or model takes on disk."""
+    disk_bytes: int
+    """Download, kept checkpoints with their optimizer state, and the result."""
+    quality_ceiling: str
+    forgetting_risk: str
+    why_not: tuple[str, ...]
+    """Sentences, empty for the recommended one."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The three methods side by side, with the choice and its reasons."""
+
+    answers: Answers
+    device: Device
+    model: ModelInfo
+    data: DataReport
+    methods: Mapping[Method, Outlook]
+    recommended: Method | None
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What was assumed, and what the user should know before starting."""

@@ -1,0 +1,77 @@
+"""The plan of a run: every setting the trainer obeys. These names are the keys of a preset and of `--set`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from backend.answers import Method
+
+Count = Annotated[int, Meta(ge=1)]
+Zero = Annotated[int, Meta(ge=0)]
+Fraction = Annotated[float, Meta(ge=0, lt=1)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of one run. Rows are examples; lengths are tokens."""
+
+    method: Method = "qlora"
+    rank: Count = 16
+    """LoRA rank; of no effect for `full`."""
+    alpha: Positive = 32.0
+    """LoRA scale: the update is multiplied by alpha / rank."""
+    dropout: Fraction = 0.0
+    """Dropout on the adapters' input."""
+    target_modules: str = "all-linear"
+    """`all-linear` (every linear layer but the head), or a comma list of module names."""
+    adapter_dtype: Literal["float32", "bfloat16"] = "float32"
+    quantization: Literal["none", "nf4"] = "nf4"
+    """The base weights' format: `nf4` (4-bit with double quantisation) for qlora, `none` otherwise."""
+    max_length: Annotated[int, Meta(ge=16)] = 2048
+    """Longest row, and the length of a packed sequence."""
+    packing: bool = True
+    """Several rows in one sequence, block-diagonal attention; False pads rows to the longest of a micro-batch."""
+    epochs: Positive = 3.0
+    max_steps: Zero = 0
+    """Optimizer steps at which the run ends early; 0 for as many as the epochs have."""
+    effective_batch: Count = 16
+    """Rows per optimizer step. Packing only arranges them: the same rows make the same update either way."""
+    micro_batch: Count = 1
+    """Sequences (packed, or rows where `packing` is off) in one forward and backward pass on one device."""
+    learning_rate: Positive = 2e-4
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """After warm-up: cosine or linear to a tenth of the rate, or constant."""
+    warmup_fraction: Fraction = 0.03
+    weight_decay: NotNegative = 0.0
+    max_grad_norm: NotNegative = 1.0
+    """Global gradient norm that is clipped to; 0 for none."""
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor"] = "adamw"
+    optimizer_in_backward: bool = False
+    """Step each parameter as its gradient is ready (full only): gradients never exist all at once."""
+    checkpointing: bool = False
+    """Recompute activations in the backward pass."""
+    activation_offload: bool = False
+    """Keep checkpointed activations in host memory (CUDA only)."""
+    chunked_loss: bool = False
+    """Never hold the logits whole."""
+    attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
+    precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    """The compute type; the frozen base is kept in it. `full` on float32 keeps float32 weights."""
+    eval_fraction: Fraction = 0.05
+    """Part of the rows held out for evaluation."""
+    eval_every: Zero = 0
+    """Optimizer steps between evaluations; 0 for about ten in a run. One is always made before and at the end."""
+    save_every: Zero = 0
+    """Optimizer steps between checkpoints; 0 for about five in a run. One is always made at the end."""
+    keep_checkpoints: Count = 2
+    """Newest checkpoints kept, beside the best."""
+    replay_fraction: Fraction = 0.0
+    """General rows mixed in against forgetting."""
+    processes: Count = 1
+    """Devices that train together."""
+    seed: Zero = 0

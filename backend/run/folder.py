@@ -1,0 +1,107 @@
+"""A run's folder: plan.toml, events.jsonl, commands.jsonl, trainer.log, checkpoints/ and result/."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backend import paths
+from backend.errors import UserError
+from backend.run import plan_file
+from backend.run.job import Job
+
+
+class RunFolder:
+    """One run on disk. Whether it lives is told by a lock that dies with its process, never by a pid."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self.plan_file = path / "plan.toml"
+        self.events_file = path / "events.jsonl"
+        self.commands_file = path / "commands.jsonl"
+        self.log_file = path / "trainer.log"
+        self.checkpoints = path / "checkpoints"
+        self.result = path / "result"
+        self._lock_file = path / "lock"
+
+    @classmethod
+    def create(cls, job: Job) -> RunFolder:
+        """Make the folder (mode 0700) for `job` and write its plan.toml."""
+        model = re.sub(r"[^A-Za-z0-9.]+", "-", Path(job.model).name).strip("-") or "model"
+        stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{model[:40]}-{job.plan.method}"
+        for attempt in range(1, 1000):
+            path = paths.runs() / (stem if attempt == 1 else f"{stem}-{attempt}")
+            try:
+                path.mkdir(mode=0o700)
+                break
+            except FileExistsError:
+                continue
+        folder = cls(path)
+        folder.checkpoints.mkdir(mode=0o700)
+        plan_file.write(folder.plan_file, job)
+        return folder
+
+    @classmethod
+    def find(cls, reference: str | None = None) -> RunFolder:
+        """The run of this name, unique part of a name, or path; the latest where none is given.
+
+        Raises UserError where there is none, or several.
+        """
+        known = all_runs()
+        if reference is None:
+            if not known:
+                raise UserError("no run has been made on this box yet; `fttui` or `fttui train` makes one", "run")
+            return known[0]
+        as_path = Path(reference).expanduser()
+        if (as_path / "plan.toml").is_file():
+            return cls(as_path.resolve())
+        matches = [run for run in known if run.name == reference] or [run for run in known if reference in run.name]
+        if not matches:
+            raise UserError(f"no run is called {reference!r}; `fttui runs` lists them", "run")
+        if len(matches) > 1:
+            names = ", ".join(run.name for run in matches[:4])
+            raise UserError(f"{reference!r} fits {len(matches)} runs: {names}; give more of the name", "run")
+        return matches[0]
+
+    def job(self) -> Job:
+        """What plan.toml says. Raises UserError where it is missing or damaged."""
+        return plan_file.read(self.plan_file)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the run's lock while it trains. Raises UserError where another process trains it."""
+        fd = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"run {self.name} is being trained by another process; stop it first", "run") from None
+            yield
+        finally:
+            os.close(fd)
+
+    def is_alive(self) -> bool:
+        """A process trains this run now."""
+        try:
+            fd = os.open(self._lock_file, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+
+def all_runs() -> list[RunFolder]:
+    """Every run of this box, the newest first."""
+    found = [path for path in paths.runs().iterdir() if (path / "plan.toml").is_file()]
+    return [RunFolder(path) for path in sorted(found, key=lambda path: path.name, reverse=True)]

@@ -1,0 +1,164 @@
+"""What happened in a run so far: the one thing that panels, plain lines and replays read."""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.run.events import Event, Tail
+
+LOG_LINES = 2000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Held-out loss at a step (0: before training)."""
+
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the model said to a prompt at a step."""
+
+    step: int
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line for the log panel; `t` is unix seconds."""
+
+    t: float
+    level: str
+    text: str
+
+
+class History:
+    """Folds `events.jsonl` into what a screen needs. `poll` reads what is new; nothing here ever writes.
+
+    An unknown event and an unknown field are met without harm; a missing field leaves the value as it was.
+    """
+
+    def __init__(self, events_file: Path) -> None:
+        self._tail = Tail(events_file)
+        self.started: Event = {}
+        """Fields of `run_started`; empty until it came."""
+        self.finished: Event = {}
+        """Fields of `run_finished`; empty until it came."""
+        self.phase = "waiting"
+        """load, data, eval, train, sample, checkpoint, save or done, as the trainer says."""
+        self.step = 0
+        self.total_steps = 0
+        self.steps: array[int] = array("q")
+        """Steps that have a loss; beside `losses`."""
+        self.losses: array[float] = array("d")
+        self.last_step: Event = {}
+        """Fields of the latest `step` event."""
+        self.memory: Event = {}
+        """Fields of the latest `memory` event."""
+        self.gpu: Event = {}
+        """Fields of the latest `gpu` event (utilisation, temperature, power), where the trainer can read them."""
+        self.peak_bytes = 0
+        self.evaluations: list[Evaluation] = []
+        self.samples: list[Sample] = []
+        self.checkpoints: list[Event] = []
+        self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
+        self.log_count = 0
+        """All log lines so far, those that fell out of `log` included."""
+
+    def poll(self) -> bool:
+        """Read what is new; True where anything was."""
+        changed = False
+        for event in self._tail.events():
+            changed = True
+            handler = getattr(self, f"_on_{event['event']}", None)
+            if handler is not None:
+                handler(event)
+        return changed
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds to the end as the trainer foresees them; None before the first step."""
+        value = self.last_step.get("eta_seconds")
+        return float(value) if isinstance(value, int | float) else None
+
+    @property
+    def state(self) -> str:
+        """`running` until `run_finished` came, then its state: done, stopped, paused or failed."""
+        return str(self.finished.get("state", "running")) if self.finished else "running"
+
+    def _on_run_started(self, event: Event) -> None:
+        self.started = event
+        self.finished = {}
+        self.total_steps = int(event.get("total_steps") or self.total_steps)
+        self._forget_after(int(event.get("step") or 0))
+
+    def _forget_after(self, step: int) -> None:
+        """A resumed run repeats the steps after its checkpoint: what came of them before is replaced."""
+        while self.steps and self.steps[-1] > step:
+            self.steps.pop()
+            self.losses.pop()
+        self.evaluations = [x for x in self.evaluations if x.step <= step]
+        self.samples = [x for x in self.samples if x.step <= step]
+        self.step = step
+
+    def _on_phase(self, event: Event) -> None:
+        self.phase = str(event.get("name", self.phase))
+
+    def _on_step(self, event: Event) -> None:
+        self.step = int(event.get("step", self.step))
+        self.total_steps = int(event.get("total_steps", self.total_steps))
+        self.last_step = event
+        loss = event.get("loss")
+        if isinstance(loss, int | float):
+            self.steps.append(self.step)
+            self.losses.append(float(loss))
+
+    def _on_memory(self, event: Event) -> None:
+        self.memory = event
+        self.peak_bytes = max(self.peak_bytes, int(event.get("peak_bytes") or 0))
+
+    def _on_gpu(self, event: Event) -> None:
+        self.gpu = event
+
+    def _on_eval(self, event: Event) -> None:
+        if isinstance(event.get("loss"), int | float):
+            self.evaluations.append(Evaluation(int(event.get("step", self.step)), float(event["loss"])))
+
+    def _on_sample(self, event: Event) -> None:
+        step = int(event.get("step", self.step))
+        self.samples.append(Sample(step, str(event.get("prompt", "")), str(event.get("text", ""))))
+
+    def _on_checkpoint(self, event: Event) -> None:
+        self.checkpoints.append(event)
+        self._say(event, "info", f"checkpoint at step {event.get('step', '?')}")
+
+    def _on_log(self, event: Event) -> None:
+        self._say(event, str(event.get("level", "info")), str(event.get("text", "")))
+
+    def _on_oom(self, event: Event) -> None:
+        self._say(event, "warning", str(event.get("text", "out of memory")))
+
+    def _on_replanned(self, event: Event) -> None:
+        self._say(event, "warning", str(event.get("text", "re-planned")))
+
+    def _on_run_finished(self, event: Event) -> None:
+        self.finished = event
+        self.phase = "done"
+
+    def _say(self, event: Event, level: str, text: str) -> None:
+        self.log.append(LogLine(float(event.get("t", 0.0)), level, text))
+        self.log_count += 1
+
+
+def read(events_file: Path) -> History:
+    """The whole history of a run, once."""
+    history = History(events_file)
+    history.poll()
+    return history
+

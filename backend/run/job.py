@@ -1,0 +1,45 @@
+"""What a run folder is made from: the plan, its inputs, and what was foreseen. Written as plan.toml, read by the trainer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.planner.plan import Plan
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """The figures shown before the start; what was measured is held against them at the end."""
+
+    peak_bytes: int
+    peak_allocated_bytes: int
+    device_bytes: int
+    """Memory of one device."""
+    hours: float
+    hours_low: float
+    hours_high: float
+    tokens_per_second: float
+    cost_usd: float | None = None
+    price_usd_per_hour: float | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a trainer needs, and nothing of any screen."""
+
+    model: str
+    """What the user typed; `model_folder` is where it is."""
+    model_folder: str
+    """Local folder, or the hub id where it must be downloaded first."""
+    data: str
+    plan: Plan
+    device: str
+    """`cuda` or `cpu`."""
+    device_name: str
+    foreseen: Foreseen | None = None
+    mapping: tuple[str, ...] = ()
+    """`role=column` as the user said; empty for detection."""
+    output: str | None = None
+    created: float = 0.0
+    """Unix seconds."""
+    preset: str | None = None

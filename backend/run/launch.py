@@ -1,0 +1,35 @@
+"""Start the trainer in a thread of this process. It belongs to `main`: no screen owns it or can end it."""
+
+from __future__ import annotations
+
+import threading
+
+from backend.run import control
+from backend.run.folder import RunFolder
+
+
+class Trainer(threading.Thread):
+    """Trains one run folder to its end. Not a daemon: the process lives until the run is over."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(name="trainer", daemon=False)
+        self.folder = folder
+        self.state: str | None = None
+        """done, stopped, paused or failed; None while it runs."""
+
+    def run(self) -> None:
+        """Train; every failure is written to the run's events by the trainer itself."""
+        from backend.training.train import train  # loads torch: not before it is needed
+
+        self.state = train(self.folder)
+
+    def stop(self) -> None:
+        """Ask for a stop with a checkpoint at the next step boundary. Safe in a signal handler's follow-up."""
+        control.send(self.folder.commands_file, "stop")
+
+
+def start(folder: RunFolder) -> Trainer:
+    """Start training `folder` and return at once."""
+    trainer = Trainer(folder)
+    trainer.start()
+    return trainer

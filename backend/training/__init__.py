@@ -1,0 +1,1 @@
+"""The trainer: the one place that loads torch."""

@@ -1,0 +1,1 @@
+"""Widgets that draw a History and compute nothing."""
