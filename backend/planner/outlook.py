@@ -39,7 +39,8 @@ class Memory:
     peak_phase: str
     """load, forward, backward, optimizer, eval, sample, save or merge."""
     by_category: Mapping[str, int]
-    """Bytes at the peak: weights, adapters, gradients, optimizer, activations, logits, workspace, reserve. Sums to peak_bytes."""
+    """Bytes at the peak, summing to `peak_bytes`: weights, adapters, gradients, optimizer, activations, logits,
+    workspace, reserve."""
     by_phase: Mapping[str, int]
     """Allocated bytes at the peak of each phase."""
 

@@ -161,4 +161,3 @@ def read(events_file: Path) -> History:
     history = History(events_file)
     history.poll()
     return history
-

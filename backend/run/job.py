@@ -1,4 +1,4 @@
-"""What a run folder is made from: the plan, its inputs, and what was foreseen. Written as plan.toml, read by the trainer."""
+"""What a run folder is made from: the plan, its inputs, and what was foreseen (plan.toml)."""
 
 from __future__ import annotations
 

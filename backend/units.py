@@ -1,0 +1,51 @@
+"""Figures as words, the same everywhere: bytes, hours, dollars, counts."""
+
+from __future__ import annotations
+
+GIB = 2**30
+MIB = 2**20
+
+
+def gib(count: float) -> str:
+    """Bytes of memory as `12.4 GiB`."""
+    return f"{count / GIB:.1f} GiB"
+
+
+def memory(count: float) -> str:
+    """Bytes of memory in the unit that suits: `310 MiB`, `12.4 GiB`."""
+    return gib(count) if count >= GIB else f"{count / MIB:.0f} MiB"
+
+
+def disk(count: float) -> str:
+    """Bytes on disk, in powers of ten as disks are sold: `168 MB`, `16.1 GB`."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.1f} MB"
+
+
+def duration(seconds: float) -> str:
+    """A time span in two units at the most: `42 s`, `6 m 10 s`, `3 h 05 m`, `2 d 4 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def usd(amount: float) -> str:
+    """Dollars: `$0`, `$0.42`, `$17.30`, `$182`."""
+    if amount == 0:
+        return "$0"
+    return f"${amount:,.0f}" if amount >= 100 else f"${amount:.2f}"
+
+
+def count(number: float) -> str:
+    """A count in three figures: `812`, `4,800`, `1.9 M`, `8.03 B`."""
+    if number >= 1e9:
+        return f"{number / 1e9:.2f} B"
+    if number >= 1e6:
+        return f"{number / 1e6:.1f} M"
+    return f"{number:,.0f}"
