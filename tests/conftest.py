@@ -1,0 +1,46 @@
+"""What every test shares: a home of its own, no network, and one tiny model."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import make_model
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+@pytest.fixture(autouse=True)
+def fttui_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`$FTTUI_HOME` in the test's own folder, so that no test meets another's runs or the user's."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("FTTUI_HOME", str(home))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    return home
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Llama with tokenizer and chat template."""
+    return make_model(tmp_path_factory.mktemp("models") / "tiny-llama")
+
+
+@pytest.fixture(scope="session")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty question/answer rows as JSON lines."""
+    path = tmp_path_factory.mktemp("data") / "questions.jsonl"
+    rows = [
+        {
+            "question": f"How many apples are left when {name} eats {b} of {a + b} apples?",
+            "answer": f"{a + b} - {b} = {a} apples.",
+        }
+        for name in ("Tom", "Ann", "Lee", "Sue")
+        for a, b in ((1, 2), (3, 4), (5, 1), (7, 2), (9, 3), (2, 8), (4, 4), (6, 5), (8, 1), (11, 6))
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
