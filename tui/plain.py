@@ -1,0 +1,67 @@
+"""Outside text made harmless for a terminal: rows, samples, file names, model answers and logs all go through here.
+
+Escape sequences, C1 controls, bidirectional overrides, zero-width and tag characters become visible marks; heaps of
+combining marks are cut. What is left is ordinary printable text, which still needs a widget that parses no markup:
+`safe` gives it as Textual `Content`, which none does.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textual.content import Content
+
+REPLACEMENT = "\ufffd"
+TAB = "    "
+RETURN_SIGN = "\u23ce"
+_CONTROL_PICTURES = {code: chr(0x2400 + code) for code in range(32)} | {0x7F: "\u2421", 0x09: TAB}
+# Letters by category, but drawn as nothing: Hangul fillers and the braille-like blanks that hide text.
+_INVISIBLE_LETTERS = {"\u115f", "\u1160", "\u3164", "\uffa0", "\u034f", "\u17b4", "\u17b5"}
+# Cc controls, Cf formats (bidi, zero width, tags), Cs surrogates, Co private use, Cn unassigned, Zl/Zp separators.
+_UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_MARKS_KEPT = 3
+
+
+def plain(text: object, *, lines: bool = True, limit: int = 20_000) -> str:
+    """`text` with nothing in it that a terminal would obey, at most `limit` characters of it.
+
+    Newlines stay, or show as a sign where `lines` is False; tabs become spaces.
+    """
+    whole = str(text)
+    cut = whole[:limit].replace("\r\n", "\n")
+    kept = "".join(_pieces(cut)) if not cut.isascii() else cut
+    pictures = {code: sign for code, sign in _CONTROL_PICTURES.items() if code != 0x0A}
+    shown = kept.translate(pictures) + ("…" if len(whole) > limit else "")
+    return shown if lines else shown.replace("\n", RETURN_SIGN)
+
+
+def safe(text: object, *, lines: bool = True, limit: int = 20_000, style: str = "") -> Content:
+    """`plain` as Textual `Content`: no widget parses markup in it."""
+    from textual.content import Content  # the command line's plain lines need no Textual
+
+    return Content.styled(plain(text, lines=lines, limit=limit), style)
+
+
+def _pieces(text: str) -> list[str]:
+    pieces = []
+    marks = 0
+    for character in text:
+        is_mark = unicodedata.combining(character) != 0 or unicodedata.category(character) in ("Mn", "Me")
+        marks = marks + 1 if is_mark else 0
+        if marks <= _MARKS_KEPT:
+            pieces.append(_harmless(character))
+    return pieces
+
+
+def _harmless(character: str) -> str:
+    """One character, or what stands for it. Variation selectors go: terminals disagree about their width."""
+    if character < "\x80":
+        return character
+    if "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef":
+        return ""
+    if character == "\u00ad":
+        return "-"
+    unsafe = character in _INVISIBLE_LETTERS or unicodedata.category(character) in _UNSAFE_CATEGORIES
+    return REPLACEMENT if unsafe else character
