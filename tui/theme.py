@@ -1,0 +1,169 @@
+"""Colours and signs: one visual language for every screen. Colour never carries meaning alone; a sign stands with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from textual.theme import Theme
+
+DARK = "fttui-dark"
+LIGHT = "fttui-light"
+CONTRAST = "fttui-contrast"
+SIXTEEN = "ansi-dark"
+
+
+class Sign(NamedTuple):
+    """How one memory category is drawn: a glyph that differs without colour, the same for `--ascii`, and a colour."""
+
+    glyph: str
+    ascii: str
+    variable: str
+
+
+MEMORY: Mapping[str, Sign] = {
+    "weights": Sign("█", "#", "$memory-weights"),
+    "adapters": Sign("◆", "A", "$memory-adapters"),
+    "gradients": Sign("▚", "G", "$memory-gradients"),
+    "optimizer": Sign("▓", "O", "$memory-optimizer"),
+    "activations": Sign("▒", "a", "$memory-activations"),
+    "logits": Sign("╱", "/", "$memory-logits"),
+    "workspace": Sign("∙", ".", "$memory-workspace"),
+    "reserve": Sign("░", ":", "$memory-reserve"),
+}
+"""Memory categories in the order they are stacked, from the axis outwards."""
+
+CARD_LINE = "┊"
+"""Where the card's memory ends."""
+
+FIT_SIGNS: Mapping[str, tuple[str, str]] = {"fits": ("✓", "$success"), "tight": ("!", "$warning"), "no": ("✗", "$error")}
+METHOD_NAMES: Mapping[str, str] = {"lora": "LoRA", "qlora": "QLoRA", "full": "Full"}
+
+_TRUE_COLOUR = {
+    "memory-weights": "#5b8def",
+    "memory-adapters": "#4fd1b5",
+    "memory-gradients": "#e8b35a",
+    "memory-optimizer": "#d9804f",
+    "memory-activations": "#b687e8",
+    "memory-logits": "#e56b9f",
+    "memory-workspace": "#8b94a7",
+    "memory-reserve": "#6b7385",
+    "faint": "#7c869b",
+}
+_LIGHT_COLOUR = {
+    "memory-weights": "#2f5fc4",
+    "memory-adapters": "#0f8f76",
+    "memory-gradients": "#a86a00",
+    "memory-optimizer": "#b3501b",
+    "memory-activations": "#7b45bd",
+    "memory-logits": "#b8326d",
+    "memory-workspace": "#5d6678",
+    "memory-reserve": "#7f8899",
+    "faint": "#667085",
+}
+_ANSI_COLOUR = {
+    "memory-weights": "ansi_blue",
+    "memory-adapters": "ansi_cyan",
+    "memory-gradients": "ansi_yellow",
+    "memory-optimizer": "ansi_red",
+    "memory-activations": "ansi_magenta",
+    "memory-logits": "ansi_bright_magenta",
+    "memory-workspace": "ansi_white",
+    "memory-reserve": "ansi_bright_black",
+    "faint": "ansi_bright_black",
+}
+
+THEMES = (
+    Theme(
+        name=DARK,
+        primary="#4fd1b5",
+        secondary="#5b8def",
+        accent="#4fd1b5",
+        warning="#e8b35a",
+        error="#f0787e",
+        success="#86d17a",
+        foreground="#d9dfea",
+        background="#10141b",
+        surface="#161c26",
+        panel="#202836",
+        variables={
+            **_TRUE_COLOUR,
+            "border": "#4fd1b5",
+            "border-blurred": "#38435a",
+            "footer-key-foreground": "#4fd1b5",
+            "footer-background": "#161c26",
+            "input-selection-background": "#2c6f63",
+            "block-cursor-background": "#24483f",
+            "block-cursor-foreground": "#eafff9",
+            "scrollbar": "#38435a",
+            "scrollbar-background": "#10141b",
+        },
+    ),
+    Theme(
+        name=LIGHT,
+        primary="#0f7f69",
+        secondary="#2f5fc4",
+        accent="#0f7f69",
+        warning="#946000",
+        error="#b3261e",
+        success="#2c7a1f",
+        foreground="#1d2433",
+        background="#fbfcfe",
+        surface="#f0f3f8",
+        panel="#e2e7f0",
+        dark=False,
+        variables={
+            **_LIGHT_COLOUR,
+            "border": "#0f7f69",
+            "border-blurred": "#b4bdcc",
+            "footer-key-foreground": "#0f7f69",
+            "footer-background": "#f0f3f8",
+            "input-selection-background": "#a9e3d6",
+            "block-cursor-background": "#cfeee6",
+            "block-cursor-foreground": "#0b3b32",
+            "scrollbar": "#b4bdcc",
+            "scrollbar-background": "#fbfcfe",
+        },
+    ),
+    Theme(
+        name=CONTRAST,
+        primary="#ffff00",
+        secondary="#00ffff",
+        accent="#ffff00",
+        warning="#ffd000",
+        error="#ff8080",
+        success="#80ff80",
+        foreground="#ffffff",
+        background="#000000",
+        surface="#000000",
+        panel="#202020",
+        text_alpha=1.0,
+        variables={
+            **_TRUE_COLOUR,
+            "memory-reserve": "#b0b0b0",
+            "memory-workspace": "#d0d0d0",
+            "faint": "#d0d0d0",
+            "border": "#ffff00",
+            "border-blurred": "#c0c0c0",
+            "footer-key-foreground": "#ffff00",
+            "footer-background": "#202020",
+            "block-cursor-background": "#ffff00",
+            "block-cursor-foreground": "#000000",
+        },
+    ),
+)
+
+
+def defaults(ansi: bool) -> dict[str, str]:
+    """Our own variables for the themes that do not know them."""
+    return dict(_ANSI_COLOUR if ansi else _TRUE_COLOUR)
+
+
+def for_terminal(environ: Mapping[str, str] = os.environ) -> str:
+    """The theme to start with: `TEXTUAL_THEME` where set, 16 colours where the terminal has no more, dark otherwise."""
+    if wanted := environ.get("TEXTUAL_THEME"):
+        return wanted
+    term, rich = environ.get("TERM", ""), environ.get("COLORTERM", "")
+    has_more = bool(rich) or any(part in term for part in ("256", "direct", "kitty", "alacritty", "ghostty"))
+    return DARK if has_more else SIXTEEN
