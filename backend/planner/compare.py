@@ -1,0 +1,100 @@
+"""The comparison: the three methods planned for one job on one device, and the one to take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from backend.answers import METHODS, Answers, Method
+from backend.data.report import DataReport
+from backend.model.info import ModelInfo
+from backend.planner import choice, constants, cost, fit, memory, rules, throughput
+from backend.planner.device import Device
+from backend.planner.outlook import Comparison, Interval, Outlook
+from backend.planner.plan import Plan
+
+UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
+
+
+def compare(
+    answers: Answers,
+    device: Device,
+    model: ModelInfo,
+    data: DataReport,
+    preset: Mapping[str, Any] | None = None,
+    preset_name: str = "",
+) -> Comparison:
+    """Plan all three methods and choose. Pure: no file is read but presets/, nothing is loaded.
+
+    `preset` holds plan fields of a preset. Raises UserError for a setting that is unknown or contradicts another.
+    """
+    kept = rules.fixed(answers, preset, preset_name)
+    outlooks = {method: outlook(method, answers, device, model, data, kept) for method in METHODS}
+    wanted = kept.values.get("method")
+    verdict = choice.choose(answers, device, model, data, outlooks, wanted)
+    judged = {
+        method: replace(seen, why_not=() if method == verdict.method else verdict.why_not[method])
+        for method, seen in outlooks.items()
+    }
+    return Comparison(
+        answers=answers,
+        device=device,
+        model=model,
+        data=data,
+        methods=judged,
+        recommended=verdict.method,
+        reasons=verdict.reasons,
+        notes=(*device.notes, *model.notes, *data.problems, *verdict.notes),
+    )
+
+
+def outlook(
+    method: Method, answers: Answers, device: Device, model: ModelInfo, data: DataReport, kept: rules.Fixed
+) -> Outlook:
+    """One method: its plan, what it takes, what to expect."""
+    settled, origin = rules.settle(method, answers, device, model, data, kept)
+    chosen = fit.choose(settled, model, device, data, kept)
+    plan = chosen.plan
+    own = constants.methods()[method]
+    hours = throughput.run_hours(model, plan, device, data, chosen.load)
+    step = throughput.step_seconds(model.shape, plan, device, chosen.load)
+    saved = checkpoint_bytes(model, plan)
+    return Outlook(
+        method=method,
+        plan=plan,
+        origin=origin | fit.origins(plan, kept),
+        fit=fit.verdict(chosen.memory, device),
+        memory=chosen.memory,
+        steps=rules.steps(plan, data),
+        hours=hours or UNKNOWN,
+        cost_usd=cost.cost_usd(hours, cost.price(answers, device), device) if hours else None,
+        tokens_per_second=_speed(step, chosen.load),
+        trainable_parameters=memory.trainable(model.shape, plan),
+        checkpoint_bytes=saved,
+        disk_bytes=disk_bytes(model, plan, saved),
+        quality_ceiling=own["quality_ceiling"],
+        forgetting_risk=own["forgetting_risk"],
+        why_not=(),
+    )
+
+
+def checkpoint_bytes(model: ModelInfo, plan: Plan) -> int:
+    """The result on disk: the adapter's matrices, or the whole model in the type it is saved in."""
+    if plan.method == "full":
+        saved = memory.FLOAT32 if plan.precision == "float32" else memory.SIXTEEN_BIT
+        return model.shape.parameters * saved
+    return memory.adapters(model.shape, plan)
+
+
+def disk_bytes(model: ModelInfo, plan: Plan, saved: int) -> int:
+    """Download, the kept checkpoints and the one being written, each with weights and optimizer states, the result."""
+    trained = memory.trainable(model.shape, plan) * memory.trained_bytes(plan)
+    each = trained + memory.optimizer_states(model.shape, plan)
+    return model.download_bytes + each * (plan.keep_checkpoints + 2) + saved
+
+
+def _speed(step: Interval | None, load: throughput.Work) -> Interval:
+    if step is None:
+        return UNKNOWN
+    return Interval(load.step_tokens / step.high, load.step_tokens / step.point, load.step_tokens / step.low)

@@ -1,0 +1,89 @@
+"""Execution settings: the fastest micro-batch, checkpointing, loss and optimizer whose peak fits the device."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backend.data.report import DataReport
+from backend.model.info import ModelInfo
+from backend.planner import constants, memory, throughput
+from backend.planner.device import Device
+from backend.planner.outlook import Fit, Memory
+from backend.planner.plan import Plan
+from backend.planner.rules import Fixed
+
+MICRO_BATCHES = (64, 32, 16, 8, 4, 2, 1)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plan with its execution settings, and its memory."""
+
+    plan: Plan
+    memory: Memory
+    load: throughput.Work
+
+
+def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, kept: Fixed) -> Choice:
+    """The fastest candidate that fits without being tight; else the leanest of all."""
+    load = throughput.work(plan, data)
+    candidates = [
+        Choice(candidate, memory.predict(model.shape, candidate, device, load.length, model.weight_bytes), load)
+        for candidate in _candidates(plan, device, load, kept)
+    ]
+    fitting = [x for x in candidates if verdict(x.memory, device) == "fits"]
+    if fitting:
+        return min(fitting, key=lambda x: _order(x, model, device))
+    return min(candidates, key=lambda x: x.memory.peak_bytes)
+
+
+def verdict(foreseen: Memory, device: Device) -> Fit:
+    """fits, tight (more than the stated share of the device), or no."""
+    room = available(device)
+    if foreseen.peak_bytes > room:
+        return "no"
+    return "tight" if foreseen.peak_bytes > constants.methods()["choice"]["tight_fraction"] * room else "fits"
+
+
+def available(device: Device) -> int:
+    """Bytes that a run can have on one device: what is free now where it is here, else all of it."""
+    return min(device.memory_bytes, device.free_bytes) if device.here else device.memory_bytes
+
+
+def origins(plan: Plan, kept: Fixed) -> dict[str, str]:
+    """Where each execution setting comes from."""
+    names = ("micro_batch", "checkpointing", "chunked_loss", "optimizer", "optimizer_in_backward", "activation_offload")
+    return {name: kept.origin.get(name, "the fastest that fits") for name in names}
+
+
+def _order(choice: Choice, model: ModelInfo, device: Device) -> tuple[float, int]:
+    """Sort key: the step's time to a percent, then the peak."""
+    step = throughput.step_seconds(model.shape, choice.plan, device, choice.load)
+    seconds = step.point if step else 1.0 + choice.plan.checkpointing * 0.3
+    return (float(f"{seconds:.2g}"), choice.memory.peak_bytes)
+
+
+def _candidates(plan: Plan, device: Device, load: throughput.Work, kept: Fixed) -> Iterator[Plan]:
+    most = throughput.sequences_per_step(plan, load)
+    options: dict[str, tuple[Any, ...]] = {
+        "micro_batch": tuple(sorted({min(size, most) for size in MICRO_BATCHES})),
+        "checkpointing": (False, True),
+        "chunked_loss": (False, True),
+        "optimizer": _optimizers(plan, device),
+    }
+    for name in options:
+        if name in kept.values:
+            options[name] = (kept.values[name],)
+    for values in itertools.product(*options.values()):
+        candidate = replace(plan, **dict(zip(options, values, strict=True)))
+        yield candidate
+        if plan.method == "full" and "optimizer_in_backward" not in kept.values and "max_grad_norm" not in kept.values:
+            yield replace(candidate, optimizer_in_backward=True, max_grad_norm=0.0)
+
+
+def _optimizers(plan: Plan, device: Device) -> tuple[str, ...]:
+    """AdamW, and for full fine-tuning on a GPU the 8-bit one: adapters have too few states for it to matter."""
+    return ("adamw", "adamw_8bit") if plan.method == "full" and device.kind == "cuda" else ("adamw",)

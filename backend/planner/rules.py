@@ -1,0 +1,173 @@
+"""Hyperparameters that the user left open, by the rules of presets/methods.toml, each with its origin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backend import units
+from backend.answers import Answers, Method
+from backend.data.report import DataReport
+from backend.errors import UserError
+from backend.model.info import ModelInfo
+from backend.planner import constants, fields
+from backend.planner.device import Device
+from backend.planner.plan import Plan
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Plan fields that the user or a preset set: the planner keeps them and plans around."""
+
+    values: Mapping[str, Any]
+    origin: Mapping[str, str]
+
+
+def fixed(answers: Answers, preset: Mapping[str, Any] | None = None, preset_name: str = "") -> Fixed:
+    """What is not open: the preset's plan fields, then `--set`, then the options that are plan fields themselves.
+
+    Raises UserError for an unknown field or a value that it does not take.
+    """
+    values: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    own: dict[str, Any] = fields.parse_settings(answers.set)
+    for key in ("max_length", "epochs", "effective_batch", "seed"):
+        if getattr(answers, key) is not None:
+            own[key] = fields.parse(key, getattr(answers, key))
+    for source, name in ((preset or {}, f"preset {preset_name}"), (own, "you")):
+        for key, value in source.items():
+            values[key] = fields.parse(key, value)
+            origin[key] = name
+    return Fixed(values, origin)
+
+
+def settle(
+    method: Method, answers: Answers, device: Device, model: ModelInfo, data: DataReport, kept: Fixed
+) -> tuple[Plan, dict[str, str]]:
+    """The plan of `method` before memory is looked at, and the origin of each field that a rule or the user decided."""
+    values: dict[str, Any] = {"method": method, "quantization": "nf4" if method == "qlora" else "none"}
+    origin: dict[str, str] = {"method": "the method", "quantization": "the method"}
+    for rule in (_common, _lengths, _batch, _duration, _learning_rate, _adapter, _precision):
+        for key, (value, why) in rule(method, device, model, data, {**values, **kept.values}).items():
+            values[key], origin[key] = value, why
+    for key, value in kept.values.items():
+        if key not in ("method", "quantization"):
+            values[key], origin[key] = value, kept.origin[key]
+    _refuse_contradictions(method, kept)
+    if device.count > 1 and "processes" not in kept.values:
+        values["processes"], origin["processes"] = device.count, "the devices"
+    return Plan(**values), origin
+
+
+Settled = dict[str, tuple[Any, str]]
+Known = Mapping[str, Any]
+
+
+def _common(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
+    table, own = constants.methods()["common"], constants.methods()[method]
+    settled: Settled = {key: (table[key], "default") for key in ("schedule", "eval_fraction", "keep_checkpoints")}
+    return settled | {key: (own[key], f"{own['title']} default") for key in ("max_grad_norm", "weight_decay")}
+
+
+def _lengths(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
+    table = constants.methods()["common"]
+    longest = max(data.percentile(table["length_percentile"]), 1)
+    top = min(table["length_maximum"], model.shape.context or table["length_maximum"])
+    length = max(table["length_minimum"], 2 ** math.ceil(math.log2(longest)))
+    why = f"{table['length_percentile']} % of the rows have at most {longest:,} tokens"
+    return {"max_length": (min(length, top), why)}
+
+
+def _batch(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
+    if _is_demo(device, model, data):
+        return {"effective_batch": (constants.methods()["demo"]["effective_batch"], "demo: a few minutes")}
+    return {"effective_batch": (constants.methods()[method]["effective_batch"], f"{title(method)} default")}
+
+
+def _duration(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
+    table = constants.methods()["common"]
+    entry = next(x for x in table["epochs"] if data.rows < x.get("below_rows", math.inf))
+    epochs = float(max(1, entry["epochs"] - (method == "full")))
+    settled: Settled = {"epochs": (epochs, f"{data.rows:,} rows")}
+    limit = known.get("max_steps", 0)
+    if _is_demo(device, model, data):
+        limit = known.get("max_steps", constants.methods()["demo"]["max_steps"])
+        settled["max_steps"] = (limit, "demo: a few minutes")
+    planned = Plan(**{**known, "epochs": known.get("epochs", epochs), "max_steps": limit})
+    short = steps(planned, data) < table["short_steps"]
+    why = f"{'under' if short else 'at least'} {table['short_steps']} steps"
+    settled["warmup_fraction"] = (table["warmup_fraction_short" if short else "warmup_fraction"], why)
+    return settled
+
+
+def _learning_rate(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
+    own = constants.methods()[method]
+    large = model.shape.parameters > own["large_parameters"]
+    if large or (method == "full" and model.shape.instruct):
+        why = f"{units.count(model.shape.parameters)} parameters" if large else "an instruct model"
+        return {"learning_rate": (own["learning_rate_large"], why)}
+    return {"learning_rate": (own["learning_rate"], f"{own['title']} default")}
+
+
+def _adapter(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
+    if method == "full":
+        return {}
+    own = constants.methods()[method]
+    targets = str(known.get("target_modules", "all-linear"))
+    scored = data.scored_tokens
+    enough = (x for x in own["rank_steps"] if model.shape.lora_parameters(x, targets) >= scored)
+    rank = next(enough, own["rank_steps"][-1])
+    why = f"{own['title']} default" if rank == own["rank"] else f"{units.count(scored)} scored tokens"
+    return {
+        "rank": (rank, why),
+        "alpha": (own["alpha"], f"{own['title']} default"),
+        "dropout": (own["dropout"], f"{own['title']} default"),
+    }
+
+
+def _precision(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
+    if device.bf16:
+        return {"precision": ("bfloat16", "the device does it well")}
+    if device.kind == "cpu":
+        return {"precision": ("float32", "this CPU has no fast bfloat16")}
+    return {"precision": ("float16", "the GPU has no bfloat16")}
+
+
+def title(method: Method) -> str:
+    """LoRA, QLoRA or Full."""
+    return str(constants.methods()[method]["title"])
+
+
+def held_out_rows(plan: Plan, rows: int) -> int:
+    """Rows kept for evaluation, as the trainer splits them."""
+    return min(round(rows * plan.eval_fraction), max(0, rows - 1))
+
+
+def steps(plan: Plan, data: DataReport) -> int:
+    """Optimizer steps of the run."""
+    train_rows = max(1, data.rows - held_out_rows(plan, data.rows))
+    total = max(1, math.ceil(math.ceil(train_rows / plan.effective_batch) * plan.epochs))
+    return min(total, plan.max_steps) if plan.max_steps else total
+
+
+def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:
+    return device.kind == "cpu" and model.kind == "demo" and data.reference == "demo"
+
+
+def _refuse_contradictions(method: Method, kept: Fixed) -> None:
+    """Settings that exclude each other, where the user asked for this very method."""
+    if kept.values.get("method") != method:
+        return
+    wanted = kept.values.get("quantization")
+    right = "nf4" if method == "qlora" else "none"
+    if wanted not in (None, right):
+        raise UserError(
+            f"quantization: {wanted} does not go with {method}; leave it out or set {right}", "quantization"
+        )
+    if kept.values.get("optimizer_in_backward") and method != "full":
+        raise UserError(
+            "optimizer_in_backward: true is for full fine-tuning only; adapters' gradients are small anyway",
+            "optimizer_in_backward",
+        )
