@@ -1,0 +1,194 @@
+"""The process behind the screen: it owns the terminal, the trainer's thread and the log.
+
+The screen is a function that returns and may die; the run goes on until it is over or somebody asks it to stop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from backend import paths
+from backend.errors import UserError
+from backend.run import history, launch
+from backend.run.folder import RunFolder
+from backend.run.job import Job
+from backend.run.launch import Trainer
+from tui import front
+from tui.plain import plain
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from tui.terminal import Terminal
+
+Launch = Callable[[Job], tuple[RunFolder, Trainer]]
+STOPPING = "stopping"
+"""What a screen hands to `App.exit` when it asked the trainer to stop; with anything else the run goes on."""
+
+_EXIT_CODES = {"done": 0, "stopped": 130, "paused": 130}
+_SCREEN_FAILED = 1
+
+
+def run_wizard(start_at: str | None = None, run: RunFolder | None = None) -> int:
+    """Show the wizard (or the live screen of `run`) until it is left; returns the command's exit code.
+
+    Returns in a forked child: the parent stays the shell's job and leaves when the screen is gone.
+    """
+
+    def make(launch: Launch) -> App[Any]:
+        from tui.app import WizardApp
+
+        return WizardApp(launch=launch, start_at=start_at, run=run)
+
+    return run_app(make)
+
+
+def run_app(make_app: Callable[[Launch], App[Any]], start: Callable[[RunFolder], Trainer] = launch.start) -> int:
+    """Show the app that `make_app` builds; `start` starts a run's trainer. Exit codes as the README has them."""
+    from tui import terminal
+
+    if not terminal.is_usable():
+        sys.stderr.write(
+            "The screen needs a terminal for input and output; without one, use `fttui train` and `fttui plan`.\n"
+        )
+        return 2
+    leash = front.fork()
+    session = Session(terminal.Terminal(1), leash, paths.home() / "fttui.log", start)
+    session.show(make_app(session.launch))
+    return session.finish()
+
+
+class Session:
+    """One screen and at most one trainer at a time."""
+
+    def __init__(
+        self, terminal: Terminal, leash: front.Leash, log_file: Path, start: Callable[[RunFolder], Trainer]
+    ) -> None:
+        from tui.terminal import log_streams
+
+        self._terminal = terminal
+        self._leash = leash
+        self._start = start
+        self._app: App[Any] | None = None
+        self._trainer: Trainer | None = None
+        self._stopping = False
+        self._crashed = False
+        self._log_to(log_file)
+        log_streams()
+        self._take_signals()
+
+    def launch(self, job: Job) -> tuple[RunFolder, Trainer]:
+        """Make the run folder for `job`, send all output there and start training."""
+        if self._trainer is not None and self._trainer.is_alive():
+            raise UserError(f"run {self._trainer.folder.name} is still training; stop it first")
+        folder = RunFolder.create(job)
+        self._log_to(folder.log_file)
+        self._trainer = self._start(folder)
+        return folder, self._trainer
+
+    def show(self, app: App[Any]) -> None:
+        """Run `app` until it is left or dies. Whatever happens to it, the trainer goes on."""
+        from tui.terminal import driver_for
+
+        app.driver_class = driver_for(self._terminal, self.lost)
+        # Textual swallows what the whole process prints while it runs; it belongs to the log.
+        app._capture_stdout = sys.stdout  # type: ignore[assignment]
+        app._capture_stderr = sys.stderr  # type: ignore[assignment]
+        self._app = app
+        try:
+            result = app.run()
+        except Exception:
+            logging.getLogger(__name__).exception("the screen ended in an error")
+            self._crashed = True
+        else:
+            self._crashed = app.return_code not in (None, 0)
+            self._stopping = self._stopping or result == STOPPING
+        finally:
+            self._app = None
+
+    def finish(self) -> int:
+        """What is left once the screen is gone: say where the run is, wait for its end; returns the exit code."""
+        if self._crashed:
+            self._terminal.say(f"The screen ended in an error; its traceback is in {plain(self._log_file)}.")
+        if self._trainer is None:
+            return _SCREEN_FAILED if self._crashed else 130 if self._stopping else 0
+        name = self._trainer.folder.name
+        if not self._is_over(self._trainer):
+            if self._stopping:
+                self._terminal.say(f"Stopping {name} at the next step, with a checkpoint.")
+            else:
+                self._terminal.say(f"{name} trains on without the screen; look again with: fttui watch {name}")
+                self._let_go()
+        self._trainer.join()
+        self._terminal.say(outcome(self._trainer))
+        return _EXIT_CODES.get(self._trainer.state or "failed", 4)
+
+    def lost(self) -> None:
+        """The terminal hung up: end the screen, never the run. From any thread, and from a signal handler."""
+        from tui.terminal import silence_input
+
+        if not os.isatty(0):
+            silence_input()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._terminal.closing = True
+        app = self._app
+        loop = getattr(app, "_loop", None)
+        if app is not None and loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop closed meanwhile: the screen is gone
+                loop.call_soon_threadsafe(app.exit)
+
+    def _let_go(self) -> None:
+        """Leave the terminal for good: the prompt comes back, and closing the terminal means nothing to us."""
+        from tui.terminal import silence_input
+
+        self._terminal.close()
+        silence_input()
+        self._leash.release()
+        os.setsid()
+
+    def _log_to(self, log_file: Path) -> None:
+        from tui.terminal import redirect_output
+
+        self._log_file = log_file
+        redirect_output(log_file)
+
+    def _take_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_hang_up)
+
+    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
+        """A scheduler's eviction or Ctrl+C: a checkpoint at the next step boundary, then the end."""
+        self._stopping = True
+        if self._trainer is not None:
+            self._trainer.stop()
+        self._leave()
+
+    def _on_hang_up(self, _number: int, _frame: FrameType | None) -> None:
+        self.lost()
+
+    @staticmethod
+    def _is_over(trainer: Trainer) -> bool:
+        return not trainer.is_alive() or bool(history.read(trainer.folder.events_file).finished)
+
+
+def outcome(trainer: Trainer) -> str:
+    """How a run ended and what to do next, in one line."""
+    folder = trainer.folder
+    past = history.read(folder.events_file)
+    at = f"at step {past.step:,} of {past.total_steps:,}" if past.total_steps else "before its first step"
+    if trainer.state == "done":
+        return f"{folder.name} is done: {plain(folder.result)}"
+    if trainer.state in ("stopped", "paused"):
+        return f"{folder.name} {trainer.state} {at}; go on with: fttui resume {folder.name}"
+    return f"{folder.name} failed {at}; look with: fttui watch {folder.name}"
