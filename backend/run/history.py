@@ -52,6 +52,8 @@ class History:
         """Fields of `run_finished`; empty until it came."""
         self.phase = "waiting"
         """load, data, eval, train, sample, checkpoint, save or done, as the trainer says."""
+        self.phase_since = 0.0
+        """Unix seconds at which `phase` began; 0 where the trainer said nothing yet."""
         self.step = 0
         self.total_steps = 0
         self.steps: array[int] = array("q")
@@ -109,6 +111,7 @@ class History:
 
     def _on_phase(self, event: Event) -> None:
         self.phase = str(event.get("name", self.phase))
+        self.phase_since = float(event.get("t", 0.0))
 
     def _on_step(self, event: Event) -> None:
         self.step = int(event.get("step", self.step))
