@@ -27,5 +27,7 @@ class ModelInfo:
     """Bytes that must be fetched before training: 0 where the weights are here."""
     tokenizer_file: Path | None
     """`tokenizer.json`, for counting tokens without transformers; None where there is none."""
+    hub_id: str | None = None
+    """Where the weights are fetched from when `folder` is None; None for a size."""
     notes: tuple[str, ...] = ()
     """Sentences for the user: licence, a guess that was made, what is missing for training."""

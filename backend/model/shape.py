@@ -35,6 +35,7 @@ class ModelShape:
     kv_heads: int
     head_dim: int
     intermediate: int
+    """Width of the MLP that one token passes; for a mixture of experts that of all its active experts together."""
     vocab: int
     tied: bool
     """Input embedding and head share their weights."""
@@ -42,11 +43,13 @@ class ModelShape:
     linears: tuple[Linear, ...]
     """The linear layers of ONE block (experts counted in `expert_linears`)."""
     norm_parameters: int
-    """Parameters of all norms together, the last one included."""
+    """Parameters of all norms and other vectors together, the last norm included."""
     experts: int = 0
     experts_per_token: int = 0
     expert_linears: tuple[Linear, ...] = ()
-    """The linear layers of ONE expert of one block."""
+    """The matrices of ONE expert of one block: slices of fused parameters, which neither LoRA nor NF4 reaches."""
+    router_parameters: int = 0
+    """Parameters of all routers together."""
     sliding_window: int | None = None
     license: str = ""
     instruct: bool = False
@@ -54,10 +57,18 @@ class ModelShape:
 
     @cached_property
     def block_linear_parameters(self) -> int:
-        """Weights and biases of every linear layer in all blocks, experts included: what NF4 quantises (weights)."""
+        """Weights and biases of every linear layer in all blocks, experts included."""
         dense = sum(x.weights + x.bias * x.outputs for x in self.linears)
         expert = sum(x.weights + x.bias * x.outputs for x in self.expert_linears)
         return self.layers * (dense + self.experts * expert)
+
+    @cached_property
+    def quantizable_parameters(self) -> int:
+        """Weights that NF4 packs: the linear modules of all blocks.
+
+        Not biases, and not experts: transformers 5 holds them in fused 3-D parameters, which bitsandbytes passes over.
+        """
+        return self.layers * sum(x.weights for x in self.linears)
 
     @cached_property
     def embedding_parameters(self) -> int:
@@ -72,14 +83,16 @@ class ModelShape:
     @cached_property
     def parameters(self) -> int:
         """All parameters."""
-        return self.block_linear_parameters + self.embedding_parameters + self.head_parameters + self.norm_parameters
+        embeddings = self.embedding_parameters + self.head_parameters
+        return self.block_linear_parameters + embeddings + self.norm_parameters + self.router_parameters
 
     @cached_property
     def matmul_parameters_per_token(self) -> int:
-        """Weights that multiply each token: block linears (active experts only) and the head, no input embedding."""
+        """Weights that multiply each token: block linears (active experts only), routers and head, no input embedding."""
         dense = sum(x.weights for x in self.linears)
         expert = sum(x.weights for x in self.expert_linears)
-        return self.layers * (dense + self.experts_per_token * expert) + self.vocab * self.hidden
+        blocks = self.layers * (dense + self.experts_per_token * expert)
+        return blocks + self.router_parameters + self.vocab * self.hidden
 
     def lora_targets(self, target_modules: str) -> tuple[Linear, ...]:
         """The linears of one block that carry an adapter under this plan field (experts carry none)."""

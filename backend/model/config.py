@@ -1,0 +1,194 @@
+"""config.json -> `ModelShape`, and the sentences for configurations that can't be fine-tuned here."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from backend.errors import UserError
+from backend.model.family import Config, Family, families
+from backend.model.shape import ModelShape
+
+_INSTRUCT: Final = re.compile(r"(?i)(^|[-_.])(instruct|it|chat|distill)($|[-_.])")
+_NEEDED: Final = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
+_EXPERTS: Final = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
+
+
+def shape_from_config(config: Config, name: str) -> ModelShape:
+    """The shape that config.json describes; of a multimodal model that of its text part.
+
+    Counts are exact for the families of presets/families.toml; any other dense causal model is taken for a Llama
+    (`is_exact` tells). Raises UserError where it is no causal language model, its sizes are missing or it is quantised.
+    """
+    check_trainable(config, name)
+    text = text_part(config)
+    family_name = str(text.get("model_type", ""))
+    family = families().get(family_name) or _like_llama(text, name)
+    known = _with_defaults(family, text)
+    _check_sizes(known, name)
+    sizes = _sizes(family, known)
+    layers = int(known["num_hidden_layers"])
+    per_token = int(known.get("num_experts_per_tok", 0)) if family.expert else 0
+    return ModelShape(
+        name=name,
+        family=family_name,
+        hidden=sizes["hidden"],
+        layers=layers,
+        heads=sizes["heads"],
+        kv_heads=sizes["kv"] // sizes["head"],
+        head_dim=sizes["head"],
+        intermediate=per_token * sizes["moe"] + sizes["shared"] if family.expert else sizes["ff"],
+        vocab=sizes["vocab"],
+        tied=bool(_tied(config, known)),
+        context=int(known.get("max_position_embeddings", 0)),
+        linears=family.block_linears(sizes, known),
+        norm_parameters=layers * family.block_norms(sizes, known) + family.final_norms(sizes, known),
+        experts=sizes["experts"] if family.expert else 0,
+        experts_per_token=per_token,
+        expert_linears=family.expert_linears(sizes, known),
+        router_parameters=layers * family.block_router(sizes, known),
+        sliding_window=_sliding_window(known),
+        instruct=is_instruct(name),
+    )
+
+
+def text_part(config: Config) -> Config:
+    """The part of a multimodal configuration that is the language model; the whole of any other."""
+    text = config.get("text_config")
+    if not isinstance(text, Mapping):
+        return config
+    if "model_type" in text:
+        return text
+    family = f"{config.get('model_type', '')}_text"  # gemma3 writes it, older multimodal configs leave it out
+    return {"model_type": family if family in families() else str(config.get("model_type", "")), **text}
+
+
+def is_multimodal(config: Config) -> bool:
+    """It has a text part among others (images, sound)."""
+    return text_part(config) is not config
+
+
+def is_exact(config: Config) -> bool:
+    """Its family is known, so that counts are exact; False where it was taken for a Llama, or some blocks differ."""
+    text = text_part(config)
+    uneven = bool(text.get("mlp_only_layers")) or int(text.get("decoder_sparse_step") or 1) != 1
+    return str(text.get("model_type", "")) in families() and not uneven
+
+
+def is_instruct(name: str) -> bool:
+    """Its name says that it was tuned to chat already."""
+    return _INSTRUCT.search(name.rsplit("/", 1)[-1]) is not None
+
+
+def check_trainable(config: Config, name: str) -> None:
+    """Raise UserError where this is no causal language model, needs code of its own, or is already quantised."""
+    _check_causal(config, name)
+    _check_code(config, name)
+    quantised = config.get("quantization_config")
+    if isinstance(quantised, Mapping):
+        method = str(quantised.get("quant_method") or "an unnamed method")
+        raise UserError(
+            f"{name} is already quantised ({method}) and can't be fine-tuned here; "
+            "give the 16-bit original, QLoRA makes 4 bits of it by itself",
+            "model",
+        )
+
+
+def _check_causal(config: Config, name: str) -> None:
+    kinds = [str(kind) for kind in config.get("architectures") or ()]
+    if any(kind.endswith(("ForCausalLM", "LMHeadModel")) for kind in kinds):
+        return
+    whole = any(kind.endswith("ForConditionalGeneration") for kind in kinds) and is_multimodal(config)
+    unsaid = not kinds and str(text_part(config).get("model_type", "")) in families()
+    if config.get("is_encoder_decoder") or not (whole or unsaid):
+        what = ", ".join(kinds) or str(config.get("model_type") or "no architecture")
+        raise UserError(
+            f"{name} is not a causal language model (config.json says {what}); "
+            "give one that generates text, such as a Llama, Qwen, Mistral or Gemma",
+            "model",
+        )
+
+
+def _check_code(config: Config, name: str) -> None:
+    kind = str(config.get("model_type", ""))
+    if config.get("auto_map") and kind not in families() and not is_native(kind):
+        raise UserError(
+            f"{name} needs Python code from its own repository ({kind or 'auto_map'} is not in transformers), "
+            "which fttui does not run; give a model whose architecture transformers has",
+            "model",
+        )
+
+
+def is_native(model_type: str) -> bool:
+    """The installed transformers has this architecture. Looks at its files; loads nothing."""
+    spec = importlib.util.find_spec("transformers")
+    if spec is None or not spec.submodule_search_locations or not model_type:
+        return False
+    folder = model_type.replace("-", "_")
+    models = Path(next(iter(spec.submodule_search_locations))) / "models"
+    return any((models / name).is_dir() for name in (folder, folder.removesuffix("_text")))
+
+
+def _like_llama(text: Config, name: str) -> Family:
+    missing = [key for key in _NEEDED if key not in text]
+    if missing or any(text.get(key) for key in _EXPERTS):
+        kind = text.get("model_type", "unnamed")
+        raise UserError(
+            f"{name} is of the family {kind!r}, whose shape fttui does not know; "
+            f"known families are {', '.join(sorted(families()))}",
+            "model",
+        )
+    return families()["llama"]
+
+
+def _with_defaults(family: Family, text: Config) -> dict[str, Any]:
+    """`text` without its nulls, and the family's defaults where it is silent; of synonyms the one that it has."""
+    said = {key: value for key, value in text.items() if value is not None}
+    synonyms = {key for keys in family.keys.values() if any(key in said for key in keys) for key in keys}
+    return {**{key: value for key, value in family.defaults.items() if key not in synonyms}, **said}
+
+
+def _check_sizes(known: Config, name: str) -> None:
+    for key in _NEEDED:
+        value = known.get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+            said = "missing" if value is None else f"{value!r}, which is no size"
+            raise UserError(f"config.json of {name} is incomplete: {key} is {said}; download the model again", "model")
+
+
+def _sizes(family: Family, known: Config) -> dict[str, int]:
+    hidden, heads = known["hidden_size"], known["num_attention_heads"]
+    head = int(known.get("head_dim") or hidden // heads)
+    query, key = heads * head, int(known.get("num_key_value_heads") or heads) * head
+    return {
+        "hidden": hidden,
+        "heads": heads,
+        "head": head,
+        "q": query,
+        "kv": key,
+        "qkv": query + 2 * key,
+        "ff": known["intermediate_size"],
+        "vocab": known["vocab_size"],
+        "experts": _first(known, family.keys.get("experts", ())),
+        "moe": _first(known, family.keys.get("moe", ())),
+        "shared": int(known.get("shared_expert_intermediate_size", 0)),
+    }
+
+
+def _first(known: Config, keys: tuple[str, ...]) -> int:
+    """The first of `keys` that is there; 0 where none is."""
+    return next((int(known[key]) for key in keys if key in known), 0)
+
+
+def _tied(config: Config, known: Config) -> Any:
+    """The outer word counts for a multimodal model, as transformers ties there."""
+    outer = config.get("tie_word_embeddings") if is_multimodal(config) else None
+    return known.get("tie_word_embeddings", False) if outer is None else outer
+
+
+def _sliding_window(known: Config) -> int | None:
+    window = known.get("sliding_window")
+    return int(window) if window and known.get("use_sliding_window", True) else None
