@@ -76,8 +76,8 @@ class Case:
         return budget / cost.point if cost and budget is not None and cost.point > 0 else None
 
     def roomy(self, method: Method) -> bool:
-        """The peak leaves a good part of the device's memory."""
-        return self.outlooks[method].memory.peak_bytes <= self.thresholds["roomy_fraction"] * self.room
+        """Its leanest settings leave a good part of the device's memory: for speed, longer rows, a surprise."""
+        return self.outlooks[method].least_bytes <= self.thresholds["roomy_fraction"] * self.room
 
     def healthy(self, method: Method) -> bool:
         """The budget pays for more than one such run, or is no limit."""
@@ -115,8 +115,8 @@ def _decide(case: Case, wanted: Method | None) -> tuple[Method | None, str]:
         size = units.disk(case.outlooks["lora"].checkpoint_bytes)
         return "lora", f"You keep {answers.variants} variants: one base in 16 bit, {size} for each adapter."
     if case.carried("lora") and case.roomy("lora") and case.healthy("lora"):
-        spare = units.memory(case.room - case.outlooks["lora"].memory.peak_bytes)
-        return "lora", f"The model fits in 16 bit with {spare} to spare, so nothing is gained by squeezing it to 4 bit."
+        least, room = units.memory(case.outlooks["lora"].least_bytes), units.memory(case.room)
+        return "lora", f"LoRA can do with {least} of {room}: there is room, so nothing is gained by squeezing to 4 bit."
     if case.carried("qlora"):
         return "qlora", _qlora_reason(case)
     if case.carried("lora"):
@@ -129,18 +129,17 @@ def _decide(case: Case, wanted: Method | None) -> tuple[Method | None, str]:
 def _qlora_reason(case: Case) -> str:
     """Why 4-bit: LoRA's obstacle, in numbers."""
     lora, qlora = case.outlooks["lora"], case.outlooks["qlora"]
-    peak = units.gib(qlora.memory.peak_bytes)
     if lora.fit == "no":
-        return f"LoRA needs {_of_room(case, lora)}; with 4-bit weights {peak} do."
+        return f"LoRA needs {_of_room(case, lora)}; 4-bit weights bring it down to {units.gib(qlora.least_bytes)}."
     if not case.roomy("lora"):
-        left = units.memory(max(0, case.room - lora.memory.peak_bytes))
-        return f"LoRA would leave {left} of the {units.gib(case.room)}: one long row ends the run. QLoRA needs {peak}."
+        least = f"{units.gib(lora.least_bytes)} of {units.gib(case.room)}"
+        return f"LoRA takes {least} at its leanest, QLoRA {units.gib(qlora.least_bytes)}: that buys speed and long rows."
     return f"LoRA fits, but your budget pays for less than {case.thresholds['healthy_budget']:g} such runs."
 
 
 def _nothing(case: Case) -> str:
     if all(seen.fit == "no" for seen in case.outlooks.values()):
-        least = min(case.outlooks.values(), key=lambda seen: seen.memory.peak_bytes)
+        least = min(case.outlooks.values(), key=lambda seen: seen.least_bytes)
         return f"Nothing fits: even {title(least.method)} needs {_of_room(case, least)}. {_make_it_fit(case)}"
     blocked = "budget" if any(case.over_budget(m) for m in case.outlooks) else "deadline"
     if blocked == "budget":
@@ -195,7 +194,8 @@ def _obstacles(case: Case, method: Method) -> Iterator[str]:
     if seen.fit == "no":
         yield f"{title(method)} needs {_of_room(case, seen)}."
     if case.over_budget(method) and seen.cost_usd:
-        yield f"It costs about {units.usd(seen.cost_usd.point)}, your budget is {units.usd(case.answers.budget_usd or 0)}."
+        budget = units.usd(case.answers.budget_usd or 0)
+        yield f"It costs about {units.usd(seen.cost_usd.point)}, your budget is {budget}."
     if case.too_late(method):
         took = units.duration(seen.hours.point * 3600)
         yield f"It takes about {took}, your deadline is {case.answers.deadline_hours:g} h."
@@ -206,12 +206,12 @@ def _why_not(case: Case, method: Method, chosen: Method) -> Iterator[str]:
     if method == "full":
         yield from _why_not_full(case, chosen)
     elif method == "lora" and chosen == "qlora" and case.outlooks["lora"].fit != "no":
-        left = units.memory(max(0, case.room - case.outlooks["lora"].memory.peak_bytes))
-        yield f"LoRA would leave {left}; QLoRA leaves {_left(case, 'qlora')} at the same rank."
+        yield f"16-bit weights leave {_left(case, 'lora')} at the leanest; 4-bit ones leave {_left(case, 'qlora')}."
     elif method == "qlora" and chosen == "lora":
-        saved = case.outlooks["lora"].memory.peak_bytes - case.outlooks["qlora"].memory.peak_bytes
+        saved = case.outlooks["lora"].least_bytes - case.outlooks["qlora"].least_bytes
         if saved > 0:
-            yield f"4-bit weights would save {units.memory(saved)} that you do not need, for some quality and a slower step."
+            spared = units.memory(saved)
+            yield f"4-bit weights would save {spared} that you do not need, for some quality and a slower step."
         else:
             yield "4-bit weights save nothing at this size, and cost some quality and a slower step."
     elif chosen == "full":
@@ -244,8 +244,14 @@ def _notes(case: Case) -> Iterator[str]:
 
 
 def _of_room(case: Case, seen: Outlook) -> str:
-    return f"{units.gib(seen.memory.peak_bytes)} of the {units.gib(case.room)} that {case.device.name} has"
+    return f"{units.gib(seen.least_bytes)} of the {units.gib(case.room)} that {_named(case.device)} has"
 
 
 def _left(case: Case, method: Method) -> str:
-    return units.memory(max(0, case.room - case.outlooks[method].memory.peak_bytes))
+    return units.memory(max(0, case.room - case.outlooks[method].least_bytes))
+
+
+def _named(device: Device) -> str:
+    return (
+        "this CPU" if device.kind == "cpu" else f"an {device.name}" if device.name[0] in "AHLR" else f"a {device.name}"
+    )

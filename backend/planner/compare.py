@@ -66,6 +66,7 @@ def outlook(
         origin=origin | fit.origins(plan, kept),
         fit=fit.verdict(chosen.memory, device),
         memory=chosen.memory,
+        least_bytes=chosen.least_bytes,
         steps=rules.steps(plan, data),
         hours=hours or UNKNOWN,
         cost_usd=cost.cost_usd(hours, cost.price(answers, device), device) if hours else None,

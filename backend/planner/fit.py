@@ -25,6 +25,8 @@ class Choice:
     plan: Plan
     memory: Memory
     load: throughput.Work
+    least_bytes: int = 0
+    """Peak of the leanest candidate."""
 
 
 def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, kept: Fixed) -> Choice:
@@ -34,10 +36,10 @@ def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, kept:
         Choice(candidate, memory.predict(model.shape, candidate, device, load.length, model.weight_bytes), load)
         for candidate in _candidates(plan, device, load, kept)
     ]
+    leanest = min(candidates, key=lambda x: x.memory.peak_bytes)
     fitting = [x for x in candidates if verdict(x.memory, device) == "fits"]
-    if fitting:
-        return min(fitting, key=lambda x: _order(x, model, device))
-    return min(candidates, key=lambda x: x.memory.peak_bytes)
+    best = _fastest(fitting, model, device) if fitting else leanest
+    return replace(best, least_bytes=leanest.memory.peak_bytes)
 
 
 def verdict(foreseen: Memory, device: Device) -> Fit:
@@ -59,11 +61,19 @@ def origins(plan: Plan, kept: Fixed) -> dict[str, str]:
     return {name: kept.origin.get(name, "the fastest that fits") for name in names}
 
 
-def _order(choice: Choice, model: ModelInfo, device: Device) -> tuple[float, int]:
-    """Sort key: the step's time to a percent, then the peak."""
+def _fastest(choices: list[Choice], model: ModelInfo, device: Device) -> Choice:
+    """Of those about as fast as the fastest, the one with the lowest peak."""
+    seconds = [_seconds(x, model, device) for x in choices]
+    enough = min(seconds) * constants.throughput()["step"]["as_fast"]
+    return min(
+        (x for x, time in zip(choices, seconds, strict=True) if time <= enough), key=lambda x: x.memory.peak_bytes
+    )
+
+
+def _seconds(choice: Choice, model: ModelInfo, device: Device) -> float:
     step = throughput.step_seconds(model.shape, choice.plan, device, choice.load)
-    seconds = step.point if step else 1.0 + choice.plan.checkpointing * 0.3
-    return (float(f"{seconds:.2g}"), choice.memory.peak_bytes)
+    # Where the device's rate is unknown only the recomputed pass tells candidates apart.
+    return step.point if step else 3.0 + choice.plan.checkpointing
 
 
 def _candidates(plan: Plan, device: Device, load: throughput.Work, kept: Fixed) -> Iterator[Plan]:

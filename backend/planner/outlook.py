@@ -55,6 +55,8 @@ class Outlook:
     """Plan field -> where its value comes from: "you", "preset NAME", or the rule in a few words."""
     fit: Fit
     memory: Memory
+    least_bytes: int
+    """Peak of the leanest settings (smallest micro-batch, everything recomputed): what the method can't do without."""
     steps: int
     hours: Interval
     cost_usd: Interval | None
