@@ -39,6 +39,8 @@ class Device:
     """This box has it; a measured figure can replace a guess."""
     watts: float | None = None
     notes: tuple[str, ...] = ()
+    uuids: tuple[str, ...] = ()
+    """The GPUs of this box that it stands for, as CUDA_VISIBLE_DEVICES takes them; empty for any other device."""
 
     @property
     def label(self) -> str:

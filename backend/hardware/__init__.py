@@ -1,0 +1,143 @@
+"""What this box is: `detect()` once, `read_gpus()` again and again. Loads no torch; a missing part is no error."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+
+import psutil
+
+from backend import paths
+from backend.hardware import host, nvml, torch_build
+from backend.hardware.host import measure_cpu_flops
+from backend.hardware.types import (
+    Cpu,
+    Gpu,
+    GpuProcess,
+    GpuReading,
+    Hardware,
+    MigSlice,
+    NotAvailable,
+    Ram,
+    TorchBuild,
+    Version,
+)
+from backend.hardware.visible import VARIABLE, Selection, select
+
+__all__ = [
+    "Cpu",
+    "Gpu",
+    "GpuProcess",
+    "GpuReading",
+    "Hardware",
+    "MigSlice",
+    "NotAvailable",
+    "Ram",
+    "TorchBuild",
+    "Version",
+    "detect",
+    "measure_cpu_flops",
+    "read_gpus",
+]
+
+
+@dataclass(frozen=True)
+class _Gpus:
+    """What NVML has to say."""
+
+    visible: tuple[Gpu, ...] = ()
+    absence: NotAvailable | None = None
+    hidden: int = 0
+    driver: str | None = None
+    driver_cuda: Version | None = None
+    notes: tuple[str, ...] = ()
+
+
+def detect() -> Hardware:
+    """Look at the box as it is now: GPUs with who uses them, driver, torch build, CPU, RAM and disk."""
+    gpus, build, home = _gpus(), torch_build.installed(), paths.home()
+    return Hardware(
+        gpus=gpus.visible,
+        no_gpu=gpus.absence,
+        hidden_gpus=gpus.hidden,
+        driver=gpus.driver,
+        driver_cuda=gpus.driver_cuda,
+        torch=build,
+        cpu=host.cpu(),
+        ram=host.ram(),
+        disk_path=home,
+        disk_free_bytes=psutil.disk_usage(str(home)).free,
+        notes=(*gpus.notes, *torch_build.disagreements(build, gpus.driver_cuda, gpus.visible)),
+    )
+
+
+def read_gpus() -> tuple[GpuReading, ...]:
+    """Utilisation, temperature, power and memory of the visible GPUs now; empty where there are none.
+
+    NVML stays open for the process, so that a reading costs a few calls to the driver and no more.
+    """
+    return tuple(nvml.reading(handle, i, name) for i, (handle, name) in enumerate(_opened(os.getpid())))
+
+
+@functools.cache
+def _opened(process: int) -> tuple[tuple[nvml.Handle, str], ...]:
+    """Visible devices with their names, opened once a process (a fork opens its own)."""
+    try:
+        nvml.start()
+    except nvml.NvmlAbsent:
+        return ()
+    found, _ = nvml.handles()
+    return tuple((found[i], nvml.gpu(found[i], i).name) for i in _selection(found).chosen)
+
+
+def _gpus() -> _Gpus:
+    try:
+        with nvml.session():
+            return _look()
+    except nvml.NvmlAbsent as absent:
+        return _Gpus(absence=absent.absence)
+
+
+def _look() -> _Gpus:
+    driver, cuda = nvml.versions()
+    found, troubles = nvml.handles()
+    selection = _selection(found)
+    visible = tuple(nvml.gpu(found[i], place) for place, i in enumerate(selection.chosen))
+    return _Gpus(
+        visible=visible,
+        absence=None if visible else _absence(found, troubles),
+        hidden=len(found) - len(visible),
+        driver=driver,
+        driver_cuda=cuda,
+        notes=(*troubles, *_selection_notes(selection, visible)),
+    )
+
+
+def _selection(found: list[nvml.Handle]) -> Selection:
+    return select(os.environ.get(VARIABLE), [x.uuid for x in found], [x.index for x in found])
+
+
+def _absence(found: list[nvml.Handle], troubles: list[str]) -> NotAvailable:
+    if found:
+        value = os.environ.get(VARIABLE, "")
+        return NotAvailable("hidden", f"{VARIABLE}={value!r} hides every GPU of this box ({len(found)}): unset it.")
+    if troubles:
+        return NotAvailable("no-permission", troubles[0])
+    return NotAvailable("no-gpu", "The NVIDIA driver is loaded, but it finds no GPU.")
+
+
+def _selection_notes(selection: Selection, visible: tuple[Gpu, ...]) -> tuple[str, ...]:
+    notes = []
+    if selection.ended_by:
+        notes.append(
+            f"{VARIABLE} names {selection.ended_by!r}, which is no GPU of this box or is named twice: "
+            f"CUDA stops there, and {len(visible)} remain visible."
+        )
+    mixed = len({gpu.name for gpu in visible}) > 1
+    if selection.by_index and mixed and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+        notes.append(
+            f"{VARIABLE} counts in CUDA's order, the fastest GPU first, and not as nvidia-smi does: "
+            "set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name GPUs by UUID."
+        )
+    return tuple(notes)

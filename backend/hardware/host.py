@@ -1,0 +1,80 @@
+"""The processor and the host's memory, under the limits that this process has."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import time
+from pathlib import Path
+
+import psutil
+
+from backend.hardware import cgroup
+from backend.hardware.types import Cpu, Ram
+
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+def cpu() -> Cpu:
+    """The processor, and what of it may be used here."""
+    name, flags = parse_cpu_info(_cpu_info())
+    logical = psutil.cpu_count() or 1
+    return Cpu(
+        name=name or platform.processor() or platform.machine() or "CPU",
+        physical_cores=psutil.cpu_count(logical=False) or logical,
+        logical_cores=logical,
+        usable_cores=min(float(_affinity(logical)), cgroup.cpu_quota() or float(logical)),
+        avx512_bf16="avx512_bf16" in flags,
+        amx_bf16="amx_bf16" in flags,
+    )
+
+
+def ram() -> Ram:
+    """Memory that this process may use: the machine's, or less where a cgroup limits it."""
+    machine = psutil.virtual_memory()
+    limit = cgroup.memory_limit()
+    if limit is None or limit.limit_bytes >= machine.total:
+        return Ram(machine.total, machine.available, limited=False)
+    return Ram(limit.limit_bytes, min(machine.available, limit.free_bytes), limited=True)
+
+
+def parse_cpu_info(text: str) -> tuple[str, frozenset[str]]:
+    """Name and flags of the first processor in the text of /proc/cpuinfo; empty where it has none."""
+    fields = dict[str, str]()
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    return fields.get("model name", ""), frozenset(fields.get("flags", fields.get("Features", "")).split())
+
+
+@functools.cache
+def measure_cpu_flops(seconds: float = 0.12) -> float:
+    """Rate of a float32 matrix product on this CPU in FLOP/s, the best of what fits into `seconds`. Measured once.
+
+    A product of n x n matrices is 2 n^3 operations. The first one warms up the threads and does not count.
+    """
+    import numpy as np
+
+    n = 512
+    a, out = np.ones((n, n), dtype=np.float32), np.empty((n, n), dtype=np.float32)
+    np.matmul(a, a, out=out)
+    end = time.perf_counter() + seconds
+    best = float("inf")
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        np.matmul(a, a, out=out)
+        best = min(best, time.perf_counter() - start)
+    return 2 * n**3 / best
+
+
+def _affinity(logical: int) -> int:
+    """Logical cores that the scheduler may put this process on; not every platform can say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
+
+
+def _cpu_info() -> str:
+    try:
+        return CPU_INFO.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,177 @@
+"""The device that a run is planned for: what this box has, or what the user names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from backend.errors import UserError
+from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host, measure_cpu_flops
+from backend.hardware.catalogue import GpuSpec
+from backend.planner import device_names
+from backend.planner.device import Device, Price
+from backend.units import memory
+
+CPU = "cpu"
+
+
+def named(text: str) -> Device:
+    """The device that `text` means: `4090`, `A100-80GB:4`, or `cpu` for this box's processor.
+
+    A GPU is described as the catalogue has it, whether this box has one or not. Raises UserError (field `gpu`) for a
+    name that is unknown or fits several cards, and for a count below 1.
+    """
+    name, count = device_names.split_count(text)
+    if not name:
+        raise UserError("The GPU has no name: say for example RTX 4090, A100-80GB:4 or cpu.", "gpu")
+    if name.casefold() == CPU:
+        if count > 1:
+            raise UserError(f"{text!r}: the CPU of this box counts once, say just cpu.", "gpu")
+        return cpu(host.cpu(), host.ram())
+    spec, choice = device_names.find(name)
+    notes = [choice] if choice else []
+    return from_catalogue(spec, count, tuple(notes + ([spec.note] if spec.note else [])))
+
+
+def here(hardware: Hardware) -> Device:
+    """The device of this box: its GPUs where they are alike, the largest of unlike ones, or the CPU."""
+    if not hardware.gpus:
+        reason = hardware.no_gpu.reason if hardware.no_gpu else "There is no GPU."
+        return cpu(hardware.cpu, hardware.ram, (f"{reason} Plans are for the CPU, which trains small models only.",))
+    if hardware.torch is not None and hardware.torch.cuda is None:
+        return cpu(hardware.cpu, hardware.ram, hardware.notes)
+    group, notes = _largest_group(hardware.gpus)
+    return _detected(group, hardware.ram, (*hardware.notes, *notes, *_occupied(group)))
+
+
+def choices() -> list[str]:
+    """Names for a picker, in the catalogue's order, the CPU of this box last."""
+    return [*(spec.name for spec in catalogue.specs()), CPU]
+
+
+def from_catalogue(spec: GpuSpec, count: int = 1, notes: tuple[str, ...] = ()) -> Device:
+    """`count` GPUs of a kind that need not be here."""
+    return Device(
+        kind="cuda",
+        name=spec.name,
+        count=count,
+        memory_bytes=spec.torch_bytes,
+        free_bytes=spec.torch_bytes,
+        flops_per_second=spec.flops_per_second,
+        bytes_per_second=spec.bytes_per_second,
+        bf16=spec.bf16_flops is not None,
+        compute_capability=spec.compute_capability,
+        price=_price(spec),
+        here=False,
+        watts=spec.tdp_watts,
+        notes=notes,
+    )
+
+
+def cpu(processor: Cpu, ram: Ram, notes: tuple[str, ...] = ()) -> Device:
+    """The CPU of this box. Its rate is a measured float32 matrix product; its memory is the RAM that is available."""
+    return Device(
+        kind="cpu",
+        name=f"{processor.name}, {processor.usable_cores:g} cores",
+        count=1,
+        memory_bytes=ram.available_bytes,
+        free_bytes=ram.available_bytes,
+        flops_per_second=measure_cpu_flops(),
+        bytes_per_second=0.0,
+        bf16=processor.bf16,
+        compute_capability=None,
+        price=None,
+        here=True,
+        notes=notes,
+    )
+
+
+def _detected(group: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:
+    """GPUs of one kind that are here: memory as the driver says, rates and price from the catalogue."""
+    gpu, spec = group[0], _spec(group[0])
+    capacity = min(_capacity(x, spec, ram) for x in group)
+    compute, bandwidth = _shares(gpu)
+    return Device(
+        kind="cuda",
+        name=_name(gpu, spec),
+        count=len(group),
+        memory_bytes=capacity,
+        free_bytes=min(capacity, *(capacity if x.free_bytes is None else x.free_bytes for x in group)),
+        flops_per_second=spec.flops_per_second * compute if spec else 0.0,
+        bytes_per_second=spec.bytes_per_second * bandwidth if spec else 0.0,
+        bf16=gpu.compute_capability is not None and gpu.compute_capability >= catalogue.cuda_rules().bf16_since,
+        compute_capability=gpu.compute_capability,
+        price=_price(spec) if spec and not gpu.mig else None,
+        here=True,
+        watts=gpu.reading.power_limit_watts or (spec.tdp_watts if spec and not gpu.mig else None),
+        notes=(*notes, *_catalogue_notes(gpu, spec)),
+        uuids=tuple(x.uuid for x in group),
+    )
+
+
+def _largest_group(gpus: Sequence[Gpu]) -> tuple[Sequence[Gpu], tuple[str, ...]]:
+    """The GPUs to plan for. CUDA gives a process one MIG slice and no more; unlike GPUs do not train together."""
+    largest = max(gpus, key=lambda gpu: gpu.memory_bytes or 0)
+    if largest.mig:
+        note = f"CUDA gives a program one MIG slice: the plan is for one {largest.profile or 'slice'} of {len(gpus)}."
+        return [largest], (note,) if len(gpus) > 1 else ()
+    group = [gpu for gpu in gpus if _kind(gpu) == _kind(largest)]
+    if len(group) == len(gpus):
+        return group, ()
+    kinds = ", ".join(f"{count} x {name}" for (name, _, _), count in Counter(map(_kind, gpus)).items())
+    chosen = ",".join(gpu.uuid for gpu in group)
+    return group, (
+        f"This box has unlike GPUs ({kinds}): the plan is for the {largest.name}; start with "
+        f"CUDA_VISIBLE_DEVICES={chosen} so that the run takes it.",
+    )
+
+
+def _kind(gpu: Gpu) -> tuple[str, int | None, str]:
+    return gpu.name, gpu.memory_bytes, gpu.profile
+
+
+def _occupied(group: Sequence[Gpu]) -> tuple[str, ...]:
+    """Who holds memory that the run would need."""
+    return tuple(
+        f"GPU {gpu.index} is in use by {process.name or 'a program outside this container'} (pid {process.pid})"
+        + (f", {memory(process.memory_bytes)}." if process.memory_bytes else ".")
+        for gpu in group
+        for process in gpu.processes
+    )
+
+
+def _spec(gpu: Gpu) -> GpuSpec | None:
+    """The catalogue's entry of a GPU; a MIG slice has that of its GPU, whatever its own memory."""
+    return catalogue.by_driver_name(gpu.name, None if gpu.mig else gpu.memory_bytes)
+
+
+def _capacity(gpu: Gpu, spec: GpuSpec | None, ram: Ram) -> int:
+    """What torch can have: the total without the driver's reserve; the catalogue's where the driver does not tell."""
+    if gpu.memory_bytes is None:
+        return min(spec.torch_bytes, ram.total_bytes) if spec else 0
+    if gpu.reserved_bytes is None:
+        return min(gpu.memory_bytes, spec.torch_bytes) if spec and not gpu.mig else gpu.memory_bytes
+    return gpu.memory_bytes - gpu.reserved_bytes
+
+
+def _shares(gpu: Gpu) -> tuple[float, float]:
+    """Parts of the GPU's rate and bandwidth that a device has; a MIG slice's follow its slices and its memory."""
+    if gpu.mig is None:
+        return 1.0, 1.0
+    return gpu.mig.compute_share or 0.0, gpu.mig.memory_share or 0.0
+
+
+def _name(gpu: Gpu, spec: GpuSpec | None) -> str:
+    name = spec.name if spec else gpu.name.removeprefix("NVIDIA ")
+    return f"{name} MIG {gpu.profile}" if gpu.profile else name
+
+
+def _catalogue_notes(gpu: Gpu, spec: GpuSpec | None) -> tuple[str, ...]:
+    if spec is None:
+        return (f"The catalogue has no {gpu.name}: its speed is unknown until a step is measured, its price is yours.",)
+    return (spec.note,) if spec.note else ()
+
+
+def _price(spec: GpuSpec) -> Price | None:
+    offer = spec.offer
+    return Price(offer.low, offer.typical, offer.high, offer.source) if offer else None
