@@ -1,0 +1,163 @@
+"""The loss as a braille curve: raw faint, smoothed strong, evaluations as marks; its scales stay put while they can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from backend import units
+from backend.run.history import History
+from tui.panels import words
+from tui.panels.columns import Columns, capacity_for, smoothing_window
+from tui.panels.lines import Row
+from tui.panels.panel import Clock, Panel
+from tui.panels.scale import Scale
+from tui.plain import plain
+
+EVAL_MARK = "◆"
+_GUTTER = 7
+_DOT = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+_RAW_MARGIN = 0.35
+"""How far raw values may stretch the scale beyond smoothed ones, as a part of their range; spikes are cut there."""
+
+Grid = list[list[int]]
+
+
+class Curve(Panel):
+    """Loss over optimizer steps."""
+
+    TITLE = "Loss"
+    KEY = "1"
+
+    def __init__(self, history: History, clock: Clock, *, id: str | None = None) -> None:
+        super().__init__(history, clock, id=id)
+        self._columns = Columns(1, 1, 4)
+        self._scale: Scale | None = None
+        self._life: object = None
+
+    def note(self) -> Row:
+        """The figures that the curve ends in."""
+        row: Row = ()
+        if (average := self._columns.average) is not None:
+            row = (("train ", "faint"), (f"{average:.3f}", "accent"))
+        if evaluations := self.history.evaluations:
+            change = evaluations[-1].loss - evaluations[0].loss
+            sign = ("", "") if len(evaluations) < 2 else (f" {'▼' if change <= 0 else '▲'}{abs(change):.3f}", "faint")
+            gap = " · " if row else ""
+            row = (
+                *row,
+                (f"{gap}{EVAL_MARK} ", "second"),
+                ("eval ", "faint"),
+                (f"{evaluations[-1].loss:.3f}", "second"),
+            )
+            row = (*row, sign)
+        return row
+
+    def redraw(self) -> None:
+        """Fold new points in before the frame shows their figures."""
+        plot_width = self.size.width - 4 - _GUTTER
+        if plot_width > 4:
+            self._fold(2 * plot_width)
+        super().redraw()
+
+    def body(self, width: int, height: int) -> Iterable[Row]:
+        """The chart with its axes; before the first loss, what is being done instead."""
+        if not self.history.steps and not self.history.evaluations:
+            return self._waiting(width, height)
+        plot_width, plot_height = width - _GUTTER, height - 1
+        if plot_width < 5 or plot_height < 2:
+            return ()
+        scale = self._rescale(plot_height)
+        return [*self._plot(scale, plot_width, plot_height), self._x_axis(plot_width)]
+
+    def _fold(self, dots: int) -> None:
+        past = self.history
+        capacity = capacity_for(past.step, past.total_steps)
+        held = self._columns
+        same = (held.count, held.capacity) == (dots, capacity) and past.started is self._life
+        if not same or held.seen > len(past.steps):
+            held = self._columns = Columns(dots, capacity, smoothing_window(past.total_steps))
+            self._life = past.started
+        held.add(past.steps, past.losses)
+
+    def _rescale(self, rows: int) -> Scale:
+        firm = [x for x in self._columns.smooth if x is not None] + [x.loss for x in self.history.evaluations]
+        low, high = min(firm), max(firm)
+        margin = (high - low) * _RAW_MARGIN or abs(high) * 0.05
+        raw_low = min((x for x in self._columns.low if x is not None), default=low)
+        raw_high = max((x for x in self._columns.high if x is not None), default=high)
+        low, high = min(low, max(raw_low, low - margin)), max(high, min(raw_high, high + margin))
+        if self._scale is None or not self._scale.kept_for(low, high):
+            self._scale = Scale.around(low, high, rows)
+        return self._scale
+
+    def _plot(self, scale: Scale, width: int, height: int) -> Iterator[Row]:
+        raw = _raw_dots(self._columns, scale, width, height)
+        smooth = _line_dots(self._columns.smooth, scale, width, height)
+        marks = {(scale.position(x.loss, height), self._columns.column(x.step) // 2) for x in self.history.evaluations}
+        labels = {scale.position(value, height): scale.label(value) for value in scale.ticks()}
+        for y in range(height):
+            label = labels.get(y, "")
+            axis = (f"{label:>{_GUTTER - 2}} ", "faint"), ("┤" if label else "│", "frame")
+            yield (*axis, *(_cell(raw[y][x], smooth[y][x], (y, x) in marks, bool(label)) for x in range(width)))
+
+    def _x_axis(self, width: int) -> Row:
+        """`0`, the middle and the end of the x axis, in steps."""
+        capacity = self._columns.capacity
+        middle, end = f"{capacity // 2:,}", f"{capacity:,} steps"
+        left = f"{'0':<{max(1, width // 2 - len(middle) // 2)}}{middle}"
+        return ((" " * _GUTTER, ""), (f"{left}{end:>{max(0, width - len(left))}}", "faint"))
+
+    def _waiting(self, width: int, height: int) -> Iterator[Row]:
+        """Never a dead screen: what is being done and for how long, in the middle."""
+        past = self.history
+        since = units.duration(max(0.0, self.clock() - past.phase_since)) if past.phase_since else ""
+        text = plain(words.phase(past), lines=False)
+        yield from [()] * max(0, height // 2 - 1)
+        yield ((" " * max(0, (width - len(text)) // 2), ""), (text, "strong"))
+        yield ((" " * max(0, (width - len(since)) // 2), ""), (since, "faint"))
+
+
+def _cell(raw: int, smooth: int, mark: bool, on_tick: bool) -> tuple[str, str]:
+    if mark:
+        return EVAL_MARK, "second"
+    if smooth:
+        return chr(0x2800 + smooth), "curve"
+    if raw:
+        return chr(0x2800 + raw), "raw"
+    return ("┈", "grid") if on_tick else (" ", "")
+
+
+def _raw_dots(columns: Columns, scale: Scale, width: int, height: int) -> Grid:
+    """Each column's raw range as a vertical bar; with fewer steps than columns, single dots."""
+    grid = [[0] * width for _ in range(height)]
+    for x, (low, high) in enumerate(zip(columns.low, columns.high, strict=True)):
+        if low is not None and high is not None:
+            _vertical(grid, x, scale.position(high, 4 * height), scale.position(low, 4 * height))
+    return grid
+
+
+def _line_dots(values: list[float | None], scale: Scale, width: int, height: int) -> Grid:
+    """A connected line through the columns that have a value."""
+    grid = [[0] * width for _ in range(height)]
+    before: tuple[int, int] | None = None
+    for x, value in enumerate(values):
+        if value is None:
+            continue
+        y = scale.position(value, 4 * height)
+        _segment(grid, before or (x, y), (x, y))
+        before = (x, y)
+    return grid
+
+
+def _segment(grid: Grid, start: tuple[int, int], end: tuple[int, int]) -> None:
+    (x0, y0), (x1, y1) = start, end
+    last = y0
+    for x in range(x0, x1 + 1):
+        y = round(y0 + (y1 - y0) * (x - x0) / (x1 - x0)) if x1 > x0 else y1
+        _vertical(grid, x, min(last, y), max(last, y))
+        last = y
+
+
+def _vertical(grid: Grid, x: int, first: int, last: int) -> None:
+    for dot in range(first, last + 1):
+        grid[dot // 4][x // 2] |= _DOT[dot % 4][x % 2]

@@ -1,0 +1,62 @@
+"""How fast it goes, and what the GPU does meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tui.panels.lines import Row
+from tui.panels.panel import Panel
+
+
+class Gpu(Panel):
+    """Throughput against the prediction, the GPU's readings, and the step's own figures."""
+
+    TITLE = "Speed"
+    KEY = "3"
+
+    def note(self) -> Row:
+        """Throughput, the figure that is looked at most."""
+        rate = _number(self.history.last_step, "tokens_per_second")
+        return ((f"{rate:>7,.0f}", "accent"), (" tok/s", "faint")) if rate is not None else ()
+
+    def body(self, width: int, height: int) -> Iterable[Row]:
+        """Most important first, since a small panel shows the first rows only."""
+        del width, height
+        rows = [self._device(), self._step(), self._rates()]
+        return [row for row in rows if row]
+
+    def _device(self) -> Row:
+        event = self.history.gpu
+        readings = [
+            (_number(event, "utilisation_percent"), "%", 3),
+            (_number(event, "temperature_c"), "°C", 3),
+            (_number(event, "power_watts"), "W", 4),
+        ]
+        known: list[Row] = [
+            ((f"{value:>{digits}.0f}", ""), (f" {unit}  ", "faint"))
+            for value, unit, digits in readings
+            if value is not None
+        ]
+        if known:
+            return (("GPU ", "faint"), *(span for row in known for span in row))
+        if self.history.started.get("device") == "cpu":
+            return (("no GPU: CPU training", "faint"),)
+        return (("GPU readings: none yet", "faint"),)
+
+    def _step(self) -> Row:
+        seconds = _number(self.history.last_step, "step_seconds")
+        foreseen = self.history.started.get("foreseen")
+        rate = _number(foreseen, "tokens_per_second") if isinstance(foreseen, dict) else None
+        row: Row = (("step ", "faint"), (f"{seconds:>5.2f} s", "")) if seconds is not None else ()
+        return (*row, ("  foreseen ", "faint"), (f"{rate:,.0f}", ""), (" tok/s", "faint")) if rate else row
+
+    def _rates(self) -> Row:
+        rate, norm = _number(self.history.last_step, "learning_rate"), _number(self.history.last_step, "grad_norm")
+        row: Row = (("rate ", "faint"), (f"{rate:.2e}", "")) if rate is not None else ()
+        return (*row, ("  grad norm ", "faint"), (f"{norm:.2f}", "")) if norm is not None else row
+
+
+def _number(event: dict[str, Any], name: str) -> float | None:
+    value = event.get(name)
+    return float(value) if isinstance(value, int | float) else None

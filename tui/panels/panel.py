@@ -1,0 +1,108 @@
+"""What all panels share: a frame with a title and live figures in it, a key that jumps there, the history they draw."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from rich.cells import cell_len
+
+from backend.run.history import History
+from tui.panels.lines import Lines, Row, Span
+
+Clock = Callable[[], float]
+"""Unix seconds; `time.time` outside tests."""
+
+
+class Panel(Lines, can_focus=True):
+    """Draws itself from `History`, in a frame. The figures in the frame's top change without a repaint of the rest."""
+
+    TITLE: ClassVar[str] = ""
+    KEY: ClassVar[str] = ""
+    """The key that jumps here, shown before the title."""
+
+    def __init__(self, history: History, clock: Clock = time.time, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.history = history
+        self.clock = clock
+
+    def feed(self, history: History) -> None:
+        """Draw what `history` holds now."""
+        self.history = history
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw again, after new events, a resize or a change of focus."""
+        width, height = self.size
+        if width < 8 or height < 3:
+            return
+        inner = list(self.body(width - 4, height - 2))[: height - 2]
+        inner.extend([()] * (height - 2 - len(inner)))
+        edge = "focus" if self.has_focus else "frame"
+        self.set_rows(
+            [
+                _top(self.KEY, self.TITLE, self.note(), width, edge),
+                *(_framed(row, width, edge) for row in inner),
+                (("╰" + "─" * (width - 2) + "╯", edge),),
+            ]
+        )
+
+    def note(self) -> Row:
+        """Live figures at the right of the frame's top."""
+        return ()
+
+    def body(self, width: int, height: int) -> Iterable[Row]:
+        """The rows inside the frame, `width` cells each."""
+        raise NotImplementedError
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self.redraw()
+
+    def on_focus(self) -> None:
+        """The frame shows the focus."""
+        self.redraw()
+
+    def on_blur(self) -> None:
+        """The frame shows the focus."""
+        self.redraw()
+
+
+def row_width(row: Iterable[Span]) -> int:
+    """Cells that a row takes."""
+    return sum(cell_len(text) for text, _ in row)
+
+
+def fitted(row: Row, width: int) -> Row:
+    """`row` cut to `width` cells, with an ellipsis where something is lost."""
+    if row_width(row) <= width:
+        return row
+    out: list[Span] = []
+    room = width - 1
+    for text, style in row:
+        kept = _cut(text, room)
+        out.append((kept, style))
+        room -= cell_len(kept)
+        if kept != text:
+            break
+    return (*out, ("…", "faint"))
+
+
+def _cut(text: str, room: int) -> str:
+    while cell_len(text) > room:
+        text = text[: min(len(text) - 1, room)]
+    return text
+
+
+def _top(key: str, title: str, note: Row, width: int, edge: str) -> Row:
+    head: Row = (("╭─ ", edge), (f"{key} ", "faint"), (f"{title} ", "strong"))
+    note = fitted(note, width - row_width(head) - 5)
+    tail: Row = ((" ", ""), *note, (" ─╮", edge)) if note else (("╮", edge),)
+    line = "─" * (width - row_width(head) - row_width(tail))
+    return (*head, (line, edge), *tail)
+
+
+def _framed(row: Row, width: int, edge: str) -> Row:
+    row = fitted(row, width - 4)
+    return (("│ ", edge), *row, (" " * (width - 4 - row_width(row)), ""), (" │", edge))

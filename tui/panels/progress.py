@@ -1,0 +1,93 @@
+"""The two rows at the top: what runs, how far it is and when it ends."""
+
+from __future__ import annotations
+
+import time
+
+from backend import units
+from backend.run.history import History
+from tui.panels import words
+from tui.panels.lines import Lines, Row
+from tui.panels.panel import Clock, fitted, row_width
+from tui.plain import plain
+
+_STATES = {"done": ("✓ done", "good"), "failed": ("✗ failed", "bad"), "stopped": ("■ stopped", "warn")}
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+
+class Progress(Lines):
+    """A header without a frame. Each figure has a width of its own, so that none pushes the next about."""
+
+    def __init__(self, history: History, title: str, clock: Clock = time.time, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.history = history
+        self.clock = clock
+        self._title = plain(title, lines=False, limit=200)
+        self.notice = ""
+        """What the user asked for and has not happened yet, such as a stop."""
+
+    def feed(self, history: History) -> None:
+        """Draw what `history` holds now."""
+        self.history = history
+        self.redraw()
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Both rows."""
+        width = self.size.width
+        if width >= 20:
+            self.set_rows([self._words(width), self._bar(width)])
+
+    def _words(self, width: int) -> Row:
+        """The title at the left, the end at the right, in between as many figures as there is room for."""
+        right = self._notice() or self._end()
+        middle: Row = ()
+        room = width - row_width(right) - 2
+        title = fitted(((" ", ""), (self._title, "accent")), max(12, room - 24))
+        for part in self._figures():
+            if row_width((*title, *middle, *part)) + 3 <= room:
+                middle = (*middle, ("   ", ""), *part)
+        left = fitted((*title, *middle), room)
+        return (*left, (" " * (width - row_width(left) - row_width(right) - 1), ""), *right)
+
+    def _figures(self) -> list[Row]:
+        past = self.history
+        if not past.step:
+            return []
+        total = f"{past.total_steps:,}"
+        parts: list[Row] = [(("step ", "faint"), (f"{past.step:>{len(total)},}", "strong"), (f" of {total}", "faint"))]
+        if isinstance(epoch := past.last_step.get("epoch"), int | float):
+            epochs = past.started.get("epochs")
+            of = f" of {epochs:g}" if isinstance(epochs, int | float) else ""
+            parts.append((("epoch ", "faint"), (f"{epoch:.2f}", ""), (of, "faint")))
+        if isinstance(rate := past.last_step.get("tokens_per_second"), int | float):
+            parts.append(((f"{rate:>6,.0f}", ""), (" tok/s", "faint")))
+        return parts
+
+    def _notice(self) -> Row:
+        return ((f"{self.notice} ", "warn"),) if self.notice and not self.history.finished else ()
+
+    def _end(self) -> Row:
+        past, now = self.history, self.clock()
+        if past.finished:
+            return (_STATES.get(past.state, (past.state, "strong")), (" ", ""))
+        if past.eta_seconds is None or past.phase not in ("train", "eval", "sample", "checkpoint"):
+            spin = _SPINNER[int(now * 4) % len(_SPINNER)]
+            since = f" {units.duration(max(0.0, now - past.phase_since))}" if past.phase_since else ""
+            return ((f"{spin} ", "accent"), (plain(words.phase(past), lines=False), ""), (f"{since} ", "faint"))
+        end = float(past.last_step.get("t", now)) + past.eta_seconds
+        left = units.duration(max(0.0, end - now))
+        return (("ETA ", "faint"), (f"{left:>9}", "strong"), (f", at {words.end_of_run(end, now)} ", "faint"))
+
+    def _bar(self, width: int) -> Row:
+        past = self.history
+        part = min(1.0, past.step / past.total_steps) if past.total_steps else 0.0
+        room = width - 8
+        halves = round(part * room * 2)
+        full, half = divmod(halves, 2)
+        style = "good" if past.state == "done" else "accent"
+        rest = room - full - half
+        return ((" ", ""), ("━" * full + "╸" * half, style), ("─" * rest, "frame"), (f"{part:>5.0%} ", ""))

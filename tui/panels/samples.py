@@ -1,0 +1,86 @@
+"""What the model says to the same questions as it learns: before training and now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len
+
+from backend.run.history import History, Sample
+from tui.panels.lines import Row
+from tui.panels.panel import Panel
+from tui.plain import plain
+
+
+class Samples(Panel):
+    """The latest answers, each beside the one from before training; ↑ and ↓ go through the questions."""
+
+    TITLE = "It says"
+    KEY = "4"
+    BINDINGS = [("up", "turn(-1)", "Question before"), ("down", "turn(1)", "Next question")]  # noqa: RUF012
+
+    _at = 0
+
+    def action_turn(self, by: int) -> None:
+        """Show another question."""
+        count = len(prompts(self.history))
+        self._at = (self._at + by) % count if count else 0
+        self.redraw()
+
+    def note(self) -> Row:
+        """Which step, and which of the questions."""
+        if not self.history.samples:
+            return ()
+        count = len(prompts(self.history))
+        which = f" · question {self._at % count + 1} of {count}" if count > 1 else ""
+        return ((f"step {self.history.samples[-1].step:,}", ""), (which, "faint"))
+
+    def body(self, width: int, height: int) -> Iterable[Row]:
+        """Question, the answer before training, and the latest one, sharing the room."""
+        known = prompts(self.history)
+        if not known:
+            return [(("the first answer comes with the first evaluation", "faint"),)]
+        prompt = known[self._at % len(known)]
+        first, last = before_and_after(self.history, prompt)
+        rows = labelled("asked", prompt, width, 1 if height < 9 else 3, "faint")
+        if last is first:
+            return [*rows, *labelled("answer", last.text, width, height - len(rows), "")]
+        half = max(1, (height - len(rows)) // 2)
+        early = labelled("before", first.text, width, half, "faint")
+        return [*rows, *early, *labelled("now", last.text, width, height - len(rows) - len(early), "")]
+
+
+def prompts(history: History) -> list[str]:
+    """The questions, in the order they were first asked."""
+    return list(dict.fromkeys(sample.prompt for sample in history.samples))
+
+
+def before_and_after(history: History, prompt: str) -> tuple[Sample, Sample]:
+    """The first and the latest answer to `prompt`; the same one where there is only one."""
+    mine = [sample for sample in history.samples if sample.prompt == prompt]
+    return mine[0], mine[-1]
+
+
+def labelled(label: str, text: str, width: int, height: int, style: str) -> list[Row]:
+    """`text` wrapped under a label, at most `height` rows."""
+    indent = 8
+    lines = wrapped(text, width - indent, height)
+    heads = [label, *[""] * (len(lines) - 1)]
+    return [((f"{head:<{indent}}", "second"), (line, style)) for head, line in zip(heads, lines, strict=True)]
+
+
+def wrapped(text: str, width: int, height: int) -> list[str]:
+    """Harmless `text` in lines of `width` cells, blank lines left out; an ellipsis where `height` cuts it."""
+    lines: list[str] = []
+    for paragraph in plain(text, limit=width * (height + 4) * 2).split("\n"):
+        line = ""
+        for word in paragraph.split():
+            if line and cell_len(line) + 1 + cell_len(word) > width:
+                lines.append(line)
+                line = ""
+            line = f"{line} {word}" if line else word
+        if line:
+            lines.append(line)
+    if len(lines) > height > 0:
+        lines = [*lines[: height - 1], lines[height - 1][: width - 2] + " …"]
+    return lines[: max(0, height)] or [""]

@@ -1,0 +1,54 @@
+"""A y axis that stays put: round bounds and ticks, kept while the values fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_ROWS_PER_TICK = 3
+_FILL_WORTH_KEEPING = 0.4
+"""Below this part of its height in use, a range is drawn closer."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Bounds on multiples of `tick`."""
+
+    low: float
+    high: float
+    tick: float
+
+    @classmethod
+    def around(cls, low: float, high: float, rows: int) -> Scale:
+        """The closest round scale that holds `low` to `high` in a chart of `rows` lines."""
+        span = (high - low) or abs(high) * 0.1 or 0.1
+        tick = _round_up(span / max(1.0, rows / _ROWS_PER_TICK))
+        bottom, top = math.floor(low / tick + 1e-9) * tick, math.ceil(high / tick - 1e-9) * tick
+        return cls(bottom, top if top > bottom else bottom + tick, tick)
+
+    def kept_for(self, low: float, high: float) -> bool:
+        """The values fit, and fill enough of it."""
+        fits = self.low <= low and high <= self.high
+        return fits and (high - low) >= _FILL_WORTH_KEEPING * (self.high - self.low - self.tick)
+
+    def position(self, value: float, steps: int) -> int:
+        """`value` as a distance from the top, 0 to `steps` - 1; what is outside lands on the edge."""
+        part = (self.high - value) / (self.high - self.low)
+        return min(steps - 1, max(0, round(part * (steps - 1))))
+
+    def ticks(self) -> Iterator[float]:
+        """Values that carry a label, from the top."""
+        count = round((self.high - self.low) / self.tick)
+        yield from (self.high - i * self.tick for i in range(count + 1))
+
+    def label(self, value: float) -> str:
+        """`value` with as many decimals as the ticks need."""
+        decimals = max(0, -math.floor(math.log10(self.tick) + 1e-9))
+        return f"{value:.{decimals}f}"
+
+
+def _round_up(value: float) -> float:
+    """The next of 1, 2, 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= value * (1 - 1e-9))
