@@ -1,0 +1,39 @@
+"""presets/data.toml: what is assumed of data that can't be counted, and what is worth a warning."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+
+from backend import paths
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Figures of presets/data.toml, where each has its source."""
+
+    bytes_per_token: float
+    """UTF-8 bytes of text in a token, where no tokenizer is at hand."""
+    tokens_per_turn: float
+    """Tokens that a chat template adds to a turn."""
+    scored_fraction: float
+    """Part of a row's tokens that is scored, for data that is not there yet."""
+    exact_rows: int
+    """More rows than this are counted by a sample."""
+    passage_characters: int
+    """Longest passage that plain text files are divided into."""
+    held_out_rows: int
+    """Most rows that are held out for evaluation."""
+    download_bytes: int
+    """Most that is fetched from the hub without asking for a part of it."""
+    few_rows: int
+    duplicate_fraction: float
+
+
+@cache
+def constants() -> Constants:
+    """The figures as shipped."""
+    tables = tomllib.loads((paths.SHIPPED / "data.toml").read_text(encoding="utf-8"))
+    values = {key: value for table in tables.values() for key, value in table.items() if not key.endswith("_source")}
+    return Constants(**values)

@@ -1,0 +1,126 @@
+"""Rows to examples: Alpaca, ShareGPT, OpenAI messages, prompt and completion, plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backend.data.columns import Layout, is_turns, layout
+from backend.data.conversation import Conversation, Example, Message, Text
+from backend.data.load import Source
+from backend.data.readers import GOES_ON, Value
+from backend.data.turns import message, text_of, tools_of
+from backend.errors import UserError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The usable rows of a source."""
+
+    layout: Layout
+    examples: list[Example]
+    empty: int
+    """Rows without an answer (or any text), left out."""
+
+
+def examples_of(source: Source, mapping: Sequence[str] = ()) -> Examples:
+    """The source's rows as examples. UserError that names the row and the key where one can't be read."""
+    found = layout(source.rows, source.columns, mapping)
+    build = BUILDERS[found.kind]
+    built = [build(row, number, found.mapping) for number, row in enumerate(source.rows, 1)]
+    examples = [example for example in built if example is not None]
+    if not examples:
+        columns = ", ".join(found.mapping.values())
+        raise UserError(f"all {len(built):,} rows of {source.reference} are empty in {columns}; map others", "data")
+    return Examples(found, examples, len(built) - len(examples))
+
+
+def _pair(row: Value, number: int, mapping: Mapping[str, str]) -> Example | None:
+    """Alpaca, and prompt with completion: texts, or lists of turns."""
+    prompt, completion = (_cell(row, mapping[role], number) for role in ("prompt", "completion"))
+    answer = _turns(completion, number, mapping["completion"], "assistant")
+    if is_turns(prompt, "role") and is_turns(completion, "role") and completion[: len(prompt)] == prompt:
+        answer = answer[len(prompt) :]  # preference data repeats the prompt in `chosen`
+    asked = _turns(prompt, number, mapping["prompt"], "user")
+    if "input" in mapping and asked and (context := _text(row, "input", number, mapping).strip()):
+        asked[-1] = replace(asked[-1], content="\n".join(x for x in (asked[-1].content, context) if x))
+    before = [*_system(row, number, mapping), *_history(row, number, mapping)]
+    if not any(x.content.strip() for x in asked):
+        return None
+    asked = [replace(x, scored=False) for x in asked]
+    return _conversation([*before, *asked, *answer], row, number, mapping)
+
+
+def _messages(row: Value, number: int, mapping: Mapping[str, str]) -> Example | None:
+    """OpenAI messages and ShareGPT: a list of turns."""
+    column = mapping["messages"]
+    turns = _cell(row, column, number)
+    if turns is None or turns == []:
+        return None
+    if not isinstance(turns, list):
+        raise UserError(f"row {number}: {column!r} holds no list of turns", "data")
+    messages = [message(turn, f"row {number}, turn {at}") for at, turn in enumerate(turns, 1)]
+    if messages[0].role != "system":
+        messages = [*_system(row, number, mapping), *messages]
+    return _conversation(messages, row, number, mapping)
+
+
+def _document(row: Value, number: int, mapping: Mapping[str, str]) -> Example | None:
+    """Plain text."""
+    text = text_of(_cell(row, mapping["text"], number), f"row {number}: {mapping['text']!r}")
+    return Text(text, number, GOES_ON not in row) if text.strip() else None
+
+
+BUILDERS: dict[str, Callable[[Value, int, Mapping[str, str]], Example | None]] = {
+    "alpaca": _pair,
+    "prompt-completion": _pair,
+    "messages": _messages,
+    "sharegpt": _messages,
+    "text": _document,
+}
+
+
+def _conversation(messages: list[Message], row: Value, number: int, mapping: Mapping[str, str]) -> Conversation | None:
+    """Turns up to the last scored one that says anything; None where no turn is scored."""
+    says = [x.scored and bool(x.content.strip() or x.extra.get("tool_calls")) for x in messages]
+    if not any(says):
+        return None
+    last = len(says) - says[::-1].index(True)
+    tools = tools_of(row.get(mapping["tools"]), f"row {number}") if "tools" in mapping else ()
+    return Conversation(tuple(messages[:last]), tools, number)
+
+
+def _cell(row: Value, column: str, number: int) -> Any:
+    try:
+        return row[column]
+    except KeyError:
+        has = ", ".join(str(key) for key in row) or "nothing"
+        raise UserError(f"row {number} has no {column!r} (it has {has}); mend or remove that row", "data") from None
+
+
+def _text(row: Value, role: str, number: int, mapping: Mapping[str, str]) -> str:
+    return text_of(row.get(mapping[role]), f"row {number}: {mapping[role]!r}") if role in mapping else ""
+
+
+def _turns(value: Any, number: int, column: str, role: str) -> list[Message]:
+    if is_turns(value, "role") or is_turns(value, "from"):
+        return [message(turn, f"row {number}, {column!r} turn {at}") for at, turn in enumerate(value, 1)]
+    return [Message(role, text_of(value, f"row {number}: {column!r}"), role == "assistant")]
+
+
+def _system(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:
+    text = _text(row, "system", number, mapping)
+    return [Message("system", text)] if text.strip() else []
+
+
+def _history(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:
+    """Alpaca's earlier turns: a list of [question, answer]."""
+    value = row.get(mapping["history"]) if "history" in mapping else None
+    turns: list[Message] = []
+    for at, pair in enumerate(value or [], 1):
+        where = f"row {number}, {mapping['history']!r} entry {at}"
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise UserError(f"{where} is no pair of question and answer", "data")
+        turns += [Message("user", text_of(pair[0], where)), Message("assistant", text_of(pair[1], where), True)]
+    return turns

@@ -1,0 +1,103 @@
+"""Data of the Hugging Face hub: find the training files of a data set, fetch them into the hub's cache."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from backend import units
+from backend.data.constants import constants
+from backend.data.readers import FORMATS, suffix
+from backend.data.selection import training_files
+from backend.errors import UserError
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import DatasetInfo
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(/[\w./-]+)?")
+USUAL_SUBSETS = ("main", "default", "data", "all", "en")
+
+
+def is_hub_id(reference: str) -> bool:
+    """`owner/name` or `owner/name/subset`, with no ending of a data file."""
+    return HUB_ID.fullmatch(reference) is not None and suffix(Path(reference)) not in FORMATS
+
+
+def fetch(reference: str) -> tuple[Path, list[Path]]:
+    """The data set's folder in the cache and its training files, downloaded where they are not there yet.
+
+    UserError (field `data`) where it is missing, gated, too large, has several subsets, or can't be reached.
+    """
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
+
+    owner, name, *subset = reference.split("/")
+    repo = f"{owner}/{name}"
+    try:
+        return _download(repo, "/".join(subset))
+    except GatedRepoError:
+        page = f"https://huggingface.co/datasets/{repo}"
+        raise UserError(f"{repo} is gated: accept its terms at {page}, then `hf auth login`", "data") from None
+    except RepositoryNotFoundError:
+        what = f"{reference} is neither a path on this box nor a data set on the hub (or it is private)"
+        raise UserError(f"{what}; check the name, or `hf auth login`", "data") from None
+    except (OfflineModeIsEnabled, LocalEntryNotFoundError, ConnectionError, OSError) as error:
+        return _cached(repo, "/".join(subset), error)
+    except (HfHubHTTPError, HFValidationError) as error:
+        raise UserError(f"the hub refuses {repo}: {str(error).splitlines()[0]}", "data") from None
+
+
+def _download(repo: str, subset: str) -> tuple[Path, list[Path]]:
+    from huggingface_hub import HfApi, snapshot_download
+
+    info = HfApi().dataset_info(repo, files_metadata=True)
+    sizes = _sizes(info)
+    names = choose(repo, list(sizes), subset)
+    total = sum(sizes[name] for name in names)
+    if total > constants().download_bytes:
+        what = f"{repo} would download {units.disk(total)}"
+        raise UserError(f"{what}; fetch the part that you need and give its folder instead", "data")
+    root = Path(snapshot_download(repo, repo_type="dataset", revision=info.sha, allow_patterns=names))
+    return root, [root / name for name in names]
+
+
+def _sizes(info: DatasetInfo) -> dict[str, int]:
+    return {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or []}
+
+
+def _cached(repo: str, subset: str, cause: BaseException) -> tuple[Path, list[Path]]:
+    """What an earlier download left in the cache."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        root = Path(snapshot_download(repo, repo_type="dataset", local_files_only=True))
+    except (LocalEntryNotFoundError, OSError):
+        off = type(cause).__name__ == "OfflineModeIsEnabled"
+        why = "the hub is switched off (HF_HUB_OFFLINE)" if off else "the hub can't be reached"
+        what = f"{repo} is not a path on this box, {why}, and no earlier download of it is here"
+        raise UserError(f"{what}; give a file or folder, or go online", "data") from None
+    names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    return root, [root / name for name in choose(repo, names, subset)]
+
+
+def choose(repo: str, names: list[str], subset: str) -> list[str]:
+    """The training files of one subset. UserError where there is none, or several subsets to choose from."""
+    inside = [name for name in names if not subset or name == subset or name.startswith(f"{subset}/")]
+    files = training_files([PurePosixPath(name) for name in inside], repo if not subset else f"{repo}/{subset}")
+    groups = sorted({path.parts[0] if len(path.parts) > 1 else "" for path in files})
+    if len(groups) > 1 and not subset:
+        usual = next((group for group in USUAL_SUBSETS if group in groups), None)
+        if usual is None:
+            listed = ", ".join(group or "(top level)" for group in groups[:6])
+            example = f"{repo}/{groups[-1]}"
+            raise UserError(f"{repo} holds several subsets: {listed}; name one, such as {example}", "data")
+        files = [path for path in files if path.parts[0] == usual]
+    return [str(path) for path in files]
