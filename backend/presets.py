@@ -1,4 +1,4 @@
-"""Presets <-> TOML: plan fields at the top, the job's answers under [job]. Shipped ones can be read, not overwritten."""
+"""Presets <-> TOML: plan fields at the top, the job's answers under [job]. Shipped ones are not overwritten."""
 
 from __future__ import annotations
 

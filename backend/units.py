@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+Words = Callable[[float], str]
+
 GIB = 2**30
 MIB = 2**20
 

@@ -27,6 +27,7 @@ class Verdict:
     method: Method | None
     reasons: tuple[str, ...]
     why_not: Mapping[Method, tuple[str, ...]]
+    obstacles: Mapping[Method, tuple[str, ...]]
     notes: tuple[str, ...]
 
 
@@ -96,10 +97,11 @@ def choose(
     """The first rule that holds decides; `wanted` is a method that the user set."""
     case = Case(answers, device, model, data, outlooks)
     method, reason = _decide(case, wanted)
+    obstacles = {m: tuple(_obstacles(case, m)) for m in outlooks}
     if method is None:
-        return Verdict(None, (reason,), {m: tuple(_obstacles(case, m)) for m in outlooks}, tuple(_notes(case)))
+        return Verdict(None, (reason,), obstacles, obstacles, tuple(_notes(case)))
     others: dict[Method, tuple[str, ...]] = {m: tuple(_why_not(case, m, method)) for m in outlooks if m != method}
-    return Verdict(method, (reason, *_support(case, method)), others, tuple(_notes(case)))
+    return Verdict(method, (reason, *_support(case, method)), others, obstacles, tuple(_notes(case)))
 
 
 def _decide(case: Case, wanted: Method | None) -> tuple[Method | None, str]:
@@ -133,7 +135,7 @@ def _qlora_reason(case: Case) -> str:
         return f"LoRA needs {_of_room(case, lora)}; 4-bit weights bring it down to {units.gib(qlora.least_bytes)}."
     if not case.roomy("lora"):
         least = f"{units.gib(lora.least_bytes)} of {units.gib(case.room)}"
-        return f"LoRA takes {least} at its leanest, QLoRA {units.gib(qlora.least_bytes)}: that buys speed and long rows."
+        return f"LoRA takes {least} at its leanest, QLoRA {units.gib(qlora.least_bytes)}: that buys speed and length."
     return f"LoRA fits, but your budget pays for less than {case.thresholds['healthy_budget']:g} such runs."
 
 

@@ -34,7 +34,7 @@ def compare(
     wanted = kept.values.get("method")
     verdict = choice.choose(answers, device, model, data, outlooks, wanted)
     judged = {
-        method: replace(seen, why_not=() if method == verdict.method else verdict.why_not[method])
+        method: replace(seen, why_not=verdict.why_not.get(method, ()), obstacles=verdict.obstacles[method])
         for method, seen in outlooks.items()
     }
     return Comparison(
@@ -76,7 +76,6 @@ def outlook(
         disk_bytes=disk_bytes(model, plan, saved),
         quality_ceiling=own["quality_ceiling"],
         forgetting_risk=own["forgetting_risk"],
-        why_not=(),
     )
 
 

@@ -70,8 +70,10 @@ class Outlook:
     """Download, kept checkpoints with their optimizer state, and the result."""
     quality_ceiling: str
     forgetting_risk: str
-    why_not: tuple[str, ...]
+    why_not: tuple[str, ...] = ()
     """Sentences, empty for the recommended one."""
+    obstacles: tuple[str, ...] = ()
+    """Sentences on what forbids it: memory, money, time. Empty where it can be started as it is."""
 
 
 @dataclass(frozen=True)

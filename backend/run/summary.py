@@ -1,0 +1,71 @@
+"""One run in a few figures: what a list of runs shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.errors import UserError
+from backend.run.folder import RunFolder
+from backend.run.history import read
+from backend.run.job import Job
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run in a list. Figures that are not known (yet) are None."""
+
+    name: str
+    state: str
+    """running, interrupted (its process is gone), done, stopped, paused, failed, or damaged."""
+    method: str = ""
+    model: str = ""
+    data: str = ""
+    step: int = 0
+    total_steps: int = 0
+    loss_before: float | None = None
+    """Held-out loss before training."""
+    loss: float | None = None
+    """Held-out loss, the last one measured."""
+    foreseen_peak_bytes: int | None = None
+    peak_bytes: int | None = None
+    foreseen_hours: float | None = None
+    hours: float | None = None
+    foreseen_cost_usd: float | None = None
+    cost_usd: float | None = None
+
+
+def summarise(folder: RunFolder) -> Summary:
+    """Read a run folder; a damaged one is listed as such and harms no other."""
+    try:
+        job = folder.job()
+    except UserError:
+        return Summary(folder.name, "damaged")
+    history = read(folder.events_file)
+    state = history.state
+    if state == "running" and not folder.is_alive():
+        state = "interrupted"
+    foreseen, finished = job.foreseen, history.finished
+    hours = finished.get("hours")
+    return Summary(
+        name=folder.name,
+        state=state,
+        method=job.plan.method,
+        model=job.model,
+        data=job.data,
+        step=history.step,
+        total_steps=history.total_steps,
+        loss_before=history.evaluations[0].loss if history.evaluations else None,
+        loss=history.evaluations[-1].loss if len(history.evaluations) > 1 else None,
+        foreseen_peak_bytes=foreseen.peak_bytes if foreseen else None,
+        peak_bytes=history.peak_bytes or None,
+        foreseen_hours=foreseen.hours if foreseen else None,
+        hours=hours,
+        foreseen_cost_usd=foreseen.cost_usd if foreseen else None,
+        cost_usd=_cost(job, hours),
+    )
+
+
+def _cost(job: Job, hours: float | None) -> float | None:
+    """Hours at the price that the plan was made with; one device, as the trainer uses one."""
+    price = job.foreseen.price_usd_per_hour if job.foreseen else None
+    return hours * price if hours is not None and price is not None else None

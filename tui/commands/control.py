@@ -1,0 +1,45 @@
+"""`fttui stop`, `pause` and `checkpoint`: to a run of any process, through its folder."""
+
+from __future__ import annotations
+
+from backend.errors import UserError
+from backend.run import control
+from backend.run.folder import RunFolder
+
+
+def stop(run: str | None = None) -> int:
+    """Stop a run at its next step, with a checkpoint. `fttui resume` goes on from there.
+
+    Args:
+        run: The run's name or a part of it; the latest where it is left out.
+    """
+    return _send(run, "stop", "stops at its next step, with a checkpoint")
+
+
+def pause(run: str | None = None) -> int:
+    """Pause a run: like stop, and listed as paused. `fttui resume` goes on from there.
+
+    Args:
+        run: The run's name or a part of it; the latest where it is left out.
+    """
+    return _send(run, "pause", "pauses at its next step, with a checkpoint")
+
+
+def checkpoint(run: str | None = None) -> int:
+    """Write a checkpoint at the next step; the run goes on.
+
+    Args:
+        run: The run's name or a part of it; the latest where it is left out.
+    """
+    return _send(run, "checkpoint", "writes a checkpoint at its next step")
+
+
+def _send(run: str | None, command: control.Command, says: str) -> int:
+    folder = RunFolder.find(run)
+    if not folder.is_alive():
+        raise UserError(
+            f"run {folder.name} is not being trained now; `fttui resume {folder.name}` goes on with it", "run"
+        )
+    control.send(folder.commands_file, command)
+    print(f"run {folder.name} {says}")
+    return 0

@@ -1,0 +1,35 @@
+"""`fttui doctor`: what this box can do, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from tui.plain import plain
+
+SIGNS = {"ok": "ok  ", "warn": "warn", "missing": "MISS"}
+
+
+def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """Check this box: Python, packages, driver against torch, GPUs, a real 4-bit step, memory, disk, the demo model.
+
+    Exit code 4 where something that training needs is missing.
+
+    Args:
+        json: Print a JSON array.
+    """
+    from backend.doctor import checks
+
+    found = checks()
+    if json:
+        print(msgspec.json.format(msgspec.json.encode([dataclasses.asdict(x) for x in found]), indent=2).decode())
+    else:
+        width = max(len(check.name) for check in found)
+        for check in found:
+            print(f"{SIGNS[check.state]}  {check.name:{width}}  {plain(check.detail, lines=False)}")
+            if check.mend:
+                print(f"{'':6}{'':{width}}  -> {plain(check.mend, lines=False)}")
+    return 4 if any(check.state == "missing" for check in found) else 0

@@ -1,0 +1,112 @@
+"""The comparison as the JSON object of `fttui plan --json`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import msgspec
+
+from backend.planner.outlook import Comparison, Interval, Outlook
+
+
+def encode(comparison: Comparison) -> str:
+    """One JSON object, indented; a figure that is not known is null."""
+    return msgspec.json.format(msgspec.json.encode(as_object(comparison)), indent=2).decode()
+
+
+def as_object(comparison: Comparison) -> dict[str, Any]:
+    """Plain dictionaries and lists; intervals are NAME, NAME_low and NAME_high."""
+    return {
+        "hardware": _hardware(comparison),
+        "model": _model(comparison),
+        "data": _data(comparison),
+        "recommended": comparison.recommended,
+        "reasons": list(comparison.reasons),
+        "notes": list(comparison.notes),
+        "methods": {method: _outlook(seen) for method, seen in comparison.methods.items()},
+    }
+
+
+def _hardware(comparison: Comparison) -> dict[str, Any]:
+    device = comparison.device
+    known = dataclasses.asdict(device)
+    known["price_usd_per_hour"] = device.price.typical if device.price else None
+    return known
+
+
+def _model(comparison: Comparison) -> dict[str, Any]:
+    model, shape = comparison.model, comparison.model.shape
+    return {
+        "reference": model.reference,
+        "name": shape.name,
+        "kind": model.kind,
+        "family": shape.family,
+        "parameters": shape.parameters,
+        "hidden": shape.hidden,
+        "layers": shape.layers,
+        "heads": shape.heads,
+        "kv_heads": shape.kv_heads,
+        "head_dim": shape.head_dim,
+        "intermediate": shape.intermediate,
+        "vocab": shape.vocab,
+        "tied": shape.tied,
+        "context": shape.context,
+        "license": shape.license,
+        "weight_bytes": model.weight_bytes,
+        "download_bytes": model.download_bytes,
+        "has_weights": model.has_weights,
+    }
+
+
+def _data(comparison: Comparison) -> dict[str, Any]:
+    data = comparison.data
+    length = next(iter(comparison.methods.values())).plan.max_length
+    cut = data.cut(length)
+    return {
+        "reference": data.reference,
+        "format": data.format,
+        "mapping": dict(data.mapping),
+        "rows": data.rows,
+        "tokens": data.tokens,
+        "scored_tokens": data.scored_tokens,
+        "exact": data.exact,
+        "max_length": length,
+        "truncated_rows": cut.truncated_rows,
+        "truncated_fraction": cut.truncated_rows / data.rows if data.rows else 0.0,
+        "length_percentiles": {str(q): data.percentile(q) for q in (50, 90, 99, 100)},
+        "empty_rows": data.empty_rows,
+        "duplicate_rows": data.duplicate_rows,
+        "problems": list(data.problems),
+    }
+
+
+def _outlook(seen: Outlook) -> dict[str, Any]:
+    return {
+        "fits": seen.fit != "no",
+        "fit": seen.fit,
+        "peak_bytes": seen.memory.peak_bytes,
+        "peak_allocated_bytes": seen.memory.peak_allocated_bytes,
+        "peak_phase": seen.memory.peak_phase,
+        "peak_bytes_by_category": dict(seen.memory.by_category),
+        "peak_bytes_by_phase": dict(seen.memory.by_phase),
+        "least_bytes": seen.least_bytes,
+        "steps": seen.steps,
+        **_interval("hours", seen.hours),
+        **_interval("cost_usd", seen.cost_usd),
+        **_interval("tokens_per_second", seen.tokens_per_second),
+        "trainable_parameters": seen.trainable_parameters,
+        "checkpoint_bytes": seen.checkpoint_bytes,
+        "disk_bytes": seen.disk_bytes,
+        "quality_ceiling": seen.quality_ceiling,
+        "forgetting_risk": seen.forgetting_risk,
+        "settings": dataclasses.asdict(seen.plan),
+        "origin": dict(seen.origin),
+        "why_not": list(seen.why_not),
+    }
+
+
+def _interval(name: str, value: Interval | None) -> dict[str, float | None]:
+    if value is None or value.point != value.point:
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
+    return {name: value.point, f"{name}_low": value.low, f"{name}_high": value.high}

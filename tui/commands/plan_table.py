@@ -1,0 +1,80 @@
+"""The comparison as plain text: three columns, the reasons below."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from backend import units
+from backend.answers import METHODS, Method
+from backend.planner import fit
+from backend.planner.outlook import Comparison, Interval, Outlook
+from backend.planner.rules import title
+from tui.plain import plain
+
+LABEL, COLUMN, WIDTH = 12, 22, 78
+
+
+def table(comparison: Comparison) -> str:
+    """The table, at most 78 columns wide."""
+    return "\n".join(
+        [*_head(comparison), "", *_columns(comparison), "", *_words(comparison, comparison.recommended)]
+    ).rstrip()
+
+
+def _head(comparison: Comparison) -> Iterator[str]:
+    model, data, device = comparison.model, comparison.data, comparison.device
+    yield f"{'box':{LABEL}}{device.label}, {units.gib(fit.available(device))}" + ("" if device.here else " (not here)")
+    yield f"{'model':{LABEL}}{plain(model.shape.name, lines=False)}, {units.count(model.shape.parameters)} parameters"
+    about = "" if data.exact else "about "
+    name = plain(data.reference, lines=False) or "no data yet"
+    yield f"{'data':{LABEL}}{name}: {data.rows:,} rows, {about}{units.count(data.tokens)} tokens"
+
+
+def _columns(comparison: Comparison) -> Iterator[str]:
+    seen = [comparison.methods[method] for method in METHODS]
+    mark = {method: title(method) + (" *" if method == comparison.recommended else "") for method in METHODS}
+    yield _row("", [mark[method] for method in METHODS])
+    room = fit.available(comparison.device)
+    yield _row("fits", [f"{x.fit if x.fit != 'fits' else 'yes'}, {_of(x, room)}" for x in seen])
+    yield _row("time", [_span(x.hours) for x in seen])
+    yield _row("cost", [units.usd(x.cost_usd.point) if x.cost_usd else "price unknown" for x in seen])
+    yield _row("tokens/s", [_number(x.tokens_per_second) for x in seen])
+    yield _row("steps", [f"{x.steps:,}" for x in seen])
+    yield _row("trains", [units.count(x.trainable_parameters) for x in seen])
+    yield _row("saves", [units.disk(x.checkpoint_bytes) for x in seen])
+    yield _row("ceiling", [x.quality_ceiling for x in seen])
+    yield _row("forgetting", [x.forgetting_risk for x in seen])
+
+
+def _words(comparison: Comparison, chosen: Method | None) -> Iterator[str]:
+    yield f"Why {title(chosen)}" if chosen else "Nothing to recommend"
+    yield from _points(comparison.reasons)
+    for method in METHODS:
+        if method != chosen and comparison.methods[method].why_not:
+            yield f"Why not {title(method)}"
+            yield from _points(comparison.methods[method].why_not)
+    if comparison.notes:
+        yield "Notes"
+        yield from _points(comparison.notes)
+
+
+def _row(label: str, cells: list[str]) -> str:
+    return f"{label:{LABEL}}" + "".join(f"{cell:{COLUMN}}" for cell in cells).rstrip()
+
+
+def _of(seen: Outlook, room: int) -> str:
+    return f"{seen.memory.peak_bytes / units.GIB:.1f} of {room / units.GIB:.1f} GiB"
+
+
+def _span(hours: Interval) -> str:
+    return units.duration(hours.point * 3600) if hours.point == hours.point else "unknown"
+
+
+def _number(value: Interval) -> str:
+    return f"{value.point:,.0f}" if value.point == value.point else "unknown"
+
+
+def _points(sentences: tuple[str, ...]) -> Iterator[str]:
+    for sentence in sentences:
+        yield from textwrap.wrap(plain(sentence, lines=False), WIDTH, initial_indent="  - ", subsequent_indent="    ")

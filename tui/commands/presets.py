@@ -1,0 +1,44 @@
+"""`fttui presets`: list, show and find them."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from backend import paths, presets
+from tui.commands.runs import print_table
+from tui.plain import plain
+
+app = App(name="presets", help="Presets: named starts, shipped and your own.", help_format="plaintext")
+
+
+@app.default
+@app.command(name="list")
+def list_presets() -> int:
+    """List all presets; a broken file is listed with what is wrong."""
+    rows = []
+    for preset in presets.listing():
+        if isinstance(preset, presets.Broken):
+            rows.append((plain(preset.name, lines=False), "broken", plain(preset.reason, lines=False)))
+        else:
+            origin = "shipped" if preset.shipped else "own"
+            rows.append((plain(preset.name, lines=False), origin, plain(preset.description, lines=False)))
+    print_table(rows)
+    return 0
+
+
+@app.command
+def show(name: str) -> int:
+    """Print a preset's TOML.
+
+    Args:
+        name: The preset's name.
+    """
+    print(plain(presets.load(name).path.read_text(encoding="utf-8")).rstrip())
+    return 0
+
+
+@app.command
+def path() -> int:
+    """Print the folder of your own presets; a TOML file put there is a preset."""
+    print(paths.own_presets())
+    return 0

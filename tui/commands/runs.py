@@ -1,0 +1,61 @@
+"""`fttui runs`: what ran on this box."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from backend import units
+from backend.run.folder import all_runs
+from backend.run.summary import Summary, summarise
+from tui.plain import plain
+
+HEAD = ("run", "state", "steps", "held-out loss", "peak, foreseen", "time, foreseen")
+
+
+def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """List the runs of this box, newest first: state, method, loss, what was foreseen and what came.
+
+    Args:
+        json: Print a JSON array with every figure.
+    """
+    summaries = [summarise(folder) for folder in all_runs()]
+    if json:
+        objects = [dataclasses.asdict(summary) for summary in summaries]
+        print(msgspec.json.format(msgspec.json.encode(objects), indent=2).decode())
+    elif not summaries:
+        print("no run has been made on this box yet; `fttui` or `fttui train` makes one")
+    else:
+        print_table([HEAD, *(_row(summary) for summary in summaries)])
+    return 0
+
+
+def print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows in columns as wide as their widest cell."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _row(run: Summary) -> tuple[str, ...]:
+    losses = [f"{x:.3f}" for x in (run.loss_before, run.loss) if x is not None]
+    return (
+        plain(run.name, lines=False),
+        run.state,
+        f"{run.step:,}/{run.total_steps:,}" if run.total_steps else "",
+        " -> ".join(losses),
+        _beside(run.peak_bytes, run.foreseen_peak_bytes, units.memory),
+        _beside(_seconds(run.hours), _seconds(run.foreseen_hours), units.duration),
+    )
+
+
+def _seconds(hours: float | None) -> float | None:
+    return hours * 3600 if hours is not None else None
+
+
+def _beside(actual: float | None, foreseen: float | None, words: units.Words) -> str:
+    return ", ".join(words(value) if value is not None else "-" for value in (actual, foreseen))

@@ -1,0 +1,104 @@
+"""`fttui train` and `fttui resume`: headless, plain lines or JSON events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from backend import presets
+from backend.answers import Answers, Method
+from backend.errors import DoesNotFit, UserError
+from backend.planner import jobs, situation
+from backend.planner.outlook import Comparison
+from backend.planner.rules import title
+from backend.run.folder import RunFolder
+from backend.run.history import read
+from tui.commands.options import Shared
+
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+def train(
+    preset: str | None = None,
+    *,
+    method: Method | None = None,
+    answers: Shared = Answers(),  # noqa: B008  (a frozen dataclass)
+    json: Flag = False,
+    detach: Flag = False,
+    anyway: Flag = False,
+) -> int:
+    """Train headless: from a preset, or from options. Ctrl+C stops at the next step with a checkpoint (exit code 130).
+
+    For example:
+
+        fttui train demo
+        fttui train --model ./my-model --data rows.jsonl --method lora --set rank=32
+        fttui train solo-qlora --model meta-llama/Llama-3.1-8B --data rows.jsonl --detach
+
+    Args:
+        preset: A preset's name or file; options given beside it win.
+        method: lora, qlora or full; the recommended one where it is left out.
+        json: Print the run's events as JSON lines instead of plain lines.
+        detach: Give the shell back and train on in the background.
+        anyway: Start although it is not foreseen to fit, or to cost more than the budget.
+    """
+    from tui import headless
+
+    start = presets.load(preset) if preset else None
+    if start:
+        answers = presets.merged(start, answers)
+    comparison = situation.foresee(answers, start.plan if start else None, start.name if start else "")
+    chosen = _chosen(comparison, method or (start.plan.get("method") if start else None), anyway)
+    _refuse_elsewhere(comparison)
+    folder = RunFolder.create(jobs.job(comparison, chosen, start.name if start else None))
+    return headless.run(folder, as_json=json, detach=detach)
+
+
+def resume(run: str | None = None, *, json: Flag = False, detach: Flag = False) -> int:
+    """Go on with a paused, stopped or dead run from its last good checkpoint, in the foreground until it ends.
+
+    For example:
+
+        fttui resume
+        fttui resume 20261124-101500-demo-lora
+
+    Args:
+        run: The run's name or a part of it; the latest where it is left out.
+        json: Print the run's events as JSON lines instead of plain lines.
+        detach: Give the shell back and train on in the background.
+    """
+    from tui import headless
+
+    folder = RunFolder.find(run)
+    if folder.is_alive():
+        raise UserError(f"run {folder.name} is being trained right now; `fttui watch {folder.name}` shows it", "run")
+    if read(folder.events_file).state == "done":
+        raise UserError(f"run {folder.name} is done; there is nothing to go on with", "run")
+    return headless.run(folder, as_json=json, detach=detach)
+
+
+def _chosen(comparison: Comparison, wanted: Method | None, anyway: bool) -> Method:
+    """The method to train. Raises DoesNotFit where it is not foreseen to fit or to be paid for, unless `anyway`."""
+    method = wanted or comparison.recommended
+    if method is None:
+        if not anyway:
+            raise DoesNotFit(comparison.reasons[0] + " --anyway starts it all the same, with --method.", "method")
+        raise UserError("--anyway needs --method lora, qlora or full, as none is recommended", "method")
+    obstacles = comparison.methods[method].obstacles
+    if obstacles and not anyway:
+        raise DoesNotFit(f"{title(method)}: {' '.join(obstacles)} --anyway starts it all the same.", "method")
+    return method
+
+
+def _refuse_elsewhere(comparison: Comparison) -> None:
+    """What can only be planned: another box's GPU, data that is not there, weights that are not there."""
+    answers, model = comparison.answers, comparison.model
+    if not comparison.device.here:
+        raise UserError(f"--gpu {answers.gpu} is not in this box: `fttui plan` plans for it, `train` runs here", "gpu")
+    if not answers.data:
+        raise UserError("--rows and --row-tokens are for planning; training needs --data", "data")
+    if model.kind == "size" or (model.kind == "folder" and not model.has_weights):
+        raise UserError(f"model {answers.model!r} has no weights here: give a folder with weights or a hub id", "model")
+    if comparison.device.count > 1 or any(x.plan.processes > 1 for x in comparison.methods.values()):
+        raise UserError("this version trains on one device: set CUDA_VISIBLE_DEVICES to one of them", "processes")

@@ -1,0 +1,58 @@
+"""`fttui watch`: the live screen on a run of any process, or its plain lines."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from backend import units
+from backend.run.events import Tail
+from backend.run.folder import RunFolder
+from backend.run.history import History, read
+from tui.plain import plain
+
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False) -> int:
+    """Show a run: live while it trains, its result afterwards. Costs the trainer nothing; several may watch.
+
+    For example:
+
+        fttui watch
+        ssh -t box fttui watch
+        fttui watch --once
+
+    Args:
+        run: The run's name or a part of it; the latest where it is left out.
+        plain: Print plain lines, for pipes.
+        once: Print one line with the state and leave.
+    """
+    folder = RunFolder.find(run)
+    if once:
+        print(status(folder, read(folder.events_file)))
+        return 0
+    if plain:
+        from tui.headless import follow
+
+        follow(Tail(folder.events_file), print, as_json=False, alive=folder.is_alive)
+        return 0
+    from tui.process import run_wizard
+
+    return run_wizard(start_at="live", run=folder)
+
+
+def status(folder: RunFolder, history: History) -> str:
+    """One line: name, state, step, loss, what is left."""
+    state = history.state
+    if state == "running":
+        state = history.phase if folder.is_alive() else "interrupted"
+    parts = [folder.name, state, f"step {history.step:,}/{history.total_steps:,}"]
+    if history.losses:
+        parts.append(f"loss {history.losses[-1]:.4f}")
+    if history.state == "running" and folder.is_alive() and history.eta_seconds is not None:
+        end = time.strftime("%H:%M", time.localtime(time.time() + history.eta_seconds))
+        parts.append(f"{units.duration(history.eta_seconds)} to go, until {end}")
+    return plain("  ".join(parts), lines=False)

@@ -1,0 +1,99 @@
+"""Train without a screen: the same trainer thread, its events printed as plain lines or as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from backend.run import launch
+from backend.run.events import Tail
+from backend.run.folder import RunFolder
+from tui.event_lines import EventLines
+
+POLL_SECONDS = 0.1
+EXIT_CODES = {"done": 0, "stopped": 130, "paused": 130}
+FAILED = 4
+
+Out = Callable[[str], None]
+
+
+def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> int:
+    """Train `folder` to its end and return the exit code; with `detach` return at once and train on in a child."""
+    if detach and _in_parent_after_fork():
+        print(f"run {folder.name} trains in the background; `fttui watch {folder.name}` shows it")
+        return 0
+    out = _keep_stdout(folder)
+    tail = Tail(folder.events_file)
+    for _ in tail.lines():
+        pass  # an earlier life of a resumed run was printed then
+    trainer = launch.start(folder)
+    _stop_on_signals(trainer.stop)
+    if not as_json:
+        out(f"run {folder.name}")
+    follow(tail, out, as_json=as_json, alive=trainer.is_alive)
+    trainer.join()
+    return EXIT_CODES.get(trainer.state or "failed", FAILED)
+
+
+def follow(tail: Tail, out: Out, *, as_json: bool, alive: Callable[[], bool]) -> None:
+    """Print a run's events as they come, until it is no longer alive and everything it wrote is printed."""
+    lines = EventLines()
+    while True:
+        living = alive()
+        if as_json:
+            for raw in tail.lines():
+                out(raw.decode("utf-8", "replace"))
+        else:
+            for event in tail.events():
+                for line in lines.feed(event):
+                    out(line)
+        if not living:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _in_parent_after_fork() -> bool:
+    """Fork before any thread or CUDA. The child leaves the shell's session; True in the parent."""
+    sys.stdout.flush()
+    if os.fork():
+        return True
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    return False
+
+
+def _keep_stdout(folder: RunFolder) -> Out:
+    """Keep standard output for the run's lines; what libraries print to fds 1 and 2 goes to the run's log."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    own = os.dup(1)
+    log = os.open(folder.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+    def out(line: str) -> None:
+        # The reader may have left (a closed pipe, a lost terminal): the run goes on, its events are in the folder.
+        with contextlib.suppress(OSError):
+            os.write(own, line.encode("utf-8", "replace") + b"\n")
+
+    return out
+
+
+def _stop_on_signals(stop: Callable[[], None]) -> None:
+    """Ctrl+C and SIGTERM ask for a stop with a checkpoint; a lost terminal changes nothing."""
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        stop()
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
