@@ -1,4 +1,4 @@
-"""How long a run takes: FLOPs by method over the device's rate, bounded by memory bandwidth, with what is no step in it."""
+"""How long a run takes: FLOPs by method over the device's rate, bounded by its bandwidth, and what is no step."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _traffic_seconds(shape: ModelShape, plan: Plan, device: Device, load: Work) 
     micro_batches = math.ceil(sequences_per_step(plan, load) / plan.micro_batch)
     weights = memory.weights(shape, plan) * passes * micro_batches
     optimizer = constants.throughput()["step"]["optimizer_bytes"] * memory.trainable(shape, plan)
-    return (weights + optimizer) / plan.processes / device.bytes_per_second
+    return float((weights + optimizer) / plan.processes / device.bytes_per_second)
 
 
 def _penalty(plan: Plan, device: Device) -> float:
