@@ -1,0 +1,48 @@
+"""The last finished answers, `$FTTUI_HOME/answers.toml`: the next defaults. A broken file does no harm."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import msgspec
+import tomlkit
+
+from backend import paths
+from backend.answers import Answers
+
+
+def path() -> Path:
+    """Where the answers are kept."""
+    return paths.home() / "answers.toml"
+
+
+def load() -> Answers:
+    """The last answers. What can't be read, or is no valid answer, is left at its default, field by field."""
+    try:
+        stored = tomllib.loads(path().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return Answers()
+    kept: dict[str, object] = {}
+    for field in fields(Answers):
+        if field.name in stored:
+            try:
+                one = msgspec.convert({field.name: stored[field.name]}, Answers)
+            except msgspec.ValidationError:
+                continue
+            kept[field.name] = getattr(one, field.name)
+    return msgspec.convert(kept, Answers)
+
+
+def save(answers: Answers) -> None:
+    """Keep `answers`; open ones are left out. Written beside and renamed, so that no reader meets a half."""
+    stored = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(answers).items()
+        if value not in (None, "", ())
+    }
+    target = path()
+    beside = target.with_suffix(".toml.new")
+    beside.write_text(tomlkit.dumps(stored), encoding="utf-8")
+    beside.replace(target)

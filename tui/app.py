@@ -1,0 +1,191 @@
+"""The wizard, in order: box, model, data, goal, compare, review; then the run and its result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from backend import answers_file, units
+from tui import theme
+from tui.journey import Journey
+from tui.sources import Sources
+from tui.widgets.rail import STEPS
+
+if TYPE_CHECKING:
+    from backend.run.folder import RunFolder
+    from backend.run.job import Job
+    from backend.run.launch import Trainer
+
+ORDER = tuple(step for step, _ in STEPS)
+
+
+class WizardApp(App[str]):
+    """Asks, compares, starts. It owns no trainer: `launch` does, and outlives this screen."""
+
+    TITLE = "fttui"
+    CSS_PATH = "style.tcss"
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+r", "runs", "runs", show=False),
+        Binding("ctrl+q", "leave", "leave fttui", show=False, priority=True),
+    ]
+
+    def __init__(
+        self,
+        *,
+        launch: Callable[[Job], tuple[RunFolder, Trainer]],
+        start_at: str | None = None,
+        run: RunFolder | None = None,
+        sources: Sources | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self._launch = launch
+        self._start_at = start_at or ("live" if run else ORDER[0])
+        self._run = run
+        self.clock = clock
+        """Seconds; tells a burst of Enters from a deliberate one."""
+        self.journey = Journey(sources or Sources(), answers_file.load())
+        self.trainer: Trainer | None = None
+        """The run that this process trains."""
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our colours, for themes that do not name them."""
+        return theme.defaults(self.current_theme.ansi)
+
+    def on_mount(self) -> None:
+        """The first screen; then, behind it, the demo model is made ready where it will be needed."""
+        for own in theme.THEMES:
+            self.register_theme(own)
+        wanted = theme.for_terminal()
+        self.theme = wanted if wanted in self.available_themes else theme.DARK
+        if self._run is not None and self._start_at == "live":
+            self.open_run(self._run)
+        elif self._start_at == "runs":
+            self.action_runs()
+        else:
+            self.open_step(self._start_at)
+            self.call_after_refresh(self._prepare_demo)
+
+    def open_step(self, step: str) -> None:
+        """Show a step of the wizard."""
+        self.push_screen(make_step(step))
+
+    def go_on(self) -> None:
+        """From the step in front to the next one."""
+        step = getattr(self.screen, "STEP", None)
+        if step in ORDER[:-1]:
+            self.open_step(ORDER[ORDER.index(step) + 1])
+
+    def go_back(self) -> None:
+        """To the screen before; the first one stays."""
+        if len(self.screen_stack) > 2:
+            self.pop_screen()
+
+    def go_back_to(self, step: str) -> None:
+        """To an earlier step."""
+        if any(getattr(screen, "STEP", None) == step for screen in self.screen_stack):
+            while getattr(self.screen, "STEP", None) != step:
+                self.pop_screen()
+
+    def plan_for(self, gpu: str) -> None:
+        """Plan for `gpu` (empty: this box). Raises UserError for a name that nobody knows."""
+        journey = self.journey
+        if (journey.answers.gpu or "") == gpu and journey.device is not None:
+            return
+        assert journey.hardware is not None
+        journey.device = journey.sources.named(gpu) if gpu else journey.sources.here(journey.hardware)
+        journey.answer(gpu=gpu or None)
+
+    def start(self, job: Job) -> None:
+        """Start training `job` and show it. Raises UserError where a run is training already."""
+        from tui.screens.live import LiveScreen
+
+        folder, self.trainer = self._launch(job)
+        self.push_screen(LiveScreen(folder, self.trainer))
+
+    def open_run(self, folder: RunFolder) -> None:
+        """A run of this box: live while it trains, else its result."""
+        from tui.screens.live import LiveScreen
+        from tui.screens.result import ResultScreen
+
+        trainer = self.trainer if self.trainer is not None and self.trainer.folder.path == folder.path else None
+        self.push_screen(LiveScreen(folder, trainer) if folder.is_alive() else ResultScreen(folder))
+
+    def answered(self) -> dict[str, str]:
+        """The short answer to each step so far, for the rail."""
+        journey, short = self.journey, {}
+        if journey.device is not None:
+            name = "CPU" if journey.device.kind == "cpu" else journey.device.label
+            short["hardware"] = name
+        if journey.model is not None:
+            short["model"] = journey.model.shape.name.rpartition("/")[2] or journey.model.reference
+        if journey.data is not None:
+            short["data"] = journey.answers.data.rpartition("/")[2] or f"{units.count(journey.data.rows)} rows"
+        if journey.is_complete:
+            short["goal"] = journey.answers.shift
+        if journey.method is not None:
+            short["compare"] = theme.METHOD_NAMES[journey.method]
+        return short
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Every action of the screen in front, and the app's own."""
+        from tui.screens.help import keys_of
+
+        for key, what in keys_of(screen):
+            binding = next(x.binding for x in screen.active_bindings.values() if x.binding.description == what)
+            action = binding.action
+            yield SystemCommand(what.capitalize(), f"key {key}", lambda action=action: self._act(screen, action))
+        for step, word in STEPS:
+            if any(getattr(x, "STEP", None) == step for x in self.screen_stack[:-1]):
+                yield SystemCommand(f"Back to {word}", "answers stay", lambda step=step: self.go_back_to(step))
+        yield SystemCommand("Runs", "what ran on this box, key ^r", self.action_runs)
+        yield SystemCommand("Theme", "dark, light, high contrast, 16 colours ...", self.action_change_theme)
+        yield SystemCommand("Leave fttui", "key ^q", self.action_leave)
+
+    def action_runs(self) -> None:
+        """The table of runs."""
+        from tui.screens.runs import RunsScreen
+
+        if not isinstance(self.screen, RunsScreen):
+            self.push_screen(RunsScreen())
+
+    async def action_leave(self) -> None:
+        """Leave; a screen that shows a run asks what becomes of it."""
+        if hasattr(self.screen, "action_leave"):
+            await self.run_action("leave", self.screen)
+        else:
+            self.exit()
+
+    def _act(self, screen: Screen[Any], action: str) -> None:
+        self.call_later(self.run_action, action, screen.focused or screen)
+
+    def _prepare_demo(self) -> None:
+        """Convert the demo model in the background where it is likely to be used."""
+        sources = self.journey.sources
+        if self.journey.answers.model in ("", "demo") and not sources.demo_is_ready():
+            self.run_worker(sources.prepare_demo, thread=True, group="demo")
+
+
+def make_step(step: str) -> Screen[None]:
+    """The screen of a step; each is imported when it is first needed."""
+    if step == "hardware":
+        from tui.screens.hardware import HardwareScreen as Made
+    elif step == "model":
+        from tui.screens.model import ModelScreen as Made  # type: ignore[assignment]
+    elif step == "data":
+        from tui.screens.data import DataScreen as Made  # type: ignore[assignment]
+    elif step == "goal":
+        from tui.screens.goal import GoalScreen as Made  # type: ignore[assignment]
+    elif step == "compare":
+        from tui.screens.compare import CompareScreen as Made  # type: ignore[assignment]
+    elif step == "review":
+        from tui.screens.review import ReviewScreen as Made  # type: ignore[assignment]
+    else:
+        raise ValueError(f"the wizard has no step {step!r}")
+    return Made()

@@ -1,0 +1,244 @@
+"""The decision: LoRA, QLoRA and full side by side, with reasons; and what-if keys that move every figure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from backend import units
+from backend.answers import METHODS, Answers, Method
+from backend.errors import UserError
+from backend.planner import fit
+from backend.planner.outlook import Comparison
+from tui.plain import safe
+from tui.screens.step import Step
+from tui.theme import METHOD_NAMES
+from tui.widgets import figures
+from tui.widgets.bar import cells, legend, scale_for
+from tui.widgets.method_card import MethodCard
+from tui.widgets.preview import sentences
+
+LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+EPOCHS = (1.0, 2.0, 3.0, 4.0, 5.0, 8.0)
+RANKS = (8, 16, 32, 64, 128, 256)
+_TALL = 36
+_HELP = (
+    "Each column is one method, planned for your card, data and limits. The bar is the memory at the peak, by what it "
+    "holds, against the line where the card ends. Time and cost come with the range they are expected in. "
+    "l, e and r try another length, other epochs, another rank (with Shift: the other way); g another GPU; "
+    "x takes all of that back."
+)
+
+
+class CompareScreen(Step):
+    """Three columns and why."""
+
+    STEP: ClassVar[str] = "compare"
+    HELP_TEXT: ClassVar[str] = _HELP
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "select(-1)", "method", key_display="←→"),
+        Binding("right", "select(1)", "method", show=False),
+        Binding("l", "length(1)", "length"),
+        Binding("L", "length(-1)", "shorter", show=False),
+        Binding("e", "epochs(1)", "epochs"),
+        Binding("E", "epochs(-1)", "fewer epochs", show=False),
+        Binding("r", "rank(1)", "rank"),
+        Binding("R", "rank(-1)", "smaller rank", show=False),
+        Binding("g", "gpu", "GPU"),
+        Binding("x", "reset", "reset"),
+        Binding("up", "scroll_reasons(-1)", "scroll", show=False),
+        Binding("down", "scroll_reasons(1)", "scroll", show=False),
+        Binding("pageup", "scroll_reasons(-5)", "scroll", show=False),
+        Binding("pagedown", "scroll_reasons(5)", "scroll", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._moved = ""
+
+    def body(self) -> ComposeResult:
+        """Cards, legend, reasons, what-ifs."""
+        with Horizontal(id="cards"):
+            for method in METHODS:
+                yield MethodCard(method)
+        yield Static("", id="legend", markup=False)
+        with VerticalScroll(id="reasons", can_focus=False), Horizontal(id="columns"):
+            yield Static("", id="why", markup=False)
+            yield Static("", id="why-not", markup=False)
+        yield Static("", id="what-if", markup=False)
+
+    def refreshed(self) -> None:
+        """The answers may have changed meanwhile."""
+        self.show()
+
+    def on_resize(self) -> None:
+        """Details and columns as there is room."""
+        self.show()
+
+    def proceed(self) -> None:
+        """To the review of the selected method."""
+        self.journey.method = self.journey.chosen()
+        self.wizard.go_on()
+
+    def show(self) -> None:
+        """Everything, from the comparison as it is now."""
+        comparison, chosen = self.journey.comparison(), self.journey.chosen()
+        room = fit.available(comparison.device)
+        scale = scale_for(room, (x.memory.peak_bytes for x in comparison.methods.values()))
+        detailed = self.size.height >= _TALL
+        for card in self.query(MethodCard):
+            card.show(comparison, selected=card.method == chosen, room=room, scale=scale, detailed=detailed)
+        self._show_legend(comparison, room, scale)
+        self._show_reasons(comparison, chosen)
+        self.query_one("#what-if", Static).update(self._what_if(comparison, chosen))
+        self.update_rail()
+
+    def action_select(self, by: int) -> None:
+        """The next column, or the one before."""
+        here = METHODS.index(self.journey.chosen())
+        self._select(METHODS[min(max(here + by, 0), len(METHODS) - 1)])
+
+    def on_method_card_wanted(self, event: MethodCard.Wanted) -> None:
+        """A click on a column."""
+        self._select(event.method)
+
+    def action_length(self, by: int) -> None:
+        """Longer rows, or shorter ones; round at the model's context."""
+        assert self.journey.model is not None
+        context = self.journey.model.shape.context or LENGTHS[-1]
+        lengths = [length for length in LENGTHS if length <= context] or [context]
+        now = self._plan().max_length
+        self._try("length", f"{now:,}", max_length=(next_of(lengths, now, by)))
+
+    def action_epochs(self, by: int) -> None:
+        """More passes over the data, or fewer."""
+        now = self._plan().epochs
+        self._try("epochs", f"{now:g}", epochs=next_of(EPOCHS, now, by))
+
+    def action_rank(self, by: int) -> None:
+        """A larger adapter, or a smaller one."""
+        now = self._plan("lora").rank
+        new = self.journey.with_setting("rank", str(next_of(RANKS, now, by)))
+        self._try("rank", f"{now}", set=new.set)
+
+    def action_gpu(self) -> None:
+        """Another GPU, figures moving while the list is walked through."""
+        from tui.screens.gpu_choice import GpuChoice
+
+        before = (self.journey.answers, self.journey.device)
+        now = self.journey.answers.gpu or ""
+
+        def chosen(kept: bool | None) -> None:
+            if not kept:
+                self.journey.answers, self.journey.device = before
+            self._moved = ""
+            self.show()
+
+        self.app.push_screen(GpuChoice(now, self.show), chosen)
+
+    def action_reset(self) -> None:
+        """Leave length, epochs, rank and every other setting to the planner again."""
+        self._moved = ""
+        self.journey.method = None
+        self.journey.answer(max_length=None, epochs=None, effective_batch=None, set=())
+        self.show()
+
+    def action_scroll_reasons(self, by: int) -> None:
+        """The reasons may be longer than their room."""
+        self.query_one("#reasons").scroll_relative(y=by, animate=False)
+
+    def _plan(self, method: Method | None = None) -> Any:
+        comparison = self.journey.comparison()
+        return comparison.methods[method or self.journey.chosen()].plan
+
+    def _select(self, method: Method) -> None:
+        self.journey.method = method
+        self.query_one("#reasons").scroll_home(animate=False)
+        self.show()
+
+    def _try(self, what: str, was: str, **changes: Any) -> None:
+        """Change answers and say what that moved; a setting that the planner refuses is not taken."""
+        method = self.journey.chosen()
+        before, answers = self.journey.comparison().methods[method], self.journey.answers
+        self.journey.answers = replace(answers, **changes)
+        try:
+            after = self.journey.comparison().methods[method]
+        except UserError as error:
+            self.journey.answers = answers
+            self.notify(str(error), severity="warning", markup=False)
+            return
+        now = {"length": f"{after.plan.max_length:,}", "epochs": f"{after.plan.epochs:g}", "rank": f"{after.plan.rank}"}
+        self._moved = f"{what} {was} → {now[what]}: {METHOD_NAMES[method]} {figures.change(before, after)}"
+        self.show()
+
+    def _show_legend(self, comparison: Comparison, room: int, scale: int) -> None:
+        width = max(20, self.size.width - 4)
+        bar = max(10, (self.size.width - 2) // 3 - 4)
+        drawn = {x for o in comparison.methods.values() for x in cells(o.memory.by_category, bar, scale)}
+        card = f"{units.gib(room)} {'RAM' if comparison.device.kind == 'cpu' else 'card'}"
+        self.query_one("#legend", Static).update(legend(drawn, width, card))
+
+    def _show_reasons(self, comparison: Comparison, chosen: Method) -> None:
+        """Side by side where there is room; else the selected column's only."""
+        wide = self.size.width >= 120
+        best = comparison.recommended
+        why, why_not = self.query_one("#why", Static), self.query_one("#why-not", Static)
+        parts = [_why(comparison)] if best in (None, chosen) or wide else []
+        others = [m for m in METHODS if m != best and (wide or m == chosen)]
+        against = [_why_not(comparison, method) for method in others if comparison.methods[method].why_not]
+        if not wide:
+            parts, against = [*parts, *against], []
+        if comparison.notes:
+            (against if wide else parts).append(_section("Worth knowing", comparison.notes, "$faint"))
+        why.update(Content("\n").join(parts))
+        why_not.update(Content("\n").join(against))
+        why_not.display = bool(against)
+
+    def _what_if(self, comparison: Comparison, chosen: Method) -> Content:
+        plan, answers = comparison.methods[chosen].plan, comparison.answers
+        parts = [
+            _knob("l", "length", f"{plan.max_length:,}", answers.max_length is not None),
+            _knob("e", "epochs", f"{plan.epochs:g}", answers.epochs is not None),
+            _knob("r", "rank", f"{comparison.methods['lora'].plan.rank}", self.journey.plan_setting("rank") is not None),
+            _knob("g", "GPU", comparison.device.label, answers.gpu is not None),
+        ]
+        moved = Content.styled(self._moved, "$primary") if self._moved else _changed_hint(answers)
+        return Content("\n").join([Content("  ").join(parts), moved])
+
+
+def next_of(values: Any, now: float, by: int) -> Any:
+    """The next larger (or smaller) of `values`; at the end round to the other end."""
+    if by > 0:
+        return next((value for value in values if value > now), values[0])
+    return next((value for value in reversed(values) if value < now), values[-1])
+
+
+def _why(comparison: Comparison) -> Content:
+    best = comparison.recommended
+    title = f"Why {METHOD_NAMES[best]}" if best else "Nothing to recommend"
+    return _section(title, comparison.reasons, "$primary" if best else "$error")
+
+
+def _why_not(comparison: Comparison, method: Method) -> Content:
+    return _section(f"Why not {METHOD_NAMES[method]}", comparison.methods[method].why_not, "$warning")
+
+
+def _section(title: str, texts: tuple[str, ...], style: str) -> Content:
+    return Content.assemble((f"{title}\n", f"bold {style}"), sentences(texts))
+
+
+def _knob(key: str, name: str, value: str, own: bool) -> Content:
+    """`[l] length 2,048`; a star where it is the user's, not the planner's."""
+    shown = safe(value, lines=False, style="bold")
+    return Content.assemble((f" {key} ", "bold $primary on $panel"), (f" {name} ", "$faint"), shown, "*" if own else "")
+
+
+def _changed_hint(answers: Answers) -> Content:
+    own = any((answers.max_length, answers.epochs, answers.effective_batch, answers.set))
+    return Content.styled("* set by you; x leaves all of them to the planner again" if own else "", "$faint")

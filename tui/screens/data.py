@@ -1,0 +1,174 @@
+"""Which data: files of this folder first; what the model will see of it, and what of that is scored."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical
+
+from backend import units
+from backend.errors import UserError
+from tui.messages import Listed
+from tui.screens import numbers
+from tui.screens.looking import TYPING_PAUSE_SECONDS, LookingStep
+from tui.widgets.data_preview import preview
+from tui.widgets.entry import Entry
+from tui.widgets.field import Field
+from tui.widgets.picker import Picker
+from tui.widgets.picklist import Choice
+from tui.widgets.preview import Preview
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from backend.data.report import DataReport
+
+DEMO = Choice("demo", "demo", "ships with fttui, grade-school maths")
+NO_DATA = Choice("no data yet", "no data yet", "plan with rows x tokens", always=True)
+DEMO_POLL_SECONDS = 0.5
+_HELP = (
+    "A JSON, JSONL, CSV, Parquet or text file, a folder of them, a hub id, or demo. Alpaca, ShareGPT, messages, "
+    "prompt/completion and plain text are recognised by their columns. Only answers are scored; prompts are not."
+)
+_MAPPING_HELP = (
+    "Which column plays which part, as role=column with commas between: prompt=question, completion=answer. "
+    "Empty lets fttui find it by the usual names."
+)
+
+
+class DataScreen(LookingStep):
+    """The training data."""
+
+    STEP: ClassVar[str] = "data"
+    HELP_TEXT: ClassVar[str] = _HELP
+
+    def body(self) -> ComposeResult:
+        """Question, mapping or sizes; the report beside it."""
+        answers = self.journey.answers
+        with Container(classes="split"):
+            with Vertical(id="question"):
+                yield Picker("What do you train it on?", "data", placeholder="a file, a folder or a hub id", help=_HELP)
+                yield Field("mapping", "columns", ", ".join(answers.mapping), placeholder="found by name", help=_MAPPING_HELP)
+                yield Field("rows", "rows", numbers.text(answers.rows or 1000), help="How many examples you expect to have.")
+                yield Field(
+                    "row_tokens", "tokens a row", numbers.text(answers.row_tokens or 500),
+                    help="Prompt and answer of one example together; 100 words are about 130 tokens.",
+                )
+            yield Preview(id="preview")
+
+    def on_mount(self) -> None:
+        """List the folder's files, in a thread."""
+        self.query_one(Entry).focus()
+        self.query_one(Preview).say("data", "looking at this folder…", "…")
+        self.is_looking = True
+        self._toggle_fields("")
+        self.run_worker(self._list, thread=True, group="list")
+        self._demo_timer = self.set_interval(DEMO_POLL_SECONDS, self._when_demo_is_ready, pause=True)
+
+    def on_listed(self, event: Listed) -> None:
+        """Offer them; what was answered last is highlighted."""
+        files: list[Path] = event.found
+        here = [Choice(str(path), path.name, units.disk(_bytes(path))) for path in files]
+        answers = self.journey.answers
+        last = answers.data or (NO_DATA.value if answers.rows else "")
+        self.query_one(Picker).offer([*here, DEMO, NO_DATA], last or [*here, DEMO][0].value)
+
+    def on_picker_changed(self, event: Picker.Changed) -> None:
+        """Read what is chosen now; another file's mapping does not hold for it."""
+        if event.value != self.journey.answers.data:
+            self.query_one("#field-mapping", Entry).value = ""
+        self._toggle_fields(event.value)
+        self._read(TYPING_PAUSE_SECONDS if self.query_one("#field-data", Entry).value else 0.0)
+
+    def on_input_changed(self, event: Entry.Changed) -> None:
+        """Another mapping or size: read again after a pause."""
+        if event.input.has_focus:
+            self._read(TYPING_PAUSE_SECONDS)
+
+    def looking(self) -> None:
+        """Say so."""
+        self.query_one(Preview).say(self._chosen, "reading…", "…")
+
+    def found(self, value: DataReport) -> None:
+        """Show the report."""
+        for name in ("data", "mapping", "rows", "row_tokens"):
+            self._complain(name, "")
+        sizes_only = self._chosen == NO_DATA.value
+        self.journey.data = value
+        self.journey.answer(
+            data="" if sizes_only else self._chosen,
+            rows=value.rows if sizes_only else None,
+            row_tokens=value.percentile(50) if sizes_only else None,
+            mapping=() if sizes_only else self._mapping,
+        )
+        self._show(value)
+        self.update_rail()
+
+    def failed(self, error: UserError) -> None:
+        """Mark the field that is to blame."""
+        self.query_one(Preview).say(self._chosen, "nothing that can be trained on")
+        self._complain(error.field if error.field in ("mapping", "rows", "row_tokens") else "data", str(error))
+
+    def go_on(self) -> None:
+        """To the goal."""
+        self._demo_timer.pause()
+        self.wizard.go_on()
+
+    def on_resize(self) -> None:
+        """The report is laid out for its width."""
+        if self.journey.data is not None and not self.is_looking and self.error is None:
+            self._show(self.journey.data)
+
+    @property
+    def _chosen(self) -> str:
+        return self.query_one(Picker).value
+
+    @property
+    def _mapping(self) -> tuple[str, ...]:
+        text = self.query_one("#row-mapping", Field).text
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+
+    def _show(self, report: DataReport) -> None:
+        panel = self.query_one(Preview)
+        waits = self.journey.waits_for_demo()
+        self._demo_timer.resume() if waits else self._demo_timer.pause()
+        note = "preparing the demo model; token counts are estimates until then" if waits else ""
+        panel.show(self._chosen, preview(report, max(30, panel.content_size.width), note), f"{report.rows:,} rows")
+        if report.columns:
+            self.query_one("#row-mapping", Field).hint(", ".join(report.columns))
+
+    def _read(self, delay: float) -> None:
+        sources, chosen, mapping = self.journey.sources, self._chosen, self._mapping
+        if chosen == NO_DATA.value:
+            call = partial(self._foresee, self.query_one("#row-rows", Field).text, self.query_one("#row-row_tokens", Field).text)
+            self.look((chosen, *call.args), call, delay)
+        else:
+            self.look((chosen, mapping), partial(sources.inspect_data, chosen, mapping, self.journey.model), delay)
+
+    def _foresee(self, rows: str, row_tokens: str) -> DataReport:
+        return self.journey.sources.foresee_data(
+            numbers.whole(rows, "rows", "rows", least=1), numbers.whole(row_tokens, "tokens a row", "row_tokens", least=1)
+        )
+
+    def _when_demo_is_ready(self) -> None:
+        if not self.journey.waits_for_demo() and not self.is_looking:
+            self._demo_timer.pause()
+            self._read(0.0)
+
+    def _toggle_fields(self, chosen: str) -> None:
+        sizes_only = chosen == NO_DATA.value
+        self.query_one("#row-mapping").display = not sizes_only
+        self.query_one("#row-rows").display = self.query_one("#row-row_tokens").display = sizes_only
+
+    def _complain(self, name: str | None, message: str) -> None:
+        widget = self.query_one(Picker) if name == "data" else self.query_one(f"#row-{name}", Field)
+        widget.complain(message)
+
+    def _list(self) -> None:
+        self.post_message(Listed(self.journey.sources.data_here()))
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else sum(x.stat().st_size for x in path.rglob("*") if x.is_file())

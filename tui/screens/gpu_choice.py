@@ -1,0 +1,73 @@
+"""Another GPU, chosen over the compare screen, whose figures move along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from backend.errors import UserError
+from tui.widgets.entry import Entry
+from tui.widgets.picker import Picker
+from tui.widgets.picklist import Choice
+
+if TYPE_CHECKING:
+    from tui.app import WizardApp
+
+THIS_BOX = Choice("", "this box")
+
+
+class GpuChoice(ModalScreen[bool]):
+    """A narrow list at the right; Enter keeps, Esc takes back."""
+
+    AUTO_FOCUS: ClassVar[str | None] = None
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "keep", "keep", priority=True),
+        Binding("escape", "leave", "take back"),
+    ]
+
+    def __init__(self, gpu: str, moved: Callable[[], None]) -> None:
+        super().__init__()
+        self._gpu = gpu
+        self._moved = moved
+
+    def compose(self) -> ComposeResult:
+        """The same picker as on the first screen."""
+        with Vertical(id="gpu-choice"):
+            yield Picker(
+                "What if it ran on", "gpu", placeholder="4090, A100-80GB:2 …", help="A GPU's name, and :N for several."
+            )
+
+    def on_mount(self) -> None:
+        """Offer this box and all known GPUs."""
+        wizard = cast("WizardApp", self.app)
+        known = [Choice(name, name) for name in wizard.journey.sources.device_names()]
+        self.query_one(Picker).offer([THIS_BOX, *known], self._gpu)
+        self.query_one(Entry).focus()
+
+    def on_picker_changed(self, event: Picker.Changed) -> None:
+        """Plan for the highlighted one."""
+        try:
+            cast("WizardApp", self.app).plan_for(event.value)
+        except UserError as error:
+            if not self.query_one(Entry).value:
+                self.query_one(Picker).complain(str(error))
+            return
+        self._moved()
+
+    def action_keep(self) -> None:
+        """Keep it, where it names a GPU."""
+        try:
+            cast("WizardApp", self.app).plan_for(self.query_one(Picker).value)
+        except UserError as error:
+            self.query_one(Picker).complain(str(error))
+            return
+        self.dismiss(True)
+
+    def action_leave(self) -> None:
+        """As it was."""
+        self.dismiss(False)

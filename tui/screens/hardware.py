@@ -1,0 +1,132 @@
+"""What this box has, and which GPU to plan for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from backend import units
+from backend.errors import UserError
+from tui.messages import Looked
+from tui.screens import numbers
+from tui.screens.step import Step
+from tui.widgets.entry import Entry
+from tui.widgets.field import Field
+from tui.widgets.hardware_preview import preview
+from tui.widgets.picker import Picker
+from tui.widgets.picklist import Choice
+from tui.widgets.preview import Preview
+
+if TYPE_CHECKING:
+    from backend.hardware import Hardware
+    from backend.planner.device import Device
+
+_HELP = (
+    "This box is where the run will train. Name another GPU to see what a job would take on a card that you don't "
+    "have yet; such a plan can't be started here. For several GPUs say how many."
+)
+Seen = tuple["Hardware", "Device", list[Choice]]
+
+
+class HardwareScreen(Step):
+    """The first screen: the box."""
+
+    STEP: ClassVar[str] = "hardware"
+    HELP_TEXT: ClassVar[str] = _HELP
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._goes_on = False
+
+    def body(self) -> ComposeResult:
+        """The box above, the question below."""
+        _, count = split_count(self.journey.answers.gpu or "")
+        yield Preview(id="box")
+        with Vertical(id="question"):
+            yield Picker("Plan for which device?", "gpu", placeholder="type to filter: 4090, A100, cpu …", help=_HELP)
+            yield Field("count", "how many", str(count), hint="of that GPU, training together", help="GPUs of that kind.")
+
+    def on_mount(self) -> None:
+        """Look at the box in a thread: the screen is there first."""
+        self.query_one(Entry).focus()
+        self.query_one("#row-count").display = False
+        self.query_one(Preview).say("this box", "looking at GPUs, driver, memory and disk…", "…")
+        self.run_worker(self._look, thread=True, group="look")
+
+    def on_looked(self, event: Looked) -> None:
+        """Show the box and what can be planned for."""
+        event.stop()
+        seen: Seen = event.value
+        self.journey.hardware, device, choices = seen
+        self.query_one(Preview).show("this box", preview(self.journey.hardware), f"{len(self.journey.hardware.gpus)} GPU")
+        name, _ = split_count(self.journey.answers.gpu or "")
+        self.query_one(Picker).offer([Choice("", f"this box: {device.label}", _memory(device), always=True), *choices], name)
+        self._choose()
+        if self._goes_on and self.is_current:
+            self.proceed()
+
+    def on_picker_changed(self, event: Picker.Changed) -> None:
+        """Plan for what is highlighted."""
+        if self.journey.hardware is not None:
+            self._choose()
+
+    def on_input_changed(self, event: Entry.Changed) -> None:
+        """Another count."""
+        self.query_one("#row-count", Field).complain("")
+
+    def proceed(self) -> None:
+        """On, where the device is known; an Enter before the box is known waits for it."""
+        if self.journey.hardware is None:
+            self._goes_on = True
+            return
+        try:
+            self.wizard.plan_for(self._wanted())
+        except UserError as error:
+            self.complain(error, "gpu")
+            return
+        self.update_rail()
+        self.wizard.go_on()
+
+    def _choose(self) -> None:
+        """Follow the highlighted line; a half-typed name is no error yet."""
+        value = self.query_one(Picker).value
+        self.query_one("#row-count").display = bool(value) and value != "cpu" and ":" not in value
+        try:
+            self.wizard.plan_for(self._wanted())
+        except UserError:
+            return
+        self.update_rail()
+
+    def _wanted(self) -> str:
+        name = self.query_one(Picker).value
+        if not self.query_one("#row-count").display:
+            return name
+        count = numbers.whole(self.query_one("#row-count", Field).text or "1", "how many", "count", least=1)
+        return f"{name}:{count}" if count > 1 else name
+
+    def _look(self) -> None:
+        sources = self.journey.sources
+        hardware = sources.detect()
+        choices = [Choice(name, name, _named(sources.named, name)) for name in sources.device_names()]
+        self.post_message(Looked("box", (hardware, sources.here(hardware), choices)))
+
+
+def split_count(gpu: str) -> tuple[str, int]:
+    """`A100:4` as name and count."""
+    name, _, count = gpu.partition(":")
+    return name, int(count) if count.isdigit() else 1
+
+
+def _memory(device: Device) -> str:
+    return units.gib(device.free_bytes) + (" of RAM free" if device.kind == "cpu" else " free")
+
+
+def _named(named: Callable[[str], Device], name: str) -> str:
+    if name == "cpu":
+        return "the processor of this box"
+    device = named(name)
+    price = f"{units.usd(device.price.typical)} an hour" if device.price else "no price known"
+    return f"{units.gib(device.memory_bytes):>9}  {price:>15}"

@@ -1,0 +1,120 @@
+"""Which model: what is on this box first, then the demo, then whatever is typed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.content import Content
+
+from backend import units
+from backend.errors import UserError
+from tui.messages import Listed
+from tui.screens.looking import TYPING_PAUSE_SECONDS, LookingStep
+from tui.widgets.entry import Entry
+from tui.widgets.picker import Picker
+from tui.widgets.picklist import Choice
+from tui.widgets.preview import Fact, Preview, facts, sentences
+
+if TYPE_CHECKING:
+    from backend.model.find import Found
+    from backend.model.info import ModelInfo
+    from backend.planner.device import Device
+
+DEMO = Choice("demo", "demo", "ships with fttui, 135 M")
+_HELP = (
+    "A folder with a model, a hub id such as Qwen/Qwen3-8B, a size such as 8b (to plan before you have chosen one), "
+    "or demo, the small model that comes with fttui. Planning reads config.json and the weights' headers only: "
+    "nothing is downloaded before you start."
+)
+
+
+class ModelScreen(LookingStep):
+    """The base model."""
+
+    STEP: ClassVar[str] = "model"
+    HELP_TEXT: ClassVar[str] = _HELP
+
+    def body(self) -> ComposeResult:
+        """Question on one side, what is known of the model on the other."""
+        with Container(classes="split"):
+            yield Picker(
+                "Which model do you fine-tune?", "model", placeholder="a folder, a hub id, or a size such as 8b", help=_HELP
+            )
+            yield Preview(id="preview")
+
+    def on_mount(self) -> None:
+        """List what is here, in a thread: a hub cache can be large."""
+        self.query_one(Entry).focus()
+        self.query_one(Preview).say("model", "looking at what is on this box…", "…")
+        self.is_looking = True
+        self.run_worker(self._list, thread=True, group="list")
+
+    def on_listed(self, event: Listed) -> None:
+        """Offer it; what was answered last is highlighted."""
+        found: list[Found] = event.found
+        here = [Choice(x.reference, x.label, f"here, {units.disk(x.weight_bytes)}") for x in found]
+        known = [choice.value for choice in here]
+        choices = [*here, *([] if DEMO.value in known else [DEMO])]
+        self.query_one(Picker).offer(choices, self.journey.answers.model or choices[0].value)
+
+    def on_picker_changed(self, event: Picker.Changed) -> None:
+        """Look up what is chosen now."""
+        typed = bool(self.query_one(Entry).value)
+        call = partial(self.journey.sources.find_model, event.value)
+        self.look(event.value, call, TYPING_PAUSE_SECONDS if typed else 0.0)
+
+    def looking(self) -> None:
+        """Say so."""
+        self.query_one(Preview).say(self.query_one(Picker).value, "looking…", "…")
+
+    def found(self, value: ModelInfo) -> None:
+        """Show the model's facts."""
+        self.query_one(Picker).complain("")
+        self.query_one(Preview).show(value.shape.name or value.reference, preview(value, self.journey.device), value.kind)
+        self.journey.model = value
+        self.journey.answer(model=value.reference)
+        self.update_rail()
+
+    def failed(self, error: UserError) -> None:
+        """Mark the field."""
+        self.query_one(Preview).say(self.query_one(Picker).value, "not a model that can be used")
+        self.query_one(Picker).complain(str(error))
+
+    def go_on(self) -> None:
+        """To the data."""
+        self.wizard.go_on()
+
+    def _list(self) -> None:
+        self.post_message(Listed(self.journey.sources.models_here()))
+
+
+def preview(model: ModelInfo, device: Device | None) -> Content:
+    """What is known of a model."""
+    shape = model.shape
+    rows: list[Fact] = [
+        ("parameters", f"{units.count(shape.parameters)}  {shape.family}"),
+        ("layers", f"{shape.layers} of {shape.hidden:,} wide, {shape.heads} heads"),
+        ("vocabulary", f"{shape.vocab:,}{', head tied' if shape.tied else ''}"),
+        ("context", f"{shape.context:,} tokens"),
+        ("licence", shape.license or "not stated"),
+        ("tuned", "to chat already" if shape.instruct else "a base model: it completes text"),
+        ("weights", _weights(model)),
+    ]
+    if device is not None:
+        card = f" of {units.gib(device.memory_bytes)}" if device.memory_bytes else ""
+        rows.append(("in 16-bit", f"{units.memory(shape.parameters * 2)}{card}"))
+    lines = [facts(rows)]
+    if model.notes:
+        lines += [Content(""), sentences(model.notes)]
+    return Content("\n").join(lines)
+
+
+def _weights(model: ModelInfo) -> str:
+    if model.kind == "size":
+        return "none: a size to plan with"
+    if model.has_weights:
+        return f"on this box, {units.disk(model.weight_bytes)}"
+    return f"to download, {units.disk(model.download_bytes)}" if model.download_bytes else "not here"

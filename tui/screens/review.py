@@ -1,0 +1,189 @@
+"""What will run, with where each setting comes from; the last look before the start."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from backend import answers_file
+from backend.errors import UserError
+from backend.planner import fields, fit
+from tui import command_line, starting
+from tui.plain import plain, safe
+from tui.screens.step import Step
+from tui.theme import METHOD_NAMES
+from tui.widgets import figures
+from tui.widgets.settings import Settings
+
+QUIET_SECONDS = 0.7
+"""An Enter starts the run only where none came for so long: neither a burst nor a held key does."""
+_ANSWERS = ("max_length", "epochs", "effective_batch", "seed")
+"""Plan fields that are answers of their own."""
+_HELP = (
+    "Every setting of the run, and where it comes from. e changes the one under the cursor: the planner keeps what "
+    "you set and plans the rest around it; empty gives it back. s saves all of it as a preset, y copies the command "
+    "that does the same without the screen. Enter starts the training."
+)
+
+
+class ReviewScreen(Step):
+    """Settings, warnings, the equivalent command, start."""
+
+    STEP: ClassVar[str] = "review"
+    HELP_TEXT: ClassVar[str] = _HELP
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "next", "start training", key_display="Enter", priority=True),
+        Binding("s", "save", "save preset"),
+        Binding("y", "copy", "copy command"),
+        Binding("x", "reset", "reset"),
+    ]
+
+    def body(self) -> ComposeResult:
+        """Summary above, settings, command below."""
+        yield Static("", id="summary", markup=False)
+        yield Settings(self.journey.chosen())
+        with Vertical(id="foot"):
+            yield Static("", id="command", markup=False)
+            yield Static("", id="notice", markup=False)
+
+    def on_mount(self) -> None:
+        """The list has the keys."""
+        self.query_one(Settings).focus()
+
+    def refreshed(self) -> None:
+        """In front: from now on an Enter must be a new one."""
+        self._last_enter = self.wizard.clock()
+        self.show()
+
+    def show(self) -> None:
+        """Everything, from the comparison as it is now."""
+        comparison, method = self.journey.comparison(), self.journey.chosen()
+        self.query_one(Settings).show(comparison.methods[method])
+        self.query_one("#summary", Static).update(self._summary())
+        line = command_line.train(self.journey.answers, method)
+        self.query_one("#command", Static).update(Content.assemble(("$ ", "bold $primary"), safe(line, lines=False)))
+        self._say("")
+        self.update_rail()
+
+    def proceed(self) -> None:
+        """Enter: take what is edited, or start the run."""
+        now = self.wizard.clock()
+        quiet, self._last_enter = now - self._last_enter, now
+        if self.query_one(Settings).take():
+            return
+        if quiet < QUIET_SECONDS:
+            self._say("Press Enter once more to start the training.")
+            return
+        try:
+            starting.refuse(self.journey.comparison())
+        except UserError as error:
+            self._say(str(error), wrong=True)
+            return
+        if obstacles := self._obstacles():
+            self._ask(obstacles)
+        else:
+            self._start()
+
+    def action_back(self) -> None:
+        """Esc: leave the edited row, else back."""
+        if not self.query_one(Settings).leave():
+            super().action_back()
+
+    def on_settings_wanted(self, event: Settings.Wanted) -> None:
+        """A setting was typed: plan around it, or say under it what it takes."""
+        event.stop()
+        before = self.journey.answers
+        try:
+            self._set(event.row.key, event.text)
+            self.journey.comparison()
+        except UserError as error:
+            self.journey.answers = before
+            event.row.complain(str(error))
+            return
+        self.query_one(Settings).leave()
+        self.show()
+
+    def action_save(self) -> None:
+        """Save the plan as a preset."""
+        from tui.screens.preset_name import PresetName
+
+        self.app.push_screen(PresetName(self.journey), self._saved)
+
+    def action_copy(self) -> None:
+        """Copy the command, over SSH too (OSC 52)."""
+        self.app.copy_to_clipboard(command_line.train(self.journey.answers, self.journey.chosen()))
+        self._say("The command is in the clipboard, where the terminal allows it.")
+
+    def action_reset(self) -> None:
+        """Leave all settings to the planner again."""
+        self.journey.answer(max_length=None, epochs=None, effective_batch=None, seed=None, set=())
+        self.show()
+
+    def _set(self, key: str, text: str) -> None:
+        value = fields.parse(key, text) if text else None
+        if key in _ANSWERS:
+            self.journey.answer(**{key: value})
+        else:
+            self.journey.answers = self.journey.with_setting(key, fields.text(value) if text else None)
+
+    def _summary(self) -> Content:
+        """Two lines on the run, and a line for each warning."""
+        comparison, method = self.journey.comparison(), self.journey.chosen()
+        seen = comparison.methods[method]
+        data = plain(comparison.answers.data or "no data yet", lines=False)
+        head = Content.assemble(
+            (METHOD_NAMES[method], "bold $primary"), " of ", (plain(comparison.model.shape.name, lines=False), "bold"),
+            " on ", (f"{data}", "bold"), f" ({comparison.data.rows:,} rows), {comparison.device.label}",
+        )
+        room = fit.available(comparison.device)
+        parts = [
+            figures.of_room(seen.memory.peak_bytes, room), f"{figures.hours(seen.hours.point)}",
+            figures.cost(seen.cost_usd), f"{seen.steps:,} steps",
+        ]
+        lines = [head, Content.assemble(figures.fit_word(seen), "  ", " · ".join(parts))]
+        lines += [Content.assemble(("! ", "bold $warning"), safe(text, style="$warning")) for text in self._obstacles()]
+        try:
+            starting.refuse(comparison)
+        except UserError as error:
+            lines.append(Content.assemble(("✗ ", "bold $error"), safe(str(error), style="$error")))
+        return Content("\n").join(lines)
+
+    def _obstacles(self) -> tuple[str, ...]:
+        seen = self.journey.comparison().methods[self.journey.chosen()]
+        tight = ("Its memory is tight: one long row can end the run.",) if seen.fit == "tight" else ()
+        return (*seen.obstacles, *tight)
+
+    def _ask(self, obstacles: tuple[str, ...]) -> None:
+        from tui.screens.confirm import Confirm
+
+        def answered(anyway: bool | None) -> None:
+            if anyway:
+                self._start()
+
+        self.app.push_screen(Confirm("Start all the same?", obstacles, yes="start anyway"), answered)
+
+    def _start(self) -> None:
+        """Make the run and show it."""
+        try:
+            job = self.journey.sources.job(self.journey.comparison(), self.journey.chosen(), self.journey.preset)
+            self.wizard.start(job)
+        except UserError as error:
+            self._say(str(error), wrong=True)
+            return
+        answers_file.save(self.journey.answers)
+
+    def _saved(self, name: str | None) -> None:
+        if name:
+            self.journey.preset = name
+            self._say(f"Saved. The same run without the screen: fttui train {name}")
+
+    def _say(self, text: str, *, wrong: bool = False) -> None:
+        style = "$error" if wrong else "$primary"
+        notice = self.query_one("#notice", Static)
+        notice.update(Content.assemble(("✗ " if wrong else "→ ", f"bold {style}"), safe(text, style=style)) if text else "")
+        notice.display = bool(text)

@@ -1,0 +1,101 @@
+"""What every step of the wizard has: the rail, the keys that are the same everywhere, and the way on and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from backend.errors import UserError
+from tui.journey import Journey
+from tui.widgets.field import Field
+from tui.widgets.picker import Picker
+from tui.widgets.rail import Rail
+
+if TYPE_CHECKING:
+    from tui.app import WizardApp
+
+
+class Step(Screen[None]):
+    """A step of the wizard. Subclasses say `STEP`, compose `body` and go on in `proceed`."""
+
+    STEP: ClassVar[str]
+    HELP_TEXT: ClassVar[str] = ""
+    AUTO_FOCUS: ClassVar[str | None] = None
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+        (0, "-narrow"), (100, "-wide"), (160, "-very-wide")
+    ]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (32, "-tall")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "next", "next", key_display="Enter", priority=True),
+        Binding("escape", "back", "back", key_display="Esc"),
+        Binding("f1,question_mark", "help", "help", key_display="F1"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """Rail, body, footer."""
+        yield Rail(self.STEP, self.wizard.answered())
+        yield from self.body()
+        yield Footer(show_command_palette=False)
+
+    def body(self) -> ComposeResult:
+        """What the step asks."""
+        raise NotImplementedError
+
+    def proceed(self) -> None:
+        """Enter: check, store and go on."""
+        raise NotImplementedError
+
+    def refreshed(self) -> None:
+        """The step is in front (again): show what may have changed meanwhile."""
+
+    @property
+    def wizard(self) -> WizardApp:
+        """The app, as what it is."""
+        return cast("WizardApp", self.app)
+
+    @property
+    def journey(self) -> Journey:
+        """The wizard's state."""
+        return self.wizard.journey
+
+    def on_screen_resume(self) -> None:
+        """Bring the rail up to date."""
+        self.update_rail()
+        self.refreshed()
+
+    def update_rail(self) -> None:
+        """Show in the rail what is answered now."""
+        self.query_one(Rail).show(self.wizard.answered())
+
+    def action_next(self) -> None:
+        """Enter. A burst of them must not reach a screen that is being left."""
+        if self.is_current:
+            self.proceed()
+
+    def action_back(self) -> None:
+        """Esc: the step before; answers stay."""
+        if self.is_current:
+            self.wizard.go_back()
+
+    def action_help(self) -> None:
+        """Help for the field in focus and the keys of this screen."""
+        from tui.screens.help import HelpScreen
+
+        self.app.push_screen(HelpScreen(self, self.HELP_TEXT))
+
+    def on_rail_wanted(self, event: Rail.Wanted) -> None:
+        """A click on an earlier step goes back to it."""
+        self.wizard.go_back_to(event.step)
+
+    def complain(self, error: UserError, default: str) -> None:
+        """Mark `error` at its field, or at `default` where that field is not on this screen."""
+        for name in (error.field, default):
+            for kind in (Picker, Field):
+                found = self.query(f"#picker-{name}, #row-{name}").results(kind)
+                for widget in found:
+                    widget.complain(str(error))
+                    return

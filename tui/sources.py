@@ -1,0 +1,122 @@
+"""What the wizard asks the backend: one object, so that a test gives a fixed box. Each call imports what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backend.answers import Answers, Method
+    from backend.data.report import DataReport
+    from backend.hardware import Hardware
+    from backend.model.find import Found
+    from backend.model.info import ModelInfo
+    from backend.planner.device import Device
+    from backend.planner.outlook import Comparison
+    from backend.run.job import Job
+
+
+def _detect() -> Hardware:
+    from backend import hardware
+
+    return hardware.detect()
+
+
+def _here(hardware: Hardware) -> Device:
+    from backend.planner import devices
+
+    return devices.here(hardware)
+
+
+def _named(text: str) -> Device:
+    from backend.planner import devices
+
+    return devices.named(text)
+
+
+def _device_names() -> list[str]:
+    from backend.planner import devices
+
+    return devices.choices()
+
+
+def _models_here() -> list[Found]:
+    from backend.model import find
+
+    return find.on_this_box()
+
+
+def _find_model(reference: str) -> ModelInfo:
+    from backend.model import find
+
+    return find.find(reference)
+
+
+def _data_here() -> list[Path]:
+    from backend.data import inspect
+
+    return inspect.candidates(Path.cwd())
+
+
+def _inspect_data(reference: str, mapping: tuple[str, ...], model: ModelInfo | None) -> DataReport:
+    from backend.data import inspect
+
+    return inspect.inspect(reference, mapping=mapping, model=model)
+
+
+def _foresee_data(rows: int, row_tokens: int) -> DataReport:
+    from backend.data import inspect
+
+    return inspect.foreseen(rows, row_tokens)
+
+
+def _compare(answers: Answers, device: Device, model: ModelInfo, data: DataReport) -> Comparison:
+    from backend.planner import compare
+
+    return compare.compare(answers, device, model, data)
+
+
+def _job(comparison: Comparison, method: Method, preset: str | None) -> Job:
+    from backend.planner import jobs
+
+    return jobs.job(comparison, method, preset)
+
+
+def _demo_is_ready() -> bool:
+    from backend.model import demo
+
+    return demo.is_ready()
+
+
+def _demo_tokenizer_ready() -> bool:
+    from backend.model import demo
+
+    return demo.tokenizer_ready()
+
+
+def _prepare_demo() -> object:
+    from backend.model import demo
+
+    return demo.start_conversion()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The backend's questions and answers that the screens use."""
+
+    detect: Callable[[], Hardware] = _detect
+    here: Callable[[Hardware], Device] = _here
+    named: Callable[[str], Device] = _named
+    device_names: Callable[[], list[str]] = _device_names
+    models_here: Callable[[], list[Found]] = _models_here
+    find_model: Callable[[str], ModelInfo] = _find_model
+    data_here: Callable[[], list[Path]] = _data_here
+    inspect_data: Callable[[str, tuple[str, ...], ModelInfo | None], DataReport] = _inspect_data
+    foresee_data: Callable[[int, int], DataReport] = _foresee_data
+    compare: Callable[[Answers, Device, ModelInfo, DataReport], Comparison] = _compare
+    job: Callable[[Comparison, Method, str | None], Job] = _job
+    demo_is_ready: Callable[[], bool] = _demo_is_ready
+    demo_tokenizer_ready: Callable[[], bool] = _demo_tokenizer_ready
+    prepare_demo: Callable[[], object] = _prepare_demo

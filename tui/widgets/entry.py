@@ -1,0 +1,29 @@
+"""A one-line input that selects its text on focus, so that typing replaces a default, and can say its help."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.widgets import Input
+
+
+class Entry(Input):
+    """Compact; its left edge shows focus and errors, beside the colour."""
+
+    DEFAULT_CSS = """
+    Entry {
+        height: 1; border: none; padding: 0 1; background: $panel; width: 1fr;
+        &:focus { background: $panel; border: none; background-tint: $primary 12%; }
+        &.-wrong { background-tint: $error 20%; }
+        &:ansi { text-style: underline; }
+        & > .input--placeholder { color: $faint; }
+    }
+    """
+
+    def __init__(self, value: str = "", *, placeholder: str = "", id: str | None = None, help: str = "") -> None:
+        super().__init__(value, placeholder=placeholder, id=id, compact=True, select_on_focus=True)
+        self.help_text = help
+        """What F1 says of this field."""
+
+    def help(self) -> Content:
+        """The field's help."""
+        return Content(self.help_text)

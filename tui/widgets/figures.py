@@ -1,0 +1,100 @@
+"""An outlook in words: the same figures, the same units, on every screen."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from backend import units
+from tui.theme import FIT_SIGNS, METHOD_NAMES
+
+if TYPE_CHECKING:
+    from backend.planner.outlook import Comparison, Interval, Outlook
+
+UNKNOWN = "unknown"
+
+
+def is_known(value: float) -> bool:
+    """Not the planner's not-a-number for what it can't foresee."""
+    return not math.isnan(value)
+
+
+def hours(value: float) -> str:
+    """`3.1 h` in the unit that suits."""
+    return units.duration(value * 3600) if is_known(value) else UNKNOWN
+
+
+def hour_range(value: Interval) -> str:
+    """`2.4-4.1 h`, or minutes, or seconds, in one unit."""
+    if not is_known(value.point):
+        return ""
+    for size, unit in ((1.0, "h"), (1 / 60, "min"), (1 / 3600, "s")):
+        if value.high >= size:
+            return f"{_short(value.low / size)}–{_short(value.high / size)} {unit}"
+    return "under 1 s"
+
+
+def cost(value: Interval | None) -> str:
+    """`$1.40`."""
+    return units.usd(value.point) if value is not None and is_known(value.point) else "no price"
+
+
+def cost_range(value: Interval | None) -> str:
+    """`$1.08–1.85`; empty where there is no range."""
+    if value is None or not is_known(value.point) or value.low == value.high:
+        return ""
+    return f"{units.usd(value.low)}–{units.usd(value.high)[1:]}"
+
+
+def of_room(used: int, room: int) -> str:
+    """`12.4 of 23.5 GiB`, both in the unit of the larger."""
+    if max(used, room) >= units.GIB:
+        return f"{used / units.GIB:.1f} of {room / units.GIB:.1f} GiB"
+    return f"{used / units.MIB:.0f} of {room / units.MIB:.0f} MiB"
+
+
+def fit_word(outlook: Outlook) -> Content:
+    """`✓ fits`, `! tight`, `✗ no`: a sign, a word and a colour."""
+    sign, style = FIT_SIGNS[outlook.fit]
+    word = {"fits": "fits", "tight": "tight", "no": "too big"}[outlook.fit]
+    return Content.styled(f"{sign} {word}", f"bold {style}")
+
+
+def in_a_line(comparison: Comparison) -> Content:
+    """What the answers lead to: `QLoRA · fits, 12.4 of 23.5 GiB · 3 h 05 m · $1.40`."""
+    from backend.planner import fit
+
+    method = comparison.recommended
+    if method is None:
+        reason = comparison.reasons[0] if comparison.reasons else "Nothing fits."
+        return Content.assemble(("✗ ", "bold $error"), (reason, "$error"))
+    seen = comparison.methods[method]
+    room = fit.available(comparison.device)
+    parts = [of_room(seen.memory.peak_bytes, room), hours(seen.hours.point), cost(seen.cost_usd)]
+    return Content.assemble(
+        ("→ ", "bold $primary"), (METHOD_NAMES[method], "bold"), "  ", fit_word(seen), "  ", " · ".join(parts)
+    )
+
+
+def change(before: Outlook, after: Outlook) -> str:
+    """What a what-if moved: `+2.1 GiB, +48 min, +$0.40`."""
+    parts = []
+    memory = after.memory.peak_bytes - before.memory.peak_bytes
+    if abs(memory) >= units.MIB:
+        parts.append(_signed(memory, units.memory(abs(memory))))
+    time = after.hours.point - before.hours.point
+    if is_known(time) and abs(time) * 3600 >= 1:
+        parts.append(_signed(time, units.duration(abs(time) * 3600)))
+    if before.cost_usd and after.cost_usd and abs(dollars := after.cost_usd.point - before.cost_usd.point) >= 0.005:
+        parts.append(_signed(dollars, units.usd(abs(dollars))))
+    return ", ".join(parts) or "no change"
+
+
+def _signed(value: float, text: str) -> str:
+    return f"{'+' if value > 0 else '−'}{text}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"

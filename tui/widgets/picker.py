@@ -1,0 +1,123 @@
+"""A question with a line to type in and a list to choose from: what is typed filters the list, or is taken as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from tui.plain import plain, safe
+from tui.widgets.entry import Entry
+from tui.widgets.picklist import Choice, PickList
+
+
+class Picker(Vertical):
+    """Up and down choose, typing filters; free text that matches no line is offered as a line of its own."""
+
+    DEFAULT_CSS = """
+    Picker { height: 1fr; }
+    Picker > .question { text-style: bold; height: auto; }
+    Picker > .error { color: $error; height: auto; display: none; }
+    Picker > .error.-shown { display: block; }
+    Picker > PickList { margin-top: 1; }
+    """
+
+    class Changed(Message):
+        """Another value is chosen."""
+
+        def __init__(self, picker: Picker, value: str) -> None:
+            super().__init__()
+            self.picker = picker
+            self.value = value
+
+    def __init__(self, question: str, name: str, *, placeholder: str, help: str, typed_label: str = "use {}") -> None:
+        super().__init__(id=f"picker-{name}")
+        self._question = question
+        self._field = name
+        self._placeholder = placeholder
+        self._help = help
+        self._typed_label = typed_label
+        self._choices: list[Choice] = []
+        self._value = ""
+
+    def compose(self) -> ComposeResult:
+        """Question, line, error, list."""
+        yield Static(self._question, classes="question", markup=False)
+        yield Entry(placeholder=self._placeholder, id=f"field-{self._field}", help=self._help)
+        yield Static("", classes="error", markup=False)
+        yield PickList()
+
+    @property
+    def value(self) -> str:
+        """What is chosen now."""
+        choice = self.query_one(PickList).choice
+        return choice.value if choice else self.query_one(Input).value.strip()
+
+    def offer(self, choices: Sequence[Choice], value: str) -> None:
+        """Offer these lines; `value` is highlighted, as a line of its own where it is none of them."""
+        known = {choice.value for choice in choices}
+        own = [] if not value or value in known else [Choice(value, value, "typed before")]
+        self._choices = [*own, *choices]
+        self._filter(value or None)
+
+    def complain(self, message: str) -> None:
+        """Show what is wrong under the line; empty takes it away."""
+        error = self.query_one(".error", Static)
+        error.update(Content.assemble(("✗ ", "bold"), safe(message)) if message else "")
+        error.set_class(bool(message), "-shown")
+        self.query_one(Entry).set_class(bool(message), "-wrong")
+        if message:
+            self.query_one(Entry).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter as it is typed."""
+        event.stop()
+        self._filter(None)
+
+    def on_pick_list_highlighted(self, event: PickList.Highlighted) -> None:
+        """Pass on what is chosen now."""
+        event.stop()
+        if self.value != self._value:
+            self._value = self.value
+            self.complain("")
+            self.post_message(self.Changed(self, self._value))
+
+    def on_key(self, event: events.Key) -> None:
+        """Arrows and pages move in the list while the line keeps the focus."""
+        page = max(1, self.query_one(PickList).size.height - 1)
+        steps = {"up": -1, "down": 1, "pageup": -page, "pagedown": page}
+        if event.key in steps:
+            event.stop()
+            event.prevent_default()
+            self.query_one(PickList).move(steps[event.key])
+
+    def _filter(self, highlight: str | None) -> None:
+        typed = self.query_one(Input).value.strip()
+        rows = [choice for choice in self._choices if choice.always or _matches(typed, choice)]
+        if typed and typed.lower() not in (choice.value.lower() for choice in rows):
+            own = Choice(typed, self._typed_label.format(plain(typed, lines=False)))
+            rows = [own, *rows] if _is_explicit(typed) or not any(not x.always for x in rows) else [*rows, own]
+        self.query_one(PickList).show(rows, highlight if not typed else None)
+
+
+def _matches(typed: str, choice: Choice) -> bool:
+    """Every word that was typed is somewhere in the line; spaces and dashes in names don't matter."""
+    line = _squeezed(f"{choice.value} {choice.label} {choice.detail}")
+    return all(_squeezed(word) in line for word in typed.split())
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"[\s_-]+", "", text.lower())
+
+
+def _is_explicit(typed: str) -> bool:
+    """A path, a hub id or a size: meant as it stands, even where a line matches it too."""
+    return "/" in typed or typed.startswith(("~", ".")) or re.fullmatch(r"\d+(\.\d+)?[bm]", typed.lower()) is not None
+
+

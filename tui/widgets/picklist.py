@@ -1,0 +1,118 @@
+"""A list of choices, one highlighted; it scrolls itself and takes its keys from the screen's input line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from tui.plain import plain
+from tui.widgets.cells import cut, fit
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One line: the value that is chosen, what stands for it, and a few words on the right."""
+
+    value: str
+    label: str
+    detail: str = ""
+    always: bool = False
+    """Stays in the list whatever is typed."""
+
+
+class PickList(Widget):
+    """Lines of `Choice`; the highlighted one is the choice. Not focusable: keys come through `move`."""
+
+    DEFAULT_CSS = """
+    PickList { height: 1fr; min-height: 3; }
+    """
+    ALLOW_SELECT: ClassVar[bool] = False
+    index = reactive(0)
+
+    class Highlighted(Message):
+        """Another choice is highlighted; `choice` is None where the list is empty."""
+
+        def __init__(self, choice: Choice | None) -> None:
+            super().__init__()
+            self.choice = choice
+
+    def __init__(self, choices: Sequence[Choice] = (), id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._choices = list(choices)
+        self._top = 0
+
+    @property
+    def choice(self) -> Choice | None:
+        """The highlighted one."""
+        return self._choices[self.index] if self._choices else None
+
+    def show(self, choices: Sequence[Choice], value: str | None = None) -> None:
+        """Show these; highlight the one with `value`, else the first."""
+        before = self.choice
+        self._choices = list(choices)
+        values = [choice.value for choice in self._choices]
+        self.set_reactive(PickList.index, values.index(value) if value in values else 0)
+        self.refresh()
+        if self.choice != before:
+            self.post_message(self.Highlighted(self.choice))
+
+    def move(self, by: int) -> None:
+        """Highlight the line `by` further; stops at both ends."""
+        if self._choices:
+            self.index = min(max(self.index + by, 0), len(self._choices) - 1)
+
+    def watch_index(self) -> None:
+        """Tell that another one is highlighted."""
+        self.post_message(self.Highlighted(self.choice))
+
+    def on_click(self, event: events.Click) -> None:
+        """Highlight the line that was clicked."""
+        line = self._top + event.y
+        if line < len(self._choices):
+            self.index = line
+
+    def on_mouse_scroll_down(self) -> None:
+        """Wheel."""
+        self.move(1)
+
+    def on_mouse_scroll_up(self) -> None:
+        """Wheel."""
+        self.move(-1)
+
+    def render(self) -> Content:
+        """The lines around the highlighted one that there is room for."""
+        height = max(1, self.size.height)
+        self._top = min(max(self._top, self.index - height + 1), self.index)
+        self._top = max(0, min(self._top, len(self._choices) - height))
+        shown = range(self._top, min(self._top + height, len(self._choices)))
+        lines = [self._line(position) for position in shown]
+        more_above, more_below = self._top > 0, self._top + height < len(self._choices)
+        return Content("\n").join(
+            [self._with_sign(line, "▴" if position == 0 and more_above else "▾" if more_below else "")
+             if position in (0, len(lines) - 1) else line
+             for position, line in enumerate(lines)]
+        )
+
+    def _line(self, position: int) -> Content:
+        choice, width = self._choices[position], max(10, self.size.width - 1)
+        label, detail = plain(choice.label, lines=False), plain(choice.detail, lines=False)
+        room = width - 2 - (cell_len(detail) + 2 if detail else 0)
+        if room < min(12, cell_len(label)):
+            detail, room = "", width - 2
+        label = fit(cut(label, room), width - 2 - cell_len(detail))
+        if position == self.index:
+            style = "bold $block-cursor-foreground on $block-cursor-background"
+            return Content.assemble((f"❯ {label}{detail}", style))
+        return Content.assemble(f"  {label}", (detail, "$faint"))
+
+    @staticmethod
+    def _with_sign(line: Content, sign: str) -> Content:
+        return Content.assemble(line, (sign, "$faint")) if sign else line

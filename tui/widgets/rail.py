@@ -1,0 +1,83 @@
+"""The rail at the top: where you are in the wizard, and what you answered so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+
+from tui.plain import plain
+from tui.widgets.cells import cut, fit
+
+STEPS: tuple[tuple[str, str], ...] = (
+    ("hardware", "box"),
+    ("model", "model"),
+    ("data", "data"),
+    ("goal", "goal"),
+    ("compare", "compare"),
+    ("review", "review"),
+)
+"""Name of each step's screen, and the word that stands for it."""
+_BADGE = " fttui "
+
+
+class Rail(Widget):
+    """Two lines: the steps, and under each what was answered."""
+
+    DEFAULT_CSS = """
+    Rail { height: 3; padding: 0 1; background: $surface; border-bottom: hkey $border-blurred; }
+    """
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    class Wanted(Message):
+        """A step was clicked."""
+
+        def __init__(self, step: str) -> None:
+            super().__init__()
+            self.step = step
+
+    def __init__(self, current: str, answered: Mapping[str, str]) -> None:
+        super().__init__()
+        self._current = current
+        self._answered = dict(answered)
+
+    def show(self, answered: Mapping[str, str]) -> None:
+        """What is answered now, by step."""
+        if dict(answered) != self._answered:
+            self._answered = dict(answered)
+            self.refresh()
+
+    def render(self) -> Content:
+        """The two lines, each step in a column of the same width."""
+        width = self._column
+        upper: list[Content | str | tuple[str, str]] = [(_BADGE, "bold $background on $primary"), " "]
+        lower: list[Content | str | tuple[str, str]] = [" " * (len(_BADGE) + 1)]
+        for index, (step, word) in enumerate(STEPS):
+            sign, style = self._look(index)
+            upper += [(f"{sign} {word}".ljust(width)[:width], style)]
+            answer = plain(self._answered.get(step, ""), lines=False)
+            lower += [(fit(f"  {cut(answer, width - 3)}", width), "$faint")]
+        return Content.assemble(*upper, "\n", *lower)
+
+    def on_click(self, event: events.Click) -> None:
+        """Go back to the step that was clicked."""
+        index = (event.x - 1 - len(_BADGE) - 1) // self._column
+        if 0 <= index < self._position:
+            self.post_message(self.Wanted(STEPS[index][0]))
+
+    @property
+    def _column(self) -> int:
+        return max(9, (self.size.width - len(_BADGE) - 1) // len(STEPS))
+
+    @property
+    def _position(self) -> int:
+        return [step for step, _ in STEPS].index(self._current)
+
+    def _look(self, index: int) -> tuple[str, str]:
+        if index == self._position:
+            return "●", "bold $primary"
+        return ("✓", "$foreground") if index < self._position else ("○", "$faint")
