@@ -1,0 +1,101 @@
+"""From the rows of a step to tensors: packed or padded sequences, in micro-batches.
+
+No attention mask is ever made. In a packed sequence the position ids restart with each row, which transformers turns
+into block-diagonal attention; padding stands at the end, where causal attention keeps it out of every row's sight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from backend.data.packing import arrange
+from backend.planner.plan import Plan
+
+IGNORED = -100
+Row = tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]
+"""Token ids of one row, and which of them are scored."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One forward pass: `sequences` x `length` tokens, and what is to be predicted where."""
+
+    input_ids: Tensor
+    position_ids: Tensor
+    predict: Tensor
+    """Per sequence, the positions whose next token is scored; filled up with 0."""
+    targets: Tensor
+    """The token that stands after each position of `predict`; IGNORED where `predict` is filled up."""
+    tokens: int
+    """Tokens of the data, padding not counted."""
+    scored: int
+    """Targets that count."""
+
+
+def micro_batches(rows: Sequence[Row], plan: Plan, device: str, *, flat: bool = False) -> list[Batch]:
+    """Arrange `rows` into micro-batches of `plan.micro_batch` sequences.
+
+    `flat` lays the sequences of a micro-batch one behind the other, as flash attention wants packed ones.
+    """
+    lengths = [len(ids) for ids, _ in rows]
+    groups = arrange(lengths, plan.max_length) if plan.packing else [[i] for i in np.argsort(lengths, kind="stable")]
+    sequences = [_Sequence.of([rows[i] for i in group]) for group in groups]
+    size = plan.micro_batch
+    parts = [sequences[start : start + size] for start in range(0, len(sequences), size)]
+    return [_collate([_joined(part)] if flat else part, device) for part in parts]
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """One or several rows one behind the other."""
+
+    ids: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+    predict: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> _Sequence:
+        starts = np.cumsum([0, *(len(ids) for ids, _ in rows)])
+        predict = [start + np.flatnonzero(scored[1:]) for start, (_, scored) in zip(starts, rows, strict=False)]
+        return cls(
+            ids=np.concatenate([ids for ids, _ in rows]).astype(np.int64),
+            positions=np.concatenate([np.arange(len(ids)) for ids, _ in rows]),
+            predict=np.concatenate(predict),
+        )
+
+
+def _joined(sequences: Sequence[_Sequence]) -> _Sequence:
+    starts = np.cumsum([0, *(len(x.ids) for x in sequences)])
+    return _Sequence(
+        ids=np.concatenate([x.ids for x in sequences]),
+        positions=np.concatenate([x.positions for x in sequences]),
+        predict=np.concatenate([start + x.predict for start, x in zip(starts, sequences, strict=False)]),
+    )
+
+
+def _collate(sequences: Sequence[_Sequence], device: str) -> Batch:
+    length = max(len(x.ids) for x in sequences)
+    most = max(1, *(len(x.predict) for x in sequences))
+    shape = len(sequences), length
+    ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    predict = np.zeros((len(sequences), most), np.int64)
+    targets = np.full((len(sequences), most), IGNORED, np.int64)
+    for i, x in enumerate(sequences):
+        size, count = len(x.ids), len(x.predict)
+        ids[i, :size], positions[i, :size] = x.ids, x.positions
+        positions[i, size:] = x.positions[-1] + 1 + np.arange(length - size)  # counts on: no break, no mask needed
+        predict[i, :count], targets[i, :count] = x.predict, x.ids[x.predict + 1]
+    return Batch(
+        input_ids=torch.from_numpy(ids).to(device, non_blocking=True),
+        position_ids=torch.from_numpy(positions).to(device, non_blocking=True),
+        predict=torch.from_numpy(predict).to(device, non_blocking=True),
+        targets=torch.from_numpy(targets).to(device, non_blocking=True),
+        tokens=sum(len(x.ids) for x in sequences),
+        scored=sum(len(x.predict) for x in sequences),
+    )

@@ -1,0 +1,158 @@
+"""Checkpoints: complete or absent. Written under a temporary name, synced, then renamed; a hash for every file.
+
+A checkpoint holds the trainable weights, and a state from which training goes on exactly: optimizer, loss scale,
+random generators, and the step (which rows come next follows from step and seed).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+MANIFEST, WEIGHTS, STATE = "manifest.json", "weights.safetensors", "state.pt"
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a checkpoint consists of."""
+
+    step: int
+    sha256: dict[str, str]
+    """File name -> hash."""
+    eval_loss: float | None = None
+    """Held-out loss at this very step, where one was taken."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def bytes(self) -> int:
+        """Size of its files."""
+        return sum(file.stat().st_size for file in self.path.iterdir())
+
+    def weights(self) -> dict[str, Tensor]:
+        """The trainable parameters by name, in host memory."""
+        return load_file(self.path / WEIGHTS)
+
+    def state(self) -> dict[str, Any]:
+        """What `write` was given."""
+        state: dict[str, Any] = torch.load(self.path / STATE, map_location="cpu", weights_only=True)
+        return state
+
+    def damage(self) -> str | None:
+        """What is wrong with its files; None where each has its hash."""
+        for name, expected in self.manifest.sha256.items():
+            file = self.path / name
+            if not file.is_file():
+                return f"{name} is missing"
+            if _sha256(file) != expected:
+                return f"{name} has changed since it was written"
+        return None
+
+
+def write(
+    folder: Path, step: int, weights: dict[str, Tensor], state: dict[str, Any], eval_loss: float | None
+) -> Checkpoint:
+    """Write the checkpoint of `step` into `folder`; it replaces one of the same step. Raises OSError (disk full)."""
+    final = folder / f"step-{step:08d}"
+    draft = folder / f".writing-{step:08d}"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700, parents=True)
+    try:
+        save_file({name: x.detach().contiguous() for name, x in weights.items()}, draft / WEIGHTS)
+        torch.save(state, draft / STATE)
+        hashes = {name: _sha256(draft / name) for name in (WEIGHTS, STATE)}
+        manifest = Manifest(step=step, sha256=hashes, eval_loss=eval_loss)
+        (draft / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+        _sync(*draft.iterdir(), draft)
+        _replace(draft, final)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return Checkpoint(final, manifest)
+
+
+def replace_folder(draft: Path, final: Path) -> None:
+    """Sync the files of `draft` and put it in the place of `final`."""
+    _sync(*(path for path in draft.rglob("*")), draft)
+    _replace(draft, final)
+
+
+def every(folder: Path) -> list[Checkpoint]:
+    """Checkpoints whose manifest can be read, the oldest first."""
+    found = []
+    for path in sorted(folder.glob("step-*")):
+        try:
+            found.append(Checkpoint(path, msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)))
+        except (OSError, msgspec.DecodeError):
+            continue
+    return found
+
+
+def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """The newest good checkpoint, and a sentence for each damaged one that was passed over."""
+    skipped: list[str] = []
+    readable = {checkpoint.path: checkpoint for checkpoint in every(folder)}
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        checkpoint = readable.get(path)
+        damage = checkpoint.damage() if checkpoint else f"{MANIFEST} can't be read"
+        if damage is None:
+            return checkpoint, skipped
+        skipped.append(f"checkpoint {path.name} is damaged ({damage}); an older one is used")
+    return None, skipped
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Delete all but the newest `keep` checkpoints and the one with the lowest held-out loss; drafts too."""
+    for draft in folder.glob(".*-????????"):
+        shutil.rmtree(draft, ignore_errors=True)
+    known = every(folder)
+    kept = {checkpoint.path for checkpoint in known[-keep:]}
+    kept |= {checkpoint.path for checkpoint in [best(folder)] if checkpoint}
+    for checkpoint in known:
+        if checkpoint.path not in kept:
+            shutil.rmtree(checkpoint.path)
+
+
+def best(folder: Path) -> Checkpoint | None:
+    """The checkpoint with the lowest held-out loss; None where none was evaluated."""
+    judged = [(x.manifest.eval_loss, x.path, x) for x in every(folder) if x.manifest.eval_loss is not None]
+    return min(judged)[2] if judged else None
+
+
+def _replace(draft: Path, final: Path) -> None:
+    """Rename, atomically where `final` is new; an old one steps aside first."""
+    aside = final.with_name(f".old-{draft.name[-8:]}")
+    shutil.rmtree(aside, ignore_errors=True)
+    if final.exists():
+        final.rename(aside)
+    draft.rename(final)
+    _sync(final.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(*paths: Path) -> None:
+    for path in paths:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

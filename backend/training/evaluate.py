@@ -1,0 +1,32 @@
+"""The loss on held-out rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from backend.data.prepare import Rows
+from backend.planner.plan import Plan
+from backend.training.batches import micro_batches
+from backend.training.loss import Loss
+from backend.training.precision import autocast
+
+ROWS_AT_ONCE = 256
+
+
+@torch.no_grad()
+def held_out_loss(network: Any, loss_of: Loss, rows: Rows, plan: Plan, device: str, *, flat: bool) -> float:
+    """Mean loss of the scored tokens of `rows`, nats; arranged in sequences as in training."""
+    network.eval()
+    try:
+        total, scored = torch.zeros((), device=device), 0
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            some = [rows[i] for i in range(start, min(start + ROWS_AT_ONCE, len(rows)))]
+            for batch in micro_batches(some, plan, device, flat=flat):
+                with autocast(plan, device):
+                    total += loss_of(batch)
+                scored += batch.scored
+        return float(total) / max(1, scored)
+    finally:
+        network.train()

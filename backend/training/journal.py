@@ -1,0 +1,101 @@
+"""The `step` events. Figures stay on the device until some time has passed: one transfer for several steps."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from backend.errors import TrainingFailed
+from backend.training.progress import Pace, Progress
+from backend.training.report import Report
+
+SECONDS = 1.0
+MOST_SKIPPED = 5
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step leaves; `loss` and `norm` are still on the device."""
+
+    number: int
+    epoch: float
+    loss: Tensor
+    norm: Tensor
+    learning_rate: float
+    tokens: int
+    scored: int
+
+
+class SkippedTooOften(TrainingFailed):
+    """Several steps in a row had a loss or gradient that is not finite."""
+
+
+class Journal:
+    """Collects steps and writes them, at once on a CPU, about every second on a GPU."""
+
+    def __init__(self, report: Report, progress: Progress, pace: Pace, device: str, likely_cause: str) -> None:
+        self._report = report
+        self._progress = progress
+        self._pace = pace
+        self._likely_cause = likely_cause
+        self._wait = 0.0 if device == "cpu" else SECONDS
+        self._steps: list[Step] = []
+        self._since = time.perf_counter()
+        self._skipped = 0
+
+    def resume_clock(self) -> None:
+        """Time from here on belongs to steps (it was spent on something else before)."""
+        self._since = time.perf_counter()
+
+    def add(self, step: Step) -> None:
+        """Note a step; written now where enough time has passed. Raises SkippedTooOften."""
+        self._steps.append(step)
+        if time.perf_counter() - self._since >= self._wait:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected. Raises SkippedTooOften."""
+        if not self._steps:
+            return
+        steps, self._steps = self._steps, []
+        figures = torch.stack([torch.stack([x.loss, x.norm]).float() for x in steps]).tolist()  # waits for the device
+        now = time.perf_counter()
+        seconds, self._since = (now - self._since) / len(steps), now
+        self._progress.train_seconds += seconds * len(steps)
+        for step, (loss, norm) in zip(steps, figures, strict=True):
+            self._pace.stepped(seconds)
+            self._write(step, loss, norm, seconds)
+
+    def _write(self, step: Step, loss: float, norm: float, seconds: float) -> None:
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        self._report.event(
+            "step",
+            step=step.number,
+            total_steps=self._pace.total,
+            epoch=round(step.epoch, 4),
+            loss=loss if finite else None,
+            learning_rate=step.learning_rate,
+            grad_norm=norm if finite else None,
+            tokens=step.tokens,
+            scored_tokens=step.scored,
+            tokens_per_second=step.tokens / seconds,
+            step_seconds=seconds,
+            eta_seconds=self._pace.eta_seconds(step.number),
+        )
+        self._skipped = 0 if finite else self._skipped + 1
+        if finite:
+            self._progress.loss = loss
+            return
+        self._report.warn(f"step {step.number} was skipped: its {_what(loss)} is not finite")
+        if self._skipped >= MOST_SKIPPED:
+            raise SkippedTooOften(
+                f"{MOST_SKIPPED} steps in a row had a {_what(loss)} that is not finite: {self._likely_cause}"
+            )
+
+
+def _what(loss: float) -> str:
+    return "gradient" if math.isfinite(loss) else "loss"

@@ -1,0 +1,122 @@
+"""The loss of a batch, summed over its scored tokens; the step divides once, by their number in the whole batch.
+
+Two ways to the same number. `whole` asks the model for the logits of the scored positions only and keeps them for the
+backward pass. `Chunked` never holds more than a slice of them: it works out the gradients while it is there. (Torch's
+own `linear_cross_entropy` does the same, but returns a 16-bit sum rounded to 16 bits: 1024.0 where it is 1028.8.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from backend.training.batches import IGNORED, Batch
+
+Loss = Callable[[Batch], Tensor]
+"""Summed negative log-likelihood of a batch's scored tokens, nats, as a float32 scalar on the device."""
+
+
+def whole(network: Any) -> Loss:
+    """Logits of all scored positions at once: fastest where they fit."""
+
+    def loss(batch: Batch) -> Tensor:
+        logits = network(
+            input_ids=batch.input_ids,
+            position_ids=batch.position_ids,
+            logits_to_keep=batch.predict,
+            use_cache=False,  # with a cache transformers would not look for packed rows
+        ).logits
+        targets = batch.targets.flatten()
+        return functional.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="sum", ignore_index=IGNORED)
+
+    return loss
+
+
+def chunked(network: Any) -> Loss:
+    """Logits of a few positions at a time; for heads that `can_chunk` knows."""
+    decoder, head, config = network.get_decoder(), network.get_output_embeddings(), network.config
+    scale = logit_scale(config)
+    cap = getattr(config, "final_logit_softcapping", None) or 0.0
+
+    def loss(batch: Batch) -> Tensor:
+        hidden = decoder(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).last_hidden_state
+        kept = torch.take_along_dim(hidden, batch.predict[..., None], dim=1).flatten(0, 1)
+        result: Tensor = _Chunked.apply(kept, head.weight, batch.targets.flatten(), scale, cap)  # type: ignore[no-untyped-call]
+        return result
+
+    return loss
+
+
+def logit_scale(config: Any) -> float:
+    """What a family multiplies its logits by (Cohere, Granite); 1 for the others."""
+    return float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
+
+
+@torch.no_grad()
+def can_chunk(network: Any, batch: Batch) -> bool:
+    """The head is a plain linear layer, and the chunked loss of `batch` equals the one of the model's own logits."""
+    head = network.get_output_embeddings()
+    if type(head) is not torch.nn.Linear or head.bias is not None:
+        return False
+    ours, model = chunked(network)(batch), whole(network)(batch)
+    return bool(torch.isclose(ours, model, rtol=1e-2))
+
+
+def chunk_rows(positions: int, hidden: int, vocabulary: int) -> int:
+    """Positions in one chunk: about as much memory as `positions` hidden states take, and at least 128."""
+    return max(128, -(-positions * hidden // vocabulary))
+
+
+class _Chunked(torch.autograd.Function):
+    """Sum of cross entropies of a linear head, with its gradients made chunk by chunk in the forward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, scale: float, cap: float) -> Tensor:
+        compute = _compute_dtype(hidden)
+        with torch.autocast(hidden.device.type, enabled=False):
+            states, head = hidden.to(compute), weight.to(compute)
+            total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+            d_states = torch.zeros_like(states) if ctx.needs_input_grad[0] else None
+            d_head = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+            size = chunk_rows(len(states), states.shape[1], len(head))
+            for start in range(0, len(states), size):
+                part = slice(start, start + size)
+                loss, slope = _loss_and_slope(states[part] @ head.T, targets[part], scale, cap)
+                total += loss
+                if d_states is not None:
+                    d_states[part] = slope.to(compute) @ head
+                if d_head is not None:
+                    d_head += slope.to(compute).T @ states[part]
+        ctx.save_for_backward(d_states, d_head)
+        ctx.dtypes = hidden.dtype, weight.dtype
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+        return *(None if x is None else (x * grad).to(dtype) for x, dtype in gradients), None, None, None
+
+
+def _compute_dtype(hidden: Tensor) -> torch.dtype:
+    kind = hidden.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+
+
+def _loss_and_slope(raw: Tensor, targets: Tensor, scale: float, cap: float) -> tuple[Tensor, Tensor]:
+    """Summed loss of one chunk, and its derivative by the raw logits (n x vocabulary, float32)."""
+    logits = raw.float() * scale
+    if cap:
+        logits = cap * torch.tanh(logits / cap)
+    counts = (targets != IGNORED).float().unsqueeze(1)
+    index = targets.clamp(min=0).unsqueeze(1)
+    norms = torch.logsumexp(logits, dim=1, keepdim=True)
+    loss = ((norms - logits.gather(1, index)) * counts).sum()
+    slope = torch.exp(logits - norms)
+    slope.scatter_add_(1, index, -torch.ones_like(norms))
+    if cap:
+        slope *= 1 - (logits / cap) ** 2
+    return loss, slope * (counts * scale)

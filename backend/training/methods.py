@@ -1,0 +1,133 @@
+"""The only place where LoRA, QLoRA and full fine-tuning differ: how a model is loaded, what trains, how it is saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import Parameter
+
+from backend.planner.plan import Plan
+from backend.training.precision import compute_dtype, weight_dtype
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to train."""
+
+    model: Any
+    """What is saved: the PeftModel, or the causal language model itself."""
+    network: Any
+    """The causal language model, adapters in place: what runs."""
+    stored_dtype: torch.dtype
+    """What the weights were stored in; a full model is saved in it again."""
+
+    def trainable(self) -> dict[str, Parameter]:
+        """Trainable parameters by name; tied ones once."""
+        return {name: p for name, p in self.network.named_parameters() if p.requires_grad}
+
+
+def load(folder: Path, base_name: str, plan: Plan, device: str) -> Loaded:
+    """Load the model in `folder` for `plan.method`, straight to its device and number format.
+
+    `base_name` (folder or hub id) is what an adapter will name as its base. Raises OSError and ValueError of
+    transformers where the folder holds no loadable causal language model.
+    """
+    from transformers import AutoConfig
+
+    stored = getattr(AutoConfig.from_pretrained(folder), "dtype", None) or torch.float32
+    network = _network(folder, plan, device)
+    if plan.method == "full":
+        network.requires_grad_(True)
+        model = network
+    else:
+        model = _with_adapters(network, base_name, plan)
+    set_checkpointing(network, on=plan.checkpointing)
+    network.train()
+    return Loaded(model=model, network=network, stored_dtype=stored)
+
+
+def set_checkpointing(network: Any, *, on: bool) -> None:
+    """Recompute activations in the backward pass, or keep them."""
+    if on:
+        network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    else:
+        network.gradient_checkpointing_disable()
+
+
+def save(loaded: Loaded, plan: Plan, folder: Path) -> None:
+    """Write what plain peft (adapters) or plain transformers (a full model) loads. No network is needed."""
+    if plan.method != "full":
+        loaded.model.save_pretrained(folder, save_embedding_layers=False)
+        return
+    weights = {name: x.detach().to("cpu", loaded.stored_dtype) for name, x in loaded.model.state_dict().items()}
+    computed_in, loaded.model.config.dtype = loaded.model.config.dtype, loaded.stored_dtype
+    try:
+        loaded.model.save_pretrained(folder, state_dict=weights)
+    finally:
+        loaded.model.config.dtype = computed_in
+
+
+def _network(folder: Path, plan: Plan, device: str) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    options: dict[str, Any] = {"dtype": weight_dtype(plan), "attn_implementation": plan.attention}
+    if plan.quantization == "nf4" and plan.method == "qlora":
+        options["quantization_config"] = _nf4(plan)
+    if device != "cpu" or "quantization_config" in options:
+        options["device_map"] = {"": device}
+    network = AutoModelForCausalLM.from_pretrained(folder, **options)
+    if device == "cpu" and "quantization_config" in options:
+        _keep_4bit_layout(network)
+    return network
+
+
+def _nf4(plan: Plan) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute_dtype(plan),
+    )
+
+
+def _keep_4bit_layout(network: Any) -> None:
+    """Forbid bitsandbytes' repacking for CPUs with avx512_bf16.
+
+    It repacks a layer the first time it runs in eval mode, never back, and gradients are silently wrong from then on
+    (bitsandbytes 0.50.2); one evaluation is enough.
+    """
+    import bitsandbytes
+
+    for module in network.modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+def _with_adapters(network: Any, base_name: str, plan: Plan) -> Any:
+    from peft import LoraConfig, get_peft_model
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    targets = plan.target_modules
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=plan.rank,
+        lora_alpha=int(plan.alpha) if plan.alpha == int(plan.alpha) else plan.alpha,
+        lora_dropout=plan.dropout,
+        target_modules=targets if targets == "all-linear" else [name.strip() for name in targets.split(",")],
+        bias="none",
+        base_model_name_or_path=base_name,
+    )
+    model = get_peft_model(network, config)
+    model.peft_config["default"].base_model_name_or_path = base_name
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False  # autocast does it, without a float32 copy of every input
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(getattr(torch, plan.adapter_dtype))
+    return model

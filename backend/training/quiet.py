@@ -1,0 +1,35 @@
+"""Libraries that print and warn are sent to the run's log file while it trains."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LIBRARIES = ("py.warnings", "transformers", "peft", "bitsandbytes", "accelerate", "huggingface_hub", "torch")
+
+
+@contextmanager
+def libraries_to(log_file: Path) -> Iterator[logging.Logger]:
+    """Send the libraries' warnings to `log_file`, and their progress bars nowhere. Yields the trainer's own logger."""
+    import transformers
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    transformers.utils.logging.disable_progress_bar()
+    disable_progress_bars()
+    handler = logging.FileHandler(log_file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    own = logging.getLogger("fttui.trainer")
+    loggers = [own, *map(logging.getLogger, LIBRARIES)]
+    before = [(logger.handlers[:], logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.handlers, logger.propagate = [handler], False
+    logging.captureWarnings(True)
+    try:
+        yield own
+    finally:
+        logging.captureWarnings(False)
+        for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate
+        handler.close()

@@ -1,0 +1,30 @@
+"""What the trainer tells: events to the run folder. It knows no screen and never prints."""
+
+from __future__ import annotations
+
+from backend.run.events import EventLog
+
+
+class Report:
+    """Writes events and remembers the phase, which the meters' thread adds to its own."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.current_phase = "load"
+
+    def event(self, name: str, **fields: object) -> None:
+        """Append an event."""
+        self._log.write(name, **fields)
+
+    def say(self, text: str, level: str = "info") -> None:
+        """A sentence for the log."""
+        self._log.write("log", level=level, text=text)
+
+    def warn(self, text: str) -> None:
+        """A sentence that should be noticed."""
+        self.say(text, "warning")
+
+    def phase(self, name: str) -> None:
+        """What starts now: data, load, eval, sample, train, checkpoint or save."""
+        self.current_phase = name
+        self._log.write("phase", name=name)

@@ -1,0 +1,39 @@
+"""What a run leaves: an adapter or a model, with the tokenizer and its chat template, in `result/`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from backend.planner.plan import Plan
+from backend.training import methods
+from backend.training.checkpoint import replace_folder
+
+
+def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, output: str | None) -> tuple[Path, int]:
+    """Save into `folder`, complete or not at all, and copy it to `output` where the user gave one.
+
+    Returns where it lies (`output` rather than `folder`) and its bytes. Raises OSError where the disk is full.
+    """
+    draft = folder.with_name(f".writing-{folder.name}")
+    shutil.rmtree(draft, ignore_errors=True)
+    methods.save(loaded, plan, draft)
+    tokenizer.save_pretrained(draft)
+    replace_folder(draft, folder)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    if not output:
+        return folder, size
+    target = Path(output).expanduser().resolve()
+    shutil.copytree(folder, target, dirs_exist_ok=True)
+    return target, size
+
+
+def tokenizer_of(folder: Path, chat_template: str | None) -> Any:
+    """The model's tokenizer, with the template that the data was rendered with where it has none of its own."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if chat_template and not tokenizer.chat_template:
+        tokenizer.chat_template = chat_template
+    return tokenizer

@@ -1,0 +1,42 @@
+"""What the model says to one prompt, greedily and briefly: for the eye, never for a judgement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from backend.planner.plan import Plan
+from backend.training.precision import autocast
+
+NEW_TOKENS = 48
+MOST_SECONDS = 10.0
+
+
+@torch.no_grad()
+def answer(network: Any, tokenizer: Any, prompt: str, plan: Plan, device: str) -> str:
+    """The continuation of `prompt` (text with the template's marks already in it), without special tokens."""
+    from transformers import GenerationConfig
+
+    ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids.to(device)
+    config = GenerationConfig(
+        max_new_tokens=NEW_TOKENS,
+        max_time=MOST_SECONDS,
+        do_sample=False,
+        use_cache=True,
+        eos_token_id=_end_tokens(network, tokenizer),
+        pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
+    )
+    network.eval()
+    try:
+        with autocast(plan, device):
+            written = network.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)
+    finally:
+        network.train()
+    return str(tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)).strip()
+
+
+def _end_tokens(network: Any, tokenizer: Any) -> list[int]:
+    ends = getattr(network.generation_config, "eos_token_id", None)
+    known = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
+    return sorted(token for token in known if token is not None)

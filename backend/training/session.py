@@ -1,0 +1,211 @@
+"""Everything one run holds while it trains, and the few things done with it: step, judge, save."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import msgspec
+import torch
+from torch import Tensor
+
+from backend.data.prepare import Prepared
+from backend.errors import TrainingFailed
+from backend.planner.plan import Plan
+from backend.run.folder import RunFolder
+from backend.run.job import Job
+from backend.training import checkpoint, checks, loss, methods, relief, result, rng
+from backend.training.batches import micro_batches
+from backend.training.evaluate import held_out_loss
+from backend.training.journal import Journal, Step
+from backend.training.optimizers import Updater
+from backend.training.order import Order
+from backend.training.progress import Pace, Progress
+from backend.training.report import Report
+from backend.training.sample import answer
+from backend.training.schedule import learning_rate
+from backend.training.step import forward_backward
+
+Value = TypeVar("Value")
+MOST_OVERFLOWS = 16
+"""Times that a float16 step is done again with half the loss scale."""
+
+
+class NothingLeft(TrainingFailed):
+    """Out of memory with the leanest settings."""
+
+
+@dataclass
+class Session:
+    """One run in memory. `plan` changes where memory runs out; the effective batch never does."""
+
+    folder: RunFolder
+    job: Job
+    plan: Plan
+    report: Report
+    data: Prepared
+    tokenizer: Any
+    loaded: methods.Loaded
+    updater: Updater
+    progress: Progress
+    order: Order
+    pace: Pace
+    journal: Journal
+    packs: bool
+    """Rows may share a sequence in this model."""
+    started: float
+    """`time.perf_counter()` at which `progress.seconds` would have been 0."""
+
+    def __post_init__(self) -> None:
+        self.loss_of: loss.Loss = self._loss()
+
+    @property
+    def device(self) -> str:
+        """`cuda` or `cpu`."""
+        return self.job.device
+
+    @property
+    def flat(self) -> bool:
+        """Flash attention wants the sequences of a micro-batch one behind the other."""
+        return self.packs and self.plan.attention == "flash_attention_2"
+
+    def step(self) -> None:
+        """One optimizer step."""
+        number = self.progress.step
+        rows = [self.data.train[int(i)] for i in self.order.rows_of(number)]
+        rate = learning_rate(self.plan, number, self.pace.total)
+        mean, norm = self._with_relief(lambda: self._update(number, rows, rate), f"step {number + 1}")
+        self.progress.step += 1
+        self.progress.tokens += sum(len(ids) for ids, _ in rows)
+        self.journal.add(
+            Step(
+                number=self.progress.step,
+                epoch=self.order.epoch(self.progress.step),
+                loss=mean,
+                norm=norm,
+                learning_rate=rate,
+                tokens=sum(len(ids) for ids, _ in rows),
+                scored=sum(int(scored[1:].sum()) for _, scored in rows),
+            )
+        )
+
+    def _update(self, number: int, rows: list[Any], rate: float) -> tuple[Tensor, Tensor]:
+        for _ in range(MOST_OVERFLOWS):
+            batches = micro_batches(rows, self.plan, self.device, flat=self.flat)
+            self.updater.begin(number, rate)
+            mean = forward_backward(self.loss_of, batches, self.updater, self.plan, self.device)
+            norm = self.updater.finish()
+            if self.plan.precision != "float16" or torch.isfinite(norm) or not torch.isfinite(mean):
+                break
+        return mean, norm
+
+    def judge(self) -> None:
+        """Held-out loss, and one answer for the eye."""
+        self.journal.flush()
+        if len(self.data.held_out):
+            self.report.phase("eval")
+            began = time.perf_counter()
+            value = self._with_relief(self._held_out_loss, "the evaluation")
+            self.pace.eval_seconds = time.perf_counter() - began
+            self.progress.judged(value)
+            perplexity = float(torch.tensor(value).exp())
+            self.report.event(
+                "eval", step=self.progress.step, loss=value, perplexity=perplexity, seconds=self.pace.eval_seconds
+            )
+        self._sample()
+        self.report.phase("train")
+        self.journal.resume_clock()
+
+    def _held_out_loss(self) -> float:
+        network = self.loaded.network
+        return held_out_loss(network, self.loss_of, self.data.held_out, self.plan, self.device, flat=self.flat)
+
+    def _sample(self) -> None:
+        if not self.data.probes:
+            return
+        self.report.phase("sample")
+        probe = self.data.probes[0]
+        try:
+            text = answer(self.loaded.network, self.tokenizer, probe.prompt, self.plan, self.device)
+        except (RuntimeError, MemoryError) as error:
+            if not relief.is_out_of_memory(error):
+                raise
+            self.report.warn("no memory was left for a sample answer; training goes on without it")
+            return
+        self.report.event("sample", step=self.progress.step, prompt=probe.question, text=text)
+
+    def save(self) -> None:
+        """Write a checkpoint of this step, unless it is there already."""
+        self.journal.flush()
+        there = checkpoint.every(self.folder.checkpoints)
+        if not there or there[-1].manifest.step != self.progress.step:
+            self._write_checkpoint()
+        self.journal.resume_clock()
+
+    def _write_checkpoint(self) -> None:
+        self.report.phase("checkpoint")
+        began = time.perf_counter()
+        self.progress.seconds = began - self.started
+        state = {
+            "updater": self.updater.state_dict(),
+            "rng": rng.capture(),
+            "progress": msgspec.to_builtins(self.progress),
+        }
+        judged_now = self.progress.eval_step == self.progress.step
+        written = checkpoint.write(
+            self.folder.checkpoints,
+            self.progress.step,
+            dict(self.loaded.trainable()),
+            state,
+            self.progress.eval_loss if judged_now else None,
+        )
+        checkpoint.prune(self.folder.checkpoints, self.plan.keep_checkpoints)
+        self.pace.save_seconds = time.perf_counter() - began
+        self.report.event("checkpoint", path=str(written.path), step=self.progress.step, bytes=written.bytes)
+        self.report.phase("train")
+
+    def write_result(self) -> tuple[str, int]:
+        """Save the adapter or model; where it lies, and its bytes."""
+        self.report.phase("save")
+        path, size = result.write(self.loaded, self.tokenizer, self.plan, self.folder.result, self.job.output)
+        return str(path), size
+
+    def _with_relief(self, action: Callable[[], Value], during: str) -> Value:
+        """Do it; where memory runs out, choose the next cheaper setting and do it again from its start."""
+        while True:
+            try:
+                return action()
+            except (RuntimeError, MemoryError) as error:
+                if not relief.is_out_of_memory(error):
+                    raise
+                reason = str(error).split("\n")[0][:200]
+            self.updater.abandon()  # outside of `except`: the traceback would keep the tensors alive
+            relief.free()
+            self._replan(during, reason)
+
+    def _replan(self, during: str, reason: str) -> None:
+        step = self.progress.step
+        self.report.event("oom", step=step, during=during, text=f"out of memory in {during}: {reason}")
+        can_chunk = checks.can_chunk(self.loaded.network, self.plan, self.device)
+        found = relief.cheaper(self.plan, can_chunk=can_chunk)
+        if found is None:
+            raise NothingLeft(
+                f"memory ran out in {during} and nothing is left to save; "
+                f"choose a max_length under {self.plan.max_length}, or qlora"
+            )
+        before, (self.plan, change) = self.plan, found
+        changed = {name: value for name, value in vars(self.plan).items() if value != vars(before)[name]}
+        self.progress.adjusted |= changed
+        methods.set_checkpointing(self.loaded.network, on=self.plan.checkpointing)
+        self.loss_of = self._loss()
+        self.report.event("replanned", step=step, changed=changed, text=f"goes on with less memory: {change}")
+
+    def _loss(self) -> loss.Loss:
+        return loss.chunked(self.loaded.network) if self.plan.chunked_loss else loss.whole(self.loaded.network)
+
+
+def restored(plan: Plan, progress: Progress) -> Plan:
+    """The plan with what running out of memory changed in an earlier life of the run."""
+    return replace(plan, **progress.adjusted)  # type: ignore[arg-type]

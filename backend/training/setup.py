@@ -1,0 +1,97 @@
+"""From data and plan to a session that is ready for its next step: load, check, and resume where there is a past."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import torch
+
+from backend.data.prepare import Prepared
+from backend.errors import TrainingFailed
+from backend.planner.plan import Plan
+from backend.run.folder import RunFolder
+from backend.run.job import Job
+from backend.training import checkpoint, checks, locate, methods, optimizers, result, rng
+from backend.training.checkpoint import Checkpoint
+from backend.training.journal import Journal
+from backend.training.order import Order, total_steps
+from backend.training.progress import Pace, Progress
+from backend.training.report import Report
+from backend.training.session import Session, restored
+
+
+def begin(folder: RunFolder, job: Job, model_folder: Path, data: Prepared, report: Report, began: float) -> Session:
+    """Load the model, and go on from the newest good checkpoint where there is one.
+
+    `began` is the `time.perf_counter()` of this life's start.
+    """
+    if not len(data.train):
+        raise TrainingFailed(f"no usable row is left of {job.data}; see the log for why rows were dropped")
+    found, skipped = checkpoint.newest(folder.checkpoints)
+    for text in skipped:
+        report.warn(text)
+    progress = msgspec.convert(found.state()["progress"], Progress) if found else Progress()
+    rng.seed(job.plan.seed)
+    plan = restored(job.plan, progress)
+    loaded = methods.load(model_folder, locate.base_name(job, model_folder), plan, job.device)
+    plan, packs = _suited(plan, loaded, job.device, report)
+    updater = optimizers.updater(loaded.trainable(), plan, job.device)
+    _say_what_differs(plan, updater, report)
+    if found:
+        _resume(found, loaded, updater, report)
+    total = total_steps(len(data.train), plan)
+    pace = Pace.of(plan, total)
+    return Session(
+        folder=folder,
+        job=job,
+        plan=plan,
+        report=report,
+        data=data,
+        tokenizer=result.tokenizer_of(model_folder, data.chat_template),
+        loaded=loaded,
+        updater=updater,
+        progress=progress,
+        order=Order(len(data.train), plan),
+        pace=pace,
+        journal=Journal(report, progress, pace, job.device, _likely_cause_of_nan(plan)),
+        packs=packs,
+        started=began - progress.seconds,
+    )
+
+
+def _suited(plan: Plan, loaded: methods.Loaded, device: str, report: Report) -> tuple[Plan, bool]:
+    """The plan without what this model can't do, each said; and whether rows may share a sequence."""
+    packs = plan.packing and checks.packs(loaded.network, plan, device)
+    if plan.packing and not packs:
+        report.warn("this model can't keep packed rows apart, so that each row is a sequence of its own")
+        plan = replace(plan, packing=False)
+    if plan.chunked_loss and not checks.can_chunk(loaded.network, plan, device):
+        report.warn("this model's head is not a plain linear layer, so that its logits are held whole")
+        plan = replace(plan, chunked_loss=False)
+    return plan, packs
+
+
+def _say_what_differs(plan: Plan, updater: optimizers.Updater, report: Report) -> None:
+    in_backward = isinstance(updater, optimizers.InBackward)
+    if plan.optimizer_in_backward and not in_backward:
+        report.warn("float16 needs all gradients at once for its loss scale: the optimizer steps after the backward")
+    if in_backward and plan.max_grad_norm:
+        report.say("the optimizer steps in the backward pass: gradients are clipped by the norm of the step before")
+
+
+def _likely_cause_of_nan(plan: Plan) -> str:
+    if plan.precision == "float16":
+        return "float16's range is probably too small for this model; choose bfloat16 or float32"
+    return f"the learning rate of {plan.learning_rate:g} is probably too high; try a third of it"
+
+
+def _resume(found: Checkpoint, loaded: methods.Loaded, updater: optimizers.Updater, report: Report) -> None:
+    weights, state = found.weights(), found.state()
+    with torch.no_grad():
+        for name, parameter in loaded.trainable().items():
+            parameter.copy_(weights[name])
+    updater.load_state_dict(state["updater"])
+    rng.restore(state["rng"])
+    report.say(f"goes on from the checkpoint of step {found.manifest.step}")

@@ -1,0 +1,37 @@
+"""One optimizer step's forward and backward passes; what the dry run measures is this same function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backend.planner.plan import Plan
+from backend.training.batches import Batch
+from backend.training.loss import Loss
+from backend.training.offload import activations_in_host_memory
+from backend.training.optimizers import Updater
+from backend.training.precision import autocast
+
+
+def forward_backward(loss_of: Loss, batches: Sequence[Batch], updater: Updater, plan: Plan, device: str) -> Tensor:
+    """Run the micro-batches of one effective batch; the mean loss of its scored tokens, on the device.
+
+    Every micro-batch's sum is divided by the scored tokens of the WHOLE effective batch, so that 1x8, 2x4 and 8x1,
+    packed or not, make the same update.
+    """
+    scored = max(1, sum(batch.scored for batch in batches))
+    total = torch.zeros((), device=device)
+    for number, batch in enumerate(batches, start=1):
+        with autocast(plan, device), _storage(plan):
+            loss = loss_of(batch) / scored
+        updater.backward(loss, last=number == len(batches))
+        total += loss.detach()
+    return total
+
+
+def _storage(plan: Plan) -> AbstractContextManager[Any]:
+    return activations_in_host_memory(enabled=plan.activation_offload)

@@ -1,0 +1,163 @@
+"""The trainer: one run from its folder to its result. The same loop for LoRA, QLoRA and full fine-tuning.
+
+`train` is called in a plain thread. It writes events.jsonl and obeys commands.jsonl between steps; it never prints and
+knows no screen. Read from the top: `_run` is the story.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict
+from logging import Logger
+
+from backend.data.prepare import prepare
+from backend.errors import UserError
+from backend.run.control import Inbox
+from backend.run.events import EventLog
+from backend.run.folder import RunFolder
+from backend.run.job import Job
+from backend.training import checkpoint, locate
+from backend.training.failure import sentence
+from backend.training.journal import SkippedTooOften
+from backend.training.meters import Meters
+from backend.training.quiet import libraries_to
+from backend.training.report import Report
+from backend.training.session import NothingLeft, Session
+from backend.training.setup import begin
+from backend.training.versions import versions
+
+
+def train(folder: RunFolder) -> str:
+    """Train `folder` from its newest good checkpoint, or from the start: done, stopped, paused or failed.
+
+    Every failure is told in the run's events and its traceback is in the run's log file; nothing is raised.
+    """
+    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # big blocks fragment otherwise
+    with libraries_to(folder.log_file) as logger:
+        try:
+            with folder.hold():
+                return _held(folder, logger)
+        except UserError:  # another process trains it: its events are not ours to write
+            logger.exception("%s was not started", folder.name)
+            return "failed"
+
+
+def _held(folder: RunFolder, logger: Logger) -> str:
+    log = EventLog(folder.events_file)
+    report = Report(log)
+    try:
+        return _run(folder, report)
+    except Exception as error:
+        logger.exception("%s failed", folder.name)
+        report.say(sentence(error), "error")
+        report.event("run_finished", state="failed", error=sentence(error), step=_last_step(folder))
+        return "failed"
+    finally:
+        log.close()
+
+
+def _run(folder: RunFolder, report: Report) -> str:
+    began = time.perf_counter()
+    inbox = Inbox(folder.commands_file)
+    job = folder.job()
+    report.event("run_started", **_known_at_start(job), step=_last_step(folder))
+    with Meters(report, job.device) as meters:
+        report.phase("data")
+        model_folder = locate.model_folder(job, report.say)
+        plan = job.plan
+        data = prepare(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say)
+        report.phase("load")
+        session = begin(folder, job, model_folder, data, report, began)
+        report.event("run_started", **_known_at_start(job), **_known_when_loaded(session))
+        try:
+            command = _loop(session, inbox)
+        except (SkippedTooOften, NothingLeft):
+            session.save()
+            raise
+        if command:
+            session.save()
+        result = session.write_result() if command != "pause" else None
+        state = {"stop": "stopped", "pause": "paused", None: "done"}[command]
+        meters.write()
+        _finish(session, meters, state, result)
+    return state
+
+
+def _loop(session: Session, inbox: Inbox) -> str | None:
+    """Steps, evaluations and checkpoints, to the end (None) or to the command that ends it early."""
+    progress, pace = session.progress, session.pace
+    if progress.step == 0:
+        session.judge()
+    session.report.phase("train")
+    session.journal.resume_clock()
+    while progress.step < pace.total:
+        for command in inbox.poll():
+            if command != "checkpoint":
+                return command
+            session.save()
+        session.step()
+        if pace.evaluates(progress.step):
+            session.judge()
+        if pace.saves(progress.step):
+            session.save()
+    return None
+
+
+def _known_at_start(job: Job) -> dict[str, object]:
+    return {
+        "model": job.model,
+        "data": job.data,
+        "method": job.plan.method,
+        "device": job.device,
+        "device_name": job.device_name,
+        "epochs": job.plan.epochs,
+        "plan": asdict(job.plan),
+        "foreseen": asdict(job.foreseen) if job.foreseen else None,
+        "versions": versions(),
+    }
+
+
+def _known_when_loaded(session: Session) -> dict[str, object]:
+    return {
+        "step": session.progress.step,
+        "total_steps": session.pace.total,
+        "train_rows": len(session.data.train),
+        "eval_rows": len(session.data.held_out),
+        "dropped_rows": session.data.dropped,
+        "truncated_rows": session.data.truncated,
+        "trainable_parameters": sum(p.numel() for p in session.loaded.trainable().values()),
+    }
+
+
+def _finish(session: Session, meters: Meters, state: str, result: tuple[str, int] | None) -> None:
+    progress = session.progress
+    progress.seconds = time.perf_counter() - session.started
+    if progress.best_step not in (-1, progress.step):
+        session.report.say(
+            f"the held-out loss was lowest at step {progress.best_step}: {progress.best_loss:.3f}; "
+            "its checkpoint is kept where one was written"
+        )
+    path, size = result or (None, None)
+    session.report.event(
+        "run_finished",
+        state=state,
+        step=progress.step,
+        total_steps=session.pace.total,
+        loss=progress.loss,
+        eval_loss_before=progress.eval_before,
+        eval_loss=progress.eval_loss,
+        peak_bytes=meters.peak_bytes,
+        hours=progress.seconds / 3600,
+        seconds=progress.seconds,
+        train_seconds=progress.train_seconds,
+        tokens=progress.tokens,
+        tokens_per_second=progress.tokens / progress.train_seconds if progress.train_seconds else None,
+        result=path,
+        bytes=size,
+    )
+
+
+def _last_step(folder: RunFolder) -> int:
+    known = checkpoint.every(folder.checkpoints)
+    return known[-1].manifest.step if known else 0
