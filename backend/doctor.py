@@ -133,7 +133,8 @@ def _torch(box: Hardware) -> Check:
     if troubles:
         return Check("torch build", "missing", " ".join(troubles), torch_build.reinstall(build))
     kind = f"CUDA {build.cuda[0]}.{build.cuda[1]}" if build.cuda else "CPU only"
-    driver = f", driver {box.driver}" if box.driver else ""
+    cuda = f" for CUDA up to {box.driver_cuda[0]}.{box.driver_cuda[1]}" if box.driver_cuda else ""
+    driver = f", driver {box.driver}{cuda}" if box.driver else ""
     return Check("torch build", "ok", f"{build.version}, {kind}{driver}")
 
 
@@ -223,7 +224,7 @@ def _logind() -> Check:
     name, scope = "after logout", "loginctl enable-linger; systemd-run --user --scope fttui"
     if logind.kills_processes():
         return Check(name, "warn", "KillUserProcesses of logind ends your programs when you log out", scope)
-    return Check(name, "ok", "a run goes on when you log out")
+    return Check(name, "ok", "logind lets a run go on when you log out")
 
 
 def _version(name: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,11 +14,12 @@ TRUE = frozenset({"1", "yes", "y", "true", "t", "on"})
 
 def kills_processes(folders: Sequence[Path] = FOLDERS, user: str | None = None) -> bool:
     """Whether programs of `user` (default: the one who runs this) end with the last of their sessions."""
-    settings = parse("\n".join(file.read_text(errors="replace") for file in _files(folders) if file.is_file()))
+    text = "\n".join(file.read_text(errors="replace") for file in _files(folders) if file.is_file())
+    settings = parse(text)
     name = user or _user()
     only = settings.get("KillOnlyUsers", "").split()
     spared = settings.get("KillExcludeUsers", "root").split()
-    kills = settings.get("KillUserProcesses", "no").casefold() in TRUE
+    kills = settings.get("KillUserProcesses", _compiled_default(text)).casefold() in TRUE
     return kills and name not in spared and (not only or name in only)
 
 
@@ -31,6 +33,12 @@ def parse(text: str) -> dict[str, str]:
             key, _, value = line.partition("=")
             settings[key.strip()] = value.strip()
     return settings
+
+
+def _compiled_default(text: str) -> str:
+    """The default of this systemd, which distributions choose and its own file shows as a comment."""
+    match = re.search(r"^#\s*KillUserProcesses=(\w+)", text, re.MULTILINE)
+    return match[1] if match else "no"
 
 
 def _files(folders: Sequence[Path]) -> list[Path]:

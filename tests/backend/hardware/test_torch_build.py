@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from backend.hardware import Gpu, GpuReading, TorchBuild, torch_build
+from backend.hardware.torch_build import disagreements, parse, reinstall
+
+cpu_build = parse("__version__ = '2.13.0+cpu'\ncuda: Optional[str] = None\nhip: Optional[str] = None\n", "?")
+cuda_build = parse("__version__ = '2.13.0+cu130'\ncuda: Optional[str] = '13.0'\nhip: Optional[str] = None\n", "?")
+rocm_build = parse("__version__ = '2.13.0+rocm7'\ncuda: Optional[str] = None\nhip: Optional[str] = '7.0'\n", "?")
+
+
+def gpu(name: str = "NVIDIA GeForce RTX 4090", capability: tuple[int, int] | None = (8, 9)) -> Gpu:
+    reading = GpuReading(0, name, None, None, None, None, None, None)
+    return Gpu(0, "GPU-1", name, None, None, None, capability, (), reading)
+
+
+def test_builds_are_read_from_the_version_file() -> None:
+    assert cpu_build == TorchBuild("2.13.0+cpu", None, None)
+    assert cuda_build == TorchBuild("2.13.0+cu130", (13, 0), None)
+    assert rocm_build == TorchBuild("2.13.0+rocm7", None, "7.0")
+    assert parse("", "2.13.0") == TorchBuild("2.13.0", None, None)
+
+
+def test_the_installed_torch_is_found_without_importing_it() -> None:
+    found = torch_build.installed()
+    assert found is not None
+    assert found.version.startswith("2.")
+
+
+def test_a_cpu_build_beside_a_gpu_is_said_with_the_command() -> None:
+    (sentence,) = disagreements(cpu_build, (13, 0), [gpu()])
+    assert "without CUDA" in sentence
+    assert "RTX 4090" in sentence
+    assert "pip install --force-reinstall torch==2.13.0`" in sentence
+    assert reinstall(cpu_build) == "pip install --force-reinstall torch==2.13.0"
+
+
+@pytest.mark.parametrize(("driver", "count"), [((12, 4), 1), ((13, 0), 0), ((13, 2), 0), ((14, 0), 0), (None, 0)])
+def test_a_driver_of_an_older_major_version_is_too_old(driver: tuple[int, int] | None, count: int) -> None:
+    assert len(disagreements(cuda_build, driver, [gpu()])) == count
+
+
+def test_a_newer_minor_version_runs_on_an_older_driver() -> None:
+    assert disagreements(TorchBuild("2.13.0+cu129", (12, 9), None), (12, 2), [gpu()]) == ()
+
+
+def test_a_gpu_that_the_build_dropped_or_does_not_know() -> None:
+    (old,) = disagreements(cuda_build, (13, 0), [gpu("Tesla V100-SXM2-32GB", (7, 0))])
+    assert "no longer supports the Tesla V100" in old
+    assert "CUDA 12" in old
+    (new,) = disagreements(TorchBuild("2.9.0+cu126", (12, 6), None), (13, 0), [gpu("NVIDIA B200", (10, 0))])
+    assert "CUDA 12.8 or later" in new
+
+
+def test_no_gpu_is_no_disagreement_and_no_torch_is_one() -> None:
+    assert disagreements(cpu_build, None, []) == ()
+    assert "not installed" in disagreements(None, None, [])[0]
+    assert "ROCm" in disagreements(rocm_build, None, [])[0]
+    assert "ROCm 7.0" in disagreements(rocm_build, (13, 0), [gpu()])[0]

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from backend import doctor, logind
+from backend.doctor import Check, checks, judge, package
+from backend.hardware import GpuProcess, Hardware, NotAvailable, Ram, TorchBuild
+from backend.model import demo
+from backend.training.selfcheck import FourBit
+from tests.backend.planner.test_devices import RTX_4090, box
+
+Looker = Callable[[Hardware], dict[str, Check]]
+GIB = 2**30
+CUDA = TorchBuild("2.13.0+cu130", (13, 0), None)
+GOOD = FourBit("cpu", "bfloat16", 0.002, 0.002, 0.1)
+
+
+@pytest.fixture
+def look(monkeypatch: pytest.MonkeyPatch) -> Looker:
+    """All checks of a box by name, the 4-bit one without its process."""
+    monkeypatch.setattr(doctor, "four_bit", lambda: judge(GOOD))
+    return lambda hardware: {check.name: check for check in checks(hardware)}
+
+
+def healthy() -> Hardware:
+    return replace(box(RTX_4090, torch=CUDA), disk_free_bytes=500 * 10**9)
+
+
+def test_a_healthy_box(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logind, "kills_processes", lambda: False)
+    found = look(healthy())
+    wanted = {"python", "torch", "torch build", "GPU 0", "bfloat16", "4-bit training", "RAM", "disk", "FTTUI_HOME"}
+    assert {name for name in wanted if found[name].state == "ok"} == wanted
+    assert found["after logout"].state == "ok"
+    assert "CUDA 13.0, driver 580 for CUDA up to 13.0" in found["torch build"].detail
+
+
+def test_whatever_is_not_ok_and_can_be_mended_says_how(look: Looker) -> None:
+    poor = replace(box(torch=None), ram=Ram(4 * GIB, 2 * GIB, limited=True), disk_free_bytes=10**9)
+    found = look(poor)
+    for name, state in {"torch build": "missing", "GPU": "warn", "RAM": "warn", "disk": "warn"}.items():
+        assert found[name].state == state
+        assert found[name].mend
+    assert "limited by the container" in found["RAM"].detail
+
+
+def test_a_torch_for_the_cpu_beside_a_gpu_is_missing_something(look: Looker) -> None:
+    check = look(replace(healthy(), torch=TorchBuild("2.13.0+cpu", None, None)))["torch build"]
+    assert (check.state, check.mend) == ("missing", "pip install --force-reinstall torch==2.13.0")
+
+
+def test_a_gpu_in_use_names_its_user(look: Looker) -> None:
+    busy = replace(RTX_4090, processes=(GpuProcess(7, "python", 3 * GIB), GpuProcess(8, None, None)))
+    check = look(box(busy, torch=CUDA))["GPU 0"]
+    assert check.state == "warn"
+    assert "python (pid 7, 3.0 GiB), a program outside this container (pid 8)" in check.detail
+
+
+def test_a_gpu_whose_memory_is_refused(look: Looker) -> None:
+    mute = replace(RTX_4090, memory_bytes=None, free_bytes=None, refused={"memory": "Not Supported"})
+    assert "Not Supported" in look(box(mute, torch=CUDA))["GPU 0"].detail
+
+
+def test_a_gpu_that_is_hidden_says_what_to_unset(look: Looker) -> None:
+    check = look(replace(box(), no_gpu=NotAvailable("hidden", "All are hidden.")))["GPU"]
+    assert (check.state, check.mend) == ("warn", "unset CUDA_VISIBLE_DEVICES")
+
+
+def test_an_old_gpu_has_no_bfloat16(look: Looker) -> None:
+    assert look(box(replace(RTX_4090, compute_capability=(7, 5)), torch=CUDA))["bfloat16"].state == "warn"
+
+
+def test_logout_that_ends_the_run(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logind, "kills_processes", lambda: True)
+    assert "systemd-run --user --scope" in look(healthy())["after logout"].mend
+
+
+def test_a_home_that_cannot_be_written(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    hardware = healthy()
+    monkeypatch.setenv("FTTUI_HOME", "/dev/null/fttui")
+    monkeypatch.setattr(demo, "is_ready", lambda: False)
+    assert look(hardware)["FTTUI_HOME"].state == "missing"
+
+
+def test_the_demo_model_before_and_after_its_conversion(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "source", Path)
+    assert "backend.training.demo_model" in look(healthy())["demo model"].mend
+    monkeypatch.setattr(demo, "is_ready", lambda: True)
+    assert look(healthy())["demo model"].state == "ok"
+
+
+def test_packages_are_held_against_what_is_asked_for() -> None:
+    asked = Requirement("torch>=2.9")
+    assert package(asked, "2.13.0+cpu") == Check("torch", "ok", "2.13.0+cpu")
+    assert package(asked, "2.8.1").mend == "pip install 'torch>=2.9'"
+    assert package(asked, None).state == "missing"
+
+
+def test_errors_beyond_rounding_are_wrong_results() -> None:
+    assert judge(GOOD).state == "ok"
+    assert judge(replace(GOOD, gradient_error=1.0)).state == "missing"
+    assert judge(replace(GOOD, output_error=float("nan"))).state == "missing"
+
+
+def test_a_check_that_dies_is_told_by_its_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    died = subprocess.CompletedProcess([], 1, "", "Traceback\nImportError: no bitsandbytes\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: died)
+    check = doctor.four_bit()
+    assert (check.state, check.detail) == ("missing", "ImportError: no bitsandbytes")
+
+
+def test_a_check_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("python", 1)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    assert "no answer" in doctor.four_bit().detail
+
+
+@pytest.mark.torch
+def test_four_bit_for_real() -> None:
+    check = doctor.four_bit()
+    assert check.state == "ok", check.detail
+
+
+def test_looking_loads_no_torch() -> None:
+    code = (
+        "import sys, backend.doctor, backend.hardware as h, backend.planner.devices as d\n"
+        "d.here(h.detect()); h.read_gpus()\n"
+        "print(sorted({'torch', 'transformers', 'peft', 'bitsandbytes', 'textual', 'rich'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
