@@ -40,10 +40,10 @@ def duration(seconds: float) -> str:
 
 
 def usd(amount: float) -> str:
-    """Dollars: `$0`, `$0.42`, `$17.30`, `$182`."""
+    """Dollars: `$0`, `$0.42`, `$40`, `$182`."""
     if amount == 0:
         return "$0"
-    return f"${amount:,.0f}" if amount >= 100 else f"${amount:.2f}"
+    return f"${amount:,.0f}" if amount >= 100 else f"${amount:.2f}".removesuffix(".00")
 
 
 def count(number: float) -> str:

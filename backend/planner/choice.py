@@ -81,9 +81,10 @@ class Case:
         return self.outlooks[method].least_bytes <= self.thresholds["roomy_fraction"] * self.room
 
     def healthy(self, method: Method) -> bool:
-        """The budget pays for more than one such run, or is no limit."""
-        runs = self.runs_paid(method)
-        return runs is None or runs >= self.thresholds["healthy_budget"]
+        """The budget pays for more than one such run, or is no limit, or QLoRA would not be cheaper on this device."""
+        runs, cost, other = self.runs_paid(method), self.outlooks[method].cost_usd, self.outlooks["qlora"].cost_usd
+        cheapest = cost is None or other is None or cost.point <= other.point
+        return runs is None or runs >= self.thresholds["healthy_budget"] or cheapest
 
 
 def choose(
@@ -158,8 +159,11 @@ def _nothing(case: Case) -> str:
 
 
 def _make_it_fit(case: Case) -> str:
-    length = case.outlooks["qlora"].plan.max_length
-    return f"Rows shorter than {length:,} tokens (--max-length), a smaller model or a larger GPU would fit."
+    leanest = min(case.outlooks.values(), key=lambda seen: seen.least_bytes)
+    if leanest.memory.by_category["weights"] > case.room:
+        return "Its weights alone are too large: a smaller model or a larger GPU would fit."
+    shorter = f"Rows shorter than {leanest.plan.max_length:,} tokens (--max-length)"
+    return f"{shorter}, a smaller model or a larger GPU would fit."
 
 
 def _support(case: Case, method: Method) -> Iterator[str]:
@@ -179,9 +183,7 @@ def _support(case: Case, method: Method) -> Iterator[str]:
     if method == "qlora" and case.model.shape.parameters < small:
         yield f"Below {units.count(small)} parameters 4-bit weights cost up to two points; take LoRA where you can."
     if case.answers.shift == "deep" and method != "full":
-        yield "For a deep change adapters stay behind full fine-tuning once the data outgrows them; here " + (
-            "full does not fit." if case.outlooks["full"].fit == "no" else f"{data.rows:,} rows do not ask for it."
-        )
+        yield "A deep change asks most of an adapter: watch the held-out loss, and raise the rank where it stalls."
 
 
 def _times(runs: float) -> str:
@@ -240,7 +242,7 @@ def _notes(case: Case) -> Iterator[str]:
     if not case.device.flops_per_second:
         yield f"The speed of {case.device.name} is not known: no time or cost is foreseen."
     elif all(seen.cost_usd is None for seen in case.outlooks.values()):
-        yield f"No dated price of {case.device.name} is known; give yours with --price (0 for a box that you own)."
+        yield f"No dated price of {_named(case.device)} is known; give yours with --price (0 for a box that you own)."
     if case.device.count > 1:
         yield f"Planned for {case.device.label}; this version trains on one device."
 

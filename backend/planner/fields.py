@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import re
 import typing
 from collections.abc import Iterable
@@ -32,8 +33,8 @@ def parse(key: str, value: object) -> Any:
         parsed = msgspec.convert(value, _TYPES[key], strict=False)
     except msgspec.ValidationError as error:
         raise UserError(f"{key}: {value!r} won't do; {_mend(key, str(error))}", key) from None
-    if isinstance(parsed, float) and parsed != parsed:
-        raise UserError(f"{key}: {value!r} is not a number; {_mend(key, '')}", key)
+    if isinstance(parsed, float) and math.isinf(parsed):
+        raise UserError(f"{key}: {value!r} won't do; it takes a finite number", key)
     if key == "target_modules":
         return _target_modules(str(parsed))
     return parsed
@@ -73,7 +74,7 @@ def _mend(key: str, error: str) -> str:
     if bound:
         kind = "a whole number" if bound[1] == "int" else "a number"
         words_for = {">=": "of at least", ">": "above", "<=": "of at most", "<": "below"}
-        return f"it takes {kind} {words_for[bound[2]]} {bound[3]}"
+        return f"it takes {kind} {words_for[bound[2]]} {float(bound[3]):g}"
     kinds = {int: "a whole number", float: "a number", str: "text"}
     kind = _TYPES[key]
     base = typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind

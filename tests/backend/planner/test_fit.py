@@ -1,0 +1,42 @@
+"""Execution settings: the fastest that fits, and nothing that the user fixed is touched."""
+
+from __future__ import annotations
+
+from backend.answers import Answers
+from backend.planner.compare import compare
+from tests.shapes import A100_80, CPU, H200, LLAMA_1B, LLAMA_8B, RTX_4090, model, rows
+
+
+def test_a_small_card_recomputes_and_a_large_one_does_not() -> None:
+    long_rows = rows(5000, 2000)
+    small = compare(Answers(), RTX_4090, model(LLAMA_8B), long_rows).methods["lora"]
+    large = compare(Answers(), H200, model(LLAMA_8B), long_rows).methods["lora"]
+    assert small.plan.checkpointing
+    assert not large.plan.checkpointing
+    assert small.fit == "fits"
+
+
+def test_a_fixed_setting_is_planned_around() -> None:
+    answers = Answers(set=("micro_batch=1", "checkpointing=true", "chunked_loss=false"))
+    seen = compare(answers, A100_80, model(LLAMA_8B), rows(5000)).methods["lora"]
+    assert (seen.plan.micro_batch, seen.plan.checkpointing, seen.plan.chunked_loss) == (1, True, False)
+    assert seen.origin["micro_batch"] == "you"
+
+
+def test_eight_bit_states_stepped_in_the_backward_pass_bring_full_8b_onto_one_80_gb_card() -> None:
+    seen = compare(Answers(), A100_80, model(LLAMA_8B), rows(5000)).methods["full"]
+    assert seen.fit == "fits"
+    assert seen.plan.optimizer == "adamw_8bit"
+    assert seen.plan.optimizer_in_backward
+    assert seen.plan.max_grad_norm == 0  # clipping needs all gradients at once
+
+
+def test_the_least_is_never_more_than_the_peak() -> None:
+    for device in (RTX_4090, A100_80, CPU):
+        for seen in compare(Answers(), device, model(LLAMA_1B), rows(1000)).methods.values():
+            assert seen.least_bytes <= seen.memory.peak_bytes
+
+
+def test_micro_batches_hold_no_more_than_a_step_has() -> None:
+    seen = compare(Answers(effective_batch=4), A100_80, model(LLAMA_1B), rows(1000, 100)).methods["lora"]
+    assert seen.plan.micro_batch == 1  # 400 tokens are one sequence of 512

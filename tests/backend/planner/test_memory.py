@@ -1,0 +1,104 @@
+"""The closed form against figures that nobody tuned: fake-tensor runs and published totals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from backend.model.shape import ModelShape
+from backend.planner import memory
+from backend.planner.plan import Plan
+from tests.shapes import A100_80, CPU, GIB, LLAMA_1B, LLAMA_8B, RTX_4090, llama, with_layers
+
+MIB = 2**20
+
+
+def plan(method: str = "lora", **changes: object) -> Plan:
+    return replace(Plan(method=method), **changes)  # type: ignore[arg-type]
+
+
+def mib_per_layer(settings: Plan, length: int = 2048) -> float:
+    two, four = (
+        memory.predict(with_layers(LLAMA_8B, depth), settings, A100_80, length).peak_allocated_bytes for depth in (2, 4)
+    )
+    return (four - two) / 2 / MIB
+
+
+@pytest.mark.parametrize(
+    ("settings", "measured"),
+    [
+        (plan("lora"), 1040),
+        (plan("qlora"), 732),
+        (plan("lora", checkpointing=True), 447),
+        (plan("qlora", checkpointing=True), 138),
+    ],
+    ids=["lora", "qlora", "lora checkpointed", "qlora checkpointed"],
+)
+def test_a_layer_of_llama_8b_costs_what_the_same_step_costs_under_fake_tensors(settings: Plan, measured: float) -> None:
+    # 2,048 tokens, batch 1, bf16, torch 2.13, transformers 5.23, peft 0.21.
+    assert mib_per_layer(settings) == pytest.approx(measured, rel=0.06)
+
+
+MISTRAL_7B = llama(4096, 32, 32, 8, 14336, 32000, tied=False)
+LLAMA_2_70B = llama(8192, 80, 64, 8, 28672, 32000, tied=False)
+
+
+@pytest.mark.parametrize(
+    ("shape", "measured_gib"), [(LLAMA_8B, 5.5), (MISTRAL_7B, 3.99), (LLAMA_2_70B, 34.6)], ids=["8B", "7B", "70B"]
+)
+def test_nf4_weights_and_adapters_match_what_lies_on_a_card_at_rest(shape: ModelShape, measured_gib: float) -> None:
+    # fms-acceleration, A100: torch allocated after loading, rank 16 on the attention's linears.
+    settings = plan("qlora", target_modules="q_proj,k_proj,v_proj,o_proj")
+    at_rest = memory.weights(shape, settings) + memory.adapters(shape, settings)
+    assert at_rest / GIB == pytest.approx(measured_gib, rel=0.03)
+
+
+def test_the_parts_add_up_to_the_peak() -> None:
+    for method in ("lora", "qlora", "full"):
+        for device in (RTX_4090, CPU):
+            seen = memory.predict(LLAMA_1B, plan(method), device, 1024)
+            assert sum(seen.by_category.values()) == seen.peak_bytes
+            assert seen.by_phase[seen.peak_phase] == seen.peak_allocated_bytes == max(seen.by_phase.values())
+            assert seen.peak_bytes > seen.peak_allocated_bytes
+
+
+def test_qlora_needs_least_and_full_most() -> None:
+    peaks = {
+        method: memory.predict(LLAMA_8B, plan(method), RTX_4090, 1024).peak_bytes
+        for method in ("qlora", "lora", "full")
+    }
+    assert peaks["qlora"] < peaks["lora"] < peaks["full"]
+
+
+@pytest.mark.parametrize(
+    "leaner", [{"checkpointing": True}, {"chunked_loss": True}, {"rank": 8}], ids=lambda change: next(iter(change))
+)
+def test_each_saving_saves(leaner: dict[str, object]) -> None:
+    base = plan("lora", micro_batch=4, rank=64)
+    before = memory.predict(LLAMA_8B, base, A100_80, 2048).peak_bytes
+    assert memory.predict(LLAMA_8B, replace(base, **leaner), A100_80, 2048).peak_bytes < before  # type: ignore[arg-type]
+
+
+def test_the_optimizer_in_the_backward_pass_never_holds_all_gradients() -> None:
+    usual, stepped = (
+        memory.predict(LLAMA_8B, plan("full", optimizer="adamw_8bit", optimizer_in_backward=inside), A100_80, 512)
+        for inside in (False, True)
+    )
+    saved = usual.by_phase["optimizer"] - stepped.by_phase["optimizer"]
+    embedding = 4 * LLAMA_8B.vocab * LLAMA_8B.hidden
+    assert saved == 4 * LLAMA_8B.parameters - embedding
+
+
+def test_longer_sequences_and_larger_micro_batches_cost_more() -> None:
+    base = memory.predict(LLAMA_1B, plan("lora"), RTX_4090, 1024).peak_bytes
+    assert memory.predict(LLAMA_1B, plan("lora"), RTX_4090, 2048).peak_bytes > base
+    assert memory.predict(LLAMA_1B, plan("lora", micro_batch=2), RTX_4090, 1024).peak_bytes > base
+
+
+def test_full_weights_are_sharded_over_devices_and_adapters_are_not() -> None:
+    whole = memory.predict(LLAMA_8B, plan("full"), A100_80, 512)
+    quarter = memory.predict(LLAMA_8B, plan("full", processes=4), A100_80, 512)
+    assert quarter.by_category["optimizer"] == whole.by_category["optimizer"] // 4
+    lora = memory.predict(LLAMA_8B, plan("lora", processes=4), A100_80, 512)
+    assert lora.by_category["weights"] == memory.weights(LLAMA_8B, plan("lora"))

@@ -1,0 +1,84 @@
+"""Hyperparameters by rule, and what the user set staying as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from backend.answers import Answers
+from backend.errors import UserError
+from backend.planner import rules
+from backend.planner.plan import Plan
+from tests.shapes import A100_80, CPU, LLAMA_1B, LLAMA_8B, LLAMA_70B, T4, model, rows
+
+
+def settle(method: str = "lora", answers: Answers = Answers(), shape=LLAMA_8B, data=None, device=A100_80, **info):  # type: ignore[no-untyped-def] # noqa: B008
+    return rules.settle(method, answers, device, model(shape, **info), data or rows(5000), rules.fixed(answers))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("count", "epochs"), [(400, 4), (5000, 3), (20_000, 2), (80_000, 1)], ids=lambda value: str(value)
+)
+def test_more_rows_take_fewer_epochs(count: int, epochs: int) -> None:
+    assert settle(data=rows(count))[0].epochs == epochs
+    assert settle("full", data=rows(count))[0].epochs == max(1, epochs - 1)
+
+
+def test_the_rank_grows_with_the_scored_tokens() -> None:
+    assert settle(data=rows(5000))[0].rank == 16
+    many = rows(400_000, 400)  # 80 M scored tokens against 2.6 M parameters a rank
+    assert settle(data=many)[0].rank == 32
+    assert LLAMA_8B.lora_parameters(32) >= many.scored_tokens > LLAMA_8B.lora_parameters(16)
+
+
+def test_large_and_instruct_models_train_at_lower_rates() -> None:
+    assert settle("lora")[0].learning_rate == 2e-4
+    assert settle("lora", shape=LLAMA_70B)[0].learning_rate == 1e-4
+    assert settle("full", shape=LLAMA_1B)[0].learning_rate == 2e-5
+    assert settle("full", shape=replace(LLAMA_1B, instruct=True))[0].learning_rate == 1e-5
+
+
+def test_the_length_holds_almost_all_rows() -> None:
+    assert settle(data=rows(100, 100))[0].max_length == 512
+    assert settle(data=rows(100, 700))[0].max_length == 1024
+    assert settle(data=rows(100, 50_000))[0].max_length == 8192
+
+
+def test_old_cards_train_in_float16_and_the_origin_says_why() -> None:
+    plan, origin = settle(device=T4)
+    assert plan.precision == "float16"
+    assert "bfloat16" in origin["precision"]
+
+
+def test_what_the_user_sets_stays() -> None:
+    answers = Answers(max_length=777, epochs=7, seed=5, set=("rank=5", "learning_rate=3e-3", "warmup_fraction=0.2"))
+    plan, origin = settle(answers=answers)
+    assert (plan.max_length, plan.epochs, plan.seed, plan.rank, plan.learning_rate) == (777, 7.0, 5, 5, 3e-3)
+    assert plan.warmup_fraction == 0.2
+    assert {origin[key] for key in ("max_length", "epochs", "rank", "learning_rate")} == {"you"}
+
+
+def test_a_preset_is_kept_and_the_user_wins_over_it() -> None:
+    kept = rules.fixed(Answers(set=("rank=5",)), {"rank": 8, "alpha": 64.0}, "mine")
+    assert (kept.values["rank"], kept.origin["rank"]) == (5, "you")
+    assert (kept.values["alpha"], kept.origin["alpha"]) == (64.0, "preset mine")
+
+
+def test_settings_that_exclude_each_other_are_refused() -> None:
+    with pytest.raises(UserError, match="quantization: nf4 does not go with lora"):
+        settle("lora", Answers(set=("method=lora", "quantization=nf4")))
+    with pytest.raises(UserError, match="full fine-tuning only"):
+        settle("lora", Answers(set=("method=lora", "optimizer_in_backward=true")))
+
+
+def test_steps_follow_from_rows_batch_and_epochs() -> None:
+    plan = Plan(effective_batch=16, epochs=2.0, eval_fraction=0.1)
+    assert rules.steps(plan, rows(1000)) == 114  # 900 rows, 57 steps an epoch
+    assert rules.steps(replace(plan, max_steps=10), rows(1000)) == 10
+
+
+def test_the_demo_is_short_on_a_cpu_only() -> None:
+    demo = rows(480, reference="demo")
+    assert settle(data=demo, device=CPU, kind="demo")[0].max_steps > 0
+    assert settle(data=demo, device=A100_80, kind="demo")[0].max_steps == 0
