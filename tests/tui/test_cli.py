@@ -1,0 +1,173 @@
+"""The commands: what they print, what they refuse in one sentence, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.run.events import EventLog
+from backend.run.folder import RunFolder
+from tests.backend.run.test_folder import JOB
+from tui.cli import run
+
+EIGHT_B = ("--model", "8b", "--gpu", "4090", "--rows", "5000", "--row-tokens", "400")
+
+
+def test_plan_json_holds_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", *EIGHT_B, "--budget", "40", "--json"]) == 0
+    plan: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert plan["recommended"] == "qlora"
+    assert plan["reasons"]
+    assert plan["model"]["parameters"] == 8_030_261_248
+    assert plan["data"]["rows"] == 5000
+    assert plan["data"]["tokens"] == 2_000_000
+    assert plan["data"]["truncated_fraction"] == 0.0
+    assert plan["hardware"]["name"].startswith("RTX 4090")
+    assert set(plan["methods"]) == {"lora", "qlora", "full"}
+    for seen in plan["methods"].values():
+        assert seen["hours_low"] < seen["hours"] < seen["hours_high"]
+        assert seen["cost_usd_low"] < seen["cost_usd"] < seen["cost_usd_high"]
+        assert seen["tokens_per_second"] > 0
+        assert sum(seen["peak_bytes_by_category"].values()) == seen["peak_bytes"] > seen["peak_allocated_bytes"]
+        assert seen["settings"]["max_length"] == 512
+        assert seen["quality_ceiling"] and seen["forgetting_risk"] and seen["peak_phase"]
+    assert plan["methods"]["qlora"]["fits"] is True
+    assert plan["methods"]["full"]["fits"] is False
+    assert plan["methods"]["full"]["why_not"]
+    assert plan["methods"]["lora"]["trainable_parameters"] == 41_943_040
+
+
+def test_plan_without_a_fit_exits_3_and_still_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    model = ("--model", "70b", "--gpu", "4090", "--rows", "100", "--row-tokens", "100")
+    assert run(["plan", *model, "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["recommended"] is None
+    assert run(["plan", *EIGHT_B, "--budget", "0.01"]) == 3
+    assert "carries none of them" in capsys.readouterr().out
+
+
+def test_the_table_names_the_choice_and_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", *EIGHT_B]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("QLoRA *" in line for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+def test_every_figure_follows_a_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    def lora(*more: str) -> dict[str, Any]:
+        run(["plan", *EIGHT_B, "--json", *more])
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)["methods"]["lora"]
+        return found
+
+    base, ranked = lora(), lora("--set", "rank=64")
+    assert ranked["trainable_parameters"] == 4 * base["trainable_parameters"]
+    assert ranked["settings"]["rank"] == 64
+    assert ranked["origin"]["rank"] == "you"
+    assert lora("--epochs", "1")["steps"] < base["steps"]
+    assert lora("--price", "9")["cost_usd"] > base["cost_usd"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("plan",), "--model"),
+        (("plan", "--model", "8b"), "--data"),
+        (("plan", *EIGHT_B, "--set", "learnign_rate=1"), "did you mean 'learning_rate'"),
+        (("plan", *EIGHT_B, "--budget", "-4"), "budget -4"),
+        (("plan", *EIGHT_B, "--deadline", "0"), "deadline 0"),
+        (("plan", *EIGHT_B, "--variants", "0"), "variants 0"),
+        (("plan", *EIGHT_B, "--epochs", "ten"), "ten"),
+        (("plan", *EIGHT_B, "--shift", "huge"), "huge"),
+        (("plan", *EIGHT_B, "--budgett", "4"), "--budget"),
+        (("plan", "--model", "8b", "--gpu", "nobody", "--rows", "1", "--row-tokens", "1"), "nobody"),
+        (("plan", "--model", "8b", "--gpu", "A100", "--rows", "1", "--row-tokens", "1"), "A100 SXM 80GB"),
+        (("plan", "--model", "/nowhere/at/all", "--rows", "1", "--row-tokens", "1"), "/nowhere/at/all"),
+        (("plan", "--preset", "dmo"), "did you mean 'demo'"),
+        (("train", "dmo"), "did you mean 'demo'"),
+        (("train", "--model", "8b", "--data", "demo"), "no weights here"),
+        (("train", *EIGHT_B), "not in this box"),
+        (("watch",), "no run has been made"),
+        (("stop", "x"), "no run is called 'x'"),
+        (("resume",), "no run has been made"),
+        (("presets", "show", "dmo"), "did you mean 'demo'"),
+    ],
+    ids=lambda value: " ".join(value)[-60:] if isinstance(value, tuple) else "",
+)
+def test_wrong_input_is_one_sentence_and_exit_2(
+    arguments: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    said = capsys.readouterr()
+    assert sentence in said.err
+    assert said.err.startswith("fttui: ")
+    assert said.err.count("\n") == 1
+    assert not said.out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("missing.jsonl", None, "missing.jsonl"),
+        ("empty.jsonl", b"", "empty"),
+        ("binary.jsonl", bytes(range(256)) * 20, "binary.jsonl"),
+        ("broken.jsonl", b'{"question":"a","answer":"b"}\n{"question": oops}\n', "line 2"),
+        ("odd.xyz", b"something", "odd.xyz"),
+    ],
+)
+def test_wrong_data_is_one_sentence_and_exit_2(
+    name: str, content: bytes | None, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    assert run(["plan", "--model", "8b", "--gpu", "4090", "--data", str(path)]) == 2
+    said = capsys.readouterr()
+    assert sentence in said.err
+    assert said.err.count("\n") == 1
+    assert "Traceback" not in said.err
+
+
+def test_runs_and_status_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["runs"]) == 0
+    assert "no run" in capsys.readouterr().out
+    folder = RunFolder.create(JOB)
+    log = EventLog(folder.events_file)
+    log.write("run_started", total_steps=4, method="lora")
+    log.write("step", step=2, total_steps=4, loss=1.25)
+    assert run(["runs"]) == 0
+    assert "interrupted" in capsys.readouterr().out
+    assert run(["runs", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["name"] == folder.name
+    assert run(["watch", "--once"]) == 0
+    assert "step 2/4  loss 1.2500" in capsys.readouterr().out
+    assert run(["stop"]) == 2
+    assert "not being trained" in capsys.readouterr().err
+
+
+def test_a_command_reaches_a_living_run(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = RunFolder.create(JOB)
+    with folder.hold():
+        for command in ("stop", "pause", "checkpoint"):
+            assert run([command]) == 0
+    sent = [json.loads(line)["event"] for line in folder.commands_file.read_text().splitlines()]
+    assert sent == ["stop", "pause", "checkpoint"]
+
+
+def test_presets_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["presets"]) == 0
+    assert "solo-qlora" in capsys.readouterr().out
+    assert run(["presets", "list"]) == 0
+    assert "solo-qlora" in capsys.readouterr().out
+    assert run(["presets", "show", "solo-qlora"]) == 0
+    assert 'method = "qlora"' in capsys.readouterr().out
+    assert run(["presets", "path"]) == 0
+    assert Path(capsys.readouterr().out.strip()).is_dir()
+
+
+def test_a_done_run_is_not_resumed(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = RunFolder.create(JOB)
+    EventLog(folder.events_file).write("run_finished", state="done")
+    assert run(["resume"]) == 2
+    assert "is done" in capsys.readouterr().err
