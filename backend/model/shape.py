@@ -88,7 +88,7 @@ class ModelShape:
 
     @cached_property
     def matmul_parameters_per_token(self) -> int:
-        """Weights that multiply each token: block linears (active experts only), routers and head, no input embedding."""
+        """Weights that multiply each token: block linears (active experts only), routers, head; no input embedding."""
         dense = sum(x.weights for x in self.linears)
         expert = sum(x.weights for x in self.expert_linears)
         blocks = self.layers * (dense + self.experts_per_token * expert)

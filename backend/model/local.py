@@ -1,0 +1,147 @@
+"""A model in a local folder: config.json is enough for planning, safetensors beside it for training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from backend import units
+from backend.errors import UserError
+from backend.model import headers
+from backend.model.config import is_exact, is_multimodal, shape_from_config
+from backend.model.family import Config
+from backend.model.info import ModelInfo
+from backend.model.shape import ModelShape
+
+BYTES_16_BIT = 2
+_OFF = 0.01
+"""Counts of config and weights may differ by this part before it is worth a word."""
+
+
+def read_folder(
+    folder: Path,
+    reference: str,
+    kind: Literal["folder", "hub", "demo"] = "folder",
+    *,
+    name: str | None = None,
+    hub_id: str | None = None,
+    license: str = "",
+) -> ModelInfo:
+    """The model in `folder`, called `name`. Raises UserError where it is none, or none that can be fine-tuned."""
+    called = name or folder.name
+    config = read_config(folder)
+    shape = replace(shape_from_config(config, called), license=license)
+    weights = headers.read(folder)
+    if weights is None:
+        _refuse_other_weights(folder, called)
+    tokenizer = folder / "tokenizer.json"
+    has_tokenizer = tokenizer.is_file()
+    stored = weights.bytes if weights else shape.parameters * BYTES_16_BIT
+    notes = [*shape_notes(config, shape), *count_notes(config, shape, weights.parameters if weights else None)]
+    if weights is None:
+        notes.append("Only config.json is here: enough for planning, not for training.")
+    elif not has_tokenizer:
+        notes.append("There is no tokenizer.json beside the weights: tokens are estimated from the text's length.")
+    return ModelInfo(
+        reference=reference,
+        kind=kind,
+        shape=shape,
+        folder=folder,
+        has_weights=weights is not None,
+        weight_bytes=stored,
+        download_bytes=0,
+        tokenizer_file=tokenizer if has_tokenizer else None,
+        hub_id=hub_id,
+        notes=tuple(notes),
+    )
+
+
+def read_config(folder: Path) -> Config:
+    """config.json of `folder`. Raises UserError where it is missing or broken, saying what the folder is instead."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(_what_it_is_instead(folder), "model")
+    try:
+        config = msgspec.json.decode(path.read_bytes())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is broken ({error}); download the model again", "model") from None
+    except OSError as error:
+        raise UserError(f"{path} can't be read ({error.strerror}); check its permissions", "model") from None
+    if not isinstance(config, Mapping):
+        raise UserError(f"{path} is broken (it holds no JSON object); download the model again", "model")
+    return config
+
+
+def shape_notes(config: Config, shape: ModelShape) -> list[str]:
+    """What the user should know of how `shape` was read from `config`."""
+    notes = []
+    if not is_exact(config):
+        notes.append(
+            f"The family {shape.family!r} is not in fttui's table, or its layers differ: "
+            f"{units.count(shape.parameters)} parameters are an estimate from the sizes in config.json."
+        )
+    if is_multimodal(config):
+        notes.append("It takes more than text: only its text part is counted, and only that is fine-tuned.")
+    if shape.experts:
+        notes.append(
+            f"It is a mixture of {shape.experts} experts: adapters go on the attention only, and QLoRA leaves the "
+            "experts in 16 bits."
+        )
+    if shape.license:
+        notes.append(f"Licence: {shape.license}.")
+    return notes
+
+
+def count_notes(config: Config, shape: ModelShape, stored: int | None) -> list[str]:
+    """A sentence where the weight files hold another number of parameters (`stored`) than config.json means."""
+    if stored is None or is_multimodal(config):
+        return []
+    with_head = shape.embedding_parameters if shape.tied else 0  # some files store a tied head a second time
+    if any(abs(stored / count - 1) < _OFF for count in (shape.parameters, shape.parameters + with_head)):
+        return []
+    return [
+        f"The weights hold {units.count(stored)} parameters where config.json means {units.count(shape.parameters)}: "
+        "figures follow config.json."
+    ]
+
+
+def _refuse_other_weights(folder: Path, name: str) -> None:
+    if any(folder.glob("pytorch_model*.bin")):
+        raise UserError(pickle_sentence(name), "model")
+
+
+def pickle_sentence(name: str) -> str:
+    """Weights in pickle files only."""
+    return (
+        f"{name} has its weights in pickle files only (pytorch_model.bin), which can run any code when loaded; "
+        "give a version with safetensors, or convert it with https://huggingface.co/spaces/safetensors/convert"
+    )
+
+
+def gguf_sentence(name: str) -> str:
+    """Weights as GGUF only."""
+    return f"{name} is a GGUF, which is made for inference; give the original model with config.json and safetensors"
+
+
+def _what_it_is_instead(folder: Path) -> str:
+    if (folder / "adapter_config.json").is_file():
+        base = _adapter_base(folder / "adapter_config.json")
+        return f"{folder} is a LoRA adapter, not a model; give its base model{f' {base}' if base else ''} instead"
+    if any(folder.glob("*.gguf")):
+        return gguf_sentence(str(folder))
+    if any(folder.glob("*/config.json")):
+        inner = sorted(path.parent.name for path in folder.glob("*/config.json"))
+        return f"{folder} is no model: config.json is missing; did you mean {folder / inner[0]}?"
+    return f"{folder} is no model: config.json is missing; give the folder that holds config.json and the weights"
+
+
+def _adapter_base(path: Path) -> str:
+    try:
+        settings: Any = msgspec.json.decode(path.read_bytes())
+    except (msgspec.DecodeError, OSError):
+        return ""
+    return str(settings.get("base_model_name_or_path") or "") if isinstance(settings, dict) else ""

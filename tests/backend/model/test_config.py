@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backend.errors import UserError
+from backend.model.config import is_exact, is_instruct, is_multimodal, is_native, shape_from_config
+
+LLAMA: dict[str, Any] = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 2048,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 16,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+    "tie_word_embeddings": True,
+}
+
+
+def refused(**changes: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        shape_from_config({**LLAMA, **changes}, "some/model")
+    assert caught.value.field == "model"
+    return str(caught.value)
+
+
+def test_llama_3_2_1b_has_its_published_size() -> None:
+    shape = shape_from_config(LLAMA, "Llama-3.2-1B")
+
+    assert shape.parameters == 1_235_814_400
+    assert (shape.head_dim, shape.kv_heads, shape.context, shape.tied) == (64, 8, 131072, True)
+
+
+def test_phi_has_fused_linears_under_their_real_names() -> None:
+    shape = shape_from_config({**LLAMA, "model_type": "phi3", "architectures": ["Phi3ForCausalLM"]}, "phi")
+
+    assert [linear.name for linear in shape.linears] == ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
+    assert shape.linears[0].outputs == 32 * 64 + 2 * 8 * 64
+
+
+def test_gemma_3_4b_as_the_hub_has_it_leaves_much_to_the_defaults() -> None:
+    text = {"model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34}
+    config = {"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "text_config": text}
+
+    shape = shape_from_config(config, "gemma-3-4b-it")
+
+    assert shape.parameters == 3_880_263_168
+    assert is_multimodal(config)
+    assert is_exact(config)
+
+
+def test_a_text_part_without_its_own_type_is_that_of_the_family() -> None:
+    text = {key: value for key, value in LLAMA.items() if key not in ("architectures", "model_type")}
+    config = {"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "text_config": text}
+
+    assert shape_from_config(config, "x").family == "gemma3_text"
+
+
+def test_an_expert_count_under_its_other_name_beats_the_default() -> None:
+    changes = {
+        "model_type": "qwen3_moe",
+        "num_local_experts": 4,
+        "moe_intermediate_size": 512,
+        "num_experts_per_tok": 2,
+    }
+
+    shape = shape_from_config({**LLAMA, **changes}, "moe")
+
+    assert (shape.experts, shape.experts_per_token, shape.intermediate) == (4, 2, 1024)
+
+
+@pytest.mark.parametrize(("used", "window"), [(True, 4096), (False, None)])
+def test_a_sliding_window_counts_only_where_it_is_used(used: bool, window: int | None) -> None:
+    changes = {"model_type": "qwen2", "sliding_window": 4096, "use_sliding_window": used}
+
+    assert shape_from_config({**LLAMA, **changes}, "q").sliding_window == window
+
+
+def test_an_unknown_dense_family_is_taken_for_a_llama_and_said_to_be_inexact() -> None:
+    config = {**LLAMA, "model_type": "newcomer", "architectures": ["NewcomerForCausalLM"]}
+
+    assert shape_from_config(config, "n").parameters == 1_235_814_400
+    assert not is_exact(config)
+
+
+def test_blocks_that_differ_are_said_to_be_inexact() -> None:
+    assert not is_exact({**LLAMA, "model_type": "qwen3_moe", "decoder_sparse_step": 2})
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("meta-llama/Llama-3.1-8B-Instruct", True), ("google/gemma-3-1b-it", True), ("a/Llama-2-7b-chat-hf", True),
+        ("Qwen/Qwen2.5-7B", False), ("chat/Base-7B", False), ("a/bitter-7b", False),
+    ],
+)  # fmt: skip
+def test_whether_it_chats_is_read_from_its_name(name: str, expected: bool) -> None:
+    assert is_instruct(name) is expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architectures": ["BertForMaskedLM"], "model_type": "bert"},
+        {"architectures": ["T5ForConditionalGeneration"], "model_type": "t5", "is_encoder_decoder": True},
+        {"architectures": ["ViTForImageClassification"], "model_type": "vit"},
+        {"architectures": ["LlamaForSequenceClassification"]},
+        {"architectures": None, "model_type": "resnet"},
+    ],
+)
+def test_other_than_causal_language_models_are_refused(changes: dict[str, Any]) -> None:
+    assert "some/model is not a causal language model" in refused(**changes)
+
+
+def test_a_known_family_needs_no_architecture_named() -> None:
+    assert shape_from_config({**LLAMA, "architectures": None}, "x").family == "llama"
+
+
+def test_code_from_the_repository_is_not_run() -> None:
+    said = refused(model_type="homemade", auto_map={"AutoModelForCausalLM": "modeling.Mine"})
+
+    assert "needs Python code from its own repository" in said
+
+
+def test_code_that_transformers_has_itself_does_not_matter() -> None:
+    config = {**LLAMA, "model_type": "phi3", "auto_map": {"AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"}}
+
+    assert shape_from_config(config, "phi").family == "phi3"
+    assert is_native("gemma3_text")
+    assert not is_native("homemade")
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes", "mxfp4"])
+def test_quantised_checkpoints_are_refused_by_their_method(method: str) -> None:
+    said = refused(quantization_config={"quant_method": method})
+
+    assert f"already quantised ({method})" in said
+    assert "16-bit original" in said
+
+
+def test_an_unknown_mixture_is_not_guessed_at() -> None:
+    assert "is of the family 'novel_moe', whose shape fttui does not know" in refused(
+        model_type="novel_moe", n_routed_experts=64
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"hidden_size": None}, "hidden_size is missing"),
+        ({"num_hidden_layers": "16"}, "num_hidden_layers is '16', which is no size"),
+        ({"vocab_size": 0}, "vocab_size is 0, which is no size"),
+    ],
+)
+def test_a_size_that_is_missing_or_wrong_is_named(changes: dict[str, Any], said: str) -> None:
+    assert said in refused(**changes)
