@@ -128,10 +128,8 @@ def _python(needed: str) -> Check:
 def _torch(box: Hardware) -> Check:
     build = box.torch
     troubles = torch_build.disagreements(build, box.driver_cuda, box.gpus)
-    if build is None:
-        return Check("torch build", "missing", troubles[0], "pip install torch")
-    if troubles:
-        return Check("torch build", "missing", " ".join(troubles), torch_build.reinstall(build))
+    if build is None or troubles:
+        return Check("torch build", "missing", " ".join(x.sentence for x in troubles), troubles[0].mend)
     kind = f"CUDA {build.cuda[0]}.{build.cuda[1]}" if build.cuda else "CPU only"
     cuda = f" for CUDA up to {box.driver_cuda[0]}.{box.driver_cuda[1]}" if box.driver_cuda else ""
     driver = f", driver {box.driver}{cuda}" if box.driver else ""
@@ -159,9 +157,8 @@ def _gpu(gpu: Gpu) -> Check:
         + (f", {memory(user.memory_bytes)})" if user.memory_bytes else ")")
         for user in gpu.processes
     )
-    return Check(
-        name, "warn", f"{detail}; in use by {users}", f"kill {gpu.processes[0].pid}  (if it is yours and idle)"
-    )
+    pids = ",".join(str(user.pid) for user in gpu.processes)
+    return Check(name, "warn", f"{detail}; in use by {users}", f"ps -fp {pids}  (and stop what is not needed)")
 
 
 def _bf16(box: Hardware) -> Check:

@@ -58,6 +58,7 @@ class _Gpus:
 def detect() -> Hardware:
     """Look at the box as it is now: GPUs with who uses them, driver, torch build, CPU, RAM and disk."""
     gpus, build = _gpus(), torch_build.installed()
+    troubles = torch_build.disagreements(build, gpus.driver_cuda, gpus.visible)
     disk_path, disk_notes = _disk()
     return Hardware(
         gpus=gpus.visible,
@@ -70,7 +71,7 @@ def detect() -> Hardware:
         ram=host.ram(),
         disk_path=disk_path,
         disk_free_bytes=psutil.disk_usage(str(disk_path)).free,
-        notes=(*gpus.notes, *disk_notes, *torch_build.disagreements(build, gpus.driver_cuda, gpus.visible)),
+        notes=(*gpus.notes, *disk_notes, *(f"{x.sentence} To mend it: {x.mend}." for x in troubles)),
     )
 
 

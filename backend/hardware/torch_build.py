@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from backend.hardware import catalogue
 from backend.hardware.types import Gpu, TorchBuild, Version
+
+OTHER_BUILDS = "see https://pytorch.org/get-started/locally"
 
 
 def installed() -> TorchBuild | None:
@@ -31,54 +34,64 @@ def parse(text: str, version: str) -> TorchBuild:
     )
 
 
-def disagreements(build: TorchBuild | None, driver_cuda: Version | None, gpus: Sequence[Gpu]) -> tuple[str, ...]:
-    """Sentences about a torch build that cannot use these GPUs, with the mend; empty where all is well."""
+@dataclass(frozen=True)
+class Disagreement:
+    """Why this torch cannot use these GPUs."""
+
+    sentence: str
+    mend: str
+    """The command, or the page, that mends it."""
+
+
+def disagreements(
+    build: TorchBuild | None, driver_cuda: Version | None, gpus: Sequence[Gpu]
+) -> tuple[Disagreement, ...]:
+    """Where torch build, driver and GPUs do not go together; empty where all is well."""
     if build is None:
-        return ("torch is not installed: `pip install torch` brings it.",)
+        return (Disagreement("torch is not installed.", "pip install torch"),)
     if not gpus:
-        return (f"torch {build.version} is a ROCm build: AMD GPUs are not detected here.",) if build.hip else ()
+        sentence = f"torch {build.version} is a ROCm build: AMD GPUs are not detected here."
+        return (Disagreement(sentence, OTHER_BUILDS),) if build.hip else ()
     if build.cuda is None:
         return (_without_cuda(build, gpus[0]),)
     return (*_too_new_for_driver(build, build.cuda, driver_cuda), *_unknown_to_build(build, build.cuda, gpus))
 
 
-def reinstall(build: TorchBuild) -> str:
-    """The command that replaces this build by the default one of the same version, which has CUDA on Linux."""
-    return f"pip install --force-reinstall torch=={build.version.partition('+')[0]}"
-
-
-def _without_cuda(build: TorchBuild, gpu: Gpu) -> str:
+def _without_cuda(build: TorchBuild, gpu: Gpu) -> Disagreement:
+    """The default build of the same version has CUDA on Linux."""
     kind = f"for ROCm {build.hip}" if build.hip else "without CUDA"
-    return (
-        f"torch {build.version} is built {kind}, so it cannot use the {gpu.name}: training would run on the CPU; "
-        f"`{reinstall(build)}` brings a build with CUDA."
+    return Disagreement(
+        f"torch {build.version} is built {kind}, so it cannot use the {gpu.name}: training would run on the CPU.",
+        f"pip install --force-reinstall torch=={build.version.partition('+')[0]}",
     )
 
 
-def _too_new_for_driver(build: TorchBuild, cuda: Version, driver_cuda: Version | None) -> Iterator[str]:
+def _too_new_for_driver(build: TorchBuild, cuda: Version, driver_cuda: Version | None) -> Iterator[Disagreement]:
     """Within one major version CUDA runs on older drivers (minor version compatibility); across majors it does not."""
     if driver_cuda and cuda[0] > driver_cuda[0]:
-        yield (
+        yield Disagreement(
             f"torch {build.version} needs a driver for CUDA {cuda[0]}, and this one supports CUDA up to "
-            f"{_dotted(driver_cuda)}: update the NVIDIA driver, or install a torch built for CUDA {driver_cuda[0]}."
+            f"{_dotted(driver_cuda)}: update the driver, or install a torch built for CUDA {driver_cuda[0]}.",
+            f"sudo ubuntu-drivers install  (or another torch: {OTHER_BUILDS})",
         )
 
 
-def _unknown_to_build(build: TorchBuild, cuda: Version, gpus: Sequence[Gpu]) -> Iterator[str]:
+def _unknown_to_build(build: TorchBuild, cuda: Version, gpus: Sequence[Gpu]) -> Iterator[Disagreement]:
     rules = catalogue.cuda_rules()
-    known = {(gpu.name, gpu.compute_capability) for gpu in gpus if gpu.compute_capability}
-    for name, capability in sorted(known, key=str):
-        assert capability is not None
-        oldest, first = rules.oldest_capability.get(cuda[0]), rules.first_toolkit.get(capability[0])
-        if oldest and capability < oldest:
-            yield (
+    oldest = rules.oldest_capability.get(cuda[0], (0, 0))
+    for name, capability in sorted({(gpu.name, gpu.compute_capability) for gpu in gpus if gpu.compute_capability}):
+        first = rules.first_toolkit.get(capability[0], (0, 0))
+        if capability < oldest:
+            yield Disagreement(
                 f"torch {build.version} is built for CUDA {_dotted(cuda)}, which no longer supports the {name} "
-                f"(compute capability {_dotted(capability)}): install a torch built for CUDA {cuda[0] - 1}."
+                f"(compute capability {_dotted(capability)}): install a torch built for CUDA {cuda[0] - 1}.",
+                OTHER_BUILDS,
             )
-        if first and cuda < first:
-            yield (
+        if cuda < first:
+            yield Disagreement(
                 f"torch {build.version} is built for CUDA {_dotted(cuda)}, which does not know the {name} yet: "
-                f"install a torch built for CUDA {_dotted(first)} or later."
+                f"install a torch built for CUDA {_dotted(first)} or later.",
+                OTHER_BUILDS,
             )
 
 

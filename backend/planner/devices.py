@@ -113,7 +113,10 @@ def _largest_group(gpus: Sequence[Gpu]) -> tuple[Sequence[Gpu], tuple[str, ...]]
     """The GPUs to plan for. CUDA gives a process one MIG slice and no more; unlike GPUs do not train together."""
     largest = max(gpus, key=lambda gpu: gpu.memory_bytes or 0)
     if largest.mig:
-        note = f"CUDA gives a program one MIG slice: the plan is for one {largest.profile or 'slice'} of {len(gpus)}."
+        note = (
+            f"CUDA gives a program one MIG slice: the plan is for the {largest.profile or 'largest'} one; start with "
+            f"CUDA_VISIBLE_DEVICES={largest.uuid} so that the run takes it."
+        )
         return [largest], (note,) if len(gpus) > 1 else ()
     group = [gpu for gpu in gpus if _kind(gpu) == _kind(largest)]
     if len(group) == len(gpus):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from backend.hardware import Gpu, GpuReading, TorchBuild, torch_build
-from backend.hardware.torch_build import disagreements, parse, reinstall
+from backend.hardware.torch_build import disagreements, parse
 
 cpu_build = parse("__version__ = '2.13.0+cpu'\ncuda: Optional[str] = None\nhip: Optional[str] = None\n", "?")
 cuda_build = parse("__version__ = '2.13.0+cu130'\ncuda: Optional[str] = '13.0'\nhip: Optional[str] = None\n", "?")
@@ -29,11 +29,10 @@ def test_the_installed_torch_is_found_without_importing_it() -> None:
 
 
 def test_a_cpu_build_beside_a_gpu_is_said_with_the_command() -> None:
-    (sentence,) = disagreements(cpu_build, (13, 0), [gpu()])
-    assert "without CUDA" in sentence
-    assert "RTX 4090" in sentence
-    assert "pip install --force-reinstall torch==2.13.0`" in sentence
-    assert reinstall(cpu_build) == "pip install --force-reinstall torch==2.13.0"
+    (found,) = disagreements(cpu_build, (13, 0), [gpu()])
+    assert "without CUDA" in found.sentence
+    assert "RTX 4090" in found.sentence
+    assert found.mend == "pip install --force-reinstall torch==2.13.0"
 
 
 @pytest.mark.parametrize(("driver", "count"), [((12, 4), 1), ((13, 0), 0), ((13, 2), 0), ((14, 0), 0), (None, 0)])
@@ -47,14 +46,14 @@ def test_a_newer_minor_version_runs_on_an_older_driver() -> None:
 
 def test_a_gpu_that_the_build_dropped_or_does_not_know() -> None:
     (old,) = disagreements(cuda_build, (13, 0), [gpu("Tesla V100-SXM2-32GB", (7, 0))])
-    assert "no longer supports the Tesla V100" in old
-    assert "CUDA 12" in old
+    assert "no longer supports the Tesla V100" in old.sentence
+    assert "CUDA 12" in old.sentence
     (new,) = disagreements(TorchBuild("2.9.0+cu126", (12, 6), None), (13, 0), [gpu("NVIDIA B200", (10, 0))])
-    assert "CUDA 12.8 or later" in new
+    assert "CUDA 12.8 or later" in new.sentence
 
 
 def test_no_gpu_is_no_disagreement_and_no_torch_is_one() -> None:
     assert disagreements(cpu_build, None, []) == ()
-    assert "not installed" in disagreements(None, None, [])[0]
-    assert "ROCm" in disagreements(rocm_build, None, [])[0]
-    assert "ROCm 7.0" in disagreements(rocm_build, (13, 0), [gpu()])[0]
+    assert "not installed" in disagreements(None, None, [])[0].sentence
+    assert "ROCm" in disagreements(rocm_build, None, [])[0].sentence
+    assert "ROCm 7.0" in disagreements(rocm_build, (13, 0), [gpu()])[0].sentence
