@@ -21,6 +21,8 @@ class Constants:
     """Part of a row's tokens that is scored, for data that is not there yet."""
     exact_rows: int
     """More rows than this are counted by a sample."""
+    sample_rows: int
+    """Rows of that sample."""
     passage_characters: int
     """Longest passage that plain text files are divided into."""
     held_out_rows: int

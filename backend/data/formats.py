@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from backend.data.columns import Layout, is_turns, layout
@@ -38,17 +38,18 @@ def examples_of(source: Source, mapping: Sequence[str] = ()) -> Examples:
 
 def _pair(row: Value, number: int, mapping: Mapping[str, str]) -> Example | None:
     """Alpaca, and prompt with completion: texts, or lists of turns."""
-    prompt, completion = (_cell(row, mapping[role], number) for role in ("prompt", "completion"))
+    prompt = _cell(row, mapping["prompt"], number)
+    completion = _cell(row, mapping["completion"], number)
     answer = _turns(completion, number, mapping["completion"], "assistant")
-    if is_turns(prompt, "role") and is_turns(completion, "role") and completion[: len(prompt)] == prompt:
+    if isinstance(prompt, list) and isinstance(completion, list) and completion[: len(prompt)] == prompt:
         answer = answer[len(prompt) :]  # preference data repeats the prompt in `chosen`
     asked = _turns(prompt, number, mapping["prompt"], "user")
     if "input" in mapping and asked and (context := _text(row, "input", number, mapping).strip()):
-        asked[-1] = replace(asked[-1], content="\n".join(x for x in (asked[-1].content, context) if x))
-    before = [*_system(row, number, mapping), *_history(row, number, mapping)]
+        asked[-1] = asked[-1]._replace(content="\n".join(x for x in (asked[-1].content, context) if x))
     if not any(x.content.strip() for x in asked):
         return None
-    asked = [replace(x, scored=False) for x in asked]
+    before = [*_system(row, number, mapping), *_history(row, number, mapping)]
+    asked = [x._replace(scored=False) if x.scored else x for x in asked]
     return _conversation([*before, *asked, *answer], row, number, mapping)
 
 
@@ -83,12 +84,17 @@ BUILDERS: dict[str, Callable[[Value, int, Mapping[str, str]], Example | None]] =
 
 def _conversation(messages: list[Message], row: Value, number: int, mapping: Mapping[str, str]) -> Conversation | None:
     """Turns up to the last scored one that says anything; None where no turn is scored."""
-    says = [x.scored and bool(x.content.strip() or x.extra.get("tool_calls")) for x in messages]
-    if not any(says):
+    last = len(messages)
+    while last and not _says(messages[last - 1]):
+        last -= 1
+    if not last:
         return None
-    last = len(says) - says[::-1].index(True)
     tools = tools_of(row.get(mapping["tools"]), f"row {number}") if "tools" in mapping else ()
     return Conversation(tuple(messages[:last]), tools, number)
+
+
+def _says(message: Message) -> bool:
+    return message.scored and bool(message.content.strip() or message.extra.get("tool_calls"))
 
 
 def _cell(row: Value, column: str, number: int) -> Any:
@@ -104,19 +110,23 @@ def _text(row: Value, role: str, number: int, mapping: Mapping[str, str]) -> str
 
 
 def _turns(value: Any, number: int, column: str, role: str) -> list[Message]:
+    if isinstance(value, str):
+        return [Message(role, value, role == "assistant")]
     if is_turns(value, "role") or is_turns(value, "from"):
         return [message(turn, f"row {number}, {column!r} turn {at}") for at, turn in enumerate(value, 1)]
     return [Message(role, text_of(value, f"row {number}: {column!r}"), role == "assistant")]
 
 
 def _system(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:
-    text = _text(row, "system", number, mapping)
+    text = _text(row, "system", number, mapping) if "system" in mapping else ""
     return [Message("system", text)] if text.strip() else []
 
 
 def _history(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:
     """Alpaca's earlier turns: a list of [question, answer]."""
-    value = row.get(mapping["history"]) if "history" in mapping else None
+    if "history" not in mapping:
+        return []
+    value = row.get(mapping["history"])
     turns: list[Message] = []
     for at, pair in enumerate(value or [], 1):
         where = f"row {number}, {mapping['history']!r} entry {at}"

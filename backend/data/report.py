@@ -55,6 +55,8 @@ class DataReport:
     preview: tuple[Segment, ...] = ()
     problems: tuple[str, ...] = ()
     """Sentences about what would waste a run."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what was chosen or assumed: files, a stand-in for a missing chat template, a sample."""
     fingerprint: str = ""
     """Hash of the rows' content."""
     files: tuple[str, ...] = field(default=())

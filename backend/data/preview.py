@@ -1,0 +1,61 @@
+"""The first row as the model will see it, with the scored pieces told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backend.data.conversation import Conversation, Example, Text
+from backend.data.masking import render
+from backend.data.report import Segment
+from backend.data.template import Refusal
+from backend.data.tokenizer import TextTokenizer
+from backend.data.tokens import token_ranges
+
+ROWS_TO_TRY = 100
+
+
+def preview(examples: Sequence[Example], tokenizer: TextTokenizer | None) -> tuple[Segment, ...]:
+    """Segments of the first row that the template takes; with plain names of the roles where no tokenizer is here."""
+    for example in examples[:ROWS_TO_TRY]:
+        if isinstance(example, Text):
+            return _document(example, tokenizer)
+        if tokenizer is None:
+            return _plain(example)
+        try:
+            return _exact(example, tokenizer)
+        except Refusal:
+            continue
+    return ()
+
+
+def _document(text: Text, tokenizer: TextTokenizer | None) -> tuple[Segment, ...]:
+    bos = tokenizer.special["bos_token"] if tokenizer and tokenizer.adds_bos else ""
+    eos = tokenizer.special.get("eos_token", "") if tokenizer and text.ends else ""
+    start = (Segment(bos, False),) if bos and not text.document.startswith(bos) else ()
+    return (*start, Segment(text.document + ("" if text.document.endswith(eos) else eos), True))
+
+
+def _plain(conversation: Conversation) -> tuple[Segment, ...]:
+    segments = []
+    for message in conversation.messages:
+        segments += [
+            Segment(f"{message.role}: ", False),
+            Segment(message.content, message.scored),
+            Segment("\n", False),
+        ]
+    return tuple(segments)
+
+
+def _exact(conversation: Conversation, tokenizer: TextTokenizer) -> tuple[Segment, ...]:
+    made = render(conversation, tokenizer)
+    encoding = tokenizer.encode(made.text)
+    segments = []
+    at = 0
+    for start, end in token_ranges(made, encoding, tokenizer.special_ids):
+        if start == end:
+            continue
+        first, last = encoding.offsets[start][0], encoding.offsets[end - 1][1]
+        segments += [Segment(made.text[at:first], False), Segment(made.text[first:last], True)]
+        at = last
+    segments.append(Segment(made.text[at:], False))
+    return tuple(segment for segment in segments if segment.text)
