@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,13 +97,16 @@ def _alone() -> Iterator[None]:
 @contextmanager
 def _no_bars() -> Iterator[None]:
     """Keep transformers' progress bars out of a log or a screen, and leave them as they were."""
+    from transformers import modeling_gguf_pytorch_utils as gguf_loader
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    shown, bar = logging.is_progress_bar_enabled(), gguf_loader.tqdm
     logging.disable_progress_bar()
+    gguf_loader.tqdm = partial(bar, disable=True)  # this one does not ask the switch
     try:
         yield
     finally:
+        gguf_loader.tqdm = bar
         if shown:
             logging.enable_progress_bar()
 

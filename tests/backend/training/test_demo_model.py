@@ -115,6 +115,8 @@ def test_for_real(fttui_home: Path) -> None:
     process = demo.start_conversion()
     assert process is not None
     assert process.wait() == 0
+    said = demo.folder().with_suffix(".log").read_text().splitlines()
+    assert len(said) == 4, said  # three steps and the folder, no progress bars
 
     info = find("demo")
     assert (info.has_weights, info.shape.parameters, info.notes) == (True, 134_515_008, ("Licence: apache-2.0.",))
