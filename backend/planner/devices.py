@@ -40,7 +40,7 @@ def here(hardware: Hardware) -> Device:
         return cpu(hardware.cpu, hardware.ram, (f"{reason} Plans are for the CPU, which trains small models only.",))
     if hardware.torch is not None and hardware.torch.cuda is None:
         return cpu(hardware.cpu, hardware.ram, hardware.notes)
-    group, notes = _largest_group(hardware.gpus)
+    group, notes = _chosen(hardware.gpus)
     return _detected(group, hardware.ram, (*hardware.notes, *notes, *_occupied(group)))
 
 
@@ -109,24 +109,19 @@ def _detected(group: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:
     )
 
 
-def _largest_group(gpus: Sequence[Gpu]) -> tuple[Sequence[Gpu], tuple[str, ...]]:
-    """The GPUs to plan for. CUDA gives a process one MIG slice and no more; unlike GPUs do not train together."""
+def _chosen(gpus: Sequence[Gpu]) -> tuple[Sequence[Gpu], tuple[str, ...]]:
+    """The GPU to train on: the largest kind, of those the freest; this version trains on one."""
     largest = max(gpus, key=lambda gpu: gpu.memory_bytes or 0)
     if largest.mig:
-        note = (
-            f"CUDA gives a program one MIG slice: the plan is for the {largest.profile or 'largest'} one; start with "
-            f"CUDA_VISIBLE_DEVICES={largest.uuid} so that the run takes it."
-        )
+        note = f"CUDA gives a program one MIG slice: a run trains on the {largest.profile or 'largest'} one."
         return [largest], (note,) if len(gpus) > 1 else ()
     group = [gpu for gpu in gpus if _kind(gpu) == _kind(largest)]
+    freest = max(group, key=lambda gpu: gpu.free_bytes or 0)
     if len(group) == len(gpus):
-        return group, ()
+        only = f"This box has {len(group)} such GPUs; a run trains on one of them, GPU {freest.index}, the freest."
+        return [freest], (only,) if len(group) > 1 else ()
     kinds = ", ".join(f"{count} x {name}" for (name, _, _), count in Counter(map(_kind, gpus)).items())
-    chosen = ",".join(gpu.uuid for gpu in group)
-    return group, (
-        f"This box has unlike GPUs ({kinds}): the plan is for the {largest.name}; start with "
-        f"CUDA_VISIBLE_DEVICES={chosen} so that the run takes it.",
-    )
+    return [freest], (f"This box has unlike GPUs ({kinds}): a run trains on the {largest.name}, GPU {freest.index}.",)
 
 
 def _kind(gpu: Gpu) -> tuple[str, int | None, str]:

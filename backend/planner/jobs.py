@@ -24,6 +24,7 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
         plan=seen.plan,
         device=device.kind,
         device_name=device.name,
+        device_uuid=device.uuids[0] if device.here and device.uuids else None,
         foreseen=Foreseen(
             peak_bytes=seen.memory.peak_bytes,
             peak_allocated_bytes=seen.memory.peak_allocated_bytes,

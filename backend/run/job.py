@@ -36,6 +36,8 @@ class Job:
     device: str
     """`cuda` or `cpu`."""
     device_name: str
+    device_uuid: str | None = None
+    """The GPU that was chosen, as NVML names it; None for a CPU."""
     foreseen: Foreseen | None = None
     mapping: tuple[str, ...] = ()
     """`role=column` as the user said; empty for detection."""

@@ -182,18 +182,18 @@ def test_one_gpu_that_is_here() -> None:
     assert device.notes == ()
 
 
-def test_alike_gpus_count_and_the_fullest_one_bounds_the_free_memory() -> None:
+def test_of_alike_gpus_the_freest_is_taken() -> None:
     busy = replace(RTX_4090, index=1, uuid="GPU-2", free_bytes=5 * GIB, processes=(GpuProcess(7, "python", 15 * GIB),))
     device = devices.here(box(RTX_4090, busy))
-    assert (device.label, device.free_bytes) == ("2 x RTX 4090", 5 * GIB)
-    assert device.notes == ("GPU 1 is in use by python (pid 7), 15.0 GiB.",)
+    assert (device.label, device.free_bytes, device.uuids) == ("RTX 4090", 20 * GIB, ("GPU-1",))
+    assert "2 such GPUs" in device.notes[0]
 
 
 def test_of_unlike_gpus_the_largest_is_planned_for() -> None:
     small = replace(RTX_4090, name="NVIDIA L4", uuid="GPU-2", memory_bytes=23034 * MIB)
     device = devices.here(box(small, RTX_4090))
     assert (device.name, device.count, device.uuids) == ("RTX 4090", 1, ("GPU-1",))
-    assert "CUDA_VISIBLE_DEVICES=GPU-1" in device.notes[0]
+    assert "unlike GPUs" in device.notes[0]
 
 
 def test_a_gpu_that_the_catalogue_does_not_know_has_no_rate() -> None:
