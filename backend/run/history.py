@@ -132,6 +132,7 @@ class History:
     def _on_eval(self, event: Event) -> None:
         if isinstance(event.get("loss"), int | float):
             self.evaluations.append(Evaluation(int(event.get("step", self.step)), float(event["loss"])))
+            self._say(event, "info", f"held-out loss {event['loss']:.4f} at step {event.get('step', self.step):,}")
 
     def _on_sample(self, event: Event) -> None:
         step = int(event.get("step", self.step))
@@ -139,7 +140,7 @@ class History:
 
     def _on_checkpoint(self, event: Event) -> None:
         self.checkpoints.append(event)
-        self._say(event, "info", f"checkpoint at step {event.get('step', '?')}")
+        self._say(event, "info", f"checkpoint at step {event.get('step', self.step):,}")
 
     def _on_log(self, event: Event) -> None:
         self._say(event, str(event.get("level", "info")), str(event.get("text", "")))

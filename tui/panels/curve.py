@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 
 from backend import units
@@ -19,6 +20,8 @@ _DOT = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _RAW_MARGIN = 0.35
 """How far raw values may stretch the scale beyond smoothed ones, as a part of their range; spikes are cut there."""
 
+_WIDTH_FOR_WORDS = 46
+
 Grid = list[list[int]]
 
 
@@ -28,29 +31,24 @@ class Curve(Panel):
     TITLE = "Loss"
     KEY = "1"
 
-    def __init__(self, history: History, clock: Clock, *, id: str | None = None) -> None:
+    def __init__(self, history: History, clock: Clock = time.time, *, id: str | None = None) -> None:
         super().__init__(history, clock, id=id)
         self._columns = Columns(1, 1, 4)
         self._scale: Scale | None = None
+        self._scale_rows = 0
         self._life: object = None
 
     def note(self) -> Row:
         """The figures that the curve ends in."""
-        row: Row = ()
-        if (average := self._columns.average) is not None:
-            row = (("train ", "faint"), (f"{average:.3f}", "accent"))
-        if evaluations := self.history.evaluations:
-            change = evaluations[-1].loss - evaluations[0].loss
-            sign = ("", "") if len(evaluations) < 2 else (f" {'▼' if change <= 0 else '▲'}{abs(change):.3f}", "faint")
-            gap = " · " if row else ""
-            row = (
-                *row,
-                (f"{gap}{EVAL_MARK} ", "second"),
-                ("eval ", "faint"),
-                (f"{evaluations[-1].loss:.3f}", "second"),
-            )
-            row = (*row, sign)
-        return row
+        average, evaluations = self._columns.average, self.history.evaluations
+        words = self.size.width >= _WIDTH_FOR_WORDS
+        train: Row = (("train " if words else "", "faint"), (f"{average:.3f} ", "curve")) if average is not None else ()
+        if not evaluations:
+            return train
+        change = evaluations[-1].loss - evaluations[0].loss
+        arrow = f" {'▼' if change <= 0 else '▲'}{abs(change):.2f}" if len(evaluations) > 1 else ""
+        mark = f"{EVAL_MARK} eval " if words else f"{EVAL_MARK} "
+        return (*train, (f"{mark}{evaluations[-1].loss:.3f}", "second"), (arrow, "faint"))
 
     def redraw(self) -> None:
         """Fold new points in before the frame shows their figures."""
@@ -86,8 +84,8 @@ class Curve(Panel):
         raw_low = min((x for x in self._columns.low if x is not None), default=low)
         raw_high = max((x for x in self._columns.high if x is not None), default=high)
         low, high = min(low, max(raw_low, low - margin)), max(high, min(raw_high, high + margin))
-        if self._scale is None or not self._scale.kept_for(low, high):
-            self._scale = Scale.around(low, high, rows)
+        if self._scale is None or rows != self._scale_rows or not self._scale.kept_for(low, high):
+            self._scale, self._scale_rows = Scale.around(low, high, rows), rows
         return self._scale
 
     def _plot(self, scale: Scale, width: int, height: int) -> Iterator[Row]:

@@ -23,14 +23,14 @@ class Gpu(Panel):
     def body(self, width: int, height: int) -> Iterable[Row]:
         """Most important first, since a small panel shows the first rows only."""
         del width, height
-        rows = [self._device(), self._step(), self._rates()]
+        rows = [self._device(), self._foreseen(), self._step(), self._norm()]
         return [row for row in rows if row]
 
     def _device(self) -> Row:
         event = self.history.gpu
         readings = [
-            (_number(event, "utilisation_percent"), "%", 3),
-            (_number(event, "temperature_c"), "°C", 3),
+            (_number(event, "utilisation"), "%", 3),
+            (_number(event, "temperature"), "°C", 3),
             (_number(event, "power_watts"), "W", 4),
         ]
         known: list[Row] = [
@@ -40,21 +40,24 @@ class Gpu(Panel):
         ]
         if known:
             return (("GPU ", "faint"), *(span for row in known for span in row))
-        if self.history.started.get("device") == "cpu":
+        if self.history.memory.get("kind") == "rss":
             return (("no GPU: CPU training", "faint"),)
         return (("GPU readings: none yet", "faint"),)
 
-    def _step(self) -> Row:
-        seconds = _number(self.history.last_step, "step_seconds")
+    def _foreseen(self) -> Row:
         foreseen = self.history.started.get("foreseen")
         rate = _number(foreseen, "tokens_per_second") if isinstance(foreseen, dict) else None
-        row: Row = (("step ", "faint"), (f"{seconds:>5.2f} s", "")) if seconds is not None else ()
-        return (*row, ("  foreseen ", "faint"), (f"{rate:,.0f}", ""), (" tok/s", "faint")) if rate else row
+        return (("foreseen ", "faint"), (f"{rate:>7,.0f}", ""), (" tok/s", "faint")) if rate else ()
 
-    def _rates(self) -> Row:
-        rate, norm = _number(self.history.last_step, "learning_rate"), _number(self.history.last_step, "grad_norm")
-        row: Row = (("rate ", "faint"), (f"{rate:.2e}", "")) if rate is not None else ()
-        return (*row, ("  grad norm ", "faint"), (f"{norm:.2f}", "")) if norm is not None else row
+    def _step(self) -> Row:
+        seconds = _number(self.history.last_step, "step_seconds")
+        rate = _number(self.history.last_step, "learning_rate")
+        row: Row = (("step ", "faint"), (f"{seconds:>7.2f} s  ", "")) if seconds is not None else ()
+        return (*row, ("rate ", "faint"), (f"{rate:.1e}", "")) if rate is not None else row
+
+    def _norm(self) -> Row:
+        norm = _number(self.history.last_step, "grad_norm")
+        return (("gradient norm ", "faint"), (f"{norm:.2f}", "")) if norm is not None else ()
 
 
 def _number(event: dict[str, Any], name: str) -> float | None:

@@ -16,6 +16,8 @@ Span = tuple[str, str]
 """Text and the name of its style: `faint` is the component class `lines--faint`, the empty name is the widget's own."""
 Row = tuple[Span, ...]
 Cell = tuple[str, str]
+PAD = "pad"
+"""The style of filling, so that what comes after it starts a segment of its own."""
 
 _GAP = 6
 """Equal cells between two changed ones that cost less to repaint than a cursor movement."""
@@ -24,9 +26,12 @@ _GAP = 6
 def cells(row: Row, width: int) -> list[Cell]:
     """`row` as exactly `width` cells. A wide character takes two: itself and an empty one."""
     out: list[Cell] = []
-    for text, style in row:
+    for text, name in row:
         for character in text:
+            style = name
             size = get_character_cell_size(character)
+            if character == " " and out and name != PAD:
+                style = out[-1][1]  # no style shows on a space: one change of colour less to send
             if size == 0 and out:
                 out[-1] = (out[-1][0] + character, out[-1][1])
             elif len(out) + size > width:
@@ -34,7 +39,7 @@ def cells(row: Row, width: int) -> list[Cell]:
             elif size:
                 out.append((character, style))
                 out.extend([("", style)] * (size - 1))
-    out.extend([(" ", "")] * (width - len(out)))
+    out.extend([(" ", PAD)] * (width - len(out)))
     return out
 
 
@@ -75,6 +80,7 @@ class Lines(Widget):
         "lines--curve",
         "lines--raw",
         "lines--grid",
+        "lines--pad",
     }
     DEFAULT_CSS = """
     Lines {

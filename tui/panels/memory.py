@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from backend import units
+from backend.run.history import History
 from tui.panels.lines import Row
-from tui.panels.panel import Panel
+from tui.panels.panel import Panel, row_width
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _LABEL = 9
@@ -21,41 +22,53 @@ class Memory(Panel):
 
     def note(self) -> Row:
         """The peak against the prediction, in a word."""
-        foreseen, peak = self._foreseen("peak_bytes"), self.history.peak_bytes
+        foreseen, peak = foreseen_peak(self.history), self.history.peak_bytes
         if not peak or not foreseen:
             return ()
         part = peak / foreseen
         style = "good" if part <= 1 else "warn" if part <= 1.1 else "bad"
-        return ((f"{part:.0%}", style), (" of foreseen", "faint"))
+        return ((f"{part * 100:.0f} % ", style), ("of foreseen", "faint"))
 
     def body(self, width: int, height: int) -> Iterable[Row]:
         """Bars for now, peak and foreseen, then whose memory it is."""
         whole = self._whole()
-        now, peak, foreseen = self._now(), self.history.peak_bytes, self._foreseen("peak_bytes")
+        now, peak, foreseen = self._now(), self.history.peak_bytes, foreseen_peak(self.history)
         if not whole:
             return [(("no reading yet", "faint"),)]
-        rows = [
+        bars = [
             _bar("now", now, whole, width, "curve", foreseen),
             _bar("peak", peak, whole, width, "second", foreseen),
             _bar("foreseen", foreseen, whole, width, "faint", foreseen),
         ]
-        return rows if height < 4 else [*rows, self._whose(whole)]
+        return bars if height < 4 else [*bars, self._whose(whole, width)]
 
-    def _whose(self, whole: int) -> Row:
-        on_cpu = self.history.started.get("device") == "cpu"
-        what = "of RAM; bars: this process" if on_cpu else "on the card"
-        return ((units.memory(whole), ""), (f" {what}", "faint"))
+    def _whose(self, whole: int, width: int) -> Row:
+        """What the bars measure, and the whole that they stand in."""
+        is_rss = self.history.memory.get("kind") == "rss"
+        place, measure = ("RAM", "this process (RSS)") if is_rss else ("card", "torch's allocator")
+        row: Row = ((f"{place} ", "faint"), (units.memory(whole), ""), (f" · {measure}", "faint"))
+        return row if row_width(row) <= width else row[:2]
 
     def _whole(self) -> int:
-        return int(self.history.memory.get("device_bytes") or 0) or self._foreseen("device_bytes")
+        return int(self.history.memory.get("device_bytes") or 0) or foreseen_bytes(self.history, "device_bytes")
 
     def _now(self) -> int:
-        event = self.history.memory
-        return int(event.get("now_bytes") or event.get("allocated_bytes") or 0)
+        return int(self.history.memory.get("allocated_bytes") or 0)
 
-    def _foreseen(self, name: str) -> int:
-        foreseen = self.history.started.get("foreseen")
-        return int(foreseen.get(name) or 0) if isinstance(foreseen, dict) else 0
+
+def foreseen_bytes(history: History, name: str) -> int:
+    """A figure of the prediction that the run started with; 0 where there was none."""
+    foreseen = history.started.get("foreseen")
+    return int(foreseen.get(name) or 0) if isinstance(foreseen, dict) else 0
+
+
+def foreseen_peak(history: History) -> int:
+    """The prediction that the measured peak is held against.
+
+    On a GPU torch's allocator measures itself, so it is the allocated peak; on a CPU the whole process counts.
+    """
+    is_rss = history.memory.get("kind") == "rss"
+    return foreseen_bytes(history, "peak_bytes" if is_rss else "peak_allocated_bytes")
 
 
 def _bar(label: str, value: int, whole: int, width: int, style: str, mark: int) -> Row:

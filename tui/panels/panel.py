@@ -9,7 +9,7 @@ from typing import ClassVar
 from rich.cells import cell_len
 
 from backend.run.history import History
-from tui.panels.lines import Lines, Row, Span
+from tui.panels.lines import PAD, Lines, Row, Span
 
 Clock = Callable[[], float]
 """Unix seconds; `time.time` outside tests."""
@@ -22,10 +22,18 @@ class Panel(Lines, can_focus=True):
     KEY: ClassVar[str] = ""
     """The key that jumps here, shown before the title."""
 
-    def __init__(self, history: History, clock: Clock = time.time, *, id: str | None = None) -> None:
+    def __init__(
+        self, history: History, clock: Clock = time.time, *, key: str | None = None, id: str | None = None
+    ) -> None:
         super().__init__(id=id)
         self.history = history
         self.clock = clock
+        self.key = key or self.KEY
+
+    @property
+    def title(self) -> str:
+        """What stands in the frame."""
+        return self.TITLE
 
     def feed(self, history: History) -> None:
         """Draw what `history` holds now."""
@@ -42,7 +50,7 @@ class Panel(Lines, can_focus=True):
         edge = "focus" if self.has_focus else "frame"
         self.set_rows(
             [
-                _top(self.KEY, self.TITLE, self.note(), width, edge),
+                _top(self.key, self.title, self.note(), width, edge),
                 *(_framed(row, width, edge) for row in inner),
                 (("╰" + "─" * (width - 2) + "╯", edge),),
             ]
@@ -105,4 +113,4 @@ def _top(key: str, title: str, note: Row, width: int, edge: str) -> Row:
 
 def _framed(row: Row, width: int, edge: str) -> Row:
     row = fitted(row, width - 4)
-    return (("│ ", edge), *row, (" " * (width - 4 - row_width(row)), ""), (" │", edge))
+    return (("│", edge), (" ", PAD), *row, (" " * (width - 4 - row_width(row)), PAD), (" ", PAD), ("│", edge))

@@ -7,11 +7,16 @@ import time
 from backend import units
 from backend.run.history import History
 from tui.panels import words
-from tui.panels.lines import Lines, Row
+from tui.panels.lines import PAD, Lines, Row
 from tui.panels.panel import Clock, fitted, row_width
 from tui.plain import plain
 
-_STATES = {"done": ("✓ done", "good"), "failed": ("✗ failed", "bad"), "stopped": ("■ stopped", "warn")}
+_STATES = {
+    "done": ("✓ done", "good"),
+    "failed": ("✗ failed", "bad"),
+    "stopped": ("■ stopped", "warn"),
+    "paused": ("‖ paused", "warn"),
+}
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
@@ -51,7 +56,7 @@ class Progress(Lines):
             if row_width((*title, *middle, *part)) + 3 <= room:
                 middle = (*middle, ("   ", ""), *part)
         left = fitted((*title, *middle), room)
-        return (*left, (" " * (width - row_width(left) - row_width(right) - 1), ""), *right)
+        return (*left, (" " * (width - row_width(left) - row_width(right) - 1), PAD), *right)
 
     def _figures(self) -> list[Row]:
         past = self.history
@@ -85,9 +90,9 @@ class Progress(Lines):
     def _bar(self, width: int) -> Row:
         past = self.history
         part = min(1.0, past.step / past.total_steps) if past.total_steps else 0.0
-        room = width - 8
+        room = width - 9
         halves = round(part * room * 2)
         full, half = divmod(halves, 2)
         style = "good" if past.state == "done" else "accent"
         rest = room - full - half
-        return ((" ", ""), ("━" * full + "╸" * half, style), ("─" * rest, "frame"), (f"{part:>5.0%} ", ""))
+        return ((" ", ""), ("━" * full + "╸" * half, style), ("─" * rest, "frame"), (f"{part * 100:>4.0f} % ", ""))

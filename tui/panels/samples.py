@@ -11,6 +11,8 @@ from tui.panels.lines import Row
 from tui.panels.panel import Panel
 from tui.plain import plain
 
+_ROOM_FOR_ANOTHER = 6
+
 
 class Samples(Panel):
     """The latest answers, each beside the one from before training; ↑ and ↓ go through the questions."""
@@ -40,7 +42,16 @@ class Samples(Panel):
         known = prompts(self.history)
         if not known:
             return [(("the first answer comes with the first evaluation", "faint"),)]
-        prompt = known[self._at % len(known)]
+        rows: list[Row] = []
+        for i in range(len(known)):
+            room = height - len(rows) - (1 if rows else 0)
+            if rows and room < _ROOM_FOR_ANOTHER:
+                break
+            rows += [()] if rows else []
+            rows += self._asked(known[(self._at + i) % len(known)], width, room)
+        return rows
+
+    def _asked(self, prompt: str, width: int, height: int) -> list[Row]:
         first, last = before_and_after(self.history, prompt)
         rows = labelled("asked", prompt, width, 1 if height < 9 else 3, "faint")
         if last is first:

@@ -1,4 +1,4 @@
-"""A y axis that stays put: round bounds and ticks, kept while the values fit."""
+"""A y axis that stays put: round ticks, and bounds with a margin that are kept while the values fit."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _ROWS_PER_TICK = 3
+_EDGES_PER_TICK = 5
 _FILL_WORTH_KEEPING = 0.4
 """Below this part of its height in use, a range is drawn closer."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Bounds on multiples of `tick`."""
+    """Bounds, and the round distance of labelled values between them."""
 
     low: float
     high: float
@@ -24,13 +25,13 @@ class Scale:
         """The closest round scale that holds `low` to `high` in a chart of `rows` lines."""
         span = (high - low) or abs(high) * 0.1 or 0.1
         tick = _round_up(span / max(1.0, rows / _ROWS_PER_TICK))
-        bottom, top = math.floor(low / tick + 1e-9) * tick, math.ceil(high / tick - 1e-9) * tick
-        return cls(bottom, top if top > bottom else bottom + tick, tick)
+        edge = tick / _EDGES_PER_TICK
+        return cls(math.floor(low / edge - 0.5) * edge, math.ceil(high / edge + 0.5) * edge, tick)
 
     def kept_for(self, low: float, high: float) -> bool:
         """The values fit, and fill enough of it."""
         fits = self.low <= low and high <= self.high
-        return fits and (high - low) >= _FILL_WORTH_KEEPING * (self.high - self.low - self.tick)
+        return fits and (high - low) >= _FILL_WORTH_KEEPING * (self.high - self.low)
 
     def position(self, value: float, steps: int) -> int:
         """`value` as a distance from the top, 0 to `steps` - 1; what is outside lands on the edge."""
@@ -39,8 +40,8 @@ class Scale:
 
     def ticks(self) -> Iterator[float]:
         """Values that carry a label, from the top."""
-        count = round((self.high - self.low) / self.tick)
-        yield from (self.high - i * self.tick for i in range(count + 1))
+        first, last = math.floor(self.high / self.tick + 1e-9), math.ceil(self.low / self.tick - 1e-9)
+        yield from (i * self.tick for i in range(first, last - 1, -1))
 
     def label(self, value: float) -> str:
         """`value` with as many decimals as the ticks need."""

@@ -37,7 +37,7 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     assert history.peak_bytes == 100
     assert history.evaluations[0].loss == 3.0
     assert history.samples[0].text == "a"
-    assert [line.text for line in history.log] == ["checkpoint at step 2", "hello"]
+    assert [line.text for line in history.log] == ["held-out loss 3.0000 at step 0", "checkpoint at step 2", "hello"]
 
 
 def test_what_a_resumed_run_repeats_replaces_what_was(tmp_path: Path) -> None:

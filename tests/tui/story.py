@@ -1,0 +1,157 @@
+"""A plausible run as real events: written with the real log, seeded, at fixed times."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from backend.planner.plan import Plan
+from backend.run.events import EventLog
+from backend.run.folder import RunFolder
+from backend.run.job import Foreseen, Job
+
+START = 1_795_000_000.0
+"""2026-11-18 11:06:40 UTC."""
+GIB = 2**30
+Telling = tuple[float, str, dict[str, Any]]
+"""Seconds since the start, the event and its fields."""
+
+FORESEEN = Foreseen(
+    peak_bytes=int(12.4 * GIB),
+    peak_allocated_bytes=int(11.6 * GIB),
+    device_bytes=int(23.5 * GIB),
+    hours=3.1,
+    hours_low=2.4,
+    hours_high=4.1,
+    tokens_per_second=2700.0,
+    cost_usd=1.40,
+    price_usd_per_hour=0.45,
+)
+PROMPT = "Natalia sold clips to 48 of her friends in April, and then half as many in May. How many clips in all?"
+BEFORE = "Natalia sold 48 clips in April. In May she sold 48 / 2 = 48 clips, so there are many clips. Clips are small."
+AFTER = "In May she sold 48 / 2 = 24 clips. Together she sold 48 + 24 = 72 clips.\n#### 72"
+SECOND = "Weng earns $12 an hour for babysitting. Yesterday she did 50 minutes. How much did she earn?"
+
+
+@dataclass(frozen=True)
+class Story:
+    """How long a run is, and on what."""
+
+    total_steps: int = 3600
+    step_seconds: float = 2.9
+    device: str = "cuda"
+    seed: int = 1
+
+    def begin(self) -> Iterator[Telling]:
+        """Until the first step."""
+        yield 0.0, "phase", {"name": "data"}
+        yield 1.5, "log", {"level": "info", "text": "4,800 rows, 1.9 M scored tokens; 240 rows held out"}
+        yield 2.0, "phase", {"name": "load"}
+        yield 3.0, "memory", self._memory(2.0, 2.0)
+        yield (
+            24.0,
+            "run_started",
+            {
+                "method": "qlora",
+                "device": self.device,
+                "total_steps": self.total_steps,
+                "epochs": 3.0,
+                "step": 0,
+                "train_rows": 4560,
+                "trainable_parameters": 41_943_040,
+                "foreseen": _fields(FORESEEN),
+            },
+        )
+        yield 24.5, "log", {"level": "info", "text": "QLoRA rank 16 on 224 layers, 41.9 M parameters train"}
+        yield 25.0, "phase", {"name": "eval"}
+        yield 60.0, "eval", {"step": 0, "loss": 1.569}
+        yield 60.1, "phase", {"name": "sample"}
+        yield 66.0, "sample", {"step": 0, "prompt": PROMPT, "text": BEFORE}
+        yield 66.0, "sample", {"step": 0, "prompt": SECOND, "text": "She earned 12 dollars, or 50."}
+        yield 66.1, "phase", {"name": "train"}
+
+    def steps(self, upto: int) -> Iterator[Telling]:
+        """Steps with everything that comes between them."""
+        noise, at = random.Random(self.seed), 66.1
+        for step in range(1, upto + 1):
+            at += self.step_seconds
+            yield at, "step", self._step(step, noise)
+            if step % 10 == 1:
+                yield at, "memory", self._memory(10.2 + 0.3 * noise.random(), 10.6 + min(0.7, step / 400))
+                if self.device == "cuda":
+                    yield at, "gpu", {"utilisation": 97 + step % 3, "temperature": 69 + step % 4, "power_watts": 398.0}
+            if step % (self.total_steps // 10) == 0:
+                yield from self._evaluation(step, at)
+
+    def _step(self, step: int, noise: random.Random) -> dict[str, Any]:
+        rate = 2850 + noise.gauss(0, 40)
+        return {
+            "step": step,
+            "total_steps": self.total_steps,
+            "epoch": 3.0 * step / self.total_steps,
+            "loss": self._curve(step) + noise.gauss(0, 0.07),
+            "tokens": 8192,
+            "learning_rate": 2e-4 * 0.5 * (1 + math.cos(math.pi * step / self.total_steps)),
+            "grad_norm": 0.4 + 0.1 * noise.random(),
+            "tokens_per_second": rate,
+            "step_seconds": 8192 / rate,
+            "eta_seconds": (self.total_steps - step) * self.step_seconds,
+        }
+
+    def _evaluation(self, step: int, at: float) -> Iterator[Telling]:
+        yield at, "phase", {"name": "eval"}
+        yield at, "eval", {"step": step, "loss": self._curve(step) + 0.02}
+        yield at, "sample", {"step": step, "prompt": PROMPT, "text": AFTER}
+        yield (
+            at,
+            "sample",
+            {"step": step, "prompt": SECOND, "text": "50 / 60 = 5/6 of an hour.\n12 * 5/6 = 10.\n#### 10"},
+        )
+        yield at, "checkpoint", {"step": step, "path": f"checkpoints/step-{step}"}
+        yield at, "phase", {"name": "train"}
+
+    def _curve(self, step: int) -> float:
+        return 0.86 + 0.7 * math.exp(-4.5 * step / self.total_steps)
+
+    def _memory(self, now: float, peak: float) -> dict[str, Any]:
+        kind = "cuda" if self.device == "cuda" else "rss"
+        return {
+            "kind": kind,
+            "allocated_bytes": int(now * GIB),
+            "reserved_bytes": int(now * GIB),
+            "peak_bytes": int(peak * GIB),
+            "device_bytes": int(23.5 * GIB),
+        }
+
+
+def _fields(foreseen: Foreseen) -> dict[str, Any]:
+    return {name: getattr(foreseen, name) for name in foreseen.__dataclass_fields__}
+
+
+def make_run(method: str = "qlora", model: str = "llama-3.1-8b", device: str = "cuda") -> RunFolder:
+    """An empty run folder."""
+    plan = Plan(method=method)  # type: ignore[arg-type]
+    name = "RTX 4090" if device == "cuda" else "CPU"
+    return RunFolder.create(
+        Job(model, f"/models/{model}", "rows.jsonl", plan, device, name, foreseen=FORESEEN, created=START)
+    )
+
+
+def tell(folder: RunFolder, *parts: Iterator[Telling]) -> float:
+    """Append events; returns the time of the last one."""
+    log, at = EventLog(folder.events_file), 0.0
+    for part in parts:
+        for at, event, fields in part:
+            log.write(event, t=START + at, **fields)
+    log.close()
+    return START + at
+
+
+def finish(folder: RunFolder, at: float, state: str, **fields: Any) -> None:
+    """The last event."""
+    log = EventLog(folder.events_file)
+    log.write("run_finished", t=at, state=state, seconds=at - START, **fields)
+    log.close()

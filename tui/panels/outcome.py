@@ -1,0 +1,107 @@
+"""Predicted against actual: how far the figures shown before the start were off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from backend import units
+from backend.run.history import History
+from tui.panels.lines import Row
+from tui.panels.memory import foreseen_peak
+from tui.panels.panel import Panel
+
+_GOOD, _USUAL = 0.10, 0.25
+"""Errors up to these parts are drawn as good and as usual."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One predicted and measured quantity; None where it is not known."""
+
+    name: str
+    foreseen: float | None
+    actual: float | None
+    shown: Callable[[float], str]
+
+    comparable: bool = True
+    """False for a whole run's figure where the run did not get to its end."""
+
+    @property
+    def error(self) -> float | None:
+        """Actual over foreseen, less one."""
+        if not self.comparable:
+            return None
+        return self.actual / self.foreseen - 1 if self.foreseen and self.actual is not None else None
+
+
+def figures(history: History) -> list[Figure]:
+    """Peak memory, hours, USD and tokens/s of a run that has ended."""
+    foreseen: dict[str, Any] = history.started.get("foreseen") or {}
+    seconds = _seconds(history)
+    price, hours = foreseen.get("price_usd_per_hour"), foreseen.get("hours")
+    paid = seconds / 3600 * price if seconds is not None and price is not None else None
+    rate = history.finished.get("tokens_per_second") or history.last_step.get("tokens_per_second")
+    return [
+        Figure("peak", foreseen_peak(history) or None, history.peak_bytes or None, units.memory),
+        Figure("time", hours * 3600 if hours else None, seconds, units.duration, history.state == "done"),
+        Figure("cost", foreseen.get("cost_usd"), paid, units.usd, history.state == "done"),
+        Figure("tokens/s", foreseen.get("tokens_per_second"), rate, lambda value: f"{value:,.0f}"),
+    ]
+
+
+def losses(history: History) -> tuple[float, float] | None:
+    """Held-out loss before and after; the training loss's first and last where nothing was held out."""
+    if len(history.evaluations) > 1:
+        return history.evaluations[0].loss, history.evaluations[-1].loss
+    return (history.losses[0], history.losses[-1]) if len(history.losses) > 1 else None
+
+
+def _seconds(history: History) -> float | None:
+    """What the run took, earlier lives included; by the clock where the trainer did not say."""
+    told = history.finished.get("seconds")
+    if told is None and history.started and history.finished:
+        return float(history.finished["t"] - history.started["t"])
+    return told
+
+
+class Outcome(Panel):
+    """A table with the error in percent, and what became of the loss."""
+
+    TITLE = "Predicted, actual"
+    KEY = "2"
+
+    def body(self, width: int, height: int) -> Iterable[Row]:
+        """A line a figure."""
+        del height
+        column = max(8, (width - 9 - 8) // 2)
+        head = (f"{'':<9}{'foreseen':>{column}}{'actual':>{column}}{'off':>8}", "faint")
+        return [(head,), *(_figure(figure, column) for figure in figures(self.history)), (), *self._losses()]
+
+    def _losses(self) -> list[Row]:
+        both = losses(self.history)
+        if both is None:
+            return []
+        before, after = both
+        what = "held-out loss " if len(self.history.evaluations) > 1 else "training loss "
+        change = after / before - 1 if before else 0.0
+        style, sign = ("good", "▼") if change <= 0 else ("warn", "▲")
+        row: Row = ((what, "faint"), (f"{before:.3f} → ", ""), (f"{after:.3f}", "strong"))
+        return [(*row, (f"  {sign} {abs(change) * 100:.0f} %", style))]
+
+
+def _signed(part: float) -> str:
+    """`+6 %`, with a minus as wide as the plus."""
+    return f"{'−' if part < 0 else '+'}{abs(part) * 100:.0f} %"
+
+
+def _figure(figure: Figure, column: int) -> Row:
+    foreseen = figure.shown(figure.foreseen) if figure.foreseen is not None else "-"
+    actual = figure.shown(figure.actual) if figure.actual is not None else "-"
+    row: Row = ((f"{figure.name:<9}", "faint"), (f"{foreseen:>{column}}", ""), (f"{actual:>{column}}", "strong"))
+    if figure.error is None:
+        return row
+    off = abs(figure.error)
+    style = "good" if off <= _GOOD else "warn" if off <= _USUAL else "bad"
+    return (*row, (f"{_signed(figure.error):>8}", style))

@@ -1,0 +1,172 @@
+"""The run as it trains. It polls the run's events on its own clock; the trainer never waits for it."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.getters import query_one
+from textual.widgets import Footer
+
+from backend.run import control
+from backend.run.control import Command
+from backend.run.folder import RunFolder
+from backend.run.history import History
+from backend.run.launch import Trainer
+from tui.panels.curve import Curve
+from tui.panels.gpu import Gpu
+from tui.panels.log import Log
+from tui.panels.memory import Memory
+from tui.panels.panel import Clock, Panel
+from tui.panels.progress import Progress
+from tui.panels.samples import Samples
+from tui.process import STOPPING
+from tui.screens.ask import Ask, Way
+from tui.screens.result import ResultScreen
+from tui.screens.run_screen import RunScreen, panel_keys, run_title
+
+TICKS_PER_SECOND = 4
+_LINGER_TICKS = 4
+"""Ticks that the finished run stays on the screen before its result replaces it."""
+_DEAD_TICKS = 3 * TICKS_PER_SECOND
+"""Ticks without a living trainer before the run counts as lost: a run that just starts has no lock yet."""
+_NOTICES: dict[Command, str] = {
+    "stop": "stopping at the next step",
+    "pause": "pausing at the next step",
+    "checkpoint": "checkpoint at the next step",
+}
+_STOP = Way("s", "Stop with a checkpoint", "at the next step; resume later")
+_KEEP = Way("k", "Keep training", "without the screen; the prompt comes back")
+
+
+class LiveScreen(RunScreen):
+    """Panels over one run: this process's own, or another's where `trainer` is None."""
+
+    CSS_PATH = "live.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q", "leave", "leave"),
+        Binding("c", "command('checkpoint')", "checkpoint"),
+        Binding("p", "command('pause')", "pause"),
+        Binding("s", "stop", "stop"),
+        *panel_keys(5),
+        Binding("ctrl+c", "interrupt", "stop with a checkpoint", show=False, priority=True),
+    ]
+    HELP_TEXT = """\
+The curve shows each step's loss faint, its moving average strong, and evaluations on held-out rows as ◆.
+Memory is held against what was foreseen and what the device has.
+q asks whether to stop with a checkpoint or to train on without the screen; closing the terminal never stops a run.
+s stops and p pauses at the next step; both write a checkpoint, and `fttui resume` goes on from it.
+1 to 5 choose a panel, the same key again or m gives it the whole screen, Esc brings all of them back.
+↑ ↓ go through the questions and the log."""
+
+    progress = query_one(Progress)
+
+    def __init__(self, folder: RunFolder, trainer: Trainer | None = None, *, clock: Clock = time.time) -> None:
+        super().__init__()
+        self.folder = folder
+        self._trainer = trainer
+        self._clock = clock
+        self._history = History(folder.events_file)
+        self._asked: Command | None = None
+        self._checkpoints_then = 0
+        self._ticks_over = 0
+        self._ticks_dead = 0
+
+    def compose(self) -> ComposeResult:
+        """Header, panels, keys."""
+        past, clock = self._history, self._clock
+        yield Progress(past, run_title(self.folder), clock)
+        with Container(id="panels"):
+            yield Curve(past, clock, id="curve")
+            yield Memory(past, clock, id="memory")
+            yield Gpu(past, clock, id="gpu")
+            yield Samples(past, clock, id="samples")
+            yield Log(past, clock, id="log")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Start to look."""
+        self.tick()
+        self.set_interval(1 / TICKS_PER_SECOND, self.tick)
+
+    def tick(self) -> None:
+        """Read what is new and show it."""
+        changed = self._history.poll()
+        self.progress.notice = self._notice()
+        self.progress.feed(self._history)
+        for panel in self.query(Panel):
+            if panel.display and (changed or not self._history.step):
+                panel.feed(self._history)
+        self._look_for_the_end()
+
+    def _notice(self) -> str:
+        if self._asked == "checkpoint" and len(self._history.checkpoints) > self._checkpoints_then:
+            self._asked = None
+        return _NOTICES[self._asked] if self._asked else ""
+
+    def _look_for_the_end(self) -> None:
+        """The result replaces this screen when the run is over, or when nobody trains it any more."""
+        alive = self._trainer.is_alive() if self._trainer else self._is_alive_elsewhere()
+        self._ticks_over += bool(self._history.finished)
+        self._ticks_dead = 0 if alive else self._ticks_dead + 1
+        if self._ticks_over > _LINGER_TICKS or (self._ticks_dead > _DEAD_TICKS and not self._history.finished):
+            self._show_result()
+
+    def _is_alive_elsewhere(self) -> bool:
+        """Asked once a second: the question takes the run's lock for a moment."""
+        due = self._ticks_dead or int(self._clock() * TICKS_PER_SECOND) % TICKS_PER_SECOND == 0
+        return self.folder.is_alive() if due and not self._history.finished else True
+
+    def _show_result(self) -> None:
+        if isinstance(self.app.screen, Ask):  # its question has answered itself
+            self.app.screen.dismiss(None)
+        elif self.is_current:
+            self.app.switch_screen(ResultScreen(self.folder, clock=self._clock))
+
+    def action_command(self, command: Command) -> None:
+        """Write a command for the trainer, whichever process it is in."""
+        if self._history.finished:
+            return
+        control.send(self.folder.commands_file, command)
+        self._asked, self._checkpoints_then = command, len(self._history.checkpoints)
+        self.tick()
+
+    def action_stop(self) -> None:
+        """Ask, then stop with a checkpoint; the result comes up by itself."""
+
+        def answer(key: str | None) -> None:
+            if key == "s":
+                self.action_command("stop")
+
+        self.app.push_screen(Ask("Stop this run?", [_STOP]), answer)
+
+    def action_leave(self) -> None:
+        """Ask what becomes of the run; somebody who only watches just leaves."""
+        if self._trainer is None or self._history.finished:
+            self.app.exit()
+        elif self._asked == "stop":
+            self.app.exit(STOPPING)
+        else:
+            self.app.push_screen(Ask("The run is still training.", [_KEEP, _STOP]), self._leave)
+
+    def _leave(self, key: str | None) -> None:
+        if key == "k":
+            self.app.exit()
+        elif key == "s":
+            self.action_command("stop")
+            self.app.exit(STOPPING)
+
+    def go_back(self) -> None:
+        """From another's run back to the list; this process's own run is left with q."""
+        if self._trainer is None:
+            super().go_back()
+
+    def action_interrupt(self) -> None:
+        """Ctrl+C: stop with a checkpoint at the next step; once more leaves the screen."""
+        if self._trainer is not None and self._asked != "stop" and not self._history.finished:
+            self.action_command("stop")
+        else:
+            self.action_leave()

@@ -1,0 +1,130 @@
+"""A run that has ended: what came out, how far the predictions were off, and what to do next."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Footer
+
+from backend import units
+from backend.errors import UserError
+from backend.run import history
+from backend.run.folder import RunFolder
+from backend.run.history import History
+from tui.panels.curve import Curve
+from tui.panels.next_step import NextPanel, NextStep, Trouble
+from tui.panels.outcome import Outcome
+from tui.panels.panel import Clock, Panel
+from tui.panels.progress import Progress
+from tui.panels.samples import Samples
+from tui.screens.run_screen import RunScreen, panel_keys, run_title
+from tui.screens.step import Step
+
+_LOST = "Its process is gone without a word: it was killed, the host ran out of memory, or the power failed."
+FIRST_STEP = "hardware"
+
+
+class ResultScreen(RunScreen):
+    """One screen worth a screenshot. Reads the run folder once; nothing in it moves."""
+
+    CSS_PATH = "result.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy", "copy the command"),
+        Binding("n,enter", "new_run", "new run", key_display="n"),
+        Binding("r", "app.runs", "runs"),
+        *panel_keys(4),
+        Binding("q,ctrl+c", "leave", "quit", key_display="q"),
+    ]
+    HELP_TEXT = """\
+Predicted, actual: what the comparison foresaw and what this run took, with the error in percent.
+It says: the same question, answered before training and after; ↑ ↓ in that panel show the other questions.
+y copies the next command, also over SSH where the terminal allows it (OSC 52)."""
+
+    def __init__(self, folder: RunFolder, *, clock: Clock = time.time) -> None:
+        super().__init__()
+        self.folder = folder
+        self._clock = clock
+        self._history = history.read(folder.events_file)
+        self._next = next_step(folder, self._history)
+
+    def compose(self) -> ComposeResult:
+        """Header, curve and figures, the answers or what went wrong, the next command, keys."""
+        past, clock = self._history, self._clock
+        progress = Progress(past, run_title(self.folder), clock)
+        progress.notice = "" if past.finished else "✗ interrupted"
+        yield progress
+        with Container(id="panels"):
+            yield Curve(past, clock, id="curve")
+            yield Outcome(past, clock, id="outcome")
+            if (sentence := trouble(past)) is not None:
+                yield Trouble(past, sentence, clock, id="trouble")
+            else:
+                yield Samples(past, clock, key="3", id="samples")
+            yield NextPanel(past, self._next, clock, id="next")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Draw once."""
+        self.query_one(Progress).redraw()
+        for panel in self.query(Panel):
+            panel.redraw()
+
+    def action_new_run(self) -> None:
+        """To the wizard's first step; the answers are still there."""
+        self.wizard.go_back_to(FIRST_STEP)
+        if not isinstance(self.app.screen, Step):
+            self.wizard.open_step(FIRST_STEP)
+
+    def action_leave(self) -> None:
+        """The run is over: nothing to ask."""
+        self.app.exit()
+
+    def action_copy(self) -> None:
+        """Put the next command into the clipboard of the terminal that shows this."""
+        self.app.copy_to_clipboard(self._next.to_copy)
+        self.notify("Copied, where your terminal allows it (OSC 52).", markup=False)
+
+
+def trouble(past: History) -> str | None:
+    """The sentence of a run that failed or vanished; None for any other."""
+    if not past.finished:
+        return _LOST
+    if past.state == "failed":
+        return str(past.finished.get("error") or "The training failed; the log says more.")
+    return None
+
+
+def next_step(folder: RunFolder, past: History) -> NextStep:
+    """Load the result, go on from the last checkpoint, or look into the log."""
+    if past.state == "done":
+        return _load(folder, past)
+    if past.checkpoints:
+        step = past.checkpoints[-1].get("step", past.step)
+        return NextStep("Go on", f"from the checkpoint at step {step:,}", (f"fttui resume {folder.name}",))
+    if past.state in ("stopped", "paused"):
+        return NextStep("Go on", "", (f"fttui resume {folder.name}",))
+    return NextStep("Look closer", "what libraries printed", (f"less {folder.log_file}",))
+
+
+def _load(folder: RunFolder, past: History) -> NextStep:
+    where = str(past.finished.get("result") or folder.result)
+    size = past.finished.get("result_bytes") or sum(x.stat().st_size for x in folder.result.rglob("*") if x.is_file())
+    adapter = _method(folder) != "full"
+    package, name = ("peft", "AutoPeftModelForCausalLM") if adapter else ("transformers", "AutoModelForCausalLM")
+    lines = (
+        f'path = "{where}"',
+        f"from {package} import {name}",
+        f"model = {name}.from_pretrained(path)",
+    )
+    return NextStep("Saved: load it in Python", f"{'adapter' if adapter else 'model'}, {units.disk(size)}", lines)
+
+
+def _method(folder: RunFolder) -> str:
+    try:
+        return folder.job().plan.method
+    except UserError:
+        return "lora"
