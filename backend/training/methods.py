@@ -21,6 +21,8 @@ class Loaded:
     """What is saved: the PeftModel, or the causal language model itself."""
     network: Any
     """The causal language model, adapters in place: what runs."""
+    attention: str
+    """The attention implementation: the plan's, or `eager` where the family has nothing faster."""
     stored_dtype: torch.dtype
     """What the weights were stored in; a full model is saved in it again."""
 
@@ -37,8 +39,9 @@ def load(folder: Path, base_name: str, plan: Plan, device: str) -> Loaded:
     """
     from transformers import AutoConfig
 
-    stored = getattr(AutoConfig.from_pretrained(folder), "dtype", None) or torch.float32
-    network = _network(folder, plan, device)
+    config = AutoConfig.from_pretrained(folder)
+    attention = _attention(config, plan)
+    network = _network(folder, plan, device, attention)
     if plan.method == "full":
         network.requires_grad_(True)
         model = network
@@ -46,7 +49,8 @@ def load(folder: Path, base_name: str, plan: Plan, device: str) -> Loaded:
         model = _with_adapters(network, base_name, plan)
     set_checkpointing(network, on=plan.checkpointing)
     network.train()
-    return Loaded(model=model, network=network, stored_dtype=stored)
+    stored = getattr(config, "dtype", None) or torch.float32
+    return Loaded(model=model, network=network, attention=attention, stored_dtype=stored)
 
 
 def set_checkpointing(network: Any, *, on: bool) -> None:
@@ -70,10 +74,19 @@ def save(loaded: Loaded, plan: Plan, folder: Path) -> None:
         loaded.model.config.dtype = computed_in
 
 
-def _network(folder: Path, plan: Plan, device: str) -> Any:
+def _attention(config: Any, plan: Plan) -> str:
+    """What the plan wants where the family can do it (soft-capped attention, as Gemma 2's, has no sdpa)."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    kind = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    supports = {"sdpa": "_supports_sdpa", "flash_attention_2": "_supports_flash_attn"}.get(plan.attention)
+    return plan.attention if kind is None or supports is None or getattr(kind, supports, True) else "eager"
+
+
+def _network(folder: Path, plan: Plan, device: str, attention: str) -> Any:
     from transformers import AutoModelForCausalLM
 
-    options: dict[str, Any] = {"dtype": weight_dtype(plan), "attn_implementation": plan.attention}
+    options: dict[str, Any] = {"dtype": weight_dtype(plan), "attn_implementation": attention}
     if plan.quantization == "nf4" and plan.method == "qlora":
         options["quantization_config"] = _nf4(plan)
     if device != "cpu" or "quantization_config" in options:

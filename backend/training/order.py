@@ -37,8 +37,9 @@ def save_interval(plan: Plan, total: int) -> int:
 
 def times_due(interval: int, after: int, total: int) -> int:
     """How often something due every `interval` steps and at the end is due after step `after`."""
-    regular = total // interval - after // interval
-    return regular + (total % interval != 0)
+    if after >= total:
+        return 0
+    return total // interval - after // interval + (total % interval != 0)
 
 
 class Order:

@@ -29,6 +29,8 @@ class Progress(msgspec.Struct):
     eval_step: int = -1
     best_loss: float | None = None
     best_step: int = -1
+    data: str = ""
+    """The fingerprint of the data: a step's rows are the same only while it stays."""
     adjusted: dict[str, int | bool] = {}
     """Plan fields that running out of memory has changed."""
 

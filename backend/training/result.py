@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, outp
     shutil.rmtree(draft, ignore_errors=True)
     methods.save(loaded, plan, draft)
     tokenizer.save_pretrained(draft)
+    _forget_how_it_was_loaded(draft / "tokenizer_config.json")
     replace_folder(draft, folder)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     if not output:
@@ -37,3 +39,10 @@ def tokenizer_of(folder: Path, chat_template: str | None) -> Any:
     if chat_template and not tokenizer.chat_template:
         tokenizer.chat_template = chat_template
     return tokenizer
+
+
+def _forget_how_it_was_loaded(tokenizer_config: Path) -> None:
+    settings = json.loads(tokenizer_config.read_text(encoding="utf-8"))
+    for name in ("is_local", "local_files_only"):
+        settings.pop(name, None)
+    tokenizer_config.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

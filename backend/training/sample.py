@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
+from backend.data.tokens import Ids
 from backend.planner.plan import Plan
 from backend.training.precision import autocast
 
@@ -14,11 +16,11 @@ MOST_SECONDS = 10.0
 
 
 @torch.no_grad()
-def answer(network: Any, tokenizer: Any, prompt: str, plan: Plan, device: str) -> str:
-    """The continuation of `prompt` (text with the template's marks already in it), without special tokens."""
+def answer(network: Any, tokenizer: Any, prompt: Ids, plan: Plan, device: str) -> str:
+    """What the model writes after the tokens of `prompt`, without special tokens."""
     from transformers import GenerationConfig
 
-    ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids.to(device)
+    ids = torch.from_numpy(prompt.astype(np.int64)).unsqueeze(0).to(device)
     config = GenerationConfig(
         max_new_tokens=NEW_TOKENS,
         max_time=MOST_SECONDS,

@@ -78,7 +78,8 @@ class Session:
         rate = learning_rate(self.plan, number, self.pace.total)
         mean, norm = self._with_relief(lambda: self._update(number, rows, rate), f"step {number + 1}")
         self.progress.step += 1
-        self.progress.tokens += sum(len(ids) for ids, _ in rows)
+        tokens = sum(len(ids) for ids, _ in rows)
+        self.progress.tokens += tokens
         self.journal.add(
             Step(
                 number=self.progress.step,
@@ -86,7 +87,7 @@ class Session:
                 loss=mean,
                 norm=norm,
                 learning_rate=rate,
-                tokens=sum(len(ids) for ids, _ in rows),
+                tokens=tokens,
                 scored=sum(int(scored[1:].sum()) for _, scored in rows),
             )
         )
@@ -128,13 +129,13 @@ class Session:
         self.report.phase("sample")
         probe = self.data.probes[0]
         try:
-            text = answer(self.loaded.network, self.tokenizer, probe.prompt, self.plan, self.device)
+            text = answer(self.loaded.network, self.tokenizer, probe.ids, self.plan, self.device)
         except (RuntimeError, MemoryError) as error:
             if not relief.is_out_of_memory(error):
                 raise
             self.report.warn("no memory was left for a sample answer; training goes on without it")
             return
-        self.report.event("sample", step=self.progress.step, prompt=probe.question, text=text)
+        self.report.event("sample", step=self.progress.step, prompt=probe.prompt, text=text, wanted=probe.answer)
 
     def save(self) -> None:
         """Write a checkpoint of this step, unless it is there already."""

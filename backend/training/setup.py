@@ -27,12 +27,14 @@ def begin(folder: RunFolder, job: Job, model_folder: Path, data: Prepared, repor
 
     `began` is the `time.perf_counter()` of this life's start.
     """
-    if not len(data.train):
-        raise TrainingFailed(f"no usable row is left of {job.data}; see the log for why rows were dropped")
+    for text in data.notes:
+        report.say(text)
     found, skipped = checkpoint.newest(folder.checkpoints)
     for text in skipped:
         report.warn(text)
-    progress = msgspec.convert(found.state()["progress"], Progress) if found else Progress()
+    progress = msgspec.convert(found.state()["progress"], Progress) if found else Progress(data=data.fingerprint)
+    if progress.data != data.fingerprint:
+        raise TrainingFailed("the data or the tokenizer has changed since the checkpoint; start a new run")
     rng.seed(job.plan.seed)
     plan = restored(job.plan, progress)
     loaded = methods.load(model_folder, locate.base_name(job, model_folder), plan, job.device)
@@ -63,6 +65,9 @@ def begin(folder: RunFolder, job: Job, model_folder: Path, data: Prepared, repor
 
 def _suited(plan: Plan, loaded: methods.Loaded, device: str, report: Report) -> tuple[Plan, bool]:
     """The plan without what this model can't do, each said; and whether rows may share a sequence."""
+    if plan.attention != loaded.attention:
+        report.warn(f"this model has no {plan.attention} attention; {loaded.attention} is used")
+        plan = replace(plan, attention=loaded.attention)  # type: ignore[arg-type]
     packs = plan.packing and checks.packs(loaded.network, plan, device)
     if plan.packing and not packs:
         report.warn("this model can't keep packed rows apart, so that each row is a sequence of its own")
