@@ -78,8 +78,9 @@ class WizardApp(App[str]):
 
     def go_on(self) -> None:
         """From the step in front to the next one."""
-        step = getattr(self.screen, "STEP", None)
+        step = getattr(self.screen, "STEP", "")
         if step in ORDER[:-1]:
+            self.journey.done.add(step)
             self.open_step(ORDER[ORDER.index(step) + 1])
 
     def go_back(self) -> None:
@@ -127,7 +128,7 @@ class WizardApp(App[str]):
             short["model"] = journey.model.shape.name.rpartition("/")[2] or journey.model.reference
         if journey.data is not None:
             short["data"] = journey.answers.data.rpartition("/")[2] or f"{units.count(journey.data.rows)} rows"
-        if journey.is_complete:
+        if "goal" in journey.done:
             short["goal"] = journey.answers.shift
         if journey.method is not None:
             short["compare"] = theme.METHOD_NAMES[journey.method]

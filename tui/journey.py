@@ -27,6 +27,8 @@ class Journey:
         self.device: Device | None = None
         self.model: ModelInfo | None = None
         self.data: DataReport | None = None
+        self.done: set[str] = set()
+        """Steps that were answered."""
         self.method: Method | None = None
         """The method that the user chose; None follows the recommendation."""
         self.preset: str | None = None

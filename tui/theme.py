@@ -1,4 +1,4 @@
-"""Colours and signs: one visual language for every screen. Colour never carries meaning alone; a sign stands with it."""
+"""Colours and signs, one language for every screen. Colour never carries meaning alone; a sign stands with it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,11 @@ MEMORY: Mapping[str, Sign] = {
 CARD_LINE = "┊"
 """Where the card's memory ends."""
 
-FIT_SIGNS: Mapping[str, tuple[str, str]] = {"fits": ("✓", "$success"), "tight": ("!", "$warning"), "no": ("✗", "$error")}
+FIT_SIGNS: Mapping[str, tuple[str, str]] = {
+    "fits": ("✓", "$success"),
+    "tight": ("!", "$warning"),
+    "no": ("✗", "$error"),
+}
 METHOD_NAMES: Mapping[str, str] = {"lora": "LoRA", "qlora": "QLoRA", "full": "Full"}
 
 _TRUE_COLOUR = {
@@ -161,8 +165,8 @@ def defaults(ansi: bool) -> dict[str, str]:
 
 
 def for_terminal(environ: Mapping[str, str] = os.environ) -> str:
-    """The theme to start with: `TEXTUAL_THEME` where set, 16 colours where the terminal has no more, dark otherwise."""
-    if wanted := environ.get("TEXTUAL_THEME"):
+    """The theme to start with: `$FTTUI_THEME` where set, 16 colours where the terminal has no more, dark otherwise."""
+    if wanted := environ.get("FTTUI_THEME"):
         return wanted
     term, rich = environ.get("TERM", ""), environ.get("COLORTERM", "")
     has_more = bool(rich) or any(part in term for part in ("256", "direct", "kitty", "alacritty", "ghostty"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -22,12 +23,13 @@ from tui.theme import METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.bar import cells, legend, scale_for
 from tui.widgets.method_card import MethodCard
-from tui.widgets.preview import sentences
+from tui.widgets.prose import Prose, sentences, stacked
 
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 EPOCHS = (1.0, 2.0, 3.0, 4.0, 5.0, 8.0)
 RANKS = (8, 16, 32, 64, 128, 256)
-_TALL = 36
+_TALL = (36, 46)
+"""Rows of the terminal from which the columns show memory by category, and all else."""
 _HELP = (
     "Each column is one method, planned for your card, data and limits. The bar is the memory at the peak, by what it "
     "holds, against the line where the card ends. Time and cost come with the range they are expected in. "
@@ -44,13 +46,13 @@ class CompareScreen(Step):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "select(-1)", "method", key_display="←→"),
         Binding("right", "select(1)", "method", show=False),
-        Binding("l", "length(1)", "length"),
-        Binding("L", "length(-1)", "shorter", show=False),
-        Binding("e", "epochs(1)", "epochs"),
+        Binding("l", "length(1)", "longer rows", show=False),
+        Binding("L", "length(-1)", "shorter rows", show=False),
+        Binding("e", "epochs(1)", "more epochs", show=False),
         Binding("E", "epochs(-1)", "fewer epochs", show=False),
-        Binding("r", "rank(1)", "rank"),
+        Binding("r", "rank(1)", "larger rank", show=False),
         Binding("R", "rank(-1)", "smaller rank", show=False),
-        Binding("g", "gpu", "GPU"),
+        Binding("g", "gpu", "another GPU", show=False),
         Binding("x", "reset", "reset"),
         Binding("up", "scroll_reasons(-1)", "scroll", show=False),
         Binding("down", "scroll_reasons(1)", "scroll", show=False),
@@ -69,8 +71,8 @@ class CompareScreen(Step):
                 yield MethodCard(method)
         yield Static("", id="legend", markup=False)
         with VerticalScroll(id="reasons", can_focus=False), Horizontal(id="columns"):
-            yield Static("", id="why", markup=False)
-            yield Static("", id="why-not", markup=False)
+            yield Prose(id="why")
+            yield Prose(id="why-not")
         yield Static("", id="what-if", markup=False)
 
     def refreshed(self) -> None:
@@ -91,9 +93,9 @@ class CompareScreen(Step):
         comparison, chosen = self.journey.comparison(), self.journey.chosen()
         room = fit.available(comparison.device)
         scale = scale_for(room, (x.memory.peak_bytes for x in comparison.methods.values()))
-        detailed = self.size.height >= _TALL
+        details = sum(self.size.height >= tall for tall in _TALL)
         for card in self.query(MethodCard):
-            card.show(comparison, selected=card.method == chosen, room=room, scale=scale, detailed=detailed)
+            card.show(comparison, selected=card.method == chosen, room=room, scale=scale, details=details)
         self._show_legend(comparison, room, scale)
         self._show_reasons(comparison, chosen)
         self.query_one("#what-if", Static).update(self._what_if(comparison, chosen))
@@ -181,6 +183,8 @@ class CompareScreen(Step):
         width = max(20, self.size.width - 4)
         bar = max(10, (self.size.width - 2) // 3 - 4)
         drawn = {x for o in comparison.methods.values() for x in cells(o.memory.by_category, bar, scale)}
+        if self.size.height >= _TALL[0]:
+            drawn = set()  # the columns name them
         card = f"{units.gib(room)} {'RAM' if comparison.device.kind == 'cpu' else 'card'}"
         self.query_one("#legend", Static).update(legend(drawn, width, card))
 
@@ -188,24 +192,24 @@ class CompareScreen(Step):
         """Side by side where there is room; else the selected column's only."""
         wide = self.size.width >= 120
         best = comparison.recommended
-        why, why_not = self.query_one("#why", Static), self.query_one("#why-not", Static)
-        parts = [_why(comparison)] if best in (None, chosen) or wide else []
+        pro = [_why(comparison)] if best in (None, chosen) or wide else []
         others = [m for m in METHODS if m != best and (wide or m == chosen)]
-        against = [_why_not(comparison, method) for method in others if comparison.methods[method].why_not]
+        against = [_why_not(comparison, method) for method in others]
+        (against if wide else pro).append(("Worth knowing", comparison.notes, "$foreground"))
         if not wide:
-            parts, against = [*parts, *against], []
-        if comparison.notes:
-            (against if wide else parts).append(_section("Worth knowing", comparison.notes, "$faint"))
-        why.update(Content("\n").join(parts))
-        why_not.update(Content("\n").join(against))
-        why_not.display = bool(against)
+            pro, against = [*against, *pro], []
+        self.query_one("#why", Prose).show(partial(_sections, pro))
+        self.query_one("#why-not", Prose).show(partial(_sections, against))
+        self.query_one("#why-not").display = bool(against)
 
     def _what_if(self, comparison: Comparison, chosen: Method) -> Content:
         plan, answers = comparison.methods[chosen].plan, comparison.answers
         parts = [
             _knob("l", "length", f"{plan.max_length:,}", answers.max_length is not None),
             _knob("e", "epochs", f"{plan.epochs:g}", answers.epochs is not None),
-            _knob("r", "rank", f"{comparison.methods['lora'].plan.rank}", self.journey.plan_setting("rank") is not None),
+            _knob(
+                "r", "rank", f"{comparison.methods['lora'].plan.rank}", self.journey.plan_setting("rank") is not None
+            ),
             _knob("g", "GPU", comparison.device.label, answers.gpu is not None),
         ]
         moved = Content.styled(self._moved, "$primary") if self._moved else _changed_hint(answers)
@@ -219,18 +223,27 @@ def next_of(values: Any, now: float, by: int) -> Any:
     return next((value for value in reversed(values) if value < now), values[-1])
 
 
-def _why(comparison: Comparison) -> Content:
+Section = tuple[str, tuple[str, ...], str]
+"""Heading, sentences, style of the heading."""
+
+
+def _why(comparison: Comparison) -> Section:
     best = comparison.recommended
     title = f"Why {METHOD_NAMES[best]}" if best else "Nothing to recommend"
-    return _section(title, comparison.reasons, "$primary" if best else "$error")
+    return title, comparison.reasons, "$primary" if best else "$error"
 
 
-def _why_not(comparison: Comparison, method: Method) -> Content:
-    return _section(f"Why not {METHOD_NAMES[method]}", comparison.methods[method].why_not, "$warning")
+def _why_not(comparison: Comparison, method: Method) -> Section:
+    return f"Why not {METHOD_NAMES[method]}", comparison.methods[method].why_not, "$warning"
 
 
-def _section(title: str, texts: tuple[str, ...], style: str) -> Content:
-    return Content.assemble((f"{title}\n", f"bold {style}"), sentences(texts))
+def _sections(sections: list[Section], width: int) -> Content:
+    """Headings with their sentences; one without sentences is left out."""
+    parts: list[Content] = []
+    for title, texts, style in sections:
+        if texts:
+            parts += [Content.styled(title, f"bold {style}"), sentences(texts, width)]
+    return stacked(parts)
 
 
 def _knob(key: str, name: str, value: str, own: bool) -> Content:

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.widgets.preview import sentences
+from tui.widgets.prose import Prose, sentences
 
 
 class Confirm(ModalScreen[bool]):
@@ -30,7 +30,7 @@ class Confirm(ModalScreen[bool]):
         """Reasons, question, keys."""
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Content(self._question)
-            yield Static(sentences(self._reasons, "!", "$warning"), markup=False)
+            yield Prose(lambda width: sentences(self._reasons, width, "!", "$warning"))
             keys = (("\n y ", "bold $primary"), self._yes, ("    Esc ", "bold $primary"), "go back")
             yield Static(Content.assemble(*keys), markup=False)
 

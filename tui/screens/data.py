@@ -11,6 +11,7 @@ from textual.containers import Container, Vertical
 from backend import units
 from backend.errors import UserError
 from tui.messages import Listed
+from tui.plain import plain
 from tui.screens import numbers
 from tui.screens.looking import TYPING_PAUSE_SECONDS, LookingStep
 from tui.widgets.data_preview import preview
@@ -50,10 +51,16 @@ class DataScreen(LookingStep):
         with Container(classes="split"):
             with Vertical(id="question"):
                 yield Picker("What do you train it on?", "data", placeholder="a file, a folder or a hub id", help=_HELP)
-                yield Field("mapping", "columns", ", ".join(answers.mapping), placeholder="found by name", help=_MAPPING_HELP)
-                yield Field("rows", "rows", numbers.text(answers.rows or 1000), help="How many examples you expect to have.")
                 yield Field(
-                    "row_tokens", "tokens a row", numbers.text(answers.row_tokens or 500),
+                    "mapping", "columns", ", ".join(answers.mapping), placeholder="found by name", help=_MAPPING_HELP
+                )
+                yield Field(
+                    "rows", "rows", numbers.text(answers.rows or 1000), help="How many examples you expect to have."
+                )
+                yield Field(
+                    "row_tokens",
+                    "tokens a row",
+                    numbers.text(answers.row_tokens or 500),
                     help="Prompt and answer of one example together; 100 words are about 130 tokens.",
                 )
             yield Preview(id="preview")
@@ -116,11 +123,6 @@ class DataScreen(LookingStep):
         self._demo_timer.pause()
         self.wizard.go_on()
 
-    def on_resize(self) -> None:
-        """The report is laid out for its width."""
-        if self.journey.data is not None and not self.is_looking and self.error is None:
-            self._show(self.journey.data)
-
     @property
     def _chosen(self) -> str:
         return self.query_one(Picker).value
@@ -135,21 +137,24 @@ class DataScreen(LookingStep):
         waits = self.journey.waits_for_demo()
         self._demo_timer.resume() if waits else self._demo_timer.pause()
         note = "preparing the demo model; token counts are estimates until then" if waits else ""
-        panel.show(self._chosen, preview(report, max(30, panel.content_size.width), note), f"{report.rows:,} rows")
-        if report.columns:
-            self.query_one("#row-mapping", Field).hint(", ".join(report.columns))
+        panel.show(self._chosen, lambda width: preview(report, width, note), f"{report.rows:,} rows")
+        found = ", ".join(f"{role}={column}" for role, column in report.mapping.items())
+        self.query_one("#field-mapping", Entry).placeholder = plain(found, lines=False) or "found by name"
 
     def _read(self, delay: float) -> None:
         sources, chosen, mapping = self.journey.sources, self._chosen, self._mapping
         if chosen == NO_DATA.value:
-            call = partial(self._foresee, self.query_one("#row-rows", Field).text, self.query_one("#row-row_tokens", Field).text)
+            call = partial(
+                self._foresee, self.query_one("#row-rows", Field).text, self.query_one("#row-row_tokens", Field).text
+            )
             self.look((chosen, *call.args), call, delay)
         else:
             self.look((chosen, mapping), partial(sources.inspect_data, chosen, mapping, self.journey.model), delay)
 
     def _foresee(self, rows: str, row_tokens: str) -> DataReport:
         return self.journey.sources.foresee_data(
-            numbers.whole(rows, "rows", "rows", least=1), numbers.whole(row_tokens, "tokens a row", "row_tokens", least=1)
+            numbers.whole(rows, "rows", "rows", least=1),
+            numbers.whole(row_tokens, "tokens a row", "row_tokens", least=1),
         )
 
     def _when_demo_is_ready(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -15,8 +16,9 @@ from tui.screens.step import Step
 from tui.widgets.choices import Choices
 from tui.widgets.entry import Entry
 from tui.widgets.field import Field
-from tui.widgets.figures import in_a_line
+from tui.widgets.figures import in_short
 from tui.widgets.picklist import Choice
+from tui.widgets.prose import Prose
 
 SHIFTS = (
     Choice("format", "format", "the way it answers: tone, structure, a schema"),
@@ -49,20 +51,30 @@ class GoalScreen(Step):
             yield Choices("stakes", STAKES, answers.stakes, help="High asks for a check of general ability afterwards.")
             yield Static("What may it cost?", classes="question", markup=False)
             yield Field(
-                "variants", "variants to keep", numbers.text(answers.variants),
-                hint="fine-tunes of this model side by side; adapters share one base",
+                "variants",
+                "variants to keep",
+                numbers.text(answers.variants),
+                hint="side by side, on one base",
                 help="With several variants an adapter each is far smaller than a model each.",
             )
             yield Field(
-                "budget_usd", "budget, USD", numbers.text(answers.budget_usd), placeholder="no limit",
-                hint="the most that this run may cost", help="The most that the run may cost, in US dollars.",
+                "budget_usd",
+                "budget, USD",
+                numbers.text(answers.budget_usd),
+                placeholder="no limit",
+                hint="the most that this run may cost",
+                help="The most that the run may cost, in US dollars.",
             )
             yield Field(
-                "deadline_hours", "deadline, hours", numbers.text(answers.deadline_hours), placeholder="no limit",
-                hint="the most that it may take", help="The most that the run may take, in hours.",
+                "deadline_hours",
+                "deadline, hours",
+                numbers.text(answers.deadline_hours),
+                placeholder="no limit",
+                hint="the most that it may take",
+                help="The most that the run may take, in hours.",
             )
             yield self._price_field()
-        yield Static("", id="so-far", markup=False)
+        yield Prose(id="so-far")
 
     def on_mount(self) -> None:
         """Start at the first question."""
@@ -99,8 +111,11 @@ class GoalScreen(Step):
         typical = f"{price.typical:g}" if price else ""
         where = f"empty: {units.usd(price.typical)}, {price.source}" if price else "no price is known for this device"
         return Field(
-            "price_usd_per_hour", "price of a GPU-hour", numbers.text(answers.price_usd_per_hour),
-            placeholder=typical or "unknown", hint="0 for a box you own" + (f"; {where}" if price else ""),
+            "price_usd_per_hour",
+            "price of a GPU-hour",
+            numbers.text(answers.price_usd_per_hour),
+            placeholder=typical or "unknown",
+            hint=f"empty: {units.usd(price.typical)}; 0 if it is yours" if price else "USD; 0 if it is yours",
             help=f"USD for one GPU for an hour; 0 for a box that you own. {where[0].upper()}{where[1:]}.",
         )
 
@@ -127,4 +142,5 @@ class GoalScreen(Step):
             self.journey.answer(**self._read())
         except UserError:
             return
-        self.query_one("#so-far", Static).update(in_a_line(self.journey.comparison()))
+        comparison = self.journey.comparison()
+        self.query_one("#so-far", Prose).show(partial(in_short, comparison))

@@ -39,7 +39,11 @@ class GpuChoice(ModalScreen[bool]):
         """The same picker as on the first screen."""
         with Vertical(id="gpu-choice"):
             yield Picker(
-                "What if it ran on", "gpu", placeholder="4090, A100-80GB:2 …", help="A GPU's name, and :N for several."
+                "What if it ran on",
+                "gpu",
+                placeholder="4090, A100-80GB:2 …",
+                help="A GPU's name, and :N for several.",
+                fills=True,
             )
 
     def on_mount(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -46,8 +47,12 @@ class HardwareScreen(Step):
         _, count = split_count(self.journey.answers.gpu or "")
         yield Preview(id="box")
         with Vertical(id="question"):
-            yield Picker("Plan for which device?", "gpu", placeholder="type to filter: 4090, A100, cpu …", help=_HELP)
-            yield Field("count", "how many", str(count), hint="of that GPU, training together", help="GPUs of that kind.")
+            yield Picker(
+                "Plan for which device?", "gpu", placeholder="type to filter: 4090, A100, cpu …", help=_HELP, fills=True
+            )
+            yield Field(
+                "count", "how many", str(count), hint="of that GPU, training together", help="GPUs of that kind."
+            )
 
     def on_mount(self) -> None:
         """Look at the box in a thread: the screen is there first."""
@@ -61,9 +66,13 @@ class HardwareScreen(Step):
         event.stop()
         seen: Seen = event.value
         self.journey.hardware, device, choices = seen
-        self.query_one(Preview).show("this box", preview(self.journey.hardware), f"{len(self.journey.hardware.gpus)} GPU")
+        self.query_one(Preview).show(
+            "this box", partial(preview, self.journey.hardware), f"{len(self.journey.hardware.gpus)} GPU"
+        )
         name, _ = split_count(self.journey.answers.gpu or "")
-        self.query_one(Picker).offer([Choice("", f"this box: {device.label}", _memory(device), always=True), *choices], name)
+        self.query_one(Picker).offer(
+            [Choice("", f"this box: {device.label}", _memory(device), always=True), *choices], name
+        )
         self._choose()
         if self._goes_on and self.is_current:
             self.proceed()
@@ -128,5 +137,5 @@ def _named(named: Callable[[str], Device], name: str) -> str:
     if name == "cpu":
         return "the processor of this box"
     device = named(name)
-    price = f"{units.usd(device.price.typical)} an hour" if device.price else "no price known"
-    return f"{units.gib(device.memory_bytes):>9}  {price:>15}"
+    price = f"{units.usd(device.price.typical)} an hour" if device.price else ""
+    return f"{units.gib(device.memory_bytes):>9}  {price:>13}"

@@ -9,7 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Static
+
+from tui.widgets.prose import Prose, wrapped
 
 _KEY = 14
 
@@ -36,7 +37,7 @@ class HelpScreen(ModalScreen[None]):
         with VerticalScroll(classes="dialog") as dialog:
             dialog.border_title = Content("Help")
             dialog.border_subtitle = Content("Esc closes")
-            yield Static(Content("\n").join(parts), markup=False)
+            yield Prose(lambda width: wrapped(Content("\n").join(parts), width))
 
     def action_leave(self) -> None:
         """Back."""

@@ -13,10 +13,12 @@ from backend import units
 from backend.errors import UserError
 from tui.messages import Listed
 from tui.screens.looking import TYPING_PAUSE_SECONDS, LookingStep
+from tui.widgets import figures
 from tui.widgets.entry import Entry
 from tui.widgets.picker import Picker
 from tui.widgets.picklist import Choice
-from tui.widgets.preview import Fact, Preview, facts, sentences
+from tui.widgets.preview import Fact, Preview, facts
+from tui.widgets.prose import sentences, stacked
 
 if TYPE_CHECKING:
     from backend.model.find import Found
@@ -31,6 +33,9 @@ _HELP = (
 )
 
 
+_KINDS = {"hub": "from the hub", "folder": "a folder", "demo": "ships with fttui", "size": "a size"}
+
+
 class ModelScreen(LookingStep):
     """The base model."""
 
@@ -41,7 +46,10 @@ class ModelScreen(LookingStep):
         """Question on one side, what is known of the model on the other."""
         with Container(classes="split"):
             yield Picker(
-                "Which model do you fine-tune?", "model", placeholder="a folder, a hub id, or a size such as 8b", help=_HELP
+                "Which model do you fine-tune?",
+                "model",
+                placeholder="a folder, a hub id, or a size such as 8b",
+                help=_HELP,
             )
             yield Preview(id="preview")
 
@@ -55,7 +63,7 @@ class ModelScreen(LookingStep):
     def on_listed(self, event: Listed) -> None:
         """Offer it; what was answered last is highlighted."""
         found: list[Found] = event.found
-        here = [Choice(x.reference, x.label, f"here, {units.disk(x.weight_bytes)}") for x in found]
+        here = [_choice(x) for x in found]
         known = [choice.value for choice in here]
         choices = [*here, *([] if DEMO.value in known else [DEMO])]
         self.query_one(Picker).offer(choices, self.journey.answers.model or choices[0].value)
@@ -73,7 +81,9 @@ class ModelScreen(LookingStep):
     def found(self, value: ModelInfo) -> None:
         """Show the model's facts."""
         self.query_one(Picker).complain("")
-        self.query_one(Preview).show(value.shape.name or value.reference, preview(value, self.journey.device), value.kind)
+        self.query_one(Preview).show(
+            value.shape.name or value.reference, partial(preview, value, self.journey.device), _KINDS[value.kind]
+        )
         self.journey.model = value
         self.journey.answer(model=value.reference)
         self.update_rail()
@@ -91,12 +101,18 @@ class ModelScreen(LookingStep):
         self.post_message(Listed(self.journey.sources.models_here()))
 
 
-def preview(model: ModelInfo, device: Device | None) -> Content:
-    """What is known of a model."""
+def _choice(found: Found) -> Choice:
+    """Its name at the left, what else its label says at the right."""
+    name, _, rest = found.label.partition(" · ")
+    return Choice(found.reference, "demo" if found.reference == DEMO.value else name, rest)
+
+
+def preview(model: ModelInfo, device: Device | None, width: int) -> Content:
+    """What is known of a model, for `width` columns."""
     shape = model.shape
     rows: list[Fact] = [
         ("parameters", f"{units.count(shape.parameters)}  {shape.family}"),
-        ("layers", f"{shape.layers} of {shape.hidden:,} wide, {shape.heads} heads"),
+        ("layers", f"{shape.layers}, {shape.hidden:,} wide, {shape.heads} heads"),
         ("vocabulary", f"{shape.vocab:,}{', head tied' if shape.tied else ''}"),
         ("context", f"{shape.context:,} tokens"),
         ("licence", shape.license or "not stated"),
@@ -104,12 +120,9 @@ def preview(model: ModelInfo, device: Device | None) -> Content:
         ("weights", _weights(model)),
     ]
     if device is not None:
-        card = f" of {units.gib(device.memory_bytes)}" if device.memory_bytes else ""
-        rows.append(("in 16-bit", f"{units.memory(shape.parameters * 2)}{card}"))
-    lines = [facts(rows)]
-    if model.notes:
-        lines += [Content(""), sentences(model.notes)]
-    return Content("\n").join(lines)
+        where = "RAM" if device.kind == "cpu" else device.name
+        rows.append(("in 16-bit", f"{figures.of_room(shape.parameters * 2, device.memory_bytes)}, {where}"))
+    return stacked([facts(rows, width), sentences(model.notes, width)])
 
 
 def _weights(model: ModelInfo) -> str:

@@ -18,6 +18,7 @@ from tui.plain import plain, safe
 from tui.screens.step import Step
 from tui.theme import METHOD_NAMES
 from tui.widgets import figures
+from tui.widgets.prose import Prose, wrapped
 from tui.widgets.settings import Settings
 
 QUIET_SECONDS = 0.7
@@ -37,9 +38,10 @@ class ReviewScreen(Step):
     STEP: ClassVar[str] = "review"
     HELP_TEXT: ClassVar[str] = _HELP
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "next", "start training", key_display="Enter", priority=True),
-        Binding("s", "save", "save preset"),
-        Binding("y", "copy", "copy command"),
+        Binding("enter", "next", "start", key_display="Enter", priority=True),
+        Binding("e,space", "edit", "edit", key_display="e"),
+        Binding("s", "save", "save"),
+        Binding("y", "copy", "copy"),
         Binding("x", "reset", "reset"),
     ]
 
@@ -48,6 +50,7 @@ class ReviewScreen(Step):
         yield Static("", id="summary", markup=False)
         yield Settings(self.journey.chosen())
         with Vertical(id="foot"):
+            yield Prose(id="explanation")
             yield Static("", id="command", markup=False)
             yield Static("", id="notice", markup=False)
 
@@ -67,6 +70,7 @@ class ReviewScreen(Step):
         self.query_one("#summary", Static).update(self._summary())
         line = command_line.train(self.journey.answers, method)
         self.query_one("#command", Static).update(Content.assemble(("$ ", "bold $primary"), safe(line, lines=False)))
+        self._explain()
         self._say("")
         self.update_rail()
 
@@ -93,6 +97,14 @@ class ReviewScreen(Step):
         """Esc: leave the edited row, else back."""
         if not self.query_one(Settings).leave():
             super().action_back()
+
+    def on_settings_moved(self) -> None:
+        """Another setting is under the cursor."""
+        self._explain()
+
+    def action_edit(self) -> None:
+        """Change the setting under the cursor, in its place."""
+        self.query_one(Settings).action_edit()
 
     def on_settings_wanted(self, event: Settings.Wanted) -> None:
         """A setting was typed: plan around it, or say under it what it takes."""
@@ -124,6 +136,10 @@ class ReviewScreen(Step):
         self.journey.answer(max_length=None, epochs=None, effective_batch=None, seed=None, set=())
         self.show()
 
+    def _explain(self) -> None:
+        explanation = self.query_one(Settings).explanation
+        self.query_one("#explanation", Prose).show(lambda width: wrapped(explanation, width, 2))
+
     def _set(self, key: str, text: str) -> None:
         value = fields.parse(key, text) if text else None
         if key in _ANSWERS:
@@ -137,13 +153,19 @@ class ReviewScreen(Step):
         seen = comparison.methods[method]
         data = plain(comparison.answers.data or "no data yet", lines=False)
         head = Content.assemble(
-            (METHOD_NAMES[method], "bold $primary"), " of ", (plain(comparison.model.shape.name, lines=False), "bold"),
-            " on ", (f"{data}", "bold"), f" ({comparison.data.rows:,} rows), {comparison.device.label}",
+            (METHOD_NAMES[method], "bold $primary"),
+            " of ",
+            (plain(comparison.model.shape.name, lines=False), "bold"),
+            " on ",
+            (f"{data}", "bold"),
+            f" ({comparison.data.rows:,} rows), {comparison.device.label}",
         )
         room = fit.available(comparison.device)
         parts = [
-            figures.of_room(seen.memory.peak_bytes, room), f"{figures.hours(seen.hours.point)}",
-            figures.cost(seen.cost_usd), f"{seen.steps:,} steps",
+            figures.of_room(seen.memory.peak_bytes, room),
+            f"{figures.hours(seen.hours.point)}",
+            figures.cost(seen.cost_usd),
+            f"{seen.steps:,} steps",
         ]
         lines = [head, Content.assemble(figures.fit_word(seen), "  ", " · ".join(parts))]
         lines += [Content.assemble(("! ", "bold $warning"), safe(text, style="$warning")) for text in self._obstacles()]
@@ -185,5 +207,7 @@ class ReviewScreen(Step):
     def _say(self, text: str, *, wrong: bool = False) -> None:
         style = "$error" if wrong else "$primary"
         notice = self.query_one("#notice", Static)
-        notice.update(Content.assemble(("✗ " if wrong else "→ ", f"bold {style}"), safe(text, style=style)) if text else "")
+        notice.update(
+            Content.assemble(("✗ " if wrong else "→ ", f"bold {style}"), safe(text, style=style)) if text else ""
+        )
         notice.display = bool(text)

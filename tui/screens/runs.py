@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 
 COLUMNS = ("run", "state", "steps", "held-out loss", "peak, said", "time, said")
 _SIGNS = {
-    "running": ("▶", "bold"), "done": ("✓", "green"), "failed": ("✗", "red"), "interrupted": ("!", "yellow"),
-    "stopped": ("■", "yellow"), "paused": ("‖", "yellow"), "damaged": ("✗", "red"),
+    "running": ("▶", "bold"),
+    "done": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "interrupted": ("!", "yellow"),
+    "stopped": ("■", "yellow"),
+    "paused": ("‖", "yellow"),
+    "damaged": ("✗", "red"),
 }
 _HELP = (
     "Every run of this box, the newest first. Peak and time are what was measured, and after them what was said before "
@@ -61,7 +66,7 @@ class RunsScreen(Screen[None]):
         """Show them; the cursor stays on its run."""
         runs: list[Summary] = event.found
         table = self.query_one(DataTable)
-        before = self._name
+        before = self._run_name
         table.clear()
         for run in runs:
             table.add_row(*_row(run), key=run.name)
@@ -74,8 +79,8 @@ class RunsScreen(Screen[None]):
 
     def action_open(self) -> None:
         """The live screen or the result of the run under the cursor."""
-        if self.is_current and self._name:
-            self._wizard.open_run(RunFolder.find(self._name))
+        if self.is_current and self._run_name:
+            self._wizard.open_run(RunFolder.find(self._run_name))
 
     def action_back(self) -> None:
         """Back to where it was opened from."""
@@ -83,8 +88,8 @@ class RunsScreen(Screen[None]):
 
     def action_copy(self) -> None:
         """The run's name into the clipboard."""
-        if self._name:
-            self.app.copy_to_clipboard(self._name)
+        if self._run_name:
+            self.app.copy_to_clipboard(self._run_name)
             self.notify("The run's name is in the clipboard, where the terminal allows it.", markup=False)
 
     def action_help(self) -> None:
@@ -98,7 +103,7 @@ class RunsScreen(Screen[None]):
         return cast("WizardApp", self.app)
 
     @property
-    def _name(self) -> str | None:
+    def _run_name(self) -> str | None:
         table = self.query_one(DataTable)
         if not table.row_count:
             return None

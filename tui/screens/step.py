@@ -25,10 +25,8 @@ class Step(Screen[None]):
     STEP: ClassVar[str]
     HELP_TEXT: ClassVar[str] = ""
     AUTO_FOCUS: ClassVar[str | None] = None
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
-        (0, "-narrow"), (100, "-wide"), (160, "-very-wide")
-    ]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (32, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "next", "next", key_display="Enter", priority=True),
         Binding("escape", "back", "back", key_display="Esc"),
@@ -39,7 +37,7 @@ class Step(Screen[None]):
         """Rail, body, footer."""
         yield Rail(self.STEP, self.wizard.answered())
         yield from self.body()
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def body(self) -> ComposeResult:
         """What the step asks."""
@@ -94,8 +92,7 @@ class Step(Screen[None]):
     def complain(self, error: UserError, default: str) -> None:
         """Mark `error` at its field, or at `default` where that field is not on this screen."""
         for name in (error.field, default):
-            for kind in (Picker, Field):
-                found = self.query(f"#picker-{name}, #row-{name}").results(kind)
-                for widget in found:
+            for widget in self.query(f"#picker-{name}, #row-{name}"):
+                if isinstance(widget, Picker | Field):
                     widget.complain(str(error))
                     return

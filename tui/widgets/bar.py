@@ -42,7 +42,7 @@ def stacked(by_category: Mapping[str, int], width: int, scale: int, card_bytes: 
     if pieces[line][0] == " ":
         pieces[line] = (CARD_LINE, "bold $foreground")
     elif line < width - 1:
-        pieces[line] = ("┃", "bold $error")
+        pieces[line] = ("┃", f"bold $foreground on {pieces[line][1]}")
     return Content.assemble(*_joined(pieces))
 
 

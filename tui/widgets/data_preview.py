@@ -8,7 +8,8 @@ from textual.content import Content
 
 from backend import units
 from tui.plain import plain
-from tui.widgets.preview import Fact, facts, sentences
+from tui.widgets.preview import Fact, facts
+from tui.widgets.prose import sentences, stacked, wrapped
 
 if TYPE_CHECKING:
     from backend.data.report import DataReport, Segment
@@ -20,15 +21,14 @@ _PREVIEW_CHARACTERS = 4000
 
 def preview(report: DataReport, width: int, note: str = "") -> Content:
     """The whole panel, for `width` columns."""
-    parts: list[Content] = []
-    if note:
-        parts += [Content.assemble(("… ", "bold $warning"), (note, "$warning"))]
-    parts += [facts(_rows(report), 11)]
-    if report.problems:
-        parts += [sentences(report.problems, "!", "$warning")]
+    parts = [
+        sentences([note] if note else [], width, "…", "$warning"),
+        facts(_rows(report), width, 11),
+        sentences(report.problems, width, "!", "$warning"),
+    ]
     if report.preview:
-        parts += [_rule("first row, as the model sees it", width), first_row(report.preview)]
-    return Content("\n").join(parts)
+        parts += [_rule("first row, as the model sees it", width), wrapped(first_row(report.preview), width)]
+    return stacked(parts)
 
 
 def _rows(report: DataReport) -> list[Fact]:
@@ -37,13 +37,13 @@ def _rows(report: DataReport) -> list[Fact]:
     share = f", {units.count(report.scored_tokens)} scored" if report.format != "none" else ""
     rows: list[Fact] = []
     if report.format != "none":
-        mapping = ", ".join(f"{role}={plain(column, lines=False)}" for role, column in report.mapping.items())
-        rows += [("format", f"{report.format}{f'  {mapping}' if mapping else ''}")]
+        columns = ", ".join(plain(column, lines=False) for column in report.columns)
+        rows += [("format", f"{report.format}{f', of columns {columns}' if columns else ''}")]
     rows += [("tokens", f"{about}{tokens}{share}"), ("row length", _lengths(report)), ("cut off", _cuts(report))]
-    dirt = [f"{report.empty_rows:,} empty"] if report.empty_rows else []
-    dirt += [f"{report.duplicate_rows:,} duplicate"] if report.duplicate_rows else []
+    dirt = [f"{report.empty_rows:,} empty rows"] if report.empty_rows else []
+    dirt += [f"{report.duplicate_rows:,} duplicate rows"] if report.duplicate_rows else []
     if report.format != "none":
-        rows += [("unclean", ", ".join(dirt) or "no empty row, no duplicate")]
+        rows += [("unclean", ", ".join(dirt) or "no empty rows, no duplicates")]
     return rows
 
 
@@ -79,11 +79,11 @@ def first_row(segments: tuple[Segment, ...]) -> Content:
         pieces.append(Content.assemble(("⟦", "bold $success"), (text, "underline $success"), ("⟧", "bold $success")))
         if not room:
             break
-    pieces.append(Content.assemble("\n", ("⟦ ⟧", "bold $success"), (" is scored: the loss counts these tokens only", "$faint")))
+    pieces.append(
+        Content.assemble("\n", ("⟦ ⟧", "bold $success"), (" is scored: the loss counts these tokens only", "$faint"))
+    )
     return Content("").join(pieces)
 
 
 def _rule(title: str, width: int) -> Content:
     return Content.styled(f"── {title} ".ljust(width, "─")[:width], "$faint")
-
-

@@ -9,6 +9,7 @@ from textual.content import Content
 
 from backend import units
 from tui.theme import FIT_SIGNS, METHOD_NAMES
+from tui.widgets.prose import sentences, stacked
 
 if TYPE_CHECKING:
     from backend.planner.outlook import Comparison, Interval, Outlook
@@ -22,18 +23,19 @@ def is_known(value: float) -> bool:
 
 
 def hours(value: float) -> str:
-    """`3.1 h` in the unit that suits."""
-    return units.duration(value * 3600) if is_known(value) else UNKNOWN
+    """`3.1 h`, `52 min`, `40 s`: two figures, as a forecast deserves."""
+    if not is_known(value):
+        return UNKNOWN
+    size, unit = _unit(value)
+    return f"{_short(value / size)} {unit}"
 
 
 def hour_range(value: Interval) -> str:
-    """`2.4-4.1 h`, or minutes, or seconds, in one unit."""
+    """`2.4–4.1`, in the unit that `hours` gives the point in."""
     if not is_known(value.point):
         return ""
-    for size, unit in ((1.0, "h"), (1 / 60, "min"), (1 / 3600, "s")):
-        if value.high >= size:
-            return f"{_short(value.low / size)}–{_short(value.high / size)} {unit}"
-    return "under 1 s"
+    size, _ = _unit(value.point)
+    return f"{_short(value.low / size)}–{_short(value.high / size)}"
 
 
 def cost(value: Interval | None) -> str:
@@ -42,10 +44,10 @@ def cost(value: Interval | None) -> str:
 
 
 def cost_range(value: Interval | None) -> str:
-    """`$1.08–1.85`; empty where there is no range."""
+    """`1.08–1.85`; empty where there is no range."""
     if value is None or not is_known(value.point) or value.low == value.high:
         return ""
-    return f"{units.usd(value.low)}–{units.usd(value.high)[1:]}"
+    return f"{units.usd(value.low)[1:]}–{units.usd(value.high)[1:]}"
 
 
 def of_room(used: int, room: int) -> str:
@@ -62,20 +64,26 @@ def fit_word(outlook: Outlook) -> Content:
     return Content.styled(f"{sign} {word}", f"bold {style}")
 
 
-def in_a_line(comparison: Comparison) -> Content:
-    """What the answers lead to: `QLoRA · fits, 12.4 of 23.5 GiB · 3 h 05 m · $1.40`."""
+def in_short(comparison: Comparison, width: int) -> Content:
+    """What the answers lead to, a line a method: `★ QLoRA  ✓ fits  12.4 of 23.5 GiB  3.1 h  $1.40`."""
     from backend.planner import fit
 
-    method = comparison.recommended
-    if method is None:
-        reason = comparison.reasons[0] if comparison.reasons else "Nothing fits."
-        return Content.assemble(("✗ ", "bold $error"), (reason, "$error"))
-    seen = comparison.methods[method]
     room = fit.available(comparison.device)
-    parts = [of_room(seen.memory.peak_bytes, room), hours(seen.hours.point), cost(seen.cost_usd)]
-    return Content.assemble(
-        ("→ ", "bold $primary"), (METHOD_NAMES[method], "bold"), "  ", fit_word(seen), "  ", " · ".join(parts)
-    )
+    lines = []
+    for method, seen in comparison.methods.items():
+        best = method == comparison.recommended
+        word = fit_word(seen)
+        lines.append(
+            Content.assemble(
+                (f"{'★' if best else ' '} {METHOD_NAMES[method]:<7}", "bold $primary" if best else "$foreground"),
+                word,
+                " " * (11 - word.cell_length),
+                f"{of_room(seen.memory.peak_bytes, room):>20}{hours(seen.hours.point):>11}{cost(seen.cost_usd):>12}",
+            )
+        )
+    if comparison.recommended is None:
+        lines.append(sentences(comparison.reasons[:1], width, "✗", "$error"))
+    return stacked(lines)
 
 
 def change(before: Outlook, after: Outlook) -> str:
@@ -86,7 +94,7 @@ def change(before: Outlook, after: Outlook) -> str:
         parts.append(_signed(memory, units.memory(abs(memory))))
     time = after.hours.point - before.hours.point
     if is_known(time) and abs(time) * 3600 >= 1:
-        parts.append(_signed(time, units.duration(abs(time) * 3600)))
+        parts.append(_signed(time, hours(abs(time))))
     if before.cost_usd and after.cost_usd and abs(dollars := after.cost_usd.point - before.cost_usd.point) >= 0.005:
         parts.append(_signed(dollars, units.usd(abs(dollars))))
     return ", ".join(parts) or "no change"
@@ -94,6 +102,13 @@ def change(before: Outlook, after: Outlook) -> str:
 
 def _signed(value: float, text: str) -> str:
     return f"{'+' if value > 0 else '−'}{text}"
+
+
+def _unit(value: float) -> tuple[float, str]:
+    """(hours in the unit, its name)."""
+    if value >= 0.95:
+        return 1.0, "h"
+    return (1 / 60, "min") if value * 60 >= 0.95 else (1 / 3600, "s")
 
 
 def _short(value: float) -> str:

@@ -9,14 +9,15 @@ from textual.content import Content
 
 from backend import units
 from tui.plain import plain
-from tui.widgets.preview import Fact, facts, sentences
+from tui.widgets.preview import Fact, facts
+from tui.widgets.prose import sentences, stacked
 
 if TYPE_CHECKING:
     from backend.hardware import Gpu, Hardware, Version
 
 
-def preview(hardware: Hardware) -> Content:
-    """The whole panel."""
+def preview(hardware: Hardware, width: int) -> Content:
+    """The whole panel, for `width` columns."""
     rows: list[Fact] = [row for gpu in hardware.gpus for row in _gpu(gpu)]
     if hardware.no_gpu is not None:
         rows.append(("GPU", Content.assemble(("none: ", "bold"), plain(hardware.no_gpu.reason))))
@@ -26,34 +27,36 @@ def preview(hardware: Hardware) -> Content:
         rows.append(("driver" if hardware.driver else "torch", software))
     rows += [("CPU", _cpu(hardware)), ("RAM", _ram(hardware))]
     rows.append(("disk", f"{units.disk(hardware.disk_free_bytes)} free at {plain(hardware.disk_path, lines=False)}"))
-    parts = [facts(rows, 8)]
-    if hardware.notes:
-        parts.append(sentences(hardware.notes, "!", "$warning"))
-    return Content("\n").join(parts)
+    return stacked([facts(rows, width, 8), sentences(hardware.notes, width, "!", "$warning")])
 
 
 def _gpu(gpu: Gpu) -> Iterator[Fact]:
     reading = gpu.reading
     name = f"{gpu.name} {gpu.profile}".strip().removeprefix("NVIDIA ")
     figures = [
-        units.gib(gpu.memory_bytes) if gpu.memory_bytes is not None else "memory unknown",
-        f"{units.gib(gpu.free_bytes)} free" if gpu.free_bytes is not None else "",
+        _memory(gpu),
         f"{reading.temperature_c} °C" if reading.temperature_c is not None else "",
-        _power(reading.power_watts, reading.power_limit_watts),
-        f"{reading.utilisation_percent} % busy" if reading.utilisation_percent is not None else "",
+        f"{reading.utilisation_percent} % load" if reading.utilisation_percent is not None else "",
+        f"{reading.power_watts:.0f} W" if reading.power_watts is not None else "",
     ]
-    text = Content.assemble((plain(name, lines=False), "bold"), "  ", " · ".join(figure for figure in figures if figure))
+    text = Content.assemble(
+        (plain(name, lines=False), "bold"), "  ", " · ".join(figure for figure in figures if figure)
+    )
     yield f"GPU {gpu.index}", text
     for process in gpu.processes:
         who = process.name or "a program outside this container"
         size = f", {units.memory(process.memory_bytes)}" if process.memory_bytes is not None else ""
-        yield "", Content.assemble(("! ", "bold $warning"), f"used by {plain(who, lines=False)}, pid {process.pid}{size}")
+        yield (
+            "",
+            Content.assemble(("! ", "bold $warning"), f"used by {plain(who, lines=False)}, pid {process.pid}{size}"),
+        )
 
 
-def _power(watts: float | None, limit: float | None) -> str:
-    if watts is None:
-        return ""
-    return f"{watts:.0f} of {limit:.0f} W" if limit else f"{watts:.0f} W"
+def _memory(gpu: Gpu) -> str:
+    if gpu.memory_bytes is None:
+        return "memory unknown"
+    free = f", {gpu.free_bytes / units.GIB:.1f} free" if gpu.free_bytes is not None else ""
+    return units.gib(gpu.memory_bytes) + free
 
 
 def _software(hardware: Hardware) -> Iterator[str]:
@@ -73,8 +76,10 @@ def _dotted(version: Version) -> str:
 
 def _cpu(hardware: Hardware) -> str:
     cpu = hardware.cpu
-    usable = f"{cpu.usable_cores:g} of {cpu.logical_cores} cores" if cpu.usable_cores < cpu.logical_cores else (
-        f"{cpu.logical_cores} cores"
+    usable = (
+        f"{cpu.usable_cores:g} of {cpu.logical_cores} cores"
+        if cpu.usable_cores < cpu.logical_cores
+        else (f"{cpu.logical_cores} cores")
     )
     return f"{cpu.name}, {usable}{', bf16' if cpu.bf16 else ''}"
 
@@ -82,4 +87,4 @@ def _cpu(hardware: Hardware) -> str:
 def _ram(hardware: Hardware) -> str:
     ram = hardware.ram
     limit = ", limited by the container" if ram.limited else ""
-    return f"{units.gib(ram.total_bytes)}, {units.gib(ram.available_bytes)} free{limit}"
+    return f"{units.gib(ram.total_bytes)}, {ram.available_bytes / units.GIB:.1f} free{limit}"

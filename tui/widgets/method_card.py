@@ -18,7 +18,8 @@ from tui.widgets import figures
 from tui.widgets.bar import stacked
 from tui.widgets.cells import cut
 
-_LABEL = 11
+_NARROW = 30
+"""Below this width labels and figures are close together."""
 
 
 class MethodCard(Widget):
@@ -26,7 +27,7 @@ class MethodCard(Widget):
 
     DEFAULT_CSS = """
     MethodCard {
-        width: 1fr; height: auto; padding: 0 1; border: round $border-blurred;
+        width: 1fr; height: auto; padding: 0 1; border: round $border-blurred; text-wrap: nowrap;
         border-title-style: bold; border-title-color: $foreground; border-subtitle-color: $faint;
     }
     MethodCard.-selected { border: heavy $border; border-title-color: $primary; }
@@ -44,11 +45,11 @@ class MethodCard(Widget):
         super().__init__(id=f"card-{method}")
         self.method = method
         self._content = Content("")
-        self._seen: tuple[Comparison, int, int, bool] | None = None
+        self._seen: tuple[Comparison, int, int, int] | None = None
 
-    def show(self, comparison: Comparison, *, selected: bool, room: int, scale: int, detailed: bool) -> None:
+    def show(self, comparison: Comparison, *, selected: bool, room: int, scale: int, details: int) -> None:
         """Show this method of `comparison`; `scale` is the bytes of a whole bar, `room` what the device has."""
-        self._seen = (comparison, room, scale, detailed)
+        self._seen = (comparison, room, scale, details)
         recommended = comparison.recommended == self.method
         name = METHOD_NAMES[self.method]
         self.border_title = Content(f"{name} ★ recommended" if recommended else name)
@@ -62,7 +63,7 @@ class MethodCard(Widget):
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:
         """A line each."""
-        return len(self._lines(width)) if self._seen else 8
+        return len(self._lines(width)) if self._seen else 7
 
     def render(self) -> Content:
         """The lines."""
@@ -71,26 +72,34 @@ class MethodCard(Widget):
     def _lines(self, width: int) -> list[Content]:
         if self._seen is None or width < 10:
             return []
-        comparison, room, scale, detailed = self._seen
+        comparison, room, scale, details = self._seen
         outlook = comparison.methods[self.method]
         lines = [
-            _ends(figures.fit_word(outlook), figures.of_room(outlook.memory.peak_bytes, room), width),
+            _ends(figures.fit_word(outlook), _of_room(outlook, room, width), width),
             stacked(outlook.memory.by_category, width, scale, room),
             _figure("time", figures.hours(outlook.hours.point), figures.hour_range(outlook.hours), width),
             _figure("cost", figures.cost(outlook.cost_usd), figures.cost_range(outlook.cost_usd), width),
             _figure("ceiling", outlook.quality_ceiling, "", width),
-            _figure("forgetting", outlook.forgetting_risk, "", width),
+            _figure("forgets", outlook.forgetting_risk.replace(" to ", "–"), "", width),
             _figure("saves", units.disk(outlook.checkpoint_bytes), "", width),
         ]
-        return [*lines, *_details(outlook, width)] if detailed else lines
+        if details > 1:
+            lines += _more(outlook, width)
+        return [*lines, *_categories(comparison, outlook, width)] if details else lines
 
 
-def _details(outlook: Outlook, width: int) -> list[Content]:
-    """What there is room for on a tall terminal: speed, what trains, and the memory by category."""
+def _of_room(outlook: Outlook, room: int, width: int) -> str:
+    """`12.4 of 23.5 GiB`, without the unit where the column is narrow: the legend has it."""
+    text = figures.of_room(outlook.memory.peak_bytes, room)
+    return text if figures.fit_word(outlook).cell_length + 2 + len(text) <= width else text.rpartition(" ")[0]
+
+
+def _more(outlook: Outlook, width: int) -> list[Content]:
+    """Speed, what trains and how."""
     plan = outlook.plan
     speed = outlook.tokens_per_second.point
     batch = f"{plan.micro_batch} at a time" + (", recomputed" if plan.checkpointing else "")
-    lines = [
+    return [
         _figure("speed", f"{speed:,.0f} tok/s" if figures.is_known(speed) else figures.UNKNOWN, "", width),
         _figure("steps", f"{outlook.steps:,} of {plan.effective_batch} rows", "", width),
         _figure("trains", units.count(outlook.trainable_parameters), "", width),
@@ -98,13 +107,17 @@ def _details(outlook: Outlook, width: int) -> list[Content]:
         _figure("optimizer", plan.optimizer.replace("_", " "), "", width),
         _figure("rate", f"{plan.learning_rate:g}", "", width),
         _figure("disk", units.disk(outlook.disk_bytes), "", width),
-        Content.styled(f"at the peak: {outlook.memory.peak_phase}", "$faint"),
     ]
+
+
+def _categories(comparison: Comparison, outlook: Outlook, width: int) -> list[Content]:
+    """The memory by category, those that any method needs."""
+    lines = [Content(""), Content.styled(f"the peak is in {outlook.memory.peak_phase}".ljust(width), "$faint")]
     for category, sign in MEMORY.items():
-        size = outlook.memory.by_category.get(category, 0)
-        amount = units.memory(size) if size else "–"
-        label = Content.assemble((sign.glyph, sign.variable), f" {category}")
-        lines.append(_ends(label, amount, width))
+        if any(x.memory.by_category.get(category) for x in comparison.methods.values()):
+            size = outlook.memory.by_category.get(category, 0)
+            label = Content.assemble((sign.glyph, sign.variable), f" {category}")
+            lines.append(_ends(label, units.memory(size) if size else "–", width))
     return lines
 
 
@@ -116,8 +129,9 @@ def _ends(left: Content, right: str, width: int) -> Content:
 
 def _figure(label: str, value: str, span: str, width: int) -> Content:
     """`label   value   range`, the range where there is room for it."""
-    room = width - _LABEL
+    wide = 9 if width < _NARROW else 11
+    room = width - wide
     value = cut(value, room)
-    rest = room - cell_len(value)
-    shown = span.rjust(rest) if span and cell_len(span) + 2 <= rest else ""
-    return Content.assemble((label.ljust(_LABEL), "$faint"), value, (shown, "$faint"))
+    value = value.ljust(min(room - cell_len(span) - 1, 8)) if span else value
+    shown = f" {span}" if span and cell_len(value) + 1 + cell_len(span) <= room else ""
+    return Content.assemble((label.ljust(wide), "$faint"), value, (shown, "$faint"))

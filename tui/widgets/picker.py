@@ -21,7 +21,8 @@ class Picker(Vertical):
     """Up and down choose, typing filters; free text that matches no line is offered as a line of its own."""
 
     DEFAULT_CSS = """
-    Picker { height: 1fr; }
+    Picker { height: auto; }
+    Picker.-fills { height: 1fr; }
     Picker > .question { text-style: bold; height: auto; }
     Picker > .error { color: $error; height: auto; display: none; }
     Picker > .error.-shown { display: block; }
@@ -36,8 +37,11 @@ class Picker(Vertical):
             self.picker = picker
             self.value = value
 
-    def __init__(self, question: str, name: str, *, placeholder: str, help: str, typed_label: str = "use {}") -> None:
-        super().__init__(id=f"picker-{name}")
+    def __init__(
+        self, question: str, name: str, *, placeholder: str, help: str, typed_label: str = "use {}", fills: bool = False
+    ) -> None:
+        super().__init__(id=f"picker-{name}", classes="-fills" if fills else "")
+        self._fills = fills
         self._question = question
         self._field = name
         self._placeholder = placeholder
@@ -64,6 +68,8 @@ class Picker(Vertical):
         known = {choice.value for choice in choices}
         own = [] if not value or value in known else [Choice(value, value, "typed before")]
         self._choices = [*own, *choices]
+        if not self._fills:
+            self.query_one(PickList).make_room(len(self._choices) + 1)
         self._filter(value or None)
 
     def complain(self, message: str) -> None:
@@ -119,5 +125,3 @@ def _squeezed(text: str) -> str:
 def _is_explicit(typed: str) -> bool:
     """A path, a hub id or a size: meant as it stands, even where a line matches it too."""
     return "/" in typed or typed.startswith(("~", ".")) or re.fullmatch(r"\d+(\.\d+)?[bm]", typed.lower()) is not None
-
-

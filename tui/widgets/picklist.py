@@ -64,6 +64,10 @@ class PickList(Widget):
         if self.choice != before:
             self.post_message(self.Highlighted(self.choice))
 
+    def make_room(self, lines: int) -> None:
+        """Be as high as `lines` take, within what the style sheet allows; it stays so whatever is typed."""
+        self.styles.height = max(3, lines)
+
     def move(self, by: int) -> None:
         """Highlight the line `by` further; stops at both ends."""
         if self._choices:
@@ -96,9 +100,12 @@ class PickList(Widget):
         lines = [self._line(position) for position in shown]
         more_above, more_below = self._top > 0, self._top + height < len(self._choices)
         return Content("\n").join(
-            [self._with_sign(line, "▴" if position == 0 and more_above else "▾" if more_below else "")
-             if position in (0, len(lines) - 1) else line
-             for position, line in enumerate(lines)]
+            [
+                self._with_sign(line, "▴" if position == 0 and more_above else "▾" if more_below else "")
+                if position in (0, len(lines) - 1)
+                else line
+                for position, line in enumerate(lines)
+            ]
         )
 
     def _line(self, position: int) -> Content:

@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from tui.plain import plain, safe
+from tui.widgets.prose import Build, Prose, wrapped
 
 Fact = tuple[str, str | Content]
 
 
 class Preview(VerticalScroll):
-    """A titled, scrollable panel of prepared content. Tab reaches it; arrows scroll it."""
+    """A titled, scrollable panel. Tab reaches it; arrows scroll it."""
 
     DEFAULT_CSS = """
     Preview {
@@ -23,33 +23,32 @@ class Preview(VerticalScroll):
         border-title-color: $foreground; border-title-style: bold; border-subtitle-color: $faint;
         &:focus { border: round $border; }
     }
-    Preview > Static { height: auto; }
     """
 
     def compose(self) -> ComposeResult:
         """One text."""
-        yield Static("", markup=False)
+        yield Prose()
 
-    def show(self, title: str, content: Content, subtitle: str = "") -> None:
+    def show(self, title: str, build: Build, subtitle: str = "") -> None:
         """Show this."""
         self.border_title = safe(title, lines=False)
         self.border_subtitle = safe(subtitle, lines=False)
-        self.query_one(Static).update(content)
+        self.query_one(Prose).show(build)
 
     def say(self, title: str, text: str, sign: str = "") -> None:
         """Just a sentence."""
-        self.show(title, Content.assemble((f"{sign} " if sign else "", "bold"), (plain(text), "$faint")))
+        sentence = Content.assemble((f"{sign} " if sign else "", "bold"), (plain(text), "$faint"))
+        self.show(title, lambda width: wrapped(sentence, width, 2 if sign else 0))
 
 
-def facts(rows: Iterable[Fact], wide: int = 12) -> Content:
-    """`label   value` a line."""
+def facts(rows: Iterable[Fact], width: int, wide: int = 12) -> Content:
+    """`label   value` a line, the value wrapped within its column."""
     lines = [
-        Content.assemble((label.ljust(wide), "$faint"), value if isinstance(value, Content) else safe(value))
+        wrapped(
+            Content.assemble((label.ljust(wide), "$faint"), value if isinstance(value, Content) else safe(value)),
+            width,
+            wide,
+        )
         for label, value in rows
     ]
     return Content("\n").join(lines)
-
-
-def sentences(texts: Iterable[str], sign: str = "·", style: str = "$foreground") -> Content:
-    """`· sentence` a paragraph."""
-    return Content("\n").join([Content.assemble((f"{sign} ", f"bold {style}"), safe(text)) for text in texts])

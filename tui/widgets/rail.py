@@ -29,7 +29,7 @@ class Rail(Widget):
     """Two lines: the steps, and under each what was answered."""
 
     DEFAULT_CSS = """
-    Rail { height: 3; padding: 0 1; background: $surface; border-bottom: hkey $border-blurred; }
+    Rail { height: 2; padding: 0 1; background: $surface; }
     """
     ALLOW_SELECT: ClassVar[bool] = False
 

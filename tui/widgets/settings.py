@@ -22,15 +22,26 @@ from tui.plain import plain, safe
 from tui.widgets.cells import fit
 from tui.widgets.entry import Entry
 
-KEY, VALUE = 22, 20
+KEY, VALUE = 24, 17
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("data", ("max_length", "packing", "epochs", "max_steps", "effective_batch", "eval_fraction", "replay_fraction", "seed")),
+    (
+        "data",
+        ("max_length", "packing", "epochs", "max_steps", "effective_batch", "eval_fraction", "replay_fraction", "seed"),
+    ),
     ("learning", ("learning_rate", "schedule", "warmup_fraction", "weight_decay", "max_grad_norm", "optimizer")),
     ("adapter", ("rank", "alpha", "dropout", "target_modules", "adapter_dtype")),
     (
         "memory and speed",
-        ("quantization", "precision", "micro_batch", "checkpointing", "activation_offload", "chunked_loss", "attention",
-         "optimizer_in_backward"),
+        (
+            "quantization",
+            "precision",
+            "micro_batch",
+            "checkpointing",
+            "activation_offload",
+            "chunked_loss",
+            "attention",
+            "optimizer_in_backward",
+        ),
     ),
     ("keeping", ("eval_every", "save_every", "keep_checkpoints")),
 )
@@ -83,7 +94,9 @@ class SettingRow(Vertical):
         self.is_edited = True
         self.add_class("-edited")
         words = fields.choices(self.key)
-        self.query_one(".takes", Static).update(safe(", ".join(words) if words else "Enter takes it, empty: the planner's"))
+        self.query_one(".takes", Static).update(
+            safe(", ".join(words) if words else "Enter takes it, empty: the planner's")
+        )
         entry = self.query_one(Entry)
         entry.value = value
         entry.focus()
@@ -104,7 +117,7 @@ class SettingRow(Vertical):
 
 
 class Settings(VerticalScroll, can_focus=True):
-    """All rows; up and down move, `e` edits."""
+    """All rows; up and down move."""
 
     DEFAULT_CSS = """
     Settings { height: 1fr; scrollbar-size-vertical: 1; }
@@ -113,10 +126,10 @@ class Settings(VerticalScroll, can_focus=True):
     SettingRow { height: auto; }
     SettingRow .line { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     SettingRow .edit { height: 1; display: none; }
-    SettingRow .edit .key { width: 22; color: $primary; text-style: bold; }
-    SettingRow .edit Entry { width: 19; margin-right: 1; }
+    SettingRow .edit .key { width: 24; color: $primary; text-style: bold; }
+    SettingRow .edit Entry { width: 16; margin-right: 1; }
     SettingRow .edit .takes { width: 1fr; color: $faint; text-wrap: nowrap; text-overflow: ellipsis; }
-    SettingRow .error { height: auto; color: $error; display: none; padding-left: 22; }
+    SettingRow .error { height: auto; color: $error; display: none; padding-left: 24; }
     SettingRow .error.-shown { display: block; }
     SettingRow.-edited .line { display: none; }
     SettingRow.-edited .edit { display: block; }
@@ -128,9 +141,11 @@ class Settings(VerticalScroll, can_focus=True):
         Binding("pagedown", "move(8)", "down", show=False),
         Binding("home", "move(-99)", "first", show=False),
         Binding("end", "move(99)", "last", show=False),
-        Binding("e,space", "edit", "edit", key_display="e"),
     ]
     index = reactive(0)
+
+    class Moved(Message):
+        """Another row is under the cursor."""
 
     class Wanted(Message):
         """The user wants `key` to be `text`; empty leaves it to the planner."""
@@ -169,6 +184,14 @@ class Settings(VerticalScroll, can_focus=True):
         """What the row under the cursor means."""
         key = self._keys[self.index][1]
         return f"{key}: {plan_help.texts().get(key) or key.replace('_', ' ')}"
+
+    @property
+    def explanation(self) -> Content:
+        """What the row under the cursor means, and where its value comes from."""
+        key = self._keys[self.index][1]
+        origin = self._outlook.origin.get(key, "default") if self._outlook else ""
+        meaning = plan_help.texts().get(key) or ""
+        return Content.assemble((f"{key} ", "bold"), (f"{meaning} ".lstrip(), "$faint"), (f"({origin})", "$faint"))
 
     def show(self, outlook: Outlook) -> None:
         """Show this plan."""
@@ -209,6 +232,7 @@ class Settings(VerticalScroll, can_focus=True):
             self._show_row(old)
             self._show_row(new)
             self.scroll_to_widget(self.rows[new], animate=False)
+            self.post_message(self.Moved())
 
     def on_click(self, event: events.Click) -> None:
         """The row that was clicked; clicked again, edit it."""

@@ -1,0 +1,140 @@
+"""A fixed box for the wizard's tests: one RTX 4090, an 8B model, four thousand rows; the planner is the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend import units
+from backend.data.report import DataReport, Segment
+from backend.hardware import Cpu, Gpu, GpuProcess, GpuReading, Hardware, Ram, TorchBuild
+from backend.model import known
+from backend.model.find import Found
+from backend.model.info import ModelInfo
+from backend.run.folder import RunFolder
+from backend.run.job import Job
+from backend.run.launch import Trainer
+from tui.app import WizardApp
+from tui.sources import Sources
+
+GIB = units.GIB
+ROWS = 4800
+
+
+def gpu() -> Gpu:
+    reading = GpuReading(0, "NVIDIA GeForce RTX 4090", 3, 41, 18.0, 450.0, 600 << 20, 24564 << 20)
+    return Gpu(
+        index=0,
+        uuid="GPU-00000000-0000-0000-0000-000000000000",
+        name="NVIDIA GeForce RTX 4090",
+        memory_bytes=24564 << 20,
+        reserved_bytes=480 << 20,
+        free_bytes=23484 << 20,
+        compute_capability=(8, 9),
+        processes=(GpuProcess(4242, "python3", 600 << 20),),
+        reading=reading,
+    )
+
+
+def hardware() -> Hardware:
+    return Hardware(
+        gpus=(gpu(),),
+        no_gpu=None,
+        hidden_gpus=0,
+        driver="560.35.03",
+        driver_cuda=(12, 6),
+        torch=TorchBuild("2.13.0", (12, 6), None),
+        cpu=Cpu("AMD Ryzen 9 7950X", 16, 32, 32.0, True, False),
+        ram=Ram(64 * GIB, 57 * GIB, False),
+        disk_path=Path("/home/ada/.local/share/fttui"),
+        disk_free_bytes=412_000_000_000,
+    )
+
+
+def model(reference: str = "meta-llama/Llama-3.1-8B-Instruct") -> ModelInfo:
+    entry = known.by_name(reference)
+    assert entry is not None
+    shape = entry[0].shape(entry[1])
+    size = shape.parameters * 2
+    return ModelInfo(reference, "hub", shape, None, True, size, 0, None, hub_id=entry[1])
+
+
+def report(reference: str = "support.jsonl", rows: int = ROWS) -> DataReport:
+    rng = np.random.default_rng(0)
+    tokens = np.clip(rng.lognormal(5.9, 0.5, rows), 40, 3000).astype(np.int64)
+    scored = (tokens * 0.55).astype(np.int64)
+    return DataReport(
+        reference=reference,
+        format="prompt-completion",
+        mapping={"prompt": "question", "completion": "answer"},
+        columns=("question", "answer", "id"),
+        row_tokens=tokens,
+        row_scored_tokens=scored,
+        row_prompt_tokens=tokens - scored,
+        duplicate_rows=12,
+        preview=(
+            Segment(
+                "<|start_header_id|>user<|end_header_id|>\n\nMy parcel says delivered, but nothing came.<|eot_id|>",
+                False,
+            ),
+            Segment("<|start_header_id|>assistant<|end_header_id|>\n\n", False),
+            Segment(
+                "I am sorry about that. Please look with your neighbours first; I have opened a claim.<|eot_id|>", True
+            ),
+        ),
+    )
+
+
+def no_run(job: Job) -> tuple[RunFolder, Trainer]:
+    raise AssertionError("nothing should have been started")
+
+
+def sources(**changes: Any) -> Sources:
+    fixed = Sources(
+        detect=hardware,
+        models_here=lambda: [
+            Found(
+                "meta-llama/Llama-3.1-8B-Instruct",
+                "Llama-3.1-8B-Instruct · 8.03 B parameters · 16.1 GB · downloaded",
+                16,
+            ),
+            Found("demo", "SmolLM2-135M-Instruct · 134.5 M parameters · 538 MB · ships with fttui", 5),
+        ],
+        find_model=lambda reference: model(),
+        data_here=lambda: [Path("support.jsonl")],
+        inspect_data=lambda reference, mapping, of: report(reference),
+        demo_is_ready=lambda: True,
+        demo_tokenizer_ready=lambda: True,
+        prepare_demo=lambda: None,
+    )
+    return replace(fixed, **changes)
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def app(
+    launch: Callable[[Job], tuple[RunFolder, Trainer]] = no_run,
+    *,
+    clock: Callable[[], float] | None = None,
+    **changes: Any,
+) -> WizardApp:
+    return WizardApp(launch=launch, sources=sources(**changes), clock=clock or Clock())
+
+
+async def settled(pilot: Any) -> None:
+    """Workers have answered and everything is drawn."""
+    for _ in range(3):
+        await pilot.app.workers.wait_for_complete()
+        await pilot.pause()
