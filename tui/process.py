@@ -125,7 +125,7 @@ class Session:
             if self._stopping:
                 self._terminal.say(f"Stopping {name} at the next step, with a checkpoint.")
             else:
-                self._terminal.say(f"{name} trains on without the screen; look again with: fttui watch {name}")
+                self._terminal.say(f"{name} trains on without the screen. Look again with:\r\n    fttui watch {name}")
                 self._let_go()
         self._trainer.join()
         self._terminal.say(outcome(self._trainer))
@@ -183,12 +183,12 @@ class Session:
 
 
 def outcome(trainer: Trainer) -> str:
-    """How a run ended and what to do next, in one line."""
+    """How a run ended and what to do next."""
     folder = trainer.folder
     past = history.read(folder.events_file)
     at = f"at step {past.step:,} of {past.total_steps:,}" if past.total_steps else "before its first step"
     if trainer.state == "done":
-        return f"{folder.name} is done: {plain(folder.result)}"
+        return f"{folder.name} is done. Its result:\r\n    {plain(past.finished.get('result') or folder.result)}"
     if trainer.state in ("stopped", "paused"):
-        return f"{folder.name} {trainer.state} {at}; go on with: fttui resume {folder.name}"
-    return f"{folder.name} failed {at}; look with: fttui watch {folder.name}"
+        return f"{folder.name} {trainer.state} {at}. Go on with:\r\n    fttui resume {folder.name}"
+    return f"{folder.name} failed {at}. Look with:\r\n    fttui watch {folder.name}"

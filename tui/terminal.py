@@ -22,17 +22,20 @@ from textual.drivers.linux_driver import LinuxDriver
 
 HANG_UP_CHECK_SECONDS = 1.0
 STALL_SECONDS = 0.2
+PATIENCE = 5
+"""Stalls that a terminal may have while the screen is leaving, before it counts as gone."""
 _SAFE_CHUNK = 256
 """Bytes that a terminal which `poll` calls writable takes without blocking (the kernel's wake-up threshold)."""
 
 
 class Terminal(io.TextIOBase):
-    """Our end of the terminal. Once `gone`, writes vanish; once `closing`, a stalled link is not waited for."""
+    """Our end of the terminal. Once `gone`, writes vanish; once `closing`, a stalled link has a second left."""
 
     def __init__(self, fd: int) -> None:
         self._fd, self._chunk = _open_own(fd)
         self.gone = False
         self.closing = False
+        self._stalls = 0
         self.written_bytes = 0
 
     @property
@@ -52,7 +55,7 @@ class Terminal(io.TextIOBase):
         """Nothing is held back."""
 
     def write(self, text: str) -> int:
-        """Write all of `text`, or drop it where the terminal is gone or we are leaving a stalled one."""
+        """Write all of `text`, or drop it where the terminal is gone."""
         if self.gone:
             return len(text)
         data = memoryview(text.encode("utf-8", "replace"))
@@ -61,7 +64,8 @@ class Terminal(io.TextIOBase):
             if writable:
                 data = data[self._write_some(data) :]
             elif self.closing:
-                break
+                self._stalls += 1
+                self.gone = self._stalls >= PATIENCE
         return len(text)
 
     def _write_some(self, data: memoryview) -> int:

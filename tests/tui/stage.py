@@ -24,7 +24,7 @@ class Stage(App[str]):
 
     CSS_PATH = "../../tui/style.tcss"
 
-    def __init__(self, screen: Screen[Any]) -> None:
+    def __init__(self, screen: Screen[Any] | None) -> None:
         super().__init__()
         self._first = screen
 
@@ -35,7 +35,8 @@ class Stage(App[str]):
         for own in theme.THEMES:
             self.register_theme(own)
         self.theme = theme.DARK
-        self.push_screen(self._first)
+        if self._first is not None:
+            self.push_screen(self._first)
 
 
 def live(upto: int) -> None:

@@ -1,0 +1,77 @@
+"""A real terminal for tests: a server of its own, a session that keeps it alive, and waiting for what settles."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+WAIT_SECONDS = 30.0
+_LOOK_SECONDS = 0.05
+
+
+class Tmux:
+    """A shell at 80x24 in a session `work`; `keep` only keeps the server up when `work` is killed."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], width: int = 80, height: int = 24) -> None:
+        self._socket = str(folder / "tmux.sock")
+        passed = {
+            "PATH": os.environ["PATH"],
+            "TERM": "tmux-256color",
+            "LANG": "C.UTF-8",
+            "PS1": "READY$ ",
+        } | environment
+        shell = ["env", "-i", *(f"{key}={value}" for key, value in passed.items()), "bash", "--norc", "--noprofile"]
+        self.run("-f", "/dev/null", "-u", "new-session", "-d", "-s", "keep", "cat")
+        self.run("new-session", "-d", "-s", "work", "-x", str(width), "-y", str(height), "-c", str(ROOT), *shell)
+        self.wait(r"READY\$")
+
+    def run(self, *arguments: str) -> str:
+        """A tmux command; returns what it prints."""
+        command = ["tmux", "-S", self._socket, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+
+    def keys(self, *keys: str) -> None:
+        """Press keys, by tmux's names."""
+        self.run("send-keys", "-t", "work", *keys)
+
+    def type(self, line: str) -> None:
+        """Type a line and Enter."""
+        self.run("send-keys", "-t", "work", "-l", line)
+        self.keys("Enter")
+
+    def python(self, arguments: str) -> None:
+        """Start this test run's Python with `arguments`."""
+        self.type(f"{sys.executable} {arguments}; echo code=$?")
+
+    def screen(self) -> str:
+        """What is on the screen."""
+        return self.run("capture-pane", "-p", "-J", "-t", "work")
+
+    def wait(self, pattern: str) -> str:
+        """The screen, once `pattern` is on it; fails with what is there instead."""
+        end = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < end:
+            if re.search(pattern, screen := self.screen()):
+                return screen
+            time.sleep(_LOOK_SECONDS)
+        raise AssertionError(f"{pattern!r} did not come; the screen is\n{self.screen()}")
+
+    def close(self) -> None:
+        """End this server, and no other."""
+        self.run("kill-server")
+
+
+@pytest.fixture
+def tmux(tmp_path: Path, fttui_home: Path) -> Iterator[Tmux]:
+    """A terminal whose shell has this test's `$FTTUI_HOME`."""
+    terminal = Tmux(tmp_path, {"FTTUI_HOME": str(fttui_home), "HF_HUB_OFFLINE": "1"})
+    yield terminal
+    terminal.close()
