@@ -33,13 +33,17 @@ def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, kept:
     """The fastest candidate that fits without being tight; else the leanest of all."""
     load = throughput.work(plan, data)
     candidates = [
-        Choice(candidate, memory.predict(model.shape, candidate, device, load.length, model.weight_bytes), load)
+        Choice(candidate, _foresee(model, candidate, device, load), load)
         for candidate in _candidates(plan, device, load, kept)
     ]
     leanest = min(candidates, key=lambda x: x.memory.peak_bytes)
     fitting = [x for x in candidates if verdict(x.memory, device) == "fits"]
     best = _fastest(fitting, model, device) if fitting else leanest
     return replace(best, least_bytes=leanest.memory.peak_bytes)
+
+
+def _foresee(model: ModelInfo, plan: Plan, device: Device, load: throughput.Work) -> Memory:
+    return memory.predict(model.shape, plan, device, load.length, load.scored, model.weight_bytes)
 
 
 def verdict(foreseen: Memory, device: Device) -> Fit:

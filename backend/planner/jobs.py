@@ -20,6 +20,7 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
     return Job(
         model=answers.model,
         model_folder=model_folder(comparison.model),
+        hub_id=comparison.model.hub_id,
         data=answers.data,
         plan=seen.plan,
         device=device.kind,
@@ -46,7 +47,9 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
 
 
 def model_folder(model: ModelInfo) -> str:
-    """Where the trainer finds the weights: a folder, `demo`, or a hub id that it downloads first."""
-    if model.kind == "folder" and model.folder is not None:
+    """Where the trainer finds the weights: a folder on this box, `demo`, or a hub id that it downloads first."""
+    if model.kind == "demo":
+        return "demo"
+    if model.folder is not None and model.has_weights:
         return str(model.folder)
-    return "demo" if model.kind == "demo" else model.reference
+    return model.hub_id or model.reference

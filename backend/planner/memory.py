@@ -22,30 +22,40 @@ FLOAT32 = 4
 
 @dataclass(frozen=True)
 class Batch:
-    """What one forward pass sees."""
+    """What one forward pass sees: `sequences` of `length` tokens, `scored` of them in the loss."""
 
     sequences: int
     length: int
+    scored: int
 
     @property
     def tokens(self) -> int:
         """Tokens of the micro-batch."""
         return self.sequences * self.length
 
+    @property
+    def scored_tokens(self) -> int:
+        """Tokens whose logits are made."""
+        return self.sequences * min(self.scored, self.length)
 
-def predict(shape: ModelShape, plan: Plan, device: Device, length: int, stored_bytes: int = 0) -> Memory:
+
+def predict(
+    shape: ModelShape, plan: Plan, device: Device, length: int, scored: int | None = None, stored_bytes: int = 0
+) -> Memory:
     """Peak bytes by category and by phase for micro-batches of `plan.micro_batch` sequences of `length` tokens.
 
-    `stored_bytes`: the weights' files, which a CPU maps into its memory while loading.
+    `scored`: tokens of a sequence that are in the loss, all of them where it is left out. `stored_bytes`: the weights'
+    files, which a CPU maps into its memory while loading.
     """
-    batch = Batch(plan.micro_batch, length)
+    batch = Batch(plan.micro_batch, length, length if scored is None else scored)
     shards = plan.processes if plan.method == "full" else 1
     always = {
-        "weights": (weights(shape, plan) + autocast_copies(shape, plan)) // shards,
+        "weights": weights(shape, plan) // shards,
         "adapters": adapters(shape, plan),
         "optimizer": optimizer_states(shape, plan) // shards,
         "workspace": workspace(shape, plan, device) + (gathered_block(shape) if shards > 1 else 0),
     }
+    copies = autocast_copies(shape, plan)
     kept = kept_activations(shape, plan, batch)
     block = block_activations(shape, plan, batch)
     passing = block_gradients(shape, plan, batch)
@@ -53,10 +63,10 @@ def predict(shape: ModelShape, plan: Plan, device: Device, length: int, stored_b
     loss = logits(shape, plan, batch)
     phases: dict[str, dict[str, int]] = {
         "load": {"weights": weights(shape, plan) + (stored_bytes if device.kind == "cpu" else 0)},
-        "forward": {**always, "activations": kept, "logits": loss},
-        "backward": {**always, "activations": block + passing, "gradients": grads},
+        "forward": {**always, "copies": copies, "activations": kept, "logits": loss},
+        "backward": {**always, "copies": copies // shape.layers, "activations": block + passing, "gradients": grads},
         "optimizer": {**always, "gradients": grads},
-        "eval": {**always, "activations": block // 2, "logits": loss // 2},
+        "eval": {**always, "copies": copies, "activations": block // 2, "logits": loss // 2},
     }
     if plan.checkpointing:
         # The first block to be recomputed still has every block's input beside it.
@@ -69,7 +79,7 @@ def _memory(phases: Mapping[str, Mapping[str, int]], plan: Plan, device: Device)
     totals = {name: sum(parts.values()) for name, parts in phases.items()}
     peak_phase = max(totals, key=lambda name: totals[name])
     parts = dict(phases[peak_phase])
-    passing = sum(parts.get(name, 0) for name in ("activations", "logits", "gradients"))
+    passing = sum(parts.get(name, 0) for name in ("activations", "logits", "gradients", "copies"))
     parts["reserve"] = reserve(plan, device, passing)
     allocated = totals[peak_phase]
     return Memory(
@@ -92,8 +102,7 @@ def weights(shape: ModelShape, plan: Plan) -> int:
     table = constants.memory()["quantisation"]
     block, nested = table["nf4_block"], table["nf4_nested_block"]
     bits = 4 + 8 / block + 32 / (block * nested)
-    quantised = sum(x.weights for x in shape.linears) + shape.experts * sum(x.weights for x in shape.expert_linears)
-    quantised *= shape.layers
+    quantised = shape.quantizable_parameters
     return int(quantised * bits / 8) + (shape.parameters - quantised) * compute_bytes(plan)
 
 
@@ -108,9 +117,14 @@ def weight_bytes(plan: Plan) -> int:
 
 
 def autocast_copies(shape: ModelShape, plan: Plan) -> int:
-    """16-bit copies of float32 weights that autocast makes for the forward pass and keeps to its end."""
-    if weight_bytes(plan) == compute_bytes(plan):
+    """16-bit copies of float32 weights that train: autocast makes them, and autograd keeps them to the backward pass.
+
+    The embedding is looked up as it is; the head is copied.
+    """
+    if compute_bytes(plan) == FLOAT32 or trained_bytes(plan) != FLOAT32:
         return 0
+    if plan.method != "full":
+        return trainable(shape, plan) * SIXTEEN_BIT
     return (shape.block_linear_parameters + shape.vocab * shape.hidden) * SIXTEEN_BIT
 
 
@@ -151,33 +165,39 @@ def optimizer_states(shape: ModelShape, plan: Plan) -> int:
 
 
 def block_activations(shape: ModelShape, plan: Plan, batch: Batch) -> int:
-    """What autograd keeps of one block: norms' float32 inputs, attention's tensors, the gated MLP, linears' inputs."""
+    """What autograd keeps of one block, counted on transformers' modules under autocast.
+
+    Norms: a float32 copy of their input, and its 16-bit result where their weight trains. Attention: queries, keys
+    and values (repeated to the queries' heads where packed rows need a mask), one float32 a head. The gated MLP: gate,
+    its activation and up. Linear layers: the inputs that a trained weight or adapter needs (qkv's, o's, gate and up's,
+    down's).
+    """
     table = constants.memory()["activations"]
     width = compute_bytes(plan)
     query, key = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    inner = shape.intermediate if not shape.experts else _expert_width(shape)
-    norms = _norms_per_block(shape) * shape.hidden * (table["norm_upcast"] + (width if plan.method == "full" else 0))
-    attention = width * (2 * query + 2 * key) + table["lse"] * shape.heads
-    if plan.attention == "eager":
-        attention += shape.heads * batch.length * (width + FLOAT32)
-    mlp = width * table["swiglu_tensors"] * inner
-    return int(batch.tokens * (norms + attention + mlp + _linear_inputs(shape, plan, query, inner)))
+    norms = _norms_per_block(shape) * (
+        shape.hidden * (table["norm_upcast"] + (width if plan.method == "full" else 0)) + FLOAT32
+    )
+    attention = width * query + table["lse"] * shape.heads + _keys_and_values(plan, batch, query, key)
+    mlp = width * table["swiglu_tensors"] * shape.intermediate
+    inputs = width * (2 * shape.hidden + query + shape.intermediate)
+    if plan.method != "full":
+        inputs += width * plan.rank * len(shape.lora_targets(plan.target_modules))
+    return int(batch.tokens * (norms + attention + mlp + inputs))
 
 
-def _linear_inputs(shape: ModelShape, plan: Plan, query: int, inner: int) -> int:
-    """Bytes a token for the inputs that weight gradients need; a peft adapter casts its own float32 copy of each."""
+def _keys_and_values(plan: Plan, batch: Batch, query: int, key: int) -> int:
+    """Bytes a token: with a mask keys and values are repeated to the queries' heads, and the mask is kept."""
     width = compute_bytes(plan)
-    if plan.method == "full":
-        return width * (2 * shape.hidden + query + inner)
-    if trained_bytes(plan) == width:
-        return width * (2 * shape.hidden + inner)
-    return sum(x.inputs * trained_bytes(plan) for x in shape.lora_targets(plan.target_modules))
+    if plan.attention == "eager":
+        return width * 2 * query + batch.length * (width + FLOAT32)
+    masked = plan.packing and plan.attention == "sdpa"
+    return width * (2 * query + batch.length) if masked else width * 2 * key
 
 
 def block_gradients(shape: ModelShape, plan: Plan, batch: Batch) -> int:
     """Gradients of activations alive at once while one block goes backward: the MLP's, and the residual's."""
-    inner = shape.intermediate if not shape.experts else _expert_width(shape)
-    return batch.tokens * compute_bytes(plan) * (2 * inner + 2 * shape.hidden)
+    return batch.tokens * compute_bytes(plan) * (2 * shape.intermediate + 2 * shape.hidden)
 
 
 def kept_activations(shape: ModelShape, plan: Plan, batch: Batch) -> int:
@@ -189,10 +209,23 @@ def kept_activations(shape: ModelShape, plan: Plan, batch: Batch) -> int:
 
 
 def logits(shape: ModelShape, plan: Plan, batch: Batch) -> int:
-    """The logits, their float32 copy, log-softmax and gradient; one chunk of them where the loss is chunked."""
+    """Logits of the scored tokens with their float32 copy, log-softmax and gradient; one chunk where it is chunked.
+
+    Chunked, the gradient of the hidden states is made beside it, and of the head where that trains: twice.
+    """
     table = constants.memory()["logits"]
-    tokens = min(batch.tokens, table["chunk_tokens"]) if plan.chunked_loss else batch.tokens
-    return int(tokens * shape.vocab * table["whole"])
+    tokens = batch.scored_tokens
+    if not plan.chunked_loss:
+        return int(tokens * shape.vocab * table["whole"])
+    rows = min(tokens, chunk_rows(tokens, shape.hidden, shape.vocab))
+    states = 2 * tokens * shape.hidden * compute_bytes(plan)
+    head = 2 * shape.vocab * shape.hidden * FLOAT32 if plan.method == "full" else 0
+    return int(rows * shape.vocab * table["chunked"]) + states + head
+
+
+def chunk_rows(positions: int, hidden: int, vocab: int) -> int:
+    """Scored tokens in one chunk of the loss: logits of about as many bytes as the hidden states, and at least 128."""
+    return max(int(constants.memory()["logits"]["chunk_minimum"]), -(-positions * hidden // vocab))
 
 
 def workspace(shape: ModelShape, plan: Plan, device: Device) -> int:
@@ -227,8 +260,3 @@ def _by_architecture(device: Device, name: str) -> int:
 
 def _norms_per_block(shape: ModelShape) -> int:
     return max(2, round((shape.norm_parameters - shape.hidden) / (shape.layers * shape.hidden)))
-
-
-def _expert_width(shape: ModelShape) -> int:
-    """Inner width that one token meets in a mixture of experts."""
-    return shape.experts_per_token * max((x.inputs for x in shape.expert_linears), default=shape.intermediate)

@@ -40,7 +40,7 @@ class Memory:
     """load, forward, backward, optimizer, eval, sample, save or merge."""
     by_category: Mapping[str, int]
     """Bytes at the peak, summing to `peak_bytes`: weights, adapters, gradients, optimizer, activations, logits,
-    workspace, reserve."""
+    copies (16-bit ones of float32 weights), workspace, reserve."""
     by_phase: Mapping[str, int]
     """Allocated bytes at the peak of each phase."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
@@ -22,6 +24,8 @@ class Work:
     """Mean tokens of one effective batch."""
     length: int
     """Tokens of the longest sequence of a micro-batch."""
+    scored: int
+    """Tokens of such a sequence that are in the loss."""
     held_out_tokens: float
 
 
@@ -31,7 +35,13 @@ def work(plan: Plan, data: DataReport) -> Work:
     longest = min(plan.max_length, int(data.row_tokens.max()) if data.rows else plan.max_length)
     step_tokens = mean * plan.effective_batch
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest
-    return Work(step_tokens, max(1, length), mean * rules.held_out_rows(plan, data.rows))
+    scored = math.ceil(length * _scored_share(data))
+    return Work(step_tokens, max(1, length), max(1, scored), mean * rules.held_out_rows(plan, data.rows))
+
+
+def _scored_share(data: DataReport) -> float:
+    """Part of a row that is scored, as nine rows of ten do not exceed it."""
+    return float(np.percentile(data.row_scored_tokens / data.row_tokens, 90)) if data.rows else 1.0
 
 
 def sequences_per_step(plan: Plan, load: Work) -> int:

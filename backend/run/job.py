@@ -36,6 +36,8 @@ class Job:
     device: str
     """`cuda` or `cpu`."""
     device_name: str
+    hub_id: str | None = None
+    """What an adapter names as its base where the model came from the hub; None for a folder of the user's."""
     device_uuid: str | None = None
     """The GPU that was chosen, as NVML names it; None for a CPU."""
     foreseen: Foreseen | None = None

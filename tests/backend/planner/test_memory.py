@@ -28,16 +28,17 @@ def mib_per_layer(settings: Plan, length: int = 2048) -> float:
 @pytest.mark.parametrize(
     ("settings", "measured"),
     [
-        (plan("lora"), 1040),
-        (plan("qlora"), 732),
-        (plan("lora", checkpointing=True), 447),
-        (plan("qlora", checkpointing=True), 138),
+        (plan("lora", packing=False), 826.5),
+        (plan("lora", packing=False, checkpointing=True), 447),
+        (plan("full", packing=False), 3328.5),
     ],
-    ids=["lora", "qlora", "lora checkpointed", "qlora checkpointed"],
+    ids=["lora", "lora checkpointed", "full"],
 )
-def test_a_layer_of_llama_8b_costs_what_the_same_step_costs_under_fake_tensors(settings: Plan, measured: float) -> None:
-    # 2,048 tokens, batch 1, bf16, torch 2.13, transformers 5.23, peft 0.21.
-    assert mib_per_layer(settings) == pytest.approx(measured, rel=0.06)
+def test_a_layer_of_llama_8b_costs_what_the_trainers_step_costs_under_fake_tensors(
+    settings: Plan, measured: float
+) -> None:
+    # The trainer's own step at 2,048 tokens, batch 1, bf16, 2 and 4 layers; torch 2.13, transformers 5.23, peft 0.21.
+    assert mib_per_layer(settings) == pytest.approx(measured, rel=0.05)
 
 
 MISTRAL_7B = llama(4096, 32, 32, 8, 14336, 32000, tied=False)
