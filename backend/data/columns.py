@@ -103,8 +103,8 @@ def _is_whole(turns: Any, column: str, columns: Sequence[str]) -> bool:
     """Question and answer stand in this one column; not the prompt's or the completion's part of a pair."""
     if column == _named(columns, "prompt") and _named(columns, "completion"):
         return False
-    answers = [str(x.get("role", x.get("from"))).lower() in ("assistant", "gpt", "model", "bot") for x in turns]
-    return any(answers) and not all(answers)
+    asks = [str(x.get("role", x.get("from"))).lower() in ("user", "human", "prompter", "system") for x in turns]
+    return any(asks) and not all(asks)
 
 
 def _pair(columns: Sequence[str], said: dict[str, str]) -> Layout | None:

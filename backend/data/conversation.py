@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 NO_EXTRA: Mapping[str, Any] = MappingProxyType({})
 
 
-class Message(NamedTuple):  # a tuple: there are hundreds of thousands of them, and it is made twice as fast
+class Message(NamedTuple):  # tuples, here and below: there are many of them, and they are made twice as fast
     """One turn. `role` is system, user, assistant or tool."""
 
     role: str
@@ -27,8 +26,7 @@ class Message(NamedTuple):  # a tuple: there are hundreds of thousands of them, 
         return {"role": self.role, "content": self.content, **self.extra}
 
 
-@dataclass(frozen=True)
-class Conversation:
+class Conversation(NamedTuple):
     """Turns in order, and the tools that they may call (OpenAI's function shape)."""
 
     messages: tuple[Message, ...]
@@ -41,8 +39,7 @@ class Conversation:
         return [message.as_dict() for message in self.messages]
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """A document: every token of it is scored."""
 
     document: str

@@ -29,29 +29,24 @@ def fetch(reference: str) -> tuple[Path, list[Path]]:
 
     UserError (field `data`) where it is missing, gated, too large, has several subsets, or can't be reached.
     """
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-    )
+    from huggingface_hub import errors
 
     owner, name, *subset = reference.split("/")
-    repo = f"{owner}/{name}"
+    repo, part = f"{owner}/{name}", "/".join(subset)
     try:
-        return _download(repo, "/".join(subset))
-    except GatedRepoError:
+        return _download(repo, part)
+    except errors.GatedRepoError:
         page = f"https://huggingface.co/datasets/{repo}"
         raise UserError(f"{repo} is gated: accept its terms at {page}, then `hf auth login`", "data") from None
-    except RepositoryNotFoundError:
-        what = f"{reference} is neither a path on this box nor a data set on the hub (or it is private)"
+    except errors.RepositoryNotFoundError:
+        what = f"{repo} is neither a path on this box nor a data set on the hub (or it is private)"
         raise UserError(f"{what}; check the name, or `hf auth login`", "data") from None
-    except (OfflineModeIsEnabled, LocalEntryNotFoundError, ConnectionError, OSError) as error:
-        return _cached(repo, "/".join(subset), error)
-    except (HfHubHTTPError, HFValidationError) as error:
+    except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
+        return _cached(repo, part, error)
+    except (errors.HfHubHTTPError, errors.HFValidationError) as error:
         raise UserError(f"the hub refuses {repo}: {str(error).splitlines()[0]}", "data") from None
+    except (OSError, errors.HTTPError) as error:  # type: ignore[attr-defined]  # the base of httpx's own errors
+        return _cached(repo, part, error)
 
 
 def _download(repo: str, subset: str) -> tuple[Path, list[Path]]:
@@ -64,7 +59,7 @@ def _download(repo: str, subset: str) -> tuple[Path, list[Path]]:
     if total > constants().download_bytes:
         what = f"{repo} would download {units.disk(total)}"
         raise UserError(f"{what}; fetch the part that you need and give its folder instead", "data")
-    root = Path(snapshot_download(repo, repo_type="dataset", revision=info.sha, allow_patterns=names))
+    root = Path(snapshot_download(repo, repo_type="dataset", allow_patterns=names))
     return root, [root / name for name in names]
 
 
@@ -75,10 +70,12 @@ def _sizes(info: DatasetInfo) -> dict[str, int]:
 def _cached(repo: str, subset: str, cause: BaseException) -> tuple[Path, list[Path]]:
     """What an earlier download left in the cache."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import IncompleteSnapshotError, LocalEntryNotFoundError
 
     try:
         root = Path(snapshot_download(repo, repo_type="dataset", local_files_only=True))
+    except IncompleteSnapshotError as error:  # it holds what was fetched: the training files only
+        root = Path(error.snapshot_path)
     except (LocalEntryNotFoundError, OSError):
         off = type(cause).__name__ == "OfflineModeIsEnabled"
         why = "the hub is switched off (HF_HUB_OFFLINE)" if off else "the hub can't be reached"

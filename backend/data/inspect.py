@@ -13,7 +13,7 @@ from backend.data.conversation import Conversation, Example, digest
 from backend.data.counting import Counted, counted, estimated
 from backend.data.formats import examples_of
 from backend.data.load import load
-from backend.data.notes import content_problems, length_problems, tally_notes
+from backend.data.notes import content_problems, length_problems, rows, tally_notes
 from backend.data.preview import preview
 from backend.data.report import DataReport
 from backend.data.tokenizer import TextTokenizer
@@ -92,7 +92,7 @@ def _sentences(
         notes.append(f"Tokens are counted in {constants().sample_rows:,} rows and fitted for the others.")
     unscored = int((counts.scored == 0).sum())
     if unscored:
-        problems.append(f"{unscored:,} rows have nothing to score.")
+        problems.append(f"Nothing is scored in {rows(unscored)}.")
     if model is not None and model.shape.context:
         over = int((counts.tokens > model.shape.context).sum())
         problems += length_problems(int(counts.tokens.max()), over, model.shape.context)

@@ -75,8 +75,8 @@ def _known(path: Path) -> Path:
         raise UserError(f"{path} is no regular file; give a file or a folder", "data")
     if suffix(path) not in FORMATS:
         known = ", ".join(FORMATS)
-        ending = suffix(path) or "no ending"
-        raise UserError(f"{path.name} has {ending}, which is no known data format; use one of {known}", "data")
+        what = f"{suffix(path)} is no known data format" if suffix(path) else "its name has no ending"
+        raise UserError(f"{path.name} can't be read: {what}; use one of {known}", "data")
     return path
 
 
@@ -90,5 +90,5 @@ def _nearest(path: Path) -> str:
     if not folder.is_dir():
         return f" (there is no folder {folder}); check the path, or give a hub id as owner/name"
     names = [x.name for x in folder.iterdir() if not x.name.startswith(".")]
-    close = difflib.get_close_matches(path.name, names, n=1)
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
     return f"; did you mean {folder / close[0]}?" if close else "; check the path, or give a hub id as owner/name"

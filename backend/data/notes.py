@@ -16,11 +16,11 @@ STAND_IN = (
     "The model has no chat template: turns are written as `User: ...` and `Assistant: ...`, saved with the result."
 )
 NOTES = {
-    SYSTEM_MOVED: "The chat template has no place for a system prompt: {rows} hold it before the question instead.",
-    TOOLS_LEFT_OUT: "The chat template knows no tools: {rows} lose the tools' descriptions.",
-    CALLS_AS_TEXT: "The chat template knows no tool calls: {rows} hold them as JSON text.",
+    SYSTEM_MOVED: "The chat template has no place for a system prompt: it stands before the question in {rows}.",
+    CALLS_AS_TEXT: "The chat template knows no tool calls: they are written as JSON in {rows}.",
 }
 PROBLEMS = {
+    TOOLS_LEFT_OUT: "The chat template knows no tools: their descriptions are left out of {rows}.",
     TURNS_LEFT_OUT: "The chat template leaves turns out of {rows} (tool results, as a rule).",
     NO_END: "No end-of-turn token follows the answer in {rows}: the model will not learn to stop.",
 }
@@ -60,7 +60,8 @@ def length_problems(longest: int, over: int, context: int) -> list[str]:
     """Rows longer than the model's context."""
     if not over:
         return []
-    return [f"{rows(over)} exceed the model's context of {context:,} tokens (the longest has {longest:,}) and are cut."]
+    are = "is" if over == 1 else "are"
+    return [f"{rows(over)} {are} cut at the model's context of {context:,} tokens; the longest has {longest:,}."]
 
 
 def _same_answers(examples: Sequence[Example]) -> Iterable[str]:
@@ -78,4 +79,4 @@ def _placeholders(examples: Sequence[Example]) -> Iterable[str]:
     found = [match for example in examples if (match := PLACEHOLDER.search(answer_of(example)))]
     if found and len(found) > len(examples) // 20:
         count = rows(len(found))
-        yield f"{count} hold unfilled placeholders such as {found[0].group()}: fill them, or the model will say them."
+        yield f"Answers of {count} hold unfilled placeholders such as {found[0].group()}: the model will say them."

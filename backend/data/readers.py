@@ -48,10 +48,10 @@ def read_json(path: Path) -> list[Value]:
 
 
 def read_csv(path: Path) -> list[Value]:
-    """Comma-separated with a header line; semicolons where the header holds those and no comma."""
+    """Comma-separated with a header line; semicolons or tabs where the header holds those instead."""
     text = read_text(path)
     header = text.split("\n", 1)[0]
-    return _table(path, text, ";" if ";" in header and "," not in header else ",")
+    return _table(path, text, next((mark for mark in ",;\t" if mark in header), ","))
 
 
 def read_tsv(path: Path) -> list[Value]:
@@ -67,9 +67,8 @@ def read_parquet(path: Path) -> list[Value]:
 
     try:
         table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).split("\n", 1)[0].rstrip(".")
-        raise UserError(f"{path} is no readable Parquet file: {reason}; write or download it again", "data") from None
+    except (pa.ArrowException, OSError):
+        raise UserError(f"{path} is no readable Parquet file; write or download it again", "data") from None
     rows: list[Value] = table.to_pylist()
     return rows
 
@@ -145,13 +144,13 @@ def _rows_of(path: Path, value: Any) -> list[Value]:
     lists = {key: item for key, item in value.items() if isinstance(item, list)}
     if len(lists) == len(value) > 1 and len({len(item) for item in lists.values()}) == 1:
         return [dict(zip(lists, items, strict=True)) for items in zip(*lists.values(), strict=True)]
+    if _is_row(value):
+        return [value]
     tables = {key: item for key, item in lists.items() if item and all(isinstance(x, dict) for x in item)}
-    if len(tables) == 1 and not _is_row(value):
+    if len(tables) == 1:
         return _rows_of(path, next(iter(tables.values())))
     if len(lists) == len(value) == 1:
         return _rows_of(path, [{key: x} for key, items in lists.items() for x in items])
-    if _is_row(value):
-        return [value]
     keys = ", ".join(list(value)[:6])
     raise UserError(f"{path.name} is one object ({keys}) without a list of rows; make it an array of rows", "data")
 

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend.data import counting
+from backend.data.constants import constants
+from backend.data.inspect import foreseen, inspect
+from backend.data.prepare import prepare
+from backend.errors import UserError
+from backend.model.info import ModelInfo
+from backend.model.shape import ModelShape
+from tests.backend.data.rows import jsonl, pairs
+
+
+@pytest.fixture
+def model(tiny_model: Path) -> ModelInfo:
+    sizes: dict[str, Any] = {"hidden": 64, "layers": 2, "heads": 4, "kv_heads": 2, "head_dim": 16, "intermediate": 128}
+    shape = ModelShape("tiny", "llama", vocab=384, tied=True, context=512, linears=(), norm_parameters=0, **sizes)
+    return ModelInfo("tiny", "folder", shape, tiny_model, True, 0, 0, tiny_model / "tokenizer.json")
+
+
+def test_the_demo_without_a_model() -> None:
+    report = inspect("demo")
+    assert (report.rows, report.format, report.exact) == (480, "prompt-completion", False)
+    assert report.mapping == {"prompt": "question", "completion": "answer"}
+    assert 30_000 < report.tokens < 200_000
+    assert report.problems == ()
+    assert next(x.text for x in report.preview if x.scored).startswith("Natalia sold 48/2")
+
+
+def test_counts_are_those_that_the_trainer_gets(tmp_path: Path, model: ModelInfo, tiny_model: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", pairs(60))
+    report = inspect(path, model=model)
+    made = prepare(path, (), tiny_model, 512, 0.0, 0)
+    assert report.exact
+    assert report.row_tokens.tolist() == made.train.lengths.tolist()
+    assert report.row_scored_tokens.tolist() == made.train.scored_counts.tolist()
+    firsts = [int(made.train[at][1].argmax()) for at in range(len(made.train))]
+    assert report.row_prompt_tokens.tolist() == firsts
+
+
+def test_the_preview_is_the_first_row_as_the_model_sees_it(tmp_path: Path, model: ModelInfo) -> None:
+    report = inspect(jsonl(tmp_path / "rows.jsonl", pairs(60)), model=model)
+    assert [(segment.text, segment.scored) for segment in report.preview] == [
+        ("<|im_start|>user\nWhat is 0 plus 0?<|im_end|>\n<|im_start|>assistant\n", False),
+        ("It is 0, I think.<|im_end|>", True),
+        ("\n", False),
+    ]
+    text = inspect(jsonl(tmp_path / "text.jsonl", [{"text": "A story."}] * 3), model=model)
+    assert [(segment.text, segment.scored) for segment in text.preview] == [("A story.<|im_end|>", True)]
+
+
+def test_many_rows_are_sampled_and_said(tmp_path: Path, model: ModelInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", pairs(900))
+    exact = inspect(path, model=model)
+    few = replace(constants(), exact_rows=100, sample_rows=100)
+    monkeypatch.setattr(counting, "constants", lambda: few)
+    sampled = inspect(path, model=model)
+    assert not sampled.exact
+    assert sampled.rows == 900
+    assert sampled.tokens == pytest.approx(exact.tokens, rel=0.02)
+    assert sampled.scored_tokens == pytest.approx(exact.scored_tokens, rel=0.02)
+    assert any("fitted for the others" in note for note in sampled.notes)
+    assert np.array_equal(sampled.row_tokens, inspect(path, model=model).row_tokens)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (pairs(10), "Only 10 rows"),
+        (pairs(60) * 2, "60 rows of 120 repeat another row"),
+        ([*pairs(60), {"question": "x", "answer": ""}], "1 row without an answer or any text is left out"),
+        ([{"question": str(n), "answer": "yes"} for n in range(60)], "Every row has the same answer"),
+        ([{"question": str(n), "answer": f"I am {{{{name}}}}, {n}"} for n in range(60)], "such as {{name}}"),
+        ([*pairs(60), {"question": "why " * 600, "answer": "So."}], "context of 512 tokens"),
+    ],
+)
+def test_what_would_waste_a_run_is_said(
+    tmp_path: Path, model: ModelInfo, rows: list[dict[str, Any]], sentence: str
+) -> None:
+    report = inspect(jsonl(tmp_path / "rows.jsonl", rows), model=model)
+    assert sum(sentence in problem for problem in report.problems) == 1
+
+
+def test_good_data_has_no_problems(tmp_path: Path, model: ModelInfo) -> None:
+    report = inspect(jsonl(tmp_path / "rows.jsonl", pairs(60)), model=model)
+    assert report.problems == ()
+    assert (report.empty_rows, report.duplicate_rows) == (0, 0)
+
+
+def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
+    one = inspect(jsonl(tmp_path / "a.jsonl", pairs(5))).fingerprint
+    assert inspect(jsonl(tmp_path / "b.jsonl", pairs(5))).fingerprint == one
+    assert inspect(jsonl(tmp_path / "a.jsonl", pairs(6))).fingerprint != one
+
+
+def test_data_that_is_not_there_yet() -> None:
+    report = foreseen(1000, 400)
+    assert (report.rows, report.tokens, report.format, report.exact) == (1000, 400_000, "none", False)
+    assert 0 < report.scored_tokens < report.tokens
+    for rows, row_tokens, field in ((0, 400, "rows"), (10, 1, "row_tokens")):
+        with pytest.raises(UserError) as raised:
+            foreseen(rows, row_tokens)
+        assert raised.value.field == field
+
+
+def test_nothing_heavy_is_loaded(tmp_path: Path, tiny_model: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", pairs(30))
+    code = (
+        "import sys; from pathlib import Path; import backend.data.inspect, backend.data.prepare as p\n"
+        "lazy = {'tokenizers', 'jinja2', 'pyarrow', 'huggingface_hub'} & set(sys.modules); assert not lazy, lazy\n"
+        f"backend.data.inspect.inspect({path!r}); p.prepare({path!r}, (), Path({str(tiny_model)!r}), 64, 0.1, 0)\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'pyarrow'} & set(sys.modules); assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend.data import store
+from backend.data.prepare import Prepared, prepare
+from backend.data.split import held_out
+from backend.data.tokenizer import TextTokenizer
+from backend.errors import UserError
+from tests.backend.data.rows import jsonl, pairs
+
+Preparer = Callable[..., Prepared]
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, tiny_model: Path) -> Preparer:
+    def run(rows: list[dict[str, Any]], max_length: int = 256, fraction: float = 0.1, seed: int = 0) -> Prepared:
+        path = jsonl(tmp_path / "rows.jsonl", rows)
+        return prepare(path, (), tiny_model, max_length, fraction, seed)
+
+    return run
+
+
+def texts(prepared: Prepared, side: str, tiny_model: Path) -> list[str]:
+    tokenizer = TextTokenizer.load(tiny_model)
+    rows = getattr(prepared, side)
+    return [tokenizer.decode(rows[at][0].tolist()) for at in range(len(rows))]
+
+
+def test_rows_come_back_as_they_were_tokenised(prepared: Preparer, tiny_model: Path) -> None:
+    made = prepared(pairs(40))
+    assert (len(made.train), len(made.held_out), made.dropped, made.truncated) == (36, 4, 0, 0)
+    ids, scored = made.train[0]
+    assert ids.dtype == np.int32
+    assert scored.dtype == np.bool_
+    assert len(ids) == len(scored) == made.train.lengths[0]
+    assert int(scored.sum()) == made.train.scored_counts[0]
+    tokenizer = TextTokenizer.load(tiny_model)
+    assert tokenizer.decode(ids[scored].tolist()).endswith(", I think.<|im_end|>")
+    assert len(made.train.lengths) == len(made.train.scored_counts) == 36
+    together = texts(made, "train", tiny_model) + texts(made, "held_out", tiny_model)
+    assert len(set(together)) == 40
+
+
+def test_the_split_hangs_on_seed_and_content_alone(prepared: Preparer, tiny_model: Path) -> None:
+    rows = pairs(40)
+    first = set(texts(prepared(rows), "held_out", tiny_model))
+    assert set(texts(prepared(rows[::-1]), "held_out", tiny_model)) == first
+    assert set(texts(prepared(rows, seed=1), "held_out", tiny_model)) != first
+    assert set(texts(prepared(rows, max_length=128), "held_out", tiny_model)) == first
+
+
+def test_copies_of_a_row_stay_on_one_side(prepared: Preparer, tiny_model: Path) -> None:
+    made = prepared(pairs(20) * 5, fraction=0.2)
+    train, out = (set(texts(made, side, tiny_model)) for side in ("train", "held_out"))
+    assert train
+    assert out
+    assert not train & out
+
+
+@pytest.mark.parametrize(
+    ("rows", "fraction", "count"), [(20, 0.01, 1), (19, 0.01, 0), (40, 0.0, 0), (40, 0.25, 10), (100_000, 0.1, 200)]
+)
+def test_how_many_are_held_out(rows: int, fraction: float, count: int) -> None:
+    assert len(held_out([str(n) for n in range(rows)], fraction, 0)) == count
+
+
+def test_one_row_many_times_is_not_held_out() -> None:
+    assert held_out(["same"] * 50, 0.5, 0) == []
+    assert held_out([], 0.5, 0) == []
+
+
+def test_the_cache_is_used_and_mended(
+    prepared: Preparer, fttui_home: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = prepared(pairs(30))
+    (folder,) = (fttui_home / "cache").iterdir()
+    assert folder.name == first.fingerprint
+    (folder / "ids.npy").unlink()  # a new file: the old one is mapped
+    (folder / "ids.npy").write_bytes(b"damaged")
+    again = prepared(pairs(30))
+    assert texts(again, "train", tiny_model) == texts(first, "train", tiny_model)
+    monkeypatch.setattr("backend.data.prepare.tokenize_all", None)  # a third call does not tokenise
+    assert prepared(pairs(30)).fingerprint == first.fingerprint
+    assert [path.name for path in (fttui_home / "cache").iterdir()] == [first.fingerprint]
+
+
+def test_every_input_has_its_own_cache_entry(prepared: Preparer) -> None:
+    keys = {prepared(pairs(30)).fingerprint, prepared(pairs(31)).fingerprint, prepared(pairs(30), 64).fingerprint}
+    assert len(keys) == 3
+    assert store.load("unknown") is None
+
+
+def test_what_is_dropped_and_cut_is_counted(prepared: Preparer) -> None:
+    long_answer = {"question": "Why?", "answer": "because " * 80}
+    long_question = {"question": "why " * 200, "answer": "So."}
+    empty = {"question": "Why?", "answer": ""}
+    made = prepared([*pairs(25), long_answer, long_question, empty], max_length=64)
+    assert (made.dropped, made.truncated) == (2, 1)
+    assert len(made.train) + len(made.held_out) == 26
+    assert max(made.train.lengths.max(), made.held_out.lengths.max()) <= 64
+    assert made.train.scored_counts.min() > 0
+
+
+def test_nothing_left_to_train_on(prepared: Preparer) -> None:
+    with pytest.raises(UserError, match="raise max_length") as raised:
+        prepared([{"question": "why " * 99, "answer": "So."}], max_length=16)
+    assert raised.value.field == "max_length"
+
+
+def test_probes_are_held_out_questions(prepared: Preparer, tiny_model: Path) -> None:
+    made = prepared(pairs(40))
+    tokenizer = TextTokenizer.load(tiny_model)
+    out = texts(made, "held_out", tiny_model)
+    assert len(made.probes) == 3
+    for probe in made.probes:
+        prompt = tokenizer.decode(probe.ids.tolist())
+        assert prompt.endswith("<|im_start|>assistant\n")
+        assert f"{prompt}{probe.answer}<|im_end|>\n" in out
+        assert probe.messages == ({"role": "user", "content": probe.prompt},)
+
+
+def test_probes_of_plain_text(prepared: Preparer) -> None:
+    made = prepared([{"text": f"Tom has {n} apples and eats them all on the way home."} for n in range(30)])
+    assert made.chat_template is None
+    assert made.probes[0].messages == ()
+    assert (made.probes[0].prompt + made.probes[0].answer).startswith("Tom has")
+
+
+def test_a_stand_in_template_is_handed_on(tmp_path: Path) -> None:
+    from tests.tiny import make_tokenizer
+
+    make_tokenizer(tmp_path)
+    config = tmp_path / "tokenizer_config.json"
+    config.write_text(config.read_text().replace("chat_template", "no_template"))
+    made = prepare(jsonl(tmp_path / "rows.jsonl", pairs(20)), (), tmp_path, 256, 0.1, 0)
+    assert made.chat_template is not None
+    assert "Assistant:" in made.chat_template
+    assert any("no chat template" in note for note in made.notes)
+
+
+def test_progress_is_said(tmp_path: Path, tiny_model: Path) -> None:
+    said: list[str] = []
+    prepare(jsonl(tmp_path / "rows.jsonl", pairs(2100)), (), tiny_model, 64, 0.1, 0, said.append)
+    assert said == ["tokenised 2,000 of 2,100 rows", "tokenised 2,100 of 2,100 rows"]
