@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 from textual.app import App
@@ -22,7 +23,7 @@ from tui.screens.live import LiveScreen
 class Stage(App[str]):
     """Our themes around one screen."""
 
-    CSS_PATH = "../../tui/style.tcss"
+    CSS_PATH = Path(theme.__file__).with_name("style.tcss")
 
     def __init__(self, screen: Screen[Any] | None) -> None:
         super().__init__()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from backend.planner.plan import Plan
 from backend.run.events import EventLog
-from backend.run.folder import RunFolder
+from backend.run.folder import RunFolder, all_runs
 from backend.run.job import Foreseen, Job
 
 START = 1_795_000_000.0
@@ -134,13 +134,15 @@ def _fields(foreseen: Foreseen) -> dict[str, Any]:
 def make_run(method: str = "qlora", model: str = "llama-3.1-8b", device: str = "cuda") -> RunFolder:
     """An empty run folder."""
     plan = Plan(method=method)  # type: ignore[arg-type]
-    name = "RTX 4090" if device == "cuda" else "CPU"
-    return RunFolder.create(
-        Job(model, f"/models/{model}", "rows.jsonl", plan, device, name, foreseen=FORESEEN, created=START)
-    )
+    device_name = "RTX 4090" if device == "cuda" else "CPU"
+    job = Job(model, f"/models/{model}", "rows.jsonl", plan, device, device_name, foreseen=FORESEEN, created=START)
+    made = RunFolder.create(job)
+    before = len(all_runs()) - 1
+    name = f"20261118-110640-{model}-{method}" + (f"-{before + 1}" if before else "")
+    return RunFolder(made.path.rename(made.path.with_name(name)))
 
 
-def tell(folder: RunFolder, *parts: Iterator[Telling]) -> float:
+def tell(folder: RunFolder, *parts: Iterable[Telling]) -> float:
     """Append events; returns the time of the last one."""
     log, at = EventLog(folder.events_file), 0.0
     for part in parts:

@@ -72,6 +72,8 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
         self._history = History(folder.events_file)
         self._asked: Command | None = None
         self._checkpoints_then = 0
+        self._seen_alive = True
+        self._ticks = 0
         self._ticks_over = 0
         self._ticks_dead = 0
 
@@ -117,8 +119,10 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
 
     def _is_alive_elsewhere(self) -> bool:
         """Asked once a second: the question takes the run's lock for a moment."""
-        due = self._ticks_dead or int(self._clock() * TICKS_PER_SECOND) % TICKS_PER_SECOND == 0
-        return self.folder.is_alive() if due and not self._history.finished else True
+        self._ticks += 1
+        if self._ticks % TICKS_PER_SECOND == 0 and not self._history.finished:
+            self._seen_alive = self.folder.is_alive()
+        return self._seen_alive
 
     def _show_result(self) -> None:
         if isinstance(self.app.screen, Ask):  # its question has answered itself

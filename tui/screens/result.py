@@ -112,7 +112,7 @@ def next_step(folder: RunFolder, past: History) -> NextStep:
 
 def _load(folder: RunFolder, past: History) -> NextStep:
     where = str(past.finished.get("result") or folder.result)
-    size = past.finished.get("result_bytes") or sum(x.stat().st_size for x in folder.result.rglob("*") if x.is_file())
+    size = past.finished.get("bytes") or sum(x.stat().st_size for x in folder.result.rglob("*") if x.is_file())
     adapter = _method(folder) != "full"
     package, name = ("peft", "AutoPeftModelForCausalLM") if adapter else ("transformers", "AutoModelForCausalLM")
     lines = (

@@ -1,0 +1,202 @@
+"""Each panel on made-up histories, as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.app import ComposeResult
+
+from backend.run.events import EventLog
+from backend.run.history import History, read
+from tests.tui.nasty import NASTY
+from tests.tui.stage import Stage
+from tests.tui.story import AFTER, BEFORE, FORESEEN, GIB, PROMPT, SECOND, START, Story, finish, make_run, tell
+from tui.panels.curve import Curve
+from tui.panels.gpu import Gpu
+from tui.panels.lines import Lines
+from tui.panels.log import Log
+from tui.panels.memory import Memory
+from tui.panels.outcome import Outcome, figures
+from tui.panels.panel import Panel
+from tui.panels.progress import Progress
+from tui.panels.samples import Samples
+
+
+def events(folder: Path, *told: tuple[str, dict[str, Any]]) -> History:
+    log = EventLog(folder / "events.jsonl")
+    for event, fields in told:
+        log.write(event, **{"t": START, **fields})
+    log.close()
+    return read(folder / "events.jsonl")
+
+
+async def shown(widget: Lines, size: tuple[int, int] = (60, 14), press: tuple[str, ...] = ()) -> list[str]:
+    """The rows that `widget` draws in a terminal of its own."""
+
+    class Shown(Stage):
+        def compose(self) -> ComposeResult:
+            yield widget
+
+    app = Shown(None)
+    async with app.run_test(size=size) as pilot:
+        if press:
+            widget.focus()
+        await pilot.press(*press)
+        if isinstance(widget, Panel | Progress):
+            widget.redraw()
+        return [widget.render_line(y).text for y in range(size[1])]
+
+
+def run_until(steps: int, **story: Any) -> tuple[History, float]:
+    folder, told = make_run(), Story(**story)
+    at = tell(folder, told.begin(), told.steps(steps))
+    return read(folder.events_file), at
+
+
+async def test_the_curve_has_axes_a_line_and_marks() -> None:
+    history, _ = run_until(1204)
+    rows = await shown(Curve(history))
+    text = "\n".join(rows)
+    assert "train 1.0" in rows[0]
+    assert "eval 1.0" in rows[0]
+    assert text.count("◆") == 1 + len(history.evaluations)
+    assert "2,048 steps" in text
+    assert "1.5" in text
+    assert any("\u2800" < character <= "\u28ff" for character in text)
+
+
+async def test_before_the_first_loss_the_curve_says_what_is_done(tmp_path: Path) -> None:
+    history = events(tmp_path, ("phase", {"name": "load"}))
+    text = "\n".join(await shown(Curve(history, lambda: START + 75)))
+    assert "loading the model" in text
+    assert "1 m 15 s" in text
+
+
+async def test_a_resumed_run_draws_its_repeated_steps_once(tmp_path: Path) -> None:
+    steps = [("step", {"step": i, "total_steps": 50, "loss": 9.0}) for i in range(1, 21)]
+    history = events(tmp_path, ("run_started", {"step": 0, "total_steps": 50}), *steps)
+    curve = Curve(history)
+    await shown(curve)
+    again = [("step", {"step": i, "total_steps": 50, "loss": 1.0}) for i in range(1, 31)]
+    log = EventLog(tmp_path / "events.jsonl")
+    log.write("run_started", step=0, total_steps=50)
+    for event, fields in again:
+        log.write(event, **fields)
+    fresh = read(tmp_path / "events.jsonl")
+    assert "9." not in "\n".join(await shown(Curve(fresh)))
+
+
+async def test_memory_is_held_against_what_was_foreseen() -> None:
+    history, _ = run_until(600)
+    rows = await shown(Memory(history))
+    peak = f"{history.peak_bytes / FORESEEN.peak_allocated_bytes * 100:.0f} % of foreseen"
+    assert peak in rows[0]
+    assert "11.6 GiB" in rows[3]
+    assert "card 23.5 GiB · torch's allocator" in rows[4]
+
+
+async def test_memory_of_a_cpu_run_is_said_to_be_the_process(tmp_path: Path) -> None:
+    memory = {"kind": "rss", "allocated_bytes": GIB, "peak_bytes": 2 * GIB, "device_bytes": 24 * GIB}
+    history = events(tmp_path, ("run_started", {"foreseen": {"peak_bytes": 4 * GIB}}), ("memory", memory))
+    rows = await shown(Memory(history))
+    assert "50 % of foreseen" in rows[0]
+    assert "RAM 24.0 GiB · this process (RSS)" in rows[4]
+
+
+async def test_memory_without_a_reading_or_a_prediction_says_so(tmp_path: Path) -> None:
+    assert "no reading yet" in (await shown(Memory(events(tmp_path, ("phase", {"name": "data"})))))[1]
+
+
+async def test_speed_shows_the_gpu_and_what_was_foreseen() -> None:
+    text = "\n".join(await shown(Gpu(run_until(40)[0])))
+    assert all(part in text for part in ("°C", "398 W", "2,700 tok/s", "gradient norm"))
+
+
+async def test_speed_without_a_gpu_says_so() -> None:
+    text = "\n".join(await shown(Gpu(run_until(40, device="cpu")[0])))
+    assert "no GPU: CPU training" in text
+
+
+async def test_samples_stand_beside_the_answer_before_training() -> None:
+    history, _ = run_until(400)
+    text = " ".join(" ".join(await shown(Samples(history), (120, 10))).split())
+    assert all(part in text for part in (PROMPT, BEFORE, "#### 72", "question 1 of 2"))
+    assert AFTER.split("\n")[0] in text
+
+
+async def test_arrows_turn_to_the_next_question() -> None:
+    text = "\n".join(await shown(Samples(run_until(400)[0]), (120, 6), press=("down",)))
+    assert SECOND in text
+    assert "question 2 of 2" in text
+
+
+async def test_the_log_follows_until_it_is_scrolled(tmp_path: Path) -> None:
+    history = events(tmp_path, *[("log", {"text": f"line {i}"}) for i in range(100)])
+    assert "line 99" in "\n".join(await shown(Log(history), (60, 8)))
+    scrolled = "\n".join(await shown(Log(history), (60, 8), press=("up", "up", "up")))
+    assert "line 99" not in scrolled
+    assert "line 96" in scrolled
+    assert "3 newer" in scrolled
+    oldest = "\n".join(await shown(Log(history), (60, 8), press=("home",)))
+    assert "line 0 " in oldest
+    assert "line 99" in "\n".join(await shown(Log(history), (60, 8), press=("home", "end")))
+
+
+@pytest.mark.parametrize("name", NASTY)
+async def test_no_panel_lets_outside_text_through(name: str, tmp_path: Path) -> None:
+    text = NASTY[name]
+    clean = text.encode("utf-8", "replace").decode()  # the log is JSON in UTF-8: no surrogate gets there
+    history = events(tmp_path, ("log", {"text": clean}), ("sample", {"step": 0, "prompt": clean, "text": clean}))
+    for widget in (Log(history), Samples(history), Progress(history, text)):
+        drawn = "".join(await shown(widget))
+        assert all(character.isprintable() for character in drawn), drawn
+
+
+async def test_progress_says_when_it_ends() -> None:
+    history, at = run_until(1204)
+    text = "\n".join(await shown(Progress(history, "demo · LoRA", lambda: at), (120, 2)))
+    assert all(part in text for part in ("demo · LoRA", "1,204 of 3,600", "epoch 1.00 of 3", "ETA", "33 %"))
+
+
+async def test_progress_before_the_first_step_is_never_dead(tmp_path: Path) -> None:
+    history = events(tmp_path, ("phase", {"name": "data"}))
+    rows = await shown(Progress(history, "demo", lambda: START + 5), (80, 2))
+    assert "preparing the data 5 s" in rows[0]
+
+
+async def test_figures_do_not_push_each_other_about() -> None:
+    history, at = run_until(999)
+    before = (await shown(Progress(history, "demo", lambda: at), (120, 2)))[0]
+    history, at = run_until(1000)
+    after = (await shown(Progress(history, "demo", lambda: at), (120, 2)))[0]
+    assert before.index("of 3,600") == after.index("of 3,600")
+    assert before.index("tok/s") == after.index("tok/s")
+
+
+def test_the_outcome_compares_what_is_comparable() -> None:
+    folder, story = make_run(), Story()
+    at = tell(folder, story.begin(), story.steps(1500))
+    finish(folder, at, "done", tokens_per_second=2970.0)
+    by_name = {figure.name: figure for figure in figures(read(folder.events_file))}
+    assert by_name["tokens/s"].error == pytest.approx(0.1)
+    assert by_name["peak"].foreseen == FORESEEN.peak_allocated_bytes
+    assert by_name["time"].actual == pytest.approx(at - START)
+    assert by_name["cost"].actual == pytest.approx((at - START) / 3600 * 0.45)
+
+
+def test_a_run_that_did_not_end_has_no_error_in_time() -> None:
+    folder, story = make_run(), Story()
+    finish(folder, tell(folder, story.begin(), story.steps(100)), "failed", error="it broke")
+    by_name = {figure.name: figure for figure in figures(read(folder.events_file))}
+    assert by_name["time"].error is None
+    assert by_name["peak"].error is not None
+
+
+async def test_the_outcome_says_what_became_of_the_loss() -> None:
+    folder, story = make_run(), Story(total_steps=100)
+    finish(folder, tell(folder, story.begin(), story.steps(100)), "done")
+    text = "\n".join(await shown(Outcome(read(folder.events_file))))
+    assert "held-out loss 1.569 → 0.888" in text
+    assert "▼ 43 %" in text

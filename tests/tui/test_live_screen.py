@@ -1,0 +1,242 @@
+"""The live screen by keys, and as pictures. Clocks, zone and folder names are fixed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from backend.run.control import Inbox
+from backend.run.folder import RunFolder
+from backend.run.history import read
+from backend.run.launch import Trainer
+from tests.tui.stage import Stage
+from tests.tui.story import GIB, START, Story, Telling, finish, make_run, tell
+from tui.panels.curve import Curve
+from tui.panels.log import Log
+from tui.panels.panel import Panel
+from tui.panels.progress import Progress
+from tui.process import STOPPING
+from tui.screens.ask import Ask
+from tui.screens.live import LiveScreen
+from tui.screens.result import ResultScreen
+
+SIZES = [(80, 24), (120, 40)]
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+class Living(Trainer):
+    """A trainer that is at it: nothing runs, the events are written already."""
+
+    def is_alive(self) -> bool:
+        return True
+
+
+def opened(folder: RunFolder, at: float, *, own: bool = True) -> Stage:
+    return Stage(LiveScreen(folder, Living(folder) if own else None, clock=lambda: at))
+
+
+def run_at(phase: str) -> tuple[RunFolder, float]:
+    """A run that has come as far as `phase`, and a second later."""
+    story = Story(device="cpu" if phase == "cpu" else "cuda")
+    folder = make_run(device=story.device)
+    begin = list(story.begin())
+    so_far: dict[str, list[Iterable[Telling]]] = {
+        "loading": [begin[:4]],
+        "first evaluation": [begin[:7]],
+        "early": [begin, story.steps(20)],
+    }
+    parts = so_far.get(phase) or [begin, story.steps(1204)]
+    return folder, tell(folder, *parts) + 1
+
+
+def screen_of(app: Stage) -> LiveScreen:
+    assert isinstance(app.screen, LiveScreen)
+    return app.screen
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("phase", ["loading", "first evaluation", "early", "mid", "cpu"])
+def test_live(phase: str, size: tuple[int, int], snap_compare: Any) -> None:
+    assert snap_compare(opened(*run_at(phase)), terminal_size=size)
+
+
+def test_live_very_wide(snap_compare: Any) -> None:
+    assert snap_compare(opened(*run_at("mid")), terminal_size=(200, 50))
+
+
+def test_live_maximised(snap_compare: Any) -> None:
+    assert snap_compare(opened(*run_at("mid")), terminal_size=(80, 24), press=["1", "1"])
+
+
+def test_live_leave(snap_compare: Any) -> None:
+    assert snap_compare(opened(*run_at("mid")), terminal_size=(80, 24), press=["q"])
+
+
+async def test_c_p_and_s_write_commands_for_the_trainer() -> None:
+    folder, at = run_at("mid")
+    inbox = Inbox(folder.commands_file)
+    app = opened(folder, at)
+    async with app.run_test() as pilot:
+        await pilot.press("c")
+        assert "checkpoint at the next step" in app.screen.query_one(Progress).notice
+        await pilot.press("p", "s", "s")
+    assert inbox.poll() == ["checkpoint", "pause", "stop"]
+
+
+async def test_a_stop_that_is_not_confirmed_is_none() -> None:
+    folder, at = run_at("mid")
+    inbox = Inbox(folder.commands_file)
+    async with opened(folder, at).run_test() as pilot:
+        await pilot.press("s", "escape")
+    assert inbox.poll() == []
+
+
+async def test_the_checkpoint_notice_goes_when_it_is_written() -> None:
+    folder, at = run_at("mid")
+    app = opened(folder, at)
+    async with app.run_test() as pilot:
+        await pilot.press("c")
+        tell(folder, [(4000.0, "checkpoint", {"step": 1205, "path": "checkpoints/step-1205"})])
+        screen_of(app).tick()
+        assert app.screen.query_one(Progress).notice == ""
+
+
+@pytest.mark.parametrize(("key", "result", "commands"), [("k", None, []), ("s", STOPPING, ["stop"])])
+async def test_q_asks_what_becomes_of_the_run(key: str, result: str | None, commands: list[str]) -> None:
+    folder, at = run_at("mid")
+    inbox = Inbox(folder.commands_file)
+    app = opened(folder, at)
+    async with app.run_test() as pilot:
+        await pilot.press("q")
+        assert isinstance(app.screen, Ask)
+        await pilot.press(key)
+    assert app.return_value == result
+    assert not app.is_running
+    assert inbox.poll() == commands
+
+
+async def test_q_and_stay_stays() -> None:
+    app = opened(*run_at("mid"))
+    async with app.run_test() as pilot:
+        await pilot.press("q", "escape")
+        assert isinstance(app.screen, LiveScreen)
+
+
+async def test_ctrl_c_stops_and_once_more_leaves() -> None:
+    folder, at = run_at("mid")
+    inbox = Inbox(folder.commands_file)
+    app = opened(folder, at)
+    async with app.run_test() as pilot:
+        await pilot.press("ctrl+c")
+        assert inbox.poll() == ["stop"]
+        assert isinstance(app.screen, LiveScreen)
+        await pilot.press("ctrl+c")
+    assert app.return_value == STOPPING
+
+
+async def test_somebody_who_only_watches_leaves_without_a_question_and_stops_nothing() -> None:
+    folder, at = run_at("mid")
+    inbox = Inbox(folder.commands_file)
+    with folder.hold():
+        app = opened(folder, at, own=False)
+        async with app.run_test() as pilot:
+            await pilot.press("ctrl+c")
+        assert not app.is_running
+    assert inbox.poll() == []
+
+
+async def test_numbers_go_to_a_panel_and_the_same_again_maximises_it() -> None:
+    app = opened(*run_at("mid"))
+    async with app.run_test() as pilot:
+        await pilot.press("5")
+        assert isinstance(app.focused, Log)
+        await pilot.press("5")
+        assert [panel.id for panel in app.screen.query(Panel) if panel.display] == ["log"]
+        await pilot.press("1")
+        assert [panel.id for panel in app.screen.query(Panel) if panel.display] == ["curve"]
+        await pilot.press("escape")
+        assert all(panel.display for panel in app.screen.query(Panel))
+        await pilot.press("m")
+        assert [panel.id for panel in app.screen.query(Panel) if panel.display] == ["curve"]
+
+
+async def test_new_events_show_without_a_key() -> None:
+    folder, at = run_at("mid")
+    app = opened(folder, at)
+    async with app.run_test():
+        screen = screen_of(app)
+        screen.tick()
+        before = app.screen.query_one(Curve).history.step
+        tell(folder, [(9000.0, "step", {"step": 1205, "total_steps": 3600, "loss": 1.0})])
+        screen.tick()
+        assert app.screen.query_one(Curve).history.step == before + 1
+        assert "1,205" in app.screen.query_one(Progress).render_line(0).text
+
+
+async def test_the_result_comes_by_itself() -> None:
+    folder, at = run_at("mid")
+    app = opened(folder, at)
+    async with app.run_test() as pilot:
+        finish(folder, at, "stopped")
+        screen = screen_of(app)
+        for _ in range(6):
+            screen.tick()
+        await pilot.pause()
+        assert isinstance(app.screen, ResultScreen)
+
+
+async def test_q_asks_nothing_once_the_run_is_over() -> None:
+    folder, at = run_at("mid")
+    app = opened(folder, at)
+    async with app.run_test() as pilot:
+        finish(folder, at, "stopped")
+        screen_of(app).tick()
+        await pilot.press("q")
+    assert not app.is_running
+
+
+async def test_a_question_about_a_run_that_ends_answers_itself() -> None:
+    folder, at = run_at("mid")
+    app = opened(folder, at)
+    async with app.run_test() as pilot:
+        screen = screen_of(app)
+        await pilot.press("s")
+        finish(folder, at, "done")
+        for _ in range(8):
+            screen.tick()
+            await pilot.pause()
+            if isinstance(app.screen, ResultScreen):
+                break
+        assert isinstance(app.screen, ResultScreen)
+
+
+async def test_a_run_whose_process_died_ends_in_a_result_that_says_so() -> None:
+    folder, at = run_at("mid")
+    app = opened(folder, at, own=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = screen_of(app)
+        for _ in range(20):
+            screen.tick()
+        await pilot.pause()
+        assert isinstance(app.screen, ResultScreen)
+        assert "interrupted" in app.screen.query_one(Progress).render_line(0).text
+
+
+async def test_memory_before_the_first_step_is_drawn() -> None:
+    folder = make_run()
+    tell(folder, [(1.0, "memory", {"kind": "cuda", "allocated_bytes": GIB, "device_bytes": 4 * GIB})])
+    app = opened(folder, START + 2)
+    async with app.run_test(size=(80, 24)):
+        assert "1.0 GiB" in app.screen.query_one("#memory", Panel).render_line(1).text
+    assert read(folder.events_file).step == 0
