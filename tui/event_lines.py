@@ -27,6 +27,8 @@ class EventLines:
 
     def __init__(self) -> None:
         self._printed = float("-inf")
+        self._asked = ""
+        self._trains = False
 
     def feed(self, event: Event) -> Iterator[str]:
         """Zero or more lines for `event`; unknown events give none."""
@@ -37,6 +39,8 @@ class EventLines:
                 yield f"{stamp}  {plain(line, lines=False)}"
 
     def _run_started(self, event: Event) -> Iterator[str]:
+        if not event.get("total_steps"):
+            return  # the first of two: nothing is loaded yet
         steps, trains = event.get("total_steps", 0), event.get("trainable_parameters", 0)
         yield (
             f"{event.get('method')} on {event.get('device')}: {event.get('train_rows', 0):,} rows, {steps:,} steps, "
@@ -46,8 +50,10 @@ class EventLines:
             yield f"goes on after step {event['step']:,}"
 
     def _phase(self, event: Event) -> Iterator[str]:
-        if event.get("name") in PHASES:
-            yield PHASES[event["name"]]
+        name = event.get("name")
+        if name in PHASES and not (name == "train" and self._trains):
+            yield PHASES[name]
+        self._trains = self._trains or name == "train"
 
     def _step(self, event: Event) -> Iterator[str]:
         step, total = event.get("step", 0), event.get("total_steps", 0)
@@ -67,7 +73,10 @@ class EventLines:
             yield f"held-out loss {event['loss']:.4f} at step {event.get('step', 0):,}"
 
     def _sample(self, event: Event) -> Iterator[str]:
-        yield f"asked {event.get('prompt', '')!s:.120}"
+        asked = str(event.get("prompt", ""))
+        if asked != self._asked:
+            yield f"asked {asked:.400}"
+        self._asked = asked
         yield f"it says {event.get('text', '')!s:.400}"
 
     def _checkpoint(self, event: Event) -> Iterator[str]:

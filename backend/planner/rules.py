@@ -93,8 +93,10 @@ def _duration(method: Method, device: Device, model: ModelInfo, data: DataReport
     settled: Settled = {"epochs": (epochs, f"{data.rows:,} rows")}
     limit = known.get("max_steps", 0)
     if _is_demo(device, model, data):
-        limit = known.get("max_steps", constants.methods()["demo"]["max_steps"])
+        demo = constants.methods()["demo"]
+        limit = known.get("max_steps", demo["max_steps"])
         settled["max_steps"] = (limit, "demo: a few minutes")
+        settled["eval_every"] = (demo["eval_every"], "demo: a few minutes")
     planned = Plan(**{**known, "epochs": known.get("epochs", epochs), "max_steps": limit})
     short = steps(planned, data) < table["short_steps"]
     why = f"{'under' if short else 'at least'} {table['short_steps']} steps"

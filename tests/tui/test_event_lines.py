@@ -35,3 +35,9 @@ def test_every_event_survives_missing_fields() -> None:
     names = ("run_started", "phase", "step", "eval", "sample", "checkpoint", "log", "oom", "replanned", "new_one")
     for name in (*names, "run_finished"):
         lines({"t": 1, "event": name})
+
+
+def test_a_question_is_printed_once_and_training_is_announced_once() -> None:
+    sample = {"t": 1, "event": "sample", "prompt": "why?", "text": "because"}
+    phase = {"t": 1, "event": "phase", "name": "train"}
+    assert lines(phase, sample, phase, sample) == ["training", "asked why?", "it says because", "it says because"]
