@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from itertools import islice
+from typing import ClassVar
 
 from textual import events
+from textual.binding import Binding, BindingType
 
 from backend.run.history import LogLine
 from tui.panels.lines import Row
@@ -21,13 +23,13 @@ class Log(Panel):
 
     TITLE = "Log"
     KEY = "5"
-    BINDINGS = [  # noqa: RUF012
-        ("up", "scroll_by(1)", "Older"),
-        ("down", "scroll_by(-1)", "Newer"),
-        ("pageup", "scroll_by(10)", "Older"),
-        ("pagedown", "scroll_by(-10)", "Newer"),
-        ("home", "scroll_by(1000000)", "Oldest"),
-        ("end", "scroll_by(-1000000)", "Follow"),
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "scroll_by(1)", "older", show=False),
+        Binding("down", "scroll_by(-1)", "newer", show=False),
+        Binding("pageup", "scroll_by(10)", "older", show=False),
+        Binding("pagedown", "scroll_by(-10)", "newer", show=False),
+        Binding("home", "scroll_by(1000000)", "oldest", show=False),
+        Binding("end", "scroll_by(-1000000)", "follow", show=False),
     ]
 
     _anchor: int | None = None

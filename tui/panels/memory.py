@@ -12,10 +12,12 @@ from tui.panels.panel import Panel, row_width
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _LABEL = 9
 _FIGURE = 9
+_MOST_EMPTY = 12
+"""A bar that fills less than this part of the device is drawn on a scale of its own."""
 
 
 class Memory(Panel):
-    """Three bars on one scale: the whole bar is the device."""
+    """Three bars on one scale: the whole bar is the device, where that leaves something to see."""
 
     TITLE = "Memory"
     KEY = "2"
@@ -35,25 +37,36 @@ class Memory(Panel):
         now, peak, foreseen = self._now(), self.history.peak_bytes, foreseen_peak(self.history)
         if not whole:
             return [(("no reading yet", "faint"),)]
+        scale = scale_for(whole, max(peak, foreseen, now))
         bars = [
-            _bar("now", now, whole, width, "curve", foreseen),
-            _bar("peak", peak, whole, width, "second", foreseen),
-            _bar("foreseen", foreseen, whole, width, "faint", foreseen),
+            _bar("now", now, scale, width, "curve", foreseen),
+            _bar("peak", peak, scale, width, "second", foreseen),
+            _bar("foreseen", foreseen, scale, width, "faint", foreseen),
         ]
-        return bars if height < 4 else [*bars, self._whose(whole, width)]
+        return bars if height < 4 else [*bars, self._whose(whole, scale, width)]
 
-    def _whose(self, whole: int, width: int) -> Row:
+    def _whose(self, whole: int, scale: int, width: int) -> Row:
         """What the bars measure, and the whole that they stand in."""
         is_rss = self.history.memory.get("kind") == "rss"
         place, measure = ("RAM", "this process (RSS)") if is_rss else ("card", "torch's allocator")
-        row: Row = ((f"{place} ", "faint"), (units.memory(whole), ""), (f" · {measure}", "faint"))
-        return row if row_width(row) <= width else row[:2]
+        row: Row = ((f"{place} ", "faint"), (units.memory(whole), ""))
+        if scale < whole:
+            row = (*row, (f" · bars to {units.memory(scale)}", "faint"))
+        named: Row = (*row, (f" · {measure}", "faint"))
+        return named if row_width(named) <= width else row
 
     def _whole(self) -> int:
         return int(self.history.memory.get("device_bytes") or 0) or foreseen_bytes(self.history, "device_bytes")
 
     def _now(self) -> int:
         return int(self.history.memory.get("allocated_bytes") or 0)
+
+
+def scale_for(whole: int, most: int) -> int:
+    """Bytes of a whole bar: the device, or a power of two where so little is used that a bar would look empty."""
+    if not most or most * _MOST_EMPTY > whole:
+        return whole
+    return int(2 ** (most.bit_length() + 1))
 
 
 def foreseen_bytes(history: History, name: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from backend.run.history import History
 from tui.panels.lines import Row
@@ -45,9 +46,10 @@ class NextPanel(Panel):
         return ((f"{plain(self.step.note, lines=False)} · " if self.step.note else "", "faint"), ("y copies", "accent"))
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """One row a line."""
+        """One row a line; the home folder is shown as `~` and copied whole."""
         del width, height
-        return [((plain(line, lines=False), ""),) for line in self.step.lines]
+        home = str(Path.home())
+        return [((plain(line, lines=False).replace(home, "~"), ""),) for line in self.step.lines]
 
 
 class Trouble(Panel):

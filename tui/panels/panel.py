@@ -113,4 +113,4 @@ def _top(key: str, title: str, note: Row, width: int, edge: str) -> Row:
 
 def _framed(row: Row, width: int, edge: str) -> Row:
     row = fitted(row, width - 4)
-    return (("│", edge), (" ", PAD), *row, (" " * (width - 4 - row_width(row)), PAD), (" ", PAD), ("│", edge))
+    return (("│ ", edge), *row, (" " * (width - 4 - row_width(row)), PAD), (" ", PAD), ("│", edge))

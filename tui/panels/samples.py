@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from rich.cells import cell_len
+from textual.binding import Binding, BindingType
 
 from backend.run.history import History, Sample
 from tui.panels.lines import Row
 from tui.panels.panel import Panel
 from tui.plain import plain
 
+NOTHING = "(it says nothing)"
 _ROOM_FOR_ANOTHER = 6
 
 
@@ -19,7 +22,10 @@ class Samples(Panel):
 
     TITLE = "It says"
     KEY = "4"
-    BINDINGS = [("up", "turn(-1)", "Question before"), ("down", "turn(1)", "Next question")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "turn(-1)", "question before", show=False),
+        Binding("down", "turn(1)", "next question", show=False),
+    ]
 
     _at = 0
 
@@ -55,10 +61,10 @@ class Samples(Panel):
         first, last = before_and_after(self.history, prompt)
         rows = labelled("asked", prompt, width, 1 if height < 9 else 3, "faint")
         if last is first:
-            return [*rows, *labelled("answer", last.text, width, height - len(rows), "")]
+            return [*rows, *labelled("answer", last.text or NOTHING, width, height - len(rows), "")]
         half = max(1, (height - len(rows)) // 2)
-        early = labelled("before", first.text, width, half, "faint")
-        return [*rows, *early, *labelled("now", last.text, width, height - len(rows) - len(early), "")]
+        early = labelled("before", first.text or NOTHING, width, half, "faint")
+        return [*rows, *early, *labelled("now", last.text or NOTHING, width, height - len(rows) - len(early), "")]
 
 
 def prompts(history: History) -> list[str]:

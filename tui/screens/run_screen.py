@@ -13,6 +13,7 @@ from textual.screen import Screen
 from backend.errors import UserError
 from backend.run.folder import RunFolder
 from tui.panels.panel import Panel
+from tui.screens.repaint import CroppingCompositor
 from tui.theme import METHOD_NAMES
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ class RunScreen(Screen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
 
     panels = query_one("#panels", Container)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = CroppingCompositor()
 
     def action_panel(self, key: str) -> None:
         """Go to the panel with this key."""

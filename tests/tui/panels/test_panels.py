@@ -200,3 +200,10 @@ async def test_the_outcome_says_what_became_of_the_loss() -> None:
     text = "\n".join(await shown(Outcome(read(folder.events_file))))
     assert "held-out loss 1.569 → 0.888" in text
     assert "▼ 43 %" in text
+
+
+async def test_bars_of_a_small_run_on_a_big_device_have_a_scale_of_their_own(tmp_path: Path) -> None:
+    memory = {"kind": "rss", "allocated_bytes": 400 * 2**20, "peak_bytes": 440 * 2**20, "device_bytes": 24 * GIB}
+    rows = await shown(Memory(events(tmp_path, ("memory", memory))))
+    assert "bars to 1.0 GiB" in rows[4]
+    assert rows[1].count("█") > 8
