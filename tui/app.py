@@ -46,8 +46,9 @@ class WizardApp(App[str]):
     ) -> None:
         super().__init__()
         self._launch = launch
-        self._start_at = start_at or ("live" if run else ORDER[0])
+        self.start_at = start_at or ("live" if run else ORDER[0])
         self._run = run
+        self.preferred_theme = theme.for_terminal()
         self.clock = clock
         """Seconds; tells a burst of Enters from a deliberate one."""
         self.journey = Journey(sources or Sources(), answers_file.load())
@@ -62,14 +63,13 @@ class WizardApp(App[str]):
         """The first screen; then, behind it, the demo model is made ready where it will be needed."""
         for own in theme.THEMES:
             self.register_theme(own)
-        wanted = theme.for_terminal()
-        self.theme = wanted if wanted in self.available_themes else theme.DARK
-        if self._run is not None and self._start_at == "live":
+        self.theme = self.preferred_theme if self.preferred_theme in self.available_themes else theme.DARK
+        if self._run is not None and self.start_at == "live":
             self.open_run(self._run)
-        elif self._start_at == "runs":
+        elif self.start_at == "runs":
             self.action_runs()
         else:
-            self.open_step(self._start_at)
+            self.open_step(self.start_at)
             self.call_after_refresh(self._prepare_demo)
 
     def open_step(self, step: str) -> None:
@@ -99,8 +99,7 @@ class WizardApp(App[str]):
         journey = self.journey
         if (journey.answers.gpu or "") == gpu and journey.device is not None:
             return
-        assert journey.hardware is not None
-        journey.device = journey.sources.named(gpu) if gpu else journey.sources.here(journey.hardware)
+        journey.device = journey.sources.named(gpu) if gpu else journey.here
         journey.answer(gpu=gpu or None)
 
     def start(self, job: Job) -> None:

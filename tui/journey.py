@@ -24,7 +24,10 @@ class Journey:
         self.sources = sources
         self.answers = answers
         self.hardware: Hardware | None = None
+        self.here: Device | None = None
+        """This box's device."""
         self.device: Device | None = None
+        """The one that is planned for."""
         self.model: ModelInfo | None = None
         self.data: DataReport | None = None
         self.done: set[str] = set()

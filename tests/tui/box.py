@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from textual import events
 
 from backend import units
 from backend.data.report import DataReport, Segment
@@ -18,6 +19,7 @@ from backend.model.info import ModelInfo
 from backend.run.folder import RunFolder
 from backend.run.job import Job
 from backend.run.launch import Trainer
+from tui import theme
 from tui.app import WizardApp
 from tui.sources import Sources
 
@@ -55,12 +57,13 @@ def hardware() -> Hardware:
     )
 
 
-def model(reference: str = "meta-llama/Llama-3.1-8B-Instruct") -> ModelInfo:
-    entry = known.by_name(reference)
+def model(hub_id: str = "meta-llama/Llama-3.1-8B-Instruct", reference: str | None = None) -> ModelInfo:
+    entry = known.by_name(hub_id)
     assert entry is not None
     shape = entry[0].shape(entry[1])
     size = shape.parameters * 2
-    return ModelInfo(reference, "hub", shape, None, True, size, 0, None, hub_id=entry[1])
+    kind: Literal["hub", "demo"] = "demo" if reference == "demo" else "hub"
+    return ModelInfo(reference or hub_id, kind, shape, None, True, size, 0, None, hub_id=entry[1])
 
 
 def report(reference: str = "support.jsonl", rows: int = ROWS) -> DataReport:
@@ -114,6 +117,19 @@ def sources(**changes: Any) -> Sources:
     return replace(fixed, **changes)
 
 
+def at(step: str, *args: Any, **changes: Any) -> WizardApp:
+    """The wizard opened at `step`, with what stands before it answered."""
+    wizard = app(*args, **changes)
+    journey = wizard.journey
+    journey.hardware = hardware()
+    journey.here = journey.device = journey.sources.here(journey.hardware)
+    journey.model, journey.data = model(), report()
+    journey.answer(model=journey.model.reference, data=journey.data.reference)
+    journey.done = {"hardware", "model", "data", "goal"}
+    wizard.start_at = step
+    return wizard
+
+
 class Clock:
     """Seconds that pass when the test says so."""
 
@@ -130,7 +146,25 @@ def app(
     clock: Callable[[], float] | None = None,
     **changes: Any,
 ) -> WizardApp:
-    return WizardApp(launch=launch, sources=sources(**changes), clock=clock or Clock())
+    wizard = WizardApp(launch=launch, sources=sources(**changes), clock=clock or Clock())
+    wizard.preferred_theme = theme.DARK
+    return wizard
+
+
+async def paste(pilot: Any, text: str) -> None:
+    """As a terminal pastes: all of it in one event."""
+    pilot.app.post_message(events.Paste(text))
+    await pilot.pause()
+
+
+async def to_step(pilot: Any, step: str) -> None:
+    """Enter until `step` is in front, with everything on it looked up."""
+    for _ in range(6):
+        await settled(pilot)
+        if getattr(pilot.app.screen, "STEP", None) == step:
+            return
+        await pilot.press("enter")
+    raise AssertionError(f"the step {step} was not reached")
 
 
 async def settled(pilot: Any) -> None:

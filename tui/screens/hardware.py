@@ -66,13 +66,12 @@ class HardwareScreen(Step):
         event.stop()
         seen: Seen = event.value
         self.journey.hardware, device, choices = seen
-        self.query_one(Preview).show(
-            "this box", partial(preview, self.journey.hardware), f"{len(self.journey.hardware.gpus)} GPU"
-        )
+        self.journey.here = device
+        count = len(self.journey.hardware.gpus)
+        title = "no GPU" if not count else f"{count} GPU{'s' if count > 1 else ''}"
+        self.query_one(Preview).show("this box", partial(preview, self.journey.hardware), title)
         name, _ = split_count(self.journey.answers.gpu or "")
-        self.query_one(Picker).offer(
-            [Choice("", f"this box: {device.label}", _memory(device), always=True), *choices], name
-        )
+        self.query_one(Picker).offer([Choice("", f"this box: {device.label}", _memory(device)), *choices], name)
         self._choose()
         if self._goes_on and self.is_current:
             self.proceed()

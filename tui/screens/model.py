@@ -122,12 +122,16 @@ def preview(model: ModelInfo, device: Device | None, width: int) -> Content:
     if device is not None:
         where = "RAM" if device.kind == "cpu" else device.name
         rows.append(("in 16-bit", f"{figures.of_room(shape.parameters * 2, device.memory_bytes)}, {where}"))
-    return stacked([facts(rows, width), sentences(model.notes, width)])
+    return stacked(
+        [facts(rows, width), sentences((note for note in model.notes if not note.startswith("Licence:")), width)]
+    )
 
 
 def _weights(model: ModelInfo) -> str:
     if model.kind == "size":
         return "none: a size to plan with"
+    if model.kind == "demo" and not model.has_weights:
+        return "in the demo's package, made ready at first use"
     if model.has_weights:
         return f"on this box, {units.disk(model.weight_bytes)}"
     return f"to download, {units.disk(model.download_bytes)}" if model.download_bytes else "not here"

@@ -111,11 +111,11 @@ class ReviewScreen(Step):
         event.stop()
         before = self.journey.answers
         try:
-            self._set(event.row.key, event.text)
+            self._set(event.editor.key, event.editor.text)
             self.journey.comparison()
         except UserError as error:
             self.journey.answers = before
-            event.row.complain(str(error))
+            event.editor.complain(str(error))
             return
         self.query_one(Settings).leave()
         self.show()

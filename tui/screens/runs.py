@@ -17,11 +17,13 @@ from backend.run.folder import RunFolder
 from backend.run.summary import Summary, summarise
 from tui.messages import Listed
 from tui.plain import plain
+from tui.theme import METHOD_NAMES
+from tui.widgets.cells import cut
 
 if TYPE_CHECKING:
     from tui.app import WizardApp
 
-COLUMNS = ("run", "state", "steps", "held-out loss", "peak, said", "time, said")
+COLUMNS = ("run", "state", "held-out loss", "peak", "time")
 _SIGNS = {
     "running": ("▶", "bold"),
     "done": ("✓", "green"),
@@ -69,7 +71,7 @@ class RunsScreen(Screen[None]):
         before = self._run_name
         table.clear()
         for run in runs:
-            table.add_row(*_row(run), key=run.name)
+            table.add_row(*_row(run), key=run.name, height=2)
         names = [run.name for run in runs]
         if before in names:
             table.move_cursor(row=names.index(before))
@@ -119,19 +121,24 @@ class RunsScreen(Screen[None]):
 def _row(run: Summary) -> tuple[Text, ...]:
     sign, style = _SIGNS.get(run.state, ("?", ""))
     losses = [f"{x:.3f}" for x in (run.loss_before, run.loss) if x is not None]
+    about = " ".join(x for x in (METHOD_NAMES.get(run.method, ""), "of", run.model, "on", run.data) if x)
+    steps = f"{run.step:,} of {run.total_steps:,}" if run.total_steps else ""
     return (
-        Text(plain(run.name, lines=False)),
-        Text(f"{sign} {run.state}", style=style),
-        Text(f"{run.step:,}/{run.total_steps:,}" if run.total_steps else "–", justify="right"),
-        Text(" → ".join(losses) or "–"),
-        Text(_beside(run.peak_bytes, run.foreseen_peak_bytes, units.memory)),
-        Text(_beside(_seconds(run.hours), _seconds(run.foreseen_hours), units.duration)),
+        _lines(plain(run.name, lines=False), cut(plain(about, lines=False) if run.model else "", 34)),
+        Text.assemble((f"{sign} {run.state}", style), (f"\n  {steps}", "dim")),
+        _lines(" → ".join(losses) or "–", "said before".rjust(13)),
+        _lines(_figure(run.peak_bytes, units.memory), _figure(run.foreseen_peak_bytes, units.memory)),
+        _lines(_figure(_seconds(run.hours), units.duration), _figure(_seconds(run.foreseen_hours), units.duration)),
     )
+
+
+def _lines(first: str, second: str) -> Text:
+    return Text.assemble(first, (f"\n{second}", "dim"))
 
 
 def _seconds(hours: float | None) -> float | None:
     return hours * 3600 if hours is not None else None
 
 
-def _beside(actual: float | None, said: float | None, words: units.Words) -> str:
-    return ", ".join(words(value) if value is not None else "–" for value in (actual, said))
+def _figure(value: float | None, words: units.Words) -> str:
+    return words(value) if value is not None else "–"

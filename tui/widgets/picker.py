@@ -106,6 +106,7 @@ class Picker(Vertical):
     def _filter(self, highlight: str | None) -> None:
         typed = self.query_one(Input).value.strip()
         rows = [choice for choice in self._choices if choice.always or _matches(typed, choice)]
+        rows.sort(key=lambda choice: _rank(typed, choice))
         if typed and typed.lower() not in (choice.value.lower() for choice in rows):
             own = Choice(typed, self._typed_label.format(plain(typed, lines=False)))
             rows = [own, *rows] if _is_explicit(typed) or not any(not x.always for x in rows) else [*rows, own]
@@ -116,6 +117,16 @@ def _matches(typed: str, choice: Choice) -> bool:
     """Every word that was typed is somewhere in the line; spaces and dashes in names don't matter."""
     line = _squeezed(f"{choice.value} {choice.label} {choice.detail}")
     return all(_squeezed(word) in line for word in typed.split())
+
+
+def _rank(typed: str, choice: Choice) -> int:
+    """0 for a name that begins with what was typed, 1 for one with a word that does, 2 for others; stable within."""
+    if choice.always:
+        return 3
+    name = choice.label.lower()
+    if name.startswith(typed.lower()):
+        return 0
+    return 1 if any(word.startswith(typed.lower()) for word in re.split(r"[\s/_-]+", name)) else 2
 
 
 def _squeezed(text: str) -> str:

@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
+from textual.widget import Widget
 from textual.widgets import Static
 
 from backend.answers import Method
@@ -59,61 +60,66 @@ def shown_fields(method: Method) -> Iterator[tuple[str, str]]:
             yield group, name
 
 
-class SettingRow(Vertical):
-    """One setting: its line, and while it is edited an entry in the place of the value."""
+class SettingRow(Widget):
+    """One setting on one line."""
+
+    ALLOW_SELECT: ClassVar[bool] = False
 
     def __init__(self, key: str) -> None:
-        super().__init__(id=f"setting-{key}", classes="setting")
+        super().__init__()
         self.key = key
-        self.is_edited = False
-
-    def compose(self) -> ComposeResult:
-        """The line, the line with an entry, the error."""
-        yield Static("", classes="line", markup=False)
-        with Horizontal(classes="edit"):
-            yield Static(fit(f"  {self.key}", KEY), classes="key", markup=False)
-            yield Entry(id=f"field-{self.key}", help=plan_help.texts().get(self.key, ""))
-            yield Static("", classes="takes", markup=False)
-        yield Static("", classes="error", markup=False)
+        self._line = Content("")
 
     def show(self, value: str, origin: str, *, cursor: bool) -> None:
         """Show this value and where it comes from."""
         mine = origin == "you"
         style = "bold $block-cursor-foreground on $block-cursor-background" if cursor else ""
         sign = "❯ " if cursor else "  "
-        self.query_one(".line", Static).update(
-            Content.assemble(
-                (fit(f"{sign}{self.key}", KEY), style or "$foreground"),
-                (fit(plain(value, lines=False), VALUE), style or ("bold $primary" if mine else "bold")),
-                (("you set this" if mine else plain(origin, lines=False)), style or ("$primary" if mine else "$faint")),
-            )
+        self._line = Content.assemble(
+            (fit(f"{sign}{self.key}", KEY), style or "$foreground"),
+            (fit(plain(value, lines=False), VALUE), style or ("bold $primary" if mine else "bold")),
+            (("you set this" if mine else plain(origin, lines=False)), style or ("$primary" if mine else "$faint")),
         )
+        self.refresh()
 
-    def edit(self, value: str) -> None:
-        """Put an entry in the place of the value."""
-        self.is_edited = True
-        self.add_class("-edited")
+    def render(self) -> Content:
+        """The line."""
+        return self._line
+
+
+class SettingEditor(Vertical):
+    """Stands in the place of a row while it is edited; an error stands under it."""
+
+    def __init__(self, key: str, value: str) -> None:
+        super().__init__()
+        self.key = key
+        self._initial = value
+
+    def compose(self) -> ComposeResult:
+        """Name, entry, what it takes; the error."""
         words = fields.choices(self.key)
-        self.query_one(".takes", Static).update(
-            safe(", ".join(words) if words else "Enter takes it, empty: the planner's")
-        )
-        entry = self.query_one(Entry)
-        entry.value = value
-        entry.focus()
-        self.complain("")
+        takes = ", ".join(words) if words else "Enter takes it; empty: the planner's"
+        with Horizontal():
+            yield Static(fit(f"❯ {self.key}", KEY), classes="key", markup=False)
+            yield Entry(self._initial, id=f"field-{self.key}", help=plan_help.texts().get(self.key, ""))
+            yield Static(safe(takes), classes="takes", markup=False)
+        yield Static("", classes="error", markup=False)
 
-    def leave(self) -> None:
-        """Back to the line."""
-        self.is_edited = False
-        self.remove_class("-edited")
-        self.complain("")
+    def on_mount(self) -> None:
+        """The keys go to the entry."""
+        self.query_one(Entry).focus()
+
+    @property
+    def text(self) -> str:
+        """What is in it."""
+        return self.query_one(Entry).value.strip()
 
     def complain(self, message: str) -> None:
-        """What is wrong with the entry, under it."""
+        """What is wrong with it, under it."""
         error = self.query_one(".error", Static)
-        error.update(Content.assemble(("✗ ", "bold"), safe(message)) if message else "")
-        error.set_class(bool(message), "-shown")
-        self.query_one(Entry).set_class(bool(message), "-wrong")
+        error.update(Content.assemble(("✗ ", "bold"), safe(message)))
+        error.add_class("-shown")
+        self.query_one(Entry).add_class("-wrong")
 
 
 class Settings(VerticalScroll, can_focus=True):
@@ -123,16 +129,15 @@ class Settings(VerticalScroll, can_focus=True):
     Settings { height: 1fr; scrollbar-size-vertical: 1; }
     Settings .group { color: $faint; text-style: bold; height: 1; margin-top: 1; }
     Settings .group.-first { margin-top: 0; }
-    SettingRow { height: auto; }
-    SettingRow .line { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
-    SettingRow .edit { height: 1; display: none; }
-    SettingRow .edit .key { width: 24; color: $primary; text-style: bold; }
-    SettingRow .edit Entry { width: 16; margin-right: 1; }
-    SettingRow .edit .takes { width: 1fr; color: $faint; text-wrap: nowrap; text-overflow: ellipsis; }
-    SettingRow .error { height: auto; color: $error; display: none; padding-left: 24; }
-    SettingRow .error.-shown { display: block; }
-    SettingRow.-edited .line { display: none; }
-    SettingRow.-edited .edit { display: block; }
+    SettingRow { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    SettingRow.-edited { display: none; }
+    SettingEditor { height: auto; }
+    SettingEditor Horizontal { height: 1; }
+    SettingEditor .key { width: 24; color: $primary; text-style: bold; }
+    SettingEditor Entry { width: 16; margin-right: 1; }
+    SettingEditor .takes { width: 1fr; color: $faint; text-wrap: nowrap; text-overflow: ellipsis; }
+    SettingEditor .error { height: auto; color: $error; display: none; padding-left: 24; }
+    SettingEditor .error.-shown { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "up", show=False),
@@ -148,12 +153,11 @@ class Settings(VerticalScroll, can_focus=True):
         """Another row is under the cursor."""
 
     class Wanted(Message):
-        """The user wants `key` to be `text`; empty leaves it to the planner."""
+        """The user wants the setting to be what is in `editor`; empty leaves it to the planner."""
 
-        def __init__(self, row: SettingRow, text: str) -> None:
+        def __init__(self, editor: SettingEditor) -> None:
             super().__init__()
-            self.row = row
-            self.text = text
+            self.editor = editor
 
     def __init__(self, method: Method) -> None:
         super().__init__(id="settings")
@@ -175,9 +179,9 @@ class Settings(VerticalScroll, can_focus=True):
         return list(self.query(SettingRow))
 
     @property
-    def edited(self) -> SettingRow | None:
-        """The row that is being edited."""
-        return next((row for row in self.rows if row.is_edited), None)
+    def editor(self) -> SettingEditor | None:
+        """What edits a row now."""
+        return self.query_one_optional(SettingEditor)
 
     @property
     def help_text(self) -> str:
@@ -196,56 +200,58 @@ class Settings(VerticalScroll, can_focus=True):
     def show(self, outlook: Outlook) -> None:
         """Show this plan."""
         self._outlook = outlook
-        for position in range(len(self._keys)):
-            self._show_row(position)
+        for position, row in enumerate(self.rows):
+            self._show_row(position, row)
 
     def action_move(self, by: int) -> None:
         """To another row."""
         self.index = min(max(self.index + by, 0), len(self._keys) - 1)
 
     def action_edit(self) -> None:
-        """Edit the row under the cursor."""
-        key = self._keys[self.index][1]
-        if self._outlook is not None:
-            self.rows[self.index].edit(fields.text(getattr(self._outlook.plan, key)))
+        """Edit the row under the cursor, in its place."""
+        row = self.rows[self.index]
+        if self._outlook is not None and self.editor is None:
+            row.add_class("-edited")
+            self.mount(SettingEditor(row.key, fields.text(getattr(self._outlook.plan, row.key))), after=row)
 
     def take(self) -> bool:
         """Enter: hand on what was typed; False where no row is edited."""
-        row = self.edited
-        if row is None:
+        if self.editor is None:
             return False
-        self.post_message(self.Wanted(row, row.query_one(Entry).value.strip()))
+        self.post_message(self.Wanted(self.editor))
         return True
 
     def leave(self) -> bool:
-        """Esc: leave the row as it was; False where no row is edited."""
-        row = self.edited
-        if row is None:
+        """Back from the editor to the row; False where no row is edited."""
+        if self.editor is None:
             return False
-        row.leave()
+        self.editor.remove()
+        self.rows[self.index].remove_class("-edited")
         self.focus()
         return True
 
     def watch_index(self, old: int, new: int) -> None:
-        """Move the cursor."""
+        """Move the cursor; an open editor is left as it was."""
         if self.is_mounted:
-            self._show_row(old)
-            self._show_row(new)
-            self.scroll_to_widget(self.rows[new], animate=False)
+            if self.editor is not None:
+                self.editor.remove()
+                self.rows[old].remove_class("-edited")
+                self.focus()
+            rows = self.rows
+            self._show_row(old, rows[old])
+            self._show_row(new, rows[new])
+            self.scroll_to_widget(rows[new], animate=False)
             self.post_message(self.Moved())
 
     def on_click(self, event: events.Click) -> None:
         """The row that was clicked; clicked again, edit it."""
-        for position, row in enumerate(self.rows):
-            if event.widget is not None and row in event.widget.ancestors_with_self:
-                if position == self.index and event.chain > 1:
-                    self.action_edit()
-                self.index = position
+        if isinstance(event.widget, SettingRow):
+            position = self.rows.index(event.widget)
+            if position == self.index and event.chain > 1:
+                self.action_edit()
+            self.index = position
 
-    def _show_row(self, position: int) -> None:
-        key = self._keys[position][1]
-        if self._outlook is None:
-            return
-        value = fields.text(getattr(self._outlook.plan, key))
-        origin = self._outlook.origin.get(key, "default")
-        self.rows[position].show(value, origin, cursor=position == self.index)
+    def _show_row(self, position: int, row: SettingRow) -> None:
+        if self._outlook is not None:
+            value = fields.text(getattr(self._outlook.plan, row.key))
+            row.show(value, self._outlook.origin.get(row.key, "default"), cursor=position == self.index)

@@ -1,0 +1,104 @@
+"""The compare screen: every figure moves with the what-if keys, the columns are chosen by keys, and all of it fits."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tui import box
+from tui.screens.compare import CompareScreen, next_of
+from tui.screens.gpu_choice import GpuChoice
+from tui.widgets.method_card import MethodCard
+
+SIZE = (80, 24)
+
+
+def figures(screen: CompareScreen) -> list[str]:
+    return [card.render().plain for card in screen.query(MethodCard)]
+
+
+@pytest.mark.parametrize(("key", "moved"), [("e", "epochs"), ("L", "length")])
+async def test_a_what_if_key_moves_every_column(key: str, moved: str) -> None:
+    app = box.at("compare")
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        screen = app.screen
+        assert isinstance(screen, CompareScreen)
+        before = figures(screen)
+        await pilot.press(key)
+        await pilot.pause()
+        after = figures(screen)
+        assert all(a != b for a, b in zip(after, before, strict=True))
+        line = str(screen.query_one("#what-if").render())
+        assert moved in line and "→" in line and "QLoRA" in line
+        await pilot.press("x")
+        await pilot.pause()
+        assert figures(screen) == before
+
+
+async def test_rank_moves_the_adapters_only() -> None:
+    app = box.at("compare")
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        screen = app.screen
+        assert isinstance(screen, CompareScreen)
+        before = figures(screen)
+        await pilot.press("r")
+        await pilot.pause()
+        after = figures(screen)
+        assert after[0] != before[0] and after[1] != before[1] and after[2] == before[2]
+        assert app.journey.answers.set == ("rank=32",)
+
+
+async def test_another_gpu_moves_figures_while_it_is_chosen_and_esc_takes_it_back() -> None:
+    app = box.at("compare")
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        screen = app.screen
+        assert isinstance(screen, CompareScreen)
+        before = figures(screen)
+        await pilot.press("g", *"H200")
+        await box.settled(pilot)
+        assert isinstance(app.screen, GpuChoice)
+        assert all(a != b for a, b in zip(figures(screen), before, strict=True))
+        await pilot.press("escape")
+        await box.settled(pilot)
+        assert figures(screen) == before
+        assert app.journey.answers.gpu is None
+        await pilot.press("g", *"H200", "enter")
+        await box.settled(pilot)
+        assert app.journey.device is not None and app.journey.device.name.startswith("H200")
+
+
+async def test_arrows_choose_the_method_that_review_shows() -> None:
+    app = box.at("compare")
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        assert app.journey.chosen() == "qlora"
+        await pilot.press("right")
+        await pilot.pause()
+        why = app.screen.query_one("#why").render().plain  # type: ignore[union-attr]
+        assert why.startswith("Why not Full")
+        await pilot.press("right", "left", "left", "enter")
+        await box.settled(pilot)
+        assert app.journey.method == "lora"
+        assert "LoRA of" in str(app.screen.query_one("#summary").render())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
+async def test_nothing_is_cut_off(size: tuple[int, int]) -> None:
+    app = box.at("compare")
+    async with app.run_test(size=size) as pilot:
+        await box.settled(pilot)
+        for card in app.screen.query(MethodCard):
+            assert card.region.bottom <= size[1] - 4
+            assert card.size.height == card.render().plain.count("\n") + 1
+            assert max(map(len, card.render().plain.splitlines())) <= card.content_size.width
+            assert "…" not in card.render().plain
+        assert app.screen.query_one("#reasons").size.height >= 5
+
+
+def test_next_of_goes_round() -> None:
+    assert next_of((1, 2, 4), 2, 1) == 4
+    assert next_of((1, 2, 4), 4, 1) == 1
+    assert next_of((1, 2, 4), 3, -1) == 2
+    assert next_of((1, 2, 4), 1, -1) == 4

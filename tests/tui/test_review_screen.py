@@ -1,0 +1,130 @@
+"""The review: settings are changed in place and checked, saved as a preset, and a doubtful run asks twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backend import presets
+from backend.run.folder import RunFolder
+from backend.run.job import Job
+from backend.run.launch import Trainer
+from tests.tui import box
+from tui.screens.confirm import Confirm
+from tui.screens.live import LiveScreen
+from tui.screens.review import ReviewScreen
+from tui.widgets.settings import SettingEditor, Settings
+
+SIZE = (80, 24)
+
+
+def launched(jobs: list[Job]) -> Any:
+    def launch(job: Job) -> tuple[RunFolder, Trainer]:
+        jobs.append(job)
+        folder = RunFolder.create(job)
+        return folder, Trainer(folder)
+
+    return launch
+
+
+async def edit(pilot: Any, key: str, text: str) -> None:
+    settings = pilot.app.screen.query_one(Settings)
+    settings.index = [row.key for row in settings.rows].index(key)
+    await pilot.press("e")
+    await pilot.pause()
+    await box.paste(pilot, text)
+    await pilot.press("enter")
+    await pilot.pause()
+
+
+async def test_a_setting_is_changed_in_place_and_planned_around() -> None:
+    app = box.at("review")
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        before = app.journey.comparison().methods["qlora"].trainable_parameters
+        await edit(pilot, "rank", "64")
+        plan = app.journey.comparison().methods["qlora"]
+        assert plan.plan.rank == 64 and plan.origin["rank"] == "you"
+        assert plan.trainable_parameters == 4 * before
+        assert "--set rank=64" in str(app.screen.query_one("#command").render())
+        await edit(pilot, "max_length", "1024")
+        assert app.journey.answers.max_length == 1024
+        await edit(pilot, "rank", " ")
+        assert app.journey.comparison().methods["qlora"].plan.rank == 16
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "words"),
+    [("rank", "0", "at least 1"), ("learning_rate", "fast", "a number"), ("schedule", "square", "cosine")],
+)
+async def test_a_wrong_setting_is_marked_under_its_row(key: str, text: str, words: str) -> None:
+    app = box.at("review")
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        before = app.journey.answers
+        await edit(pilot, key, text)
+        editor = app.screen.query_one(SettingEditor)
+        assert words in str(editor.query_one(".error").render())
+        assert app.screen.focused is editor.query_one(f"#field-{key}")
+        assert app.journey.answers == before
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not app.screen.query(SettingEditor)
+        assert isinstance(app.screen, ReviewScreen)
+
+
+async def test_a_preset_is_saved_under_a_name_and_a_shipped_one_stays() -> None:
+    app = box.at("review")
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        await pilot.press("s")
+        await box.paste(pilot, "solo-qlora")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert "shipped" in str(app.screen.query_one("#row-preset > .error").render())
+        await pilot.press("ctrl+u")
+        await box.paste(pilot, "support-bot")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, ReviewScreen)
+        saved = presets.load("support-bot")
+        assert saved.plan["method"] == "qlora" and saved.job["data"] == "support.jsonl"
+
+
+async def test_what_does_not_fit_asks_again_and_enter_is_no() -> None:
+    jobs: list[Job] = []
+    clock = box.Clock()
+    app = box.at("compare", launched(jobs), clock=clock)
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        await pilot.press("right", "enter")
+        await box.settled(pilot)
+        clock.now += 2
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, Confirm)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, ReviewScreen) and not jobs
+        clock.now += 2
+        await pilot.press("enter")
+        await pilot.pause()
+        await pilot.press("y")
+        await pilot.pause()
+        assert isinstance(app.screen, LiveScreen)
+    assert [job.plan.method for job in jobs] == ["full"]
+
+
+async def test_a_plan_for_another_box_is_not_started() -> None:
+    clock = box.Clock()
+    app = box.app(clock=clock)
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        await pilot.press(*"L40S")
+        await box.to_step(pilot, "review")
+        clock.now += 2
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, ReviewScreen)
+        assert "L40S is not in this box" in str(app.screen.query_one("#notice").render())

@@ -1,0 +1,169 @@
+"""The wizard by keys alone: Enter to a running demo, Back with all answers kept, and no start from a burst."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backend import answers_file
+from backend.model.find import Found
+from backend.run.folder import RunFolder
+from backend.run.job import Job
+from backend.run.launch import Trainer
+from tests.tui import box
+from tui.screens.compare import CompareScreen
+from tui.screens.data import DataScreen
+from tui.screens.goal import GoalScreen
+from tui.screens.live import LiveScreen
+from tui.screens.model import ModelScreen
+from tui.screens.review import QUIET_SECONDS, ReviewScreen
+from tui.widgets.choices import Choices
+from tui.widgets.field import Field
+from tui.widgets.picker import Picker
+
+SIZE = (80, 24)
+DEMO: dict[str, Any] = {
+    "models_here": lambda: [Found("demo", "SmolLM2-135M-Instruct · 134.5 M parameters · 538 MB · ships with fttui", 5)],
+    "find_model": lambda reference: box.model("HuggingFaceTB/SmolLM2-135M-Instruct", reference),
+    "data_here": list,
+}
+
+
+class Launcher:
+    """Makes the run's folder and a trainer that is not started."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def __call__(self, job: Job) -> tuple[RunFolder, Trainer]:
+        self.jobs.append(job)
+        folder = RunFolder.create(job)
+        return folder, Trainer(folder)
+
+
+async def to_review(pilot: Any) -> None:
+    for _ in range(5):
+        await box.settled(pilot)
+        await pilot.press("enter")
+    await box.settled(pilot)
+
+
+async def test_enter_alone_starts_the_demo() -> None:
+    launcher, clock = Launcher(), box.Clock()
+    app = box.app(launcher, clock=clock, **DEMO)
+    async with app.run_test(size=SIZE) as pilot:
+        await to_review(pilot)
+        assert isinstance(app.screen, ReviewScreen)
+        clock.now += 2
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, LiveScreen)
+    (job,) = launcher.jobs
+    assert (job.model, job.data, job.plan.method) == ("demo", "demo", "lora")
+    assert answers_file.load().model == "demo"
+
+
+@pytest.mark.parametrize("seconds_between", [0.0, 0.03])
+async def test_a_burst_of_enters_starts_nothing(seconds_between: float) -> None:
+    launcher, clock = Launcher(), box.Clock()
+    app = box.app(launcher, clock=clock, **DEMO)
+    async with app.run_test(size=SIZE) as pilot:
+        await to_review(pilot)
+        for _ in range(24):
+            clock.now += seconds_between
+            await pilot.press("enter")
+        assert not launcher.jobs
+        clock.now += QUIET_SECONDS
+        await pilot.press("enter")
+        assert len(launcher.jobs) == 1
+
+
+async def test_a_burst_reaches_no_screen_twice() -> None:
+    app = box.app(**DEMO)
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        await pilot.press(*["enter"] * 12)
+        for _ in range(6):
+            await box.settled(pilot)
+        steps = [getattr(screen, "STEP", None) for screen in app.screen_stack[1:]]
+        assert steps == ["hardware", "model", "data", "goal", "compare", "review"][: len(steps)]
+
+
+async def test_back_keeps_every_answer() -> None:
+    app = box.app()
+    async with app.run_test(size=SIZE) as pilot:
+        for _ in range(3):
+            await box.settled(pilot)
+            await pilot.press("enter")
+        await box.settled(pilot)
+        assert isinstance(app.screen, GoalScreen)
+        await pilot.press("down", "tab", "down", "tab", "3", "tab", *"40")
+        await pilot.press("escape", "escape")
+        assert isinstance(app.screen, ModelScreen)
+        await pilot.press("enter")
+        await box.settled(pilot)
+        assert isinstance(app.screen, DataScreen)
+        assert app.screen.query_one(Picker).value == "support.jsonl"
+        await pilot.press("enter")
+        await box.settled(pilot)
+        assert app.screen.query_one("#field-shift", Choices).value == "domain"
+        assert app.screen.query_one("#field-stakes", Choices).value == "high"
+        assert app.screen.query_one("#row-variants", Field).text == "3"
+        assert app.screen.query_one("#row-budget_usd", Field).text == "40"
+        await pilot.press("enter")
+        await box.settled(pilot)
+        assert isinstance(app.screen, CompareScreen)
+    assert (app.journey.answers.budget_usd, app.journey.answers.variants) == (40.0, 3)
+
+
+async def test_last_answers_are_the_next_defaults() -> None:
+    launcher, clock = Launcher(), box.Clock()
+    first = box.app(launcher, clock=clock, **DEMO)
+    async with first.run_test(size=SIZE) as pilot:
+        for _ in range(3):
+            await box.settled(pilot)
+            await pilot.press("enter")
+        await box.settled(pilot)
+        await pilot.press("down", "tab", "tab", "tab", *"12.5", "enter")
+        await box.settled(pilot)
+        await pilot.press("enter")
+        await box.settled(pilot)
+        clock.now += 2
+        await pilot.press("enter")
+        await pilot.pause()
+    second = box.app(**DEMO)
+    assert second.journey.answers == first.journey.answers
+    assert (second.journey.answers.budget_usd, second.journey.answers.shift) == (12.5, "domain")
+
+
+async def test_an_answer_that_comes_too_late_is_ignored() -> None:
+    app = box.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        await pilot.press("enter")
+        await box.settled(pilot)
+        screen = app.screen
+        assert isinstance(screen, ModelScreen)
+        from tui.messages import Looked
+
+        before = app.journey.model
+        screen.post_message(Looked("something else", box.model("Qwen/Qwen2.5-0.5B")))
+        await pilot.pause()
+        assert app.journey.model is before
+
+
+async def test_help_shows_the_field_and_the_keys() -> None:
+    app = box.app()
+    async with app.run_test(size=SIZE) as pilot:
+        for _ in range(3):
+            await box.settled(pilot)
+            await pilot.press("enter")
+        await box.settled(pilot)
+        await pilot.press("tab", "tab", "tab", "f1")
+        await pilot.pause()
+        text = app.screen.query_one("Prose").render().plain  # type: ignore[union-attr]
+        assert "The most that the run may cost" in text
+        assert "Enter" in text and "next" in text
+        await pilot.press("escape")
+        assert isinstance(app.screen, GoalScreen)
