@@ -37,6 +37,7 @@ class Plan:
     packing: bool = True
     """Several rows in one sequence, block-diagonal attention; False pads rows to the longest of a micro-batch."""
     epochs: Positive = 3.0
+    """Passes over the training rows."""
     max_steps: Zero = 0
     """Optimizer steps at which the run ends early; 0 for as many as the epochs have."""
     effective_batch: Count = 16
@@ -44,13 +45,17 @@ class Plan:
     micro_batch: Count = 1
     """Sequences (packed, or rows where `packing` is off) in one forward and backward pass on one device."""
     learning_rate: Positive = 2e-4
+    """The highest rate of the schedule, reached after warm-up."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """After warm-up: cosine or linear to a tenth of the rate, or constant."""
     warmup_fraction: Fraction = 0.03
+    """Part of the steps in which the rate rises from zero."""
     weight_decay: NotNegative = 0.0
+    """Pull of the trained weights towards zero, a step; times the learning rate."""
     max_grad_norm: NotNegative = 1.0
     """Global gradient norm that is clipped to; 0 for none."""
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor"] = "adamw"
+    """8-bit states take a quarter of the memory; paged ones move to host memory when the device is full (CUDA)."""
     optimizer_in_backward: bool = False
     """Step each parameter as its gradient is ready (full only): gradients never exist all at once."""
     checkpointing: bool = False
@@ -60,6 +65,7 @@ class Plan:
     chunked_loss: bool = False
     """Never hold the logits whole."""
     attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
+    """The attention kernel; all of them keep packed rows apart."""
     precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """The compute type; the frozen base is kept in it. `full` on float32 keeps float32 weights."""
     eval_fraction: Fraction = 0.05
@@ -75,3 +81,4 @@ class Plan:
     processes: Count = 1
     """Devices that train together."""
     seed: Zero = 0
+    """Seed of the split, the order of the rows and the adapters' start."""
