@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend import units
 from backend.run.events import Event, Tail
 
 LOG_LINES = 2000
@@ -99,6 +100,10 @@ class History:
         self.finished = {}
         self.total_steps = int(event.get("total_steps") or self.total_steps)
         self._forget_after(int(event.get("step") or 0))
+        if isinstance(rows := event.get("train_rows"), int):
+            trained = units.count(event.get("trainable_parameters") or 0)
+            held_out = event.get("eval_rows") or 0
+            self._say(event, "info", f"{rows:,} rows to train on, {held_out:,} held out; {trained} parameters train")
 
     def _forget_after(self, step: int) -> None:
         """A resumed run repeats the steps after its checkpoint: what came of them before is replaced."""

@@ -12,7 +12,7 @@ from tui.panels.panel import Panel, row_width
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _LABEL = 9
 _FIGURE = 9
-_MOST_EMPTY = 12
+_MOST_EMPTY = 5
 """A bar that fills less than this part of the device is drawn on a scale of its own."""
 
 

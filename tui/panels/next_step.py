@@ -22,6 +22,8 @@ class NextStep:
     title: str
     note: str
     lines: tuple[str, ...]
+    also: str = ""
+    """A remark under them, not copied."""
 
     @property
     def to_copy(self) -> str:
@@ -49,7 +51,8 @@ class NextPanel(Panel):
         """One row a line; the home folder is shown as `~` and copied whole."""
         del width, height
         home = str(Path.home())
-        return [((plain(line, lines=False).replace(home, "~"), ""),) for line in self.step.lines]
+        rows = [*((line, "") for line in self.step.lines), (self.step.also, "faint")]
+        return [((plain(text, lines=False).replace(home, "~"), style),) for text, style in rows]
 
 
 class Trouble(Panel):

@@ -30,6 +30,8 @@ class Progress(Lines):
         self._title = plain(title, lines=False, limit=200)
         self.notice = ""
         """What the user asked for and has not happened yet, such as a stop."""
+        self.is_lost = False
+        """The run's process is gone without having said how it ended."""
 
     def feed(self, history: History) -> None:
         """Draw what `history` holds now."""
@@ -73,16 +75,26 @@ class Progress(Lines):
         return parts
 
     def _notice(self) -> Row:
-        return ((f"{self.notice} ", "warn"),) if self.notice and not self.history.finished else ()
+        if not self.notice or self.history.finished:
+            return ()
+        return ((f"{self._spinner()} ", "accent"), (f"{self.notice} ", "warn"))
+
+    def _spinner(self) -> str:
+        return _SPINNER[int(self.clock() * 4) % len(_SPINNER)]
 
     def _end(self) -> Row:
         past, now = self.history, self.clock()
+        if self.is_lost:
+            return (("✗ interrupted ", "bad"),)
         if past.finished:
             return (_STATES.get(past.state, (past.state, "strong")), (" ", ""))
         if past.eta_seconds is None or past.phase not in ("train", "eval", "sample", "checkpoint"):
-            spin = _SPINNER[int(now * 4) % len(_SPINNER)]
             since = f" {units.duration(max(0.0, now - past.phase_since))}" if past.phase_since else ""
-            return ((f"{spin} ", "accent"), (plain(words.phase(past), lines=False), ""), (f"{since} ", "faint"))
+            return (
+                (f"{self._spinner()} ", "accent"),
+                (plain(words.phase(past), lines=False), ""),
+                (f"{since} ", "faint"),
+            )
         end = float(past.last_step.get("t", now)) + past.eta_seconds
         left = units.duration(max(0.0, end - now))
         return (("ETA ", "faint"), (f"{left:>9}", "strong"), (f", at {words.end_of_run(end, now)} ", "faint"))

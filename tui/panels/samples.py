@@ -40,7 +40,7 @@ class Samples(Panel):
         if not self.history.samples:
             return ()
         count = len(prompts(self.history))
-        which = f" · question {self._at % count + 1} of {count}" if count > 1 else ""
+        which = f" · {self._at % count + 1} of {count}" if count > 1 else ""
         return ((f"step {self.history.samples[-1].step:,}", ""), (which, "faint"))
 
     def body(self, width: int, height: int) -> Iterable[Row]:

@@ -55,7 +55,7 @@ y copies the next command, also over SSH where the terminal allows it (OSC 52)."
         """Header, curve and figures, the answers or what went wrong, the next command, keys."""
         past, clock = self._history, self._clock
         progress = Progress(past, run_title(self.folder), clock)
-        progress.notice = "" if past.finished else "✗ interrupted"
+        progress.is_lost = not past.finished
         yield progress
         with Container(id="panels"):
             yield Curve(past, clock, id="curve")
@@ -104,7 +104,9 @@ def next_step(folder: RunFolder, past: History) -> NextStep:
         return _load(folder, past)
     if past.checkpoints:
         step = past.checkpoints[-1].get("step", past.step)
-        return NextStep("Go on", f"from the checkpoint at step {step:,}", (f"fttui resume {folder.name}",))
+        so_far = past.finished.get("result")
+        also = f"what it has learned so far is in {so_far}" if so_far else ""
+        return NextStep("Go on", f"from the checkpoint at step {step:,}", (f"fttui resume {folder.name}",), also)
     if past.state in ("stopped", "paused"):
         return NextStep("Go on", "", (f"fttui resume {folder.name}",))
     return NextStep("Look closer", "what libraries printed", (f"less {folder.log_file}",))
