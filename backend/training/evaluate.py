@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -30,3 +31,8 @@ def held_out_loss(network: Any, loss_of: Loss, rows: Rows, plan: Plan, device: s
         return float(total) / max(1, scored)
     finally:
         network.train()
+
+
+def perplexity(loss: float) -> float:
+    """The number of tokens that the model is torn between, on average; infinite where the loss is beyond floats."""
+    return math.exp(loss) if loss < 700 else math.inf

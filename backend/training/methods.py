@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,18 +48,21 @@ def load(folder: Path, base_name: str, plan: Plan, device: str) -> Loaded:
         model = network
     else:
         model = _with_adapters(network, base_name, plan)
-    set_checkpointing(network, on=plan.checkpointing)
+    set_checkpointing(network, plan, device)
     network.train()
     stored = getattr(config, "dtype", None) or torch.float32
     return Loaded(model=model, network=network, attention=attention, stored_dtype=stored)
 
 
-def set_checkpointing(network: Any, *, on: bool) -> None:
-    """Recompute activations in the backward pass, or keep them."""
-    if on:
-        network.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+def set_checkpointing(network: Any, plan: Plan, device: str) -> None:
+    """Recompute activations in the backward pass (what it starts from in host memory, if so planned), or keep them."""
+    if plan.checkpointing:
+        network.activation_checkpointing_enable(
+            activation_checkpointing_kwargs={"use_reentrant": False},
+            offload=plan.activation_offload and device != "cpu",
+        )
     else:
-        network.gradient_checkpointing_disable()
+        network.activation_checkpointing_disable()
 
 
 def save(loaded: Loaded, plan: Plan, folder: Path) -> None:
@@ -67,11 +71,10 @@ def save(loaded: Loaded, plan: Plan, folder: Path) -> None:
         loaded.model.save_pretrained(folder, save_embedding_layers=False)
         return
     weights = {name: x.detach().to("cpu", loaded.stored_dtype) for name, x in loaded.model.state_dict().items()}
-    computed_in, loaded.model.config.dtype = loaded.model.config.dtype, loaded.stored_dtype
-    try:
-        loaded.model.save_pretrained(folder, state_dict=weights)
-    finally:
-        loaded.model.config.dtype = computed_in
+    loaded.model.save_pretrained(folder, state_dict=weights)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["dtype"] = str(loaded.stored_dtype).removeprefix("torch.")  # transformers writes what it trained in
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _attention(config: Any, plan: Plan) -> str:
@@ -125,15 +128,13 @@ def _with_adapters(network: Any, base_name: str, plan: Plan) -> Any:
     from peft import LoraConfig, get_peft_model
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    targets = plan.target_modules
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=plan.rank,
         lora_alpha=int(plan.alpha) if plan.alpha == int(plan.alpha) else plan.alpha,
         lora_dropout=plan.dropout,
-        target_modules=targets if targets == "all-linear" else [name.strip() for name in targets.split(",")],
+        target_modules=_targets(network, plan),
         bias="none",
-        base_model_name_or_path=base_name,
     )
     model = get_peft_model(network, config)
     model.peft_config["default"].base_model_name_or_path = base_name
@@ -144,3 +145,11 @@ def _with_adapters(network: Any, base_name: str, plan: Plan) -> Any:
         if parameter.requires_grad:
             parameter.data = parameter.data.to(getattr(torch, plan.adapter_dtype))
     return model
+
+
+def _targets(network: Any, plan: Plan) -> list[str]:
+    """Names of the layers that get an adapter. peft's own `all-linear` may list every layer by its full name."""
+    if plan.target_modules != "all-linear":
+        return [name.strip() for name in plan.target_modules.split(",")]
+    modules = network.get_decoder().named_modules()
+    return sorted({name.rpartition(".")[2] for name, module in modules if isinstance(module, torch.nn.Linear)})

@@ -26,7 +26,7 @@ def free() -> None:
         torch.cuda.empty_cache()
 
 
-def cheaper(plan: Plan, *, can_chunk: bool) -> tuple[Plan, str] | None:
+def cheaper(plan: Plan, *, can_chunk: bool, can_offload: bool) -> tuple[Plan, str] | None:
     """The same training with a lower peak, and what changed; None where nothing is left.
 
     The effective batch stays: the update is the same. In order of what it costs in time.
@@ -38,6 +38,8 @@ def cheaper(plan: Plan, *, can_chunk: bool) -> tuple[Plan, str] | None:
         return replace(plan, chunked_loss=True), "loss worked out in chunks"
     if not plan.checkpointing:
         return replace(plan, checkpointing=True), "activations recomputed in the backward pass"
+    if can_offload and not plan.activation_offload:
+        return replace(plan, activation_offload=True), "checkpointed activations in host memory"
     if plan.packing:
         return replace(plan, packing=False), "one row in each sequence"
     return None

@@ -18,7 +18,7 @@ from backend.run.folder import RunFolder
 from backend.run.job import Job
 from backend.training import checkpoint, checks, loss, methods, relief, result, rng
 from backend.training.batches import micro_batches
-from backend.training.evaluate import held_out_loss
+from backend.training.evaluate import held_out_loss, perplexity
 from backend.training.journal import Journal, Step
 from backend.training.optimizers import Updater
 from backend.training.order import Order
@@ -55,6 +55,8 @@ class Session:
     journal: Journal
     packs: bool
     """Rows may share a sequence in this model."""
+    saved_step: int | None
+    """The step of the checkpoint that training goes on from, or that was written last."""
     started: float
     """`time.perf_counter()` at which `progress.seconds` would have been 0."""
 
@@ -105,17 +107,17 @@ class Session:
     def judge(self) -> None:
         """Held-out loss, and one answer for the eye."""
         self.journal.flush()
+        began = time.perf_counter()
         if len(self.data.held_out):
             self.report.phase("eval")
-            began = time.perf_counter()
             value = self._with_relief(self._held_out_loss, "the evaluation")
-            self.pace.eval_seconds = time.perf_counter() - began
             self.progress.judged(value)
-            perplexity = float(torch.tensor(value).exp())
+            seconds = time.perf_counter() - began
             self.report.event(
-                "eval", step=self.progress.step, loss=value, perplexity=perplexity, seconds=self.pace.eval_seconds
+                "eval", step=self.progress.step, loss=value, perplexity=perplexity(value), seconds=seconds
             )
         self._sample()
+        self.pace.eval_seconds = time.perf_counter() - began
         self.report.phase("train")
         self.journal.resume_clock()
 
@@ -140,8 +142,7 @@ class Session:
     def save(self) -> None:
         """Write a checkpoint of this step, unless it is there already."""
         self.journal.flush()
-        there = checkpoint.every(self.folder.checkpoints)
-        if not there or there[-1].manifest.step != self.progress.step:
+        if self.saved_step != self.progress.step:
             self._write_checkpoint()
         self.journal.resume_clock()
 
@@ -162,6 +163,7 @@ class Session:
             state,
             self.progress.eval_loss if judged_now else None,
         )
+        self.saved_step = self.progress.step
         checkpoint.prune(self.folder.checkpoints, self.plan.keep_checkpoints)
         self.pace.save_seconds = time.perf_counter() - began
         self.report.event("checkpoint", path=str(written.path), step=self.progress.step, bytes=written.bytes)
@@ -190,7 +192,7 @@ class Session:
         step = self.progress.step
         self.report.event("oom", step=step, during=during, text=f"out of memory in {during}: {reason}")
         can_chunk = checks.can_chunk(self.loaded.network, self.plan, self.device)
-        found = relief.cheaper(self.plan, can_chunk=can_chunk)
+        found = relief.cheaper(self.plan, can_chunk=can_chunk, can_offload=self.device != "cpu")
         if found is None:
             raise NothingLeft(
                 f"memory ran out in {during} and nothing is left to save; "
@@ -199,7 +201,7 @@ class Session:
         before, (self.plan, change) = self.plan, found
         changed = {name: value for name, value in vars(self.plan).items() if value != vars(before)[name]}
         self.progress.adjusted |= changed
-        methods.set_checkpointing(self.loaded.network, on=self.plan.checkpointing)
+        methods.set_checkpointing(self.loaded.network, self.plan, self.device)
         self.loss_of = self._loss()
         self.report.event("replanned", step=step, changed=changed, text=f"goes on with less memory: {change}")
 

@@ -59,6 +59,7 @@ def begin(folder: RunFolder, job: Job, model_folder: Path, data: Prepared, repor
         pace=pace,
         journal=Journal(report, progress, pace, job.device, _likely_cause_of_nan(plan)),
         packs=packs,
+        saved_step=found.manifest.step if found else None,
         started=began - progress.seconds,
     )
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +10,6 @@ from torch import Tensor
 from backend.planner.plan import Plan
 from backend.training.batches import Batch
 from backend.training.loss import Loss
-from backend.training.offload import activations_in_host_memory
 from backend.training.optimizers import Updater
 from backend.training.precision import autocast
 
@@ -26,12 +23,8 @@ def forward_backward(loss_of: Loss, batches: Sequence[Batch], updater: Updater, 
     scored = max(1, sum(batch.scored for batch in batches))
     total = torch.zeros((), device=device)
     for number, batch in enumerate(batches, start=1):
-        with autocast(plan, device), _storage(plan):
+        with autocast(plan, device):
             loss = loss_of(batch) / scored
         updater.backward(loss, last=number == len(batches))
         total += loss.detach()
     return total
-
-
-def _storage(plan: Plan) -> AbstractContextManager[Any]:
-    return activations_in_host_memory(enabled=plan.activation_offload)

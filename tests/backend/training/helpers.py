@@ -31,6 +31,7 @@ SMALL = Plan(
     max_length=128,
     learning_rate=5e-3,
     eval_fraction=0.1,
+    eval_every=5,
     rank=4,
     alpha=8,
 )

@@ -1,0 +1,20 @@
+"""Short answers and one thread: tiny models gain nothing from more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from backend.training import sample
+
+
+@pytest.fixture(autouse=True)
+def small_work(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Samples of four tokens, on one thread."""
+    monkeypatch.setattr(sample, "NEW_TOKENS", 4)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -1,0 +1,178 @@
+"""Stopped, paused or killed: a resumed run makes the losses of an undisturbed one, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from backend.answers import Method
+from backend.run import control
+from backend.run.folder import RunFolder
+from backend.training import checkpoint, session
+from backend.training.report import Report
+from backend.training.train import train
+from tests.backend.training.helpers import ALL, events, log_text, losses, new_run
+
+SETTINGS: dict[str, Any] = {"dropout": 0.1, "save_every": 2, "eval_every": 3}
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
+
+def finish(folder: RunFolder) -> tuple[dict[int, float], dict[str, torch.Tensor], list[float]]:
+    """Train to the end; curve, final weights and held-out losses."""
+    assert train(folder) == "done", folder.log_file.read_text()
+    found, _ = checkpoint.newest(folder.checkpoints)
+    assert found is not None and found.manifest.step == 10
+    by_step = {event["step"]: event["loss"] for event in events(folder, "eval")}
+    return losses(folder), found.weights(), [by_step[step] for step in sorted(by_step)]
+
+
+def assert_equal_runs(ours: Any, theirs: Any) -> None:
+    assert ours[0] == theirs[0]
+    assert ours[2] == theirs[2]
+    assert all(torch.equal(ours[1][name], value) for name, value in theirs[1].items())
+
+
+def on_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Any) -> None:
+    """Call `action` when the event of step `number` is written, once."""
+    write = Report.event
+    done: list[int] = []
+
+    def event(self: Report, name: str, **fields: Any) -> None:
+        write(self, name, **fields)
+        if name == "step" and fields["step"] == number and not done:
+            done.append(number)
+            action()
+
+    monkeypatch.setattr(Report, "event", event)
+
+
+@pytest.mark.parametrize(
+    ("method", "extra"),
+    [
+        ("lora", {}),
+        ("qlora", {}),
+        ("full", {}),
+        ("full", {"optimizer_in_backward": True}),
+        ("lora", {"optimizer": "adamw_8bit"}),
+        ("full", {"optimizer": "adamw_8bit"}),
+        ("full", {"optimizer": "paged_adamw_8bit"}),
+        ("full", {"optimizer": "adafactor"}),
+        ("lora", {"precision": "float16"}),
+        ("full", {"precision": "bfloat16", "chunked_loss": True}),
+    ],
+)
+def test_killed_in_the_middle(
+    method: Method, extra: dict[str, Any], tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = finish(new_run(tiny_model, questions, method, **SETTINGS, **extra))
+    folder = new_run(tiny_model, questions, method, **SETTINGS, **extra)
+
+    def die() -> None:
+        raise Killed
+
+    on_step(monkeypatch, 7, die)
+    with pytest.raises(Killed):
+        train(folder)
+    assert not events(folder, "run_finished")
+    ours = finish(folder)
+    assert events(folder, "run_started")[-1]["step"] == 6
+    assert_equal_runs(ours, undisturbed)
+
+
+@pytest.mark.parametrize("method", ALL)
+@pytest.mark.parametrize(("command", "state"), [("stop", "stopped"), ("pause", "paused")])
+def test_stopped_and_resumed(
+    method: Method,
+    command: control.Command,
+    state: str,
+    tiny_model: Path,
+    questions: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    undisturbed = finish(new_run(tiny_model, questions, method, **SETTINGS))
+    folder = new_run(tiny_model, questions, method, **SETTINGS)
+    on_step(monkeypatch, 5, lambda: control.send(folder.commands_file, command))
+    assert train(folder) == state
+    (end,) = events(folder, "run_finished")
+    assert (end["state"], end["step"]) == (state, 5)
+    assert (end["result"] is not None) == folder.result.exists() == (command == "stop")
+    assert events(folder, "checkpoint")[-1]["step"] == 5
+    assert_equal_runs(finish(folder), undisturbed)
+
+
+def test_a_damaged_checkpoint_is_passed_over(tiny_model: Path, questions: Path) -> None:
+    undisturbed = finish(new_run(tiny_model, questions, "lora", **SETTINGS))
+    folder = new_run(tiny_model, questions, "lora", **SETTINGS)
+    finish(folder)
+    last = folder.checkpoints / "step-00000010" / "weights.safetensors"
+    damaged = bytearray(last.read_bytes())
+    damaged[-1] ^= 1
+    last.write_bytes(damaged)
+    ours = finish(folder)
+    assert "step-00000010 is damaged (weights.safetensors has changed since it was written)" in log_text(folder)
+    assert events(folder, "run_started")[-1]["step"] == 8
+    assert_equal_runs(ours, undisturbed)
+
+
+def test_a_checkpoint_on_command(tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_run(tiny_model, questions, "lora", save_every=100)
+    on_step(monkeypatch, 3, lambda: control.send(folder.commands_file, "checkpoint"))
+    assert train(folder) == "done"
+    assert [event["step"] for event in events(folder, "checkpoint")] == [3, 10]
+
+
+def test_stopped_before_its_first_step(tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_run(tiny_model, questions, "lora")
+    monkeypatch.setattr(session.Session, "judge", lambda self: control.send(folder.commands_file, "stop"), raising=True)
+    assert train(folder) == "stopped"
+    monkeypatch.undo()
+    assert events(folder, "run_finished")[-1]["step"] == 0
+    assert [event["step"] for event in events(folder, "checkpoint")] == [0]
+
+
+def test_data_that_changed_is_refused(tiny_model: Path, questions: Path, tmp_path: Path) -> None:
+    data = tmp_path / "mine.jsonl"
+    data.write_text(questions.read_text())
+    folder = new_run(tiny_model, data, "lora", max_steps=2)
+    assert train(folder) == "done"
+    data.write_text("".join(questions.read_text().splitlines(keepends=True)[:-1]))
+    assert train(folder) == "failed"
+    assert "has changed since the checkpoint" in events(folder, "run_finished")[-1]["error"]
+
+
+KILL = """
+import os, signal, sys
+from pathlib import Path
+from backend.run.folder import RunFolder
+from backend.training.report import Report
+from backend.training.train import train
+event = Report.event
+def deadly(self, name, **fields):
+    event(self, name, **fields)
+    if name == "step" and fields["step"] == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+Report.event = deadly
+train(RunFolder(Path(sys.argv[1])))
+"""
+
+
+def test_kill_9_for_real(tiny_model: Path, questions: Path) -> None:
+    undisturbed = finish(new_run(tiny_model, questions, "full", **SETTINGS))
+    folder = new_run(tiny_model, questions, "full", **SETTINGS)
+    killed = subprocess.run([sys.executable, "-c", KILL, str(folder.path)], cwd=REPOSITORY, env=os.environ, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not folder.is_alive()
+    ours = finish(folder)
+    assert events(folder, "run_started")[-1]["step"] == 4
+    assert_equal_runs(ours, undisturbed)

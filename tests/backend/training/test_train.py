@@ -1,0 +1,205 @@
+"""Whole runs: the three methods end to end on a tiny model, and what is left when they end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from backend.answers import Method
+from backend.run import history
+from backend.run.folder import RunFolder
+from backend.training import methods
+from backend.training.train import train
+from tests.backend.training.helpers import ALL, events, log_text, losses, new_run, plan
+from tests.tiny import make_model
+
+IDS = torch.arange(3, 43).reshape(2, 20)
+
+
+def logits(model: Any) -> Tensor:
+    with torch.no_grad():
+        found = model.eval()(input_ids=IDS).logits
+    assert isinstance(found, Tensor)
+    return found
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+    """The logits of the model at the moment it was saved."""
+    seen: dict[str, Tensor] = {}
+    save = methods.save
+
+    def remember(loaded: methods.Loaded, *rest: Any) -> None:
+        seen["logits"] = logits(loaded.network)
+        save(loaded, *rest)
+
+    monkeypatch.setattr(methods, "save", remember)
+    return seen
+
+
+def reloaded(method: Method, base: Path, folder: Path) -> Any:
+    """The result as any user would load it; for qlora over the same 4-bit base."""
+    if method == "full":
+        return AutoModelForCausalLM.from_pretrained(folder)
+    if method == "lora":
+        return PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder)
+    network = methods.load(base, str(base), plan("qlora"), "cpu").model.unload()
+    return PeftModel.from_pretrained(network, folder)
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_from_the_folder_to_a_result_that_loads(
+    method: Method, tiny_model: Path, questions: Path, trained: dict[str, Tensor], tmp_path: Path
+) -> None:
+    folder = new_run(tiny_model, questions, method, output=str(tmp_path / "mine"))
+    assert train(folder) == "done"
+    curve = losses(folder)
+    assert list(curve) == list(range(1, 11))
+    assert curve[10] < curve[1] - 0.3
+    past = history.read(folder.events_file)
+    assert past.evaluations[-1].loss < past.evaluations[0].loss - 0.3
+    assert past.peak_bytes > 0 and past.state == "done" and past.phase == "done"
+    torch.testing.assert_close(logits(reloaded(method, tiny_model, folder.result)), trained["logits"])
+    copied = reloaded(method, tiny_model, tmp_path / "mine")
+    torch.testing.assert_close(logits(copied), trained["logits"])
+    base = AutoModelForCausalLM.from_pretrained(tiny_model)
+    assert not torch.allclose(logits(base), trained["logits"], atol=1e-3)
+
+
+def test_the_events_of_a_run(tiny_model: Path, questions: Path) -> None:
+    folder = new_run(tiny_model, questions, "lora")
+    train(folder)
+    early, started = events(folder, "run_started")
+    assert early["model"] == started["model"] == str(tiny_model)
+    assert (started["step"], started["total_steps"], started["train_rows"], started["eval_rows"]) == (0, 10, 36, 4)
+    assert started["trainable_parameters"] == 2 * 4 * (6 * 64 + 2 * (64 + 32) + 2 * 3 * (64 + 128) - 2 * 64 - 3 * 192)
+    assert started["versions"]["torch"] == torch.__version__ and started["device"] == "cpu"
+    steps = events(folder, "step")
+    assert [x["step"] for x in steps] == list(range(1, 11))
+    for step in steps:
+        assert step["total_steps"] == 10 and step["tokens"] > step["scored_tokens"] > 0
+        assert step["grad_norm"] > 0 and step["step_seconds"] > 0 and step["tokens_per_second"] > 0
+        assert step["eta_seconds"] >= 0 and step["learning_rate"] > 0
+    assert [x["step"] for x in events(folder, "eval")] == [0, 5, 10]
+    assert [x["step"] for x in events(folder, "checkpoint")] == [2, 4, 6, 8, 10]
+    samples = events(folder, "sample")
+    assert samples[0]["step"] == 0 and samples[-1]["step"] == 10 and "apples" in samples[0]["prompt"]
+    (end,) = events(folder, "run_finished")
+    assert end["tokens"] == sum(step["tokens"] for step in steps)
+    assert end["eval_loss_before"] > end["eval_loss"] and end["loss"] == steps[-1]["loss"]
+    assert end["result"] == str(folder.result) and end["bytes"] > 10_000 and end["hours"] > 0
+    phases = [x["name"] for x in events(folder, "phase")]
+    assert phases[:3] == ["data", "load", "eval"] and phases[-1] == "save"
+    assert {"sample", "train", "checkpoint"} <= set(phases)
+
+
+def test_what_is_saved_beside_the_weights(tiny_model: Path, questions: Path) -> None:
+    folder = new_run(tiny_model, questions, "lora")
+    train(folder)
+    settings = json.loads((folder.result / "adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] == str(tiny_model)
+    assert (settings["r"], settings["lora_alpha"], settings["bias"]) == (4, 8, "none")
+    assert set(settings["target_modules"]) == {
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+    }
+    assert "local_files_only" not in (folder.result / "tokenizer_config.json").read_text()
+    chat = AutoTokenizer.from_pretrained(folder.result).apply_chat_template(
+        [{"role": "user", "content": "a"}], tokenize=False
+    )
+    assert chat == "<|im_start|>user\na<|im_end|>\n"
+    assert not list(folder.path.glob(".writing*"))
+
+
+def test_a_full_model_is_saved_in_the_format_it_came_in(tmp_path: Path, tiny_model: Path, questions: Path) -> None:
+    half = tmp_path / "half"
+    AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.bfloat16).save_pretrained(half)
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(half)
+    folder = new_run(
+        half, questions, "full", precision="bfloat16", learning_rate=1e-5, schedule="constant", max_steps=3
+    )
+    assert train(folder) == "done"
+    assert AutoModelForCausalLM.from_pretrained(folder.result).dtype == torch.bfloat16
+    master = checkpoint_weights(folder)["model.layers.0.mlp.up_proj.weight"]
+    start = AutoModelForCausalLM.from_pretrained(half).model.layers[0].mlp.up_proj.weight.float()
+    assert master.dtype == torch.float32
+    moved = (master - start).abs() > 0
+    rounded = (master.bfloat16().float() - start).abs() > 0
+    assert moved.float().mean() > 0.9, "float32 weights take every update"
+    assert rounded.float().mean() < 0.5, "16-bit weights would have lost most of them"
+
+
+def checkpoint_weights(folder: RunFolder) -> dict[str, Tensor]:
+    from backend.training.checkpoint import newest
+
+    found, _ = newest(folder.checkpoints)
+    assert found is not None
+    return found.weights()
+
+
+def test_no_evaluation_where_nothing_is_held_out(tiny_model: Path, questions: Path) -> None:
+    folder = new_run(tiny_model, questions, "lora", eval_fraction=0.0, max_steps=2)
+    assert train(folder) == "done"
+    assert not events(folder, "eval")
+    (end,) = events(folder, "run_finished")
+    assert end["eval_loss"] is None and end["eval_loss_before"] is None
+
+
+@pytest.mark.parametrize("method", ALL)
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_16_bits_follow_float32(method: Method, precision: str, tiny_model: Path, questions: Path) -> None:
+    ours = new_run(tiny_model, questions, method, precision=precision, max_steps=5)
+    exact = new_run(tiny_model, questions, method, max_steps=5)
+    assert train(ours) == train(exact) == "done"
+    for step, loss in losses(exact).items():
+        assert losses(ours)[step] == pytest.approx(loss, rel=0.02)
+
+
+def test_lean_settings_make_the_same_curve(tiny_model: Path, questions: Path) -> None:
+    usual = new_run(tiny_model, questions, "lora")
+    lean = new_run(tiny_model, questions, "lora", chunked_loss=True, checkpointing=True, packing=False, micro_batch=1)
+    assert train(usual) == train(lean) == "done"
+    assert losses(lean) == pytest.approx(losses(usual), rel=1e-3)
+
+
+def test_same_seed_same_curve_and_another_seed_another(tiny_model: Path, questions: Path) -> None:
+    curves = []
+    for seed in (1, 1, 2):
+        folder = new_run(tiny_model, questions, "lora", seed=seed, dropout=0.1, max_steps=4)
+        train(folder)
+        curves.append(losses(folder))
+    assert curves[0] == curves[1]
+    assert curves[0] != curves[2]
+
+
+def test_a_family_without_sdpa_is_trained_with_what_it_has(tmp_path: Path, tiny_model: Path, questions: Path) -> None:
+    from transformers import AutoConfig
+
+    from tests.backend.training.families import FAMILIES, SIZES
+
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gemma2", **SIZES | FAMILIES["gemma2"]))
+    model.save_pretrained(tmp_path / "gemma")
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path / "gemma")
+    folder = new_run(tmp_path / "gemma", questions, "lora", max_steps=2, chunked_loss=True)
+    assert train(folder) == "done"
+    assert "this model has no sdpa attention; eager is used" in log_text(folder)
+
+
+def test_untied_heads_and_other_families_train(tmp_path: Path, questions: Path) -> None:
+    for family in ("qwen2", "mistral"):
+        model = make_model(tmp_path / family, family, tie_word_embeddings=False)
+        folder = new_run(model, questions, "full", max_steps=4, learning_rate=2e-3)
+        assert train(folder) == "done", folder.log_file.read_text()
+        assert losses(folder)[4] < losses(folder)[1]
