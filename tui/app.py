@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
@@ -135,15 +136,18 @@ class WizardApp(App[str]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Every action of the screen in front, and the app's own."""
-        from tui.screens.help import keys_of
+        from tui.screens.help import own_bindings
 
-        for key, what in keys_of(screen):
-            binding = next(x.binding for x in screen.active_bindings.values() if x.binding.description == what)
-            action = binding.action
-            yield SystemCommand(what.capitalize(), f"key {key}", lambda action=action: self._act(screen, action))
+        named: set[str] = set()
+        for binding in own_bindings(screen):
+            if binding.description not in named and binding.action not in ("runs", "leave"):
+                named.add(binding.description)
+                act = partial(self._act, screen, binding.action)
+                yield SystemCommand(binding.description.capitalize(), f"key {self.get_key_display(binding)}", act)
         for step, word in STEPS:
-            if any(getattr(x, "STEP", None) == step for x in self.screen_stack[:-1]):
-                yield SystemCommand(f"Back to {word}", "answers stay", lambda step=step: self.go_back_to(step))
+            before = self.screen_stack[: self.screen_stack.index(screen)]
+            if any(getattr(x, "STEP", None) == step for x in before):
+                yield SystemCommand(f"Back to {word}", "answers stay", partial(self.go_back_to, step))
         yield SystemCommand("Runs", "what ran on this box, key ^r", self.action_runs)
         yield SystemCommand("Theme", "dark, light, high contrast, 16 colours ...", self.action_change_theme)
         yield SystemCommand("Leave fttui", "key ^q", self.action_leave)

@@ -30,6 +30,7 @@ class Plan:
     target_modules: str = "all-linear"
     """`all-linear` (every linear layer but the head), or a comma list of module names."""
     adapter_dtype: Literal["float32", "bfloat16"] = "float32"
+    """What the adapters are kept and stepped in; the base keeps its own type."""
     quantization: Literal["none", "nf4"] = "nf4"
     """The base weights' format: `nf4` (4-bit with double quantisation) for qlora, `none` otherwise."""
     max_length: Annotated[int, Meta(ge=16)] = 2048

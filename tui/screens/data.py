@@ -176,4 +176,5 @@ class DataScreen(LookingStep):
 
 
 def _bytes(path: Path) -> int:
+    """Of a file, or of all files of a folder."""
     return path.stat().st_size if path.is_file() else sum(x.stat().st_size for x in path.rglob("*") if x.is_file())

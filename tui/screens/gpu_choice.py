@@ -11,6 +11,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from backend.errors import UserError
+from tui.screens.hardware import choice_of
 from tui.widgets.entry import Entry
 from tui.widgets.picker import Picker
 from tui.widgets.picklist import Choice
@@ -22,7 +23,7 @@ THIS_BOX = Choice("", "this box")
 
 
 class GpuChoice(ModalScreen[bool]):
-    """A narrow list at the right; Enter keeps, Esc takes back."""
+    """A sheet below the columns; Enter keeps, Esc takes back."""
 
     AUTO_FOCUS: ClassVar[str | None] = None
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -39,7 +40,7 @@ class GpuChoice(ModalScreen[bool]):
         """The same picker as on the first screen."""
         with Vertical(id="gpu-choice"):
             yield Picker(
-                "What if it ran on",
+                "What if it ran on …   Enter keeps it, Esc takes it back",
                 "gpu",
                 placeholder="4090, A100-80GB:2 …",
                 help="A GPU's name, and :N for several.",
@@ -49,7 +50,8 @@ class GpuChoice(ModalScreen[bool]):
     def on_mount(self) -> None:
         """Offer this box and all known GPUs."""
         wizard = cast("WizardApp", self.app)
-        known = [Choice(name, name) for name in wizard.journey.sources.device_names()]
+        sources = wizard.journey.sources
+        known = [choice_of(name, sources.named) for name in sources.device_names()]
         self.query_one(Picker).offer([THIS_BOX, *known], self._gpu)
         self.query_one(Entry).focus()
 

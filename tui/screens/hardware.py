@@ -118,7 +118,7 @@ class HardwareScreen(Step):
     def _look(self) -> None:
         sources = self.journey.sources
         hardware = sources.detect()
-        choices = [Choice(name, name, _named(sources.named, name)) for name in sources.device_names()]
+        choices = [choice_of(name, sources.named) for name in sources.device_names()]
         self.post_message(Looked("box", (hardware, sources.here(hardware), choices)))
 
 
@@ -132,9 +132,10 @@ def _memory(device: Device) -> str:
     return units.gib(device.free_bytes) + (" of RAM free" if device.kind == "cpu" else " free")
 
 
-def _named(named: Callable[[str], Device], name: str) -> str:
+def choice_of(name: str, named: Callable[[str], Device]) -> Choice:
+    """A device of the catalogue with its memory and price."""
     if name == "cpu":
-        return "the processor of this box"
+        return Choice(name, name, "the processor of this box")
     device = named(name)
     price = f"{units.usd(device.price.typical)} an hour" if device.price else ""
-    return f"{units.gib(device.memory_bytes):>9}  {price:>13}"
+    return Choice(name, name, f"{units.gib(device.memory_bytes):>9}  {price:>13}")

@@ -25,14 +25,18 @@ class HelpScreen(ModalScreen[None]):
         super().__init__()
         self._field = str(getattr(of.focused, "help_text", "") or "")
         self._text = text
-        self._keys = keys_of(of)
+        self._keys = [
+            *keys_of(of),
+            ("Tab", "next field"),
+            ("^p", "all commands"),
+        ]
 
     def compose(self) -> ComposeResult:
         """Field, screen, keys."""
         parts = [Content.assemble(("this field\n", "bold $primary"), self._field, "\n")] if self._field else []
         if self._text and self._text != self._field:
             parts.append(Content.assemble(("this screen\n", "bold $primary"), self._text, "\n"))
-        keys = [Content.assemble((f"{key.ljust(_KEY)}", "bold"), what) for key, what in self._keys]
+        keys = [Content.assemble((key.ljust(_KEY), "bold"), what) for key, what in self._keys]
         parts.append(Content.assemble(("keys\n", "bold $primary"), Content("\n").join(keys)))
         with VerticalScroll(classes="dialog") as dialog:
             dialog.border_title = Content("Help")
@@ -47,12 +51,23 @@ class HelpScreen(ModalScreen[None]):
 def keys_of(screen: Screen[Any]) -> list[tuple[str, str]]:
     """Keys that work on `screen` now, with what they do; several keys for one action in one line."""
     found: dict[str, list[str]] = {}
-    for active in screen.active_bindings.values():
-        binding = active.binding
-        if not active.enabled or not binding.description or binding.system:
-            continue
-        shown = screen.app.get_key_display(binding)
+    for binding in own_bindings(screen):
         keys = found.setdefault(binding.description, [])
+        shown = screen.app.get_key_display(binding)
         if shown not in keys:
             keys.append(shown)
-    return [(" ".join(keys[:4]), what) for what, keys in found.items()]
+    return [(" ".join(keys), what) for what, keys in found.items()]
+
+
+def own_bindings(screen: Screen[Any]) -> list[Binding]:
+    """Bindings that are enabled now and that fttui defines, those of the screen first; no widget library's own."""
+    active = [x for x in screen.active_bindings.values() if x.enabled and x.binding.description]
+    active.sort(key=lambda x: x.node is not screen)
+    return [x.binding for x in active if x.binding.action in _own_actions(type(x.node))]
+
+
+def _own_actions(kind: type) -> set[str]:
+    """Actions that a class of ours binds."""
+    ours = (x for x in kind.__mro__ if x.__module__.startswith("tui."))
+    bindings = (binding for x in ours for binding in x.__dict__.get("BINDINGS", ()))
+    return {binding.action for binding in bindings if isinstance(binding, Binding)}

@@ -19,7 +19,7 @@ from tui.screens.step import Step
 from tui.theme import METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.prose import Prose, wrapped
-from tui.widgets.settings import Settings
+from tui.widgets.settings import SettingEditor, Settings
 
 QUIET_SECONDS = 0.7
 """An Enter starts the run only where none came for so long: neither a burst nor a held key does."""
@@ -75,11 +75,9 @@ class ReviewScreen(Step):
         self.update_rail()
 
     def proceed(self) -> None:
-        """Enter: take what is edited, or start the run."""
+        """Enter: start the run, where it is meant so."""
         now = self.wizard.clock()
         quiet, self._last_enter = now - self._last_enter, now
-        if self.query_one(Settings).take():
-            return
         if quiet < QUIET_SECONDS:
             self._say("Press Enter once more to start the training.")
             return
@@ -92,6 +90,10 @@ class ReviewScreen(Step):
             self._ask(obstacles)
         else:
             self._start()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a row is edited, Enter belongs to its editor."""
+        return not (action == "next" and self.query(SettingEditor))
 
     def action_back(self) -> None:
         """Esc: leave the edited row, else back."""
@@ -106,7 +108,7 @@ class ReviewScreen(Step):
         """Change the setting under the cursor, in its place."""
         self.query_one(Settings).action_edit()
 
-    def on_settings_wanted(self, event: Settings.Wanted) -> None:
+    def on_setting_editor_wanted(self, event: SettingEditor.Wanted) -> None:
         """A setting was typed: plan around it, or say under it what it takes."""
         event.stop()
         before = self.journey.answers

@@ -48,6 +48,8 @@ def _rows(report: DataReport) -> list[Fact]:
 
 
 def _lengths(report: DataReport) -> str:
+    if report.percentile(100) == report.percentile(0):
+        return f"{report.percentile(100):,} tokens each"
     marks = [f"{report.percentile(q):,} ({name})" for q, name in ((50, "half"), (95, "95 %"), (100, "all"))]
     return " · ".join(marks)
 

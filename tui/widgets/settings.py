@@ -90,15 +90,28 @@ class SettingRow(Widget):
 class SettingEditor(Vertical):
     """Stands in the place of a row while it is edited; an error stands under it."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "take", "take", key_display="Enter", priority=True)]
+
+    class Wanted(Message):
+        """The user wants the setting to be what is in `editor`; empty leaves it to the planner."""
+
+        def __init__(self, editor: SettingEditor) -> None:
+            super().__init__()
+            self.editor = editor
+
     def __init__(self, key: str, value: str) -> None:
         super().__init__()
         self.key = key
         self._initial = value
 
+    def action_take(self) -> None:
+        """Enter: hand on what was typed."""
+        self.post_message(self.Wanted(self))
+
     def compose(self) -> ComposeResult:
         """Name, entry, what it takes; the error."""
         words = fields.choices(self.key)
-        takes = ", ".join(words) if words else "Enter takes it; empty: the planner's"
+        takes = ", ".join(words) if words else "empty: what the planner chooses"
         with Horizontal():
             yield Static(fit(f"❯ {self.key}", KEY), classes="key", markup=False)
             yield Entry(self._initial, id=f"field-{self.key}", help=plan_help.texts().get(self.key, ""))
@@ -151,13 +164,6 @@ class Settings(VerticalScroll, can_focus=True):
 
     class Moved(Message):
         """Another row is under the cursor."""
-
-    class Wanted(Message):
-        """The user wants the setting to be what is in `editor`; empty leaves it to the planner."""
-
-        def __init__(self, editor: SettingEditor) -> None:
-            super().__init__()
-            self.editor = editor
 
     def __init__(self, method: Method) -> None:
         super().__init__(id="settings")
@@ -213,13 +219,6 @@ class Settings(VerticalScroll, can_focus=True):
         if self._outlook is not None and self.editor is None:
             row.add_class("-edited")
             self.mount(SettingEditor(row.key, fields.text(getattr(self._outlook.plan, row.key))), after=row)
-
-    def take(self) -> bool:
-        """Enter: hand on what was typed; False where no row is edited."""
-        if self.editor is None:
-            return False
-        self.post_message(self.Wanted(self.editor))
-        return True
 
     def leave(self) -> bool:
         """Back from the editor to the row; False where no row is edited."""

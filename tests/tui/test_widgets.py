@@ -1,0 +1,189 @@
+"""Small parts of the screens: wrapped text, memory bars, figures in words, the list that filters."""
+
+from __future__ import annotations
+
+import pytest
+from rich.cells import cell_len
+from textual.app import App, ComposeResult
+from textual.content import Content
+
+from backend.answers import METHODS, Answers
+from backend.errors import UserError
+from backend.planner.outlook import Interval
+from tests.tui import box
+from tui import command_line, plan_help, starting, theme
+from tui.screens import numbers
+from tui.widgets import bar, figures
+from tui.widgets.cells import cut, fit
+from tui.widgets.picker import Picker
+from tui.widgets.picklist import Choice
+from tui.widgets.prose import sentences, wrapped
+
+GIB = box.GIB
+
+
+@pytest.mark.parametrize("width", [8, 11, 20, 79])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a few words that wrap between them",
+        "averyveryverylongwordthatnolinecanhold and more",
+        "日本語のテキストも 折り返す",
+        "",
+        "a\n\nb",
+    ],
+)
+def test_wrapped_is_never_wider_and_loses_nothing(text: str, width: int) -> None:
+    lines = wrapped(Content(text), width, 2).plain.split("\n")
+    assert max(map(cell_len, lines)) <= width
+    assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+def test_sentences_hang_under_their_sign() -> None:
+    assert sentences(["one two three", "four"], 9).plain == "· one two\n  three\n· four"
+
+
+def test_styles_survive_wrapping() -> None:
+    text = wrapped(Content.assemble("plain ", ("bold words here", "bold")), 10)
+    assert text.plain == "plain bold\nwords here"
+    assert " ".join(text.plain[span.start : span.end].strip() for span in text.spans) == "bold words here"
+
+
+def test_cells_follow_the_sum_so_that_rounding_does_not_add_up() -> None:
+    filled = bar.cells(
+        {"weights": 3 * GIB, "adapters": GIB // 3, "gradients": GIB // 3, "reserve": GIB // 3}, 8, 8 * GIB
+    )
+    assert len(filled) == 4 and filled[:3] == ["weights"] * 3
+
+
+def test_a_bar_marks_the_card_and_what_runs_off_the_end() -> None:
+    scale = bar.scale_for(10 * GIB, [5 * GIB, 40 * GIB])
+    small = bar.stacked({"weights": 5 * GIB}, 20, scale, 10 * GIB).plain
+    large = bar.stacked({"weights": 40 * GIB}, 20, scale, 10 * GIB).plain
+    assert len(small) == len(large) == 20
+    assert small.index(theme.CARD_LINE) == large.index("┃")
+    assert small.startswith("█" * 8) and large.endswith("▶")
+
+
+def test_every_category_has_its_own_sign_without_colour() -> None:
+    assert len({sign.glyph for sign in theme.MEMORY.values()}) == len(theme.MEMORY)
+    assert len({sign.ascii for sign in theme.MEMORY.values()}) == len(theme.MEMORY)
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [(3.1, "3.1 h"), (30.0, "30 h"), (0.5, "30 min"), (0.01, "36 s"), (0.97, "1.0 h"), (float("nan"), "unknown")],
+)
+def test_hours_in_the_unit_that_suits(hours: float, words: str) -> None:
+    assert figures.hours(hours) == words
+
+
+def test_a_range_is_in_the_unit_of_its_point() -> None:
+    assert figures.hour_range(Interval(0.6, 1.0, 1.6)) == "0.6–1.6"
+    assert figures.hour_range(Interval(0.25, 0.5, 1.5)) == "15–90"
+    assert figures.cost_range(Interval(1.0, 2.0, 3.5)) == "1–3.50"
+    assert figures.cost_range(Interval(2.0, 2.0, 2.0)) == ""
+
+
+def test_change_names_what_moved() -> None:
+    wizard = box.at("compare")
+    before = wizard.journey.comparison().methods["qlora"]
+    wizard.journey.answer(epochs=before.plan.epochs * 2)
+    after = wizard.journey.comparison().methods["qlora"]
+    assert figures.change(before, before) == "no change"
+    assert figures.change(before, after).startswith("+") and "$" in figures.change(before, after)
+
+
+@pytest.mark.parametrize(("text", "value"), [("", None), ("$40", 40.0), ("1,000.5", 1000.5), ("0", 0.0), ("3 h", 3.0)])
+def test_numbers_are_read_forgivingly(text: str, value: float | None) -> None:
+    assert numbers.number(text, "budget", "budget_usd") == value
+
+
+@pytest.mark.parametrize("text", ["-1", "inf", "nan", "forty", "1e400"])
+def test_numbers_that_are_none_name_the_range(text: str) -> None:
+    with pytest.raises(UserError, match="0 or more") as caught:
+        numbers.number(text, "budget", "budget_usd")
+    assert caught.value.field == "budget_usd"
+
+
+def test_cut_and_fit_count_cells() -> None:
+    assert cut("abcdef", 4) == "abc…"
+    assert cell_len(fit("日本語", 5)) == 5
+    assert fit("ab", 4) == "ab  "
+
+
+class OnePicker(App[None]):
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return theme.defaults(ansi=False)
+
+    def compose(self) -> ComposeResult:
+        yield Picker("Which?", "gpu", placeholder="", help="")
+
+
+async def values(pilot: object, picker: Picker, text: str) -> str:
+    picker.query_one("Entry").value = text  # type: ignore[attr-defined]
+    await pilot.pause()  # type: ignore[attr-defined]
+    return picker.value
+
+
+async def test_typing_filters_and_free_text_is_offered() -> None:
+    async with (app := OnePicker()).run_test() as pilot:
+        picker = app.query_one(Picker)
+        picker.offer([Choice(x, x) for x in ("GH200 96GB", "H200 SXM", "RTX 4090")], "RTX 4090")
+        assert picker.value == "RTX 4090"
+        assert await values(pilot, picker, "h200") == "H200 SXM"
+        assert await values(pilot, picker, "rtx4090") == "RTX 4090"
+        assert await values(pilot, picker, "nothing like it") == "nothing like it"
+        assert await values(pilot, picker, "rtx/mine") == "rtx/mine"
+        assert await values(pilot, picker, "") == "GH200 96GB"
+
+
+def test_the_command_line_is_read_back_as_the_same_answers() -> None:
+    from tui.cli import app
+
+    answers = Answers(
+        model="./my model",
+        data="rows.jsonl",
+        budget_usd=40.0,
+        shift="domain",
+        variants=2,
+        max_length=1024,
+        epochs=2.0,
+        price_usd_per_hour=0.45,
+        mapping=("prompt=q", "completion=a"),
+        set=("rank=32", "dropout=0.1"),
+    )
+    import shlex
+
+    words = shlex.split(command_line.train(answers, "lora"))
+    _, bound, *_ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
+    assert words[0] == "fttui"
+    assert bound.arguments["answers"] == answers
+    assert bound.arguments["method"] == "lora"
+
+
+def test_every_plan_field_of_the_review_is_explained() -> None:
+    from tui.widgets.settings import shown_fields
+
+    unexplained = {key for method in METHODS for _, key in shown_fields(method) if not plan_help.texts()[key]}
+    assert unexplained == set()
+
+
+@pytest.mark.parametrize(
+    ("gpu", "data", "words"),
+    [("L40S", "rows.jsonl", "not in this box"), (None, "", "no data yet"), ("L40S:4", "x", "not in this box")],
+)
+def test_what_can_only_be_planned_is_not_started(gpu: str | None, data: str, words: str) -> None:
+    wizard = box.at("review")
+    if gpu:
+        wizard.plan_for(gpu)
+    wizard.journey.answer(data=data)
+    with pytest.raises(UserError, match=words):
+        starting.refuse(wizard.journey.comparison())
+
+
+def test_sixteen_colours_where_the_terminal_has_no_more() -> None:
+    assert theme.for_terminal({"TERM": "screen"}) == theme.SIXTEEN
+    assert theme.for_terminal({"TERM": "xterm-256color"}) == theme.DARK
+    assert theme.for_terminal({"TERM": "xterm", "COLORTERM": "truecolor"}) == theme.DARK
+    assert theme.for_terminal({"TERM": "xterm-256color", "FTTUI_THEME": theme.LIGHT}) == theme.LIGHT
