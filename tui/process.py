@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from backend import paths
+from backend import logind, paths
 from backend.errors import UserError
 from backend.run import history, launch
 from backend.run.folder import RunFolder
@@ -33,6 +33,10 @@ Launch = Callable[[Job], tuple[RunFolder, Trainer]]
 STOPPING = "stopping"
 """What a screen hands to `App.exit` when it asked the trainer to stop; with anything else the run goes on."""
 
+LOGOUT = (
+    "Logging out ends it on this box (KillUserProcesses of logind). What outlives you is started with:\r\n"
+    "    loginctl enable-linger; systemd-run --user --scope fttui"
+)
 _EXIT_CODES = {"done": 0, "stopped": 130, "paused": 130}
 _SCREEN_FAILED = 1
 
@@ -126,6 +130,8 @@ class Session:
                 self._terminal.say(f"Stopping {name} at the next step, with a checkpoint.")
             else:
                 self._terminal.say(f"{name} trains on without the screen. Look again with:\r\n    fttui watch {name}")
+                if logind.kills_processes():
+                    self._terminal.say(LOGOUT)
                 self._let_go()
         self._trainer.join()
         self._terminal.say(outcome(self._trainer))

@@ -157,6 +157,25 @@ def test_a_broken_screen_does_not_take_the_trainer_with_it(tmux: Tmux) -> None:
     assert (end.state, end.step) == ("done", 60)
 
 
+def test_a_run_without_its_screen_is_watched_and_stopped(tmux: Tmux) -> None:
+    tmux.python(f"{STANDIN} 2000")
+    tmux.wait("step +[0-9]+ of 2,000")
+    tmux.keys("q")
+    tmux.wait("Keep training")
+    tmux.keys("k")
+    tmux.wait(r"code=0\s+READY\$")
+    tmux.type("clear")
+    tmux.python("-c 'from tui.cli import main; main()' watch")
+    tmux.wait("step +[0-9]+ of 2,000")
+    tmux.keys("s")
+    tmux.wait("Stop this run")
+    tmux.keys("s")
+    tmux.wait("■ stopped")
+    tmux.keys("q")
+    tmux.wait(r"code=0\s+READY\$")
+    assert past(the_run()).checkpoints
+
+
 def on_a_pty(arguments: list[str], home: Path) -> tuple[int, int]:
     """Start Python on a pty of its own; returns its pid and our end."""
     pid, master = pty.fork()
