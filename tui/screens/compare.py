@@ -185,8 +185,8 @@ class CompareScreen(Step):
         drawn = {x for o in comparison.methods.values() for x in cells(o.memory.by_category, bar, scale)}
         if self.size.height >= _TALL[0]:
             drawn = set()  # the columns name them
-        card = f"{units.gib(room)} {'RAM' if comparison.device.kind == 'cpu' else 'card'}"
-        self.query_one("#legend", Static).update(legend(drawn, width, card))
+        what = "RAM" if comparison.device.kind == "cpu" else "card"
+        self.query_one("#legend", Static).update(legend(drawn, width, units.gib(room), what))
 
     def _show_reasons(self, comparison: Comparison, chosen: Method) -> None:
         """Side by side where there is room; else the selected column's only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
@@ -25,14 +26,17 @@ if TYPE_CHECKING:
 
 COLUMNS = ("run", "state", "held-out loss", "peak", "time")
 _SIGNS = {
-    "running": ("▶", "bold"),
-    "done": ("✓", "green"),
-    "failed": ("✗", "red"),
-    "interrupted": ("!", "yellow"),
-    "stopped": ("■", "yellow"),
-    "paused": ("‖", "yellow"),
-    "damaged": ("✗", "red"),
+    "running": ("▶", "primary"),
+    "done": ("✓", "success"),
+    "failed": ("✗", "error"),
+    "interrupted": ("!", "warning"),
+    "stopped": ("■", "warning"),
+    "paused": ("‖", "warning"),
+    "damaged": ("✗", "error"),
 }
+"""State -> sign and the theme's colour for it."""
+_OTHER_COLUMNS = 50
+"""Cells that all columns but the first take."""
 _HELP = (
     "Every run of this box, the newest first. Peak and time are what was measured, and after them what was said before "
     "the start. Enter opens a run: live while it trains, its result when it is over."
@@ -70,8 +74,9 @@ class RunsScreen(Screen[None]):
         table = self.query_one(DataTable)
         before = self._run_name
         table.clear()
+        width = max(20, self.size.width - 2 - _OTHER_COLUMNS - 2)
         for run in runs:
-            table.add_row(*_row(run), key=run.name, height=2)
+            table.add_row(*_row(run, width, self.app.theme_variables), key=run.name, height=2)
         names = [run.name for run in runs]
         if before in names:
             table.move_cursor(row=names.index(before))
@@ -118,15 +123,16 @@ class RunsScreen(Screen[None]):
             self.post_message(Listed(found))
 
 
-def _row(run: Summary) -> tuple[Text, ...]:
-    sign, style = _SIGNS.get(run.state, ("?", ""))
+def _row(run: Summary, width: int, colours: Mapping[str, str]) -> tuple[Text, ...]:
+    """Two lines a run: what came, and under it what was said before; `width` cells for the name."""
+    sign, colour = _SIGNS.get(run.state, ("?", "foreground"))
     losses = [f"{x:.3f}" for x in (run.loss_before, run.loss) if x is not None]
-    about = " ".join(x for x in (METHOD_NAMES.get(run.method, ""), "of", run.model, "on", run.data) if x)
+    about = f"{METHOD_NAMES.get(run.method, run.method)} of {run.model} on {run.data}" if run.model else ""
     steps = f"{run.step:,} of {run.total_steps:,}" if run.total_steps else ""
     return (
-        _lines(plain(run.name, lines=False), cut(plain(about, lines=False) if run.model else "", 34)),
-        Text.assemble((f"{sign} {run.state}", style), (f"\n  {steps}", "dim")),
-        _lines(" → ".join(losses) or "–", "said before".rjust(13)),
+        _lines(cut(plain(run.name, lines=False), width), cut(plain(about, lines=False), width)),
+        Text.assemble((f"{sign} {run.state}", colours.get(colour, "").removeprefix("ansi_")), (f"\n  {steps}", "dim")),
+        _lines(" → ".join(losses), "said before".rjust(13) if run.foreseen_peak_bytes else ""),
         _lines(_figure(run.peak_bytes, units.memory), _figure(run.foreseen_peak_bytes, units.memory)),
         _lines(_figure(_seconds(run.hours), units.duration), _figure(_seconds(run.foreseen_hours), units.duration)),
     )
@@ -141,4 +147,4 @@ def _seconds(hours: float | None) -> float | None:
 
 
 def _figure(value: float | None, words: units.Words) -> str:
-    return words(value) if value is not None else "–"
+    return words(value) if value is not None else ""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from textual.content import Content
 
 from tui.theme import CARD_LINE, MEMORY
+from tui.widgets.prose import wrapped
 
 _OVERFLOW = "▶"
 Piece = tuple[str, str]
@@ -46,21 +47,25 @@ def stacked(by_category: Mapping[str, int], width: int, scale: int, card_bytes: 
     return Content.assemble(*_joined(pieces))
 
 
-def legend(shown: Iterable[str], width: int, card: str = "card") -> Content:
-    """The glyphs of the categories that occur, on as many lines of `width` as that takes."""
+def legend(shown: Iterable[str], width: int, room: str, what: str) -> Content:
+    """The glyphs of the categories that occur, and the card's line with its `room`, in `width` cells.
+
+    Where they are too many for one line, first the gaps give way, then `what` the line stands for.
+    """
     wanted = set(shown)
-    items: list[tuple[Piece, str]] = [((MEMORY[x].glyph * 2, MEMORY[x].variable), x) for x in MEMORY if x in wanted]
-    items.append(((CARD_LINE, "bold $foreground"), card))
-    lines: list[list[Piece]] = [[]]
-    used = 0
-    for (glyph, style), word in items:
-        length = len(glyph) + 1 + len(word) + 2
-        if used + length - 2 > width and lines[-1]:
-            lines.append([])
-            used = 0
-        lines[-1] += [(glyph, style), (f" {word}  ", "$faint")]
-        used += length
-    return Content("\n").join([Content.assemble(*line) for line in lines])
+    items: list[tuple[Piece, str]] = [((MEMORY[x].glyph, MEMORY[x].variable), x) for x in MEMORY if x in wanted]
+    line = ((CARD_LINE, "bold $foreground"), f"{room} {what}")
+    short = ((CARD_LINE, "bold $foreground"), room)
+    for entries, gap in (([*items, line], 2), ([*items, line], 1), ([*items, short], 1)):
+        content = _legend_line(entries, gap)
+        if content.cell_length <= width:
+            return content
+    return wrapped(content, width)
+
+
+def _legend_line(entries: list[tuple[Piece, str]], gap: int) -> Content:
+    pieces = [Content.assemble(glyph, (f" {word}", "$faint")) for glyph, word in entries]
+    return Content(" " * gap).join(pieces)
 
 
 def _in_order(by_category: Mapping[str, int]) -> list[str]:

@@ -111,10 +111,10 @@ class PickList(Widget):
     def _line(self, position: int) -> Content:
         choice, width = self._choices[position], max(10, self.size.width - 1)
         label, detail = plain(choice.label, lines=False), plain(choice.detail, lines=False)
-        room = width - 2 - (cell_len(detail) + 2 if detail else 0)
-        if room < min(12, cell_len(label)):
-            detail, room = "", width - 2
-        label = fit(cut(label, room), width - 2 - cell_len(detail))
+        label = cut(label, width - 2)
+        room = width - 4 - cell_len(label)
+        detail = cut(detail, room) if room >= min(8, cell_len(detail)) else ""
+        label = fit(label, width - 2 - cell_len(detail))
         if position == self.index:
             style = "bold $block-cursor-foreground on $block-cursor-background"
             return Content.assemble((f"❯ {label}{detail}", style))

@@ -68,23 +68,24 @@ class SettingRow(Widget):
     def __init__(self, key: str) -> None:
         super().__init__()
         self.key = key
-        self._line = Content("")
+        self._shown = ("", "", False)
 
     def show(self, value: str, origin: str, *, cursor: bool) -> None:
         """Show this value and where it comes from."""
-        mine = origin == "you"
-        style = "bold $block-cursor-foreground on $block-cursor-background" if cursor else ""
-        sign = "❯ " if cursor else "  "
-        self._line = Content.assemble(
-            (fit(f"{sign}{self.key}", KEY), style or "$foreground"),
-            (fit(plain(value, lines=False), VALUE), style or ("bold $primary" if mine else "bold")),
-            (("you set this" if mine else plain(origin, lines=False)), style or ("$primary" if mine else "$faint")),
-        )
+        self._shown = (value, origin, cursor)
         self.refresh()
 
     def render(self) -> Content:
-        """The line."""
-        return self._line
+        """Name, value, origin; the row under the cursor in its colour from end to end."""
+        value, origin, cursor = self._shown
+        mine = origin == "you"
+        why = "you set this" if mine else plain(origin, lines=False)
+        style = "bold $block-cursor-foreground on $block-cursor-background" if cursor else ""
+        return Content.assemble(
+            (fit(f"{'❯' if cursor else ' '} {self.key}", KEY), style or "$foreground"),
+            (fit(plain(value, lines=False), VALUE), style or ("bold $primary" if mine else "bold")),
+            (fit(why, max(0, self.size.width - KEY - VALUE)), style or ("$primary" if mine else "$faint")),
+        )
 
 
 class SettingEditor(Vertical):
