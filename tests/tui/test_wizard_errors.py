@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.widgets import Static
 
 from tests.tui import box
@@ -168,3 +169,22 @@ async def test_outside_text_is_harmless(tmp_path: Path) -> None:
         shown = app.screen.query_one("#preview Prose").render().plain  # type: ignore[union-attr]
         assert "[bold red]x[/nope]" in shown
         assert "\x1b" not in shown and "\u202e" not in shown
+
+
+async def test_enter_right_behind_what_is_typed_is_about_that(tmp_path: Path) -> None:
+    """Keys that come in one packet, as over a slow line: the Enter must not take the answer from before them."""
+    app = box.app(inspect_data=REAL.inspect_data, data_here=list)
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        for key in [*"voodoo", "enter"]:
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await box.settled(pilot)
+        assert isinstance(app.screen, HardwareScreen)
+        assert "voodoo" in error_of(app.screen, "#picker-gpu")
+        await pilot.press("ctrl+u")
+        await box.to_step(pilot, "data")
+        app.post_message(events.Paste(str(tmp_path / "none.jsonl")))
+        app.post_message(events.Key("enter", None))
+        await box.settled(pilot)
+        assert isinstance(app.screen, DataScreen)
+        assert "none.jsonl" in error_of(app.screen, "#picker-data")

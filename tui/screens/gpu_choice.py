@@ -27,7 +27,6 @@ class GpuChoice(ModalScreen[bool]):
 
     AUTO_FOCUS: ClassVar[str | None] = None
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "keep", "keep", priority=True),
         Binding("escape", "leave", "take back"),
     ]
 
@@ -65,8 +64,8 @@ class GpuChoice(ModalScreen[bool]):
             return
         self._moved()
 
-    def action_keep(self) -> None:
-        """Keep it, where it names a GPU."""
+    def on_picker_submitted(self) -> None:
+        """Enter: keep it, where it names a GPU."""
         try:
             cast("WizardApp", self.app).plan_for(self.query_one(Picker).value)
         except UserError as error:

@@ -21,7 +21,6 @@ class PresetName(ModalScreen[str]):
 
     AUTO_FOCUS: ClassVar[str | None] = "#field-preset"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "keep", "save", priority=True),
         Binding("escape", "leave", "leave"),
     ]
 
@@ -38,8 +37,8 @@ class PresetName(ModalScreen[str]):
             yield Field("preset", "name", name, help="Letters, digits, - and _; fttui train NAME runs it.")
             yield Field("description", "description", placeholder="what it is for", help="A line for yourself.")
 
-    def action_keep(self) -> None:
-        """Save, or say what is wrong with the name."""
+    def on_input_submitted(self) -> None:
+        """Enter: save, or say what is wrong with the name."""
         name = self.query_one("#row-preset", Field).text
         description = self.query_one("#row-description", Field).text
         outlook = self._journey.comparison().methods[self._journey.chosen()]

@@ -38,7 +38,7 @@ class ReviewScreen(Step):
     STEP: ClassVar[str] = "review"
     HELP_TEXT: ClassVar[str] = _HELP
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "next", "start", key_display="Enter", priority=True),
+        Binding("enter", "next", "start", key_display="Enter"),
         Binding("e,space", "edit", "edit", key_display="e"),
         Binding("s", "save", "save"),
         Binding("y", "copy", "copy"),
@@ -90,10 +90,6 @@ class ReviewScreen(Step):
             self._ask(obstacles)
         else:
             self._start()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While a row is edited, Enter belongs to its editor."""
-        return not (action == "next" and self.query(SettingEditor))
 
     def action_back(self) -> None:
         """Esc: leave the edited row, else back."""

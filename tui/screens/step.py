@@ -28,7 +28,7 @@ class Step(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "next", "next", key_display="Enter", priority=True),
+        Binding("enter", "next", "next", key_display="Enter"),
         Binding("escape", "back", "back", key_display="Esc"),
         Binding("f1,question_mark", "help", "help", key_display="F1"),
     ]
@@ -73,6 +73,14 @@ class Step(Screen[None]):
         """Enter. A burst of them must not reach a screen that is being left."""
         if self.is_current:
             self.proceed()
+
+    def on_input_submitted(self) -> None:
+        """Enter in an entry."""
+        self.action_next()
+
+    def on_picker_submitted(self) -> None:
+        """Enter in a picker."""
+        self.action_next()
 
     def action_back(self) -> None:
         """Esc: the step before; answers stay."""

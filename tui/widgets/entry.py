@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input
 
 
 class Entry(Input):
-    """Compact; its left edge shows focus and errors, beside the colour."""
+    """Compact. Enter comes as `Submitted`, behind all that was typed or pasted before it."""
 
     DEFAULT_CSS = """
     Entry {
@@ -18,6 +21,8 @@ class Entry(Input):
         & > .input--placeholder { color: $faint; }
     }
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "next", key_display="Enter")]
 
     def __init__(self, value: str = "", *, placeholder: str = "", id: str | None = None, help: str = "") -> None:
         super().__init__(value, placeholder=placeholder, id=id, compact=True, select_on_focus=True)

@@ -38,6 +38,13 @@ def hour_range(value: Interval) -> str:
     return f"{_short(value.low / size)}–{_short(value.high / size)}"
 
 
+def speed(value: float) -> str:
+    """`2,870 tok/s`, with decimals below ten."""
+    if not is_known(value):
+        return UNKNOWN
+    return f"{value:,.0f} tok/s" if value >= 10 else f"{value:.1f} tok/s"
+
+
 def cost(value: Interval | None) -> str:
     """`$1.40`."""
     return units.usd(value.point) if value is not None and is_known(value.point) else "no price"

@@ -97,10 +97,9 @@ def _of_room(outlook: Outlook, room: int, width: int) -> str:
 def _more(outlook: Outlook, width: int) -> list[Content]:
     """Speed, what trains and how."""
     plan = outlook.plan
-    speed = outlook.tokens_per_second.point
     batch = f"{plan.micro_batch} at a time" + (", recomputed" if plan.checkpointing else "")
     return [
-        _figure("speed", f"{speed:,.0f} tok/s" if figures.is_known(speed) else figures.UNKNOWN, "", width),
+        _figure("speed", figures.speed(outlook.tokens_per_second.point), "", width),
         _figure("steps", f"{outlook.steps:,} of {plan.effective_batch} rows", "", width),
         _figure("trains", units.count(outlook.trainable_parameters), "", width),
         _figure("batch", batch, "", width),

@@ -37,6 +37,9 @@ class Picker(Vertical):
             self.picker = picker
             self.value = value
 
+    class Submitted(Message):
+        """Enter; what was typed before it has come as `Changed`."""
+
     def __init__(
         self, question: str, name: str, *, placeholder: str, help: str, typed_label: str = "use {}", fills: bool = False
     ) -> None:
@@ -89,6 +92,15 @@ class Picker(Vertical):
     def on_pick_list_highlighted(self, event: PickList.Highlighted) -> None:
         """Pass on what is chosen now."""
         event.stop()
+        self._tell()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Pass on what is chosen now, then the Enter."""
+        event.stop()
+        self._tell()
+        self.post_message(self.Submitted())
+
+    def _tell(self) -> None:
         if self.value != self._value:
             self._value = self.value
             self.complain("")

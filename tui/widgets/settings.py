@@ -88,10 +88,14 @@ class SettingRow(Widget):
         )
 
 
+class _ValueEntry(Entry):
+    """Enter takes the value and starts nothing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "take", key_display="Enter")]
+
+
 class SettingEditor(Vertical):
     """Stands in the place of a row while it is edited; an error stands under it."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "take", "take", key_display="Enter", priority=True)]
 
     class Wanted(Message):
         """The user wants the setting to be what is in `editor`; empty leaves it to the planner."""
@@ -105,8 +109,9 @@ class SettingEditor(Vertical):
         self.key = key
         self._initial = value
 
-    def action_take(self) -> None:
+    def on_input_submitted(self, event: Entry.Submitted) -> None:
         """Enter: hand on what was typed."""
+        event.stop()
         self.post_message(self.Wanted(self))
 
     def compose(self) -> ComposeResult:
@@ -115,7 +120,7 @@ class SettingEditor(Vertical):
         takes = ", ".join(words) if words else "empty: what the planner chooses"
         with Horizontal():
             yield Static(fit(f"❯ {self.key}", KEY), classes="key", markup=False)
-            yield Entry(self._initial, id=f"field-{self.key}", help=plan_help.texts().get(self.key, ""))
+            yield _ValueEntry(self._initial, id=f"field-{self.key}", help=plan_help.texts().get(self.key, ""))
             yield Static(safe(takes), classes="takes", markup=False)
         yield Static("", classes="error", markup=False)
 
