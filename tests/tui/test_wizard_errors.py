@@ -16,6 +16,8 @@ from tui.screens.goal import GoalScreen
 from tui.screens.hardware import HardwareScreen
 from tui.screens.model import ModelScreen
 from tui.sources import Sources
+from tui.widgets.choices import Choices
+from tui.widgets.field import Field
 
 SIZE = (80, 24)
 REAL = Sources()
@@ -156,6 +158,37 @@ async def test_a_limit_that_is_none_is_marked_in_place(field: str, text: str, wo
         assert app.screen is screen
         assert words in error_of(screen, f"#row-{field}")
         assert screen.focused is screen.query_one(f"#field-{field}")
+
+
+async def test_keys_that_come_at_once_act_in_their_order() -> None:
+    app = box.at("goal")
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        for key in (
+            "down",
+            "tab",
+            "down",
+            "tab",
+            "1",
+            "2",
+            "backspace",
+            "3",
+            "tab",
+            "4",
+            "0",
+            "ctrl+u",
+            "7",
+            "tab",
+            "9",
+        ):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await box.settled(pilot)
+        fields = [
+            app.screen.query_one(f"#row-{name}", Field).text for name in ("variants", "budget_usd", "deadline_hours")
+        ]
+        assert fields == ["13", "7", "9"]
+        assert app.screen.query_one("#field-shift", Choices).value == "domain"
+        assert app.screen.query_one("#field-stakes", Choices).value == "high"
 
 
 async def test_outside_text_is_harmless(tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ class HelpScreen(ModalScreen[None]):
         self._text = text
         self._keys = [
             *keys_of(of),
-            ("Tab", "next field"),
             ("^p", "all commands"),
         ]
 

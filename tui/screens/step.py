@@ -30,6 +30,8 @@ class Step(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "next", "next", key_display="Enter"),
         Binding("escape", "back", "back", key_display="Esc"),
+        Binding("tab", "app.focus_next", "next field", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", "field before", show=False, priority=True),
         Binding("f1,question_mark", "help", "help", key_display="F1"),
     ]
 

@@ -51,6 +51,12 @@ class Choices(Widget, can_focus=True):
         """The field's help."""
         return Content(self.help_text)
 
+    async def on_key(self, event: events.Key) -> None:
+        """Act here and now: sent to the app and back, a key would come after a Tab that was pressed behind it."""
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            event.stop()
+            await self.run_action(binding.action)
+
     def action_move(self, by: int) -> None:
         """Choose the next or the one before."""
         self.index = min(max(self.index + by, 0), len(self._choices) - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input
@@ -28,6 +29,16 @@ class Entry(Input):
         super().__init__(value, placeholder=placeholder, id=id, compact=True, select_on_focus=True)
         self.help_text = help
         """What F1 says of this field."""
+
+    async def on_key(self, event: events.Key) -> None:
+        """Act on an editing key here and now: sent to the app and back, it would come after keys typed behind it.
+
+        Over a slow line many keys arrive at once, and each must act on what was typed before it.
+        """
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            event.stop()
+            event.prevent_default()
+            await self.run_action(binding.action)
 
     def help(self) -> Content:
         """The field's help."""

@@ -52,6 +52,7 @@ class Picker(Vertical):
         self._typed_label = typed_label
         self._choices: list[Choice] = []
         self._value = ""
+        self._typed = ""
 
     def compose(self) -> ComposeResult:
         """Question, line, error, list."""
@@ -64,7 +65,7 @@ class Picker(Vertical):
     def value(self) -> str:
         """What is chosen now."""
         choice = self.query_one(PickList).choice
-        return choice.value if choice else self.query_one(Input).value.strip()
+        return choice.value if choice else self._typed
 
     def offer(self, choices: Sequence[Choice], value: str) -> None:
         """Offer these lines; `value` is highlighted, as a line of its own where it is none of them."""
@@ -87,6 +88,7 @@ class Picker(Vertical):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter as it is typed."""
         event.stop()
+        self._typed = event.value.strip()
         self._filter(None)
 
     def on_pick_list_highlighted(self, event: PickList.Highlighted) -> None:
@@ -116,7 +118,7 @@ class Picker(Vertical):
             self.query_one(PickList).move(steps[event.key])
 
     def _filter(self, highlight: str | None) -> None:
-        typed = self.query_one(Input).value.strip()
+        typed = self._typed
         rows = [choice for choice in self._choices if choice.always or _matches(typed, choice)]
         rows.sort(key=lambda choice: _rank(typed, choice))
         if typed and typed.lower() not in (choice.value.lower() for choice in rows):
