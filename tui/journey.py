@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from backend.answers import Answers
+from backend.errors import UserError
 from tui.sources import Sources
 
 if TYPE_CHECKING:
@@ -53,6 +54,15 @@ class Journey:
         if self._compared is None or any(a is not b for a, b in zip(self._compared[0], key, strict=True)):
             self._compared = (key, self.sources.compare(*key))
         return self._compared[1]
+
+    def forget_refused(self) -> str:
+        """Drop settings (of an earlier session, or of a file that was edited) that the planner refuses; says why."""
+        try:
+            self.comparison()
+        except UserError as error:
+            self.answer(set=(), max_length=None, epochs=None, effective_batch=None, seed=None)
+            return str(error)
+        return ""
 
     def chosen(self) -> Method:
         """The user's method, else the recommended one, else the one that needs the least memory."""

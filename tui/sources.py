@@ -84,6 +84,12 @@ def _job(comparison: Comparison, method: Method, preset: str | None) -> Job:
     return jobs.job(comparison, method, preset)
 
 
+def _remember_model(reference: str) -> None:
+    from backend.model import find
+
+    find.remember(reference)
+
+
 def _demo_is_ready() -> bool:
     from backend.model import demo
 
@@ -117,6 +123,7 @@ class Sources:
     foresee_data: Callable[[int, int], DataReport] = _foresee_data
     compare: Callable[[Answers, Device, ModelInfo, DataReport], Comparison] = _compare
     job: Callable[[Comparison, Method, str | None], Job] = _job
+    remember_model: Callable[[str], None] = _remember_model
     demo_is_ready: Callable[[], bool] = _demo_is_ready
     demo_tokenizer_ready: Callable[[], bool] = _demo_tokenizer_ready
     prepare_demo: Callable[[], object] = _prepare_demo

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from backend import answers_file
+from backend.answers import Answers
 from backend.model.find import Found
 from backend.run.folder import RunFolder
 from backend.run.job import Job
@@ -167,3 +169,37 @@ async def test_help_shows_the_field_and_the_keys() -> None:
         assert "Enter" in text and "next" in text
         await pilot.press("escape")
         assert isinstance(app.screen, GoalScreen)
+
+
+async def test_the_demo_model_is_made_ready_and_counts_become_exact() -> None:
+    ready: list[bool] = []
+    asked: list[str] = []
+    app = box.app(
+        **DEMO,
+        demo_is_ready=lambda: bool(ready),
+        demo_tokenizer_ready=lambda: bool(ready),
+        prepare_demo=lambda: asked.append("prepare"),
+        inspect_data=lambda reference, mapping, of: replace(box.report(reference), exact=bool(ready)),
+    )
+    async with app.run_test(size=SIZE) as pilot:
+        await box.to_step(pilot, "data")
+        screen = app.screen
+        assert isinstance(screen, DataScreen)
+        assert asked == ["prepare"]
+        shown = screen.query_one("#preview Prose")
+        assert "preparing the demo model" in shown.render().plain  # type: ignore[union-attr]
+        assert "about" in shown.render().plain  # type: ignore[union-attr]
+        ready.append(True)
+        screen.when_demo_is_ready()
+        await box.settled(pilot)
+        assert "preparing" not in shown.render().plain  # type: ignore[union-attr]
+        assert app.journey.data is not None and app.journey.data.exact
+
+
+async def test_a_refused_setting_from_before_is_dropped_and_said() -> None:
+    answers_file.save(Answers(set=("rank=0",), model="demo", data="demo"))
+    app = box.app(**DEMO)
+    async with app.run_test(size=SIZE) as pilot:
+        await box.to_step(pilot, "compare")
+        assert app.journey.answers.set == ()
+        assert any("rank" in note.message for note in app._notifications)

@@ -72,7 +72,7 @@ class DataScreen(LookingStep):
         self.is_looking = True
         self._toggle_fields("")
         self.run_worker(self._list, thread=True, group="list")
-        self._demo_timer = self.set_interval(DEMO_POLL_SECONDS, self._when_demo_is_ready, pause=True)
+        self._demo_timer = self.set_interval(DEMO_POLL_SECONDS, self.when_demo_is_ready, pause=True)
 
     def on_listed(self, event: Listed) -> None:
         """Offer them; what was answered last is highlighted."""
@@ -123,6 +123,12 @@ class DataScreen(LookingStep):
         self._demo_timer.pause()
         self.wizard.go_on()
 
+    def when_demo_is_ready(self) -> None:
+        """Polled while it is being made: then count with its tokenizer."""
+        if not self.journey.waits_for_demo() and not self.is_looking:
+            self._demo_timer.pause()
+            self._read(0.0)
+
     @property
     def _chosen(self) -> str:
         return self.query_one(Picker).value
@@ -142,25 +148,27 @@ class DataScreen(LookingStep):
         self.query_one("#field-mapping", Entry).placeholder = plain(found, lines=False) or "found by name"
 
     def _read(self, delay: float) -> None:
-        sources, chosen, mapping = self.journey.sources, self._chosen, self._mapping
+        chosen, mapping = self._chosen, self._mapping
         if chosen == NO_DATA.value:
             call = partial(
                 self._foresee, self.query_one("#row-rows", Field).text, self.query_one("#row-row_tokens", Field).text
             )
             self.look((chosen, *call.args), call, delay)
         else:
-            self.look((chosen, mapping), partial(sources.inspect_data, chosen, mapping, self.journey.model), delay)
+            self.look((chosen, mapping), partial(self._inspect, chosen, mapping), delay)
+
+    def _inspect(self, chosen: str, mapping: tuple[str, ...]) -> DataReport:
+        """In the worker: read the data, with the demo model's tokenizer where that has become ready."""
+        journey = self.journey
+        if journey.answers.model == "demo" and journey.model is not None and journey.model.tokenizer_file is None:
+            journey.model = journey.sources.find_model("demo")
+        return journey.sources.inspect_data(chosen, mapping, journey.model)
 
     def _foresee(self, rows: str, row_tokens: str) -> DataReport:
         return self.journey.sources.foresee_data(
             numbers.whole(rows, "rows", "rows", least=1),
             numbers.whole(row_tokens, "tokens a row", "row_tokens", least=1),
         )
-
-    def _when_demo_is_ready(self) -> None:
-        if not self.journey.waits_for_demo() and not self.is_looking:
-            self._demo_timer.pause()
-            self._read(0.0)
 
     def _toggle_fields(self, chosen: str) -> None:
         sizes_only = chosen == NO_DATA.value

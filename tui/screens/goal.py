@@ -79,6 +79,8 @@ class GoalScreen(Step):
     def on_mount(self) -> None:
         """Start at the first question."""
         self.query_one("#field-shift").focus()
+        if self.journey.is_complete and (refused := self.journey.forget_refused()):
+            self.notify(f"A setting from before is dropped: {refused}", severity="warning", markup=False)
         self._follow()
 
     def on_choices_changed(self) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from backend import units
@@ -37,6 +38,11 @@ class HardwareScreen(Step):
 
     STEP: ClassVar[str] = "hardware"
     HELP_TEXT: ClassVar[str] = _HELP
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+r", "app.runs", "runs"),
+        Binding("ctrl+q", "app.leave", "leave fttui"),
+    ]
 
     def __init__(self) -> None:
         super().__init__()

@@ -189,13 +189,15 @@ class ReviewScreen(Step):
 
     def _start(self) -> None:
         """Make the run and show it."""
+        comparison = self.journey.comparison()
         try:
-            job = self.journey.sources.job(self.journey.comparison(), self.journey.chosen(), self.journey.preset)
+            job = self.journey.sources.job(comparison, self.journey.chosen(), self.journey.preset)
             self.wizard.start(job)
         except UserError as error:
             self._say(str(error), wrong=True)
             return
         answers_file.save(self.journey.answers)
+        self.journey.sources.remember_model(comparison.model.reference)
 
     def _saved(self, name: str | None) -> None:
         if name:

@@ -84,6 +84,10 @@ class Step(Screen[None]):
         """Enter in a picker."""
         self.action_next()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is no back from the first screen."""
+        return action != "back" or len(self.app.screen_stack) > 2
+
     def action_back(self) -> None:
         """Esc: the step before; answers stay."""
         if self.is_current:
