@@ -33,7 +33,7 @@ class WizardApp(App[str]):
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "runs", "runs", show=False),
-        Binding("ctrl+q", "leave", "leave fttui", show=False, priority=True),
+        Binding("ctrl+q", "leave", "leave fttui", show=False),
     ]
 
     def __init__(

@@ -91,6 +91,10 @@ class ReviewScreen(Step):
         else:
             self._start()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Esc leaves an editor, also where there is no step before."""
+        return (action == "back" and bool(self.query(SettingEditor))) or super().check_action(action, parameters)
+
     def action_back(self) -> None:
         """Esc: leave the edited row, else back."""
         if not self.query_one(Settings).leave():
