@@ -67,6 +67,9 @@ async def test_another_gpu_moves_figures_while_it_is_chosen_and_esc_takes_it_bac
         await pilot.press("g", *"H200", "enter")
         await box.settled(pilot)
         assert app.journey.device is not None and app.journey.device.name.startswith("H200")
+        await pilot.press("x")
+        await pilot.pause()
+        assert figures(screen) == before
 
 
 async def test_arrows_choose_the_method_that_review_shows() -> None:

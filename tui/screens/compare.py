@@ -145,10 +145,11 @@ class CompareScreen(Step):
         self.app.push_screen(GpuChoice(now, self.show), chosen)
 
     def action_reset(self) -> None:
-        """Leave length, epochs, rank and every other setting to the planner again."""
+        """Back to this box, and length, epochs, rank and every other setting left to the planner again."""
         self._moved = ""
         self.journey.method = None
         self.journey.answer(max_length=None, epochs=None, effective_batch=None, set=())
+        self.wizard.plan_for("")
         self.show()
 
     def action_scroll_reasons(self, by: int) -> None:
@@ -253,5 +254,5 @@ def _knob(key: str, name: str, value: str, own: bool) -> Content:
 
 
 def _changed_hint(answers: Answers) -> Content:
-    own = any((answers.max_length, answers.epochs, answers.effective_batch, answers.set))
-    return Content.styled("* set by you; x leaves all of them to the planner again" if own else "", "$faint")
+    own = any((answers.max_length, answers.epochs, answers.effective_batch, answers.set, answers.gpu))
+    return Content.styled("* set by you; x takes all of them back" if own else "", "$faint")
