@@ -5,65 +5,42 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
-
 from backend.errors import UserError
 
-HELP = """Choose between LoRA, QLoRA and full fine-tuning for your GPU, data and budget, then train it.
 
-Without a command it opens the wizard.
-
-For example:
-
-    fttui                                              # the wizard
-    fttui plan --model 8b --gpu 4090 --rows 5000 --row-tokens 400 --budget 40
-    fttui train demo                                   # the demo, headless
-    fttui train --model ./my-model --data rows.jsonl --method qlora --detach
-    fttui watch                                        # the live screen of the latest run
-"""
-
-app = App(name="fttui", help=HELP, help_format="plaintext", version_flags=["--version"], version="0.1.0")
-COMMANDS = {
-    "plan": ("plan:plan", "Compare the three methods for a job, before anything is downloaded."),
-    "train": ("train:train", "Train headless, from a preset or from options."),
-    "watch": ("watch:watch", "The live screen of a run of any process, or its result."),
-    "stop": ("control:stop", "Stop a run at its next step, with a checkpoint."),
-    "pause": ("control:pause", "Pause a run: like stop, and listed as paused."),
-    "checkpoint": ("control:checkpoint", "Write a checkpoint of a run at its next step."),
-    "resume": ("train:resume", "Go on with a paused, stopped or dead run."),
-    "runs": ("runs:runs", "What ran on this box."),
-    "presets": ("presets:app", "Named starts, shipped and your own."),
-    "doctor": ("doctor:doctor", "What this box can do, and what is missing."),
-}
-for _name, (_target, _help) in COMMANDS.items():
-    app.command(f"tui.commands.{_target}", name=_name, help=_help, sort_key=list(COMMANDS).index(_name))
+def main() -> None:
+    """Run the command and exit with its code: 0, 2 wrong input, 3 does not fit, 4 training failed, 130 stopped."""
+    sys.exit(run(sys.argv[1:]))
 
 
-@app.default
-def wizard() -> int:
-    """Open the wizard."""
+def run(tokens: Sequence[str]) -> int:
+    """Run the command and return its exit code; what the user can mend is one sentence on stderr."""
+    try:
+        return _command(tokens) if tokens else _wizard()
+    except UserError as error:
+        return _refuse(str(error), error.exit_code)
+    except BrokenPipeError:
+        # The reader of a pipe left (`fttui runs | head`): nothing more to say to it.
+        sys.stdout = None
+        return 0
+
+
+def _wizard() -> int:
+    """The screen, without what only the commands need."""
     from tui.process import run_wizard
 
     return run_wizard()
 
 
-def main(tokens: Sequence[str] | None = None) -> None:
-    """Run the command and exit with its code: 0, 2 wrong input, 3 does not fit, 4 training failed, 130 stopped."""
-    sys.exit(run(tokens))
+def _command(tokens: Sequence[str]) -> int:
+    from cyclopts import CycloptsError
 
+    from tui.commands.app import app
 
-def run(tokens: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; what the user can mend is one sentence on stderr."""
     try:
         return int(app(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0)
-    except UserError as error:
-        return _refuse(str(error), error.exit_code)
     except CycloptsError as error:
         return _refuse(" ".join(str(error).split()), 2)
-    except BrokenPipeError:
-        # The reader of a pipe left (`fttui runs | head`): nothing more to say to it.
-        sys.stdout = None
-        return 0
 
 
 def _refuse(sentence: str, code: int) -> int:

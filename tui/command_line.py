@@ -12,10 +12,10 @@ _UNITS = ("_usd_per_hour", "_usd", "_hours")
 
 
 def option(field: str) -> str:
-    """`budget_usd` is `--budget`."""
+    """`budget_usd` is `budget` on the command line."""
     for unit in _UNITS:
         field = field.removesuffix(unit)
-    return f"--{field.replace('_', '-')}"
+    return field.replace("_", "-")
 
 
 def train(answers: Answers, method: Method) -> str:
@@ -28,5 +28,5 @@ def train(answers: Answers, method: Method) -> str:
             continue
         for one in value if isinstance(value, tuple) else (value,):
             text = f"{one:g}" if isinstance(one, float) else str(one)
-            words += [option(field.name), shlex.quote(text)]
+            words += [f"--{option(field.name)}", shlex.quote(text)]
     return " ".join(words)

@@ -81,6 +81,7 @@ def _memory(phases: Mapping[str, Mapping[str, int]], plan: Plan, device: Device)
     parts = dict(phases[peak_phase])
     passing = sum(parts.get(name, 0) for name in ("activations", "logits", "gradients", "copies"))
     parts["reserve"] = reserve(plan, device, passing)
+    parts["weights"] += parts.pop("copies", 0)
     allocated = totals[peak_phase]
     return Memory(
         peak_bytes=allocated + parts["reserve"],

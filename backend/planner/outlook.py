@@ -39,8 +39,8 @@ class Memory:
     peak_phase: str
     """load, forward, backward, optimizer, eval, sample, save or merge."""
     by_category: Mapping[str, int]
-    """Bytes at the peak, summing to `peak_bytes`: weights, adapters, gradients, optimizer, activations, logits,
-    copies (16-bit ones of float32 weights), workspace, reserve."""
+    """Bytes at the peak, summing to `peak_bytes`: weights (with 16-bit copies of float32 ones), adapters, gradients,
+    optimizer, activations, logits, workspace, reserve."""
     by_phase: Mapping[str, int]
     """Allocated bytes at the peak of each phase."""
 

@@ -78,10 +78,8 @@ class RunFolder:
         """Hold the run's lock while it trains. Raises UserError where another process trains it."""
         fd = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"run {self.name} is being trained by another process; stop it first", "run") from None
+            if not _locked(fd):
+                raise UserError(f"run {self.name} is being trained by another process; stop it first", "run")
             yield
         finally:
             os.close(fd)
@@ -99,6 +97,18 @@ class RunFolder:
         finally:
             os.close(fd)
         return False
+
+
+def _locked(fd: int) -> bool:
+    """Take the lock; a watcher that just asks who is alive holds it for a moment, so it is tried a few times."""
+    for _ in range(5):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
 
 
 def all_runs() -> list[RunFolder]:

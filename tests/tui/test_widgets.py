@@ -139,7 +139,7 @@ async def test_typing_filters_and_free_text_is_offered() -> None:
 
 
 def test_the_command_line_is_read_back_as_the_same_answers() -> None:
-    from tui.cli import app
+    from tui.commands.app import app
 
     answers = Answers(
         model="./my model",

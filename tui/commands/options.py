@@ -7,14 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from backend.answers import Answers
+from tui.command_line import option
 
-
-def _option(field: str) -> str:
-    """`budget_usd` is `--budget` on the command line, where help says the unit."""
-    for unit in ("_usd_per_hour", "_usd", "_hours"):
-        field = field.removesuffix(unit)
-    return field.replace("_", "-")
-
-
-Shared = Annotated[Answers, Parameter(name="*", name_transform=_option, negative=())]
+Shared = Annotated[Answers, Parameter(name="*", name_transform=option, negative=())]
 """All fields of `Answers` as options of a command."""

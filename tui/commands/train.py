@@ -14,6 +14,7 @@ from backend.planner.outlook import Comparison
 from backend.planner.rules import title
 from backend.run.folder import RunFolder
 from backend.run.history import read
+from tui import starting
 from tui.commands.options import Shared
 
 Flag = Annotated[bool, Parameter(negative=())]
@@ -49,8 +50,8 @@ def train(
     if start:
         answers = presets.merged(start, answers)
     comparison = situation.foresee(answers, start.plan if start else None, start.name if start else "")
+    starting.refuse(comparison)
     chosen = _chosen(comparison, method or (start.plan.get("method") if start else None), anyway)
-    _refuse_elsewhere(comparison)
     folder = RunFolder.create(jobs.job(comparison, chosen, start.name if start else None))
     return headless.run(folder, as_json=json, detach=detach)
 
@@ -89,16 +90,3 @@ def _chosen(comparison: Comparison, wanted: Method | None, anyway: bool) -> Meth
     if obstacles and not anyway:
         raise DoesNotFit(f"{title(method)}: {' '.join(obstacles)} --anyway starts it all the same.", "method")
     return method
-
-
-def _refuse_elsewhere(comparison: Comparison) -> None:
-    """What can only be planned: another box's GPU, data that is not there, weights that are not there."""
-    answers, model = comparison.answers, comparison.model
-    if not comparison.device.here:
-        raise UserError(f"--gpu {answers.gpu} is not in this box: `fttui plan` plans for it, `train` runs here", "gpu")
-    if not answers.data:
-        raise UserError("--rows and --row-tokens are for planning; training needs --data", "data")
-    if model.kind == "size" or (model.kind == "folder" and not model.has_weights):
-        raise UserError(f"model {answers.model!r} has no weights here: give a folder with weights or a hub id", "model")
-    if comparison.device.count > 1 or any(x.plan.processes > 1 for x in comparison.methods.values()):
-        raise UserError("this version trains on one device: set CUDA_VISIBLE_DEVICES to one of them", "processes")

@@ -1,0 +1,34 @@
+"""The tree of commands; each is imported when it runs."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+HELP = """Choose between LoRA, QLoRA and full fine-tuning for your GPU, data and budget, then train it.
+
+Without a command it opens the wizard.
+
+For example:
+
+    fttui                                              # the wizard
+    fttui plan --model 8b --gpu 4090 --rows 5000 --row-tokens 400 --budget 40
+    fttui train demo                                   # the demo, headless
+    fttui train --model ./my-model --data rows.jsonl --method qlora --detach
+    fttui watch                                        # the live screen of the latest run
+"""
+
+app = App(name="fttui", help=HELP, help_format="plaintext", version_flags=["--version"], version="0.1.0")
+COMMANDS = {
+    "plan": ("plan:plan", "Compare the three methods for a job, before anything is downloaded."),
+    "train": ("train:train", "Train headless, from a preset or from options."),
+    "watch": ("watch:watch", "The live screen of a run of any process, or its result."),
+    "stop": ("control:stop", "Stop a run at its next step, with a checkpoint."),
+    "pause": ("control:pause", "Pause a run: like stop, and listed as paused."),
+    "checkpoint": ("control:checkpoint", "Write a checkpoint of a run at its next step."),
+    "resume": ("train:resume", "Go on with a paused, stopped or dead run."),
+    "runs": ("runs:runs", "What ran on this box."),
+    "presets": ("presets:app", "Named starts, shipped and your own."),
+    "doctor": ("doctor:doctor", "What this box can do, and what is missing."),
+}
+for _name, (_target, _help) in COMMANDS.items():
+    app.command(f"tui.commands.{_target}", name=_name, help=_help, sort_key=list(COMMANDS).index(_name))
