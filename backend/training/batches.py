@@ -18,6 +18,9 @@ from backend.data.packing import arrange
 from backend.planner.plan import Plan
 
 IGNORED = -100
+LENGTHS = 128
+"""On a CPU sequences are filled up to a multiple of this, or to `max_length`: its bf16 kernels are made anew, and kept,
+for each length they meet (SmolLM2-135M, 24 steps: 187 tokens/s and 2.7 GB without, 282 and 2.1 with it)."""
 Row = tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]
 """Token ids of one row, and which of them are scored."""
 
@@ -48,7 +51,8 @@ def micro_batches(rows: Sequence[Row], plan: Plan, device: str, *, flat: bool = 
     sequences = [_Sequence.of([rows[i] for i in group]) for group in groups]
     size = plan.micro_batch
     parts = [sequences[start : start + size] for start in range(0, len(sequences), size)]
-    return [_collate([_joined(part)] if flat else part, device) for part in parts]
+    fill_up_to = plan.max_length if device == "cpu" and not flat else 0
+    return [_collate([_joined(part)] if flat else part, device, fill_up_to) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,9 @@ def _joined(sequences: Sequence[_Sequence]) -> _Sequence:
     )
 
 
-def _collate(sequences: Sequence[_Sequence], device: str) -> Batch:
-    length = max(len(x.ids) for x in sequences)
+def _collate(sequences: Sequence[_Sequence], device: str, fill_up_to: int) -> Batch:
+    longest = max(len(x.ids) for x in sequences)
+    length = max(longest, min(fill_up_to, -(-longest // LENGTHS) * LENGTHS))
     most = max(1, *(len(x.predict) for x in sequences))
     shape = len(sequences), length
     ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)

@@ -13,7 +13,7 @@ def row(ids: list[int], scored: list[int]) -> Row:
 
 def test_a_packed_sequence_restarts_and_never_predicts_across_rows() -> None:
     rows = [row([10, 11, 12], [0, 1, 1]), row([20, 21], [1, 1])]  # a scored first token has nothing before it
-    (batch,) = micro_batches(rows, Plan(max_length=16), "cpu")
+    (batch,) = micro_batches(rows, Plan(max_length=5), "cpu")
     assert batch.input_ids.tolist() == [[10, 11, 12, 20, 21]]
     assert batch.position_ids.tolist() == [[0, 1, 2, 0, 1]]
     assert batch.predict.tolist() == [[0, 1, 3]]
@@ -23,7 +23,7 @@ def test_a_packed_sequence_restarts_and_never_predicts_across_rows() -> None:
 
 def test_padding_counts_on_and_is_not_scored() -> None:
     rows = [row([10, 11, 12, 13], [0, 0, 1, 1]), row([20, 21], [0, 1])]
-    (batch,) = micro_batches(rows, Plan(packing=False, micro_batch=2), "cpu")
+    (batch,) = micro_batches(rows, Plan(max_length=4, packing=False, micro_batch=2), "cpu")
     assert batch.input_ids.tolist() == [[20, 21, 0, 0], [10, 11, 12, 13]]
     assert batch.position_ids.tolist() == [[0, 1, 2, 3], [0, 1, 2, 3]]
     assert batch.targets.tolist() == [[21, IGNORED], [12, 13]]
@@ -37,6 +37,14 @@ def test_flat_sequences_lie_one_behind_the_other() -> None:
     assert batch.position_ids.tolist() == [[0, 1, 0, 1, 2]]
     assert batch.predict.tolist() == [[0, 3]]
     assert batch.targets.tolist() == [[21, 12]]
+
+
+def test_on_a_cpu_lengths_come_in_few_sizes() -> None:
+    lengths = {
+        micro_batches([row(list(range(size)), [1] * size)], Plan(max_length=300), "cpu")[0].input_ids.shape[1]
+        for size in (5, 100, 128, 129, 250, 290, 300)
+    }
+    assert lengths == {128, 256, 300}
 
 
 def test_every_arrangement_holds_the_same_targets() -> None:
