@@ -41,8 +41,12 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
 
 
 def test_what_a_resumed_run_repeats_replaces_what_was(tmp_path: Path) -> None:
-    steps = [("step", {"step": n, "total_steps": 9, "loss": float(n)}) for n in (1, 2, 3)]
-    again = [("step", {"step": n, "total_steps": 9, "loss": 10.0 + n}) for n in (3, 4)]
+    steps: list[tuple[str, dict[str, object]]] = [
+        ("step", {"step": n, "total_steps": 9, "loss": float(n)}) for n in (1, 2, 3)
+    ]
+    again: list[tuple[str, dict[str, object]]] = [
+        ("step", {"step": n, "total_steps": 9, "loss": 10.0 + n}) for n in (3, 4)
+    ]
     history = written(
         tmp_path / "events.jsonl",
         ("run_started", {"total_steps": 9}),
