@@ -55,9 +55,9 @@ class Tmux:
         """What is on the screen."""
         return self.run("capture-pane", "-p", "-J", "-t", "work")
 
-    def wait(self, pattern: str) -> str:
+    def wait(self, pattern: str, seconds: float = WAIT_SECONDS) -> str:
         """The screen, once `pattern` is on it; fails with what is there instead."""
-        end = time.monotonic() + WAIT_SECONDS
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             if re.search(pattern, screen := self.screen()):
                 return screen
