@@ -12,7 +12,7 @@ from backend.planner.plan import Plan
 from backend.training.precision import autocast
 
 NEW_TOKENS = 48
-MOST_SECONDS = 10.0
+MOST_SECONDS = 5.0
 
 
 @torch.no_grad()
