@@ -119,7 +119,7 @@ def _decide(case: Case, wanted: Method | None) -> tuple[Method | None, str]:
         return "lora", f"You keep {answers.variants} variants: one base in 16 bit, {size} for each adapter."
     if case.carried("lora") and case.roomy("lora") and case.healthy("lora"):
         least, room = units.memory(case.outlooks["lora"].least_bytes), units.memory(case.room)
-        return "lora", f"LoRA can do with {least} of {room}: there is room, so nothing is gained by squeezing to 4 bit."
+        return "lora", f"At its leanest LoRA takes {least} of {room}: nothing is gained by squeezing to 4 bit."
     if case.carried("qlora"):
         return "qlora", _qlora_reason(case)
     if case.carried("lora"):
@@ -135,8 +135,8 @@ def _qlora_reason(case: Case) -> str:
     if lora.fit == "no":
         return f"LoRA needs {_of_room(case, lora)}; 4-bit weights bring it down to {units.gib(qlora.least_bytes)}."
     if not case.roomy("lora"):
-        least = f"{units.gib(lora.least_bytes)} of {units.gib(case.room)}"
-        return f"LoRA takes {least} at its leanest, QLoRA {units.gib(qlora.least_bytes)}: that buys speed and length."
+        least, other = f"{units.gib(lora.least_bytes)} of {units.gib(case.room)}", units.gib(qlora.least_bytes)
+        return f"At its leanest LoRA takes {least}, QLoRA {other}: what is left buys speed and longer rows."
     return f"LoRA fits, but your budget pays for less than {case.thresholds['healthy_budget']:g} such runs."
 
 
