@@ -22,9 +22,8 @@ def model_folder(job: Job, say: Callable[[str], None]) -> Path:
 
 
 def base_name(job: Job, folder: Path) -> str:
-    """What an adapter names as its base: the hub id where the user gave one, otherwise the folder."""
-    is_local = job.model == "demo" or Path(job.model).expanduser().exists()
-    return job.model if not is_local and job.model.count("/") == 1 else str(folder)
+    """What an adapter names as its base: the hub id where the model is from the hub, otherwise the folder."""
+    return job.hub_id or str(folder)
 
 
 def _downloaded(repository: str, say: Callable[[str], None]) -> Path:

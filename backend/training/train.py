@@ -17,7 +17,7 @@ from backend.run.control import Inbox
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
 from backend.run.job import Job
-from backend.training import checkpoint, locate
+from backend.training import checkpoint, device, locate
 from backend.training.failure import sentence
 from backend.training.journal import SkippedTooOften
 from backend.training.meters import Meters
@@ -61,6 +61,7 @@ def _run(folder: RunFolder, report: Report) -> str:
     began = time.perf_counter()
     inbox = Inbox(folder.commands_file)
     job = folder.job()
+    device.take(job)
     report.event("run_started", **_known_at_start(job), step=_last_step(folder))
     with Meters(report, job.device) as meters:
         report.phase("data")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_hub_model_keeps_its_name(tmp_path: Path) -> None:
-    assert locate.base_name(job("meta/llama", str(tmp_path)), tmp_path) == "meta/llama"
+    assert locate.base_name(replace(job("llama-8b", str(tmp_path)), hub_id="meta/llama"), tmp_path) == "meta/llama"
 
 
 def test_the_demo_is_named_by_its_folder(tmp_path: Path) -> None:
