@@ -159,7 +159,12 @@ def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:
 
 
 def _refuse_contradictions(method: Method, kept: Fixed) -> None:
-    """Settings that exclude each other, where the user asked for this very method."""
+    """Settings that exclude each other, where the user asked for this very method, and what can't be done yet."""
+    if kept.values.get("replay_fraction"):
+        raise UserError(
+            "replay_fraction: this version has no general rows to mix in; leave it at 0, or add such rows to your data",
+            "replay_fraction",
+        )
     if kept.values.get("method") != method:
         return
     wanted = kept.values.get("quantization")

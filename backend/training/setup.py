@@ -82,8 +82,6 @@ def _suited(plan: Plan, loaded: methods.Loaded, device: str, report: Report) -> 
 def _say_what_differs(plan: Plan, updater: optimizers.Updater, report: Report) -> None:
     if plan.processes > 1:
         report.warn(f"{plan.processes} devices were planned; this version trains on one of them")
-    if plan.replay_fraction:
-        report.warn("general rows are not mixed in by this version; replay_fraction has no effect")
     in_backward = isinstance(updater, optimizers.InBackward)
     if plan.optimizer_in_backward and not in_backward:
         report.warn("float16 needs all gradients at once for its loss scale: the optimizer steps after the backward")

@@ -27,7 +27,7 @@ KEY, VALUE = 24, 17
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "data",
-        ("max_length", "packing", "epochs", "max_steps", "effective_batch", "eval_fraction", "replay_fraction", "seed"),
+        ("max_length", "packing", "epochs", "max_steps", "effective_batch", "eval_fraction", "seed"),
     ),
     ("learning", ("learning_rate", "schedule", "warmup_fraction", "weight_decay", "max_grad_norm", "optimizer")),
     ("adapter", ("rank", "alpha", "dropout", "target_modules", "adapter_dtype")),

@@ -68,6 +68,8 @@ def test_a_preset_is_kept_and_the_user_wins_over_it() -> None:
 def test_settings_that_exclude_each_other_are_refused() -> None:
     with pytest.raises(UserError, match="quantization: nf4 does not go with lora"):
         settle("lora", Answers(set=("method=lora", "quantization=nf4")))
+    with pytest.raises(UserError, match="replay_fraction"):
+        settle("lora", Answers(set=("replay_fraction=0.1",)))
     with pytest.raises(UserError, match="full fine-tuning only"):
         settle("lora", Answers(set=("method=lora", "optimizer_in_backward=true")))
 
