@@ -48,6 +48,7 @@ class WizardApp(App[str]):
         super().__init__()
         self._launch = launch
         self.start_at = start_at or ("live" if run else ORDER[0])
+        self._demo_asked = False
         self._run = run
         self.preferred_theme = theme.for_terminal()
         self.clock = clock
@@ -71,7 +72,8 @@ class WizardApp(App[str]):
             self.action_runs()
         else:
             self.open_step(self.start_at)
-            self.call_after_refresh(self._prepare_demo)
+            if self.start_at != ORDER[0]:
+                self.prepare_demo()
 
     def open_step(self, step: str) -> None:
         """Show a step of the wizard."""
@@ -169,10 +171,11 @@ class WizardApp(App[str]):
     def _act(self, screen: Screen[Any], action: str) -> None:
         self.call_later(self.run_action, action, screen.focused or screen)
 
-    def _prepare_demo(self) -> None:
-        """Convert the demo model in the background where it is likely to be used."""
-        sources = self.journey.sources
-        if self.journey.answers.model in ("", "demo") and not sources.demo_is_ready():
+    def prepare_demo(self) -> None:
+        """Convert the demo model in the background where it is likely to be used; once, after the box was measured."""
+        sources, asked = self.journey.sources, self._demo_asked
+        self._demo_asked = True
+        if not asked and self.journey.answers.model in ("", "demo") and not sources.demo_is_ready():
             self.run_worker(sources.prepare_demo, thread=True, group="demo")
 
 

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from backend.errors import UserError
-from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host, measure_cpu_flops
+from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host
 from backend.hardware.catalogue import GpuSpec
+from backend.hardware.rate import cpu_flops
 from backend.planner import device_names
 from backend.planner.device import Device, Price
 from backend.units import memory
@@ -76,7 +77,7 @@ def cpu(processor: Cpu, ram: Ram, notes: tuple[str, ...] = ()) -> Device:
         count=1,
         memory_bytes=ram.available_bytes,
         free_bytes=ram.available_bytes,
-        flops_per_second=measure_cpu_flops(),
+        flops_per_second=cpu_flops(processor),
         bytes_per_second=0.0,
         bf16=processor.bf16,
         compute_capability=None,

@@ -73,6 +73,7 @@ class HardwareScreen(Step):
         seen: Seen = event.value
         self.journey.hardware, device, choices = seen
         self.journey.here = device
+        self.wizard.prepare_demo()
         count = len(self.journey.hardware.gpus)
         title = "no GPU" if not count else f"{count} GPU{'s' if count > 1 else ''}"
         self.query_one(Preview).show("this box", partial(preview, self.journey.hardware), title)
