@@ -190,7 +190,8 @@ class InBackward:
         """Go on from `state_dict`."""
         for name, optimizer in self._optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
-        self._previous_norm = state["previous_norm"]
+        previous, device = state["previous_norm"], next(iter(self._parameters.values())).device
+        self._previous_norm = None if previous is None else previous.to(device)
 
 
 def _step_if_finite(optimizer: Optimizer, norm: Tensor) -> None:

@@ -16,8 +16,8 @@ def test_a_packed_sequence_restarts_and_never_predicts_across_rows() -> None:
     (batch,) = micro_batches(rows, Plan(max_length=5), "cpu")
     assert batch.input_ids.tolist() == [[10, 11, 12, 20, 21]]
     assert batch.position_ids.tolist() == [[0, 1, 2, 0, 1]]
-    assert batch.predict.tolist() == [[0, 1, 3]]
-    assert batch.targets.tolist() == [[11, 12, 21]]
+    assert batch.predict.tolist() == [[0, 1, 3, 0, 0]]
+    assert batch.targets.tolist() == [[11, 12, 21, IGNORED, IGNORED]]
     assert (batch.tokens, batch.scored) == (5, 3)
 
 
@@ -26,7 +26,8 @@ def test_padding_counts_on_and_is_not_scored() -> None:
     (batch,) = micro_batches(rows, Plan(max_length=4, packing=False, micro_batch=2), "cpu")
     assert batch.input_ids.tolist() == [[20, 21, 0, 0], [10, 11, 12, 13]]
     assert batch.position_ids.tolist() == [[0, 1, 2, 3], [0, 1, 2, 3]]
-    assert batch.targets.tolist() == [[21, IGNORED], [12, 13]]
+    assert batch.targets[:, :2].tolist() == [[21, IGNORED], [12, 13]]
+    assert (batch.targets[:, 2:] == IGNORED).all()
     assert (batch.tokens, batch.scored) == (6, 3)
 
 
@@ -40,11 +41,12 @@ def test_flat_sequences_lie_one_behind_the_other() -> None:
 
 
 def test_on_a_cpu_lengths_come_in_few_sizes() -> None:
-    lengths = {
-        micro_batches([row(list(range(size)), [1] * size)], Plan(max_length=300), "cpu")[0].input_ids.shape[1]
+    batches = [
+        micro_batches([row(list(range(size)), [1] * size)], Plan(max_length=300), "cpu")[0]
         for size in (5, 100, 128, 129, 250, 290, 300)
-    }
-    assert lengths == {128, 256, 300}
+    ]
+    assert {batch.input_ids.shape[1] for batch in batches} == {128, 256, 300}
+    assert {batch.predict.shape[1] for batch in batches} == {64, 128, 256, 300}
 
 
 def test_every_arrangement_holds_the_same_targets() -> None:
@@ -62,4 +64,4 @@ def test_every_arrangement_holds_the_same_targets() -> None:
 def test_a_row_with_nothing_to_score_makes_a_batch_without_targets() -> None:
     (batch,) = micro_batches([row([1, 2, 3], [0, 0, 0])], Plan(), "cpu")
     assert batch.scored == 0
-    assert batch.targets.tolist() == [[IGNORED]]
+    assert (batch.targets == IGNORED).all()

@@ -17,7 +17,7 @@ def test_memory_is_read_at_once_with_the_phase(tmp_path: Path) -> None:
     with Meters(report, "cpu") as reading:
         assert reading.peak_bytes > 10_000_000
     log.close()
-    event = [x for x in Tail(tmp_path / "events.jsonl").events() if x["event"] == "memory"][0]
+    event = next(x for x in Tail(tmp_path / "events.jsonl").events() if x["event"] == "memory")
     assert event["kind"] == "rss" and event["phase"] == "eval"
     assert 0 < event["allocated_bytes"] <= event["peak_bytes"] < event["device_bytes"]
 
