@@ -134,7 +134,7 @@ def _known_when_loaded(session: Session) -> dict[str, object]:
 def _finish(session: Session, meters: Meters, state: str, result: tuple[str, int] | None) -> None:
     progress = session.progress
     progress.seconds = time.perf_counter() - session.started
-    if progress.best_step not in (-1, progress.step):
+    if 0 < progress.best_step < progress.eval_step:
         session.report.say(
             f"the held-out loss was lowest at step {progress.best_step}: {progress.best_loss:.3f}; "
             "its checkpoint is kept where one was written"
