@@ -24,9 +24,9 @@ Out = Callable[[str], None]
 
 def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> int:
     """Train `folder` to its end and return the exit code; with `detach` return at once and train on in a child."""
-    if detach and _in_parent_after_fork():
-        print(f"run {folder.name} trains in the background; `fttui watch {folder.name}` shows it")
-        return 0
+    child = _fork_into_background() if detach else 0
+    if child:
+        return _once_it_lives(folder, child)
     out = _keep_stdout(folder)
     tail = Tail(folder.events_file)
     for _ in tail.lines():
@@ -57,16 +57,29 @@ def follow(tail: Tail, out: Out, *, as_json: bool, alive: Callable[[], bool]) ->
         time.sleep(POLL_SECONDS)
 
 
-def _in_parent_after_fork() -> bool:
-    """Fork before any thread or CUDA. The child leaves the shell's session; True in the parent."""
+def _fork_into_background() -> int:
+    """Fork before any thread or CUDA. The child (0) leaves the shell's session; the parent gets its process id."""
     sys.stdout.flush()
-    if os.fork():
-        return True
+    child = os.fork()
+    if child:
+        return child
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
-    return False
+    return 0
+
+
+def _once_it_lives(folder: RunFolder, child: int) -> int:
+    """Leave the shell waiting until the run can be watched and stopped; the exit code of one that ended at once."""
+    while not folder.is_alive():
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            print(f"run {folder.name} has ended; `fttui watch {folder.name}` shows how")
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(POLL_SECONDS)
+    print(f"run {folder.name} trains in the background; `fttui watch {folder.name}` shows it")
+    return 0
 
 
 def _keep_stdout(folder: RunFolder) -> Out:

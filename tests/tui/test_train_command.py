@@ -101,8 +101,10 @@ def test_detach_gives_the_shell_back_and_stop_reaches_it(tiny_model: Path, quest
     assert started.returncode == 0
     assert "trains in the background" in started.stdout
     (run,) = all_runs()
-    wait_for(run, lambda history: history.step > 0)
-    assert fttui("stop", run.name).returncode == 0
+    try:
+        wait_for(run, lambda history: history.step > 0)
+    finally:
+        assert fttui("stop", run.name).returncode == 0  # or it would train on after a failed test
     wait_for(run, lambda history: bool(history.finished))
     assert read(run.events_file).state == "stopped"
 
