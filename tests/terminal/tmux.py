@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -72,6 +73,8 @@ class Tmux:
 @pytest.fixture
 def tmux(tmp_path: Path, fttui_home: Path) -> Iterator[Tmux]:
     """A terminal whose shell has this test's `$FTTUI_HOME`."""
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed: what happens in a real terminal is not tested here")
     terminal = Tmux(tmp_path, {"FTTUI_HOME": str(fttui_home), "HF_HUB_OFFLINE": "1"})
     yield terminal
     terminal.close()
