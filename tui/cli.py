@@ -35,10 +35,12 @@ def _wizard() -> int:
 def _command(tokens: Sequence[str]) -> int:
     from cyclopts import CycloptsError
 
-    from tui.commands.app import app
+    from tui.commands.app import app_for
 
     try:
-        return int(app(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0)
+        return int(
+            app_for(tokens[0])(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0
+        )
     except CycloptsError as error:
         return _refuse(" ".join(str(error).split()), 2)
 

@@ -23,7 +23,7 @@ def parse(key: str, value: object) -> Any:
     """The value of plan field `key` from text or TOML. Raises UserError that names field, value and what it takes."""
     if key not in NAMES:
         near = difflib.get_close_matches(key, NAMES, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else "`fttui train --help` lists the plan fields"
+        hint = f"did you mean {near[0]!r}?" if near else "`fttui train --help` lists them under --set"
         raise UserError(f"there is no plan field {key!r}; {hint}", key)
     if isinstance(value, str):
         value = value.strip()

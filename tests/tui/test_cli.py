@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from backend.planner import fields
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
 from tests.backend.run.test_folder import JOB
 from tui.cli import run
+from tui.commands.app import COMMANDS
 
 EIGHT_B = ("--model", "8b", "--gpu", "4090", "--rows", "5000", "--row-tokens", "400")
 
@@ -171,3 +173,22 @@ def test_a_done_run_is_not_resumed(capsys: pytest.CaptureFixture[str]) -> None:
     EventLog(folder.events_file).write("run_finished", state="done")
     assert run(["resume"]) == 2
     assert "is done" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["plan", "train", "watch", "resume"])
+def test_help_has_examples_and_every_plan_field(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "For example:" in said
+    assert f"fttui {command}" in said.split("For example:")[1]
+    if command in ("plan", "train"):
+        missing = [name for name in fields.NAMES if name not in said and name.replace("_", "-") not in said]
+        assert not missing
+
+
+def test_the_list_of_commands_says_what_each_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    said = capsys.readouterr().out
+    for name, (_, line) in COMMANDS.items():
+        assert f"│ {name} " in said
+        assert line.split()[0] in said

@@ -139,7 +139,7 @@ async def test_typing_filters_and_free_text_is_offered() -> None:
 
 
 def test_the_command_line_is_read_back_as_the_same_answers() -> None:
-    from tui.commands.app import app
+    from tui.commands.app import app_for
 
     answers = Answers(
         model="./my model",
@@ -156,7 +156,7 @@ def test_the_command_line_is_read_back_as_the_same_answers() -> None:
     import shlex
 
     words = shlex.split(command_line.train(answers, "lora"))
-    _, bound, *_ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
+    _, bound, *_ = app_for("train").parse_args(words[1:], exit_on_error=False, print_error=False)
     assert words[0] == "fttui"
     assert bound.arguments["answers"] == answers
     assert bound.arguments["method"] == "lora"

@@ -17,7 +17,6 @@ For example:
     fttui watch                                        # the live screen of the latest run
 """
 
-app = App(name="fttui", help=HELP, help_format="plaintext", version_flags=["--version"], version="0.1.0")
 COMMANDS = {
     "plan": ("plan:plan", "Compare the three methods for a job, before anything is downloaded."),
     "train": ("train:train", "Train headless, from a preset or from options."),
@@ -30,5 +29,12 @@ COMMANDS = {
     "presets": ("presets:app", "Named starts, shipped and your own."),
     "doctor": ("doctor:doctor", "What this box can do, and what is missing."),
 }
-for _name, (_target, _help) in COMMANDS.items():
-    app.command(f"tui.commands.{_target}", name=_name, help=_help, sort_key=list(COMMANDS).index(_name))
+
+
+def app_for(command: str | None = None) -> App:
+    """The commands. Each has its line in the list; `command`, the one that runs, has the help of its own docstring."""
+    app = App(name="fttui", help=HELP, help_format="plaintext", version_flags=["--version"], version="0.1.0")
+    for place, (name, (target, line)) in enumerate(COMMANDS.items()):
+        help_text = None if name == command else line
+        app.command(f"tui.commands.{target}", name=name, help=help_text, sort_key=place)
+    return app
