@@ -18,6 +18,11 @@ def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
 
     Exit code 4 where something that training needs is missing.
 
+    For example:
+
+        fttui doctor
+        fttui doctor --json
+
     Args:
         json: Print a JSON array.
     """

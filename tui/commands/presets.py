@@ -8,7 +8,16 @@ from backend import paths, presets
 from tui.commands.runs import print_table
 from tui.plain import plain
 
-app = App(name="presets", help="Presets: named starts, shipped and your own.", help_format="plaintext")
+HELP = """Presets: named starts, shipped and your own.
+
+For example:
+
+    fttui presets
+    fttui presets show solo-qlora
+    fttui presets path                    # a TOML file put there is a preset
+"""
+
+app = App(name="presets", help=HELP, help_format="plaintext")
 
 
 @app.default

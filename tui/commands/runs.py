@@ -20,6 +20,11 @@ HEAD = ("run", "state", "steps", "held-out loss", "peak, foreseen", "time, fores
 def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
     """List the runs of this box, newest first: state, method, loss, what was foreseen and what came.
 
+    For example:
+
+        fttui runs
+        fttui runs --json | jq '.[0].state'
+
     Args:
         json: Print a JSON array with every figure.
     """
