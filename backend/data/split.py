@@ -18,7 +18,7 @@ def held_out(digests: Sequence[str], fraction: float, seed: int) -> list[int]:
     Rows of equal content go to one side together. The choice hangs on content and seed alone, so that it stays when
     rows are reordered or a few are added. None with `fraction` 0.
     """
-    wanted = _count(len(digests), fraction)
+    wanted = count(len(digests), fraction)
     groups: dict[str, list[int]] = defaultdict(list)
     for index, digest in enumerate(digests):
         groups[digest].append(index)
@@ -32,7 +32,8 @@ def held_out(digests: Sequence[str], fraction: float, seed: int) -> list[int]:
     return sorted(chosen)
 
 
-def _count(rows: int, fraction: float) -> int:
+def count(rows: int, fraction: float) -> int:
+    """How many of `rows` are held out at the most: the fraction, at least one of enough rows, and a limit."""
     if fraction <= 0:
         return 0
     least = 1 if rows >= ROWS_FOR_ONE else 0

@@ -9,6 +9,7 @@ from typing import Any
 
 from backend import units
 from backend.answers import Answers, Method
+from backend.data import split
 from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.model.info import ModelInfo
@@ -142,15 +143,10 @@ def title(method: Method) -> str:
     return str(constants.methods()[method]["title"])
 
 
-def held_out_rows(plan: Plan, rows: int) -> int:
-    """Rows kept for evaluation, as the trainer splits them."""
-    return min(round(rows * plan.eval_fraction), max(0, rows - 1))
-
-
 def steps(plan: Plan, data: DataReport) -> int:
     """Optimizer steps of the run."""
-    train_rows = max(1, data.rows - held_out_rows(plan, data.rows))
-    total = max(1, math.ceil(math.ceil(train_rows / plan.effective_batch) * plan.epochs))
+    train_rows = max(1, data.rows - split.count(data.rows, plan.eval_fraction))
+    total = max(1, math.ceil(round(math.ceil(train_rows / plan.effective_batch) * plan.epochs, 6)))
     return min(total, plan.max_steps) if plan.max_steps else total
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backend.data import split
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
@@ -36,7 +37,7 @@ def work(plan: Plan, data: DataReport) -> Work:
     step_tokens = mean * plan.effective_batch
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest
     scored = math.ceil(length * _scored_share(data))
-    return Work(step_tokens, max(1, length), max(1, scored), mean * rules.held_out_rows(plan, data.rows))
+    return Work(step_tokens, max(1, length), max(1, scored), mean * split.count(data.rows, plan.eval_fraction))
 
 
 def _scored_share(data: DataReport) -> float:

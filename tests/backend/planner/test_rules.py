@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from backend.answers import Answers
+from backend.data import split
 from backend.errors import UserError
 from backend.planner import rules
 from backend.planner.plan import Plan
+from backend.training import order
 from tests.shapes import A100_80, CPU, LLAMA_1B, LLAMA_8B, LLAMA_70B, T4, model, rows
 
 
@@ -84,3 +86,11 @@ def test_the_demo_is_short_on_a_cpu_only() -> None:
     demo = rows(480, reference="demo")
     assert settle(data=demo, device=CPU, kind="demo")[0].max_steps > 0
     assert settle(data=demo, device=A100_80, kind="demo")[0].max_steps == 0
+
+
+@pytest.mark.parametrize("count", [1, 7, 20, 480, 5000, 100_000])
+@pytest.mark.parametrize("epochs", [1.0, 0.3, 2.5])
+def test_as_many_steps_are_planned_as_the_trainer_makes(count: int, epochs: float) -> None:
+    plan = Plan(epochs=epochs)
+    held_out = len(split.held_out([str(i) for i in range(count)], plan.eval_fraction, seed=0))
+    assert rules.steps(plan, rows(count)) == order.total_steps(count - held_out, plan)
