@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -76,15 +78,34 @@ class DataReport:
         """Scored tokens of all rows, before any cut."""
         return int(self.row_scored_tokens.sum())
 
+    @cached_property
+    def scored_share(self) -> float:
+        """Part of a row that is scored, as nine rows of ten do not exceed it; 1 without rows."""
+        return float(np.percentile(self.row_scored_tokens / self.row_tokens, 90)) if self.rows else 1.0
+
     def percentile(self, q: float) -> int:
         """The length in tokens that q percent of the rows do not exceed; 0 without rows."""
-        return int(np.percentile(self.row_tokens, q, method="higher")) if self.rows else 0
+        return int(self._sorted_tokens[ceil(round(q / 100 * (self.rows - 1), 9))]) if self.rows else 0
 
     def cut(self, max_length: int) -> Cut:
         """What stays of the data when rows are cut after `max_length` tokens.
 
         Scored tokens are taken to stand behind the prompt, as in single-turn rows; an estimate for multi-turn ones.
         """
+        if max_length not in self._cuts:
+            self._cuts[max_length] = self._cut(max_length)
+        return self._cuts[max_length]
+
+    @cached_property
+    def _sorted_tokens(self) -> Counts:
+        return np.sort(self.row_tokens)
+
+    @cached_property
+    def _cuts(self) -> dict[int, Cut]:
+        """Cuts that were counted: a planner asks for the same ones again and again."""
+        return {}
+
+    def _cut(self, max_length: int) -> Cut:
         kept = np.minimum(self.row_tokens, max_length)
         scored = np.clip(np.minimum(self.row_scored_tokens, max_length - self.row_prompt_tokens), 0, None)
         return Cut(

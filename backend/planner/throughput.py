@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from backend.data import split
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
@@ -36,13 +34,8 @@ def work(plan: Plan, data: DataReport) -> Work:
     longest = min(plan.max_length, int(data.row_tokens.max()) if data.rows else plan.max_length)
     step_tokens = mean * plan.effective_batch
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest
-    scored = math.ceil(length * _scored_share(data))
+    scored = math.ceil(length * data.scored_share)
     return Work(step_tokens, max(1, length), max(1, scored), mean * split.count(data.rows, plan.eval_fraction))
-
-
-def _scored_share(data: DataReport) -> float:
-    """Part of a row that is scored, as nine rows of ten do not exceed it."""
-    return float(np.percentile(data.row_scored_tokens / data.row_tokens, 90)) if data.rows else 1.0
 
 
 def sequences_per_step(plan: Plan, load: Work) -> int:
