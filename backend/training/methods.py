@@ -11,7 +11,7 @@ import torch
 from torch.nn import Parameter
 
 from backend.planner.plan import Plan
-from backend.training.precision import compute_dtype, weight_dtype
+from backend.training.precision import adapter_dtype, compute_dtype, weight_dtype
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ def load(folder: Path, base_name: str, plan: Plan, device: str) -> Loaded:
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder)
-    attention = _attention(config, plan)
-    network = _network(folder, plan, device, attention)
+    kernel = attention(config, plan)
+    network = _network(folder, plan, device, kernel)
     if plan.method == "full":
         network.requires_grad_(True)
         model = network
     else:
-        model = _with_adapters(network, base_name, plan)
+        model = with_adapters(network, base_name, plan)
     set_checkpointing(network, plan, device)
     network.train()
     stored = getattr(config, "dtype", None) or torch.float32
-    return Loaded(model=model, network=network, attention=attention, stored_dtype=stored)
+    return Loaded(model=model, network=network, attention=kernel, stored_dtype=stored)
 
 
 def set_checkpointing(network: Any, plan: Plan, device: str) -> None:
@@ -77,7 +77,7 @@ def save(loaded: Loaded, plan: Plan, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _attention(config: Any, plan: Plan) -> str:
+def attention(config: Any, plan: Plan) -> str:
     """What the plan wants where the family can do it (soft-capped attention, as Gemma 2's, has no sdpa)."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
@@ -124,7 +124,8 @@ def _keep_4bit_layout(network: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def _with_adapters(network: Any, base_name: str, plan: Plan) -> Any:
+def with_adapters(network: Any, base_name: str, plan: Plan) -> Any:
+    """A PeftModel around `network`, its adapters in the plan's type; `base_name` is what they name as their base."""
     from peft import LoraConfig, get_peft_model
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -143,7 +144,7 @@ def _with_adapters(network: Any, base_name: str, plan: Plan) -> Any:
             module.cast_input_dtype_enabled = False  # autocast does it, without a float32 copy of every input
     for parameter in model.parameters():
         if parameter.requires_grad:
-            parameter.data = parameter.data.to(getattr(torch, plan.adapter_dtype))
+            parameter.data = parameter.data.to(adapter_dtype(plan))
     return model
 
 

@@ -24,6 +24,6 @@ EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 
 @pytest.mark.parametrize(("family", "more"), [("llama", {}), ("qwen3_moe", EXPERTS)], ids=["dense", "experts"])
 def test_as_many_parameters_train_as_were_planned(family: str, more: dict[str, int]) -> None:
     config = AutoConfig.for_model(family, **SIZES, **more)
-    model = methods._with_adapters(AutoModelForCausalLM.from_config(config), "x", Plan(method="lora", rank=4))
+    model = methods.with_adapters(AutoModelForCausalLM.from_config(config), "x", Plan(method="lora", rank=4))
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert trained == shape_from_config(config.to_dict(), family).lora_parameters(4)
