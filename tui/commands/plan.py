@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -12,32 +14,53 @@ from backend.answers import Answers
 from backend.planner import situation
 from tui.commands.options import Shared
 
+if TYPE_CHECKING:
+    from backend.planner.outlook import Comparison
+    from backend.planner.rent import Offer
+
 
 def plan(
     preset: Annotated[str | None, Parameter(name="--preset")] = None,
     *,
     answers: Shared = Answers(),  # noqa: B008  (a frozen dataclass)
     json: Annotated[bool, Parameter(negative=())] = False,
+    rent: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Compare LoRA, QLoRA and full fine-tuning for a job, before anything is downloaded.
 
-    Exit code 3 where nothing fits or the budget carries nothing.
+    Exit code 3 where nothing fits or the budget carries nothing; with --rent, where no GPU carries the job.
 
     For example:
 
         fttui plan --model 8b --gpu 4090 --rows 5000 --row-tokens 400 --budget 40
         fttui plan --model ./my-model --data rows.jsonl --shift deep --json
+        fttui plan --model 8b --rows 5000 --row-tokens 400 --budget 40 --rent
 
     Args:
         preset: Start from this preset; options given beside it win.
         json: Print one JSON object instead of a table.
+        rent: Which GPU to rent: every known one for this job, the cheapest first.
     """
-    from tui.commands import plan_json, plan_table
+    from tui.commands import plan_json, plan_table, rent_table
 
     start = presets.load(preset) if preset else None
     if start:
         answers = presets.merged(start, answers)
-    comparison = situation.foresee(answers, start.plan if start else None, start.name if start else "")
-    text = plan_json.encode(comparison) if json else plan_table.table(comparison)
+    settings, name = (start.plan, start.name) if start else (None, "")
+    comparison = situation.foresee(answers, settings, name)
+    offers = _offers(comparison, settings, name) if rent else None
+    if json:
+        text = plan_json.encode(comparison, offers)
+    elif offers is not None:
+        text = rent_table.table(comparison, offers, shutil.get_terminal_size().columns)
+    else:
+        text = plan_table.table(comparison)
     sys.stdout.write(text + "\n")
-    return 0 if comparison.recommended else 3
+    carried = comparison.recommended if offers is None else any(offer.outlook for offer in offers)
+    return 0 if carried else 3
+
+
+def _offers(comparison: Comparison, settings: Mapping[str, Any] | None, name: str) -> tuple[Offer, ...]:
+    from backend.planner import rent
+
+    return rent.offers(comparison.answers, comparison.model, comparison.data, settings, name)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from backend.planner.outlook import Comparison, Interval, Outlook
+from backend.planner.rent import Offer
 
 
-def encode(comparison: Comparison) -> str:
-    """One JSON object, indented; a figure that is not known is null."""
-    return msgspec.json.format(msgspec.json.encode(as_object(comparison)), indent=2).decode()
+def encode(comparison: Comparison, offers: Sequence[Offer] | None = None) -> str:
+    """One JSON object, indented; a figure that is not known is null. `offers` are GPUs to rent, as `rent`."""
+    whole = as_object(comparison)
+    if offers is not None:
+        whole["rent"] = [_offer(offer) for offer in offers]
+    return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()
 
 
 def as_object(comparison: Comparison) -> dict[str, Any]:
@@ -103,6 +108,25 @@ def _outlook(seen: Outlook) -> dict[str, Any]:
         "settings": dataclasses.asdict(seen.plan),
         "origin": dict(seen.origin),
         "why_not": list(seen.why_not),
+    }
+
+
+def _offer(offer: Offer) -> dict[str, Any]:
+    seen, price = offer.outlook, offer.device.price
+    return {
+        "gpu": offer.device.name,
+        "count": offer.device.count,
+        "carries": seen is not None,
+        "method": offer.method,
+        "peak_bytes": seen.memory.peak_bytes if seen else None,
+        "memory_bytes": offer.device.memory_bytes,
+        **_interval("hours", seen.hours if seen else None),
+        **_interval("cost_usd", seen.cost_usd if seen else None),
+        "price_usd_per_hour": price.typical if price else None,
+        "price_source": price.source if price else None,
+        "trains_now": offer.trains_now,
+        "caveat": offer.caveat,
+        "why_not": offer.out,
     }
 
 

@@ -18,11 +18,12 @@ LABEL, COLUMN, WIDTH = 12, 22, 78
 def table(comparison: Comparison) -> str:
     """The table, at most 78 columns wide."""
     return "\n".join(
-        [*_head(comparison), "", *_columns(comparison), "", *_words(comparison, comparison.recommended)]
+        [*head(comparison), "", *_columns(comparison), "", *_words(comparison, comparison.recommended)]
     ).rstrip()
 
 
-def _head(comparison: Comparison) -> Iterator[str]:
+def head(comparison: Comparison) -> Iterator[str]:
+    """What is planned: box, model, data."""
     model, data, device = comparison.model, comparison.data, comparison.device
     yield f"{'box':{LABEL}}{device.label}, {units.gib(fit.available(device))}" + ("" if device.here else " (not here)")
     yield f"{'model':{LABEL}}{plain(model.shape.name, lines=False)}, {units.count(model.shape.parameters)} parameters"

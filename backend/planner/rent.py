@@ -1,0 +1,196 @@
+"""Which GPU to rent: every known GPU, in the numbers that clouds offer, compared for this very job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backend import units
+from backend.answers import Answers, Method
+from backend.data.report import DataReport
+from backend.errors import UserError
+from backend.hardware import catalogue
+from backend.model.info import ModelInfo
+from backend.planner import constants, device_names, devices, fit, rules
+from backend.planner.compare import compare
+from backend.planner.device import Device, Price
+from backend.planner.outlook import Comparison, Outlook
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What one GPU, or several of a kind, would be for this job."""
+
+    device: Device
+    outlook: Outlook | None
+    """The method that is recommended on it; None where it drops out."""
+    out: str = ""
+    """Why it drops out, in one sentence; empty where it carries the job."""
+
+    @property
+    def method(self) -> Method | None:
+        """The recommended method."""
+        return self.outlook.method if self.outlook else None
+
+    @property
+    def usd(self) -> float:
+        """What the run is expected to cost; not a number where the offer drops out."""
+        return self.outlook.cost_usd.point if self.outlook and self.outlook.cost_usd else float("nan")
+
+    @property
+    def hours(self) -> float:
+        """How long it is expected to take; not a number where the offer drops out."""
+        return self.outlook.hours.point if self.outlook else float("nan")
+
+    @property
+    def caveat(self) -> str:
+        """A word or two on what is not as with the others: several devices, ROCm, no bfloat16; empty for none."""
+        if self.device.count > 1:
+            return "planned only"
+        if self.device.compute_capability is None:
+            return "ROCm untried"
+        return "" if self.device.bf16 else "float16"
+
+    @property
+    def trains_now(self) -> bool:
+        """This version trains on one NVIDIA GPU; several are planned for only, and ROCm was not tried."""
+        return self.device.count == 1 and self.device.compute_capability is not None
+
+    @property
+    def spec(self) -> str:
+        """As `--gpu` takes it."""
+        return f"{self.device.name}:{self.device.count}" if self.device.count > 1 else self.device.name
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained; the device is what is asked for."""
+
+    answers: Answers
+    model: ModelInfo
+    data: DataReport
+    preset: Mapping[str, Any] | None = None
+    preset_name: str = ""
+
+    @property
+    def wanted(self) -> Method | None:
+        """The method that the user or the preset set."""
+        method: Method | None = rules.fixed(self.answers, self.preset, self.preset_name).values.get("method")
+        return method
+
+    def on(self, device: Device) -> Comparison:
+        """The three methods on `device`."""
+        return compare(self.answers, device, self.model, self.data, self.preset, self.preset_name)
+
+
+def offers(
+    answers: Answers,
+    model: ModelInfo,
+    data: DataReport,
+    preset: Mapping[str, Any] | None = None,
+    preset_name: str = "",
+) -> tuple[Offer, ...]:
+    """Those that carry the job, the cheapest first, then one entry for each GPU that drops out.
+
+    Every GPU of presets/gpus.toml is there with the number that costs least; a larger number only where it is faster
+    than all that cost less. A price that the user gave is that of the GPU that `answers.gpu` names; the others have
+    their dated ones. Raises UserError as `compare` does.
+    """
+    job = Job(replace(answers, gpu=None, price_usd_per_hour=None), model, data, preset, preset_name)
+    counts = _counts(answers, preset, preset_name)
+    singles = [_offer(job, device) for device in _devices(answers, counts[0])]
+    latest = {single.device.name: single for single in singles}
+    carried = [offer for offer in singles if offer.outlook]
+    for single in sorted(singles, key=lambda x: x.usd):
+        for count in counts[1:]:
+            if _worth_looking(job, single, count, carried):
+                seen = _offer(job, replace(single.device, count=count))
+                latest[single.device.name] = seen
+                carried += [seen] if seen.outlook else []
+    kept = tuple(_undominated(sorted(carried, key=lambda x: (x.usd, x.hours))))
+    names = {offer.device.name for offer in kept}
+    return (*kept, *(offer for name, offer in latest.items() if name not in names))
+
+
+def _counts(answers: Answers, preset: Mapping[str, Any] | None, preset_name: str) -> tuple[int, ...]:
+    """The numbers of GPUs to look at; one only where the user set `processes`."""
+    wanted = rules.fixed(answers, preset, preset_name).values.get("processes")
+    return (wanted,) if wanted else tuple(constants.methods()["rent"]["counts"])
+
+
+def _devices(answers: Answers, count: int) -> Iterator[Device]:
+    own = _own_price(answers)
+    for spec in catalogue.specs():
+        device = devices.from_catalogue(spec, count, (spec.note,) if spec.note else ())
+        yield replace(device, price=own[1]) if own and own[0] == spec.name else device
+
+
+def _own_price(answers: Answers) -> tuple[str, Price] | None:
+    """The named GPU and the user's price of it."""
+    price = answers.price_usd_per_hour
+    if price is None or not answers.gpu:
+        return None
+    try:
+        spec, _ = device_names.find(device_names.split_count(answers.gpu)[0])
+    except UserError:  # the CPU of this box is not for rent
+        return None
+    return spec.name, Price(price, price, price, "you")
+
+
+def _offer(job: Job, device: Device) -> Offer:
+    seen = job.on(device)
+    best = seen.methods[seen.recommended] if seen.recommended else None
+    if best is None:
+        return Offer(device, None, _why_out(seen, job.wanted))
+    if best.cost_usd is None:
+        return Offer(device, None, _no_price(best))
+    return Offer(device, best)
+
+
+def _why_out(seen: Comparison, wanted: Method | None) -> str:
+    """The one sentence: memory, else money, else time; of the method that comes closest."""
+    answers = seen.answers
+    looked_at = [x for x in seen.methods.values() if wanted in (None, x.method)]
+    fitting = [x for x in looked_at if x.fit != "no"]
+    if not fitting:
+        least = min(looked_at, key=lambda x: x.least_bytes)
+        needs = f"{'' if wanted else 'Even '}{rules.title(least.method)} needs {units.gib(least.least_bytes)}"
+        room, count = units.gib(fit.available(seen.device)), seen.device.count
+        return f"{needs} on each of {count}; each has {room}." if count > 1 else f"{needs} of its {room}."
+    priced = [(x.cost_usd.point, x) for x in fitting if x.cost_usd]
+    if priced and answers.budget_usd is not None and min(usd for usd, _ in priced) > answers.budget_usd:
+        usd, best = min(priced, key=lambda pair: pair[0])
+        return f"{rules.title(best.method)} costs about {units.usd(usd)}, over {units.usd(answers.budget_usd)}."
+    fastest = min(fitting, key=lambda x: x.hours.point)
+    took = units.duration(fastest.hours.point * 3600)
+    return f"{rules.title(fastest.method)} takes about {took}, past {answers.deadline_hours or 0:g} h."
+
+
+def _no_price(best: Outlook) -> str:
+    took = units.duration(best.hours.point * 3600)
+    return f"No dated price; {rules.title(best.method)} would take {took}."
+
+
+def _worth_looking(job: Job, single: Offer, count: int, carried: Iterable[Offer]) -> bool:
+    """Whether `count` of them can be better than what is there: bounds that cost nothing to know.
+
+    Several devices are at best so many times as fast, at the same cost; and hold at best so many times as much.
+    """
+    if single.device.price is None:
+        return False
+    if single.outlook is None or job.answers.shift == "deep":
+        return True  # sharded, full fine-tuning may fit, or end in time
+    hours, usd = single.hours / count, single.usd
+    return not any(x.usd <= usd and x.hours <= hours for x in carried)
+
+
+def _undominated(offers: Iterable[Offer]) -> Iterator[Offer]:
+    """Of offers, the cheapest first: the first of each GPU, and what is faster than all before it by its method."""
+    names: set[str] = set()
+    fastest: dict[Method | None, float] = {}
+    for offer in offers:
+        if offer.device.name not in names or offer.hours < fastest.get(offer.method, float("inf")):
+            yield offer
+        names.add(offer.device.name)
+        fastest[offer.method] = min(offer.hours, fastest.get(offer.method, float("inf")))

@@ -1,0 +1,55 @@
+"""`fttui plan --rent`: a list that fits the terminal, and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tui.cli import run
+
+JOB = ("--model", "8b", "--gpu", "4090", "--rows", "5000", "--row-tokens", "400", "--budget", "40")
+
+
+def test_the_list_fits_80_columns_and_names_what_it_assumes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["plan", *JOB, "--rent"]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert "The cheapest that this version trains on: L40S, LoRA" in text
+    assert any(line.startswith("* RTX 4090 ") for line in text.splitlines())
+    assert not any(line.startswith("* 4 x RTX 4090") for line in text.splitlines())
+    for words in ("No dated price", "planned only: this version", "ROCm untried: planned", "float16: the card"):
+        assert words in text
+
+
+def test_a_wide_terminal_has_the_memory_and_whose_price_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(["plan", *JOB, "--rent"]) == 0
+    line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("* RTX 4090 "))
+    assert "of 23.5 GiB" in line and "0.45  Vast" in line
+
+
+def test_json_has_the_list_beside_the_comparison(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", *JOB, "--rent", "--json"]) == 0
+    plan: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert plan["recommended"] == "qlora" and set(plan["methods"]) == {"lora", "qlora", "full"}
+    first, last = plan["rent"][0], plan["rent"][-1]
+    assert first["carries"] and first["cost_usd_low"] < first["cost_usd"] < first["cost_usd_high"]
+    assert first["price_source"] and first["why_not"] == "" and first["peak_bytes"] <= first["memory_bytes"]
+    assert not last["carries"] and last["hours"] is None and last["why_not"]
+    assert run(["plan", *JOB, "--json"]) == 0
+    assert "rent" not in json.loads(capsys.readouterr().out)
+
+
+def test_the_exit_code_is_that_of_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    big = ("--model", "70b", "--gpu", "4090", "--rows", "500", "--row-tokens", "400")
+    assert run(["plan", *big]) == 3
+    assert run(["plan", *big, "--rent"]) == 0
+    assert run(["plan", *big, "--rent", "--budget", "0.01"]) == 3
+    assert "No GPU with a dated price, rented alone, carries this job." in capsys.readouterr().out

@@ -1,0 +1,98 @@
+"""`fttui plan --rent` as plain text: the GPUs that carry the job, the cheapest first, and why the others drop out."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from backend import units
+from backend.planner import fit
+from backend.planner.device import Device
+from backend.planner.outlook import Comparison
+from backend.planner.rent import Offer
+from backend.planner.rules import title
+from tui.commands.plan_table import WIDTH, head
+
+WIDE = 116
+"""Columns from which the memory and whose price it is have room."""
+
+PRICES = (
+    "USD: hours by the dated prices of presets/gpus.toml for one GPU, times their number; offers differ much. "
+    "A larger number is listed where it is faster than all that cost less."
+)
+CAVEATS = {
+    "planned only": "planned only: this version trains on one device; several are not trained on yet.",
+    "ROCm untried": "ROCm untried: planned by the data sheet; training on AMD was not tried with fttui.",
+    "float16": "float16: the card has no bfloat16; float16 with loss scaling is used.",
+}
+TAKE = "* the GPU that is planned for. Take another with --gpu NAME or NAME:COUNT."
+
+
+def table(comparison: Comparison, offers: Sequence[Offer], columns: int) -> str:
+    """The list for a terminal of `columns`; `comparison` is that of the device that is planned for."""
+    carried = [offer for offer in offers if offer.outlook]
+    out = [offer for offer in offers if not offer.outlook]
+    lines = [*head(comparison), "", *_first(comparison, carried)]
+    if carried:
+        lines += ["", *_rows(carried, comparison.device, wide=columns >= WIDE)]
+    if out:
+        lines += ["", "Not these", *_reasons(out)]
+    return "\n".join([*lines, "", *_notes(carried)]).rstrip()
+
+
+def _first(comparison: Comparison, carried: Sequence[Offer]) -> Iterator[str]:
+    """The answer in a sentence or two, before the list."""
+    if comparison.device.here:
+        yield from textwrap.wrap(_this_box(comparison), WIDTH)
+    best = next((offer for offer in carried if offer.trains_now), None)
+    if best is None:
+        yield "No GPU with a dated price, rented alone, carries this job."
+    elif best.outlook:
+        took, usd = units.duration(best.hours * 3600), units.usd(best.usd)
+        sentence = f"The cheapest that this version trains on: {best.device.label}, {title(best.outlook.method)}"
+        yield from textwrap.wrap(f"{sentence}, about {took} and {usd}.", WIDTH)
+
+
+def _this_box(comparison: Comparison) -> str:
+    if comparison.recommended is None:
+        return f"This box ({comparison.device.label}) does not carry it."
+    took = units.duration(comparison.methods[comparison.recommended].hours.point * 3600)
+    return f"This box ({comparison.device.label}) does it by {title(comparison.recommended)} in about {took}."
+
+
+def _rows(carried: Sequence[Offer], planned: Device, *, wide: bool) -> Iterator[str]:
+    more = f"  {'memory':19}{'USD/h':>7}  price" if wide else ""
+    yield f"  {'GPU':27}{'method':8}{'time':>10}{'USD':>8}  {'range':13}{'':12}{more}".rstrip()
+    for offer in carried:
+        mark = "*" if offer.device.label == planned.label else " "
+        yield (_row(offer, mark) + (_more(offer) if wide else "")).rstrip()
+
+
+def _row(offer: Offer, mark: str) -> str:
+    seen = offer.outlook
+    assert seen is not None and seen.cost_usd is not None
+    span = f"{seen.cost_usd.low:,.2f}-{seen.cost_usd.high:,.2f}"
+    took = units.duration(offer.hours * 3600)
+    figures = f"{title(seen.method):8}{took:>10}{offer.usd:>8,.2f}  {span:13}"
+    return f"{mark} {offer.device.label:27}{figures}{offer.caveat:12}"
+
+
+def _more(offer: Offer) -> str:
+    seen, price = offer.outlook, offer.device.price
+    assert seen is not None and price is not None
+    memory = f"{seen.memory.peak_bytes / units.GIB:.1f} of {fit.available(offer.device) / units.GIB:.1f} GiB"
+    return f"  {memory:19}{price.typical:>7.2f}  {price.source}"
+
+
+def _reasons(out: Sequence[Offer]) -> Iterator[str]:
+    """A line each."""
+    for offer in out:
+        yield from textwrap.wrap(
+            offer.out, WIDTH, initial_indent=f"  {offer.device.label:32}", subsequent_indent=" " * 34
+        )
+
+
+def _notes(carried: Sequence[Offer]) -> Iterator[str]:
+    caveats = {offer.caveat for offer in carried}
+    for note in (PRICES, *(text for caveat, text in CAVEATS.items() if caveat in caveats), TAKE):
+        yield from textwrap.wrap(note, WIDTH)
