@@ -62,7 +62,7 @@ def _this_box(comparison: Comparison) -> str:
 
 def _rows(carried: Sequence[Offer], planned: Device, *, wide: bool) -> Iterator[str]:
     more = f"  {'memory':19}{'USD/h':>7}  price" if wide else ""
-    yield f"  {'GPU':27}{'method':8}{'time':>10}{'USD':>8}  {'range':13}{'':12}{more}".rstrip()
+    yield f"  {'GPU':26} {'method':6}{'time':>10}{'USD':>8}  {'range':13}{'':12}{more}".rstrip()
     for offer in carried:
         mark = "*" if offer.device.label == planned.label else " "
         yield (_row(offer, mark) + (_more(offer) if wide else "")).rstrip()
@@ -71,10 +71,14 @@ def _rows(carried: Sequence[Offer], planned: Device, *, wide: bool) -> Iterator[
 def _row(offer: Offer, mark: str) -> str:
     seen = offer.outlook
     assert seen is not None and seen.cost_usd is not None
-    span = f"{seen.cost_usd.low:,.2f}-{seen.cost_usd.high:,.2f}"
+    span = f"{_dollars(seen.cost_usd.low)}-{_dollars(seen.cost_usd.high)}"
     took = units.duration(offer.hours * 3600)
-    figures = f"{title(seen.method):8}{took:>10}{offer.usd:>8,.2f}  {span:13}"
-    return f"{mark} {offer.device.label:27}{figures}{offer.caveat:12}"
+    figures = f"{title(seen.method):6}{took:>10}{_dollars(offer.usd):>8}  {span:13}"
+    return f"{mark} {offer.device.label:26} {figures}{offer.caveat:12}"
+
+
+def _dollars(amount: float) -> str:
+    return f"{amount:,.0f}" if amount >= 100 else f"{amount:.2f}"
 
 
 def _more(offer: Offer) -> str:
