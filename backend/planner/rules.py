@@ -13,7 +13,7 @@ from backend.data import split
 from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.model.info import ModelInfo
-from backend.planner import constants, fields
+from backend.planner import constants, counts, fields
 from backend.planner.device import Device
 from backend.planner.plan import Plan
 
@@ -145,9 +145,7 @@ def title(method: Method) -> str:
 
 def steps(plan: Plan, data: DataReport) -> int:
     """Optimizer steps of the run."""
-    train_rows = max(1, data.rows - split.count(data.rows, plan.eval_fraction))
-    total = max(1, math.ceil(round(math.ceil(train_rows / plan.effective_batch) * plan.epochs, 6)))
-    return min(total, plan.max_steps) if plan.max_steps else total
+    return counts.total_steps(max(1, data.rows - split.count(data.rows, plan.eval_fraction)), plan)
 
 
 def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:

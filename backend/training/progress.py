@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from backend.planner.counts import eval_interval, save_interval, times_due
 from backend.planner.plan import Plan
-from backend.training.order import eval_interval, save_interval, times_due
 
 SMOOTHING = 0.1
 

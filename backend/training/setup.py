@@ -10,13 +10,14 @@ import torch
 
 from backend.data.prepare import Prepared
 from backend.errors import TrainingFailed
+from backend.planner.counts import total_steps
 from backend.planner.plan import Plan
 from backend.run.folder import RunFolder
 from backend.run.job import Job
 from backend.training import checkpoint, checks, locate, methods, optimizers, result, rng
 from backend.training.checkpoint import Checkpoint
 from backend.training.journal import Journal
-from backend.training.order import Order, total_steps
+from backend.training.order import Order
 from backend.training.progress import Pace, Progress
 from backend.training.report import Report
 from backend.training.session import Session, restored

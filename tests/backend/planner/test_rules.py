@@ -9,9 +9,8 @@ import pytest
 from backend.answers import Answers
 from backend.data import split
 from backend.errors import UserError
-from backend.planner import rules
+from backend.planner import counts, rules
 from backend.planner.plan import Plan
-from backend.training import order
 from tests.shapes import A100_80, CPU, LLAMA_1B, LLAMA_8B, LLAMA_70B, T4, model, rows
 
 
@@ -93,4 +92,4 @@ def test_the_demo_is_short_on_a_cpu_only() -> None:
 def test_as_many_steps_are_planned_as_the_trainer_makes(count: int, epochs: float) -> None:
     plan = Plan(epochs=epochs)
     held_out = len(split.held_out([str(i) for i in range(count)], plan.eval_fraction, seed=0))
-    assert rules.steps(plan, rows(count)) == order.total_steps(count - held_out, plan)
+    assert rules.steps(plan, rows(count)) == counts.total_steps(count - held_out, plan)
