@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from backend.model.info import ModelInfo
     from backend.planner.device import Device
     from backend.planner.outlook import Comparison
+    from backend.planner.rent import Offer
     from backend.run.job import Job
 
 
@@ -78,6 +79,12 @@ def _compare(answers: Answers, device: Device, model: ModelInfo, data: DataRepor
     return compare.compare(answers, device, model, data)
 
 
+def _offers(answers: Answers, model: ModelInfo, data: DataReport) -> tuple[Offer, ...]:
+    from backend.planner import rent
+
+    return rent.offers(answers, model, data)
+
+
 def _job(comparison: Comparison, method: Method, preset: str | None) -> Job:
     from backend.planner import jobs
 
@@ -122,6 +129,7 @@ class Sources:
     inspect_data: Callable[[str, tuple[str, ...], ModelInfo | None], DataReport] = _inspect_data
     foresee_data: Callable[[int, int], DataReport] = _foresee_data
     compare: Callable[[Answers, Device, ModelInfo, DataReport], Comparison] = _compare
+    offers: Callable[[Answers, ModelInfo, DataReport], tuple[Offer, ...]] = _offers
     job: Callable[[Comparison, Method, str | None], Job] = _job
     remember_model: Callable[[str], None] = _remember_model
     demo_is_ready: Callable[[], bool] = _demo_is_ready

@@ -105,3 +105,18 @@ def test_next_of_goes_round() -> None:
     assert next_of((1, 2, 4), 4, 1) == 1
     assert next_of((1, 2, 4), 3, -1) == 2
     assert next_of((1, 2, 4), 1, -1) == 4
+
+
+@pytest.mark.parametrize("gpu", ["", "MI300X", "T4", "H100:8"])
+async def test_time_and_cost_have_their_ranges_at_80_columns(gpu: str) -> None:
+    app = box.at("compare")
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        app.plan_for(gpu)
+        screen = app.screen
+        assert isinstance(screen, CompareScreen)
+        screen.show()
+        for card in screen.query(MethodCard):
+            lines = card.render().plain.splitlines()
+            assert all("–" in line for line in lines if line.startswith(("time", "cost")))
+            assert max(map(len, lines)) <= card.content_size.width

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -25,6 +25,9 @@ from tui.widgets.bar import cells, legend, scale_for
 from tui.widgets.method_card import MethodCard
 from tui.widgets.prose import Prose, sentences, stacked
 
+if TYPE_CHECKING:
+    from backend.planner.rent import Offer
+
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 EPOCHS = (1.0, 2.0, 3.0, 4.0, 5.0, 8.0)
 RANKS = (8, 16, 32, 64, 128, 256)
@@ -34,7 +37,7 @@ _HELP = (
     "Each column is one method, planned for your card, data and limits. The bar is the memory at the peak, by what it "
     "holds, against the line where the card ends. Time and cost come with the range they are expected in. "
     "l, e and r try another length, other epochs, another rank (with Shift: the other way); g another GPU; "
-    "x takes all of that back."
+    "$ lists the GPUs to rent for this job, the cheapest first; x takes all of that back."
 )
 
 
@@ -53,6 +56,7 @@ class CompareScreen(Step):
         Binding("r", "rank(1)", "larger rank", show=False),
         Binding("R", "rank(-1)", "smaller rank", show=False),
         Binding("g", "gpu", "another GPU", show=False),
+        Binding("dollar_sign", "rent", "what to rent", show=False),
         Binding("x", "reset", "reset"),
         Binding("up", "scroll_reasons(-1)", "scroll", show=False),
         Binding("down", "scroll_reasons(1)", "scroll", show=False),
@@ -144,6 +148,27 @@ class CompareScreen(Step):
 
         self.app.push_screen(GpuChoice(now, self.show), chosen)
 
+    def action_rent(self) -> None:
+        """Every known GPU for this job, the cheapest first; the one that is taken is planned for."""
+        from tui.screens.rent_choice import RentChoice
+
+        journey, comparison = self.journey, self.journey.comparison()
+        find = partial(journey.sources.offers, journey.answers, comparison.model, comparison.data)
+        device = comparison.device
+        planned = f"{device.name}:{device.count}" if device.count > 1 else device.name
+        self.app.push_screen(RentChoice(find, planned), self._rented)
+
+    def _rented(self, offer: Offer | None) -> None:
+        """Plan for it at its dated price: a price that was given is that of the GPU before."""
+        if offer is None:
+            return
+        self.wizard.plan_for(offer.spec)
+        if offer.device.price is None or offer.device.price.source != "you":
+            self.journey.answer(price_usd_per_hour=None)
+        self.journey.method = None
+        self._moved = ""
+        self.show()
+
     def action_reset(self) -> None:
         """Back to this box, and length, epochs, rank and every other setting left to the planner again."""
         self._moved = ""
@@ -211,6 +236,7 @@ class CompareScreen(Step):
             _knob(
                 "r", "rank", f"{comparison.methods['lora'].plan.rank}", self.journey.plan_setting("rank") is not None
             ),
+            Content.assemble((" $ ", "bold $primary on $panel"), (" rent", "$faint")),
             _knob("g", "GPU", comparison.device.label, answers.gpu is not None),
         ]
         moved = Content.styled(self._moved, "$primary") if self._moved else _changed_hint(answers)

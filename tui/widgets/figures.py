@@ -51,10 +51,11 @@ def cost(value: Interval | None) -> str:
 
 
 def cost_range(value: Interval | None) -> str:
-    """`1.08–1.85`; empty where there is no range."""
+    """`1.08–1.85`, `11–19`; empty where there is no range."""
     if value is None or not is_known(value.point) or value.low == value.high:
         return ""
-    return f"{units.usd(value.low)[1:]}–{units.usd(value.high)[1:]}"
+    low, high = (f"{x:,.0f}" if x >= 9.995 else f"{x:.2f}" for x in (value.low, value.high))
+    return f"{low}–{high}"
 
 
 def of_room(used: int, room: int) -> str:

@@ -120,17 +120,28 @@ def _categories(comparison: Comparison, outlook: Outlook, width: int) -> list[Co
     return lines
 
 
-def _ends(left: Content, right: str, width: int) -> Content:
+def _ends(left: Content, right: str, width: int, style: str = "") -> Content:
     """`left` at one end, `right` at the other."""
     gap = max(1, width - left.cell_length - cell_len(right))
-    return Content.assemble(left, " " * gap, right)
+    return Content.assemble(left, " " * gap, (right, style))
 
 
 def _figure(label: str, value: str, span: str, width: int) -> Content:
-    """`label   value   range`, the range where there is room for it."""
+    """`label   value   range`; in a narrow column closer together, the range at its end."""
+    if span and width < _NARROW:
+        return _close(label, value, span, width)
     wide = 9 if width < _NARROW else 11
     room = width - wide
     value = cut(value, room)
     value = value.ljust(min(room - cell_len(span) - 1, 8)) if span else value
     shown = f" {span}" if span and cell_len(value) + 1 + cell_len(span) <= room else ""
     return Content.assemble((label.ljust(wide), "$faint"), value, (shown, "$faint"))
+
+
+def _close(label: str, value: str, span: str, width: int) -> Content:
+    """The label takes no more than it must; the range is left out only where even so there is no room."""
+    need = cell_len(value) + 1 + cell_len(span)
+    wide = next((x for x in (9, 7, cell_len(label) + 1) if x + need <= width), 0)
+    if not wide:
+        return Content.assemble((label.ljust(9), "$faint"), cut(value, width - 9))
+    return _ends(Content.assemble((label.ljust(wide), "$faint"), value), span, width, "$faint")

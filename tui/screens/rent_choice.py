@@ -1,0 +1,152 @@
+"""Which GPU to rent: all of them for this job, the cheapest first, over the compare screen; Enter plans for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from backend import units
+from tui.messages import Listed
+from tui.theme import METHOD_NAMES
+from tui.widgets import figures
+from tui.widgets.picklist import Choice, PickList
+from tui.widgets.prose import Prose, sentences
+
+if TYPE_CHECKING:
+    from backend.planner.rent import Offer
+
+CAVEATS = {
+    "planned only": "Planned only: this version trains on one device.",
+    "ROCm untried": "Planned by the data sheet: training on AMD was not tried with fttui.",
+    "float16": "The card has no bfloat16: float16 with loss scaling is used.",
+}
+_WIDE = 100
+"""Columns from which a line says its caveat in words; below it a sign, and the words are under the list."""
+
+
+class RentChoice(ModalScreen["Offer | None"]):
+    """The list; it is dismissed with what was taken, or with None."""
+
+    DEFAULT_CSS = """
+    RentChoice #rent {
+        width: 96%; max-width: 110; height: 88%; padding: 0 1; background: $surface; border: round $border;
+        border-title-style: bold; border-title-color: $primary; border-subtitle-color: $faint;
+    }
+    RentChoice #rent-head { color: $faint; height: 1; text-wrap: nowrap; }
+    RentChoice PickList { height: 1fr; }
+    RentChoice #rent-about { height: 4; margin-top: 1; }
+    """
+    AUTO_FOCUS: ClassVar[str | None] = None
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "take", "plan for it"),
+        Binding("escape,dollar_sign", "leave", "close"),
+        Binding("up", "move(-1)", "up", show=False),
+        Binding("down", "move(1)", "down", show=False),
+        Binding("pageup", "move(-10)", "up", show=False),
+        Binding("pagedown", "move(10)", "down", show=False),
+        Binding("home", "move(-999)", "first", show=False),
+        Binding("end", "move(999)", "last", show=False),
+    ]
+
+    def __init__(self, find: Callable[[], tuple[Offer, ...]], planned: str) -> None:
+        super().__init__()
+        self._find = find
+        self._planned = planned
+        self._offers: dict[str, Offer] = {}
+
+    def compose(self) -> ComposeResult:
+        """Title, columns' names, the list, a few words on the highlighted one."""
+        with Vertical(id="rent") as box:
+            box.border_title = Content("Which GPU to rent, the cheapest first")
+            box.border_subtitle = Content("Enter plans for it · Esc closes")
+            yield Static("Comparing every known GPU …", id="rent-head", markup=False)
+            yield PickList(id="rent-list")
+            yield Prose(id="rent-about")
+
+    def on_mount(self) -> None:
+        """Compare in a thread: it takes a moment."""
+        self.run_worker(self._look, thread=True, exclusive=True)
+
+    def on_listed(self, event: Listed) -> None:
+        """Show what was found."""
+        event.stop()
+        self._offers = {offer.spec: offer for offer in event.found}
+        self._show()
+
+    def on_resize(self) -> None:
+        """Lines have the columns that there is room for."""
+        if self._offers:
+            self._show()
+
+    def on_pick_list_highlighted(self, event: PickList.Highlighted) -> None:
+        """Say more about it."""
+        event.stop()
+        offer = self._offers.get(event.choice.value) if event.choice else None
+        if offer is not None:
+            self.query_one("#rent-about", Prose).show(partial(_about, offer))
+
+    def action_move(self, by: int) -> None:
+        """Another line."""
+        self.query_one(PickList).move(by)
+
+    def action_take(self) -> None:
+        """Plan for the highlighted one."""
+        choice = self.query_one(PickList).choice
+        if choice is not None and self.is_current:
+            self.dismiss(self._offers[choice.value])
+
+    def action_leave(self) -> None:
+        """Nothing is changed."""
+        self.dismiss(None)
+
+    def _look(self) -> None:
+        self.post_message(Listed(list(self._find())))
+
+    def _show(self) -> None:
+        wide = self.size.width >= _WIDE
+        lines = self.query_one(PickList)
+        now = lines.choice.value if lines.choice else self._planned
+        lines.show([Choice(spec, x.device.label, _detail(x, wide)) for spec, x in self._offers.items()], now)
+        carried = sum(offer.outlook is not None for offer in self._offers.values())
+        names = _columns("method", "time", "USD", "range", "" if wide else " ", wide)
+        title = f"  {carried} offers carry the job"
+        room = self.query_one("#rent-head").size.width - 1
+        self.query_one("#rent-head", Static).update(f"{title}{names.rjust(max(0, room - len(title)))}")
+
+
+def _detail(offer: Offer, wide: bool) -> str:
+    seen = offer.outlook
+    if seen is None:
+        return offer.out.removesuffix(".")
+    caveat = offer.caveat if wide else "~" if offer.caveat else ""
+    cost = f"{offer.usd:,.0f}" if offer.usd >= 100 else f"{offer.usd:.2f}"
+    return _columns(
+        METHOD_NAMES[seen.method], figures.hours(offer.hours), cost, figures.cost_range(seen.cost_usd), caveat, wide
+    )
+
+
+def _columns(method: str, time: str, usd: str, span: str, caveat: str, wide: bool) -> str:
+    return f"{method:6}{time:>8}{usd:>8}  {span:13} {caveat:{12 if wide else 1}}"
+
+
+def _about(offer: Offer, width: int) -> Content:
+    """Why it drops out; or memory, price and whose it is, and what is not as with the others."""
+    seen, price = offer.outlook, offer.device.price
+    if seen is None or price is None:
+        return sentences([f"{offer.device.label}: {offer.out}"], width)
+    peak, room = units.gib(seen.memory.peak_bytes), units.gib(offer.device.memory_bytes)
+    each = " on each" if offer.device.count > 1 else ""
+    texts = [
+        f"{METHOD_NAMES[seen.method]} on {offer.device.label} takes {peak} of {room}{each}.",
+        f"{units.usd(price.typical)} an hour and GPU: {price.source}.",
+        CAVEATS.get(offer.caveat, ""),
+    ]
+    return sentences([text for text in texts if text], width)
