@@ -81,7 +81,8 @@ def test_hours_in_the_unit_that_suits(hours: float, words: str) -> None:
 def test_a_range_is_in_the_unit_of_its_point() -> None:
     assert figures.hour_range(Interval(0.6, 1.0, 1.6)) == "0.6–1.6"
     assert figures.hour_range(Interval(0.25, 0.5, 1.5)) == "15–90"
-    assert figures.cost_range(Interval(1.0, 2.0, 3.5)) == "1–3.50"
+    assert figures.cost_range(Interval(1.0, 2.0, 3.5)) == "1.00–3.50"
+    assert figures.cost_range(Interval(9.0, 12.5, 19.2)) == "9.00–19"
     assert figures.cost_range(Interval(2.0, 2.0, 2.0)) == ""
 
 
