@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from backend import answers_file, units
+from backend.settings import Settings
 from tui import theme
 from tui.journey import Journey
+from tui.look import LookApp
 from tui.sources import Sources
 from tui.widgets.rail import STEPS
 
@@ -25,11 +27,9 @@ if TYPE_CHECKING:
 ORDER = tuple(step for step, _ in STEPS)
 
 
-class WizardApp(App[str]):
+class WizardApp(LookApp):
     """Asks, compares, starts. It owns no trainer: `launch` does, and outlives this screen."""
 
-    TITLE = "fttui"
-    CSS_PATH = "style.tcss"
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "runs", "runs", show=False),
@@ -43,29 +43,24 @@ class WizardApp(App[str]):
         start_at: str | None = None,
         run: RunFolder | None = None,
         sources: Sources | None = None,
+        settings: Settings = Settings(),  # noqa: B008  (a frozen dataclass)
+        ascii: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__()
+        super().__init__(settings, ascii=ascii)
         self._launch = launch
         self.start_at = start_at or ("live" if run else ORDER[0])
         self._demo_asked = False
         self._run = run
-        self.preferred_theme = theme.for_terminal()
         self.clock = clock
         """Seconds; tells a burst of Enters from a deliberate one."""
         self.journey = Journey(sources or Sources(), answers_file.load())
         self.trainer: Trainer | None = None
         """The run that this process trains."""
 
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our colours, for themes that do not name them."""
-        return theme.defaults(self.current_theme.ansi)
-
     def on_mount(self) -> None:
         """The first screen; then, behind it, the demo model is made ready where it will be needed."""
-        for own in theme.THEMES:
-            self.register_theme(own)
-        self.theme = self.preferred_theme if self.preferred_theme in self.available_themes else theme.DARK
+        self.dress()
         if self._run is not None and self.start_at == "live":
             self.open_run(self._run)
         elif self.start_at == "runs":

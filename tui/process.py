@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from backend import logind, paths
+from backend import logind, paths, settings
 from backend.errors import UserError
 from backend.run import history, launch
 from backend.run.folder import RunFolder
@@ -41,16 +41,19 @@ _EXIT_CODES = {"done": 0, "stopped": 130, "paused": 130}
 _SCREEN_FAILED = 1
 
 
-def run_wizard(start_at: str | None = None, run: RunFolder | None = None) -> int:
+def run_wizard(start_at: str | None = None, run: RunFolder | None = None, *, ascii: bool | None = None) -> int:
     """Show the wizard (or the live screen of `run`) until it is left; returns the command's exit code.
+
+    `ascii` draws with ASCII only; None leaves that to the settings and the terminal.
 
     Returns in a forked child: the parent stays the shell's job and leaves when the screen is gone.
     """
+    own = settings.load()
 
     def make(launch: Launch) -> App[Any]:
         from tui.app import WizardApp
 
-        return WizardApp(launch=launch, start_at=start_at, run=run)
+        return WizardApp(launch=launch, start_at=start_at, run=run, settings=own, ascii=ascii)
 
     return run_app(make)
 

@@ -24,7 +24,7 @@ class Sign(NamedTuple):
 
 MEMORY: Mapping[str, Sign] = {
     "weights": Sign("█", "#", "$memory-weights"),
-    "adapters": Sign("◆", "A", "$memory-adapters"),
+    "adapters": Sign("◆", "@", "$memory-adapters"),
     "gradients": Sign("▚", "G", "$memory-gradients"),
     "optimizer": Sign("▓", "O", "$memory-optimizer"),
     "activations": Sign("▒", "a", "$memory-activations"),
@@ -164,9 +164,14 @@ def defaults(ansi: bool) -> dict[str, str]:
     return dict(_ANSI_COLOUR if ansi else _TRUE_COLOUR)
 
 
-def for_terminal(environ: Mapping[str, str] = os.environ) -> str:
-    """The theme to start with: `$FTTUI_THEME` where set, 16 colours where the terminal has no more, dark otherwise."""
-    if wanted := environ.get("FTTUI_THEME"):
+def for_terminal(environ: Mapping[str, str] = os.environ, chosen: str = "") -> str:
+    """The theme to start with: `$FTTUI_THEME`, else the one `chosen` in the settings, else what the terminal can show.
+
+    That is 16 colours where it has no more or where `$NO_COLOR` asks for none, and dark otherwise.
+    """
+    if "NO_COLOR" in environ:
+        return SIXTEEN
+    if wanted := environ.get("FTTUI_THEME") or chosen:
         return wanted
     term, rich = environ.get("TERM", ""), environ.get("COLORTERM", "")
     has_more = bool(rich) or any(part in term for part in ("256", "direct", "kitty", "alacritty", "ghostty"))

@@ -68,7 +68,6 @@ class Launching(Stage):
         self._crash = crash
 
     def on_mount(self) -> None:
-        super().on_mount()
         folder, trainer = self._launch(Job("tiny", "/models/tiny", "rows.jsonl", Plan(), "cpu", "CPU"))
         self.push_screen(LiveScreen(folder, trainer))
         if self._crash:

@@ -8,34 +8,28 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from textual.app import App
 from textual.screen import Screen
 
 from backend.run.events import EventLog
+from backend.settings import Settings
 from tests.tui.story import START, Story, make_run, tell
 from tui import theme
+from tui.look import LookApp
 from tui.screens.live import LiveScreen
 
 
-class Stage(App[str]):
-    """Our themes around one screen."""
+class Stage(LookApp):
+    """Our look around one screen."""
 
-    CSS_PATH = Path(theme.__file__).with_name("style.tcss")
-
-    def __init__(self, screen: Screen[Any] | None) -> None:
-        super().__init__()
+    def __init__(self, screen: Screen[Any] | None, *, ascii: bool = False) -> None:
+        super().__init__(Settings(theme=theme.DARK), ascii=ascii)
+        self.preferred_theme = theme.DARK
         self._first = screen
 
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        return theme.defaults(self.current_theme.ansi)
-
     def on_mount(self) -> None:
-        for own in theme.THEMES:
-            self.register_theme(own)
-        self.theme = theme.DARK
+        self.dress()
         if self._first is not None:
             self.push_screen(self._first)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cyclopts import App
+from typing import Annotated
+
+from cyclopts import App, Parameter
 
 HELP = """Choose between LoRA, QLoRA and full fine-tuning for your GPU, data and budget, then train it.
 
@@ -31,9 +33,22 @@ COMMANDS = {
 }
 
 
+def wizard(*, ascii: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """Open the wizard.
+
+    Args:
+        ascii: Draw with ASCII characters only.
+    """
+    from tui.process import run_wizard
+
+    return run_wizard(ascii=ascii or None)
+
+
 def app_for(command: str | None = None) -> App:
     """The commands. Each has its line in the list; `command`, the one that runs, has the help of its own docstring."""
     app = App(name="fttui", help=HELP, help_format="plaintext", version_flags=["--version"], version="0.1.0")
+    if command is None or command.startswith("-"):  # a word that is no command is refused as one
+        app.default(wizard)
     for place, (name, (target, line)) in enumerate(COMMANDS.items()):
         help_text = None if name == command else line
         app.command(f"tui.commands.{target}", name=name, help=help_text, sort_key=place)

@@ -16,7 +16,7 @@ from tui.plain import plain
 Flag = Annotated[bool, Parameter(negative=())]
 
 
-def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False) -> int:
+def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False, ascii: Flag = False) -> int:
     """Show a run: live while it trains, its result afterwards. Costs the trainer nothing; several may watch.
 
     For example:
@@ -29,6 +29,7 @@ def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False) ->
         run: The run's name or a part of it; the latest where it is left out.
         plain: Print plain lines, for pipes.
         once: Print one line with the state and leave.
+        ascii: Draw with ASCII characters only.
     """
     folder = RunFolder.find(run)
     if once:
@@ -41,7 +42,7 @@ def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False) ->
         return 0
     from tui.process import run_wizard
 
-    return run_wizard(start_at="live", run=folder)
+    return run_wizard(start_at="live", run=folder, ascii=ascii or None)
 
 
 def status(folder: RunFolder, history: History) -> str:

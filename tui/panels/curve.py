@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from backend import units
 from backend.run.history import History
+from tui.glyphs import is_ascii
 from tui.panels import words
 from tui.panels.columns import Columns, capacity_for, smoothing_window
 from tui.panels.lines import Row
@@ -15,6 +16,8 @@ from tui.panels.scale import Scale
 from tui.plain import plain
 
 EVAL_MARK = "◆"
+_ASCII_LINE = "*"
+"""The smoothed curve where there are no dots: raw values are dots and colons there."""
 _GUTTER = 7
 _DOT = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _RAW_MARGIN = 0.35
@@ -91,12 +94,13 @@ class Curve(Panel):
     def _plot(self, scale: Scale, width: int, height: int) -> Iterator[Row]:
         raw = _raw_dots(self._columns, scale, width, height)
         smooth = _line_dots(self._columns.smooth, scale, width, height)
+        line = [[_line_sign(dots, is_ascii(self.app)) for dots in row] for row in smooth]
         marks = {(scale.position(x.loss, height), self._columns.column(x.step) // 2) for x in self.history.evaluations}
         labels = {scale.position(value, height): scale.label(value) for value in scale.ticks()}
         for y in range(height):
             label = labels.get(y, "")
             axis = (f"{label:>{_GUTTER - 2}} ", "faint"), ("┤" if label else "│", "frame")
-            yield (*axis, *(_cell(raw[y][x], smooth[y][x], (y, x) in marks, bool(label)) for x in range(width)))
+            yield (*axis, *(_cell(raw[y][x], line[y][x], (y, x) in marks, bool(label)) for x in range(width)))
 
     def _x_axis(self, width: int) -> Row:
         """`0`, the middle and the end of the x axis, in steps."""
@@ -115,11 +119,18 @@ class Curve(Panel):
         yield ((" " * max(0, (width - len(since)) // 2), ""), (since, "faint"))
 
 
-def _cell(raw: int, smooth: int, mark: bool, on_tick: bool) -> tuple[str, str]:
+def _line_sign(dots: int, in_ascii: bool) -> str:
+    """A cell of the smoothed curve; empty where it does not pass."""
+    if not dots:
+        return ""
+    return _ASCII_LINE if in_ascii else chr(0x2800 + dots)
+
+
+def _cell(raw: int, line: str, mark: bool, on_tick: bool) -> tuple[str, str]:
     if mark:
         return EVAL_MARK, "second"
-    if smooth:
-        return chr(0x2800 + smooth), "curve"
+    if line:
+        return line, "curve"
     if raw:
         return chr(0x2800 + raw), "raw"
     return ("┈", "grid") if on_tick else (" ", "")

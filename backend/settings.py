@@ -1,0 +1,68 @@
+"""The user's own settings, `$FTTUI_HOME/config.toml`: the one place for what is a habit and not part of a job."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+import msgspec
+import tomlkit
+from tomlkit.exceptions import ParseError
+
+from backend import paths
+from backend.errors import UserError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Each key of config.toml, with what holds where it is left out."""
+
+    theme: str = ""
+    """fttui-dark, fttui-light, fttui-contrast, ansi-dark or any other theme of the palette; empty: by the terminal."""
+    ascii: bool | None = None
+    """Draw with ASCII characters only; left out: where the terminal can't show more."""
+    notify: Literal["desktop", "bell", "off"] = "desktop"
+    """What the terminal does when a run that is on the screen ends: a desktop notification and the bell, or less."""
+    title: bool = True
+    """Show percent and time left in the terminal's title."""
+    on_finish: str = ""
+    """A shell command that is run when a run has ended; it gets the result as JSON on standard input."""
+
+
+_TYPES = get_type_hints(Settings)
+_WORDS = {"theme": "text", "ascii": "true or false", "title": "true or false", "on_finish": "text"}
+
+
+def path() -> Path:
+    """Where the settings are."""
+    return paths.home() / "config.toml"
+
+
+def load() -> Settings:
+    """The settings. Raises UserError that names the key, the value and what it takes; no file means all defaults."""
+    try:
+        text = path().read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path()} can't be read: {error}", "config") from None
+    try:
+        stored = tomlkit.parse(text).unwrap()
+    except ParseError as error:
+        raise UserError(f"{path()} can't be read: {error}", "config") from None
+    return Settings(**{key: _checked(key, value) for key, value in stored.items()})
+
+
+def _checked(key: str, value: object) -> Any:
+    names = [field.name for field in fields(Settings)]
+    if key not in names:
+        near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names)}"
+        raise UserError(f"{path()} has no setting {key!r}; {hint}", "config")
+    try:
+        return msgspec.convert(value, _TYPES[key])
+    except msgspec.ValidationError:
+        takes = _WORDS.get(key) or ", ".join(get_args(_TYPES[key]))
+        raise UserError(f"{path()}: {key} can't be {value!r}; it takes {takes}", "config") from None

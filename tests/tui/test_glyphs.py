@@ -1,0 +1,90 @@
+"""ASCII in the place of every sign: as wide, and still telling apart what must be told apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+import tui
+from tests.tui.nasty import NASTY
+from tests.tui.stage import Stage
+from tests.tui.test_live_screen import run_at, utc
+from tui import theme
+from tui.glyphs import ascii_of, is_ascii, needs_ascii
+from tui.panels.curve import EVAL_MARK
+from tui.plain import plain
+from tui.screens.live import LiveScreen
+
+__all__ = ["utc"]
+
+
+def test_every_sign_of_ours_has_one_that_is_no_question_mark() -> None:
+    ours = {x for path in Path(tui.__path__[0]).rglob("*.py") for x in path.read_text("utf-8") if not x.isascii()}
+    assert {x for x in ours if "?" in ascii_of(x)} == set()
+
+
+@pytest.mark.parametrize("text", ["Köln, naïve", "東京 2", "Ελλάδα", "½ ﬁ …", *(plain(x) for x in NASTY.values())])
+def test_the_width_stays(text: str) -> None:
+    shown = ascii_of(text)
+    assert shown.isascii()
+    assert cell_len(shown) == cell_len(text.replace("\n", "")) or "\n" in text
+
+
+def test_letters_keep_their_likeness() -> None:
+    assert ascii_of("Köln, naïve") == "Koln, naive"
+    assert ascii_of("東京") == "????"
+
+
+def test_memory_categories_differ_without_colour_and_without_unicode() -> None:
+    assert len({ascii_of(sign.glyph) for sign in theme.MEMORY.values()}) == len(theme.MEMORY)
+    assert {sign.ascii for sign in theme.MEMORY.values()} == {ascii_of(sign.glyph) for sign in theme.MEMORY.values()}
+
+
+@pytest.mark.parametrize(
+    ("environ", "wanted"),
+    [
+        ({"TERM": "linux", "LANG": "C.UTF-8"}, True),
+        ({"TERM": "vt220"}, True),
+        ({"TERM": "xterm-256color", "LANG": "de_DE.ISO-8859-1"}, True),
+        ({"TERM": "xterm", "LANG": "de_DE.ISO-8859-1", "LC_ALL": "C.UTF-8"}, False),
+        ({"TERM": "xterm-256color", "LANG": "C"}, False),
+        ({"TERM": "tmux-256color", "LANG": "de_DE.utf8@euro"}, False),
+    ],
+)
+def test_when_it_is_needed(environ: dict[str, str], wanted: bool) -> None:
+    assert needs_ascii(environ) is wanted
+
+
+async def lines_of(app: Stage) -> list[str]:
+    async with app.run_test(size=(80, 24)):
+        return ["".join(x.text for x in strip) for strip in app.screen._compositor.render_strips()]
+
+
+async def test_the_live_screen_in_ascii() -> None:
+    folder, at = run_at("mid")
+    app = Stage(LiveScreen(folder, clock=lambda: at), ascii=True)
+    text = "\n".join(await lines_of(app))
+    assert is_ascii(app)
+    assert text.isascii()
+    assert "*****" in text, "the smoothed curve"
+    assert ascii_of(EVAL_MARK) in text
+    assert "+-" in text
+
+
+def test_live_in_ascii(snap_compare: Any) -> None:
+    folder, at = run_at("mid")
+    assert snap_compare(Stage(LiveScreen(folder, clock=lambda: at), ascii=True), terminal_size=(80, 24))
+
+
+async def test_no_color_sends_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    folder, at = run_at("mid")
+    app = Stage(LiveScreen(folder, clock=lambda: at))
+    app.preferred_theme = theme.for_terminal({"NO_COLOR": "1", "COLORTERM": "truecolor"})
+    async with app.run_test(size=(80, 24)):
+        styles = [x.style for strip in app.screen._compositor.render_strips() for x in strip if x.style]
+    colours = {c.name for style in styles for c in (style.color, style.bgcolor) if c is not None}
+    assert colours <= {"default"}

@@ -1,0 +1,48 @@
+"""How an app of ours looks on this terminal: themes, 16 colours or none, Unicode or ASCII."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App
+from textual.filter import LineFilter, Monochrome, NoColor
+
+from backend.settings import Settings
+from tui import theme
+from tui.glyphs import ASCII, needs_ascii
+
+_NO_COLOR = NoColor()
+
+
+class LookApp(App[str]):
+    """Our colours and signs around whatever screens a subclass shows."""
+
+    TITLE = "fttui"
+    CSS_PATH: ClassVar[Path] = Path(__file__).with_name("style.tcss")
+
+    def __init__(self, settings: Settings, *, ascii: bool | None = None) -> None:
+        super().__init__()
+        self.settings = settings
+        self.preferred_theme = theme.for_terminal(os.environ, settings.theme)
+        wanted = settings.ascii if ascii is None else ascii
+        self._ascii = needs_ascii(os.environ) if wanted is None else wanted
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our colours, for themes that do not name them."""
+        return theme.defaults(self.current_theme.ansi)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """With `$NO_COLOR` no colour at all, where Textual would send shades of grey; ASCII where it is wanted."""
+        filters = super().get_line_filters()
+        if self.no_color:
+            filters = [*(x for x in filters if not isinstance(x, Monochrome | NoColor)), _NO_COLOR]
+        return [*filters, ASCII] if self._ascii else filters
+
+    def dress(self) -> None:
+        """Put the theme on, once the app runs; an unknown one is no reason not to start."""
+        for own in theme.THEMES:
+            self.register_theme(own)
+        self.theme = self.preferred_theme if self.preferred_theme in self.available_themes else theme.DARK
