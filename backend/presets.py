@@ -22,7 +22,7 @@ from backend.planner.outlook import Outlook
 
 PER_BOX = (
     *("micro_batch", "checkpointing", "chunked_loss", "optimizer", "optimizer_in_backward", "activation_offload"),
-    *("attention", "precision", "processes", "quantization"),
+    *("attention", "precision", "processes", "quantization", "weights_dtype"),
 )
 """Plan fields that belong to a box rather than to a job: a preset leaves them open unless the user set them."""
 _JOB_TYPES = {name: kind for name, kind in get_type_hints(Answers).items() if name != "set"}

@@ -30,7 +30,9 @@ class Plan:
     target_modules: str = "all-linear"
     """`all-linear` (every linear layer but the head), or a comma list of module names."""
     adapter_dtype: Literal["float32", "bfloat16"] = "float32"
-    """What the adapters are kept and stepped in; the base keeps its own type."""
+    """What the adapters are kept in; `bfloat16` as for weights_dtype. The base keeps its own type."""
+    weights_dtype: Literal["float32", "bfloat16"] = "float32"
+    """What `full` keeps its weights and gradients in; bfloat16 (with that precision only) rounds stochastically."""
     quantization: Literal["none", "nf4"] = "nf4"
     """The base weights' format: `nf4` (4-bit with double quantisation) for qlora, `none` otherwise."""
     max_length: Annotated[int, Meta(ge=16)] = 2048
@@ -68,7 +70,7 @@ class Plan:
     attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
     """The attention kernel; all of them keep packed rows apart."""
     precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
-    """The compute type; the frozen base is kept in it. `full` on float32 keeps float32 weights."""
+    """The compute type; the frozen base is kept in it. What trains is kept by weights_dtype and adapter_dtype."""
     eval_fraction: Fraction = 0.05
     """Part of the rows held out for evaluation."""
     eval_every: Zero = 0

@@ -1,7 +1,8 @@
 """Optimizers, and the two ways to apply one: after the backward pass, or parameter by parameter inside it.
 
 An `Updater` sees one step as: `begin`, `backward` for each micro-batch, `finish`. An update whose gradient norm is not
-finite is skipped; whoever reads the norm afterwards sees that it was.
+finite is skipped; whoever reads the norm afterwards sees that it was. AdamW finds that out on the device; the other
+optimizers are asked from the host, which then waits for the device once a step.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch.optim import Optimizer
 
 from backend.planner.plan import Plan
 from backend.training.precision import gradient_scaler
+from backend.training.rounding import Rounded
 
 State = dict[str, Any]
 
@@ -50,8 +52,15 @@ def updater(parameters: Mapping[str, Parameter], plan: Plan, device: str) -> Upd
     return AfterBackward(parameters, plan, gradient_scaler(plan, device))
 
 
+def stepper(parameters: Sequence[Parameter], plan: Plan) -> Optimizer | Rounded:
+    """The optimizer of `plan`; 16-bit parameters are stepped in float32 and rounded stochastically."""
+    if any(p.dtype == torch.bfloat16 for p in parameters):
+        return Rounded(parameters, partial(build, plan=plan), whole=plan.optimizer == "adafactor")
+    return build(parameters, plan)
+
+
 def build(parameters: Sequence[Parameter], plan: Plan) -> Optimizer:
-    """The optimizer of `plan`. Matrices decay, vectors (norms, biases) don't; the rate is set step by step."""
+    """The plain optimizer of `plan`. Matrices decay, vectors (norms, biases) don't; the rate is set step by step."""
     groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": plan.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -76,7 +85,8 @@ class AfterBackward:
 
     def __init__(self, parameters: Mapping[str, Parameter], plan: Plan, scaler: torch.amp.GradScaler | None) -> None:
         self._parameters = list(parameters.values())
-        self._optimizer = build(self._parameters, plan)
+        self._plan = plan
+        self._optimizer = stepper(self._parameters, plan)
         self._max_norm = plan.max_grad_norm
         self._scaler = scaler
 
@@ -91,14 +101,15 @@ class AfterBackward:
 
     def finish(self) -> Tensor:
         """Clip and update; the norm before clipping."""
-        if self._scaler:
-            self._scaler.unscale_(self._optimizer)
-        norm = self._clipped_norm()
-        if self._scaler:
-            self._scaler.step(self._optimizer)
+        optimizer = self._optimizer
+        if self._scaler and isinstance(optimizer, Optimizer):
+            self._scaler.unscale_(optimizer)
+            norm = self._clipped_norm()
+            self._scaler.step(optimizer)
             self._scaler.update()
         else:
-            _step_if_finite(self._optimizer, norm)
+            norm = self._clipped_norm()
+            _step_if_finite(optimizer, norm, self._plan)
         self.abandon()
         return norm
 
@@ -128,15 +139,18 @@ class InBackward:
     """Each parameter is updated as soon as its gradient is complete, and the gradient dropped: never all at once.
 
     The global norm is known only when all is over, so that clipping goes by the norm of the step before. A step that
-    starts again after running out of memory leaves alone what it had updated already: no row counts twice.
+    starts again after running out of memory leaves alone what it had updated already: no row counts twice. Of a
+    gradient that is not finite under a finite loss AdamW skips the parameter, the others take it as zero.
     """
 
     def __init__(self, parameters: Mapping[str, Parameter], plan: Plan) -> None:
         self._parameters = parameters
-        self._optimizers = {name: build([p], plan) for name, p in parameters.items()}
-        self._max_norm = plan.max_grad_norm
+        self._plan = plan
+        self._optimizers = {name: stepper([p], plan) for name, p in parameters.items()}
         self._step = -1
         self._last = False
+        self._sound = True
+        self._total: Tensor | float = 0.0
         self._updated: set[str] = set()
         self._squares: list[Tensor] = []
         self._previous_norm: Tensor | None = None
@@ -145,6 +159,7 @@ class InBackward:
 
     def begin(self, step: int, learning_rate: float) -> None:
         """Set the rate, and forget what the step before updated."""
+        self._total = 0.0
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
@@ -154,6 +169,9 @@ class InBackward:
     def backward(self, loss: Tensor, *, last: bool) -> None:
         """Add gradients; in the last micro-batch, update as they become complete."""
         self._last = last
+        self._total = self._total + loss.detach()
+        if last and not _decides_on_device(self._plan):
+            self._sound = bool(torch.isfinite(self._total))  # asked once: for each parameter it would cost a wait
         loss.backward()  # type: ignore[no-untyped-call]
 
     def _on_gradient(self, name: str, parameter: Tensor) -> None:
@@ -161,13 +179,20 @@ class InBackward:
         if not self._last or gradient is None:
             return
         if name not in self._updated:
-            norm = torch.linalg.vector_norm(gradient)
-            self._squares.append(norm.float() ** 2)
-            if self._max_norm and self._previous_norm is not None:
-                gradient.mul_((self._max_norm / (self._previous_norm + 1e-6)).clamp(max=1.0))
-            _step_if_finite(self._optimizers[name], norm)
+            self._update(name, gradient)
             self._updated.add(name)
         parameter.grad = None
+
+    def _update(self, name: str, gradient: Tensor) -> None:
+        norm = torch.linalg.vector_norm(gradient)
+        self._squares.append(norm.float() ** 2)
+        if self._plan.max_grad_norm and self._previous_norm is not None:
+            gradient.mul_((self._plan.max_grad_norm / (self._previous_norm + 1e-6)).clamp(max=1.0))
+        if _decides_on_device(self._plan):
+            _step(self._optimizers[name], norm)
+        elif self._sound:
+            gradient.nan_to_num_(0.0, 0.0, 0.0)
+            _step(self._optimizers[name], norm)
 
     def finish(self) -> Tensor:
         """The norm of all gradients of the step; the updates are made already."""
@@ -194,13 +219,25 @@ class InBackward:
         self._previous_norm = None if previous is None else previous.to(device)
 
 
-def _step_if_finite(optimizer: Optimizer, norm: Tensor) -> None:
-    """One optimizer step, skipped where `norm` is not finite; decided on the device where the optimizer can."""
+def _decides_on_device(plan: Plan) -> bool:
+    """The optimizer can leave a step out by itself, without the host waiting for the gradient's norm."""
+    return plan.optimizer == "adamw"
+
+
+def _step_if_finite(optimizer: Optimizer | Rounded, norm: Tensor, plan: Plan) -> None:
+    """One optimizer step, skipped where `norm` is not finite."""
+    if _decides_on_device(plan) or torch.isfinite(norm):
+        _step(optimizer, norm)
+
+
+def _step(optimizer: Optimizer | Rounded, norm: Tensor) -> None:
+    """One step; AdamW leaves it out where `norm` is not finite."""
+    if isinstance(optimizer, Rounded):
+        optimizer.step(partial(_step, norm=norm))
+        return
     if isinstance(optimizer, torch.optim.AdamW):  # fused: it reads what a GradScaler would tell it
         optimizer.grad_scale, optimizer.found_inf = None, (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
-        optimizer.step()
-    elif torch.isfinite(norm):
-        optimizer.step()
+    optimizer.step()
 
 
 def _optimizer(value: Any) -> Optimizer:

@@ -18,8 +18,18 @@ def compute_dtype(plan: Plan) -> torch.dtype:
 
 
 def weight_dtype(plan: Plan) -> torch.dtype:
-    """What the base is loaded in. `full` keeps float32 weights: in 16 bits most updates at its rates round away."""
-    return torch.float32 if plan.method == "full" else compute_dtype(plan)
+    """What the base is loaded in; for `full`, what its weights are kept in from step to step."""
+    return _trained_in(plan, plan.weights_dtype) if plan.method == "full" else compute_dtype(plan)
+
+
+def adapter_dtype(plan: Plan) -> torch.dtype:
+    """What adapters are kept in from step to step."""
+    return _trained_in(plan, plan.adapter_dtype)
+
+
+def _trained_in(plan: Plan, wanted: str) -> torch.dtype:
+    """bfloat16 only where products run in it too: float32 products want float32 weights, float16's scaler does too."""
+    return torch.bfloat16 if wanted == plan.precision == "bfloat16" else torch.float32
 
 
 @contextmanager

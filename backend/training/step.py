@@ -24,7 +24,12 @@ def forward_backward(loss_of: Loss, batches: Sequence[Batch], updater: Updater, 
     total = torch.zeros((), device=device)
     for number, batch in enumerate(batches, start=1):
         with autocast(plan, device):
-            loss = loss_of(batch) / scored
+            loss = _spoilt_unless_finite(loss_of(batch) / scored)
         updater.backward(loss, last=number == len(batches))
         total += loss.detach()
     return total
+
+
+def _spoilt_unless_finite(loss: Tensor) -> Tensor:
+    """A loss that is not finite can have a finite gradient; as NaN it has none, and the update is skipped."""
+    return loss * torch.where(torch.isfinite(loss), 1.0, torch.nan)

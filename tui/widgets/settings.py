@@ -42,11 +42,13 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "chunked_loss",
             "attention",
             "optimizer_in_backward",
+            "weights_dtype",
         ),
     ),
     ("keeping", ("eval_every", "save_every", "keep_checkpoints")),
 )
 _ADAPTER = {name for group, names in GROUPS if group == "adapter" for name in names}
+_FULL = {"optimizer_in_backward", "weights_dtype"}
 
 
 def shown_fields(method: Method) -> Iterator[tuple[str, str]]:
@@ -55,7 +57,7 @@ def shown_fields(method: Method) -> Iterator[tuple[str, str]]:
         for name in names:
             if method == "full" and name in _ADAPTER:
                 continue
-            if method != "full" and name == "optimizer_in_backward":
+            if method != "full" and name in _FULL:
                 continue
             yield group, name
 
