@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 Event = dict[str, Any]
+_CHUNK_BYTES = 4 << 20
+"""Read at once: a log of any length costs a reader no more memory."""
 
 
 class EventLog:
@@ -40,24 +42,48 @@ class Tail:
         self._offset = 0
         self._rest = b""
 
-    def lines(self) -> Iterator[bytes]:
-        """Complete new lines, without their newline. Nothing where the file does not exist yet."""
+    def batches(self) -> Iterator[list[bytes]]:
+        """Complete new lines, without their newline, some megabytes at a time. Nothing where there is no file yet."""
         try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
+            file = self._path.open("rb")
         except FileNotFoundError:
             return
-        self._offset += len(data)
-        *complete, self._rest = (self._rest + data).split(b"\n")
-        yield from (line for line in complete if line)
+        with file:
+            file.seek(self._offset)
+            while data := file.read(_CHUNK_BYTES):
+                self._offset += len(data)
+                *complete, self._rest = (self._rest + data).split(b"\n")
+                yield complete
+
+    def bytes_left(self) -> int:
+        """Bytes of the file that are not read yet; 0 where there is no file."""
+        try:
+            return max(0, self._path.stat().st_size - self._offset)
+        except FileNotFoundError:
+            return 0
+
+    def lines(self) -> Iterator[bytes]:
+        """Complete new lines one by one, empty ones left out."""
+        for batch in self.batches():
+            yield from (line for line in batch if line)
 
     def events(self) -> Iterator[Event]:
         """New events. A damaged line (a crash in mid-write, then an append) is passed over."""
         for line in self.lines():
-            try:
-                event = msgspec.json.decode(line)
-            except msgspec.DecodeError:
-                continue
-            if isinstance(event, dict) and isinstance(event.get("event"), str):
+            if (event := decoded(line)) is not None:
                 yield event
+
+
+def decoded(line: bytes) -> Event | None:
+    """The event of a line; None where the line is damaged."""
+    try:
+        event = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
+
+
+def name_of(line: bytes) -> bytes | None:
+    """The event's name from the head of a line, undecoded; None where the line begins otherwise than ours do."""
+    parts = line[:80].split(b'"', 6)
+    return parts[5] if len(parts) == 7 and parts[1] == b"t" and parts[3] == b"event" else None

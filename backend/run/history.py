@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import time
 from array import array
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from backend import units
-from backend.run.events import Event, Tail
+from backend.run.events import Event, Tail, decoded, name_of
+from backend.run.printed import Printed
 
 LOG_LINES = 2000
+_MUCH_BYTES = 1 << 20
+PRINTED = "printed"
+"""The level of log lines that libraries printed."""
 
 
 @dataclass(frozen=True)
@@ -32,21 +40,42 @@ class Sample:
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line for the log panel; `t` is unix seconds."""
+    """One line for the log panel; `t` is unix seconds, 0 where nobody knows."""
 
     t: float
     level: str
     text: str
 
 
+class _Step(msgspec.Struct, gc=False):
+    """What is kept of every step."""
+
+    step: int
+    loss: float | None = None
+    total_steps: int | None = None
+
+
+class _Memory(msgspec.Struct, gc=False):
+    """What is kept of every memory reading."""
+
+    peak_bytes: int | None = None
+
+
+_STEPS = msgspec.json.Decoder(_Step)
+_MEMORIES = msgspec.json.Decoder(_Memory)
+
+
 class History:
     """Folds `events.jsonl` into what a screen needs. `poll` reads what is new; nothing here ever writes.
 
-    An unknown event and an unknown field are met without harm; a missing field leaves the value as it was.
+    An unknown event and an unknown field are met without harm; a missing field leaves the value as it was. Events that
+    come by the hundred thousand are folded many at a time.
     """
 
-    def __init__(self, events_file: Path) -> None:
+    def __init__(self, events_file: Path, log_file: Path | None = None) -> None:
         self._tail = Tail(events_file)
+        self._printed = Printed(log_file) if log_file else None
+        self._looked = False
         self.started: Event = {}
         """Fields of `run_started`; empty until it came."""
         self.finished: Event = {}
@@ -74,15 +103,79 @@ class History:
         self.log_count = 0
         """All log lines so far, those that fell out of `log` included."""
 
-    def poll(self) -> bool:
-        """Read what is new; True where anything was."""
-        changed = False
-        for event in self._tail.events():
+    def poll(self, seconds: float = math.inf) -> bool:
+        """Read what is new; True where anything was. After about `seconds` the rest is left to the next call."""
+        changed = self._read_printed()
+        end = time.monotonic() + seconds
+        for lines in self._tail.batches():
             changed = True
-            handler = getattr(self, f"_on_{event['event']}", None)
-            if handler is not None:
-                handler(event)
+            self._fold(lines)
+            if time.monotonic() > end:
+                break
         return changed
+
+    @property
+    def is_behind(self) -> bool:
+        """A call of `poll` left much unread: a long run is being opened."""
+        return self._tail.bytes_left() > _MUCH_BYTES
+
+    def _read_printed(self) -> bool:
+        """What libraries printed; of what was there at the first look the time is not known."""
+        texts = self._printed.poll() if self._printed else []
+        at = time.time() if self._looked else 0.0
+        self._looked = True
+        for text in texts:
+            self._say({"t": at}, PRINTED, text)
+        return bool(texts)
+
+    def _fold(self, lines: list[bytes]) -> None:
+        """Fold lines in their order; steps, readings and log lines that follow each other at once."""
+        many: dict[bytes, list[bytes]] = {name: [] for name in _IN_BULK}
+        for line in lines:
+            name = name_of(line)
+            if name in many:
+                many[name].append(line)
+            elif name is None or hasattr(self, f"_on_{name.decode('utf-8', 'replace')}"):
+                self._fold_many(many)
+                self._fold_one(line)
+        self._fold_many(many)
+
+    def _fold_many(self, many: dict[bytes, list[bytes]]) -> None:
+        for name, lines in many.items():
+            if not lines:
+                continue
+            try:
+                _IN_BULK[name](self, lines)
+            except msgspec.DecodeError:  # a damaged line, or a field of another type: one by one, without it
+                for line in lines:
+                    self._fold_one(line)
+            lines.clear()
+
+    def _fold_one(self, line: bytes) -> None:
+        event = decoded(line)
+        handler = getattr(self, f"_on_{event['event']}", None) if event else None
+        if handler is not None:
+            handler(event)
+
+    def _fold_steps(self, lines: list[bytes]) -> None:
+        for one in _STEPS.decode_lines(b"\n".join(lines[:-1])):
+            if one.loss is not None:
+                self.steps.append(one.step)
+                self.losses.append(one.loss)
+        self._fold_one(lines[-1])
+
+    def _fold_memory(self, lines: list[bytes]) -> None:
+        peaks = [one.peak_bytes or 0 for one in _MEMORIES.decode_lines(b"\n".join(lines[:-1]))]
+        self.peak_bytes = max(self.peak_bytes, *peaks, 0)
+        self._fold_one(lines[-1])
+
+    def _fold_gpu(self, lines: list[bytes]) -> None:
+        self._fold_one(lines[-1])
+
+    def _fold_log(self, lines: list[bytes]) -> None:
+        self.log_count += max(0, len(lines) - LOG_LINES)
+        for line in lines[-LOG_LINES:]:
+            self._fold_one(line)
 
     @property
     def eta_seconds(self) -> float | None:
@@ -165,8 +258,16 @@ class History:
         self.log_count += 1
 
 
-def read(events_file: Path) -> History:
-    """The whole history of a run, once."""
-    history = History(events_file)
+_IN_BULK = {
+    b"step": History._fold_steps,
+    b"memory": History._fold_memory,
+    b"gpu": History._fold_gpu,
+    b"log": History._fold_log,
+}
+
+
+def read(events_file: Path, log_file: Path | None = None) -> History:
+    """The whole history of a run, once; with what libraries printed where `log_file` is given."""
+    history = History(events_file, log_file)
     history.poll()
     return history

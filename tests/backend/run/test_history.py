@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from backend.run.events import EventLog
-from backend.run.history import History, read
+from backend.run.history import LOG_LINES, PRINTED, History, read
+from backend.run.printed import LINES_AT_ONCE
 
 
 def written(path: Path, *events: tuple[str, dict[str, object]]) -> History:
@@ -77,3 +78,74 @@ def test_missing_fields_do_no_harm(tmp_path: Path) -> None:
     history = written(tmp_path / "events.jsonl", *((name, {}) for name in names), ("run_finished", {}))
     assert history.state == "running"
     assert history.phase == "done"
+
+
+def test_many_events_at_once_give_what_they_give_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    whole, one_by_one, log = History(path), History(path), EventLog(path)
+    for step in range(1, 40):
+        log.write("step", step=step, total_steps=40, loss=float(step) if step % 7 else None, epoch=0.5)
+        log.write("memory", peak_bytes=100 - step, allocated_bytes=step)
+        log.write("gpu", utilisation=step)
+        log.write("log", text=f"line {step}")
+        if step % 10 == 0:
+            log.write("eval", step=step, loss=1.0)
+        if step == 25:
+            log.write("run_started", step=20, total_steps=50)
+        one_by_one.poll()
+    whole.poll()
+    for name in ("steps", "losses", "last_step", "memory", "gpu", "peak_bytes", "evaluations", "log", "log_count"):
+        assert getattr(whole, name) == getattr(one_by_one, name), name
+    assert whole.total_steps == 40
+    assert whole.peak_bytes == 99
+
+
+def test_a_damaged_line_among_many_costs_itself_only(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    for step in range(1, 6):
+        log.write("step", step=step, loss=1.0)
+        log.write("step", step=step, loss="not a number")
+        log.write("memory", peak_bytes=step * 10)
+        with path.open("ab") as file:
+            file.write(b'{"t":1,"event":"step","step":\n{"t":1,"event":"memory","peak_by\n')
+    history = read(path)
+    assert list(history.steps) == [1, 2, 3, 4, 5]
+    assert history.peak_bytes == 50
+
+
+def test_of_a_flood_of_log_lines_the_newest_are_kept_and_all_are_counted(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    for n in range(LOG_LINES + 500):
+        log.write("log", text=f"line {n}")
+    history = read(tmp_path / "events.jsonl")
+    assert history.log_count == LOG_LINES + 500
+    assert [history.log[0].text, history.log[-1].text] == ["line 500", f"line {LOG_LINES + 499}"]
+
+
+def test_an_event_written_in_another_order_of_fields_counts_too(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"event":"step","step":3,"loss":2.5,"t":1}\n')
+    assert list(read(path).losses) == [2.5]
+
+
+def test_what_libraries_printed_is_in_the_log(tmp_path: Path) -> None:
+    events, printed = tmp_path / "events.jsonl", tmp_path / "trainer.log"
+    history = History(events, printed)
+    assert not history.poll()
+    printed.write_bytes(b"\x1b[31mred\x1b[0m words\nloading:  10%\rloading:  90%\r")
+    assert history.poll()
+    assert [(line.level, line.text) for line in history.log] == [(PRINTED, "red words")]
+    assert history.log[0].t > 0
+    with printed.open("ab") as file:
+        file.write(b"loading: 100%\n\nNCCL \xff INFO\n")
+    history.poll()
+    assert [line.text for line in history.log] == ["red words", "loading: 100%", "NCCL \ufffd INFO"]
+
+
+def test_of_what_was_printed_before_the_end_is_read_without_a_time(tmp_path: Path) -> None:
+    printed = tmp_path / "trainer.log"
+    printed.write_bytes(b"".join(b"line %d\n" % n for n in range(100_000)))
+    history = read(tmp_path / "events.jsonl", printed)
+    assert len(history.log) == LINES_AT_ONCE
+    assert (history.log[-1].text, history.log[-1].t) == ("line 99999", 0.0)
