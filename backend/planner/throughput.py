@@ -1,16 +1,19 @@
-"""How long a run takes: FLOPs by method over the device's rate, bounded by its bandwidth, and what is no step."""
+"""How long a run takes: the seconds of an optimizer step, as an interval, and of all that is no step."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from backend.data import split
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
-from backend.planner import constants, memory, rules
+from backend.planner import constants, gpu_time, overhead, rules
 from backend.planner.device import Device
+from backend.planner.gpu_time import Kernels, Pass
 from backend.planner.outlook import Interval
 from backend.planner.plan import Plan
 
@@ -26,6 +29,20 @@ class Work:
     scored: int
     """Tokens of such a sequence that are in the loss."""
     held_out_tokens: float
+    attended: float
+    """Length of the row that a token belongs to, mean over the tokens."""
+    padding: float
+    """Tokens that are computed, for one of the data."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What finished runs on this box say of the estimate."""
+
+    speed: float
+    """Measured tokens per second over the foreseen ones."""
+    runs: int
+    """Runs that it comes from; 0 for none."""
 
 
 def work(plan: Plan, data: DataReport) -> Work:
@@ -35,7 +52,33 @@ def work(plan: Plan, data: DataReport) -> Work:
     step_tokens = mean * plan.effective_batch
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest
     scored = math.ceil(length * data.scored_share)
-    return Work(step_tokens, max(1, length), max(1, scored), mean * split.count(data.rows, plan.eval_fraction))
+    return Work(
+        step_tokens=step_tokens,
+        length=max(1, length),
+        scored=max(1, scored),
+        held_out_tokens=mean * split.count(data.rows, plan.eval_fraction),
+        attended=_row_of_a_token(plan, data),
+        padding=_padding(plan, data, mean),
+    )
+
+
+def _row_of_a_token(plan: Plan, data: DataReport) -> float:
+    rows = np.minimum(data.row_tokens, plan.max_length).astype(np.float64)
+    return float((rows**2).sum() / max(1.0, rows.sum())) if data.rows else float(plan.max_length)
+
+
+def _padding(plan: Plan, data: DataReport, mean: float) -> float:
+    """Rows that are not packed are sorted by length, and filled up to the longest of their micro-batch.
+
+    Of n rows drawn at random the k-th longest is about the data's k / (n + 1) quantile.
+    """
+    if plan.packing or not data.rows:
+        return 1.0
+    rows = max(1, plan.effective_batch // plan.processes)
+    last = [min(start + plan.micro_batch, rows) for start in range(0, rows, plan.micro_batch)]
+    size = np.diff([0, *last])
+    longest = [min(plan.max_length, data.percentile(100 * k / (rows + 1))) for k in last]
+    return max(1.0, float(np.dot(size, longest)) / (rows * max(1.0, mean)))
 
 
 def sequences_per_step(plan: Plan, load: Work) -> int:
@@ -44,97 +87,89 @@ def sequences_per_step(plan: Plan, load: Work) -> int:
     return max(1, math.ceil(total / plan.processes))
 
 
-def flops_per_token(shape: ModelShape, plan: Plan, length: float) -> float:
-    """Floating-point operations one trained token takes.
+def passes_per_step(plan: Plan, load: Work) -> int:
+    """Micro-batches that one device forwards in one optimizer step."""
+    return math.ceil(sequences_per_step(plan, load) / plan.micro_batch)
 
-    2N forward, 2N for the activations' gradient, 2N for the weights' gradient (full only: adapters skip the frozen
-    weights'), 2N more where checkpointing recomputes; N counts weights that multiply a token. Attention adds
-    2 x length x width x layers a pass (forward, twice that backward, once more recomputed).
+
+def one_pass(plan: Plan, load: Work) -> Pass:
+    """The mean micro-batch of one device.
+
+    Packed rows are kept apart by a mask in sdpa, which computes the whole square of the sequence rather than half of
+    each row's own; flash attention skips what the mask hides.
     """
-    passes = 2 + (plan.method == "full") + plan.checkpointing
-    dense = 2 * shape.matmul_parameters_per_token * passes
-    if plan.method != "full":
-        dense += 6 * memory.trainable(shape, plan)
-    attention = 2 * length * shape.heads * shape.head_dim * shape.layers * (3 + plan.checkpointing)
-    return dense + attention
+    tokens = load.step_tokens * load.padding / plan.processes / passes_per_step(plan, load)
+    masked = plan.packing and plan.attention != "flash_attention_2" and load.attended < load.length
+    attended = 2 * load.length if masked else load.attended
+    return Pass(tokens, attended, load.scored / load.length)
 
 
-def step_seconds(shape: ModelShape, plan: Plan, device: Device, load: Work) -> Interval | None:
-    """Seconds of one optimizer step; None where the device's rate is not known."""
+def flops_per_token(shape: ModelShape, plan: Plan, load: Work) -> float:
+    """Floating-point operations that one trained token takes."""
+    one = one_pass(plan, load)
+    return gpu_time.dense_flops(shape, plan, one.scored) + gpu_time.attention_flops(shape, plan, one.attended)
+
+
+def step_seconds(
+    shape: ModelShape,
+    plan: Plan,
+    device: Device,
+    load: Work,
+    measured: Correction | None = None,
+    kernels: Kernels = "stock",
+) -> Interval | None:
+    """Seconds of one optimizer step; None where the device's rate is not known.
+
+    `measured` replaces the guess by what finished runs on this box showed. `kernels` other than `stock` are those of
+    other trainers.
+    """
     if not device.flops_per_second:
         return None
-    rate = _rate(plan, device, load)
-    flops = flops_per_token(shape, plan, load.length) * load.step_tokens / plan.processes
-    traffic = _traffic_seconds(shape, plan, device, load)
-    slower = _penalty(plan, device)
-    times = [max(flops / speed * slower, traffic) for speed in (rate.high, rate.point, rate.low)]
-    return Interval(*times)
+    if device.kind == "cpu":
+        return _corrected(_on_cpu(shape, plan, device, load), measured)
+    one, passes = one_pass(plan, load), passes_per_step(plan, load)
+    seconds = gpu_time.step_seconds(shape, plan, device, one, passes, kernels)
+    spread = gpu_time.spread(shape, plan, device)
+    return _corrected(Interval(seconds / spread, seconds, seconds * spread), measured)
 
 
-def run_hours(model: ModelInfo, plan: Plan, device: Device, data: DataReport, load: Work) -> Interval | None:
-    """Hours of the whole run: steps, evaluations, loading, quantising and saving."""
-    step = step_seconds(model.shape, plan, device, load)
+def _on_cpu(shape: ModelShape, plan: Plan, device: Device, load: Work) -> Interval:
+    table = constants.throughput()["cpu"]
+    gain = table["bf16_gain"] if plan.precision == "bfloat16" else 1.0
+    flops = flops_per_token(shape, plan, load) * load.step_tokens * load.padding
+    seconds = flops / (gain * device.flops_per_second) * (table["chunked_loss"] if plan.chunked_loss else 1.0)
+    slowest, usual, fastest = table[plan.method]
+    return Interval(seconds / fastest, seconds / usual, seconds / slowest)
+
+
+def _corrected(foreseen: Interval, measured: Correction | None) -> Interval:
+    if measured is None or not measured.runs:
+        return foreseen
+    point, spread = foreseen.point / measured.speed, constants.throughput()["measured"]["spread"]
+    return Interval(point / spread, point, point * spread)
+
+
+def run_hours(
+    model: ModelInfo,
+    plan: Plan,
+    device: Device,
+    data: DataReport,
+    load: Work,
+    measured: Correction | None = None,
+) -> Interval | None:
+    """Hours of the run: steps, evaluations, samples, checkpoints, loading; None where the rate is not known."""
+    step = step_seconds(model.shape, plan, device, load, measured)
     if step is None:
         return None
-    table = constants.throughput()["overhead"]
-    forward = 1 / (2 + (plan.method == "full") + plan.checkpointing)
-    evaluation = forward * load.held_out_tokens / max(1.0, load.step_tokens)
-    in_steps = rules.steps(plan, data) + evaluation * (table["evaluations"] + 2)
-    other = _overhead_seconds(model, plan)
-    spread = table["spread"]
+    total = rules.steps(plan, data)
+    evaluations = overhead.evaluations(plan, total)
+    forward = load.held_out_tokens / max(1.0, load.step_tokens) * gpu_time.forward_share(plan)
+    in_steps = total + evaluations * forward
+    samples = evaluations * overhead.sample_seconds(model.shape, plan, device)
+    other = overhead.start_seconds(model, plan) + overhead.checkpoint_seconds(model.shape, plan, total)
+    spread = constants.throughput()["overhead"]["spread"]
     return Interval(
-        (step.low * in_steps + other * (1 - spread)) / 3600,
-        (step.point * in_steps + other) / 3600,
-        (step.high * in_steps + other * (1 + spread)) / 3600,
+        (step.low * in_steps + samples + other / spread) / 3600,
+        (step.point * in_steps + samples + other) / 3600,
+        (step.high * in_steps + samples + other * spread) / 3600,
     )
-
-
-def _rate(plan: Plan, device: Device, load: Work) -> Interval:
-    """FLOP/s that a step reaches on one device."""
-    table = constants.throughput()
-    if device.kind == "cpu":
-        gain = table["cpu"]["bf16_gain"] if plan.precision == "bfloat16" else 1.0
-        return Interval(*(share * gain * device.flops_per_second for share in table["cpu"][plan.method]))
-    entry = next(
-        x for x in table["utilisation"] if tuple(x.get("compute_capability", ())) in ((), device.compute_capability)
-    )
-    tokens = min(plan.micro_batch * load.length, load.step_tokens)
-    filled = tokens / (tokens + table["step"]["half_tokens"])
-    return Interval(*(share * filled * device.flops_per_second for share in entry[plan.method]))
-
-
-def _traffic_seconds(shape: ModelShape, plan: Plan, device: Device, load: Work) -> float:
-    """Least time for a step's reads and writes: weights once a pass and micro-batch, optimizer states once."""
-    if not device.bytes_per_second:
-        return 0.0
-    passes = 2 + plan.checkpointing
-    micro_batches = math.ceil(sequences_per_step(plan, load) / plan.micro_batch)
-    weights = memory.weights(shape, plan) * passes * micro_batches
-    optimizer = constants.throughput()["step"]["optimizer_bytes"] * memory.trainable(shape, plan)
-    return float((weights + optimizer) / plan.processes / device.bytes_per_second)
-
-
-def _penalty(plan: Plan, device: Device) -> float:
-    """How much longer a step takes for what saves memory (the loss's chunks, 8-bit states, offload)."""
-    table = constants.throughput()["penalty"]
-    factor = 1.0
-    if plan.chunked_loss:
-        factor *= table[f"chunked_loss_{device.kind}"]
-    if plan.optimizer != "adamw":
-        factor *= table["eight_bit"]
-    if plan.optimizer_in_backward:
-        factor *= table["in_backward"]
-    if plan.activation_offload:
-        factor *= table["offload"]
-    return float(factor)
-
-
-def _overhead_seconds(model: ModelInfo, plan: Plan) -> float:
-    table = constants.throughput()["overhead"]
-    seconds = table["start_seconds"] + model.weight_bytes / table["disk_bytes_per_second"]
-    seconds += model.download_bytes / table["download_bytes_per_second"]
-    if plan.method == "qlora":
-        seconds += model.weight_bytes / table["quantise_bytes_per_second"]
-    if plan.method == "full":
-        seconds += plan.keep_checkpoints * model.weight_bytes / table["disk_bytes_per_second"]
-    return float(seconds)

@@ -52,7 +52,7 @@ SITUATIONS: list[tuple[str, Device, ModelShape, DataReport, Answers, str | None,
     ("8B deep, 1,000 rows", A100_80, LLAMA_8B, rows(1000), DEEP, "lora", "nothing is gained"),
     ("8B deep, dirty rows", A100_80, LLAMA_8B, rows(5000, duplicate_rows=2000), DEEP, "lora", "nothing is gained"),
     ("8B deep, 5 variants", A100_80, LLAMA_8B, rows(5000), replace(DEEP, variants=5), "lora", "5 variants"),
-    ("8B deep over budget", A100_80, LLAMA_8B, rows(400_000, 1000), replace(DEEP, budget_usd=50), "lora", "nothing"),
+    ("8B deep over budget", A100_80, LLAMA_8B, rows(400_000, 1000), replace(DEEP, budget_usd=42), "lora", "nothing"),
     ("8B deep on 4x A100", FOUR_A100, LLAMA_8B, rows(20_000), DEEP, "full", "20,000 clean rows"),
     (
         "8B deep on 2x H100",

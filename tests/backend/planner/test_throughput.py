@@ -1,48 +1,27 @@
-"""Time: FLOPs by hand, and published speeds within the interval."""
+"""Time: the interval of a step, and the hours of a run."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from backend.answers import Answers
 from backend.planner import throughput
 from backend.planner.compare import compare
+from backend.planner.device import Device
 from backend.planner.plan import Plan
-from tests.shapes import A100_80, LLAMA_8B, RTX_4090, gpu, model, rows
+from backend.planner.throughput import Correction
+from tests.shapes import A100_80, CPU, H100, LLAMA_1B, LLAMA_8B, RTX_4090, model, rows
+
+LORA = Plan(method="lora", quantization="none", checkpointing=True, micro_batch=4)
 
 
-def test_flops_a_token() -> None:
-    n = LLAMA_8B.matmul_parameters_per_token
-    assert n == 7_504_658_432  # all weights but the input embedding and the norms
-    attention = 2 * 4096 * 32
-    full = throughput.flops_per_token(LLAMA_8B, Plan(method="full"), length=1)
-    assert full == pytest.approx(6 * n + 3 * attention, rel=1e-9)
-    assert throughput.flops_per_token(LLAMA_8B, Plan(method="full", checkpointing=True), 1) == pytest.approx(
-        8 * n + 4 * attention, rel=1e-9
-    )
-    adapters = 6 * LLAMA_8B.lora_parameters(16)
-    lora = throughput.flops_per_token(LLAMA_8B, Plan(method="lora"), 1)
-    assert lora == pytest.approx(4 * n + 3 * attention + adapters, rel=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("method", "device", "settings", "tokens_per_second"),
-    [
-        # torchtune README: Llama-3.1-8B on a 4090, batch 2 x 2,048 packed.
-        ("lora", RTX_4090, ("checkpointing=true", "micro_batch=2"), 3083),
-        ("qlora", RTX_4090, ("checkpointing=true", "micro_batch=2"), 2413),
-        # NeMo AutoModel: Llama-3-8B LoRA, one H100, 2 x 4,096.
-        ("lora", gpu("H100", 79, 989, 3350, (9, 0), None), ("checkpointing=false", "micro_batch=2"), 12473),
-    ],
-)
-def test_published_speeds_lie_within_the_interval(
-    method: str, device: object, settings: tuple[str, ...], tokens_per_second: float
-) -> None:
-    answers = Answers(max_length=2048, set=settings)
-    seen = compare(answers, device, model(LLAMA_8B), rows(5000, 1024)).methods[method]  # type: ignore[arg-type,index]
-    assert seen.tokens_per_second.low <= tokens_per_second <= seen.tokens_per_second.high * 1.15
+def point(plan: Plan, device: Device = A100_80, measured: Correction | None = None) -> float:
+    step = throughput.step_seconds(LLAMA_8B, plan, device, throughput.work(plan, rows(5000, 1024)), measured)
+    assert step is not None and step.low < step.point < step.high
+    return step.point
 
 
 def test_an_unknown_rate_foresees_no_time_and_no_cost() -> None:
@@ -61,3 +40,66 @@ def test_time_and_cost_move_with_epochs_and_price() -> None:
     assert 2 < more.hours.point / base.hours.point < 3.1
     assert base.cost_usd is not None and more.cost_usd is not None
     assert more.cost_usd.point == pytest.approx(more.hours.point * 2.0)
+
+
+def test_a_measured_speed_replaces_the_guess_and_narrows_the_interval() -> None:
+    load = throughput.work(LORA, rows(5000, 1024))
+    guess = throughput.step_seconds(LLAMA_8B, LORA, A100_80, load)
+    half = throughput.step_seconds(LLAMA_8B, LORA, A100_80, load, Correction(speed=0.5, runs=2))
+    none = throughput.step_seconds(LLAMA_8B, LORA, A100_80, load, Correction(speed=0.5, runs=0))
+    assert guess is not None and half is not None
+    assert half.point == pytest.approx(2 * guess.point)
+    assert half.high / half.low < guess.high / guess.low
+    assert none == guess
+    hours = throughput.run_hours(model(), LORA, A100_80, rows(5000, 1024), load, Correction(speed=0.5, runs=2))
+    before = throughput.run_hours(model(), LORA, A100_80, rows(5000, 1024), load)
+    assert hours is not None and before is not None
+    assert 1.8 < hours.point / before.point < 2
+
+
+def test_recomputing_masks_and_a_float32_type_take_longer() -> None:
+    base = point(LORA)
+    assert base > point(replace(LORA, checkpointing=False))
+    assert base > point(replace(LORA, attention="flash_attention_2"))
+    assert base < point(replace(LORA, activation_offload=True))
+    assert base < point(replace(LORA, precision="float32"))
+    assert point(LORA, RTX_4090) > base > point(LORA, H100)
+
+
+def test_several_devices_share_a_step_but_not_evenly() -> None:
+    four = replace(LORA, processes=4, micro_batch=1)
+    one = replace(LORA, micro_batch=1)
+    assert 0.25 < point(four, replace(A100_80, count=4)) / point(one) < 0.5
+
+
+def test_rows_that_are_not_packed_pay_for_padding() -> None:
+    plan = replace(LORA, packing=False, effective_batch=16)
+    lengths = np.arange(1, 1001)
+    data = replace(
+        rows(1000, 500), row_tokens=lengths, row_scored_tokens=lengths // 2, row_prompt_tokens=lengths - lengths // 2
+    )
+    alone, together = (throughput.work(replace(plan, micro_batch=size), data) for size in (1, 16))
+    assert alone.padding == pytest.approx(1.0, abs=0.01)
+    assert together.padding == pytest.approx(16 / 17 * 1000 / 500.5, rel=0.01)  # the longest of 16, over the mean
+    assert throughput.work(replace(plan, packing=True), data).padding == 1.0
+
+
+def test_a_token_attends_within_its_row_unless_a_mask_is_needed() -> None:
+    lengths = np.array([100, 300])
+    data = replace(rows(2), row_tokens=lengths, row_scored_tokens=lengths, row_prompt_tokens=lengths * 0)
+    flash = replace(LORA, attention="flash_attention_2", max_length=1000)
+    load = throughput.work(flash, data)
+    assert load.attended == (100**2 + 300**2) / 400
+    assert throughput.one_pass(flash, load).attended == load.attended
+    assert throughput.one_pass(replace(flash, attention="sdpa"), load).attended == 2 * load.length
+
+
+def test_a_cpu_goes_by_its_measured_rate() -> None:
+    plan = Plan(method="lora", quantization="none")
+    load = throughput.work(plan, rows(500))
+    slow = throughput.step_seconds(LLAMA_1B, plan, CPU, load)
+    fast = throughput.step_seconds(LLAMA_1B, plan, replace(CPU, flops_per_second=2 * CPU.flops_per_second), load)
+    chunked = throughput.step_seconds(LLAMA_1B, replace(plan, chunked_loss=True), CPU, load)
+    assert slow is not None and fast is not None and chunked is not None
+    assert slow.point == pytest.approx(2 * fast.point)
+    assert chunked.point > slow.point

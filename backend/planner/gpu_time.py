@@ -1,0 +1,157 @@
+"""How long a GPU takes for an optimizer step: products, attention, memory traffic and launches, each by its rate.
+
+The constants are in presets/throughput.toml, fitted to published runs; tests/bench/throughput.py shows the error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from backend.model.shape import ModelShape
+from backend.planner import constants, memory
+from backend.planner.device import Device
+from backend.planner.plan import Plan
+
+Kernels = Literal["stock", "fused"]
+"""`stock` is what the trainer runs: transformers' own. `fused` ones are other trainers', for their published runs."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one forward and backward pass holds, on one device."""
+
+    tokens: float
+    """Padding counted."""
+    attended: float
+    """Length of the causal square that a token's attention is a part of."""
+    scored: float
+    """Part of the tokens that the head sees."""
+
+
+def step_seconds(
+    shape: ModelShape, plan: Plan, device: Device, one: Pass, passes: int, kernels: Kernels = "stock"
+) -> float:
+    """Seconds of one optimizer step of `passes` micro-batches on each device, its bandwidth and rate known."""
+    table = constants.throughput()["gpu"]
+    bandwidth = table["bandwidth"] * device.bytes_per_second
+    trained = passes * pass_seconds(shape, plan, device, one, kernels)
+    update = optimizer_bytes(shape, plan) / plan.processes / bandwidth
+    return float((trained + update) / (table["several"] if plan.processes > 1 else 1.0))
+
+
+def pass_seconds(shape: ModelShape, plan: Plan, device: Device, one: Pass, kernels: Kernels = "stock") -> float:
+    """Seconds of one micro-batch, forward and backward: the GPU's, or the host's where launching takes longer."""
+    table, reach = constants.throughput(), gpu_class(device)
+    products = (
+        dense_flops(shape, plan, one.scored) / reach["matmul"]
+        + attention_flops(shape, plan, one.attended) / (reach["attention"])
+    )
+    moved = one.tokens * activation_bytes(shape, plan, one.scored, kernels) + weight_bytes(shape, plan)
+    seconds = one.tokens * products / _rate(plan, device)
+    seconds += moved / (table["gpu"]["bandwidth"] * device.bytes_per_second)
+    if plan.activation_offload:
+        seconds += one.tokens * offloaded_bytes(shape) / table["gpu"]["host_link_bytes_per_second"]
+    return float(max(seconds, launch_seconds(shape, plan, kernels)))
+
+
+def _rate(plan: Plan, device: Device) -> float:
+    """Peak FLOP/s in the plan's compute type."""
+    slower = constants.throughput()["gpu"]["float32_rate"] if plan.precision == "float32" else 1.0
+    return float(device.flops_per_second * slower)
+
+
+def spread(shape: ModelShape, plan: Plan, device: Device) -> float:
+    """How many times longer, or shorter, a step may take than estimated: by GPU, and by what few runs speak of."""
+    table = constants.throughput()["gpu"]
+    factor = gpu_class(device)["spread"]
+    for applies, name in (
+        (plan.processes > 1, "several_spread"),
+        (shape.experts > 0, "experts_spread"),
+        (plan.precision == "float32", "float32_spread"),
+    ):
+        factor *= table[name] if applies else 1.0
+    return float(factor)
+
+
+def forward_share(plan: Plan) -> float:
+    """Part of a training pass that the forward pass alone takes."""
+    return 1 / (2 + (plan.method == "full") + plan.checkpointing)
+
+
+def gpu_class(device: Device) -> dict[str, Any]:
+    """The entry of presets/throughput.toml for a GPU: by its name, else by its compute capability, else the last."""
+    entries: list[dict[str, Any]] = constants.throughput()["class"]
+    return next(x for x in entries if _matches(x, device))
+
+
+def _matches(entry: dict[str, Any], device: Device) -> bool:
+    if "names" in entry:
+        return device.name in entry["names"]
+    return tuple(entry.get("compute_capability", ())) in ((), device.compute_capability)
+
+
+def dense_flops(shape: ModelShape, plan: Plan, scored: float = 1.0) -> float:
+    """Floating-point operations of a token's matrix products.
+
+    2N forward, 2N for the activations' gradient, 2N for the weights' gradient (full only: adapters skip the frozen
+    weights'), 2N more where checkpointing recomputes; N counts the weights that multiply a token. The head works on the
+    scored part of the tokens and is never recomputed. Adapters do all three for theirs.
+    """
+    head = shape.vocab * shape.hidden
+    blocks = shape.matmul_parameters_per_token - head
+    full = plan.method == "full"
+    adapters = 0 if full else memory.trainable(shape, plan)
+    recomputed = plan.checkpointing * constants.throughput()["gpu"]["recompute"]
+    return float(2 * (blocks * (2 + full + recomputed) + head * scored * (2 + full) + adapters * (3 + recomputed)))
+
+
+def attention_flops(shape: ModelShape, plan: Plan, attended: float) -> float:
+    """Operations of a token's attention: scores and values over half of the causal square it is in.
+
+    2 x length x width x layers a pass: one forward, two backward, one more where checkpointing recomputes.
+    """
+    return 2 * attended * shape.heads * shape.head_dim * shape.layers * (3 + plan.checkpointing)
+
+
+def activation_bytes(shape: ModelShape, plan: Plan, scored: float, kernels: Kernels = "stock") -> float:
+    """Bytes a token moves beside the products: norms, residual sums, rotary positions, gate, adapters, loss."""
+    table = constants.throughput()["kernels"][kernels]
+    block = table["hidden"] * shape.hidden + table["mlp"] * shape.intermediate
+    block += table["heads"] * (shape.heads + shape.kv_heads) * shape.head_dim
+    if plan.method != "full":
+        targets = shape.lora_targets(plan.target_modules)
+        block += sum(table["adapter_inputs"] * x.inputs + table["adapter_outputs"] * x.outputs for x in targets)
+    wider = memory.compute_bytes(plan) / memory.SIXTEEN_BIT
+    return float(wider * (shape.layers * block * (3 + plan.checkpointing) + table["logits"] * shape.vocab * scored))
+
+
+def weight_bytes(shape: ModelShape, plan: Plan) -> float:
+    """Bytes of weights that a micro-batch moves, however few its tokens: read, cast, dequantised, their gradients."""
+    table = constants.throughput()["traffic"]
+    passes = 2 + plan.checkpointing
+    moved = table["weight_read"] * shape.parameters * passes
+    if plan.method == "qlora":
+        moved += table["nf4"] * shape.quantizable_parameters * passes
+    if plan.method == "full":
+        wide = memory.trained_bytes(plan) > memory.compute_bytes(plan)
+        moved += shape.parameters * (table["cast"] * (passes - 1) * wide + table["gradient" if wide else "gradient_16"])
+    return float(moved)
+
+
+def optimizer_bytes(shape: ModelShape, plan: Plan) -> float:
+    """Bytes that the optimizer moves a step: clipping, weights, gradients and states, read and written."""
+    kept = "float32" if memory.trained_bytes(plan) == memory.FLOAT32 else "bfloat16"
+    return float(memory.trainable(shape, plan) * constants.throughput()["optimizer_bytes"][kept][plan.optimizer])
+
+
+def offloaded_bytes(shape: ModelShape) -> float:
+    """Bytes a token sends to host memory and back: the input of every block, in 16 bits."""
+    return 2.0 * memory.SIXTEEN_BIT * shape.hidden * shape.layers
+
+
+def launch_seconds(shape: ModelShape, plan: Plan, kernels: Kernels = "stock") -> float:
+    """Seconds that the host needs to launch the kernels of one micro-batch: below them the GPU waits."""
+    table = constants.throughput()["kernels"][kernels]
+    more = 1.0 if plan.method == "full" else table["adapter_launches"]
+    return float(shape.layers * (3 + plan.checkpointing) * table["launch_seconds"] * more)

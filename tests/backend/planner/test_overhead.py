@@ -1,0 +1,52 @@
+"""What is no step: how often it comes, and what it takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from backend.planner import overhead, throughput
+from backend.planner.plan import Plan
+from tests.shapes import A100_80, CPU, LLAMA_1B, LLAMA_8B, LLAMA_70B, model, rows
+
+LORA = Plan(method="lora", quantization="none")
+FULL = Plan(method="full", quantization="none")
+
+
+def test_evaluations_and_checkpoints_as_the_trainer_makes_them() -> None:
+    assert overhead.evaluations(LORA, 100) == 11  # one before the first step
+    assert overhead.checkpoints(LORA, 100) == 5
+    often = replace(LORA, eval_every=7, save_every=30)
+    assert overhead.evaluations(often, 100) == 1 + 14 + 1
+    assert overhead.checkpoints(often, 100) == 3 + 1
+
+
+def test_what_is_not_here_is_downloaded_and_what_is_packed_takes_its_time() -> None:
+    here, away = model(), model(download_bytes=16_060_000_000)
+    assert overhead.start_seconds(away, LORA) - overhead.start_seconds(here, LORA) == 16_060_000_000 / 50_000_000
+    assert overhead.start_seconds(here, Plan(method="qlora")) > overhead.start_seconds(here, LORA)
+
+
+def test_saving_a_whole_model_with_its_states_takes_minutes_an_adapter_seconds() -> None:
+    assert overhead.checkpoint_seconds(LLAMA_8B, LORA, 100) < 30
+    assert overhead.checkpoint_seconds(LLAMA_8B, FULL, 100) > 300
+    rare = overhead.checkpoint_seconds(LLAMA_8B, replace(FULL, save_every=100), 100)
+    assert rare < 0.4 * overhead.checkpoint_seconds(LLAMA_8B, FULL, 100)
+
+
+def test_a_sample_takes_longer_with_a_larger_model_but_never_over_its_limit() -> None:
+    small, large = (overhead.sample_seconds(shape, LORA, A100_80) for shape in (LLAMA_1B, LLAMA_8B))
+    assert small < large < 5
+    assert overhead.sample_seconds(LLAMA_70B, LORA, A100_80) == 5
+    assert overhead.sample_seconds(LLAMA_8B, LORA, CPU) == 5
+
+
+def test_evaluating_more_often_and_on_more_rows_makes_the_run_longer() -> None:
+    def hours(plan: Plan) -> float:
+        data = rows(5000)
+        seen = throughput.run_hours(model(), plan, A100_80, data, throughput.work(plan, data))
+        assert seen is not None
+        return seen.point
+
+    assert hours(replace(LORA, eval_every=10)) > 1.1 * hours(LORA)
+    assert hours(replace(LORA, save_every=5)) > hours(LORA)
+    assert hours(replace(LORA, eval_fraction=0.0)) != hours(LORA)
