@@ -29,6 +29,8 @@ class Constants:
     """Most rows that are held out for evaluation."""
     download_bytes: int
     """Most that is fetched from the hub without asking for a part of it."""
+    cache_bytes: int
+    """Most that tokenised data takes on disk; what was used least recently is deleted."""
     few_rows: int
     duplicate_fraction: float
 

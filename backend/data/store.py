@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from backend import paths
+from backend.data.constants import constants
 from backend.data.tokens import Ids, Mask
 
 Offsets = npt.NDArray[np.int64]
+ABANDONED_SECONDS = 24 * 3600.0
+"""A draft older than this belongs to no living process."""
 VERSION = 1
 """Part of every key: raise it when the same inputs come to be tokenised or masked otherwise."""
 
@@ -45,6 +50,7 @@ def load(key: str) -> Flat | None:
     try:
         meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
         ids, scored, offsets = (np.load(path / f"{name}.npy", mmap_mode="r") for name in ("ids", "scored", "offsets"))
+        os.utime(path)  # when it was last used: the others are deleted first
     except (OSError, ValueError):
         return None
     return Flat(ids, scored, offsets, meta)
@@ -70,4 +76,33 @@ def save(key: str, ids: Sequence[Ids], scored: Sequence[Mask], meta: dict[str, A
         return flat
     flat = load(key)
     assert flat is not None
+    _prune(constants().cache_bytes, keep=target)
     return flat
+
+
+def _prune(most: int, keep: Path) -> None:
+    """Delete what was used least recently beyond `most` bytes, and what a killed process left half-written.
+
+    A process that has an entry mapped goes on with it: Linux keeps deleted files until they are closed.
+    """
+    entries = sorted((path for path in folder().iterdir() if path != keep), key=_used, reverse=True)
+    room = most - _bytes(keep)
+    for path in entries:
+        room -= _bytes(path)
+        half_written = "." in path.name and time.time() - _used(path) > ABANDONED_SECONDS
+        if room < 0 or half_written:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another process has deleted it
+        return 0.0
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return sum(file.stat().st_size for file in path.iterdir())
+    except FileNotFoundError:
+        return 0

@@ -103,6 +103,13 @@ def test_openai_weights_and_parts() -> None:
     assert turns({"messages": [{"role": "developer", "content": "s"}, USER, BOT]})[0] == Message("system", "s")
 
 
+@pytest.mark.parametrize("name", ["weight", "loss_weight", "train", "trainable", "training"])
+@pytest.mark.parametrize("value", [0, 1, False, True])
+def test_every_name_for_a_turn_s_weight_is_honoured(name: str, value: int | bool) -> None:
+    row = {"messages": [USER, {"role": "assistant", "content": "no", name: value}, USER, BOT]}
+    assert turns(row)[1] == Message("assistant", "no", scored=bool(value))
+
+
 def test_a_mapping_changes_what_was_found() -> None:
     row = {"question": "x", "answer": "y", "ask": "q", "say": "a", "story": "t"}
     found = read(row, mapping=("prompt=ask", "completion=say"))
