@@ -108,6 +108,7 @@ def _outlook(seen: Outlook) -> dict[str, Any]:
         "settings": dataclasses.asdict(seen.plan),
         "origin": dict(seen.origin),
         "why_not": list(seen.why_not),
+        "mends": list(seen.mends),
     }
 
 

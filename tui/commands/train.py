@@ -84,9 +84,10 @@ def _chosen(comparison: Comparison, wanted: Method | None, anyway: bool) -> Meth
     method = wanted or comparison.recommended
     if method is None:
         if not anyway:
-            raise DoesNotFit(comparison.reasons[0] + " --anyway starts it all the same, with --method.", "method")
+            raise DoesNotFit(" ".join(comparison.reasons) + " --anyway starts it all the same, with --method.", "method")
         raise UserError("--anyway needs --method lora, qlora or full, as none is recommended", "method")
-    obstacles = comparison.methods[method].obstacles
+    seen = comparison.methods[method]
+    obstacles = (*seen.obstacles, *seen.mends)
     if obstacles and not anyway:
         raise DoesNotFit(f"{title(method)}: {' '.join(obstacles)} --anyway starts it all the same.", "method")
     return method

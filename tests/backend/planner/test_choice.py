@@ -65,7 +65,7 @@ SITUATIONS: list[tuple[str, Device, ModelShape, DataReport, Answers, str | None,
     ),
     ("8B on a T4", T4, LLAMA_8B, rows(2000), Answers(budget_usd=40), "qlora", "of the 14.6 GiB that a T4 has"),
     ("8B variants on a T4", T4, LLAMA_8B, rows(2000), Answers(variants=5), "qlora", "4-bit weights bring it down"),
-    ("70B on a 4090", RTX_4090, LLAMA_70B, rows(5000), Answers(), None, "weights alone are too large"),
+    ("70B on a 4090", RTX_4090, LLAMA_70B, rows(5000), Answers(), None, "even QLoRA needs"),
     (
         "70B on an A100 80",
         A100_80,
