@@ -1,38 +1,36 @@
-"""Memory and GPU readings, about once a second, from a small thread beside the training."""
+"""Memory and GPU readings: about once a second from a small thread beside the training, and phase by phase."""
 
 from __future__ import annotations
 
-import re
-import resource
 import threading
-from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-import psutil
-import pynvml
-import torch
-
+from backend.training.memory_source import CudaMemory, ProcessMemory
+from backend.training.nvml_gpu import Gpu
+from backend.training.phases import Phases
 from backend.training.report import Report
 
 SECONDS = 1.0
 
 
 class Meters:
-    """Writes `memory` and `gpu` events while its context is open; `memory()` reads at any time."""
+    """Writes `memory` and `gpu` events while its context is open, and `measured` at the end; reads at any time."""
 
     def __init__(self, report: Report, device: str) -> None:
         self._report = report
-        self._source: _CudaMemory | _ProcessMemory = _CudaMemory() if device == "cuda" else _ProcessMemory()
-        self._gpu = _Gpu.of_torch() if device == "cuda" else None
+        self._source: CudaMemory | ProcessMemory = CudaMemory() if device == "cuda" else ProcessMemory()
+        self._gpu = Gpu.of_torch() if device == "cuda" else None
+        self._phases = Phases(self._source)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="meters", daemon=True)
 
     def __enter__(self) -> Meters:
+        self._report.on_phase = self._phases.begin
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self._report.on_phase = None
         self._over.set()
         self._thread.join()
 
@@ -47,93 +45,27 @@ class Meters:
         if self._gpu:
             self._report.event("gpu", **self._gpu.read())
 
+    def conclude(self, *, as_planned: bool) -> None:
+        """Write `measured`: what each phase of this life of the run took.
+
+        `as_planned` says that the trainer kept every setting of the plan, so that the figures can be held against it.
+        """
+        self._phases.end()
+        self._report.event(
+            "measured",
+            kind=self._source.KIND,
+            as_planned=as_planned,
+            phases=self._phases.found,
+            context_bytes=self._context_bytes(),
+        )
+
+    def _context_bytes(self) -> int | None:
+        """What this process has on the GPU beside torch's allocator; None on a CPU, or where the driver hides it."""
+        own = self._gpu.own_bytes() if self._gpu else None
+        return own - int(self._source.read()["reserved_bytes"]) if own is not None else None
+
     def _run(self) -> None:
         while True:
             self.write()
             if self._over.wait(SECONDS):
                 return
-
-
-class _CudaMemory:
-    """Torch's own allocator on the current device."""
-
-    def __init__(self) -> None:
-        torch.cuda.reset_peak_memory_stats()
-        self._device_bytes = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-
-    def read(self) -> dict[str, Any]:
-        return {
-            "kind": "cuda",
-            "allocated_bytes": torch.cuda.memory_allocated(),
-            "reserved_bytes": torch.cuda.memory_reserved(),
-            "peak_bytes": torch.cuda.max_memory_allocated(),
-            "peak_reserved_bytes": torch.cuda.max_memory_reserved(),
-            "device_bytes": self._device_bytes,
-        }
-
-
-class _ProcessMemory:
-    """The process's resident memory. Its peak is the kernel's, counted from here where the kernel lets us reset it."""
-
-    def __init__(self) -> None:
-        self._process = psutil.Process()
-        self._device_bytes = psutil.virtual_memory().total
-        self._highest = 0
-        try:
-            Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
-        except OSError:
-            self._highest = _lifetime_peak_bytes()
-
-    def read(self) -> dict[str, Any]:
-        now = self._process.memory_info().rss
-        self._highest = max(self._highest, now, _high_water_bytes())
-        return {
-            "kind": "rss",
-            "allocated_bytes": now,
-            "reserved_bytes": now,
-            "peak_bytes": self._highest,
-            "device_bytes": self._device_bytes,
-        }
-
-
-def _high_water_bytes() -> int:
-    try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    except OSError:
-        return 0
-    return int(found[1]) * 1024 if found else 0
-
-
-def _lifetime_peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-class _Gpu:
-    """One GPU through NVML. A reading that the driver refuses is None."""
-
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle
-
-    @classmethod
-    def of_torch(cls) -> _Gpu | None:
-        """The GPU that torch runs on; None where NVML can't be asked."""
-        try:
-            pynvml.nvmlInit()
-            uuid = torch.cuda.get_device_properties(torch.cuda.current_device()).uuid
-            return cls(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
-        except pynvml.NVMLError:
-            return None
-
-    def read(self) -> dict[str, Any]:
-        return {
-            "utilisation_percent": self._asked(lambda x: pynvml.nvmlDeviceGetUtilizationRates(x).gpu),
-            "temperature_c": self._asked(lambda x: pynvml.nvmlDeviceGetTemperature(x, pynvml.NVML_TEMPERATURE_GPU)),
-            "power_watts": self._asked(lambda x: pynvml.nvmlDeviceGetPowerUsage(x) / 1000),
-            "used_bytes": self._asked(lambda x: pynvml.nvmlDeviceGetMemoryInfo(x).used),
-        }
-
-    def _asked(self, question: Any) -> Any:
-        try:
-            return question(self._handle)
-        except pynvml.NVMLError:
-            return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from backend.run.events import EventLog
 
 
@@ -11,6 +13,8 @@ class Report:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self.current_phase = "load"
+        self.on_phase: Callable[[str], None] | None = None
+        """Told when a phase begins: the meters measure each by itself."""
 
     def event(self, name: str, **fields: object) -> None:
         """Append an event."""
@@ -26,5 +30,7 @@ class Report:
 
     def phase(self, name: str) -> None:
         """What starts now: data, load, eval, sample, train, checkpoint or save."""
+        if self.on_phase:
+            self.on_phase(name)
         self.current_phase = name
         self._log.write("phase", name=name)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from logging import Logger
 
 from backend.data.prepare import prepare
-from backend.errors import UserError
+from backend.errors import TrainingFailed, UserError
 from backend.run.control import Inbox
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
@@ -76,11 +76,12 @@ def _run(folder: RunFolder, report: Report) -> str:
         except (SkippedTooOften, NothingLeft):
             session.save()
             raise
-        if command:
-            session.save()
+        if command and not session.save():
+            raise TrainingFailed(f"memory ran out while the last checkpoint was written; {session.last_checkpoint}")
         result = session.write_result() if command != "pause" else None
         state = {"stop": "stopped", "pause": "paused", None: "done"}[command]
         meters.write()
+        meters.conclude(as_planned=session.plan == job.plan)
         _finish(session, meters, state, result)
     return state
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from backend.run.events import EventLog, Tail
-from backend.training import meters
-from backend.training.meters import Meters, _ProcessMemory
+from backend.training import memory_source
+from backend.training.memory_source import ProcessMemory
+from backend.training.meters import Meters
 from backend.training.report import Report
 
 
@@ -23,7 +24,7 @@ def test_memory_is_read_at_once_with_the_phase(tmp_path: Path) -> None:
 
 
 def test_the_peak_is_counted_between_readings() -> None:
-    memory = _ProcessMemory()
+    memory = ProcessMemory()
     before = memory.read()
     block = bytearray(300_000_000)
     block[::4096] = bytes(len(block[::4096])) or b""
@@ -38,4 +39,4 @@ def test_a_kernel_that_does_not_reset_the_peak(monkeypatch: pytest.MonkeyPatch) 
         raise PermissionError
 
     monkeypatch.setattr(Path, "write_text", refused)
-    assert _ProcessMemory().read()["peak_bytes"] >= meters._lifetime_peak_bytes() * 0.9
+    assert ProcessMemory().read()["peak_bytes"] >= memory_source._lifetime_peak_bytes() * 0.9

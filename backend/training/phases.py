@@ -1,0 +1,59 @@
+"""What each phase of a run takes: its peak, what lies there at its end, its seconds."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from backend.training.memory_source import Lap
+
+
+class Source(Protocol):
+    """Memory readings in stretches."""
+
+    def lap(self) -> Lap:
+        """The stretch since the last call."""
+
+
+@dataclass
+class Phase:
+    """All stretches of one name together."""
+
+    peak_bytes: int = 0
+    reserved_bytes: int = 0
+    rest_bytes: int = 0
+    """At the end of the first stretch: after `load` the weights, after `train` the optimizer's states too."""
+    seconds: float = 0.0
+    times: int = 0
+
+
+class Phases:
+    """Told by the trainer when a phase begins; a few microseconds each time, and nothing within a step."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._name: str | None = None
+        self._since = time.perf_counter()
+        self.found: dict[str, Phase] = {}
+
+    def begin(self, name: str) -> None:
+        """A phase begins, and the one before ends."""
+        if name == self._name:
+            return
+        self.end()
+        self._name = name
+
+    def end(self) -> None:
+        """The phase that goes on ends; what comes until the next one begins belongs to none."""
+        lap, now = self._source.lap(), time.perf_counter()
+        if self._name is not None:
+            self._add(self._name, lap, now - self._since)
+        self._name, self._since = None, now
+
+    def _add(self, name: str, lap: Lap, seconds: float) -> None:
+        phase = self.found.setdefault(name, Phase(rest_bytes=lap.rest_bytes))
+        phase.peak_bytes = max(phase.peak_bytes, lap.peak_bytes)
+        phase.reserved_bytes = max(phase.reserved_bytes, lap.reserved_bytes)
+        phase.seconds += seconds
+        phase.times += 1
