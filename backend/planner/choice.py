@@ -100,7 +100,8 @@ def choose(
     method, reason = _decide(case, wanted)
     obstacles = {m: tuple(_obstacles(case, m)) for m in outlooks}
     if method is None:
-        return Verdict(None, (reason,), obstacles, obstacles, tuple(_notes(case)))
+        against = {m: (*obstacles[m], *outlooks[m].mends) for m in outlooks}
+        return Verdict(None, (reason, *_ways_out(case, wanted)), against, obstacles, tuple(_notes(case)))
     others: dict[Method, tuple[str, ...]] = {m: tuple(_why_not(case, m, method)) for m in outlooks if m != method}
     return Verdict(method, (reason, *_support(case, method)), others, obstacles, tuple(_notes(case)))
 
@@ -143,7 +144,7 @@ def _qlora_reason(case: Case) -> str:
 def _nothing(case: Case) -> str:
     if all(seen.fit == "no" for seen in case.outlooks.values()):
         least = min(case.outlooks.values(), key=lambda seen: seen.least_bytes)
-        return f"Nothing fits: even {title(least.method)} needs {_of_room(case, least)}. {_make_it_fit(case)}"
+        return f"Nothing fits: even {title(least.method)} needs {_of_room(case, least)}."
     blocked = "budget" if any(case.over_budget(m) for m in case.outlooks) else "deadline"
     if blocked == "budget":
         cheapest = min((x.cost_usd.point for x in case.outlooks.values() if x.cost_usd and x.fit != "no"), default=0.0)
@@ -158,12 +159,13 @@ def _nothing(case: Case) -> str:
     )
 
 
-def _make_it_fit(case: Case) -> str:
-    leanest = min(case.outlooks.values(), key=lambda seen: seen.least_bytes)
-    if leanest.memory.by_category["weights"] > case.room:
-        return "Its weights alone are too large: a smaller model or a larger GPU would fit."
-    shorter = f"Rows shorter than {leanest.plan.max_length:,} tokens (--max-length)"
-    return f"{shorter}, a smaller model or a larger GPU would fit."
+def _ways_out(case: Case, wanted: Method | None) -> tuple[str, ...]:
+    """Where nothing fits: what would make the method that the user set fit, or the one that needs least."""
+    looked_at = [case.outlooks[wanted]] if wanted else list(case.outlooks.values())
+    if any(seen.fit != "no" for seen in looked_at):
+        return ()
+    leanest = min(looked_at, key=lambda seen: seen.least_bytes)
+    return leanest.mends or ("No GPU with a dated price holds it, not even eight together: take a smaller model.",)
 
 
 def _support(case: Case, method: Method) -> Iterator[str]:
@@ -207,6 +209,7 @@ def _obstacles(case: Case, method: Method) -> Iterator[str]:
 
 def _why_not(case: Case, method: Method, chosen: Method) -> Iterator[str]:
     yield from _obstacles(case, method)
+    yield from case.outlooks[method].mends
     if method == "full":
         yield from _why_not_full(case, chosen)
     elif method == "lora" and chosen == "qlora" and case.outlooks["lora"].fit != "no":

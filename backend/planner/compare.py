@@ -11,6 +11,7 @@ from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.planner import choice, constants, cost, fit, memory, rules, throughput
 from backend.planner.device import Device
+from backend.planner.mends import Stuck, mends
 from backend.planner.outlook import Comparison, Interval, Outlook
 from backend.planner.plan import Plan
 
@@ -24,13 +25,23 @@ def compare(
     data: DataReport,
     preset: Mapping[str, Any] | None = None,
     preset_name: str = "",
+    *,
+    advise: bool = True,
 ) -> Comparison:
     """Plan all three methods and choose. Pure: no file is read but presets/, nothing is loaded.
 
-    `preset` holds plan fields of a preset. Raises UserError for a setting that is unknown or contradicts another.
+    `preset` holds plan fields of a preset; without `advise` a method that does not fit is not told what would mend it.
+    Raises UserError for a setting that is unknown or contradicts another.
     """
     kept = rules.fixed(answers, preset, preset_name)
     outlooks = {method: outlook(method, answers, device, model, data, kept) for method in METHODS}
+    if advise:
+        outlooks = {
+            method: replace(seen, mends=mends(Stuck(answers, device, model, data, kept, seen), outlooks))
+            if seen.fit == "no"
+            else seen
+            for method, seen in outlooks.items()
+        }
     wanted = kept.values.get("method")
     verdict = choice.choose(answers, device, model, data, outlooks, wanted)
     judged = {

@@ -16,6 +16,8 @@ from backend.planner.plan import Plan
 from backend.planner.rules import Fixed
 
 MICRO_BATCHES = (64, 32, 16, 8, 4, 2, 1)
+EXECUTION = ("micro_batch", "checkpointing", "chunked_loss", "optimizer", "optimizer_in_backward", "activation_offload")
+"""Plan fields that change memory and speed and not what is learned: the planner's where the user leaves them open."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,7 @@ def available(device: Device) -> int:
 
 def origins(plan: Plan, kept: Fixed) -> dict[str, str]:
     """Where each execution setting comes from."""
-    names = ("micro_batch", "checkpointing", "chunked_loss", "optimizer", "optimizer_in_backward", "activation_offload")
-    return {name: kept.origin.get(name, "the fastest that fits") for name in names}
+    return {name: kept.origin.get(name, "the fastest that fits") for name in EXECUTION}
 
 
 def _fastest(choices: list[Choice], model: ModelInfo, device: Device) -> Choice:

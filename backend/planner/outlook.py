@@ -74,6 +74,8 @@ class Outlook:
     """Sentences, empty for the recommended one."""
     obstacles: tuple[str, ...] = ()
     """Sentences on what forbids it: memory, money, time. Empty where it can be started as it is."""
+    mends: tuple[str, ...] = ()
+    """Where it does not fit: what would make it fit, the smallest change first."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ class Job:
 
     def on(self, device: Device) -> Comparison:
         """The three methods on `device`."""
-        return compare(self.answers, device, self.model, self.data, self.preset, self.preset_name)
+        return compare(self.answers, device, self.model, self.data, self.preset, self.preset_name, advise=False)
 
 
 def offers(

@@ -84,7 +84,8 @@ def _chosen(comparison: Comparison, wanted: Method | None, anyway: bool) -> Meth
     method = wanted or comparison.recommended
     if method is None:
         if not anyway:
-            raise DoesNotFit(" ".join(comparison.reasons) + " --anyway starts it all the same, with --method.", "method")
+            reasons = " ".join(comparison.reasons)
+            raise DoesNotFit(f"{reasons} --anyway starts it all the same, with --method.", "method")
         raise UserError("--anyway needs --method lora, qlora or full, as none is recommended", "method")
     seen = comparison.methods[method]
     obstacles = (*seen.obstacles, *seen.mends)

@@ -1,0 +1,168 @@
+"""What would make a method fit that does not, the smallest change first; each one is computed, none is guessed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from backend import units
+from backend.answers import Answers, Method
+from backend.data.report import DataReport
+from backend.hardware import catalogue
+from backend.model.info import ModelInfo
+from backend.planner import constants, devices, fit, memory, rules, throughput
+from backend.planner.device import Device
+from backend.planner.outlook import Outlook
+from backend.planner.plan import Plan
+
+LEANER: Mapping[Method, tuple[Method, ...]] = {"full": ("lora", "qlora"), "lora": ("qlora",), "qlora": ()}
+"""Methods that need less memory, the nearest first."""
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """A job, and the method that does not fit its device."""
+
+    answers: Answers
+    device: Device
+    model: ModelInfo
+    data: DataReport
+    kept: rules.Fixed
+    seen: Outlook
+
+    def choice(self, device: Device, kept: rules.Fixed | None = None) -> fit.Choice:
+        """The method's settings on another device, or with other settings kept."""
+        kept = kept or self.kept
+        plan, _ = rules.settle(self.seen.method, self.answers, device, self.model, self.data, kept)
+        return fit.choose(plan, self.model, device, self.data, kept)
+
+    def peak(self, plan: Plan, device: Device | None = None) -> int:
+        """Bytes that `plan` takes on a device, or the job's."""
+        load, shape, device = throughput.work(plan, self.data), self.model.shape, device or self.device
+        return memory.predict(shape, plan, device, load.length, load.scored, self.model.weight_bytes).peak_bytes
+
+
+def mends(stuck: Stuck, outlooks: Mapping[Method, Outlook]) -> tuple[str, ...]:
+    """Sentences: a setting left open, a shorter `max_length`, a leaner method, another GPU, several of them."""
+    return (
+        *_open_settings(stuck),
+        *_shorter(stuck),
+        *_leaner_method(stuck, outlooks),
+        *_other_gpu(stuck),
+        *_several(stuck),
+    )
+
+
+def _open_settings(stuck: Stuck) -> Iterator[str]:
+    """Execution settings that the user fixed, where the planner's own would fit."""
+    own = [name for name in fit.EXECUTION if name in stuck.kept.values]
+    if not own:
+        return
+    rest = {name: value for name, value in stuck.kept.values.items() if name not in own}
+    chosen = stuck.choice(stuck.device, rules.Fixed(rest, stuck.kept.origin))
+    if fit.verdict(chosen.memory, stuck.device) != "no":
+        yield f"With {_listed(own)} left to the planner it takes {units.gib(chosen.memory.peak_bytes)}, which fits."
+
+
+def _shorter(stuck: Stuck) -> Iterator[str]:
+    """The longest `max_length` that fits; memory grows with it, so that halving the list finds it."""
+    lengths = list(_lengths(stuck.seen.plan.max_length))
+    room = fit.available(stuck.device)
+    plans = [replace(stuck.seen.plan, max_length=length) for length in lengths]
+    if not plans or stuck.peak(plans[-1]) > room:
+        return
+    low, high = 0, len(plans) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if stuck.peak(plans[middle]) <= room else (middle + 1, high)
+    cut = stuck.data.cut(lengths[low]).truncated_rows
+    words = f"{cut:,} of {stuck.data.rows:,} rows would be cut" if cut else "no row would be cut"
+    peak = units.gib(stuck.peak(plans[low]))
+    yield f"With --max-length {lengths[low]} it takes {peak}, which fits; {words}."
+
+
+def _lengths(length: int) -> Iterator[int]:
+    """Three quarters, a half, three eighths ... of `length`, down to the shortest that is worth training on."""
+    least = constants.methods()["mends"]["shortest_length"]
+    half = length // 2
+    while half >= least:
+        yield from (half * 3 // 2, half)
+        half //= 2
+
+
+def _leaner_method(stuck: Stuck, outlooks: Mapping[Method, Outlook]) -> Iterator[str]:
+    for method in LEANER[stuck.seen.method]:
+        other = outlooks[method]
+        if other.fit != "no":
+            yield f"{rules.title(method)} takes {units.gib(other.memory.peak_bytes)}, which fits."
+            return
+
+
+def _other_gpu(stuck: Stuck) -> Iterator[str]:
+    """The GPU of the catalogue with the lowest dated price for an hour on which the method fits.
+
+    Where none alone does, several of a kind for full fine-tuning, which is sharded over them.
+    """
+    sharded = stuck.seen.method == "full" and "processes" not in stuck.kept.values
+    several = tuple(constants.methods()["rent"]["counts"][1:]) if sharded else ()
+    for hourly, device in (*_offers((1,)), *_offers(several)):
+        chosen = _holds(stuck, device) if device.name != stuck.device.name else None
+        if chosen is not None:
+            takes = f"{units.gib(chosen.memory.peak_bytes)} of {units.gib(device.memory_bytes)}{_each(device)}"
+            cost = f"about {units.usd(hourly)} an hour"
+            yield f"The cheapest to rent that holds it is {_article(device)}: {takes}, {cost}."
+            return
+
+
+@functools.cache
+def _offers(counts: tuple[int, ...]) -> tuple[tuple[float, Device], ...]:
+    """NVIDIA GPUs with a dated price, in these numbers: USD an hour for all of them together, the cheapest first."""
+    priced = [
+        (spec.offer.typical * count, devices.from_catalogue(spec, count))
+        for spec in catalogue.specs()
+        for count in counts
+        if spec.offer and spec.compute_capability
+    ]
+    return tuple(sorted(priced, key=lambda pair: pair[0]))
+
+
+def _holds(stuck: Stuck, device: Device) -> fit.Choice | None:
+    """The settings with which `device` holds the method, or None.
+
+    The plan that did not fit is the leanest there is: where it does not fit a device of the same sort, nothing does.
+    """
+    room = fit.available(device)
+    if device.kind == stuck.device.kind and stuck.peak(replace(stuck.seen.plan, processes=device.count), device) > room:
+        return None
+    if memory.weights(stuck.model.shape, stuck.seen.plan) > room * device.count:
+        return None
+    chosen = stuck.choice(device)
+    return chosen if fit.verdict(chosen.memory, device) != "no" else None
+
+
+def _several(stuck: Stuck) -> Iterator[str]:
+    """More of the same GPU: full fine-tuning is sharded; adapters are replicas, each as large as one."""
+    if stuck.seen.method != "full" or stuck.device.kind != "cuda" or "processes" in stuck.kept.values:
+        return
+    for count in constants.methods()["rent"]["counts"]:
+        device = replace(stuck.device, count=count)
+        chosen = _holds(stuck, device) if count > stuck.device.count else None
+        if chosen is not None:
+            takes = f"{units.gib(chosen.memory.peak_bytes)} of {units.gib(fit.available(device))}"
+            yield f"Sharded over {device.label} it takes {takes}{_each(device)}."
+            return
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _article(device: Device) -> str:
+    if device.count > 1:
+        return device.label
+    return f"{'an' if device.name[0] in 'AHLR' else 'a'} {device.name}"
+
+
+def _each(device: Device) -> str:
+    return " on each (planned only: this version trains on one device)" if device.count > 1 else ""
