@@ -31,6 +31,8 @@ class Cut:
     scored_tokens: int
     unscored_rows: int
     """Rows that have no scored token left."""
+    row_of_a_token: float
+    """Length of the row that a token belongs to, mean over the tokens: longer than the mean row; 0 without rows."""
 
 
 @dataclass(frozen=True)
@@ -113,4 +115,5 @@ class DataReport:
             tokens=int(kept.sum()),
             scored_tokens=int(scored.sum()),
             unscored_rows=int((scored == 0).sum()),
+            row_of_a_token=float(np.square(kept, dtype=np.float64).sum() / max(1.0, kept.sum())),
         )

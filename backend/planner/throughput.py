@@ -48,7 +48,7 @@ class Correction:
 def work(plan: Plan, data: DataReport) -> Work:
     """Tokens a step and a sequence have, from the rows' lengths cut at `max_length`."""
     mean = data.cut(plan.max_length).tokens / max(1, data.rows)
-    longest = min(plan.max_length, int(data.row_tokens.max()) if data.rows else plan.max_length)
+    longest = min(plan.max_length, data.percentile(100) if data.rows else plan.max_length)
     step_tokens = mean * plan.effective_batch
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest
     scored = math.ceil(length * data.scored_share)
@@ -63,8 +63,7 @@ def work(plan: Plan, data: DataReport) -> Work:
 
 
 def _row_of_a_token(plan: Plan, data: DataReport) -> float:
-    rows = np.minimum(data.row_tokens, plan.max_length).astype(np.float64)
-    return float((rows**2).sum() / max(1.0, rows.sum())) if data.rows else float(plan.max_length)
+    return data.cut(plan.max_length).row_of_a_token if data.rows else float(plan.max_length)
 
 
 def _padding(plan: Plan, data: DataReport, mean: float) -> float:
