@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export PIP_CONSTRAINT := constraints.txt
 
-.PHONY: run demo check test bench clean
+.PHONY: run demo check test bench bench-throughput clean
 
 run: .venv/installed
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/fttui; else $(BIN)/fttui train demo; fi
@@ -25,6 +25,9 @@ test: check
 
 bench: .venv/installed-dev
 	$(BIN)/python -m tests.bench.demo
+
+bench-throughput: .venv/installed-dev
+	@$(BIN)/python -m tests.bench.throughput
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
