@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from backend.model import demo
 from backend.run.job import Job
 
 WANTED = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt"]
@@ -19,6 +20,11 @@ def model_folder(job: Job, say: Callable[[str], None]) -> Path:
         return convert(say)
     folder = Path(job.model_folder).expanduser()
     return folder.resolve() if folder.is_dir() else _downloaded(job.model_folder, say)
+
+
+def on_this_box(job: Job) -> Path:
+    """The folder that `model_folder` has made or found. Nothing is fetched or converted."""
+    return demo.folder() if job.model == "demo" else Path(job.model_folder).expanduser()
 
 
 def base_name(job: Job, folder: Path) -> str:

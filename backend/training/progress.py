@@ -31,7 +31,7 @@ class Progress(msgspec.Struct):
     best_step: int = -1
     data: str = ""
     """The fingerprint of the data: a step's rows are the same only while it stays."""
-    adjusted: dict[str, int | bool] = {}
+    adjusted: dict[str, int | bool | str] = {}
     """Plan fields that running out of memory has changed."""
 
     def judged(self, loss: float) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 
 from backend.planner.plan import Plan
+from backend.training.report import Report
 
+Value = TypeVar("Value")
 SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
 
 
@@ -26,8 +30,26 @@ def free() -> None:
         torch.cuda.empty_cache()
 
 
+def attempt(action: Callable[[], Value], report: Report, step: int, during: str) -> tuple[Value] | None:
+    """What `action` returns, in a tuple; None where memory ran out, which is written as an `oom` event and freed."""
+    try:
+        return (action(),)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = str(error).split("\n")[0][:200] or type(error).__name__
+    report.event("oom", step=step, during=during, text=f"out of memory in {during}: {reason}")
+    free()  # outside of `except`: the traceback would keep the tensors alive
+    return None
+
+
+def twice(action: Callable[[], Value], report: Report, step: int, during: str) -> tuple[Value] | None:
+    """`attempt`, and once more after freeing what could be freed."""
+    return attempt(action, report, step, during) or attempt(action, report, step, during)
+
+
 def cheaper(plan: Plan, *, can_chunk: bool, can_offload: bool) -> tuple[Plan, str] | None:
-    """The same training with a lower peak, and what changed; None where nothing is left.
+    """The same training with a lower peak in a step, and what changed; None where nothing is left.
 
     The effective batch stays: the update is the same. In order of what it costs in time.
     """
@@ -43,3 +65,15 @@ def cheaper(plan: Plan, *, can_chunk: bool, can_offload: bool) -> tuple[Plan, st
     if plan.packing:
         return replace(plan, packing=False), "one row in each sequence"
     return None
+
+
+def leaner_weights(plan: Plan) -> tuple[Plan, str] | None:
+    """The same training with smaller weights, and what changed; None where they can't be smaller."""
+    if plan.method == "full" and plan.precision == "bfloat16" and plan.weights_dtype == "float32":
+        return replace(plan, weights_dtype="bfloat16"), "weights kept in bfloat16, rounded stochastically"
+    return None
+
+
+def changes(before: Plan, after: Plan) -> dict[str, int | bool | str]:
+    """The plan fields that differ, with their new values."""
+    return {name: value for name, value in vars(after).items() if value != vars(before)[name]}

@@ -45,6 +45,8 @@ class Rounded:
         """`whole`: no parameter may be cut, for an optimizer whose update of an element depends on its neighbours."""
         self._pieces = [piece for p in parameters for piece in _pieces(p, build, whole=whole)]
         self._parameters = list(parameters)
+        self._done = 0
+        """Pieces of this step that are updated: done again after running out of memory, it leaves them alone."""
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -53,18 +55,23 @@ class Rounded:
 
     def step(self, apply: Step) -> None:
         """Update what has a gradient; `apply` steps one piece's optimizer, or leaves it."""
-        for piece in self._pieces:
-            gradient = piece.parameter.grad
-            if gradient is None:
-                continue
-            narrow = piece.parameter.data[piece.rows]
-            piece.wide.data = narrow.float()
-            piece.wide.grad = gradient[piece.rows].float()
-            apply(piece.optimizer)
-            piece.wide.grad = None  # before the random bits take as much
-            if narrow.dtype == torch.bfloat16:
-                round_stochastically(piece.wide.data, narrow)
-            piece.wide.data = _empty(piece.parameter)
+        for piece in self._pieces[self._done :]:
+            self._step_piece(piece, apply)
+            self._done += 1
+        self._done = 0
+
+    def _step_piece(self, piece: _Piece, apply: Step) -> None:
+        gradient = piece.parameter.grad
+        if gradient is None:
+            return
+        narrow = piece.parameter.data[piece.rows]
+        piece.wide.data = narrow.float()
+        piece.wide.grad = gradient[piece.rows].float()
+        apply(piece.optimizer)
+        piece.wide.grad = None  # before the random bits take as much
+        if narrow.dtype == torch.bfloat16:
+            round_stochastically(piece.wide.data, narrow)
+        piece.wide.data = _empty(piece.parameter)
 
     def zero_grad(self, *, set_to_none: bool = True) -> None:
         """Drop the gradients."""

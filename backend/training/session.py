@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from backend.planner.plan import Plan
 from backend.run.folder import RunFolder
 from backend.run.job import Job
 from backend.training import checkpoint, checks, loss, methods, relief, result, rng
+from backend.training.advice import would_fit
 from backend.training.batches import micro_batches
 from backend.training.evaluate import held_out_loss, perplexity
 from backend.training.journal import Journal, Step
@@ -72,6 +74,11 @@ class Session:
     def flat(self) -> bool:
         """Flash attention wants the sequences of a micro-batch one behind the other."""
         return self.packs and self.plan.attention == "flash_attention_2"
+
+    @property
+    def last_checkpoint(self) -> str:
+        """What is there to go on from, as half a sentence."""
+        return "there is no checkpoint yet" if self.saved_step is None else f"the one of step {self.saved_step} is good"
 
     def step(self) -> None:
         """One optimizer step."""
@@ -130,21 +137,26 @@ class Session:
             return
         self.report.phase("sample")
         probe = self.data.probes[0]
-        try:
-            text = answer(self.loaded.network, self.tokenizer, probe.ids, self.plan, self.device)
-        except (RuntimeError, MemoryError) as error:
-            if not relief.is_out_of_memory(error):
-                raise
+        asked = partial(answer, self.loaded.network, self.tokenizer, probe.ids, self.plan, self.device)
+        written = relief.attempt(asked, self.report, self.progress.step, "the sample answer")
+        if not written:
             self.report.warn("no memory was left for a sample answer; training goes on without it")
             return
+        (text,) = written
         self.report.event("sample", step=self.progress.step, prompt=probe.prompt, text=text, wanted=probe.answer)
 
-    def save(self) -> None:
-        """Write a checkpoint of this step, unless it is there already."""
+    def save(self) -> bool:
+        """Write a checkpoint of this step, unless it is there already; False where memory did not suffice."""
         self.journal.flush()
-        if self.saved_step != self.progress.step:
-            self._write_checkpoint()
+        done = self.saved_step == self.progress.step or bool(
+            relief.twice(self._write_checkpoint, self.report, self.progress.step, "the checkpoint")
+        )
+        if not done:
+            number = self.progress.step
+            self.report.warn(f"no memory was left to write the checkpoint of step {number}; {self.last_checkpoint}")
+        self.report.phase("train")
         self.journal.resume_clock()
+        return done
 
     def _write_checkpoint(self) -> None:
         self.report.phase("checkpoint")
@@ -167,43 +179,43 @@ class Session:
         checkpoint.prune(self.folder.checkpoints, self.plan.keep_checkpoints)
         self.pace.save_seconds = time.perf_counter() - began
         self.report.event("checkpoint", path=str(written.path), step=self.progress.step, bytes=written.bytes)
-        self.report.phase("train")
 
     def write_result(self) -> tuple[str, int]:
         """Save the adapter or model; where it lies, and its bytes."""
         self.report.phase("save")
-        path, size = result.write(self.loaded, self.tokenizer, self.plan, self.folder.result, self.job.output)
+        write = partial(result.write, self.loaded, self.tokenizer, self.plan, self.folder.result, self.job.output)
+        done = relief.twice(write, self.report, self.progress.step, "saving the result")
+        if not done:
+            raise TrainingFailed(
+                f"memory ran out while the result was saved; of the checkpoints {self.last_checkpoint}: "
+                "free some memory and resume the run"
+            )
+        path, size = done[0]
         return str(path), size
 
     def _with_relief(self, action: Callable[[], Value], during: str) -> Value:
         """Do it; where memory runs out, choose the next cheaper setting and do it again from its start."""
         while True:
-            try:
-                return action()
-            except (RuntimeError, MemoryError) as error:
-                if not relief.is_out_of_memory(error):
-                    raise
-                reason = str(error).split("\n")[0][:200]
-            self.updater.abandon()  # outside of `except`: the traceback would keep the tensors alive
+            done = relief.attempt(action, self.report, self.progress.step, during)
+            if done:
+                return done[0]
+            self.updater.abandon()
             relief.free()
-            self._replan(during, reason)
+            self._replan(during)
 
-    def _replan(self, during: str, reason: str) -> None:
-        step = self.progress.step
-        self.report.event("oom", step=step, during=during, text=f"out of memory in {during}: {reason}")
+    def _replan(self, during: str) -> None:
         can_chunk = checks.can_chunk(self.loaded.network, self.plan, self.device)
         found = relief.cheaper(self.plan, can_chunk=can_chunk, can_offload=self.device != "cpu")
         if found is None:
-            raise NothingLeft(
-                f"memory ran out in {during} and nothing is left to save; "
-                f"choose a max_length under {self.plan.max_length}, or qlora"
-            )
+            mend = would_fit(self.job, self.plan)
+            raise NothingLeft(f"memory ran out in {during} with the leanest settings; {mend}")
         before, (self.plan, change) = self.plan, found
-        changed = {name: value for name, value in vars(self.plan).items() if value != vars(before)[name]}
+        changed = relief.changes(before, self.plan)
         self.progress.adjusted |= changed
         methods.set_checkpointing(self.loaded.network, self.plan, self.device)
         self.loss_of = self._loss()
-        self.report.event("replanned", step=step, changed=changed, text=f"goes on with less memory: {change}")
+        text = f"goes on with less memory: {change}"
+        self.report.event("replanned", step=self.progress.step, changed=changed, text=text)
 
     def _loss(self) -> loss.Loss:
         return loss.chunked(self.loaded.network) if self.plan.chunked_loss else loss.whole(self.loaded.network)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,8 @@ from backend.planner.counts import total_steps
 from backend.planner.plan import Plan
 from backend.run.folder import RunFolder
 from backend.run.job import Job
-from backend.training import checkpoint, checks, locate, methods, optimizers, result, rng
+from backend.training import checkpoint, checks, locate, methods, optimizers, relief, result, rng
+from backend.training.advice import would_fit
 from backend.training.checkpoint import Checkpoint
 from backend.training.journal import Journal
 from backend.training.order import Order
@@ -38,7 +40,7 @@ def begin(folder: RunFolder, job: Job, model_folder: Path, data: Prepared, repor
         raise TrainingFailed("the data or the tokenizer has changed since the checkpoint; start a new run")
     rng.seed(job.plan.seed)
     plan = restored(job.plan, progress)
-    loaded = methods.load(model_folder, locate.base_name(job, model_folder), plan, job.device)
+    plan, loaded = _load(plan, job, model_folder, progress, report)
     plan, packs = _suited(plan, loaded, job.device, report)
     updater = optimizers.updater(loaded.trainable(), plan, job.device)
     _say_what_differs(plan, updater, report)
@@ -63,6 +65,25 @@ def begin(folder: RunFolder, job: Job, model_folder: Path, data: Prepared, repor
         saved_step=found.manifest.step if found else None,
         started=began - progress.seconds,
     )
+
+
+def _load(plan: Plan, job: Job, model_folder: Path, progress: Progress, report: Report) -> tuple[Plan, methods.Loaded]:
+    """The model, loaded; where memory runs out once more, then with smaller weights where the run is new.
+
+    Raises TrainingFailed with a sentence that says what would fit.
+    """
+    while True:
+        load = partial(methods.load, model_folder, locate.base_name(job, model_folder), plan, job.device)
+        done = relief.twice(load, report, progress.step, "loading the model")
+        if done:
+            return plan, done[0]
+        found = relief.leaner_weights(plan) if progress.step == 0 else None
+        if found is None:
+            raise TrainingFailed(f"memory ran out while the model was loaded; {would_fit(job, plan)}")
+        before, (plan, change) = plan, found
+        progress.adjusted |= relief.changes(before, plan)
+        text = f"loads with less memory: {change}"
+        report.event("replanned", step=progress.step, changed=relief.changes(before, plan), text=text)
 
 
 def _suited(plan: Plan, loaded: methods.Loaded, device: str, report: Report) -> tuple[Plan, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from backend.answers import Method
 from backend.planner.plan import Plan
+from backend.run import control
 from backend.run.folder import RunFolder
+from backend.run.job import Job
 from backend.training import loss, methods, relief, session
+from backend.training.advice import would_fit
 from backend.training.batches import Batch
 from backend.training.checkpoint import newest
 from backend.training.relief import cheaper, is_out_of_memory
@@ -113,15 +118,15 @@ def test_a_step_that_failed_inside_the_backward_pass_counts_once(
     folder = new_run(tiny_model, questions, "full", **settings)
     from backend.training import optimizers
 
-    step_if_finite, calls = optimizers._step_if_finite, []
+    step, calls = optimizers._step, []
 
     def failing(*arguments: Any) -> None:
         calls.append(1)
         if len(calls) == 50:  # in the third step, when some parameters are updated and others are not
             raise torch.OutOfMemoryError("CUDA out of memory")
-        step_if_finite(*arguments)
+        step(*arguments)
 
-    monkeypatch.setattr(optimizers, "_step_if_finite", failing)
+    monkeypatch.setattr(optimizers, "_step", failing)
     assert train(folder) == "done"
     assert len(events(folder, "oom")) == 1
     assert len(calls) == 4 * 20 + 1
@@ -146,8 +151,7 @@ def test_when_nothing_is_left_it_ends_with_a_checkpoint(
     assert train(folder) == "failed"
     (end,) = events(folder, "run_finished")
     assert end["state"] == "failed" and end["step"] == 3
-    assert "memory ran out in step 4 and nothing is left to save" in end["error"]
-    assert "max_length under 128" in end["error"]
+    assert end["error"].startswith("memory ran out in step 4 with the leanest settings; choose ")
     monkeypatch.undo()
     assert train(folder) == "done"
     assert calls == [0, 1, 2, 3]
@@ -163,6 +167,7 @@ def test_a_sample_without_memory_is_left_out(
     folder = new_run(tiny_model, questions, "lora", max_steps=1)
     assert train(folder) == "done"
     assert not events(folder, "sample")
+    assert [event["during"] for event in events(folder, "oom")] == ["the sample answer"] * 2
     assert "no memory was left for a sample answer" in log_text(folder)
 
 
@@ -251,12 +256,101 @@ def test_a_full_disk_while_saving(tiny_model: Path, questions: Path, monkeypatch
     assert train(folder) == "done", "the checkpoint of the last step is there"
 
 
-def test_memory_that_ends_while_loading(tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+def failing_times(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, times: int, after: int = 0) -> None:
+    """Let calls `after` to `after + times` of a function run out of memory."""
+    original, calls = getattr(owner, name), []
 
-    monkeypatch.setattr(methods, "_network", full)
-    assert "memory ran out while the model was loaded or saved" in error_of(new_run(tiny_model, questions))
+    def failing(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        if after < len(calls) <= after + times:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, failing)
+
+
+def during(folder: RunFolder) -> list[str]:
+    return [event["during"] for event in events(folder, "oom")]
+
+
+def test_memory_that_is_short_once_while_loading(
+    tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_times(monkeypatch, methods, "_network", 1)
+    folder = new_run(tiny_model, questions, max_steps=1)
+    assert train(folder) == "done"
+    assert during(folder) == ["loading the model"] and not events(folder, "replanned")
+
+
+def test_full_loads_16_bit_weights_where_32_do_not_fit(
+    tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_times(monkeypatch, methods, "_network", 2)
+    folder = new_run(tiny_model, questions, "full", precision="bfloat16", max_steps=3)
+    assert train(folder) == "done"
+    assert during(folder) == ["loading the model"] * 2
+    assert [event["changed"] for event in events(folder, "replanned")] == [{"weights_dtype": "bfloat16"}]
+    found, _ = newest(folder.checkpoints)
+    assert found is not None and {x.dtype for x in found.weights().values()} == {torch.bfloat16}
+    assert found.state()["progress"]["adjusted"] == {"weights_dtype": "bfloat16"}
+
+
+def test_memory_that_ends_while_loading(tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_times(monkeypatch, methods, "_network", 2)
+    assert "memory ran out while the model was loaded; choose " in error_of(new_run(tiny_model, questions))
+
+
+def test_memory_that_is_short_while_a_checkpoint_is_written(
+    tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"save_every": 2, "max_steps": 6}
+    undisturbed = new_run(tiny_model, questions, "lora", **settings)
+    assert train(undisturbed) == "done"
+    failing_times(monkeypatch, torch, "save", 3, after=1)  # twice at step 4, and once at step 6
+    folder = new_run(tiny_model, questions, "lora", **settings)
+    assert train(folder) == "done"
+    assert during(folder) == ["the checkpoint"] * 3
+    assert [event["step"] for event in events(folder, "checkpoint")] == [2, 6]
+    assert "no memory was left to write the checkpoint of step 4; the one of step 2 is good" in log_text(folder)
+    assert losses(folder) == losses(undisturbed)
+
+
+def test_a_stop_whose_checkpoint_finds_no_memory_is_no_success(
+    tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_run(tiny_model, questions)
+    monkeypatch.setattr(session.Session, "judge", lambda self: control.send(folder.commands_file, "stop"))
+    failing_times(monkeypatch, torch, "save", 2)
+    assert error_of(folder) == "memory ran out while the last checkpoint was written; there is no checkpoint yet"
+
+
+def test_memory_that_ends_while_the_result_is_saved(
+    tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_times(monkeypatch, methods, "save", 1)
+    once = new_run(tiny_model, questions, max_steps=1)
+    assert train(once) == "done" and during(once) == ["saving the result"]
+    failing_times(monkeypatch, methods, "save", 2)
+    folder = new_run(tiny_model, questions, max_steps=2)
+    assert "of the checkpoints the one of step 2 is good" in error_of(folder)
+    assert train(folder) == "done", "the next life only saves"
+    assert len(events(folder, "step")) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "length", "expected"),
+    [("lora", 4096, "a max_length of "), ("full", 256, "lora"), ("qlora", 128, "choose a smaller model")],
+)
+def test_what_would_fit(method: Method, length: int, expected: str, tmp_path: Path) -> None:
+    sizes = {"vocab_size": 32000, "hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 16}
+    model = tmp_path / "model"
+    model.mkdir()
+    rest = {"intermediate_size": 8192, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 8192}
+    text = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "tie_word_embeddings": False}
+    (model / "config.json").write_text(json.dumps(text | sizes | rest))
+    settings = Plan(method=method, max_length=length, quantization="nf4" if method == "qlora" else "none")
+    job = Job(model=str(model), model_folder=str(model), data="", plan=settings, device="cuda", device_name="GPU")
+    assert expected in would_fit(job, replace(settings, micro_batch=1, chunked_loss=True, checkpointing=True))
 
 
 def test_a_run_that_another_process_trains_is_left_alone(tiny_model: Path, questions: Path) -> None:

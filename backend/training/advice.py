@@ -1,0 +1,76 @@
+"""What would fit where memory ran out: by the planner's own formulas, as one half of a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psutil
+
+from backend import units
+from backend.errors import UserError
+from backend.model.local import read_folder
+from backend.model.shape import ModelShape
+from backend.planner import memory
+from backend.planner.device import Device
+from backend.planner.plan import Plan
+from backend.run.job import Job
+from backend.training import locate
+
+SHORTEST = 128
+"""Rows are not proposed shorter than this."""
+MARGIN = 0.85
+"""Part of what ran out that a proposal may be predicted to take: the prediction was too low by some."""
+
+
+def would_fit(job: Job, plan: Plan) -> str:
+    """`choose a max_length of 1024 (about 6.1 GiB by the plan's formulas)`; a smaller model where nothing else helps.
+
+    `plan` is what memory ran out for, at its leanest.
+    """
+    try:
+        shape = read_folder(locate.on_this_box(job), job.model).shape
+    except UserError:
+        return "choose a shorter max_length, or a smaller model"
+    device = _device(job)
+    room = MARGIN * min(device.memory_bytes, _peak(shape, plan, device))
+    for change, proposal in _proposals(plan):
+        peak = _peak(shape, proposal, device)
+        if peak <= room:
+            return f"choose {change} (about {units.memory(peak)} by the plan's formulas)"
+    return "choose a smaller model"
+
+
+def _proposals(plan: Plan) -> Iterator[tuple[str, Plan]]:
+    """Shorter rows with the same method, then the leaner methods."""
+    lean = replace(plan, micro_batch=1, chunked_loss=True, checkpointing=True)
+    length = plan.max_length // 2
+    while length >= SHORTEST:
+        yield f"a max_length of {length}", replace(lean, max_length=length)
+        length //= 2
+    if plan.method == "full":
+        yield "lora", replace(lean, method="lora", optimizer_in_backward=False)
+    if plan.method != "qlora":
+        yield "qlora", replace(lean, method="qlora", quantization="nf4", optimizer_in_backward=False)
+
+
+def _peak(shape: ModelShape, plan: Plan, device: Device) -> int:
+    return memory.predict(shape, plan, device, plan.max_length).peak_bytes
+
+
+def _device(job: Job) -> Device:
+    """As much of the device as the formulas ask for."""
+    total = job.foreseen.device_bytes if job.foreseen else psutil.virtual_memory().total
+    return Device(
+        kind="cuda" if job.device == "cuda" else "cpu",
+        name=job.device_name,
+        count=1,
+        memory_bytes=total,
+        free_bytes=total,
+        flops_per_second=0.0,
+        bytes_per_second=0.0,
+        bf16=True,
+        compute_capability=None,
+        price=None,
+        here=True,
+    )
