@@ -11,7 +11,7 @@ from textual.app import App
 from textual.filter import LineFilter, Monochrome, NoColor
 
 from backend.settings import Settings
-from tui import theme
+from tui import announce, theme
 from tui.glyphs import ASCII, needs_ascii
 
 _NO_COLOR = NoColor()
@@ -29,6 +29,7 @@ class LookApp(App[str]):
         self.preferred_theme = theme.for_terminal(os.environ, settings.theme)
         wanted = settings.ascii if ascii is None else ascii
         self._ascii = needs_ascii(os.environ) if wanted is None else wanted
+        self._title_shown = ""
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our colours, for themes that do not name them."""
@@ -46,3 +47,26 @@ class LookApp(App[str]):
         for own in theme.THEMES:
             self.register_theme(own)
         self.theme = self.preferred_theme if self.preferred_theme in self.available_themes else theme.DARK
+
+    def tell_terminal(self, sequence: str) -> None:
+        """Send a control sequence that is none of Textual's: a title, a notification."""
+        if sequence and self._driver is not None:
+            self._driver.write(sequence)
+
+    def show_in_title(self, text: str) -> None:
+        """Put `text` into the terminal's title where the settings allow it; at exit the one before comes back."""
+        if not self.settings.title or text == self._title_shown:
+            return
+        if not self._title_shown:
+            self.tell_terminal(announce.SAVE_TITLE)
+        self._title_shown = text
+        self.tell_terminal(announce.title(text))
+
+    def say_at_end(self, text: str) -> None:
+        """Ring, and notify the desktop, as the settings want it."""
+        self.tell_terminal(announce.notification(text, self.settings.notify, os.environ))
+
+    def on_unmount(self) -> None:
+        """Give the title back: an empty one where the terminal keeps none for us."""
+        if self._title_shown:
+            self.tell_terminal(announce.title("") + announce.RESTORE_TITLE)

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import threading
 
-from backend.run import control
+from backend import settings
+from backend.run import control, on_finish
 from backend.run.folder import RunFolder
 
 
 class Trainer(threading.Thread):
-    """Trains one run folder to its end. Not a daemon: the process lives until the run is over."""
+    """Trains one run folder to its end, then runs the user's `on_finish`. Not a daemon: the process lives until then.
+
+    Raises UserError for settings that can't be read, before anything starts.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__(name="trainer", daemon=False)
         self.folder = folder
         self.state: str | None = None
         """done, stopped, paused or failed; None while it runs."""
+        self._on_finish = settings.load().on_finish
 
     def run(self) -> None:
         """Train; every failure is written to the run's events by the trainer itself."""
+        self.state = self.train()
+        if self._on_finish:
+            on_finish.call(self._on_finish, self.folder)
+
+    def train(self) -> str:
+        """Train to the end; returns the state that the run ended in."""
         from backend.training.train import train  # loads torch: not before it is needed
 
-        self.state = train(self.folder)
+        return train(self.folder)
 
     def stop(self) -> None:
         """Ask for a stop with a checkpoint at the next step boundary. Safe in a signal handler's follow-up."""

@@ -33,13 +33,13 @@ class StandIn(Trainer):
 
     steps = 60
 
-    def run(self) -> None:
+    def train(self) -> str:
         pause = threading.Event()
         with self.folder.hold():
             log, inbox = EventLog(self.folder.events_file), Inbox(self.folder.commands_file)
             log.write("run_started", step=0, total_steps=self.steps, method="lora", device="cpu")
             log.write("phase", name="train")
-            self.state = "done"
+            state = "done"
             for step in range(1, self.steps + 1):
                 pause.wait(STEP_SECONDS)
                 print(NOISE, step)
@@ -50,9 +50,10 @@ class StandIn(Trainer):
                 if commands:
                     self._save(log, step)
                 if "stop" in commands:
-                    self.state = "stopped"
+                    state = "stopped"
                     break
-            log.write("run_finished", state=self.state, seconds=self.steps * STEP_SECONDS)
+            log.write("run_finished", state=state, seconds=self.steps * STEP_SECONDS)
+        return state
 
     def _save(self, log: EventLog, step: int) -> None:
         (self.folder.checkpoints / f"step-{step}").mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -92,11 +93,13 @@ def test_a_run_to_its_end_shows_its_result(tmux: Tmux) -> None:
     tmux.wait(r"code=0\s+READY\$")
 
 
-def test_output_of_libraries_goes_to_the_log(tmux: Tmux) -> None:
+def test_output_of_libraries_goes_to_the_log_and_its_panel(tmux: Tmux) -> None:
     tmux.python(STANDIN)
     screen = tmux.wait("step +1[0-9] of 60")
     run = the_run()
-    assert "noise" not in screen.lower()
+    noisy = [line for line in screen.splitlines() if "noise" in line.lower()]
+    assert noisy
+    assert all(re.match(r"│ ..:..:.. │ (C noise|noise of a library \d+) +│$", line) for line in noisy)
     log = run.log_file.read_text()
     assert NOISE in log
     assert "C noise" in log

@@ -240,3 +240,49 @@ async def test_memory_before_the_first_step_is_drawn() -> None:
     async with app.run_test(size=(80, 24)):
         assert "1.0 GiB" in app.screen.query_one("#memory", Panel).render_line(1).text
     assert read(folder.events_file).step == 0
+
+
+async def test_h_hides_a_panel_and_its_number_brings_it_back() -> None:
+    app = opened(*run_at("mid"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        room = app.screen.query_one(Log).size.height
+        await pilot.press("h")
+        assert all(panel.display for panel in app.screen.query(Panel)), "none has the focus"
+        await pilot.press("4", "h")
+        await pilot.pause()
+        assert [panel.id for panel in app.screen.query(Panel) if not panel.display] == ["samples"]
+        assert app.screen.query_one(Log).size.height == room + 5
+        await pilot.press("1", "h", "2", "h", "3", "h", "5", "h")
+        assert [panel.id for panel in app.screen.query(Panel) if panel.display] == ["log"], "the last one stays"
+        await pilot.press("4")
+        assert app.focused is app.screen.query_one("#samples")
+        await pilot.press("escape")
+        assert all(panel.display for panel in app.screen.query(Panel))
+
+
+async def test_what_libraries_printed_is_in_the_log_and_can_be_filtered() -> None:
+    folder, at = run_at("mid")
+    folder.log_file.write_text("NCCL INFO ring\nsomething else\n")
+    app = opened(folder, at)
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = app.screen.query_one(Log)
+        await pilot.press("5", "slash", *"printed nccl")
+        assert "│ NCCL INFO ring" in log.render_line(1).text
+        assert log.render_line(2).text.strip("│ ") == ""
+        assert "/printed nccl_" in log.render_line(0).text
+        await pilot.press("enter", "1")
+        assert app.focused is app.screen.query_one(Curve)
+        assert "/printed nccl " in log.render_line(0).text
+        await pilot.press("5", "slash", "escape")
+        assert "checkpoint at step 1,080" in log.render_line(3).text
+
+
+async def test_while_a_filter_is_typed_its_letters_are_no_commands() -> None:
+    folder, at = run_at("mid")
+    inbox = Inbox(folder.commands_file)
+    app = opened(folder, at)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("5", "slash", *"cpqsx", "backspace")
+        assert isinstance(app.screen, LiveScreen)
+        assert "/cpqs_" in app.screen.query_one(Log).render_line(0).text
+    assert inbox.poll() == []

@@ -1,25 +1,27 @@
-"""The run's log: follows its end, until you scroll up."""
+"""The run's log and what libraries printed: follows its end, until you scroll up; filtered by what you type."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from itertools import islice
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 
-from backend.run.history import LogLine
+from backend.run.history import PRINTED, LogLine
 from tui.panels.lines import Row
 from tui.panels.panel import Panel
 from tui.plain import plain
 
-_SIGNS = {"warning": ("! ", "warn"), "error": ("✗ ", "bad")}
+_SIGNS = {"warning": ("! ", "warn"), "error": ("✗ ", "bad"), PRINTED: ("│ ", "faint")}
 
 
 class Log(Panel):
-    """One line an entry, the newest at the bottom. ↑ ↓, PgUp PgDn and the wheel scroll; End follows again."""
+    """One line an entry, the newest at the bottom. ↑ ↓, PgUp PgDn and the wheel scroll; End follows again.
+
+    `/` filters: only lines that hold every word that is typed stay; warning, error and printed are words of their own.
+    """
 
     TITLE = "Log"
     KEY = "5"
@@ -30,17 +32,47 @@ class Log(Panel):
         Binding("pagedown", "scroll_by(-10)", "newer", show=False),
         Binding("home", "scroll_by(1000000)", "oldest", show=False),
         Binding("end", "scroll_by(-1000000)", "follow", show=False),
+        Binding("slash", "filter", "filter", key_display="/"),
     ]
 
-    _anchor: int | None = None
-    """Count of log lines up to the lowest one shown; None follows the end."""
+    _lowest: int | None = None
+    """Number of the lowest line shown, counted from the run's first; None follows the end."""
+    _filter = ""
+    _is_typing = False
+
+    def action_filter(self) -> None:
+        """What is typed from now on filters, until Enter keeps or Esc drops it."""
+        self._is_typing = True
+        self.redraw()
+
+    def on_key(self, event: events.Key) -> None:
+        """A key of the filter."""
+        if not self._is_typing:
+            return
+        event.stop()
+        event.prevent_default()
+        if event.key in ("enter", "escape"):
+            self._is_typing = False
+            self._filter = self._filter if event.key == "enter" else ""
+        elif event.key == "backspace":
+            self._filter = self._filter[:-1]
+        elif event.character and event.character.isprintable():
+            self._filter += event.character
+        self._lowest = None
+        self.redraw()
+
+    def on_blur(self) -> None:
+        """Leaving the panel keeps the filter."""
+        self._is_typing = False
+        super().on_blur()
 
     def action_scroll_by(self, lines: int) -> None:
         """Move the view `lines` towards the older ones."""
-        count, kept = self.history.log_count, len(self.history.log)
-        shown = min(kept, max(1, self.size.height - 2))
-        lowest = max((self._anchor or count) - lines, count - kept + shown)
-        self._anchor = lowest if lowest < count else None
+        numbers = [number for number, _ in self._matching()]
+        shown = min(len(numbers), max(1, self.size.height - 2))
+        at = len(numbers) - self._below(numbers)
+        at = min(max(at - lines, shown), len(numbers))
+        self._lowest = numbers[at - 1] if at < len(numbers) else None
         self.redraw()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
@@ -54,22 +86,35 @@ class Log(Panel):
         self.action_scroll_by(-3)
 
     def note(self) -> Row:
-        """How much is below the view."""
-        if self._anchor is None:
-            return ()
-        return ((f"{self.history.log_count - self._anchor:,} newer", "warn"), (" · End follows", "faint"))
+        """The filter, and how much is below the view."""
+        typed = plain(self._filter, lines=False)
+        wanted: Row = ((f"/{typed}{'_' if self._is_typing else ''} ", "accent"),) if typed or self._is_typing else ()
+        if self._lowest is None:
+            return wanted
+        below = self._below([number for number, _ in self._matching()])
+        return (*wanted, (f"{below:,} newer", "warn"), (" · End follows", "faint"))
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """The last lines up to the anchor."""
+        """The last lines down to the lowest one."""
         del width
+        lines = self._matching()
+        below = self._below([number for number, _ in lines])
+        return [log_row(line) for _, line in lines[max(0, len(lines) - below - height) : len(lines) - below]]
+
+    def _matching(self) -> list[tuple[int, LogLine]]:
+        """Lines that the filter lets through, each with its number."""
+        words = self._filter.lower().split()
         past = self.history
-        below = past.log_count - self._anchor if self._anchor is not None else 0
-        newest_first = islice(reversed(past.log), below, below + height)
-        return [log_row(line) for line in reversed(list(newest_first))]
+        numbered = enumerate(past.log, past.log_count - len(past.log))
+        return [x for x in numbered if all(word in f"{x[1].level} {x[1].text}".lower() for word in words)]
+
+    def _below(self, numbers: list[int]) -> int:
+        """Of these lines, how many are below the view."""
+        return 0 if self._lowest is None else sum(number > self._lowest for number in numbers)
 
 
 def log_row(line: LogLine) -> Row:
     """Time of day, a sign where it matters, and the text on one line."""
-    at = time.strftime("%H:%M:%S", time.localtime(line.t))
+    at = time.strftime("%H:%M:%S", time.localtime(line.t)) if line.t else "      ··"
     sign: Row = (_SIGNS[line.level],) if line.level in _SIGNS else ()
     return ((f"{at} ", "faint"), *sign, (plain(line.text, lines=False, limit=1000), ""))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
+from textual.geometry import Size
 from textual.getters import query_one
 from textual.widgets import Footer
 
@@ -16,6 +17,7 @@ from backend.run.control import Command
 from backend.run.folder import RunFolder
 from backend.run.history import History
 from backend.run.launch import Trainer
+from tui.panels import words
 from tui.panels.curve import Curve
 from tui.panels.gpu import Gpu
 from tui.panels.log import Log
@@ -24,11 +26,15 @@ from tui.panels.panel import Clock, Panel
 from tui.panels.progress import Progress
 from tui.panels.samples import Samples
 from tui.process import STOPPING
+from tui.screens import places
 from tui.screens.ask import Ask, Way
+from tui.screens.places import Panels, Regions
 from tui.screens.result import ResultScreen
 from tui.screens.run_screen import RunScreen, panel_keys, run_title
 
 TICKS_PER_SECOND = 4
+_POLL_SECONDS = 0.1
+"""Spent at once on reading the events of a long run that is opened: keys are answered meanwhile."""
 _LINGER_TICKS = 4
 """Ticks that the finished run stays on the screen before its result replaces it."""
 _DEAD_TICKS = 3 * TICKS_PER_SECOND
@@ -59,8 +65,8 @@ The curve shows each step's loss faint, its moving average strong, and evaluatio
 Memory is held against what was foreseen and what the device has.
 q asks whether to stop with a checkpoint or to train on without the screen; closing the terminal never stops a run.
 s stops and p pauses at the next step; both write a checkpoint, and `fttui resume` goes on from it.
-1 to 5 choose a panel, the same key again or m gives it the whole screen, Esc brings all of them back.
-↑ ↓ go through the questions and the log."""
+1 to 5 choose a panel, the same key again or m gives it the whole screen, h hides it, Esc brings all of them back.
+↑ ↓ go through the questions and the log; / in the log shows only the lines with what you type."""
 
     progress = query_one(Progress)
 
@@ -69,7 +75,8 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
         self.folder = folder
         self._trainer = trainer
         self._clock = clock
-        self._history = History(folder.events_file)
+        self._title = run_title(folder)
+        self._history = History(folder.events_file, folder.log_file)
         self._asked: Command | None = None
         self._checkpoints_then = 0
         self._seen_alive = True
@@ -80,14 +87,18 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
     def compose(self) -> ComposeResult:
         """Header, panels, keys."""
         past, clock = self._history, self._clock
-        yield Progress(past, run_title(self.folder), clock)
-        with Container(id="panels"):
+        yield Progress(past, self._title, clock)
+        with Panels(self.places):
             yield Curve(past, clock, id="curve")
             yield Memory(past, clock, id="memory")
             yield Gpu(past, clock, id="gpu")
             yield Samples(past, clock, id="samples")
             yield Log(past, clock, id="log")
         yield Footer(show_command_palette=False)
+
+    def places(self, size: Size, shown: Sequence[str]) -> Regions:
+        """Where the panels stand that are shown."""
+        return places.live(size, shown)
 
     def on_mount(self) -> None:
         """Start to look."""
@@ -96,12 +107,15 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
 
     def tick(self) -> None:
         """Read what is new and show it."""
-        changed = self._history.poll()
+        changed = self._history.poll(_POLL_SECONDS)
+        if self._history.is_behind:
+            self.set_timer(_POLL_SECONDS / 10, self.tick)
         self.progress.notice = self._notice()
         self.progress.feed(self._history)
         for panel in self.query(Panel):
             if panel.display and (changed or not self._history.step):
                 panel.feed(self._history)
+        self.wizard.show_in_title(words.title(self._history, self._title, self._clock()))
         self._look_for_the_end()
 
     def _notice(self) -> str:
@@ -128,7 +142,8 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
         if isinstance(self.app.screen, Ask):  # its question has answered itself
             self.app.screen.dismiss(None)
         elif self.is_current:
-            self.app.switch_screen(ResultScreen(self.folder, clock=self._clock))
+            self.wizard.say_at_end(f"{self._title}: {self._history.state}")
+            self.app.switch_screen(ResultScreen(self.folder, self._history, clock=self._clock))
 
     def action_command(self, command: Command) -> None:
         """Write a command for the trainer, whichever process it is in."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
+from textual.geometry import Size
 from textual.widgets import Footer
 
 from backend import units
@@ -21,6 +22,8 @@ from tui.panels.outcome import Outcome
 from tui.panels.panel import Clock, Panel
 from tui.panels.progress import Progress
 from tui.panels.samples import Samples
+from tui.screens import places
+from tui.screens.places import Panels, Regions
 from tui.screens.run_screen import RunScreen, panel_keys, run_title
 from tui.screens.step import Step
 
@@ -29,7 +32,7 @@ FIRST_STEP = "hardware"
 
 
 class ResultScreen(RunScreen):
-    """One screen worth a screenshot. Reads the run folder once; nothing in it moves."""
+    """One screen worth a screenshot. Reads the run's events once where `past` is not given; nothing in it moves."""
 
     CSS_PATH = "result.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -44,11 +47,11 @@ Predicted, actual: what the comparison foresaw and what this run took, with the 
 It says: the same question, answered before training and after; ↑ ↓ in that panel show the other questions.
 y copies the next command, also over SSH where the terminal allows it (OSC 52)."""
 
-    def __init__(self, folder: RunFolder, *, clock: Clock = time.time) -> None:
+    def __init__(self, folder: RunFolder, past: History | None = None, *, clock: Clock = time.time) -> None:
         super().__init__()
         self.folder = folder
         self._clock = clock
-        self._history = history.read(folder.events_file)
+        self._history = past or history.read(folder.events_file, folder.log_file)
         self._next = next_step(folder, self._history)
 
     def compose(self) -> ComposeResult:
@@ -57,7 +60,7 @@ y copies the next command, also over SSH where the terminal allows it (OSC 52)."
         progress = Progress(past, run_title(self.folder), clock)
         progress.is_lost = not past.finished
         yield progress
-        with Container(id="panels"):
+        with Panels(self.places):
             yield Curve(past, clock, id="curve")
             yield Outcome(past, clock, id="outcome")
             if (sentence := trouble(past)) is not None:
@@ -66,6 +69,10 @@ y copies the next command, also over SSH where the terminal allows it (OSC 52)."
                 yield Samples(past, clock, key="3", id="samples")
             yield NextPanel(past, self._next, clock, id="next")
         yield Footer(show_command_palette=False)
+
+    def places(self, size: Size, shown: Sequence[str]) -> Regions:
+        """Where the panels stand that are shown."""
+        return places.result(size, shown)
 
     def on_mount(self) -> None:
         """Draw once."""

@@ -1,18 +1,20 @@
-"""What the live and the result screen share: panels to jump to and to maximise, and help."""
+"""What the live and the result screen share: panels to jump to, to maximise and to hide, and help."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.binding import Binding, BindingType
-from textual.containers import Container
+from textual.geometry import Size
 from textual.getters import query_one
 from textual.screen import Screen
 
 from backend.errors import UserError
 from backend.run.folder import RunFolder
 from tui.panels.panel import Panel
+from tui.screens.places import Panels, Regions
 from tui.screens.repaint import CroppingCompositor
 from tui.theme import METHOD_NAMES
 
@@ -21,39 +23,58 @@ if TYPE_CHECKING:
 
 
 class RunScreen(Screen[None]):
-    """A grid `#panels` of panels over one run. A panel's key goes to it; the same key again gives it all the room."""
+    """Panels in `#panels` over one run. A panel's key goes to it, also to a hidden one; again, it gets all the room."""
 
     AUTO_FOCUS = ""
     HELP_TEXT: ClassVar[str] = ""
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-very-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
 
-    panels = query_one("#panels", Container)
+    panels = query_one(Panels)
 
     def __init__(self) -> None:
         super().__init__()
         self._compositor = CroppingCompositor()
+        self._hidden: set[str] = set()
+        self._maximised: Panel | None = None
+
+    def places(self, size: Size, shown: Sequence[str]) -> Regions:
+        """Where the panels stand that are shown."""
+        raise NotImplementedError
 
     def action_panel(self, key: str) -> None:
         """Go to the panel with this key."""
         for panel in self.query(Panel):
             if panel.key == key:
+                self._hidden.discard(panel.id or "")
                 if panel.has_focus:
                     self.action_maximise()
-                elif self.panels.has_class("-maximised"):
-                    self._show_only(panel)
+                else:
+                    self._show(panel if self._maximised else None)
                 panel.focus()
 
     def action_maximise(self) -> None:
-        """Give the panel in focus (the first where none is) all the room, or show all again."""
-        chosen = self.focused if isinstance(self.focused, Panel) else self.query(Panel).first()
-        self._show_only(None if self.panels.has_class("-maximised") else chosen)
+        """Give the panel in focus (the first where none is) all the room, or show the others again."""
+        shown = [panel for panel in self.query(Panel) if panel.display]
+        chosen = self.focused if isinstance(self.focused, Panel) else shown[0]
+        self._show(None if self._maximised else chosen)
+
+    def action_hide(self) -> None:
+        """Hide the panel in focus; the last one stays."""
+        panel = self.focused
+        if isinstance(panel, Panel) and len(self._hidden) + 1 < len(self.query(Panel)):
+            self._hidden.add(panel.id or "")
+            self.set_focus(None)
+            self._show(None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is nothing to hide while no panel has the focus."""
+        return action != "hide" or isinstance(self.focused, Panel)
 
     def action_restore(self) -> None:
         """All panels, none in focus; from there back to where the run was opened from."""
-        if self.focused is None and not self.panels.has_class("-maximised"):
+        if self.focused is None and self._maximised is None and not self._hidden:
             self.go_back()
-        self._show_only(None)
+        self._hidden.clear()
+        self._show(None)
         self.set_focus(None)
 
     def go_back(self) -> None:
@@ -65,11 +86,13 @@ class RunScreen(Screen[None]):
         """The app, as what it is."""
         return cast("WizardApp", self.app)
 
-    def _show_only(self, chosen: Panel | None) -> None:
-        self.panels.set_class(chosen is not None, "-maximised")
+    def _show(self, maximised: Panel | None) -> None:
+        """This panel alone, or all that are not hidden."""
+        self._maximised = maximised
         for panel in self.query(Panel):
-            panel.display = chosen is None or panel is chosen
+            panel.display = panel is maximised if maximised else panel.id not in self._hidden
             panel.redraw()
+        self.panels.refresh(layout=True)
 
     def action_help(self) -> None:
         """What is on the screen, and the keys."""
@@ -84,6 +107,7 @@ def panel_keys(count: int) -> list[BindingType]:
         Binding("1", "panel('1')", "panels", key_display=f"1-{count}"),
         *(Binding(f"{i}", f"panel('{i}')", f"panel {i}", show=False) for i in range(2, count + 1)),
         Binding("m", "maximise", "maximise"),
+        Binding("h", "hide", "hide"),
         Binding("f1,question_mark", "help", "help", key_display="?"),
         Binding("escape", "restore", "all panels, then back", show=False),
     ]
