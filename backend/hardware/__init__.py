@@ -25,6 +25,7 @@ from backend.hardware.types import (
     Version,
 )
 from backend.hardware.visible import VARIABLE, Selection, select
+from backend.model import hub_cache
 
 __all__ = [
     "Cpu",
@@ -60,6 +61,8 @@ def detect() -> Hardware:
     gpus, build = _gpus(), torch_build.installed()
     troubles = torch_build.disagreements(build, gpus.driver_cuda, gpus.visible)
     disk_path, disk_notes = _disk()
+    downloads = hub_cache.root()
+    existing = _existing(downloads)
     return Hardware(
         gpus=gpus.visible,
         no_gpu=gpus.absence,
@@ -71,6 +74,9 @@ def detect() -> Hardware:
         ram=host.ram(),
         disk_path=disk_path,
         disk_free_bytes=psutil.disk_usage(str(disk_path)).free,
+        download_path=downloads,
+        download_free_bytes=psutil.disk_usage(str(existing)).free,
+        one_disk=existing.stat().st_dev == disk_path.stat().st_dev,
         notes=(*gpus.notes, *disk_notes, *(f"{x.sentence} To mend it: {x.mend}." for x in troubles)),
     )
 
@@ -100,6 +106,11 @@ def _disk() -> tuple[Path, tuple[str, ...]]:
         return paths.home(), ()
     except OSError as error:
         return Path.cwd(), (f"The folder for runs cannot be made ({error}): set FTTUI_HOME to one that can.",)
+
+
+def _existing(path: Path) -> Path:
+    """`path`, or the nearest folder above it that is there: the file system that it will be made on."""
+    return next((folder for folder in (path, *path.parents) if folder.is_dir()), Path.cwd())
 
 
 def _gpus() -> _Gpus:

@@ -142,5 +142,11 @@ class Hardware:
     disk_path: Path
     disk_free_bytes: int
     """Free for this user at `disk_path`, where runs and models go."""
+    download_path: Path | None = None
+    """Where the hub's models go; None for the same place."""
+    download_free_bytes: int = 0
+    """Free for this user at `download_path`."""
+    one_disk: bool = True
+    """`disk_path` and `download_path` are on one file system."""
     notes: tuple[str, ...] = ()
     """Sentences for the user: disagreement between driver, GPU and torch; devices that could not be read."""

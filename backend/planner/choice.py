@@ -14,7 +14,7 @@ from backend import units
 from backend.answers import Answers, Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
-from backend.planner import constants, fit
+from backend.planner import constants, fit, host
 from backend.planner.device import Device
 from backend.planner.outlook import Outlook
 from backend.planner.rules import title
@@ -67,9 +67,15 @@ class Case:
         deadline = self.answers.deadline_hours
         return deadline is not None and self.outlooks[method].hours.point > deadline
 
+    def lacking(self, method: Method) -> tuple[str, ...]:
+        """What this box has too little of: disk, memory of the host."""
+        seen = self.outlooks[method]
+        return tuple(host.obstacles(seen.host, seen.plan, self.device))
+
     def carried(self, method: Method) -> bool:
-        """It fits the device, the budget and the deadline."""
-        return self.outlooks[method].fit != "no" and not self.over_budget(method) and not self.too_late(method)
+        """It fits the device and the box, the budget and the deadline."""
+        fits = self.outlooks[method].fit != "no" and not self.lacking(method)
+        return fits and not self.over_budget(method) and not self.too_late(method)
 
     def runs_paid(self, method: Method) -> float | None:
         """How many such runs the budget pays for; None without a budget or a price, or at no cost."""
@@ -145,8 +151,10 @@ def _nothing(case: Case) -> str:
     if all(seen.fit == "no" for seen in case.outlooks.values()):
         least = min(case.outlooks.values(), key=lambda seen: seen.least_bytes)
         return f"Nothing fits: even {title(least.method)} needs {_of_room(case, least)}."
-    blocked = "budget" if any(case.over_budget(m) for m in case.outlooks) else "deadline"
-    if blocked == "budget":
+    fitting = [m for m, seen in case.outlooks.items() if seen.fit != "no"]
+    if all(case.lacking(m) for m in fitting):
+        return case.lacking(min(fitting, key=lambda m: case.outlooks[m].host.disk_bytes))[0]
+    if any(case.over_budget(m) for m in fitting):
         cheapest = min((x.cost_usd.point for x in case.outlooks.values() if x.cost_usd and x.fit != "no"), default=0.0)
         return (
             f"Your budget of {units.usd(case.answers.budget_usd or 0)} carries none of them: the cheapest costs about "
@@ -205,6 +213,8 @@ def _obstacles(case: Case, method: Method) -> Iterator[str]:
     if case.too_late(method):
         took = units.duration(seen.hours.point * 3600)
         yield f"It takes about {took}, your deadline is {case.answers.deadline_hours:g} h."
+    if seen.fit != "no":
+        yield from case.lacking(method)
 
 
 def _why_not(case: Case, method: Method, chosen: Method) -> Iterator[str]:

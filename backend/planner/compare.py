@@ -9,11 +9,10 @@ from typing import Any
 from backend.answers import METHODS, Answers, Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
-from backend.planner import choice, constants, cost, fit, memory, rules, throughput
+from backend.planner import choice, constants, cost, fit, host, memory, rules, throughput
 from backend.planner.device import Device
 from backend.planner.mends import Stuck, mends
 from backend.planner.outlook import Comparison, Interval, Outlook
-from backend.planner.plan import Plan
 
 UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
@@ -70,7 +69,6 @@ def outlook(
     own = constants.methods()[method]
     hours = throughput.run_hours(model, plan, device, data, chosen.load)
     step = throughput.step_seconds(model.shape, plan, device, chosen.load)
-    saved = checkpoint_bytes(model, plan)
     return Outlook(
         method=method,
         plan=plan,
@@ -83,26 +81,11 @@ def outlook(
         cost_usd=cost.cost_usd(hours, cost.price(answers, device), device) if hours else None,
         tokens_per_second=_speed(step, chosen.load),
         trainable_parameters=memory.trainable(model.shape, plan),
-        checkpoint_bytes=saved,
-        disk_bytes=disk_bytes(model, plan, saved),
+        checkpoint_bytes=host.result_bytes(model, plan),
+        host=host.needs(model, plan, device, data, answers, chosen.memory.peak_bytes),
         quality_ceiling=own["quality_ceiling"],
         forgetting_risk=own["forgetting_risk"],
     )
-
-
-def checkpoint_bytes(model: ModelInfo, plan: Plan) -> int:
-    """The result on disk: the adapter's matrices, or the whole model in the type it is saved in."""
-    if plan.method == "full":
-        saved = memory.FLOAT32 if plan.precision == "float32" else memory.SIXTEEN_BIT
-        return model.shape.parameters * saved
-    return memory.adapters(model.shape, plan)
-
-
-def disk_bytes(model: ModelInfo, plan: Plan, saved: int) -> int:
-    """Download, the kept checkpoints and the one being written, each with weights and optimizer states, the result."""
-    trained = memory.trainable(model.shape, plan) * memory.trained_bytes(plan)
-    each = trained + memory.optimizer_states(model.shape, plan)
-    return model.download_bytes + each * (plan.keep_checkpoints + 2) + saved
 
 
 def _speed(step: Interval | None, load: throughput.Work) -> Interval:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from backend.planner.box import Box
+
 
 @dataclass(frozen=True)
 class Price:
@@ -41,6 +43,8 @@ class Device:
     notes: tuple[str, ...] = ()
     uuids: tuple[str, ...] = ()
     """The GPUs of this box that it stands for, as CUDA_VISIBLE_DEVICES takes them; empty for any other device."""
+    box: Box | None = None
+    """What this box has around it; None for a device that is not here."""
 
     @property
     def label(self) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from backend.errors import UserError
 from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host
 from backend.hardware.catalogue import GpuSpec
 from backend.hardware.rate import cpu_flops
 from backend.planner import device_names
+from backend.planner.box import box
 from backend.planner.device import Device, Price
 from backend.units import memory
 
@@ -36,6 +38,10 @@ def named(text: str) -> Device:
 
 def here(hardware: Hardware) -> Device:
     """The device of this box: its GPUs where they are alike, the largest of unlike ones, or the CPU."""
+    return replace(_here(hardware), box=box(hardware))
+
+
+def _here(hardware: Hardware) -> Device:
     if not hardware.gpus:
         reason = hardware.no_gpu.reason if hardware.no_gpu else "There is no GPU."
         return cpu(hardware.cpu, hardware.ram, (f"{reason} Plans are for the CPU, which trains small models only.",))

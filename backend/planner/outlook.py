@@ -46,6 +46,26 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What a run asks of the machine around the device, in bytes."""
+
+    ram_by_phase: Mapping[str, int]
+    """load, train, save: what the process holds in each; merge: what merging the adapter takes afterwards."""
+    disk_by_part: Mapping[str, int]
+    """download, data, checkpoints, result, output: what the run writes; merged: the merged model afterwards."""
+
+    @property
+    def ram_bytes(self) -> int:
+        """The run's peak; merging is a step of its own."""
+        return max(size for phase, size in self.ram_by_phase.items() if phase != "merge")
+
+    @property
+    def disk_bytes(self) -> int:
+        """All that the run writes."""
+        return sum(size for part, size in self.disk_by_part.items() if part != "merged")
+
+
+@dataclass(frozen=True)
 class Outlook:
     """One method: the plan that was chosen for it, what it takes and what to expect."""
 
@@ -66,8 +86,8 @@ class Outlook:
     trainable_parameters: int
     checkpoint_bytes: int
     """What the finished adapter or model takes on disk."""
-    disk_bytes: int
-    """Download, kept checkpoints with their optimizer state, and the result."""
+    host: Needs
+    """Memory of the host, and disk: download, kept checkpoints with their optimizer state, the result."""
     quality_ceiling: str
     forgetting_risk: str
     why_not: tuple[str, ...] = ()

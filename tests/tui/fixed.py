@@ -8,7 +8,7 @@ from backend.answers import Answers, Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.planner.device import Device
-from backend.planner.outlook import Comparison, Fit, Interval, Memory, Outlook
+from backend.planner.outlook import Comparison, Fit, Interval, Memory, Needs, Outlook
 from backend.planner.plan import Plan
 
 GIB, MIB = 2**30, 2**20
@@ -54,7 +54,7 @@ def outlook(method: Method, epochs: float) -> Outlook:
         tokens_per_second=Interval(400, 500, 650),
         trainable_parameters=8_030_261_248 if method == "full" else 41_943_040,
         checkpoint_bytes=16_060_522_496 if method == "full" else 167_772_160,
-        disk_bytes=200_000_000_000 if method == "full" else 2_200_000_000,
+        host=Needs({"train": 4 * 2**30}, {"result": 200_000_000_000 if method == "full" else 2_200_000_000}),
         quality_ceiling={"lora": "very high", "qlora": "high", "full": "highest"}[method],
         forgetting_risk={"lora": "low to moderate", "qlora": "low to moderate", "full": "high"}[method],
         why_not=WHY_NOT[method],

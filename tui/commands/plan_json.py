@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from backend.planner import cost
 from backend.planner.outlook import Comparison, Interval, Outlook
 from backend.planner.rent import Offer
 
@@ -24,6 +25,7 @@ def as_object(comparison: Comparison) -> dict[str, Any]:
     """Plain dictionaries and lists; intervals are NAME, NAME_low and NAME_high."""
     return {
         "hardware": _hardware(comparison),
+        "price": _price(comparison),
         "model": _model(comparison),
         "data": _data(comparison),
         "recommended": comparison.recommended,
@@ -38,6 +40,12 @@ def _hardware(comparison: Comparison) -> dict[str, Any]:
     known = dataclasses.asdict(device)
     known["price_usd_per_hour"] = device.price.typical if device.price else None
     return known
+
+
+def _price(comparison: Comparison) -> dict[str, Any]:
+    """What the costs are reckoned with: one device, one hour."""
+    rate = cost.price(comparison.answers, comparison.device)
+    return {"usd_per_hour": rate.typical if rate else None, "source": rate.source if rate else None}
 
 
 def _model(comparison: Comparison) -> dict[str, Any]:
@@ -102,7 +110,10 @@ def _outlook(seen: Outlook) -> dict[str, Any]:
         **_interval("tokens_per_second", seen.tokens_per_second),
         "trainable_parameters": seen.trainable_parameters,
         "checkpoint_bytes": seen.checkpoint_bytes,
-        "disk_bytes": seen.disk_bytes,
+        "disk_bytes": seen.host.disk_bytes,
+        "disk_bytes_by_part": dict(seen.host.disk_by_part),
+        "host_bytes": seen.host.ram_bytes,
+        "host_bytes_by_phase": dict(seen.host.ram_by_phase),
         "quality_ceiling": seen.quality_ceiling,
         "forgetting_risk": seen.forgetting_risk,
         "settings": dataclasses.asdict(seen.plan),

@@ -44,6 +44,8 @@ def _columns(comparison: Comparison) -> Iterator[str]:
     yield _row("steps", [f"{x.steps:,}" for x in seen])
     yield _row("trains", [units.count(x.trainable_parameters) for x in seen])
     yield _row("saves", [units.disk(x.checkpoint_bytes) for x in seen])
+    yield _row("disk", [units.disk(x.host.disk_bytes) for x in seen])
+    yield _row("host RAM", [units.gib(x.host.ram_bytes) for x in seen])
     yield _row("ceiling", [x.quality_ceiling for x in seen])
     yield _row("forgetting", [x.forgetting_risk for x in seen])
 

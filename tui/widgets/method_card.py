@@ -105,7 +105,8 @@ def _more(outlook: Outlook, width: int) -> list[Content]:
         _figure("batch", batch, "", width),
         _figure("optimizer", plan.optimizer.replace("_", " "), "", width),
         _figure("rate", f"{plan.learning_rate:g}", "", width),
-        _figure("disk", units.disk(outlook.disk_bytes), "", width),
+        _figure("disk", units.disk(outlook.host.disk_bytes), "", width),
+        _figure("host RAM", units.gib(outlook.host.ram_bytes), "", width),
     ]
 
 

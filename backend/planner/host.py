@@ -1,0 +1,140 @@
+"""What a run asks of the machine around the device: memory of the host, and disk; and whether this box has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from backend import units
+from backend.answers import Answers
+from backend.data.report import DataReport
+from backend.model.info import ModelInfo
+from backend.model.shape import ModelShape
+from backend.planner import constants, memory, rules, throughput
+from backend.planner.box import Box
+from backend.planner.device import Device
+from backend.planner.outlook import Needs
+from backend.planner.plan import Plan
+
+
+def needs(model: ModelInfo, plan: Plan, device: Device, data: DataReport, answers: Answers, peak_bytes: int) -> Needs:
+    """Host memory and disk of a run. `peak_bytes` is the device's peak, which on a CPU is the host's."""
+    ram = {"train": peak_bytes} if device.kind == "cpu" else _ram(model, plan, data)
+    if plan.method != "full":
+        ram["merge"] = int(constants.table("host")["ram"]["merge_factor"] * _merged_bytes(model.shape))
+    return Needs(ram, _disk(model, plan, data, answers))
+
+
+def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
+    """Of a run on a GPU: what the process always holds, and what each phase adds.
+
+    A checkpoint's weights are all copied to the host before they are written (safetensors 0.8); optimizer states go
+    one by one. A whole model is saved in its stored 16-bit type. Paged states may all be moved to the host.
+    """
+    table = constants.table("host")["ram"]
+    always = int(constants.memory()["cpu"]["runtime"]) + table["cuda_libraries"]
+    paged = memory.optimizer_states(model.shape, plan) if plan.optimizer.startswith("paged") else 0
+    offloaded = _offloaded(model.shape, plan, data)
+    trained = memory.trainable(model.shape, plan) * memory.trained_bytes(plan)
+    return {
+        "load": always + min(model.weight_bytes, table["shard_bytes"]),
+        "train": always + paged + offloaded,
+        "save": always + paged + trained,
+    }
+
+
+def _offloaded(shape: ModelShape, plan: Plan, data: DataReport) -> int:
+    """Checkpointed activations that lie in host memory: each block's input."""
+    if not (plan.checkpointing and plan.activation_offload):
+        return 0
+    load = throughput.work(plan, data)
+    batch = memory.Batch(plan.micro_batch, load.length, load.scored)
+    return memory.kept_activations(shape, replace(plan, activation_offload=False), batch)
+
+
+def _merged_bytes(shape: ModelShape) -> int:
+    return shape.parameters * memory.SIXTEEN_BIT
+
+
+def _disk(model: ModelInfo, plan: Plan, data: DataReport, answers: Answers) -> dict[str, int]:
+    table = constants.table("host")["disk"]
+    trained = memory.trainable(model.shape, plan) * memory.trained_bytes(plan)
+    each = trained + memory.optimizer_states(model.shape, plan)
+    result = result_bytes(model, plan)
+    tokens = data.cut(plan.max_length).tokens
+    parts = {
+        "download": model.download_bytes,
+        "data": tokens * table["token_bytes"] + data.rows * table["row_bytes"],
+        "checkpoints": each * (plan.keep_checkpoints + table["beside_kept"]),
+        "result": result,
+        "output": result if answers.output else 0,
+    }
+    if plan.method != "full":
+        parts["merged"] = _merged_bytes(model.shape)
+    return parts
+
+
+def result_bytes(model: ModelInfo, plan: Plan) -> int:
+    """The result on disk: the adapter's matrices, or the whole model in the type it is saved in."""
+    if plan.method == "full":
+        saved = memory.FLOAT32 if plan.precision == "float32" else memory.SIXTEEN_BIT
+        return model.shape.parameters * saved
+    return memory.adapters(model.shape, plan)
+
+
+def obstacles(needed: Needs, plan: Plan, device: Device) -> Iterator[str]:
+    """What this box lacks, each with the mend, the smallest change first. Empty for a box that is not here."""
+    if device.box is None:
+        return
+    yield from _lacking_ram(needed, plan, device, device.box)
+    yield from _lacking_disk(needed, plan, device.box)
+
+
+def _lacking_ram(needed: Needs, plan: Plan, device: Device, box: Box) -> Iterator[str]:
+    """On a CPU the fit itself is judged by the RAM."""
+    free = box.ram_bytes
+    if device.kind == "cpu" or needed.ram_bytes <= free:
+        return
+    phase = max((x for x in needed.ram_by_phase if x != "merge"), key=lambda x: needed.ram_by_phase[x])
+    what = {"load": "loading", "train": "training", "save": "writing a checkpoint"}[phase]
+    lacking = units.gib(needed.ram_bytes - free)
+    says = f"{rules.title(plan.method)} needs {units.gib(needed.ram_bytes)} of host RAM for {what}, {units.gib(free)}"
+    yield f"{says} are available: {_ram_mend(plan, phase)}free {lacking}."
+
+
+def _ram_mend(plan: Plan, phase: str) -> str:
+    if phase == "train" and plan.activation_offload:
+        return "leave activations on the GPU (--set activation_offload=false), or "
+    if plan.optimizer.startswith("paged"):
+        return "keep the optimizer's states on the GPU (--set optimizer=adamw_8bit), or "
+    return "take an adapter method, or " if plan.method == "full" else ""
+
+
+def _lacking_disk(needed: Needs, plan: Plan, box: Box) -> Iterator[str]:
+    """The file system of the runs, and that of the downloads where it is another."""
+    download = needed.disk_by_part["download"]
+    run = needed.disk_bytes - (0 if box.one_disk else download)
+    if run > box.run_free_bytes:
+        yield (
+            f"The run writes {units.disk(run)} to {box.run_folder}, where {units.disk(box.run_free_bytes)} are free: "
+            f"{_disk_mend(needed, plan, run, box)}set FTTUI_HOME to another disk, or free "
+            f"{units.disk(run - box.run_free_bytes)}."
+        )
+    if not box.one_disk and download > box.download_free_bytes:
+        yield (
+            f"The download of {units.disk(download)} goes to {box.download_folder}, where "
+            f"{units.disk(box.download_free_bytes)} are free: set HF_HOME to another disk, or free "
+            f"{units.disk(download - box.download_free_bytes)}."
+        )
+
+
+def _disk_mend(needed: Needs, plan: Plan, run: int, box: Box) -> str:
+    """Fewer checkpoints, where that is enough."""
+    each = needed.disk_by_part["checkpoints"] // (
+        plan.keep_checkpoints + constants.table("host")["disk"]["beside_kept"]
+    )
+    for keep in range(plan.keep_checkpoints - 1, 0, -1):
+        less = run - each * (plan.keep_checkpoints - keep)
+        if less <= box.run_free_bytes:
+            return f"keep fewer checkpoints (--set keep_checkpoints={keep}: {units.disk(less)}), "
+    return ""
