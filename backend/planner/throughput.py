@@ -94,13 +94,13 @@ def passes_per_step(plan: Plan, load: Work) -> int:
 def one_pass(plan: Plan, load: Work) -> Pass:
     """The mean micro-batch of one device.
 
-    Packed rows are kept apart by a mask in sdpa, which computes the whole square of the sequence rather than half of
-    each row's own; flash attention skips what the mask hides.
+    Packed rows are kept apart by a mask in sdpa, which computes the whole square of the sequence (a sequence's mean
+    length is taken) rather than half of each row's own; flash attention skips what the mask hides.
     """
-    tokens = load.step_tokens * load.padding / plan.processes / passes_per_step(plan, load)
+    tokens = load.step_tokens / plan.processes
     masked = plan.packing and plan.attention != "flash_attention_2" and load.attended < load.length
-    attended = 2 * load.length if masked else load.attended
-    return Pass(tokens, attended, load.scored / load.length)
+    attended = 2 * tokens / sequences_per_step(plan, load) if masked else load.attended
+    return Pass(tokens * load.padding / passes_per_step(plan, load), attended, load.scored / load.length)
 
 
 def flops_per_token(shape: ModelShape, plan: Plan, load: Work) -> float:
