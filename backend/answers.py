@@ -31,6 +31,8 @@ class Answers:
     """Most that the run may take, hours."""
     price_usd_per_hour: float | None = None
     """Price of one GPU for an hour, USD; 0 for a box that you own."""
+    kwh_price_usd: float | None = None
+    """Price of a kilowatt-hour, USD: a box that you own (this one, or one at a price of 0) costs its GPUs' energy."""
     shift: Shift = "format"
     """How deep the change goes: form and style, a domain's ways, or new behaviour throughout."""
     stakes: Stakes = "normal"

@@ -46,6 +46,7 @@ def check(answers: Answers) -> None:
     for field, name, unit in (
         ("budget_usd", "budget", "USD"),
         ("price_usd_per_hour", "price", "USD an hour, 0 for a box that you own"),
+        ("kwh_price_usd", "price of a kWh", "USD a kilowatt-hour"),
     ):
         value = getattr(answers, field)
         if value is not None and not 0 <= value < float("inf"):

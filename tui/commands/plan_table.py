@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from backend import units
 from backend.answers import METHODS, Method
-from backend.planner import fit
+from backend.planner import cost, fit
 from backend.planner.outlook import Comparison, Interval, Outlook
 from backend.planner.rules import title
 from tui.plain import plain
@@ -17,9 +17,8 @@ LABEL, COLUMN, WIDTH = 12, 22, 78
 
 def table(comparison: Comparison) -> str:
     """The table, at most 78 columns wide."""
-    return "\n".join(
-        [*head(comparison), "", *_columns(comparison), "", *_words(comparison, comparison.recommended)]
-    ).rstrip()
+    above = [*head(comparison), *_price(comparison)]
+    return "\n".join([*above, "", *_columns(comparison), "", *_words(comparison, comparison.recommended)]).rstrip()
 
 
 def head(comparison: Comparison) -> Iterator[str]:
@@ -30,6 +29,14 @@ def head(comparison: Comparison) -> Iterator[str]:
     about = "" if data.exact else "about "
     name = plain(data.reference, lines=False) or "no data yet"
     yield f"{'data':{LABEL}}{name}: {data.rows:,} rows, {about}{units.count(data.tokens)} tokens"
+
+
+def _price(comparison: Comparison) -> Iterator[str]:
+    """Whose price the cost is reckoned with."""
+    if origin := cost.origin(comparison.answers, comparison.device):
+        yield textwrap.fill(
+            plain(origin, lines=False), WIDTH, initial_indent=f"{'price':{LABEL}}", subsequent_indent=" " * LABEL
+        )
 
 
 def _columns(comparison: Comparison) -> Iterator[str]:
