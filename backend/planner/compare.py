@@ -9,7 +9,7 @@ from typing import Any
 from backend.answers import METHODS, Answers, Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
-from backend.planner import choice, constants, cost, fit, host, memory, rules, throughput
+from backend.planner import calibration, choice, constants, cost, fit, host, memory, rules, throughput
 from backend.planner.device import Device
 from backend.planner.mends import Stuck, mends
 from backend.planner.outlook import Comparison, Interval, Outlook
@@ -55,7 +55,13 @@ def compare(
         methods=judged,
         recommended=verdict.method,
         reasons=verdict.reasons,
-        notes=(*device.notes, *model.notes, *data.problems, *verdict.notes),
+        notes=(
+            *device.notes,
+            *calibration.sentences(device, model.shape.parameters),
+            *model.notes,
+            *data.problems,
+            *verdict.notes,
+        ),
     )
 
 

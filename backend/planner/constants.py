@@ -31,3 +31,8 @@ def memory() -> Table:
 def throughput() -> Table:
     """Constants of the time estimate."""
     return table("throughput")
+
+
+def calibration() -> Table:
+    """How finished runs correct the predictions."""
+    return table("calibration")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from backend.answers import Method
 from backend.planner.box import Box
+from backend.planner.correction import Calibration, Correction
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ class Device:
     """The GPUs of this box that it stands for, as CUDA_VISIBLE_DEVICES takes them; empty for any other device."""
     box: Box | None = None
     """What this box has around it; None for a device that is not here."""
+    calibration: Calibration | None = None
+    """What finished runs on this box say of the predictions; None where there are none, and for a device elsewhere."""
+
+    def correction(self, method: Method, parameters: int) -> Correction:
+        """What predictions for a model of `parameters` are corrected by; by nothing without finished runs."""
+        return self.calibration.of(method, parameters) if self.calibration else Correction()
 
     @property
     def label(self) -> str:

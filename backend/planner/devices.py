@@ -12,6 +12,7 @@ from backend.hardware.catalogue import GpuSpec
 from backend.hardware.rate import cpu_flops
 from backend.planner import device_names
 from backend.planner.box import box
+from backend.planner.calibration import calibrated
 from backend.planner.device import Device, Price
 from backend.units import memory
 
@@ -30,15 +31,18 @@ def named(text: str) -> Device:
     if name.casefold() == CPU:
         if count > 1:
             raise UserError(f"{text!r}: the CPU of this box counts once, say just cpu.", "gpu")
-        return cpu(host.cpu(), host.ram())
+        return calibrated(cpu(host.cpu(), host.ram()))
     spec, choice = device_names.find(name)
     notes = [choice] if choice else []
     return from_catalogue(spec, count, tuple(notes + ([spec.note] if spec.note else [])))
 
 
 def here(hardware: Hardware) -> Device:
-    """The device of this box: its GPUs where they are alike, the largest of unlike ones, or the CPU."""
-    return replace(_here(hardware), box=box(hardware))
+    """The device of this box: its GPUs where they are alike, the largest of unlike ones, or the CPU.
+
+    It carries what finished runs on it say of the predictions.
+    """
+    return calibrated(replace(_here(hardware), box=box(hardware)))
 
 
 def _here(hardware: Hardware) -> Device:

@@ -10,6 +10,7 @@ from typing import Any
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.planner import constants, memory, throughput
+from backend.planner.corrected import corrected
 from backend.planner.device import Device
 from backend.planner.outlook import Fit, Memory
 from backend.planner.plan import Plan
@@ -35,7 +36,7 @@ def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, kept:
     """The fastest candidate that fits without being tight; else the leanest of all."""
     load = throughput.work(plan, data)
     candidates = [
-        Choice(candidate, _foresee(model, candidate, device, load), load)
+        Choice(candidate, foresee(model, candidate, device, load), load)
         for candidate in _candidates(plan, device, load, kept)
     ]
     leanest = min(candidates, key=lambda x: x.memory.peak_bytes)
@@ -44,8 +45,10 @@ def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, kept:
     return replace(best, least_bytes=leanest.memory.peak_bytes)
 
 
-def _foresee(model: ModelInfo, plan: Plan, device: Device, load: throughput.Work) -> Memory:
-    return memory.predict(model.shape, plan, device, load.length, load.scored, model.weight_bytes)
+def foresee(model: ModelInfo, plan: Plan, device: Device, load: throughput.Work) -> Memory:
+    """The memory that `plan` takes, corrected by what finished runs on this box took."""
+    foreseen = memory.predict(model.shape, plan, device, load.length, load.scored, model.weight_bytes)
+    return corrected(foreseen, model.shape, plan, device)
 
 
 def verdict(foreseen: Memory, device: Device) -> Fit:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 from backend.answers import Method
 from backend.model.info import ModelInfo
-from backend.planner import cost
-from backend.planner.outlook import Comparison
-from backend.run.job import Foreseen, Job
+from backend.planner import cost, fit, overhead, throughput
+from backend.planner.corrected import parts, phase_peaks
+from backend.planner.outlook import Comparison, Outlook
+from backend.run.job import Foreseen, Job, Uncorrected
 
 
 def job(comparison: Comparison, method: Method, preset: str | None = None) -> Job:
     """The job that trains `method` as the comparison planned it."""
     seen, device, answers = comparison.methods[method], comparison.device, comparison.answers
-    rate = cost.price(answers, device)
-    known = not math.isnan(seen.hours.point)
     return Job(
         model=answers.model,
         model_folder=model_folder(comparison.model),
@@ -26,23 +26,44 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
         device=device.kind,
         device_name=device.name,
         device_uuid=device.uuids[0] if device.here and device.uuids else None,
-        foreseen=Foreseen(
-            peak_bytes=seen.memory.peak_bytes,
-            peak_allocated_bytes=seen.memory.peak_allocated_bytes,
-            device_bytes=device.memory_bytes,
-            hours=seen.hours.point,
-            hours_low=seen.hours.low,
-            hours_high=seen.hours.high,
-            tokens_per_second=seen.tokens_per_second.point,
-            cost_usd=seen.cost_usd.point if seen.cost_usd else None,
-            price_usd_per_hour=rate.typical if rate else None,
-        )
-        if known
-        else None,
+        foreseen=None if math.isnan(seen.hours.point) else _foreseen(comparison, seen),
         mapping=answers.mapping,
         output=answers.output,
         created=time.time(),
         preset=preset,
+    )
+
+
+def _foreseen(comparison: Comparison, seen: Outlook) -> Foreseen:
+    device, shape = comparison.device, comparison.model.shape
+    rate, own = cost.price(comparison.answers, device), device.correction(seen.method, shape.parameters)
+    return Foreseen(
+        peak_bytes=seen.memory.peak_bytes,
+        peak_allocated_bytes=seen.memory.peak_allocated_bytes,
+        device_bytes=device.memory_bytes,
+        hours=seen.hours.point,
+        hours_low=seen.hours.low,
+        hours_high=seen.hours.high,
+        tokens_per_second=seen.tokens_per_second.point,
+        cost_usd=seen.cost_usd.point if seen.cost_usd else None,
+        price_usd_per_hour=rate.typical if rate else None,
+        phases=phase_peaks(seen.memory, shape, seen.plan, device),
+        corrected_by_runs=max(own.runs, own.memory_runs),
+        uncorrected=_uncorrected(comparison, seen),
+    )
+
+
+def _uncorrected(comparison: Comparison, seen: Outlook) -> Uncorrected:
+    """What the formulas say of the very plan that was chosen, as if nothing had ever run here."""
+    model, device, plan = comparison.model, replace(comparison.device, calibration=None), seen.plan
+    load = throughput.work(plan, comparison.data)
+    step = throughput.step_seconds(model.shape, plan, device, load)
+    written = overhead.checkpoint_seconds(model.shape, plan, seen.steps)
+    return Uncorrected(
+        parameters=model.shape.parameters,
+        memory=parts(fit.foresee(model, plan, device, load), model.shape, plan, device),
+        tokens_per_second=load.step_tokens / step.point if step else 0.0,
+        overhead_seconds=overhead.start_seconds(model, plan) + written,
     )
 
 

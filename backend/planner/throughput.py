@@ -12,6 +12,7 @@ from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
 from backend.planner import constants, gpu_time, overhead, rules
+from backend.planner.correction import Correction
 from backend.planner.device import Device
 from backend.planner.gpu_time import Kernels, Pass
 from backend.planner.outlook import Interval
@@ -33,16 +34,6 @@ class Work:
     """Length of the row that a token belongs to, mean over the tokens."""
     padding: float
     """Tokens that are computed, for one of the data."""
-
-
-@dataclass(frozen=True)
-class Correction:
-    """What finished runs on this box say of the estimate."""
-
-    speed: float
-    """Measured tokens per second over the foreseen ones."""
-    runs: int
-    """Runs that it comes from; 0 for none."""
 
 
 def work(plan: Plan, data: DataReport) -> Work:
@@ -114,16 +105,15 @@ def step_seconds(
     plan: Plan,
     device: Device,
     load: Work,
-    measured: Correction | None = None,
     kernels: Kernels = "stock",
 ) -> Interval | None:
     """Seconds of one optimizer step; None where the device's rate is not known.
 
-    `measured` replaces the guess by what finished runs on this box showed. `kernels` other than `stock` are those of
-    other trainers.
+    What finished runs on this box showed replaces the guess. `kernels` other than `stock` are those of other trainers.
     """
     if not device.flops_per_second:
         return None
+    measured = device.correction(plan.method, shape.parameters)
     if device.kind == "cpu":
         return _corrected(_on_cpu(shape, plan, device, load), measured)
     one, passes = one_pass(plan, load), passes_per_step(plan, load)
@@ -141,11 +131,14 @@ def _on_cpu(shape: ModelShape, plan: Plan, device: Device, load: Work) -> Interv
     return Interval(seconds / fastest, seconds / usual, seconds / slowest)
 
 
-def _corrected(foreseen: Interval, measured: Correction | None) -> Interval:
-    if measured is None or not measured.runs:
+def _corrected(foreseen: Interval, measured: Correction) -> Interval:
+    """By what runs of this method showed; the more of them, the more of the guess's width gives way to their own."""
+    if not measured.runs:
         return foreseen
-    point, spread = foreseen.point / measured.speed, constants.throughput()["measured"]["spread"]
-    return Interval(point / spread, point, point * spread)
+    point, trust = foreseen.point / measured.speed, measured.confidence
+    own = max(measured.agreement, constants.throughput()["measured"]["spread"]) ** trust
+    faster, slower = (foreseen.point / foreseen.low) ** (1 - trust), (foreseen.high / foreseen.point) ** (1 - trust)
+    return Interval(point / (own * faster), point, point * own * slower)
 
 
 def run_hours(
@@ -154,10 +147,9 @@ def run_hours(
     device: Device,
     data: DataReport,
     load: Work,
-    measured: Correction | None = None,
 ) -> Interval | None:
     """Hours of the run: steps, evaluations, samples, checkpoints, loading; None where the rate is not known."""
-    step = step_seconds(model.shape, plan, device, load, measured)
+    step = step_seconds(model.shape, plan, device, load)
     if step is None:
         return None
     total = rules.steps(plan, data)
@@ -166,6 +158,7 @@ def run_hours(
     in_steps = total + evaluations * forward
     samples = evaluations * overhead.sample_seconds(model.shape, plan, device)
     other = overhead.start_seconds(model, plan) + overhead.checkpoint_seconds(model.shape, plan, total)
+    other *= device.correction(plan.method, model.shape.parameters).overhead
     spread = constants.throughput()["overhead"]["spread"]
     return Interval(
         (step.low * in_steps + samples + other / spread) / 3600,

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from backend.planner.correction import Parts
 from backend.planner.plan import Plan
+
+
+@dataclass(frozen=True)
+class Uncorrected:
+    """What the formulas alone say. Runs are held against this, so that a correction never builds on another."""
+
+    parameters: int
+    """Of the model."""
+    memory: Parts
+    tokens_per_second: float
+    overhead_seconds: float
+    """Starting, loading, writing checkpoints and the result."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +35,11 @@ class Foreseen:
     tokens_per_second: float
     cost_usd: float | None = None
     price_usd_per_hour: float | None = None
+    phases: Mapping[str, int] = field(default_factory=dict)
+    """Peak bytes of load, train, eval ..., as the trainer measures them."""
+    corrected_by_runs: int = 0
+    """Finished runs on this box that corrected these figures."""
+    uncorrected: Uncorrected | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from backend.answers import METHODS
 from backend.planner import cost
 from backend.planner.outlook import Comparison, Interval, Outlook
 from backend.planner.rent import Offer
@@ -26,6 +27,7 @@ def as_object(comparison: Comparison) -> dict[str, Any]:
     return {
         "hardware": _hardware(comparison),
         "price": _price(comparison),
+        "calibration": _calibration(comparison),
         "model": _model(comparison),
         "data": _data(comparison),
         "recommended": comparison.recommended,
@@ -37,9 +39,19 @@ def as_object(comparison: Comparison) -> dict[str, Any]:
 
 def _hardware(comparison: Comparison) -> dict[str, Any]:
     device = comparison.device
-    known = dataclasses.asdict(device)
+    known = dataclasses.asdict(dataclasses.replace(device, calibration=None))
+    del known["calibration"]
     known["price_usd_per_hour"] = device.price.typical if device.price else None
     return known
+
+
+def _calibration(comparison: Comparison) -> dict[str, Any] | None:
+    """What this box's finished runs change, by method and component; null where there are none."""
+    device, parameters = comparison.device, comparison.model.shape.parameters
+    if device.calibration is None:
+        return None
+    by_method = {method: dataclasses.asdict(device.correction(method, parameters)) for method in METHODS}
+    return {"runs": len(device.calibration.runs), "methods": by_method}
 
 
 def _price(comparison: Comparison) -> dict[str, Any]:

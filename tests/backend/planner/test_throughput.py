@@ -7,19 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.answers import Answers
+from backend.answers import Answers, Method
 from backend.planner import throughput
 from backend.planner.compare import compare
+from backend.planner.correction import Calibration, Run
 from backend.planner.device import Device
 from backend.planner.plan import Plan
-from backend.planner.throughput import Correction
 from tests.shapes import A100_80, CPU, H100, LLAMA_1B, LLAMA_8B, RTX_4090, model, rows
 
 LORA = Plan(method="lora", quantization="none", checkpointing=True, micro_batch=4)
 
 
-def point(plan: Plan, device: Device = A100_80, measured: Correction | None = None) -> float:
-    step = throughput.step_seconds(LLAMA_8B, plan, device, throughput.work(plan, rows(5000, 1024)), measured)
+def point(plan: Plan, device: Device = A100_80) -> float:
+    step = throughput.step_seconds(LLAMA_8B, plan, device, throughput.work(plan, rows(5000, 1024)))
     assert step is not None and step.low < step.point < step.high
     return step.point
 
@@ -42,19 +42,34 @@ def test_time_and_cost_move_with_epochs_and_price() -> None:
     assert more.cost_usd.point == pytest.approx(more.hours.point * 2.0)
 
 
-def test_a_measured_speed_replaces_the_guess_and_narrows_the_interval() -> None:
+def after(*speeds: float, method: Method = "lora") -> Device:
+    """An A100 on which runs of `method` were so many times as fast as foreseen."""
+    runs = tuple(Run(method, LLAMA_8B.parameters, speed=speed) for speed in speeds)
+    return replace(A100_80, calibration=Calibration(runs))
+
+
+def test_measured_speeds_replace_the_guess_and_narrow_the_interval() -> None:
     load = throughput.work(LORA, rows(5000, 1024))
-    guess = throughput.step_seconds(LLAMA_8B, LORA, A100_80, load)
-    half = throughput.step_seconds(LLAMA_8B, LORA, A100_80, load, Correction(speed=0.5, runs=2))
-    none = throughput.step_seconds(LLAMA_8B, LORA, A100_80, load, Correction(speed=0.5, runs=0))
-    assert guess is not None and half is not None
-    assert half.point == pytest.approx(2 * guess.point)
-    assert half.high / half.low < guess.high / guess.low
-    assert none == guess
-    hours = throughput.run_hours(model(), LORA, A100_80, rows(5000, 1024), load, Correction(speed=0.5, runs=2))
+    guess, once, often, other = (
+        throughput.step_seconds(LLAMA_8B, LORA, device, load)
+        for device in (A100_80, after(0.5), after(*[0.5] * 20), after(0.5, method="qlora"))
+    )
+    assert guess is not None and once is not None and often is not None
+    assert guess.point < once.point < often.point == pytest.approx(2 * guess.point, rel=0.03)
+    assert often.high / often.low < once.high / once.low < guess.high / guess.low
+    assert other == guess, "one method's speed says nothing of another's"
+    hours = throughput.run_hours(model(), LORA, after(*[0.5] * 20), rows(5000, 1024), load)
     before = throughput.run_hours(model(), LORA, A100_80, rows(5000, 1024), load)
     assert hours is not None and before is not None
     assert 1.8 < hours.point / before.point < 2
+
+
+def test_runs_that_disagree_leave_a_wider_interval() -> None:
+    load = throughput.work(LORA, rows(5000, 1024))
+    agreeing = throughput.step_seconds(LLAMA_8B, LORA, after(1.0, 1.0, 1.0), load)
+    differing = throughput.step_seconds(LLAMA_8B, LORA, after(0.6, 1.0, 1.7), load)
+    assert agreeing is not None and differing is not None
+    assert differing.high / differing.low > agreeing.high / agreeing.low
 
 
 def test_recomputing_masks_and_a_float32_type_take_longer() -> None:
@@ -91,7 +106,9 @@ def test_a_token_attends_within_its_row_unless_a_mask_is_needed() -> None:
     load = throughput.work(flash, data)
     assert load.attended == (100**2 + 300**2) / 400
     assert throughput.one_pass(flash, load).attended == load.attended
-    assert throughput.one_pass(replace(flash, attention="sdpa"), load).attended == 2 * 800  # in four sequences
+    assert (
+        throughput.one_pass(replace(flash, attention="sdpa"), load).attended == 2 * 800
+    )  # four sequences of four rows
 
 
 def test_a_cpu_goes_by_its_measured_rate() -> None:

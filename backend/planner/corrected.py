@@ -1,0 +1,94 @@
+"""A memory prediction by components, and the same after this box's correction: the one place where it is applied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from backend.model.shape import ModelShape
+from backend.planner import memory
+from backend.planner.correction import Correction, Parts
+from backend.planner.device import Device
+from backend.planner.outlook import Memory
+from backend.planner.plan import Plan
+
+STANDING = ("weights", "adapters", "optimizer")
+"""Categories that lie there all the time."""
+LOAD = "load"
+STEP_PHASES = ("forward", "backward", "optimizer")
+
+
+def parts(foreseen: Memory, shape: ModelShape, plan: Plan, device: Device) -> Parts:
+    """The components of an uncorrected prediction; those of the steps' peak, whatever phase the run's peak is in."""
+    rest, states = memory.weights(shape, plan) + memory.adapters(shape, plan), memory.optimizer_states(shape, plan)
+    highest = max(size for name, size in foreseen.by_phase.items() if name != LOAD)
+    passing = max(0, highest - rest - states)
+    fixed = memory.reserve(plan, device, 0)
+    with_slack = memory.reserve(plan, device, passing)
+    if foreseen.peak_phase != LOAD:
+        with_slack = foreseen.peak_bytes - foreseen.peak_allocated_bytes
+    return Parts(rest, states, passing, max(0, with_slack - fixed), fixed, foreseen.by_phase.get(LOAD, 0))
+
+
+def corrected(foreseen: Memory, shape: ModelShape, plan: Plan, device: Device) -> Memory:
+    """`foreseen` as the finished runs of this box correct it, component by component; itself where there are none."""
+    own = device.correction(plan.method, shape.parameters)
+    if not own.memory_runs or plan.processes > 1:
+        return foreseen
+    raw = parts(foreseen, shape, plan, device)
+    by_phase = {name: round(_phase(name, size, raw, own)) for name, size in foreseen.by_phase.items()}
+    slack, fixed = round(raw.slack_bytes * own.passing * own.slack), max(0, raw.fixed_bytes + own.fixed_bytes)
+    whole = {name: size + (slack if name != LOAD else 0) for name, size in by_phase.items()}
+    phase = max(whole, key=lambda name: whole[name])
+    allocated, reserve = by_phase[phase], whole[phase] - by_phase[phase] + fixed
+    kept = _categories(foreseen, phase, raw, own, allocated)
+    return Memory(
+        peak_bytes=allocated + reserve,
+        peak_allocated_bytes=allocated,
+        peak_phase=phase,
+        by_category={name: size for name, size in (kept | {"reserve": reserve}).items() if size},
+        by_phase=by_phase,
+    )
+
+
+def phase_peaks(foreseen: Memory, shape: ModelShape, plan: Plan, device: Device) -> dict[str, int]:
+    """Peaks of the trainer's own phases (load, train, eval ...), as it measures them.
+
+    On a GPU that is what torch has allocated; on a CPU the whole process, with the interpreter and the slack.
+    """
+    peaks = {name: size for name, size in foreseen.by_phase.items() if name not in STEP_PHASES}
+    peaks["train"] = max(size for name, size in foreseen.by_phase.items() if name in STEP_PHASES)
+    if device.kind != "cpu":
+        return peaks
+    raw = parts(foreseen, shape, plan, replace(device, calibration=None))
+    fixed = max(0, raw.fixed_bytes + device.correction(plan.method, shape.parameters).fixed_bytes)
+    slack = max(0, foreseen.peak_bytes - foreseen.peak_allocated_bytes - fixed) if foreseen.peak_phase != LOAD else 0
+    standing = raw.rest_bytes + raw.states_bytes
+    share = slack / max(1, peaks["train"] - standing)
+    return {
+        name: size + fixed + (round(share * max(0, size - standing)) if name != LOAD else 0)
+        for name, size in peaks.items()
+    }
+
+
+def _phase(name: str, size: int, raw: Parts, own: Correction) -> float:
+    """Allocated bytes of a phase: what stands, and what passes."""
+    if name == LOAD:
+        return size * own.loading
+    standing = min(size, raw.rest_bytes + raw.states_bytes)
+    return standing * own.standing + (size - standing) * own.passing
+
+
+def _categories(foreseen: Memory, phase: str, raw: Parts, own: Correction, allocated: int) -> dict[str, int]:
+    """Categories of the corrected peak without the reserve; they sum to `allocated`."""
+    if phase == LOAD:
+        return {"weights": allocated}
+    if foreseen.peak_phase == LOAD:  # its categories say nothing about a step
+        weights, states = round(raw.rest_bytes * own.standing), round(raw.states_bytes * own.standing)
+        return {"weights": weights, "optimizer": states, "activations": allocated - weights - states}
+    there = {name: size for name, size in foreseen.by_category.items() if name != "reserve"}
+    copies = max(0, sum(there.get(name, 0) for name in STANDING) - raw.rest_bytes - raw.states_bytes)
+    found = {name: round(size * (own.standing if name in STANDING else own.passing)) for name, size in there.items()}
+    found["weights"] = round((there["weights"] - copies) * own.standing + copies * own.passing)
+    largest = max(found, key=lambda name: found[name])
+    found[largest] += allocated - sum(found.values())  # rounding, and a peak that moved to another phase
+    return found
