@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from backend import units
 from backend.run.history import History
 from tui.glyphs import is_ascii
-from tui.panels import words
+from tui.panels import dots, words
+from tui.panels.axes import GUTTER, x_axis, y_axis
 from tui.panels.columns import Columns, capacity_for, smoothing_window
 from tui.panels.lines import Row
 from tui.panels.panel import Clock, Panel
@@ -18,14 +19,10 @@ from tui.plain import plain
 EVAL_MARK = "◆"
 _ASCII_LINE = "*"
 """The smoothed curve where there are no dots: raw values are dots and colons there."""
-_GUTTER = 7
-_DOT = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _RAW_MARGIN = 0.35
 """How far raw values may stretch the scale beyond smoothed ones, as a part of their range; spikes are cut there."""
 
 _WIDTH_FOR_WORDS = 46
-
-Grid = list[list[int]]
 
 
 class Curve(Panel):
@@ -55,7 +52,7 @@ class Curve(Panel):
 
     def redraw(self) -> None:
         """Fold new points in before the frame shows their figures."""
-        plot_width = self.size.width - 4 - _GUTTER
+        plot_width = self.size.width - 4 - GUTTER
         if plot_width > 4:
             self._fold(2 * plot_width)
         super().redraw()
@@ -64,11 +61,11 @@ class Curve(Panel):
         """The chart with its axes; before the first loss, what is being done instead."""
         if not self.history.steps and not self.history.evaluations:
             return self._waiting(width, height)
-        plot_width, plot_height = width - _GUTTER, height - 1
+        plot_width, plot_height = width - GUTTER, height - 1
         if plot_width < 5 or plot_height < 2:
             return ()
         scale = self._rescale(plot_height)
-        return [*self._plot(scale, plot_width, plot_height), self._x_axis(plot_width)]
+        return [*self._plot(scale, plot_width, plot_height), x_axis(self._columns.capacity, plot_width)]
 
     def _fold(self, dots: int) -> None:
         past = self.history
@@ -92,22 +89,12 @@ class Curve(Panel):
         return self._scale
 
     def _plot(self, scale: Scale, width: int, height: int) -> Iterator[Row]:
-        raw = _raw_dots(self._columns, scale, width, height)
-        smooth = _line_dots(self._columns.smooth, scale, width, height)
-        line = [[_line_sign(dots, is_ascii(self.app)) for dots in row] for row in smooth]
+        raw = dots.raw(self._columns, scale, width, height)
+        smooth = dots.line(self._columns.smooth, scale, width, height)
+        line = [[_line_sign(pattern, is_ascii(self.app)) for pattern in row] for row in smooth]
         marks = {(scale.position(x.loss, height), self._columns.column(x.step) // 2) for x in self.history.evaluations}
-        labels = {scale.position(value, height): scale.label(value) for value in scale.ticks()}
-        for y in range(height):
-            label = labels.get(y, "")
-            axis = (f"{label:>{_GUTTER - 2}} ", "faint"), ("┤" if label else "│", "frame")
-            yield (*axis, *(_cell(raw[y][x], line[y][x], (y, x) in marks, bool(label)) for x in range(width)))
-
-    def _x_axis(self, width: int) -> Row:
-        """`0`, the middle and the end of the x axis, in steps."""
-        capacity = self._columns.capacity
-        middle, end = f"{capacity // 2:,}", f"{capacity:,} steps"
-        left = f"{'0':<{max(1, width // 2 - len(middle) // 2)}}{middle}"
-        return ((" " * _GUTTER, ""), (f"{left}{end:>{max(0, width - len(left))}}", "faint"))
+        for y, (axis, on_tick) in enumerate(y_axis(scale, height)):
+            yield (*axis, *(_cell(raw[y][x], line[y][x], (y, x) in marks, on_tick) for x in range(width)))
 
     def _waiting(self, width: int, height: int) -> Iterator[Row]:
         """Never a dead screen: what is being done and for how long, in the middle."""
@@ -119,11 +106,11 @@ class Curve(Panel):
         yield ((" " * max(0, (width - len(since)) // 2), ""), (since, "faint"))
 
 
-def _line_sign(dots: int, in_ascii: bool) -> str:
+def _line_sign(pattern: int, in_ascii: bool) -> str:
     """A cell of the smoothed curve; empty where it does not pass."""
-    if not dots:
+    if not pattern:
         return ""
-    return _ASCII_LINE if in_ascii else chr(0x2800 + dots)
+    return _ASCII_LINE if in_ascii else dots.sign(pattern)
 
 
 def _cell(raw: int, line: str, mark: bool, on_tick: bool) -> tuple[str, str]:
@@ -132,41 +119,5 @@ def _cell(raw: int, line: str, mark: bool, on_tick: bool) -> tuple[str, str]:
     if line:
         return line, "curve"
     if raw:
-        return chr(0x2800 + raw), "raw"
+        return dots.sign(raw), "raw"
     return ("┈", "grid") if on_tick else (" ", "")
-
-
-def _raw_dots(columns: Columns, scale: Scale, width: int, height: int) -> Grid:
-    """Each column's raw range as a vertical bar; with fewer steps than columns, single dots."""
-    grid = [[0] * width for _ in range(height)]
-    for x, (low, high) in enumerate(zip(columns.low, columns.high, strict=True)):
-        if low is not None and high is not None:
-            _vertical(grid, x, scale.position(high, 4 * height), scale.position(low, 4 * height))
-    return grid
-
-
-def _line_dots(values: list[float | None], scale: Scale, width: int, height: int) -> Grid:
-    """A connected line through the columns that have a value."""
-    grid = [[0] * width for _ in range(height)]
-    before: tuple[int, int] | None = None
-    for x, value in enumerate(values):
-        if value is None:
-            continue
-        y = scale.position(value, 4 * height)
-        _segment(grid, before or (x, y), (x, y))
-        before = (x, y)
-    return grid
-
-
-def _segment(grid: Grid, start: tuple[int, int], end: tuple[int, int]) -> None:
-    (x0, y0), (x1, y1) = start, end
-    last = y0
-    for x in range(x0, x1 + 1):
-        y = round(y0 + (y1 - y0) * (x - x0) / (x1 - x0)) if x1 > x0 else y1
-        _vertical(grid, x, min(last, y), max(last, y))
-        last = y
-
-
-def _vertical(grid: Grid, x: int, first: int, last: int) -> None:
-    for dot in range(first, last + 1):
-        grid[dot // 4][x // 2] |= _DOT[dot % 4][x % 2]

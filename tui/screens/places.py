@@ -78,6 +78,14 @@ def result(size: Size, shown: Sequence[str]) -> Regions:
     return regions | ({top[0]: regions.pop("top")} if top else {})
 
 
+def overlay(size: Size, shown: Sequence[str]) -> Regions:
+    """Two runs over each other: their curves and in what they differ."""
+    if size.width >= WIDE:
+        left, right = _only(shown, curve=_REST), _only(shown, differences=_REST)
+        return _two_columns(size.region, left, right, 70 if size.width >= VERY_WIDE else 56)
+    return _rows(size.region, _only(shown, curve=_REST, differences=max(6, size.height // 2 - 1)))
+
+
 def _only(shown: Sequence[str], **heights: int) -> dict[str, int]:
     return {name: height for name, height in heights.items() if name in shown}
 

@@ -1,8 +1,7 @@
-"""What ran on this box: state, loss, and predicted against actual."""
+"""What ran on this box: state, loss, and predicted against actual; filtered, sorted, and two of them compared."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
@@ -12,51 +11,57 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static
 from textual.worker import get_current_worker
 
-from backend import units
 from backend.run import folder as run_folder
 from backend.run.folder import RunFolder
 from backend.run.summary import Summary, summarise
 from tui.messages import Listed
 from tui.plain import plain
-from tui.theme import METHOD_NAMES
-from tui.widgets.cells import cut
+from tui.widgets.entry import Entry
+from tui.widgets.runs_rows import COLUMNS, chosen, row
 
 if TYPE_CHECKING:
     from tui.app import WizardApp
 
-COLUMNS = ("run", "state", "held-out loss", "peak", "time")
-_SIGNS = {
-    "running": ("▶", "primary"),
-    "done": ("✓", "success"),
-    "failed": ("✗", "error"),
-    "interrupted": ("!", "warning"),
-    "stopped": ("■", "warning"),
-    "paused": ("‖", "warning"),
-    "damaged": ("✗", "error"),
-}
-"""State -> sign and the theme's colour for it."""
 _OTHER_COLUMNS = 50
 """Cells that all columns but the first take."""
 _HELP = (
-    "Every run of this box, the newest first. Peak and time are what was measured, and after them what was said before "
-    "the start. Enter opens a run: live while it trains, its result when it is over."
+    "Every run of this box, the newest first. Peak and time are what was measured, and under them what was said before "
+    "the start. Enter opens a run: live while it trains, its result when it is over. / shows only the runs with the "
+    "words that you type; s sorts by the next column, S the other way round. Space marks a run, and c lays two runs "
+    "over each other: two marked ones, or the marked one and the one under the cursor."
 )
+_NO_RUNS = "No run has been made on this box yet: finish the wizard, or `fttui train`."
 
 
 class RunsScreen(Screen[None]):
     """A table of runs."""
 
     HELP_TEXT: ClassVar[str] = _HELP
+    AUTO_FOCUS: ClassVar[str | None] = "DataTable"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", key_display="Enter", priority=True),
         Binding("escape", "back", "back", key_display="Esc"),
-        Binding("y", "copy", "copy name"),
-        Binding("f1,question_mark", "help", "help", key_display="F1"),
+        Binding("slash", "filter", "filter", key_display="/"),
+        Binding("s", "sort", "sort"),
+        Binding("S", "turn", "sort the other way", show=False),
+        Binding("space", "mark", "mark", key_display="Space"),
+        Binding("c", "compare", "compare"),
+        Binding("y", "copy", "copy name", show=False),
+        Binding("f1,question_mark", "help", "help", key_display="?"),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._runs: list[Summary] = []
+        self._marked: list[str] = []
+        self._column, self._backwards = COLUMNS[0], True
+
     def compose(self) -> ComposeResult:
-        """Title, table, footer."""
+        """Title, filter, table, footer."""
         yield Static("Runs on this box", id="runs-title", markup=False)
+        yield Entry(
+            placeholder="words that a run's line must hold", id="field-filter", help="Enter keeps, Esc drops it."
+        )
         table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=False)
         for column in COLUMNS:
             table.add_column(Text(column), key=column)
@@ -64,34 +69,75 @@ class RunsScreen(Screen[None]):
         yield Static("", id="runs-note", markup=False)
         yield Footer(show_command_palette=False)
 
+    def on_mount(self) -> None:
+        """The filter comes with `/`."""
+        self._entry.display = False
+
     def on_screen_resume(self) -> None:
         """Read the runs again, in a thread: their logs can be long."""
         self.run_worker(self._read, thread=True, exclusive=True, group="read")
 
     def on_listed(self, event: Listed) -> None:
-        """Show them; the cursor stays on its run."""
-        runs: list[Summary] = event.found
-        table = self.query_one(DataTable)
-        before = self._run_name
-        table.clear()
-        width = max(20, self.size.width - 2 - _OTHER_COLUMNS - 2)
-        for run in runs:
-            table.add_row(*_row(run, width, self.app.theme_variables), key=run.name, height=2)
-        names = [run.name for run in runs]
-        if before in names:
-            table.move_cursor(row=names.index(before))
-        note = "" if runs else "No run has been made on this box yet: finish the wizard, or `fttui train`."
-        self.query_one("#runs-note", Static).update(note)
-        table.focus()
+        """Show them."""
+        self._runs = event.found
+        self._marked = [name for name in self._marked if name in {run.name for run in self._runs}]
+        self._fill()
+        if not self._entry.has_focus:
+            self._table.focus()
+
+    def on_input_changed(self) -> None:
+        """Filter as it is typed."""
+        self._fill()
+
+    def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
+        """A click on a column sorts by it, one more the other way."""
+        self._sort(str(event.column_key.value))
 
     def action_open(self) -> None:
-        """The live screen or the result of the run under the cursor."""
-        if self.is_current and self._run_name:
+        """The live screen or the result of the run under the cursor; in the filter, back to the table."""
+        if self._entry.has_focus:
+            self._table.focus()
+        elif self.is_current and self._run_name:
             self._wizard.open_run(RunFolder.find(self._run_name))
 
     def action_back(self) -> None:
-        """Back to where it was opened from."""
-        self._wizard.go_back()
+        """Without the filter; then back to where this was opened from."""
+        if self._entry.display:
+            self._entry.value = ""
+            self._entry.display = False
+            self._table.focus()
+        else:
+            self._wizard.go_back()
+
+    def action_filter(self) -> None:
+        """Type words."""
+        self._entry.display = True
+        self._entry.focus()
+
+    def action_sort(self) -> None:
+        """By the next column."""
+        self._sort(COLUMNS[(COLUMNS.index(self._column) + 1) % len(COLUMNS)])
+
+    def action_turn(self) -> None:
+        """The other way round."""
+        self._sort(self._column)
+
+    def action_mark(self) -> None:
+        """Mark the run under the cursor, or take its mark away; two at the most."""
+        if name := self._run_name:
+            others = [x for x in self._marked if x != name]
+            self._marked = others if name in self._marked else [*others, name][-2:]
+            self._fill()
+
+    def action_compare(self) -> None:
+        """Two runs over each other."""
+        from tui.screens.overlay import OverlayScreen
+
+        names = list(dict.fromkeys([*self._marked, *([self._run_name] if self._run_name else [])]))[:2]
+        if len(names) < 2:
+            self.notify("Mark a run with Space, go to another one, then c.", markup=False)
+        else:
+            self.app.push_screen(OverlayScreen((RunFolder.find(names[0]), RunFolder.find(names[1]))))
 
     def action_copy(self) -> None:
         """The run's name into the clipboard."""
@@ -110,41 +156,46 @@ class RunsScreen(Screen[None]):
         return cast("WizardApp", self.app)
 
     @property
+    def _entry(self) -> Entry:
+        return self.query_one(Entry)
+
+    @property
+    def _table(self) -> DataTable[Text]:
+        return self.query_one(DataTable)
+
+    @property
     def _run_name(self) -> str | None:
-        table = self.query_one(DataTable)
-        if not table.row_count:
+        if not self._table.row_count:
             return None
-        return table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value
+        return self._table.coordinate_to_cell_key(self._table.cursor_coordinate).row_key.value
+
+    def _sort(self, column: str) -> None:
+        """By `column`, downwards; by the same one again the other way."""
+        self._backwards = not self._backwards if column == self._column else column == COLUMNS[0]
+        self._column = column
+        self._fill()
+
+    def _fill(self) -> None:
+        """Show what the filter lets through, in order; the cursor stays on its run."""
+        before = self._run_name
+        runs = chosen(self._runs, self._entry.value, self._column, self._backwards)
+        self._table.clear()
+        width = max(20, self.size.width - 2 - _OTHER_COLUMNS - 2)
+        for run in runs:
+            cells = row(run, width, self.app.theme_variables, marked=run.name in self._marked)
+            self._table.add_row(*cells, key=run.name, height=2)
+        if before in (names := [run.name for run in runs]):
+            self._table.move_cursor(row=names.index(before))
+        self._say(len(runs))
+
+    def _say(self, shown: int) -> None:
+        """How the table is filtered and sorted, and what is marked."""
+        parts = [f"{shown:,} of {len(self._runs):,} runs, by {self._column} {'▾' if self._backwards else '▴'}"]
+        parts += [f"marked: {', '.join(plain(name, lines=False) for name in self._marked)}"] if self._marked else []
+        self.query_one("#runs-note", Static).update("; ".join(parts) if self._runs else _NO_RUNS)
 
     def _read(self) -> None:
         worker = get_current_worker()
         found = [summarise(folder) for folder in run_folder.all_runs()]
         if not worker.is_cancelled:
             self.post_message(Listed(found))
-
-
-def _row(run: Summary, width: int, colours: Mapping[str, str]) -> tuple[Text, ...]:
-    """Two lines a run: what came, and under it what was said before; `width` cells for the name."""
-    sign, colour = _SIGNS.get(run.state, ("?", "foreground"))
-    losses = [f"{x:.3f}" for x in (run.loss_before, run.loss) if x is not None]
-    about = f"{METHOD_NAMES.get(run.method, run.method)} of {run.model} on {run.data}" if run.model else ""
-    steps = f"{run.step:,} of {run.total_steps:,}" if run.total_steps else ""
-    return (
-        _lines(cut(plain(run.name, lines=False), width), cut(plain(about, lines=False), width)),
-        Text.assemble((f"{sign} {run.state}", colours.get(colour, "").removeprefix("ansi_")), (f"\n  {steps}", "dim")),
-        _lines(" → ".join(losses), "said before".rjust(13) if run.foreseen_peak_bytes else ""),
-        _lines(_figure(run.peak_bytes, units.memory), _figure(run.foreseen_peak_bytes, units.memory)),
-        _lines(_figure(_seconds(run.hours), units.duration), _figure(_seconds(run.foreseen_hours), units.duration)),
-    )
-
-
-def _lines(first: str, second: str) -> Text:
-    return Text.assemble(first, (f"\n{second}", "dim"))
-
-
-def _seconds(hours: float | None) -> float | None:
-    return hours * 3600 if hours is not None else None
-
-
-def _figure(value: float | None, words: units.Words) -> str:
-    return words(value) if value is not None else ""

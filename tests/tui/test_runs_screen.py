@@ -1,0 +1,127 @@
+"""The table of runs: filter, sort, mark and compare; and two runs laid over each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from textual.widgets import DataTable, Static
+
+from backend.run import folder as run_folder
+from backend.run.folder import RunFolder
+from backend.run.summary import Summary
+from tests.tui import box
+from tests.tui.nasty import NASTY
+from tests.tui.stage import Stage
+from tests.tui.story import START, Story, finish, make_run, tell
+from tests.tui.test_live_screen import utc
+from tests.tui.test_wizard_snapshots import RUNS
+from tui.panels.overlay import Differences, OverlayCurve
+from tui.panels.panel import Panel
+from tui.screens import runs
+from tui.screens.overlay import OverlayScreen
+from tui.screens.runs import RunsScreen
+from tui.widgets.runs_rows import chosen, row
+
+__all__ = ["utc"]
+SIZES = [(80, 24), (120, 40), (200, 50)]
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setattr(run_folder, "all_runs", lambda: RUNS)
+    monkeypatch.setattr(runs, "summarise", lambda run: run)
+    return Stage(RunsScreen())
+
+
+def names(app: Stage) -> list[str]:
+    return [str(key.value) for key in app.screen.query_one(DataTable).rows]
+
+
+async def test_typing_filters_and_esc_brings_all_back(table: Stage) -> None:
+    async with table.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        assert len(names(table)) == 4
+        await pilot.press("slash", *"demo failed")
+        assert names(table) == ["20261122-090210-demo-full"]
+        await pilot.press("enter")
+        assert table.screen.query_one(DataTable).has_focus
+        await pilot.press("escape")
+        assert len(names(table)) == 4
+
+
+async def test_s_sorts_by_the_next_column_and_what_has_no_figure_comes_last(table: Stage) -> None:
+    async with table.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        assert names(table)[0] == RUNS[0].name, "the newest first"
+        await pilot.press("s", "s")
+        assert names(table)[:2] == [RUNS[1].name, RUNS[0].name], "by held-out loss, the lowest first"
+        assert "by held-out loss ▴" in str(table.screen.query_one("#runs-note", Static).content)
+        await pilot.press("S")
+        assert names(table)[:2] == [RUNS[0].name, RUNS[1].name]
+
+
+@pytest.mark.parametrize("typed", ["qlora", "QLORA support", "20261124 running"])
+def test_words_in_any_order_of_a_line(typed: str) -> None:
+    assert chosen(RUNS, typed, "run", True) == [RUNS[0]]
+
+
+def test_outside_text_in_a_line_is_plain() -> None:
+    for text in NASTY.values():
+        cells = row(Summary(text, "done", "lora", text, text), 40, {}, marked=True)
+        assert not any("\x1b" in cell.plain or "\x9b" in cell.plain for cell in cells)
+
+
+def two_runs() -> tuple[RunFolder, RunFolder]:
+    first, second = make_run("qlora"), make_run("lora", model="llama-3.2-1b")
+    long, short = Story(), Story(total_steps=2000, seed=5)
+    at = tell(first, long.begin(), long.steps(3600))
+    finish(first, at, "done", tokens_per_second=2855.0)
+    at = tell(second, short.begin(), short.steps(1700))
+    finish(second, at, "stopped", tokens_per_second=6120.0)
+    return first, second
+
+
+async def test_c_lays_the_marked_run_and_the_one_under_the_cursor_over_each_other() -> None:
+    first, second = two_runs()
+    app = Stage(RunsScreen())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        await pilot.press("c")
+        assert isinstance(app.screen, RunsScreen), "one run is not two"
+        await pilot.press("space", "down", "c")
+        await pilot.pause()
+        assert isinstance(app.screen, OverlayScreen)
+        shown = [app.screen.query_one("#names").render_line(y).text for y in (0, 1)]
+    assert any(first.name in line for line in shown)
+    assert any(second.name in line for line in shown)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_overlay(size: tuple[int, int], snap_compare: Any) -> None:
+    assert snap_compare(Stage(OverlayScreen(two_runs(), clock=lambda: START)), terminal_size=size)
+
+
+async def test_only_what_differs_is_listed() -> None:
+    app = Stage(OverlayScreen(two_runs()))
+    async with app.run_test(size=(120, 40)):
+        panel = app.screen.query_one(Differences)
+        text = "\n".join(panel.render_line(y).text for y in range(panel.size.height))
+    assert "method" in text and "held-out loss" in text and "llama-3.2-1b" in text
+    assert "learning_rate" not in text
+
+
+async def test_a_run_over_one_that_has_not_begun() -> None:
+    first, _ = two_runs()
+    app = Stage(OverlayScreen((first, make_run())))
+    async with app.run_test(size=(80, 24)):
+        assert "no loss yet" in app.screen.query_one(OverlayCurve).render_line(1).text
+
+
+async def test_the_second_curve_differs_without_colour_in_ascii_too() -> None:
+    app = Stage(OverlayScreen(two_runs()), ascii=True)
+    async with app.run_test(size=(80, 24)):
+        assert all(panel.size.height for panel in app.screen.query(Panel))
+        lines = ["".join(x.text for x in strip) for strip in app.screen._compositor.render_strips()]
+    text = "\n".join(lines)
+    assert "**" in text and "oo" in text and text.isascii()

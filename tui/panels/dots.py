@@ -1,0 +1,53 @@
+"""Braille dots: what a chart is drawn with, two by four of them a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tui.panels.columns import Columns
+from tui.panels.scale import Scale
+
+Grid = list[list[int]]
+"""Dots of each cell, as bits of a braille pattern."""
+_DOT = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+
+
+def sign(dots: int) -> str:
+    """The braille character of a cell."""
+    return chr(0x2800 + dots)
+
+
+def raw(columns: Columns, scale: Scale, width: int, height: int) -> Grid:
+    """Each column's raw range as a vertical bar; with fewer steps than columns, single dots."""
+    grid = [[0] * width for _ in range(height)]
+    for x, (low, high) in enumerate(zip(columns.low, columns.high, strict=True)):
+        if low is not None and high is not None:
+            _vertical(grid, x, scale.position(high, 4 * height), scale.position(low, 4 * height))
+    return grid
+
+
+def line(values: Sequence[float | None], scale: Scale, width: int, height: int) -> Grid:
+    """A connected line through the columns that have a value."""
+    grid = [[0] * width for _ in range(height)]
+    before: tuple[int, int] | None = None
+    for x, value in enumerate(values):
+        if value is None:
+            continue
+        y = scale.position(value, 4 * height)
+        _segment(grid, before or (x, y), (x, y))
+        before = (x, y)
+    return grid
+
+
+def _segment(grid: Grid, start: tuple[int, int], end: tuple[int, int]) -> None:
+    (x0, y0), (x1, y1) = start, end
+    last = y0
+    for x in range(x0, x1 + 1):
+        y = round(y0 + (y1 - y0) * (x - x0) / (x1 - x0)) if x1 > x0 else y1
+        _vertical(grid, x, min(last, y), max(last, y))
+        last = y
+
+
+def _vertical(grid: Grid, x: int, first: int, last: int) -> None:
+    for dot in range(first, last + 1):
+        grid[dot // 4][x // 2] |= _DOT[dot % 4][x % 2]

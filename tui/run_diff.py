@@ -1,0 +1,52 @@
+"""In what two runs differ: their inputs, their settings, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from backend import units
+from backend.errors import UserError
+from backend.planner import fields
+from backend.run.folder import RunFolder
+from backend.run.history import History
+from backend.run.job import Job
+from tui.plain import plain
+
+Difference = tuple[str, str, str]
+_INPUTS = ("model", "data", "device_name", "preset")
+
+
+def differences(folders: tuple[RunFolder, RunFolder], histories: tuple[History, History]) -> list[Difference]:
+    """Name and both values of all that is not the same: first what came out, then what went in."""
+    first, second = (_all(folder, past) for folder, past in zip(folders, histories, strict=True))
+    names = [*first, *(name for name in second if name not in first)]
+    pairs = ((name, first.get(name, "-"), second.get(name, "-")) for name in names)
+    return [pair for pair in pairs if pair[1] != pair[2]]
+
+
+def _all(folder: RunFolder, past: History) -> dict[str, str]:
+    try:
+        job = folder.job()
+    except UserError:
+        return dict(_results(past))
+    return {**dict(_results(past)), **dict(_inputs(job))}
+
+
+def _results(past: History) -> Iterator[tuple[str, str]]:
+    if past.evaluations:
+        yield "held-out loss", f"{past.evaluations[-1].loss:.4f}"
+    if past.peak_bytes:
+        yield "peak", units.memory(past.peak_bytes)
+    if (seconds := past.finished.get("seconds")) is not None:
+        yield "time", units.duration(seconds)
+    if rate := past.finished.get("tokens_per_second") or past.last_step.get("tokens_per_second"):
+        yield "tokens/s", f"{rate:,.0f}"
+    yield "steps", f"{past.step:,} of {past.total_steps:,}"
+
+
+def _inputs(job: Job) -> Iterator[tuple[str, str]]:
+    for name in _INPUTS:
+        yield name.removesuffix("_name"), plain(getattr(job, name) or "-", lines=False)
+    for name, value in asdict(job.plan).items():
+        yield name, plain(fields.text(value), lines=False)

@@ -1,0 +1,77 @@
+"""Two runs of this box laid over each other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.widgets import Footer
+
+from backend.run.folder import RunFolder
+from backend.run.history import read
+from tui.panels.lines import Lines
+from tui.panels.overlay import Differences, OverlayCurve
+from tui.panels.panel import Clock, Panel, fitted
+from tui.plain import plain
+from tui.run_diff import differences
+from tui.screens import places
+from tui.screens.places import Panels, Regions
+from tui.screens.run_screen import RunScreen, panel_keys, run_title
+
+
+class _Names(Lines):
+    """Which run is A and which is B."""
+
+    def __init__(self, folders: tuple[RunFolder, RunFolder]) -> None:
+        super().__init__(id="names")
+        self._folders = folders
+
+    def on_resize(self) -> None:
+        """A line each."""
+        styles = ("curve", "second")
+        lines = (
+            ((f" {letter} ", style), (plain(f"{run_title(folder)}  ", lines=False), "strong"), (folder.name, "faint"))
+            for letter, style, folder in zip("AB", styles, self._folders, strict=True)
+        )
+        self.set_rows(fitted(line, self.size.width) for line in lines)
+
+
+class OverlayScreen(RunScreen):
+    """Curves and differing settings. Reads both runs once."""
+
+    CSS_PATH = "overlay.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "restore", "back", key_display="Esc"),
+        *panel_keys(2),
+    ]
+    HELP_TEXT: ClassVar[str] = (
+        "The smoothed losses of both runs over their steps, A whole and B dashed, evaluations on held-out rows as ◆ "
+        "and ◇. Beside them what came out differently, and every setting that is not the same."
+    )
+
+    def __init__(self, folders: tuple[RunFolder, RunFolder], *, clock: Clock = time.time) -> None:
+        super().__init__()
+        self._folders = folders
+        self._clock = clock
+
+    def compose(self) -> ComposeResult:
+        """Names, curve, differences, keys."""
+        first, second = (read(folder.events_file) for folder in self._folders)
+        yield _Names(self._folders)
+        with Panels(self.places):
+            yield OverlayCurve((first, second), self._clock, id="curve")
+            yield Differences(first, differences(self._folders, (first, second)), self._clock, id="differences")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Draw once."""
+        for panel in self.query(Panel):
+            panel.redraw()
+
+    def places(self, size: Size, shown: Sequence[str]) -> Regions:
+        """Side by side where there is room, else one above the other."""
+        return places.overlay(size, shown)

@@ -1,0 +1,78 @@
+"""The rows of the table of runs: what a run's line says, how runs are filtered and sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from rich.text import Text
+
+from backend import units
+from backend.run.summary import Summary
+from tui.plain import plain
+from tui.theme import METHOD_NAMES
+from tui.widgets.cells import cut
+
+COLUMNS = ("run", "state", "held-out loss", "peak", "time")
+_SIGNS = {
+    "running": ("▶", "primary"),
+    "done": ("✓", "success"),
+    "failed": ("✗", "error"),
+    "interrupted": ("!", "warning"),
+    "stopped": ("■", "warning"),
+    "paused": ("‖", "warning"),
+    "damaged": ("✗", "error"),
+}
+"""State -> sign and the theme's colour for it."""
+_KEYS: Mapping[str, Callable[[Summary], object]] = {
+    "run": lambda run: run.name,
+    "state": lambda run: run.state,
+    "held-out loss": lambda run: run.loss,
+    "peak": lambda run: run.peak_bytes,
+    "time": lambda run: run.hours,
+}
+MARK = "●"
+
+
+def chosen(runs: Iterable[Summary], typed: str, column: str, backwards: bool) -> list[Summary]:
+    """Runs that hold every word of `typed`, sorted by `column`; those that have no such figure come last."""
+    words = typed.lower().split()
+    kept = [run for run in runs if all(word in _text(run) for word in words)]
+    key = _KEYS[column]
+    known = [run for run in kept if key(run) is not None]
+    known.sort(key=key, reverse=backwards)  # type: ignore[arg-type]
+    return known + [run for run in kept if key(run) is None]
+
+
+def row(run: Summary, width: int, colours: Mapping[str, str], *, marked: bool) -> tuple[Text, ...]:
+    """Two lines a run: what came, and under it what was said before; `width` cells for the name."""
+    sign, colour = _SIGNS.get(run.state, ("?", "foreground"))
+    losses = [f"{x:.3f}" for x in (run.loss_before, run.loss) if x is not None]
+    steps = f"{run.step:,} of {run.total_steps:,}" if run.total_steps else ""
+    name = cut(f"{MARK} " * marked + plain(run.name, lines=False), width)
+    return (
+        _lines(name, cut(plain(_about(run), lines=False), width)),
+        Text.assemble((f"{sign} {run.state}", colours.get(colour, "").removeprefix("ansi_")), (f"\n  {steps}", "dim")),
+        _lines(" → ".join(losses), "said before".rjust(13) if run.foreseen_peak_bytes else ""),
+        _lines(_figure(run.peak_bytes, units.memory), _figure(run.foreseen_peak_bytes, units.memory)),
+        _lines(_figure(_seconds(run.hours), units.duration), _figure(_seconds(run.foreseen_hours), units.duration)),
+    )
+
+
+def _about(run: Summary) -> str:
+    return f"{METHOD_NAMES.get(run.method, run.method)} of {run.model} on {run.data}" if run.model else ""
+
+
+def _text(run: Summary) -> str:
+    return f"{run.name} {run.state} {_about(run)}".lower()
+
+
+def _lines(first: str, second: str) -> Text:
+    return Text.assemble(first, (f"\n{second}", "dim"))
+
+
+def _seconds(hours: float | None) -> float | None:
+    return hours * 3600 if hours is not None else None
+
+
+def _figure(value: float | None, words: units.Words) -> str:
+    return words(value) if value is not None else ""
