@@ -9,7 +9,6 @@ PNG needs `rsvg-convert` and the font Fira Code.
 from __future__ import annotations
 
 import asyncio
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from textual.app import App
 from backend.run.folder import RunFolder
 from tests.tui import box
 from tests.tui.stage import Stage
+from tui import report
 from tui.screens.result import ResultScreen
 
 SIZE = (100, 28)
@@ -31,9 +31,7 @@ async def picture(app: App[Any], name: str, folder: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
         await pilot.pause(0.5)
-        svg = app.export_screenshot(title="fttui")
-    # librsvg drops leading spaces that browsers keep.
-    svg = re.sub(r"<text ", '<text xml:space="preserve" ', svg)
+        svg = report.svg(app, "fttui")
     with tempfile.NamedTemporaryFile("w", suffix=".svg") as file:
         file.write(svg)
         file.flush()

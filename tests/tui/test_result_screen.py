@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
+from backend.run import plan_file
 from backend.run.folder import RunFolder
+from tests.tui.nasty import NASTY
 from tests.tui.stage import Stage
 from tests.tui.story import Story, finish, make_run, tell
 from tests.tui.test_live_screen import SIZES, utc
@@ -97,3 +103,50 @@ async def test_a_run_without_any_event_is_shown_too() -> None:
     async with app.run_test(size=(80, 24)):
         assert "interrupted" in app.screen.query_one(Progress).render_line(0).text
         assert "less " in app.screen.query_one(NextPanel).step.to_copy
+
+
+async def test_s_saves_the_screen_and_a_report_beside_the_run() -> None:
+    app = shown("done")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("s")
+        assert isinstance(app.screen, ResultScreen)
+        folder = app.screen.folder
+    text = (folder.path / "report.md").read_text()
+    assert text.startswith("# llama-3.1-8b · QLoRA: done\n")
+    assert "| peak | 11.6 GiB | 11.3 GiB | -3 % |" in text
+    assert "    Natalia sold 48 clips in April." in text, "before"
+    assert "    #### 72" in text, "after"
+    assert "| rank | 16 |" in text
+    assert "(report.svg)" in text
+    ElementTree.fromstring((folder.path / "report.svg").read_text())
+
+
+async def test_a_report_of_nasty_text_holds_nothing_that_a_reader_obeys() -> None:
+    folder, story = make_run(model="m"), Story()
+    plan_file.write(folder.plan_file, replace(folder.job(), model="[x](evil) | `y`"))
+    log = [(1.0, "sample", {"step": 0, "prompt": text, "text": f"```\n{text}"}) for text in NASTY.values()]
+    at = tell(folder, story.begin(), story.steps(3), [(a, b, _encodable(c)) for a, b, c in log])
+    finish(folder, at, "failed", error=NASTY["link"])
+    app = Stage(ResultScreen(folder, clock=lambda: at))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("s")
+    text = (folder.path / "report.md").read_text()
+    assert not {unicodedata.category(x) for x in text if x != "\n"} & {"Cc", "Cf", "Cs", "Co"}
+    assert "[x](evil)" not in text
+    assert not [line for line in text.splitlines() if line.startswith("```")]
+    ElementTree.fromstring((folder.path / "report.svg").read_text())
+
+
+def _encodable(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: x.encode("utf-8", "replace").decode() if isinstance(x, str) else x for key, x in fields.items()}
+
+
+async def test_a_report_that_can_not_be_written_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    app = shown("done")
+    async with app.run_test(size=(80, 24)) as pilot:
+        monkeypatch.setattr(Path, "write_text", full)
+        await pilot.press("s")
+        assert "No space left" in "".join(str(x.message) for x in app._notifications)

@@ -16,12 +16,14 @@ from backend.errors import UserError
 from backend.run import history
 from backend.run.folder import RunFolder
 from backend.run.history import History
+from tui import report
 from tui.panels.curve import Curve
 from tui.panels.next_step import NextPanel, NextStep, Trouble
 from tui.panels.outcome import Outcome
 from tui.panels.panel import Clock, Panel
 from tui.panels.progress import Progress
 from tui.panels.samples import Samples
+from tui.plain import plain
 from tui.screens import places
 from tui.screens.places import Panels, Regions
 from tui.screens.run_screen import RunScreen, panel_keys, run_title
@@ -36,7 +38,8 @@ class ResultScreen(RunScreen):
 
     CSS_PATH = "result.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "copy", "copy the command"),
+        Binding("y", "copy", "copy"),
+        Binding("s", "save", "save"),
         Binding("n,enter", "new_run", "new run", key_display="n"),
         Binding("r", "app.runs", "runs"),
         *panel_keys(4),
@@ -45,7 +48,8 @@ class ResultScreen(RunScreen):
     HELP_TEXT = """\
 Predicted, actual: what the comparison foresaw and what this run took, with the error in percent.
 It says: the same question, answered before training and after; ↑ ↓ in that panel show the other questions.
-y copies the next command, also over SSH where the terminal allows it (OSC 52)."""
+y copies the next command, also over SSH where the terminal allows it (OSC 52).
+s writes report.md and report.svg, this screen as it is, into the run's folder."""
 
     def __init__(self, folder: RunFolder, past: History | None = None, *, clock: Clock = time.time) -> None:
         super().__init__()
@@ -53,11 +57,12 @@ y copies the next command, also over SSH where the terminal allows it (OSC 52)."
         self._clock = clock
         self._history = past or history.read(folder.events_file, folder.log_file)
         self._next = next_step(folder, self._history)
+        self._title = run_title(folder)
 
     def compose(self) -> ComposeResult:
         """Header, curve and figures, the answers or what went wrong, the next command, keys."""
         past, clock = self._history, self._clock
-        progress = Progress(past, run_title(self.folder), clock)
+        progress = Progress(past, self._title, clock)
         progress.is_lost = not past.finished
         yield progress
         with Panels(self.places):
@@ -89,6 +94,15 @@ y copies the next command, also over SSH where the terminal allows it (OSC 52)."
     def action_leave(self) -> None:
         """The run is over: nothing to ask."""
         self.app.exit()
+
+    def action_save(self) -> None:
+        """Write what is here as Markdown and SVG beside the run."""
+        try:
+            path = report.save(self.folder, self._history, self._title, self._next, self.app)
+        except UserError as error:
+            self.notify(plain(str(error)), severity="error", markup=False)
+        else:
+            self.notify(plain(f"Saved {path} and {report.PICTURE} beside it."), markup=False)
 
     def action_copy(self) -> None:
         """Put the next command into the clipboard of the terminal that shows this."""

@@ -1,0 +1,102 @@
+"""A run's result as files beside it: `report.md`, and `report.svg`, the screen as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from textual.app import App
+
+from backend import units
+from backend.errors import UserError
+from backend.planner import fields
+from backend.run.folder import RunFolder
+from backend.run.history import History
+from tui.panels.next_step import NextStep
+from tui.panels.outcome import Figure, figures
+from tui.panels.samples import NOTHING, before_and_after, prompts
+from tui.plain import plain
+
+PICTURE = "report.svg"
+
+
+def save(folder: RunFolder, past: History, title: str, step: NextStep, app: App[Any]) -> Path:
+    """Write both files into the run's folder; returns the Markdown's path. Raises UserError where that can't be."""
+    target = folder.path / "report.md"
+    try:
+        (folder.path / PICTURE).write_text(svg(app, title), encoding="utf-8")
+        target.write_text("\n".join(markdown(folder, past, title, step)) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"the report can't be written to {folder.path}: {error.strerror}") from None
+    return target
+
+
+def svg(app: App[Any], title: str) -> str:
+    """The screen as SVG. Some renderers drop leading spaces that browsers keep, so they are told not to."""
+    return re.sub(r"<text ", '<text xml:space="preserve" ', app.export_screenshot(title=plain(title, lines=False)))
+
+
+def markdown(folder: RunFolder, past: History, title: str, step: NextStep) -> Iterator[str]:
+    """The report, line by line."""
+    yield from (f"# {_inline(title)}: {past.state}", "", f"Run `{folder.name}`, {_steps(past)}.", "")
+    yield from (f"![The result screen: curve, predicted against actual, samples]({PICTURE})", "")
+    yield from _table(("", "predicted", "actual", "off"), (_figure(x) for x in figures(past)))
+    if past.evaluations:
+        yield from ("## Held-out loss", "")
+        yield from _table(("step", "loss"), ((f"{x.step:,}", f"{x.loss:.4f}") for x in past.evaluations))
+    yield from _samples(past)
+    yield from ("## " + step.title, "", *_block(step.to_copy))
+    yield from _settings(folder)
+
+
+def _steps(past: History) -> str:
+    return f"step {past.step:,} of {past.total_steps:,}" if past.total_steps else "before its first step"
+
+
+def _figure(figure: Figure) -> tuple[str, ...]:
+    values = (figure.shown(x) if x is not None else "-" for x in (figure.foreseen, figure.actual))
+    off = f"{figure.error * 100:+.0f} %" if figure.error is not None else "-"
+    return (figure.name, *values, off)
+
+
+def _samples(past: History) -> Iterator[str]:
+    for number, prompt in enumerate(prompts(past), 1):
+        first, last = before_and_after(past, prompt)
+        yield from (f"## Question {number}", "", *_block(prompt), f"Step {first.step:,}:", "")
+        yield from _block(first.text or NOTHING)
+        if last is not first:
+            yield from (f"Step {last.step:,}:", "", *_block(last.text or NOTHING))
+
+
+def _settings(folder: RunFolder) -> Iterator[str]:
+    try:
+        job = folder.job()
+    except UserError:
+        return
+    inputs = [("model", job.model), ("data", job.data), ("device", job.device_name)]
+    if job.foreseen and job.foreseen.price_usd_per_hour is not None:
+        inputs.append(("price", f"{units.usd(job.foreseen.price_usd_per_hour)} an hour"))
+    yield from ("## Settings", "")
+    plan = ((name, fields.text(value)) for name, value in asdict(job.plan).items())
+    yield from _table(("setting", "value"), (*inputs, *plan))
+
+
+def _table(head: tuple[str, ...], rows: Any) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(map(_inline, row)) + " |"
+    yield ""
+
+
+def _block(text: str) -> list[str]:
+    """Outside text as an indented block: nothing in it is markup, whatever it holds."""
+    return [*(f"    {line}" for line in plain(text).split("\n")), ""]
+
+
+def _inline(text: str) -> str:
+    """Outside text within a line: no markup, no link, no cell of its own."""
+    return re.sub(r"([\\`*_\[\]<>|#!])", r"\\\1", plain(text, lines=False))
