@@ -145,6 +145,7 @@ async def test_a_count_that_is_none_is_marked_at_the_count() -> None:
         ("budget_usd", "nan", "0 or more"),
         ("deadline_hours", "0", "above 0"),
         ("price_usd_per_hour", "cheap", "number"),
+        ("kwh_price_usd", "-1", "0 or more"),
     ],
 )
 async def test_a_limit_that_is_none_is_marked_in_place(field: str, text: str, words: str) -> None:

@@ -42,7 +42,7 @@ class GoalScreen(Step):
     HELP_TEXT: ClassVar[str] = _HELP
 
     def body(self) -> ComposeResult:
-        """Two choices, four numbers, and what follows from them."""
+        """Two choices, five numbers, and what follows from them."""
         answers = self.journey.answers
         with VerticalScroll(classes="form", can_focus=False):
             yield Static("How deep must the change go?", classes="question", markup=False)
@@ -74,6 +74,14 @@ class GoalScreen(Step):
                 help="The most that the run may take, in hours.",
             )
             yield self._price_field()
+            yield Field(
+                "kwh_price_usd",
+                "price of a kWh",
+                numbers.text(answers.kwh_price_usd),
+                placeholder="not counted",
+                hint="USD; for a box that is yours",
+                help="USD for a kilowatt-hour: a box that you own costs the energy of its GPUs at the most they draw.",
+            )
         yield Prose(id="so-far")
 
     def on_mount(self) -> None:
@@ -134,6 +142,7 @@ class GoalScreen(Step):
             "budget_usd": numbers.number(text("budget_usd"), "budget", "budget_usd"),
             "deadline_hours": numbers.number(text("deadline_hours"), "deadline", "deadline_hours", above=True),
             "price_usd_per_hour": numbers.number(text("price_usd_per_hour"), "price", "price_usd_per_hour"),
+            "kwh_price_usd": numbers.number(text("kwh_price_usd"), "price of a kWh", "kwh_price_usd"),
         }
 
     def _follow(self) -> None:
