@@ -49,7 +49,8 @@ def sentences(device: Device, parameters: int) -> Iterator[str]:
         changes = [f"{name} ×{ratio:.2f}" for name, ratio in _named(own) if abs(ratio - 1) >= SHOWN]
         if abs(own.fixed_bytes) >= units.MIB:
             sign = "−" if own.fixed_bytes < 0 else "+"
-            changes.append(f"runtime {sign}{units.memory(abs(own.fixed_bytes))}")
+            what = "interpreter" if device.kind == "cpu" else "CUDA context"
+            changes.append(f"{what} {sign}{units.memory(abs(own.fixed_bytes))}")
         if changes:
             count = max(own.runs, own.memory_runs)
             runs = "1 run" if count == 1 else f"{count} runs"

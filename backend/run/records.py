@@ -62,16 +62,16 @@ def file() -> Path:
     return paths.home() / FILE
 
 
-def remember(folder: RunFolder, job: Job) -> str:
-    """Append the run's record, read from its events; a sentence on what became of it. Raises OSError (disk full)."""
+def remember(folder: RunFolder, job: Job) -> str | None:
+    """Append the run's record, read from its events. None, or why there is none. Raises OSError (disk full)."""
     measured, rates = _this_life(folder)
     if job.foreseen is None or job.foreseen.uncorrected is None:
-        return "Nothing was foreseen for this run, so that it corrects no prediction."
+        return "nothing was foreseen for it"
     if not measured.get("as_planned"):
-        return "Settings were changed while it ran, so that it corrects no prediction."
+        return "its settings were changed while it ran"
     rates = _steady(rates)
     if not rates:
-        return "Too few steps to correct a prediction by."
+        return "it had too few steps"
     record = {
         "t": round(time.time(), 3),
         "run": folder.name,
@@ -88,7 +88,7 @@ def remember(folder: RunFolder, job: Job) -> str:
         "tokens_per_second": statistics.median(rates),
     }
     _append(msgspec.json.encode(record) + b"\n")
-    return "The next prediction on this box is corrected by this run."
+    return None
 
 
 def read() -> tuple[list[Record], int]:
