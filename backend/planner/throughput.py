@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from backend.data import split
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
@@ -32,8 +30,9 @@ class Work:
     held_out_tokens: float
     attended: float
     """Length of the row that a token belongs to, mean over the tokens."""
-    padding: float
-    """Tokens that are computed, for one of the data."""
+    row_lengths: tuple[int, ...] = ()
+    """Expected lengths of the rows of one device's step, ascending, where rows are padded; empty where they are packed,
+    or where the lengths are not known."""
 
 
 def work(plan: Plan, data: DataReport) -> Work:
@@ -49,7 +48,7 @@ def work(plan: Plan, data: DataReport) -> Work:
         scored=max(1, scored),
         held_out_tokens=mean * split.count(data.rows, plan.eval_fraction),
         attended=_row_of_a_token(plan, data),
-        padding=_padding(plan, data, mean),
+        row_lengths=() if plan.packing or not data.rows else _row_lengths(plan, data),
     )
 
 
@@ -57,18 +56,20 @@ def _row_of_a_token(plan: Plan, data: DataReport) -> float:
     return data.cut(plan.max_length).row_of_a_token if data.rows else float(plan.max_length)
 
 
-def _padding(plan: Plan, data: DataReport, mean: float) -> float:
-    """Rows that are not packed are sorted by length, and filled up to the longest of their micro-batch.
-
-    Of n rows drawn at random the k-th longest is about the data's k / (n + 1) quantile.
-    """
-    if plan.packing or not data.rows:
-        return 1.0
+def _row_lengths(plan: Plan, data: DataReport) -> tuple[int, ...]:
+    """Of n rows drawn at random the k-th shortest is about as long as the data's k / (n + 1) quantile."""
     rows = max(1, plan.effective_batch // plan.processes)
-    last = [min(start + plan.micro_batch, rows) for start in range(0, rows, plan.micro_batch)]
-    size = np.diff([0, *last])
-    longest = [min(plan.max_length, data.percentile(100 * k / (rows + 1))) for k in last]
-    return max(1.0, float(np.dot(size, longest)) / (rows * max(1.0, mean)))
+    return tuple(min(plan.max_length, data.percentile(100 * k / (rows + 1))) for k in range(1, rows + 1))
+
+
+def padding(plan: Plan, load: Work) -> float:
+    """Tokens that are computed for one of the data.
+
+    Rows that are not packed are sorted by length, and filled up to the longest of their micro-batch.
+    """
+    lengths, size = load.row_lengths, plan.micro_batch
+    filled = sum(max(lengths[i : i + size]) * len(lengths[i : i + size]) for i in range(0, len(lengths), size))
+    return filled / sum(lengths) if lengths else 1.0
 
 
 def sequences_per_step(plan: Plan, load: Work) -> int:
@@ -91,7 +92,7 @@ def one_pass(plan: Plan, load: Work) -> Pass:
     tokens = load.step_tokens / plan.processes
     masked = plan.packing and plan.attention != "flash_attention_2" and load.attended < load.length
     attended = 2 * tokens / sequences_per_step(plan, load) if masked else load.attended
-    return Pass(tokens * load.padding / passes_per_step(plan, load), attended, load.scored / load.length)
+    return Pass(tokens * padding(plan, load) / passes_per_step(plan, load), attended, load.scored / load.length)
 
 
 def flops_per_token(shape: ModelShape, plan: Plan, load: Work) -> float:
@@ -125,7 +126,7 @@ def step_seconds(
 def _on_cpu(shape: ModelShape, plan: Plan, device: Device, load: Work) -> Interval:
     table = constants.throughput()["cpu"]
     gain = table["bf16_gain"] if plan.precision == "bfloat16" else 1.0
-    flops = flops_per_token(shape, plan, load) * load.step_tokens * load.padding
+    flops = flops_per_token(shape, plan, load) * load.step_tokens * padding(plan, load)
     seconds = flops / (gain * device.flops_per_second) * (table["chunked_loss"] if plan.chunked_loss else 1.0)
     slowest, usual, fastest = table[plan.method]
     return Interval(seconds / fastest, seconds / usual, seconds / slowest)

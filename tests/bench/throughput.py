@@ -78,13 +78,12 @@ def cases() -> tuple[Case, ...]:
 def _case(run: Run) -> Case:
     plan = plan_of(run)
     row = run.row_tokens or run.length
-    load = Work(
+    load = Work(  # of rows that were padded no lengths are told: padding is not counted
         step_tokens=row * plan.effective_batch,
         length=run.length,
         scored=run.length,
         held_out_tokens=0,
         attended=row,
-        padding=1.0,  # of rows that were padded no lengths are told
     )
     return Case(run, published.shape(run.model), plan, published.device(run), load)
 

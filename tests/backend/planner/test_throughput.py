@@ -93,10 +93,13 @@ def test_rows_that_are_not_packed_pay_for_padding() -> None:
     data = replace(
         rows(1000, 500), row_tokens=lengths, row_scored_tokens=lengths // 2, row_prompt_tokens=lengths - lengths // 2
     )
-    alone, together = (throughput.work(replace(plan, micro_batch=size), data) for size in (1, 16))
-    assert alone.padding == pytest.approx(1.0, abs=0.01)
-    assert together.padding == pytest.approx(16 / 17 * 1000 / 500.5, rel=0.01)  # the longest of 16, over the mean
-    assert throughput.work(replace(plan, packing=True), data).padding == 1.0
+    load = throughput.work(plan, data)
+    assert throughput.padding(replace(plan, micro_batch=1), load) == 1.0
+    # The longest of 16 is about 16/17 of 1,000 tokens, the mean 500.5.
+    assert throughput.padding(replace(plan, micro_batch=16), load) == pytest.approx(16 / 17 * 1000 / 500.5, rel=0.01)
+    assert 1.0 < throughput.padding(replace(plan, micro_batch=4), load) < 1.3  # sorted by length first
+    packed = replace(plan, packing=True)
+    assert throughput.padding(packed, throughput.work(packed, data)) == 1.0
 
 
 def test_a_token_attends_within_its_row_unless_a_mask_is_needed() -> None:
