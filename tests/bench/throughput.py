@@ -197,7 +197,7 @@ def summary() -> Iterator[str]:
     for name in GROUPS:
         found = results(name)
         most = statistics.quantiles((x.error for x in found), n=10)[-1]
-        yield f"| {name} | {len(found)} | {median_error(found):.1%} | {most:.0%} | {share_inside(found):.0%} |"
+        yield f"| {name} | {len(found)} | {median_error(found):.1%} | {most:.0%} | {share_inside(found):.1%} |"
 
 
 def left_out() -> Iterator[str]:
