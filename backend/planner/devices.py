@@ -14,6 +14,7 @@ from backend.planner import device_names
 from backend.planner.box import box
 from backend.planner.calibration import calibrated
 from backend.planner.device import Device, Price
+from backend.planner.ran_out import bounded
 from backend.units import memory
 
 CPU = "cpu"
@@ -31,7 +32,7 @@ def named(text: str) -> Device:
     if name.casefold() == CPU:
         if count > 1:
             raise UserError(f"{text!r}: the CPU of this box counts once, say just cpu.", "gpu")
-        return calibrated(cpu(host.cpu(), host.ram()))
+        return bounded(calibrated(cpu(host.cpu(), host.ram())))
     spec, choice = device_names.find(name)
     notes = [choice] if choice else []
     return from_catalogue(spec, count, tuple(notes + ([spec.note] if spec.note else [])))
@@ -40,9 +41,9 @@ def named(text: str) -> Device:
 def here(hardware: Hardware) -> Device:
     """The device of this box: its GPUs where they are alike, the largest of unlike ones, or the CPU.
 
-    It carries what finished runs on it say of the predictions.
+    It carries what finished runs on it say of the predictions, and no more memory than what ran out on it.
     """
-    return calibrated(replace(_here(hardware), box=box(hardware)))
+    return bounded(calibrated(replace(_here(hardware), box=box(hardware))))
 
 
 def _here(hardware: Hardware) -> Device:

@@ -100,13 +100,19 @@ def _collate(sequences: Sequence[_Sequence], device: str, fill_up_to: int) -> Ba
         positions[i, size:] = x.positions[-1] + 1 + np.arange(length - size)  # counts on: no break, no mask needed
         predict[i, :count], targets[i, :count] = x.predict, x.ids[x.predict + 1]
     return Batch(
-        input_ids=torch.from_numpy(ids).to(device, non_blocking=True),
-        position_ids=torch.from_numpy(positions).to(device, non_blocking=True),
-        predict=torch.from_numpy(predict).to(device, non_blocking=True),
-        targets=torch.from_numpy(targets).to(device, non_blocking=True),
+        input_ids=_on(ids, device),
+        position_ids=_on(positions, device),
+        predict=_on(predict, device),
+        targets=_on(targets, device),
         tokens=sum(len(x.ids) for x in sequences),
         scored=sum(len(x.predict) for x in sequences),
     )
+
+
+def _on(values: npt.NDArray[np.int64], device: str) -> Tensor:
+    """As a tensor on `device`. From pinned memory: a copy from pageable memory waits for the work before it."""
+    tensor = torch.from_numpy(values)
+    return tensor if device == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _filled(count: int, unit: int) -> int:

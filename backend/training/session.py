@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from backend.data.prepare import Prepared
 from backend.errors import TrainingFailed
+from backend.planner import ran_out
 from backend.planner.plan import Plan
 from backend.run.folder import RunFolder
 from backend.run.job import Job
@@ -204,6 +206,8 @@ class Session:
             self._replan(during)
 
     def _replan(self, during: str) -> None:
+        if not self.progress.adjusted:
+            self._remember_for_this_box()
         can_chunk = checks.can_chunk(self.loaded.network, self.plan, self.device)
         found = relief.cheaper(self.plan, can_chunk=can_chunk, can_offload=self.device != "cpu")
         if found is None:
@@ -216,6 +220,11 @@ class Session:
         self.loss_of = self._loss()
         text = f"goes on with less memory: {change}"
         self.report.event("replanned", step=self.progress.step, changed=changed, text=text)
+
+    def _remember_for_this_box(self) -> None:
+        """The plan that ran out bounds later ones here; a full disk is no reason to end the run."""
+        with suppress(OSError):
+            ran_out.remember(self.job)
 
     def _loss(self) -> loss.Loss:
         return loss.chunked(self.loaded.network) if self.plan.chunked_loss else loss.whole(self.loaded.network)

@@ -94,6 +94,40 @@ def test_a_gradient_that_is_not_finite_changes_nothing(optimizer: str, in_backwa
     assert all(torch.equal(p, before[name]) for name, p in it.trainable().items())
 
 
+class Endless(torch.autograd.Function):
+    """Infinite forward, and the gradient of the identity."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: torch.Tensor) -> torch.Tensor:
+        return loss + float("inf")
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
+        return grad
+
+
+@pytest.mark.parametrize("in_backward", [False, True])
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw_8bit"])
+def test_a_loss_that_is_not_finite_skips_even_a_finite_gradient(
+    optimizer: str, in_backward: bool, tiny_model: Path
+) -> None:
+    settings = plan("full", optimizer=optimizer, optimizer_in_backward=in_backward, max_length=32, micro_batch=2)
+    it = loaded(tiny_model, settings)
+    update = updater(it.trainable(), settings, "cpu")
+    before = {name: p.detach().clone() for name, p in it.trainable().items()}
+    update.begin(0, 1e-3)
+    batches = micro_batches(random_rows(8, longest=30), settings, "cpu")
+    assert len(batches) > 1
+
+    def loss_of(batch: Any) -> torch.Tensor:
+        loss: torch.Tensor = whole(it.network)(batch)
+        return Endless.apply(loss) if batch is batches[0] else loss  # type: ignore[no-untyped-call]
+
+    assert not torch.isfinite(forward_backward(loss_of, batches, update, settings, "cpu"))
+    assert not torch.isfinite(update.finish())
+    assert all(torch.equal(p, before[name]) for name, p in it.trainable().items())
+
+
 def test_float16_scales_its_loss_and_needs_gradients_whole(tiny_model: Path) -> None:
     settings = plan("full", precision="float16", optimizer_in_backward=True, max_length=512)
     it = loaded(tiny_model, settings)

@@ -21,6 +21,7 @@ from backend.training.train import train
 from tests.backend.training.helpers import ALL, events, log_text, losses, new_run
 
 SETTINGS: dict[str, Any] = {"dropout": 0.1, "save_every": 2, "eval_every": 3}
+EIGHT_BIT_IN_BACKWARD = {"optimizer": "adamw_8bit", "optimizer_in_backward": True}
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
@@ -70,6 +71,8 @@ def on_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Any) -> None:
         ("full", {"optimizer": "adafactor"}),
         ("lora", {"precision": "float16"}),
         ("full", {"precision": "bfloat16", "chunked_loss": True}),
+        ("full", {"precision": "bfloat16", "weights_dtype": "bfloat16"}),
+        ("full", {"precision": "bfloat16", "weights_dtype": "bfloat16", **EIGHT_BIT_IN_BACKWARD}),
     ],
 )
 def test_killed_in_the_middle(

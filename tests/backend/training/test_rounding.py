@@ -135,6 +135,32 @@ def test_in_pieces_as_in_one(optimizer: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert torch.equal(whole_one, in_pieces)
 
 
+def test_a_step_done_again_leaves_alone_what_it_had_updated() -> None:
+    def stepped(fails_at: int | None) -> list[Tensor]:
+        torch.manual_seed(1)
+        parameters = [Parameter(torch.randn(8, 16).bfloat16()) for _ in range(3)]
+        it = stepper(parameters, Plan())
+        assert isinstance(it, Rounded)
+        for parameter in parameters:
+            parameter.grad = torch.randn(8, 16).bfloat16()
+        calls: list[int] = []
+
+        def apply(piece: torch.optim.Optimizer) -> None:
+            calls.append(1)
+            if len(calls) == fails_at:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            piece.step()
+
+        if fails_at:
+            with pytest.raises(torch.OutOfMemoryError):
+                it.step(apply)
+        it.step(apply)
+        assert len(calls) == 3 + bool(fails_at)
+        return [p.detach().clone() for p in parameters]
+
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(stepped(2), stepped(None), strict=True))
+
+
 def test_adapters_in_16_bits_are_rounded_too(tiny_model: Path) -> None:
     settings = plan("lora", precision="bfloat16", adapter_dtype="bfloat16")
     it = loaded(tiny_model, settings)

@@ -197,6 +197,21 @@ def test_a_family_without_sdpa_is_trained_with_what_it_has(tmp_path: Path, tiny_
     assert "this model has no sdpa attention; eager is used" in log_text(folder)
 
 
+def test_a_model_that_can_t_keep_rows_apart_trains_them_one_by_one(
+    tmp_path: Path, tiny_model: Path, questions: Path
+) -> None:
+    from transformers import MambaConfig, MambaForCausalLM
+
+    torch.manual_seed(0)
+    config = MambaConfig(vocab_size=384, hidden_size=32, num_hidden_layers=2, state_size=4, initializer_range=0.2)
+    MambaForCausalLM(config).save_pretrained(tmp_path / "mamba")
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path / "mamba")
+    folder = new_run(tmp_path / "mamba", questions, "full", max_steps=3, learning_rate=2e-3)
+    assert train(folder) == "done", folder.log_file.read_text()
+    assert "this model can't keep packed rows apart, so that each row is a sequence of its own" in log_text(folder)
+    assert losses(folder)[3] < losses(folder)[1]
+
+
 def test_untied_heads_and_other_families_train(tmp_path: Path, questions: Path) -> None:
     for family in ("qwen2", "mistral"):
         model = make_model(tmp_path / family, family, tie_word_embeddings=False)

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from backend.answers import Method
+from backend.planner import ran_out
 from backend.planner.plan import Plan
 from backend.run import control
 from backend.run.folder import RunFolder
-from backend.run.job import Job
+from backend.run.job import Foreseen, Job
 from backend.training import loss, methods, relief, session
 from backend.training.advice import would_fit
 from backend.training.batches import Batch
@@ -98,8 +99,11 @@ def test_what_memory_forced_is_kept_when_resumed(
     tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = new_run(tiny_model, questions, "lora", packing=False, micro_batch=8, max_steps=4)
+    foreseen = Foreseen(10**9, 10**9, 4 * 10**9, 1.0, 0.5, 2.0, 1000.0)
+    folder = RunFolder.create(replace(folder.job(), foreseen=foreseen))
     Fault(monkeypatch, room=4)
     assert train(folder) == "done"
+    assert json.loads(ran_out.file().read_text())["CPU"]["foreseen_bytes"] == 10**9, "later plans on this box know it"
     found, _ = newest(folder.checkpoints)
     assert found is not None and found.state()["progress"]["adjusted"] == {"micro_batch": 4}
 
