@@ -21,6 +21,8 @@ from backend.errors import UserError
 from backend.hardware import Gpu, Hardware, catalogue, detect, torch_build
 from backend.hardware.types import AbsenceKind
 from backend.model import demo
+from backend.planner import devices
+from backend.run import records
 from backend.training.selfcheck import FourBit
 from backend.units import disk, gib, memory
 
@@ -67,6 +69,7 @@ def checks(hardware: Hardware | None = None) -> list[Check]:
         _ram(box),
         _disk(box),
         _home(),
+        _calibration(box),
         _tmux(),
         _demo(),
         _logind(),
@@ -196,6 +199,22 @@ def _home() -> Check:
             return Check("FTTUI_HOME", "ok", f"{folder} can be written")
     except OSError as error:
         return Check("FTTUI_HOME", "missing", str(error), "export FTTUI_HOME=~/fttui")
+
+
+def _calibration(box: Hardware) -> Check:
+    """How many finished runs correct the predictions for this box's device."""
+    name = "calibration"
+    try:
+        device = devices.here(box)
+        _, damaged = records.read()
+    except OSError as error:
+        return Check(name, "warn", f"records of runs can't be read: {error}")
+    runs = len(device.calibration.runs) if device.calibration else 0
+    detail = f"{runs} finished run{'' if runs == 1 else 's'} on the {device.name}" if runs else "no finished run yet"
+    if not damaged:
+        return Check(name, "ok", f"{detail}; predictions are {'corrected by them' if runs else 'the formulas alone'}")
+    lines = f"{damaged} line{'' if damaged == 1 else 's'} of {records.FILE} can't be read and are passed over"
+    return Check(name, "warn", f"{detail}; {lines}", f"mv {records.file()} {records.file()}.old")
 
 
 def _tmux() -> Check:

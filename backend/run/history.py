@@ -96,6 +96,10 @@ class History:
         self.gpu: Event = {}
         """Fields of the latest `gpu` event (utilisation, temperature, power), where the trainer can read them."""
         self.peak_bytes = 0
+        self.measured: Event = {}
+        """Fields of `measured`: what each phase took; empty until the run ends."""
+        self.calibration: Event = {}
+        """Fields of `calibration`: whether this run corrects the next prediction; empty until the run ends."""
         self.evaluations: list[Evaluation] = []
         self.samples: list[Sample] = []
         self.checkpoints: list[Event] = []
@@ -223,6 +227,12 @@ class History:
     def _on_memory(self, event: Event) -> None:
         self.memory = event
         self.peak_bytes = max(self.peak_bytes, int(event.get("peak_bytes") or 0))
+
+    def _on_measured(self, event: Event) -> None:
+        self.measured = event
+
+    def _on_calibration(self, event: Event) -> None:
+        self.calibration = event
 
     def _on_gpu(self, event: Event) -> None:
         self.gpu = event

@@ -66,12 +66,12 @@ def remember(folder: RunFolder, job: Job) -> str | None:
     """Append the run's record, read from its events. None, or why there is none. Raises OSError (disk full)."""
     measured, rates = _this_life(folder)
     if job.foreseen is None or job.foreseen.uncorrected is None:
-        return "nothing was foreseen for it"
+        return "none was foreseen"
     if not measured.get("as_planned"):
-        return "its settings were changed while it ran"
+        return "settings changed"
     rates = _steady(rates)
     if not rates:
-        return "it had too few steps"
+        return "too few steps"
     record = {
         "t": round(time.time(), 3),
         "run": folder.name,

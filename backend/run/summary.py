@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from backend.errors import UserError
 from backend.run.folder import RunFolder
-from backend.run.history import read
+from backend.run.history import History, read
 from backend.run.job import Job
 
 
@@ -32,6 +33,16 @@ class Summary:
     hours: float | None = None
     foreseen_cost_usd: float | None = None
     cost_usd: float | None = None
+    foreseen_tokens_per_second: float | None = None
+    tokens_per_second: float | None = None
+    foreseen_phases: Mapping[str, int] = field(default_factory=dict)
+    """Peak bytes of load, train, eval ..."""
+    phases: Mapping[str, int] = field(default_factory=dict)
+    """The same, measured."""
+    corrected_by_runs: int = 0
+    """Earlier runs on this box that the foreseen figures were corrected by."""
+    corrects: bool = False
+    """This run corrects the next prediction on its box."""
 
 
 def summarise(folder: RunFolder) -> Summary:
@@ -56,13 +67,32 @@ def summarise(folder: RunFolder) -> Summary:
         total_steps=history.total_steps,
         loss_before=history.evaluations[0].loss if history.evaluations else None,
         loss=history.evaluations[-1].loss if len(history.evaluations) > 1 else None,
-        foreseen_peak_bytes=foreseen.peak_bytes if foreseen else None,
+        foreseen_peak_bytes=_foreseen_peak(job),
         peak_bytes=history.peak_bytes or None,
         foreseen_hours=foreseen.hours if foreseen else None,
         hours=hours,
         foreseen_cost_usd=foreseen.cost_usd if foreseen else None,
         cost_usd=_cost(job, hours),
+        foreseen_tokens_per_second=foreseen.tokens_per_second if foreseen else None,
+        tokens_per_second=finished.get("tokens_per_second"),
+        foreseen_phases=foreseen.phases if foreseen else {},
+        phases=phase_peaks(history),
+        corrected_by_runs=foreseen.corrected_by_runs if foreseen else 0,
+        corrects=bool(history.calibration.get("kept")),
     )
+
+
+def phase_peaks(history: History) -> dict[str, int]:
+    """Measured peak bytes of each phase; empty until the run has ended."""
+    phases = history.measured.get("phases")
+    return {name: int(phase.get("peak_bytes") or 0) for name, phase in phases.items()} if phases else {}
+
+
+def _foreseen_peak(job: Job) -> int | None:
+    """What the measured peak is held against: the process on a CPU, what torch allocates on a GPU."""
+    if job.foreseen is None:
+        return None
+    return job.foreseen.peak_bytes if job.device == "cpu" else job.foreseen.peak_allocated_bytes
 
 
 def _cost(job: Job, hours: float | None) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from packaging.requirements import Requirement
 
@@ -13,7 +14,10 @@ from backend import doctor, logind
 from backend.doctor import Check, checks, judge, package
 from backend.hardware import GpuProcess, Hardware, NotAvailable, Ram, TorchBuild
 from backend.model import demo
+from backend.planner import devices
+from backend.run import records
 from backend.training.selfcheck import FourBit
+from tests.backend.planner.test_calibration import record
 from tests.backend.planner.test_devices import RTX_4090, box
 
 Looker = Callable[[Hardware], dict[str, Check]]
@@ -87,6 +91,20 @@ def test_a_home_that_cannot_be_written(look: Looker, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("FTTUI_HOME", "/dev/null/fttui")
     monkeypatch.setattr(demo, "is_ready", lambda: False)
     assert look(hardware)["FTTUI_HOME"].state == "missing"
+
+
+def test_runs_that_correct_the_predictions_are_counted(look: Looker) -> None:
+    assert look(healthy())["calibration"].detail.startswith("no finished run yet")
+    device = devices.here(healthy())
+    kept = [record(device, run=str(i)) for i in range(2)]
+    records.file().write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in kept))
+    check = look(healthy())["calibration"]
+    assert (check.state, check.detail) == ("ok", "2 finished runs on the RTX 4090; predictions are corrected by them")
+    with records.file().open("ab") as file:
+        file.write(b"{torn\n")
+    check = look(healthy())["calibration"]
+    assert check.state == "warn" and "1 line of calibration.jsonl can't be read" in check.detail
+    assert check.mend.startswith("mv ")
 
 
 def test_the_demo_model_before_and_after_its_conversion(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:

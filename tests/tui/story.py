@@ -29,6 +29,8 @@ FORESEEN = Foreseen(
     tokens_per_second=2700.0,
     cost_usd=1.40,
     price_usd_per_hour=0.45,
+    phases={"load": int(6.1 * GIB), "train": int(11.6 * GIB), "eval": int(8.2 * GIB)},
+    corrected_by_runs=3,
 )
 PROMPT = "Natalia sold clips to 48 of her friends in April, and then half as many in May. How many clips in all?"
 BEFORE = "Natalia sold 48 clips in April. In May she sold 48 / 2 = 48 clips, so there are many clips. Clips are small."
@@ -150,6 +152,16 @@ def tell(folder: RunFolder, *parts: Iterable[Telling]) -> float:
             log.write(event, t=START + at, **fields)
     log.close()
     return START + at
+
+
+def measure(folder: RunFolder, at: float) -> None:
+    """What each phase took, and that the next prediction is corrected by it."""
+    peaks = {"data": 0.0, "load": 5.7, "eval": 8.9, "sample": 6.4, "train": 11.3, "checkpoint": 6.2, "save": 6.2}
+    log = EventLog(folder.events_file)
+    phases = {name: {"peak_bytes": int(peak * GIB)} for name, peak in peaks.items()}
+    log.write("measured", t=at, kind="cuda", as_planned=True, phases=phases)
+    log.write("calibration", t=at, kept=True, reason=None)
+    log.close()
 
 
 def finish(folder: RunFolder, at: float, state: str, **fields: Any) -> None:

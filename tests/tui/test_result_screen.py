@@ -14,7 +14,7 @@ from backend.run import plan_file
 from backend.run.folder import RunFolder
 from tests.tui.nasty import NASTY
 from tests.tui.stage import Stage
-from tests.tui.story import Story, finish, make_run, tell
+from tests.tui.story import Story, finish, make_run, measure, tell
 from tests.tui.test_live_screen import SIZES, utc
 from tui.panels.next_step import NextPanel, Trouble
 from tui.panels.progress import Progress
@@ -29,6 +29,7 @@ def ended(state: str, method: str = "qlora") -> tuple[RunFolder, float]:
     folder, story = make_run(method), Story()
     at = tell(folder, story.begin(), story.steps(3600 if state == "done" else 1500))
     if state == "done":
+        measure(folder, at + 30)
         finish(folder, at + 30, "done", result=HOME, bytes=167_832_240, tokens_per_second=2855.0)
     elif state == "failed":
         finish(folder, at + 3, "failed", error=ERROR)

@@ -14,7 +14,10 @@ from backend.run.folder import all_runs
 from backend.run.summary import Summary, summarise
 from tui.plain import plain
 
-HEAD = ("run", "state", "steps", "held-out loss", "peak, foreseen", "time, foreseen")
+HEAD = (
+    *("run", "state", "steps", "held-out loss"),
+    *("peak, foreseen", "time, foreseen", "tokens/s, foreseen", "cost, foreseen"),
+)
 
 
 def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
@@ -55,6 +58,8 @@ def _row(run: Summary) -> tuple[str, ...]:
         " -> ".join(losses),
         _beside(run.peak_bytes, run.foreseen_peak_bytes, units.memory),
         _beside(_seconds(run.hours), _seconds(run.foreseen_hours), units.duration),
+        _beside(run.tokens_per_second, run.foreseen_tokens_per_second, units.count),
+        _beside(run.cost_usd, run.foreseen_cost_usd, units.usd),
     )
 
 

@@ -11,6 +11,7 @@ from backend.run.history import History
 from tui.panels.lines import Row
 from tui.panels.memory import foreseen_peak
 from tui.panels.panel import Panel
+from tui.plain import plain
 
 _GOOD, _USUAL = 0.10, 0.25
 """Errors up to these parts are drawn as good and as usual."""
@@ -51,6 +52,27 @@ def figures(history: History) -> list[Figure]:
     ]
 
 
+def phases(history: History) -> list[Figure]:
+    """The peak of each phase that was foreseen, in the order they came; empty until the run has ended."""
+    foreseen: dict[str, Any] = (history.started.get("foreseen") or {}).get("phases") or {}
+    measured: dict[str, Any] = history.measured.get("phases") or {}
+    return [
+        Figure(f"  {name}", foreseen[name], phase.get("peak_bytes"), units.memory)
+        for name, phase in measured.items()
+        if name in foreseen
+    ]
+
+
+def lesson(history: History) -> str:
+    """What the run is for the next prediction, in a few words; empty until the run has ended."""
+    told = history.calibration
+    if not told:
+        return ""
+    if told.get("kept"):
+        return "corrects the next prediction here"
+    return f"corrects nothing: {told.get('reason') or 'no figures'}"
+
+
 def losses(history: History) -> tuple[float, float] | None:
     """Held-out loss before and after; the training loss's first and last where nothing was held out."""
     if len(history.evaluations) > 1:
@@ -73,11 +95,21 @@ class Outcome(Panel):
     KEY = "2"
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """A line a figure."""
-        del height
+        """A line a figure; the phases, and what earlier runs corrected, where there is room."""
         column = max(8, (width - 9 - 8) // 2)
         head = (f"{'':<9}{'foreseen':>{column}}{'actual':>{column}}{'off':>8}", "faint")
-        return [(head,), *(_figure(figure, column) for figure in figures(self.history)), (), *self._losses()]
+        rows: list[Row] = [(head,), *(_figure(figure, column) for figure in figures(self.history)), (), *self._losses()]
+        said = lesson(self.history)
+        rows += [((plain(said, lines=False), "faint"),)] if said else []
+        more = self._more(column)
+        return [*rows, *more] if len(rows) + len(more) <= height else rows
+
+    def _more(self, column: int) -> list[Row]:
+        """Peaks phase by phase, and how many earlier runs the foreseen figures come from."""
+        runs = int((self.history.started.get("foreseen") or {}).get("corrected_by_runs") or 0)
+        before: Row = ((f"foreseen with {runs} run{'' if runs == 1 else 's'} of this box", "faint"),)
+        peaks = [_figure(figure, column) for figure in phases(self.history)]
+        return [*([before] if runs else []), *([(), (("peak of each phase", "faint"),), *peaks] if peaks else [])]
 
     def _losses(self) -> list[Row]:
         both = losses(self.history)

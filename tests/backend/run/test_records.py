@@ -52,9 +52,9 @@ def test_a_record_has_the_median_of_the_steady_steps_of_this_life() -> None:
 
 def test_a_run_that_says_nothing_leaves_no_record() -> None:
     job, rates = a_job(), [10.0] * 20
-    assert records.remember(a_run([10.0] * 7), job) == "it had too few steps"
-    assert records.remember(a_run(rates, as_planned=False), job) == "its settings were changed while it ran"
-    assert records.remember(a_run(rates), replace(job, foreseen=None)) == "nothing was foreseen for it"
+    assert records.remember(a_run([10.0] * 7), job) == "too few steps"
+    assert records.remember(a_run(rates, as_planned=False), job) == "settings changed"
+    assert records.remember(a_run(rates), replace(job, foreseen=None)) == "none was foreseen"
     assert records.read() == ([], 0)
 
 

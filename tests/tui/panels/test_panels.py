@@ -12,7 +12,7 @@ from backend.run.events import EventLog
 from backend.run.history import History, read
 from tests.tui.nasty import NASTY
 from tests.tui.stage import Stage
-from tests.tui.story import AFTER, BEFORE, FORESEEN, GIB, PROMPT, SECOND, START, Story, finish, make_run, tell
+from tests.tui.story import AFTER, BEFORE, FORESEEN, GIB, PROMPT, SECOND, START, Story, finish, make_run, measure, tell
 from tui.panels.curve import Curve
 from tui.panels.gpu import Gpu
 from tui.panels.lines import Lines
@@ -200,6 +200,25 @@ async def test_the_outcome_says_what_became_of_the_loss() -> None:
     text = "\n".join(await shown(Outcome(read(folder.events_file))))
     assert "held-out loss 1.569 → 0.888" in text
     assert "▼ 43 %" in text
+
+
+async def test_the_outcome_has_the_phases_where_there_is_room_and_what_the_run_is_for_the_next() -> None:
+    folder, story = make_run(), Story(total_steps=100)
+    at = tell(folder, story.begin(), story.steps(100))
+    measure(folder, at)
+    finish(folder, at, "done")
+    history = read(folder.events_file)
+    small = "\n".join(await shown(Outcome(history), (40, 10)))
+    assert "corrects the next prediction here" in small and "each phase" not in small
+    large = " ".join("\n".join(await shown(Outcome(history), (48, 20))).split())
+    assert "eval 8.2 GiB 8.9 GiB +9 %" in large and "load 6.1 GiB 5.7 GiB −7 %" in large
+    assert "foreseen with 3 runs of this box" in large
+
+
+async def test_the_outcome_says_why_a_run_corrects_nothing(tmp_path: Path) -> None:
+    told = {"kept": False, "reason": "too few steps"}
+    rows = await shown(Outcome(events(tmp_path, ("calibration", told), ("run_finished", {"state": "done"}))))
+    assert any("corrects nothing: too few steps" in row for row in rows)
 
 
 async def test_bars_of_a_small_run_on_a_big_device_have_a_scale_of_their_own(tmp_path: Path) -> None:
