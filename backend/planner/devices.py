@@ -165,10 +165,11 @@ def _capacity(gpu: Gpu, spec: GpuSpec | None, ram: Ram) -> int:
 
 
 def _shares(gpu: Gpu) -> tuple[float, float]:
-    """Parts of the GPU's rate and bandwidth that a device has; a MIG slice's follow its slices and its memory."""
+    """Parts of the rate and bandwidth that a device has; a MIG slice's follow its slices and memory, 0 where unknown."""
     if gpu.mig is None:
         return 1.0, 1.0
-    return gpu.mig.compute_share or 0.0, gpu.mig.memory_share or 0.0
+    rate, bandwidth = gpu.mig.compute_share, gpu.mig.memory_share
+    return (rate, bandwidth) if rate and bandwidth else (0.0, 0.0)
 
 
 def _name(gpu: Gpu, spec: GpuSpec | None) -> str:

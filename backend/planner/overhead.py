@@ -45,6 +45,6 @@ def sample_seconds(shape: ModelShape, plan: Plan, device: Device) -> float:
         bandwidth = constants.throughput()["cpu"]["bytes_per_second"]
     else:
         bandwidth = constants.throughput()["gpu"]["bandwidth"] * device.bytes_per_second
-    token = memory.weights(shape, plan) / bandwidth if bandwidth else 0.0
+    token = memory.weights(shape, plan) / bandwidth
     token += gpu_time.launch_seconds(shape, plan) / (3 + plan.checkpointing)
     return float(min(table["seconds_most"], table["tokens"] * token))

@@ -108,11 +108,11 @@ def step_seconds(
     load: Work,
     kernels: Kernels = "stock",
 ) -> Interval | None:
-    """Seconds of one optimizer step; None where the device's rate is not known.
+    """Seconds of one optimizer step; None where the device's rate, or a GPU's bandwidth, is not known.
 
     What finished runs on this box showed replaces the guess. `kernels` other than `stock` are those of other trainers.
     """
-    if not device.flops_per_second:
+    if not device.flops_per_second or (device.kind == "cuda" and not device.bytes_per_second):
         return None
     measured = device.correction(plan.method, shape.parameters)
     if device.kind == "cpu":

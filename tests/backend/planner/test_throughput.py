@@ -31,6 +31,9 @@ def test_an_unknown_rate_foresees_no_time_and_no_cost() -> None:
         assert seen.hours.point != seen.hours.point  # not a number
         assert seen.cost_usd is None
     assert any("speed" in note for note in comparison.notes)
+    plan = replace(LORA, micro_batch=1)
+    no_bandwidth = replace(A100_80, bytes_per_second=0.0)
+    assert throughput.step_seconds(LLAMA_8B, plan, no_bandwidth, throughput.work(plan, rows(5000))) is None
 
 
 def test_time_and_cost_move_with_epochs_and_price() -> None:
