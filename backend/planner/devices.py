@@ -165,7 +165,7 @@ def _capacity(gpu: Gpu, spec: GpuSpec | None, ram: Ram) -> int:
 
 
 def _shares(gpu: Gpu) -> tuple[float, float]:
-    """Parts of the rate and bandwidth that a device has; a MIG slice's follow its slices and memory, 0 where unknown."""
+    """Parts of the rate and bandwidth that a device has; a MIG slice's follow its slices and memory; 0 if unknown."""
     if gpu.mig is None:
         return 1.0, 1.0
     rate, bandwidth = gpu.mig.compute_share, gpu.mig.memory_share
