@@ -13,6 +13,7 @@ from logging import Logger
 
 from backend.data.prepare import prepare
 from backend.errors import TrainingFailed, UserError
+from backend.run import records
 from backend.run.control import Inbox
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
@@ -82,6 +83,8 @@ def _run(folder: RunFolder, report: Report) -> str:
         state = {"stop": "stopped", "pause": "paused", None: "done"}[command]
         meters.write()
         meters.conclude(as_planned=session.plan == job.plan)
+        if state != "paused":
+            _remember(folder, job, report)
         _finish(session, meters, state, result)
     return state
 
@@ -104,6 +107,19 @@ def _loop(session: Session, inbox: Inbox) -> str | None:
         if pace.saves(progress.step):
             session.save()
     return None
+
+
+def _remember(folder: RunFolder, job: Job, report: Report) -> None:
+    """Keep what was measured for this box's next prediction; a run is no worse for it where that can't be."""
+    try:
+        reason = records.remember(folder, job)
+    except OSError as error:
+        reason = str(error)
+    report.event("calibration", kept=reason is None, reason=reason)
+    if reason is None:
+        report.say("the next prediction on this box is corrected by this run")
+    else:
+        report.say(f"no prediction is corrected by this run: {reason}")
 
 
 def _known_at_start(job: Job) -> dict[str, object]:
