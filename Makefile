@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export PIP_CONSTRAINT := constraints.txt
 
-.PHONY: run demo check test bench bench-throughput bench-trainer bench-kills clean
+.PHONY: run demo check test bench bench-throughput bench-calibration bench-trainer bench-kills clean
 
 run: .venv/installed
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/fttui; else $(BIN)/fttui train demo; fi
@@ -28,6 +28,9 @@ bench: .venv/installed-dev
 
 bench-throughput: .venv/installed-dev
 	@$(BIN)/python -m tests.bench.throughput
+
+bench-calibration: .venv/installed-dev
+	@$(BIN)/python -m tests.bench.calibration
 
 # make bench-trainer TRL=/path/to/python   against TRL, whose python is named; QUICK=--quick for a few rows
 bench-trainer: .venv/installed-dev

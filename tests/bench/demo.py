@@ -43,13 +43,17 @@ def main() -> None:
             print(f"- {method}, {when}: {' '.join(text.split())[:300]}")
 
 
-def train(method: str, steps: int) -> Events:
-    """Run the demo headless and return its events."""
-    settings = [f"max_steps={steps}", f"eval_every={steps // 2}"]
-    flags = [part for setting in settings for part in ("--set", setting)]
+def train(method: str, steps: int, *settings: str) -> Events:
+    """Run the demo headless, evaluated half way unless `settings` (`key=value`) say otherwise, and return events."""
+    flags = [part for setting in (f"max_steps={steps}", *(settings or half_way(steps))) for part in ("--set", setting)]
     command = [sys.executable, "-m", "tui", "train", "demo", "--method", method, "--json", *flags]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def half_way(steps: int) -> tuple[str]:
+    """Evaluate in the middle and at the end."""
+    return (f"eval_every={steps // 2}",)
 
 
 def row(method: str, events: Events) -> tuple[str, dict[str, str]]:
