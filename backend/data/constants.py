@@ -13,8 +13,8 @@ from backend import paths
 class Constants:
     """Figures of presets/data.toml, where each has its source."""
 
-    bytes_per_token: float
-    """UTF-8 bytes of text in a token, where no tokenizer is at hand."""
+    letter_bytes_per_token: float
+    """UTF-8 bytes in a token of what is no digit and no symbol, where no tokenizer is at hand."""
     tokens_per_turn: float
     """Tokens that a chat template adds to a turn."""
     scored_fraction: float

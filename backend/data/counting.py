@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from backend.data.tokens import Tally, tokenize_all
 
 Sizes = npt.NDArray[np.int64]
 """Columns TOTAL, SCORED, PROMPT (before the first scored turn) and the turns of each, one line a row."""
+_WITHOUT_SINGLE = str.maketrans("", "", string.digits + string.punctuation)
 TOTAL, SCORED, PROMPT, TURNS, SCORED_TURNS, PROMPT_TURNS = range(6)
 
 
@@ -37,17 +39,24 @@ def sizes(examples: Sequence[Example]) -> Sizes:
 
 def estimated(examples: Sequence[Example]) -> Counted:
     """From bytes alone, with the constants of presets/data.toml."""
-    figures = constants()
+    per_turn, size = constants().tokens_per_turn, bytes_per_token(examples)
     table = sizes(examples)
 
     def tokens(of: int, turns: int) -> Counts:
-        return np.ceil(table[:, of] / figures.bytes_per_token + table[:, turns] * figures.tokens_per_turn).astype(
-            np.int64
-        )
+        return np.ceil(table[:, of] / size + table[:, turns] * per_turn).astype(np.int64)
 
-    scored = np.ceil(table[:, SCORED] / figures.bytes_per_token).astype(np.int64) + table[:, SCORED_TURNS]
+    scored = np.ceil(table[:, SCORED] / size).astype(np.int64) + table[:, SCORED_TURNS]
     total = np.maximum(tokens(TOTAL, TURNS), scored)
     return Counted(total, scored, np.minimum(tokens(PROMPT, PROMPT_TURNS), total - scored), False, Tally())
+
+
+def bytes_per_token(examples: Sequence[Example]) -> float:
+    """UTF-8 bytes in a token, by a sample: a digit or a symbol is one, other text has several bytes in each."""
+    letters = constants().letter_bytes_per_token
+    texts = [_text(example) for example in examples[:: max(1, len(examples) // constants().sample_rows)]]
+    size = sum(map(_bytes, texts))
+    single = sum(len(text) - len(text.translate(_WITHOUT_SINGLE)) for text in texts)
+    return size / (single + (size - single) / letters) if size else letters
 
 
 def counted(examples: Sequence[Example], tokenizer: TextTokenizer, seed: int) -> Counted:
@@ -110,6 +119,11 @@ def _conversation_size(example: Conversation) -> tuple[int, int, int, int, int, 
         total += size
     extra = sum(len(str(tool)) for tool in example.tools)
     return total + extra, scored, prompt + extra, len(example.messages), scored_turns, prompt_turns
+
+
+def _text(example: Example) -> str:
+    """What of an example is counted in bytes, but for tools and tool calls."""
+    return example.document if isinstance(example, Text) else "".join(x.content for x in example.messages)
 
 
 def _bytes(text: str) -> int:

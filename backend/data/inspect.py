@@ -10,7 +10,7 @@ import numpy as np
 from backend.data.candidates import candidates
 from backend.data.constants import constants
 from backend.data.conversation import Conversation, Example, digest
-from backend.data.counting import Counted, counted, estimated
+from backend.data.counting import Counted, bytes_per_token, counted, estimated
 from backend.data.formats import examples_of
 from backend.data.load import load
 from backend.data.notes import content_problems, length_problems, rows, tally_notes
@@ -86,8 +86,8 @@ def _sentences(
     chats = any(isinstance(example, Conversation) for example in examples)
     notes, problems = tally_notes(counts.tally, tokenizer is not None and tokenizer.is_fallback and chats)
     if tokenizer is None:
-        size = constants().bytes_per_token
-        notes.append(f"Tokens are estimated at {size:g} bytes each: the model's tokenizer is not here yet.")
+        size = bytes_per_token(examples)
+        notes.append(f"Tokens are estimated at {size:.1f} bytes each: the model's tokenizer is not here yet.")
     elif not counts.exact:
         notes.append(f"Tokens are counted in {constants().sample_rows:,} rows and fitted for the others.")
     unscored = int((counts.scored == 0).sum())
