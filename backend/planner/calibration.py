@@ -18,7 +18,7 @@ from backend.run.records import Record
 
 COMPARED = ("torch", "transformers")
 """Packages whose version (major.minor) changes what a run takes."""
-SHOWN = 0.01
+SHOWN = 0.03
 """A ratio nearer to 1 than this is not worth a word."""
 
 
@@ -52,9 +52,13 @@ def sentences(device: Device, parameters: int) -> Iterator[str]:
             what = "interpreter" if device.kind == "cpu" else "CUDA context"
             changes.append(f"{what} {sign}{units.memory(abs(own.fixed_bytes))}")
         if changes:
-            count = max(own.runs, own.memory_runs)
-            runs = "1 run" if count == 1 else f"{count} runs"
-            yield f"{title(method)} is corrected by {runs} on this box: {', '.join(changes)}."
+            yield f"{title(method)} is corrected by {_runs(title(method), own)} on this box: {', '.join(changes)}."
+
+
+def _runs(name: str, own: Correction) -> str:
+    count = max(own.runs, own.memory_runs)
+    some = "" if own.runs == count else f", {own.runs or 'none'} of them {name},"
+    return f"1 run{some}" if count == 1 else f"{count} runs{some}"
 
 
 def run(record: Record, now: Mapping[str, str]) -> Run:

@@ -67,6 +67,8 @@ def remember(folder: RunFolder, job: Job) -> str | None:
     measured, rates = _this_life(folder)
     if job.foreseen is None or job.foreseen.uncorrected is None:
         return "none was foreseen"
+    if job.plan.processes > 1:
+        return "several devices"
     if not measured.get("as_planned"):
         return "settings changed"
     rates = _steady(rates)

@@ -55,6 +55,8 @@ def test_a_run_that_says_nothing_leaves_no_record() -> None:
     assert records.remember(a_run([10.0] * 7), job) == "too few steps"
     assert records.remember(a_run(rates, as_planned=False), job) == "settings changed"
     assert records.remember(a_run(rates), replace(job, foreseen=None)) == "none was foreseen"
+    several = replace(job, plan=replace(job.plan, processes=2))
+    assert records.remember(a_run(rates), several) == "several devices"
     assert records.read() == ([], 0)
 
 
