@@ -7,10 +7,13 @@ import time
 from dataclasses import replace
 
 from backend.answers import Method
+from backend.data.report import DataReport
 from backend.model.info import ModelInfo
-from backend.planner import cost, fit, overhead, throughput
+from backend.planner import cost, fit, overhead, rules, throughput
 from backend.planner.corrected import parts, phase_peaks
+from backend.planner.device import Device
 from backend.planner.outlook import Comparison, Outlook
+from backend.planner.plan import Plan
 from backend.run.job import Foreseen, Job, Uncorrected
 
 
@@ -49,19 +52,18 @@ def _foreseen(comparison: Comparison, seen: Outlook) -> Foreseen:
         price_usd_per_hour=rate.typical if rate else None,
         phases=phase_peaks(seen.memory, shape, seen.plan, device),
         corrected_by_runs=max(own.runs, own.memory_runs),
-        uncorrected=_uncorrected(comparison, seen),
+        uncorrected=uncorrected(comparison.model, seen.plan, device, comparison.data),
     )
 
 
-def _uncorrected(comparison: Comparison, seen: Outlook) -> Uncorrected:
-    """What the formulas say of the very plan that was chosen, as if nothing had ever run here."""
-    model, device, plan = comparison.model, replace(comparison.device, calibration=None), seen.plan
-    load = throughput.work(plan, comparison.data)
-    step = throughput.step_seconds(model.shape, plan, device, load)
-    written = overhead.checkpoint_seconds(model.shape, plan, seen.steps)
+def uncorrected(model: ModelInfo, plan: Plan, device: Device, data: DataReport) -> Uncorrected:
+    """What the formulas say of this very plan, as if nothing had ever run here."""
+    new, load = replace(device, calibration=None), throughput.work(plan, data)
+    step = throughput.step_seconds(model.shape, plan, new, load)
+    written = overhead.checkpoint_seconds(model.shape, plan, rules.steps(plan, data))
     return Uncorrected(
         parameters=model.shape.parameters,
-        memory=parts(fit.foresee(model, plan, device, load), model.shape, plan, device),
+        memory=parts(fit.foresee(model, plan, new, load), model.shape, plan, new),
         tokens_per_second=load.step_tokens / step.point if step else 0.0,
         overhead_seconds=overhead.start_seconds(model, plan) + written,
     )

@@ -3,108 +3,149 @@
     python -m tests.bench.calibration [FOLDER]
 
 Each method runs once with few rows a step; then once with twice as many, foreseen by the formulas alone and as the
-runs before it correct them. So nothing is foreseen from its own measurement. Prints Markdown for RESULTS.md. With
-FOLDER the runs are kept there, and those that are there already are not made again.
+first three runs correct them. So nothing is foreseen from its own measurement. Prints Markdown for RESULTS.md. With
+FOLDER the runs are kept there, and those that are there already are not made again: the formulas of today are held
+against them.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 
-from backend.planner import calibration
+import msgspec
+
+from backend.answers import METHODS, Answers
+from backend.model import find
+from backend.planner import calibration, devices, fit, jobs, situation, throughput
+from backend.planner.correction import Calibration
+from backend.planner.plan import Plan
 from backend.run import records
 from backend.run.records import Record
-from tests.bench.demo import METHODS, Events, of, train
+from tests.bench.demo import train
 
-SERIES = {"first": (16, "effective_batch=4"), "second": (12, "effective_batch=8")}
-"""Steps, and the setting that tells the two runs of a method apart."""
-LEFT_OUT = 3
+FIRST, SECOND = 4, 8
+STEPS = {FIRST: 16, SECOND: 12}
+"""Rows a step -> steps."""
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes")
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """Peak and step time of a run."""
+
+    peak_bytes: int
+    seconds: float
+    low: float
+    high: float
 
 
 def main() -> None:
     """Run, compare, print."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(sys.argv[1] if len(sys.argv) > 1 else scratch).resolve()
-        folder.mkdir(exist_ok=True)
-        os.environ["FTTUI_HOME"] = str(folder)
-        runs = {(series, method): events(folder, series, method) for series in SERIES for method in METHODS}
-        kept, _ = records.read()
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    print(f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, no GPU; {versions}\n")
-    print("| run | | measured | formulas alone | off | corrected | off |")
-    print("|---|---|--:|--:|--:|--:|--:|")
-    for (series, method), told in runs.items():
-        print("\n".join(rows(f"{method}, {SERIES[series][1]}", told)))
-    print("\n| run | data | load | eval | sample | train | checkpoint | save |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|")
-    for (series, method), told in runs.items():
-        print(f"| {method}, {SERIES[series][1]} | " + " | ".join(phases(told)) + " |")
-    print("\nMeasured over foreseen, by component:\n")
-    for record in kept:
-        print(f"- {record.method}, effective_batch={record.settings['effective_batch']}: {components(record)}")
+        os.environ["FTTUI_HOME"] = str(Path(sys.argv[1] if len(sys.argv) > 1 else scratch).resolve())
+        make_runs()
+        runs = [_by_today_s_formulas(record) for record in records.read()[0]]
+        runs.sort(key=lambda record: (record.settings["effective_batch"], METHODS.index(record.method)))
+        versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+        print(f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, no GPU; {versions}\n")
+        print("\n".join([*against(runs), "", *by_phase(runs), "", *by_component(runs)]))
 
 
-def events(folder: Path, series: str, method: str) -> Events:
-    """The events of one run, made now unless they are in `folder`."""
-    file = folder / f"{series}-{method}.json"
-    if not file.is_file():
-        steps, setting = SERIES[series]
-        file.write_text(
-            json.dumps(train(method, steps, setting, *(f"{often}={steps}" for often in ("eval_every", "save_every"))))
-        )
-    found: Events = json.loads(file.read_text())
-    return found
+def make_runs() -> None:
+    """What is not there yet, the first run of each method before any second one."""
+    for rows, steps in STEPS.items():
+        there = {record.method for record in records.read()[0] if record.settings["effective_batch"] == rows}
+        for method in METHODS:
+            if method not in there:
+                train(method, steps, f"effective_batch={rows}", f"eval_every={steps}", f"save_every={steps}")
 
 
-def rows(name: str, told: Events) -> Iterator[str]:
-    """Peak and step time, in a line each."""
-    foreseen = next(of(told, "run_started"))["foreseen"]
-    steps = list(of(told, "step"))[LEFT_OUT:]
-    tokens = sum(step["tokens"] for step in steps) / len(steps)
-    alone, corrected = foreseen["uncorrected"], foreseen["corrected_by_runs"]
-    peak = sum(size for part, size in alone["memory"].items() if part != "load_bytes")
-    loading = alone["memory"]["load_bytes"] + alone["memory"]["fixed_bytes"]
-    measured = next(of(told, "run_finished"))["peak_bytes"]
-    rate = median(step["tokens_per_second"] for step in steps)
-    in_gib = [size / 2**30 for size in (measured, max(peak, loading), foreseen["peak_bytes"])]
-    seconds = [tokens / speed for speed in (rate, alone["tokens_per_second"], foreseen["tokens_per_second"])]
-    yield line(name, "peak RSS, GiB", in_gib, corrected)
-    yield line("", "s a step", seconds, corrected)
+def against(runs: list[Record]) -> Iterator[str]:
+    """Measured and foreseen; the second runs by the first ones too."""
+    yield "| run | | measured | formulas alone | off | corrected | off |"
+    yield "|---|---|--:|--:|--:|--:|--:|"
+    known = _calibration([record for record in runs if record.settings["effective_batch"] == FIRST])
+    for record in runs:
+        second = record.settings["effective_batch"] == SECOND
+        alone, after = foresee(record, None), foresee(record, known) if second else None
+        peak = max(phase.peak_bytes for phase in record.phases.values()) / 2**30
+        seconds = tokens_a_step(record) / (record.tokens_per_second or 1)
+        later = (after.peak_bytes / 2**30, after.seconds) if after else (None, None)
+        yield _line(_name(record), "peak RSS, GiB", peak, alone.peak_bytes / 2**30, later[0])
+        yield _line("", f"s a step ({_range(alone, after)})", seconds, alone.seconds, later[1])
 
 
-def line(name: str, what: str, figures: list[float], runs: int) -> str:
-    """A row of the table: measured, foreseen by the formulas, and corrected; a first run has nothing to correct it."""
-    measured, alone, corrected = figures
-    after = (f"{corrected:.2f}", f"{(corrected / measured - 1) * 100:+.0f} %") if runs else ("", "")
-    cells = (name, what, f"{measured:.2f}", f"{alone:.2f}", f"{(alone / measured - 1) * 100:+.0f} %", *after)
+def by_phase(runs: list[Record]) -> Iterator[str]:
+    """Measured peaks of the phases."""
+    names = ("data", "load", "eval", "sample", "train", "checkpoint", "save")
+    yield "| peak RSS, GiB | " + " | ".join(names) + " |"
+    yield "|---|" + "--:|" * len(names)
+    for record in runs:
+        peaks = (f"{record.phases[name].peak_bytes / 2**30:.2f}" if name in record.phases else "" for name in names)
+        yield f"| {_name(record)} | " + " | ".join(peaks) + " |"
+
+
+def by_component(runs: list[Record]) -> Iterator[str]:
+    """Measured over foreseen, and the interpreter's bytes."""
+    yield "| measured over foreseen | activations | loading | start and saving | speed | interpreter, MiB (foreseen) |"
+    yield "|---|--:|--:|--:|--:|--:|"
+    for record in runs:
+        run = calibration.run(record, record.versions)
+        ratios = (run.passing, run.loading, run.overhead, run.speed)
+        foreseen = run.foreseen_fixed_bytes / 2**20
+        interpreter = f"{foreseen + (run.fixed_bytes or 0) / 2**20:.0f} ({foreseen:.0f})"
+        yield f"| {_name(record)} | " + " | ".join([*(f"{x:.2f}" if x else "" for x in ratios), interpreter]) + " |"
+
+
+def foresee(record: Record, known: Calibration | None) -> Foreseen:
+    """The formulas of today for the plan of `record`, corrected by `known`."""
+    model, plan = find.find("demo"), _plan(record)
+    device = replace(devices.named("cpu"), calibration=known)
+    load = throughput.work(plan, situation.data(Answers(data="demo"), model))
+    step = throughput.step_seconds(model.shape, plan, device, load)
+    assert step is not None
+    return Foreseen(fit.foresee(model, plan, device, load).peak_bytes, step.point, step.low, step.high)
+
+
+def tokens_a_step(record: Record) -> float:
+    """Mean tokens of a step."""
+    return throughput.work(_plan(record), situation.data(Answers(data="demo"), find.find("demo"))).step_tokens
+
+
+def _by_today_s_formulas(record: Record) -> Record:
+    model = find.find("demo")
+    data, device = situation.data(Answers(data="demo"), model), devices.named("cpu")
+    return msgspec.structs.replace(record, foreseen=jobs.uncorrected(model, _plan(record), device, data))
+
+
+def _calibration(runs: list[Record]) -> Calibration:
+    return Calibration(tuple(calibration.run(record, record.versions) for record in runs))
+
+
+def _plan(record: Record) -> Plan:
+    return msgspec.convert(record.settings, Plan)
+
+
+def _name(record: Record) -> str:
+    return f"{record.method}, {record.settings['effective_batch']} rows"
+
+
+def _range(alone: Foreseen, after: Foreseen | None) -> str:
+    shown = after or alone
+    return f"{shown.low:.1f} to {shown.high:.1f}"
+
+
+def _line(name: str, what: str, measured: float, alone: float, after: float | None) -> str:
+    corrected = (f"{after:.2f}", f"{(after / measured - 1) * 100:+.0f} %") if after else ("", "")
+    cells = (name, what, f"{measured:.2f}", f"{alone:.2f}", f"{(alone / measured - 1) * 100:+.0f} %", *corrected)
     return "| " + " | ".join(cells) + " |"
-
-
-def phases(told: Events) -> Iterator[str]:
-    """Measured peaks, and behind them the foreseen ones where there are any."""
-    found = next(of(told, "measured"))["phases"]
-    foreseen = next(of(told, "run_started"))["foreseen"]["phases"]
-    for name in ("data", "load", "eval", "sample", "train", "checkpoint", "save"):
-        peak = f"{found[name]['peak_bytes'] / 2**30:.2f}" if name in found else ""
-        yield f"{peak} ({foreseen[name] / 2**30:.2f})" if name in foreseen else peak
-
-
-def components(record: Record) -> str:
-    """What the run says of each component."""
-    run = calibration.run(record, record.versions)
-    fixed, foreseen = run.fixed_bytes or 0, run.foreseen_fixed_bytes
-    names = ("passing", "loading", "overhead", "speed")
-    ratios = ", ".join(f"{name} x{getattr(run, name):.2f}" for name in names if getattr(run, name))
-    return f"{ratios}, interpreter {(foreseen + fixed) / 2**20:.0f} MiB for {foreseen / 2**20:.0f}"
 
 
 if __name__ == "__main__":
