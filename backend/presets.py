@@ -1,4 +1,7 @@
-"""Presets <-> TOML: plan fields at the top, the job's answers under [job]. Shipped ones are not overwritten."""
+"""Presets as files: plan fields at the top, the job's answers under [job], what was planned for a box under [made_for].
+
+Shipped ones are not overwritten; comments in one's own stay.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-import msgspec
 import tomlkit
 from tomlkit.exceptions import ParseError
 
-from backend import paths
+from backend import paths, preset_text
 from backend.answers import Answers
 from backend.errors import UserError
 from backend.planner import fields
-from backend.planner.outlook import Outlook
+from backend.planner.outlook import Comparison, Outlook
+from backend.preset_text import JOB_TYPES, PresetError
 
 PER_BOX = (
     *("micro_batch", "checkpointing", "chunked_loss", "optimizer", "optimizer_in_backward", "activation_offload"),
     *("attention", "precision", "processes", "quantization", "weights_dtype"),
 )
 """Plan fields that belong to a box rather than to a job: a preset leaves them open unless the user set them."""
-_JOB_TYPES = {name: kind for name, kind in get_type_hints(Answers).items() if name != "set"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Preset:
     job: Mapping[str, Any]
     path: Path
     shipped: bool
+    made_for: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """`device`, and the plan fields that were chosen for it when it was saved; another box plans them anew."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Broken:
     name: str
     path: Path
     reason: str
+    line: int | None = None
+    """The line at fault, from 1, where there is one."""
 
 
 def listing() -> list[Preset | Broken]:
@@ -55,8 +61,8 @@ def listing() -> list[Preset | Broken]:
     for path in _files():
         try:
             found.append(_read(path))
-        except UserError as error:
-            found.append(Broken(path.stem, path, str(error)))
+        except PresetError as error:
+            found.append(Broken(path.stem, path, str(error), error.line))
     return found
 
 
@@ -78,29 +84,65 @@ def load(name: str) -> Preset:
     raise UserError(f"no preset is called {name!r}; {hint}", "preset")
 
 
-def save(name: str, description: str, answers: Answers, outlook: Outlook) -> Path:
+def save(name: str, description: str, answers: Answers, outlook: Outlook, device: str = "") -> Path:
     """Write the plan of `outlook` and `answers` as the user's preset `name` and return its path.
 
-    What belongs to this box (micro-batch, checkpointing ...) is left open unless the user set it, so that another box
-    plans it anew. Raises UserError for a name that is taken by a shipped preset or is no file name.
+    What belongs to this box (micro-batch, checkpointing ...) is kept open unless the user set it, so that another box
+    plans it anew; under [made_for] stands what it was for `device`. Comments of a file that is there already stay.
+    Raises UserError for a name that is taken by a shipped preset or is no file name.
     """
-    if not re.fullmatch(r"[a-zA-Z0-9][\w.-]{0,60}", name):
-        raise UserError(f"preset name {name!r} won't do; it takes letters, digits, - and _", "preset")
-    if (_shipped_folder() / f"{name}.toml").exists():
-        raise UserError(f"{name!r} is a shipped preset and stays as it is; take another name", "preset")
-    document = tomlkit.document()
-    document["description"] = description
-    for key, value in dataclasses.asdict(outlook.plan).items():
-        if key not in PER_BOX or outlook.origin.get(key) == "you":
-            document[key] = value
-    document["job"] = {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in dataclasses.asdict(answers).items()
-        if key in _JOB_TYPES and value not in (None, "", ())
-    }
-    path = paths.own_presets() / f"{name}.toml"
-    path.write_text(tomlkit.dumps(document), encoding="utf-8")
-    return path
+    plan = dataclasses.asdict(outlook.plan)
+    open_fields = {key for key in PER_BOX if outlook.origin.get(key) != "you"}
+    own = {key: value for key, value in dataclasses.asdict(answers).items() if key in JOB_TYPES}
+    job = {key: list(x) if isinstance(x, tuple) else x for key, x in own.items() if x not in (None, "", ())}
+    target = _own(name)
+    document = _document(target)
+    _update(document, {"description": description, **{key: plan[key] for key in plan if key not in open_fields}})
+    _update(_table(document, "job"), job)
+    if device:
+        _update(_table(document, "made_for"), {"device": device, **{key: plan[key] for key in PER_BOX}})
+    return write(name, tomlkit.dumps(document))
+
+
+def copy(name: str, new: str) -> Path:
+    """Copy the preset `name`, a shipped one too, comments and all, to an own one called `new`, which must be free."""
+    text = load(name).path.read_text(encoding="utf-8")
+    if _own(new).exists():
+        raise UserError(f"you have a preset {new!r} already; take another name", "preset")
+    return write(new, text)
+
+
+def write(name: str, text: str) -> Path:
+    """Make `text` the own preset `name`, where it is a valid one. Raises UserError (PresetError with its line)."""
+    target = _own(name)
+    preset_text.parse(name, text)
+    beside = target.with_suffix(".toml.new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(target)
+    return target
+
+
+def delete(name: str) -> None:
+    """Delete the user's own preset `name`, a broken one too."""
+    target = _own(name)
+    if not target.exists():
+        raise UserError(f"you have no preset {name!r}", "preset")
+    target.unlink()
+
+
+def changes(preset: Preset, comparison: Comparison, outlook: Outlook) -> str:
+    """What is planned otherwise here than on the box that a preset was made for, in a sentence; empty for nothing."""
+    if preset.made_for.get("device") in (None, comparison.device.label):
+        return ""
+    changed = [
+        f"{key} {fields.text(getattr(outlook.plan, key))} instead of {fields.text(value)}"
+        for key, value in preset.made_for.items()
+        if key != "device" and key not in preset.plan and getattr(outlook.plan, key) != value
+    ]
+    return (
+        f"Preset {preset.name} was made for {preset.made_for['device']} and is planned anew for "
+        f"{comparison.device.label}: {', '.join(changed) or 'nothing changes'}."
+    )
 
 
 def merged(preset: Preset, answers: Answers) -> Answers:
@@ -123,28 +165,41 @@ def _files() -> list[Path]:
 
 def _read(path: Path) -> Preset:
     try:
-        document = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
-    except (ParseError, UnicodeDecodeError) as error:
-        raise UserError(f"preset {path.name} can't be read: {error}", "preset") from None
-    description = document.pop("description", "")
-    job = document.pop("job", {})
-    plan = {key: fields.parse(key, value) for key, value in document.items()}
-    return Preset(
-        name=path.stem,
-        description=str(description),
-        plan=plan,
-        job={key: _job_value(path, key, value) for key, value in job.items()},
-        path=path,
-        shipped=path.parent == _shipped_folder(),
-    )
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PresetError(f"preset {path.stem} can't be read: {error}", None) from None
+    parts = preset_text.parse(path.stem, text)
+    shipped = path.parent == _shipped_folder()
+    return Preset(path.stem, parts.description, parts.plan, parts.job, path, shipped, parts.made_for)
 
 
-def _job_value(path: Path, key: str, value: object) -> Any:
-    if key not in _JOB_TYPES:
-        near = difflib.get_close_matches(key, _JOB_TYPES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; it takes {', '.join(_JOB_TYPES)}"
-        raise UserError(f"preset {path.name}: [job] has no {key!r}{hint}", "preset")
+def _own(name: str) -> Path:
+    """The file of the user's preset `name`. Raises UserError where that is no name, or a shipped one's."""
+    if not re.fullmatch(r"[a-zA-Z0-9][\w.-]{0,60}", name):
+        raise UserError(f"preset name {name!r} won't do; it takes letters, digits, - and _", "preset")
+    if (_shipped_folder() / f"{name}.toml").exists():
+        raise UserError(f"{name!r} is a shipped preset and stays as it is; take another name", "preset")
+    return paths.own_presets() / f"{name}.toml"
+
+
+def _document(path: Path) -> tomlkit.TOMLDocument:
+    """The file's TOML with its comments; an empty one where there is none, or none that can be read."""
     try:
-        return msgspec.convert(value, _JOB_TYPES[key])
-    except msgspec.ValidationError as error:
-        raise UserError(f"preset {path.name}: [job] {key}: {value!r} won't do: {error}", "preset") from None
+        return tomlkit.parse(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, ParseError):
+        return tomlkit.document()
+
+
+def _table(document: tomlkit.TOMLDocument, name: str) -> Any:
+    if name not in document:
+        document[name] = tomlkit.table()
+    return document[name]
+
+
+def _update(table: Any, values: Mapping[str, Any]) -> None:
+    """Make `table` hold these values, and no others beside tables; comments of those that stay, stay."""
+    for key in [key for key, value in table.items() if key not in values and not isinstance(value, dict)]:
+        del table[key]
+    for key, value in values.items():
+        if key not in table or table[key] != value:
+            table[key] = value

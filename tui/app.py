@@ -20,6 +20,7 @@ from tui.sources import Sources
 from tui.widgets.rail import STEPS
 
 if TYPE_CHECKING:
+    from backend.presets import Preset
     from backend.run.folder import RunFolder
     from backend.run.job import Job
     from backend.run.launch import Trainer
@@ -33,6 +34,7 @@ class WizardApp(LookApp):
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "runs", "runs", show=False),
+        Binding("ctrl+o", "presets", "presets", show=False),
         Binding("ctrl+q", "leave", "leave fttui", show=False),
     ]
 
@@ -92,6 +94,13 @@ class WizardApp(LookApp):
             while getattr(self.screen, "STEP", None) != step:
                 self.pop_screen()
 
+    def start_from(self, preset: Preset) -> None:
+        """The wizard from its first step, with what `preset` says."""
+        self.journey.start_from(preset)
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.open_step(ORDER[0])
+
     def plan_for(self, gpu: str) -> None:
         """Plan for `gpu` (empty: this box). Raises UserError for a name that nobody knows."""
         journey = self.journey
@@ -137,7 +146,7 @@ class WizardApp(LookApp):
 
         named: set[str] = set()
         for binding in own_bindings(screen):
-            if binding.description not in named and binding.action not in ("runs", "leave"):
+            if binding.description not in named and binding.action not in ("runs", "presets", "leave"):
                 named.add(binding.description)
                 act = partial(self._act, screen, binding.action)
                 yield SystemCommand(binding.description.capitalize(), f"key {self.get_key_display(binding)}", act)
@@ -146,6 +155,7 @@ class WizardApp(LookApp):
             if any(getattr(x, "STEP", None) == step for x in before):
                 yield SystemCommand(f"Back to {word}", "answers stay", partial(self.go_back_to, step))
         yield SystemCommand("Runs", "what ran on this box, key ^r", self.action_runs)
+        yield SystemCommand("Presets", "start from one, copy or edit it, key ^o", self.action_presets)
         yield SystemCommand("Theme", "dark, light, high contrast, 16 colours ...", self.action_change_theme)
         yield SystemCommand("Leave fttui", "key ^q", self.action_leave)
 
@@ -155,6 +165,13 @@ class WizardApp(LookApp):
 
         if not isinstance(self.screen, RunsScreen):
             self.push_screen(RunsScreen())
+
+    def action_presets(self) -> None:
+        """The presets, for the wizard to start from."""
+        from tui.screens.presets import PresetsScreen
+
+        if not isinstance(self.screen, PresetsScreen):
+            self.push_screen(PresetsScreen())
 
     async def action_leave(self) -> None:
         """Leave; a screen that shows a run asks what becomes of it."""

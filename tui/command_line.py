@@ -18,10 +18,10 @@ def option(field: str) -> str:
     return field.replace("_", "-")
 
 
-def train(answers: Answers, method: Method) -> str:
-    """`fttui train --method ... --model ...`: what differs from the defaults, quoted for a shell."""
+def train(answers: Answers, method: Method, preset: str | None = None) -> str:
+    """`fttui train PRESET --method ... --model ...`: what differs from the defaults, quoted for a shell."""
     defaults = Answers()
-    words = ["fttui", "train", "--method", method]
+    words = ["fttui", "train", *([shlex.quote(preset)] if preset else []), "--method", method]
     for field in fields(Answers):
         value = getattr(answers, field.name)
         if value == getattr(defaults, field.name):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from backend.model.info import ModelInfo
     from backend.planner.device import Device
     from backend.planner.outlook import Comparison
+    from backend.presets import Preset
 
 
 class Journey:
@@ -36,7 +37,17 @@ class Journey:
         self.method: Method | None = None
         """The method that the user chose; None follows the recommendation."""
         self.preset: str | None = None
+        """Name of the preset that these answers come from, or were saved as."""
+        self.start: Preset | None = None
+        """The preset whose plan fields are kept."""
         self._compared: tuple[tuple[object, ...], Comparison] | None = None
+
+    def start_from(self, preset: Preset | None) -> None:
+        """Begin with this preset: what it answers, it answers, its settings are kept, and the rest stays as it was."""
+        self.start, self.preset = preset, preset.name if preset else None
+        self.method = preset.plan.get("method") if preset else None
+        own = {"set": (), "max_length": None, "epochs": None, "effective_batch": None, "seed": None}
+        self.answer(**own | dict(preset.job if preset else {}))
 
     def answer(self, **changes: Any) -> None:
         """Change answers; what was found for other answers stays."""
@@ -50,17 +61,28 @@ class Journey:
     def comparison(self) -> Comparison:
         """The three methods under the answers as they are; computed once for the same answers."""
         assert self.device is not None and self.model is not None and self.data is not None
-        key = (self.answers, self.device, self.model, self.data)
+        asked = (self.answers, self.device, self.model, self.data)
+        key = (*asked, self.start)
         if self._compared is None or any(a is not b for a, b in zip(self._compared[0], key, strict=True)):
-            self._compared = (key, self.sources.compare(*key))
+            kept = (self.start.plan, self.start.name) if self.start else ()
+            self._compared = (key, self.sources.compare(*asked, *kept))
         return self._compared[1]
 
+    def changes(self) -> str:
+        """What the preset's own box had otherwise, in a sentence; empty without such a preset."""
+        from backend import presets
+
+        if self.start is None or self.start.plan.get("method", self.chosen()) != self.chosen():
+            return ""
+        comparison = self.comparison()
+        return presets.changes(self.start, comparison, comparison.methods[self.chosen()])
+
     def forget_refused(self) -> str:
-        """Drop settings (of an earlier session, or of a file that was edited) that the planner refuses; says why."""
+        """Drop settings (of an earlier session, of a preset or an edited file) that the planner refuses; says why."""
         try:
             self.comparison()
         except UserError as error:
-            self.answer(set=(), max_length=None, epochs=None, effective_batch=None, seed=None)
+            self.start_from(None)
             return str(error)
         return ""
 

@@ -27,6 +27,7 @@ from tui.plain import plain
 if TYPE_CHECKING:
     from textual.app import App
 
+    from backend.presets import Preset
     from tui.terminal import Terminal
 
 Launch = Callable[[Job], tuple[RunFolder, Trainer]]
@@ -41,21 +42,32 @@ _EXIT_CODES = {"done": 0, "stopped": 130, "paused": 130}
 _SCREEN_FAILED = 1
 
 
-def run_wizard(start_at: str | None = None, run: RunFolder | None = None, *, ascii: bool | None = None) -> int:
+def run_wizard(
+    start_at: str | None = None, run: RunFolder | None = None, *, preset: str | None = None, ascii: bool | None = None
+) -> int:
     """Show the wizard (or the live screen of `run`) until it is left; returns the command's exit code.
 
-    `ascii` draws with ASCII only; None leaves that to the settings and the terminal.
-
-    Returns in a forked child: the parent stays the shell's job and leaves when the screen is gone.
+    `preset` is what the wizard starts from; `ascii` draws with ASCII only, None leaves that to the settings and the
+    terminal. Returns in a forked child: the parent stays the shell's job and leaves when the screen is gone.
     """
     own = settings.load()
+    begin = _preset(preset) if preset else None
 
     def make(launch: Launch) -> App[Any]:
         from tui.app import WizardApp
 
-        return WizardApp(launch=launch, start_at=start_at, run=run, settings=own, ascii=ascii)
+        app = WizardApp(launch=launch, start_at=start_at, run=run, settings=own, ascii=ascii)
+        if begin is not None:
+            app.journey.start_from(begin)
+        return app
 
     return run_app(make)
+
+
+def _preset(name: str) -> Preset:
+    from backend import presets
+
+    return presets.load(name)
 
 
 def run_app(make_app: Callable[[Launch], App[Any]], start: Callable[[RunFolder], Trainer] = launch.start) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backend.answers import Answers, Method
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from backend.planner.device import Device
     from backend.planner.outlook import Comparison
     from backend.planner.rent import Offer
+    from backend.presets import Broken, Preset
     from backend.run.job import Job
 
 
@@ -73,10 +74,23 @@ def _foresee_data(rows: int, row_tokens: int) -> DataReport:
     return inspect.foreseen(rows, row_tokens)
 
 
-def _compare(answers: Answers, device: Device, model: ModelInfo, data: DataReport) -> Comparison:
+def _compare(
+    answers: Answers,
+    device: Device,
+    model: ModelInfo,
+    data: DataReport,
+    preset: Mapping[str, Any] | None = None,
+    preset_name: str = "",
+) -> Comparison:
     from backend.planner import compare
 
-    return compare.compare(answers, device, model, data)
+    return compare.compare(answers, device, model, data, preset, preset_name)
+
+
+def _preset_listing() -> list[Preset | Broken]:
+    from backend import presets
+
+    return presets.listing()
 
 
 def _offers(answers: Answers, model: ModelInfo, data: DataReport) -> tuple[Offer, ...]:
@@ -128,7 +142,9 @@ class Sources:
     data_here: Callable[[], list[Path]] = _data_here
     inspect_data: Callable[[str, tuple[str, ...], ModelInfo | None], DataReport] = _inspect_data
     foresee_data: Callable[[int, int], DataReport] = _foresee_data
-    compare: Callable[[Answers, Device, ModelInfo, DataReport], Comparison] = _compare
+    compare: Callable[..., Comparison] = _compare
+    """Answers, device, model, data, and a preset's plan fields and name where one was started from."""
+    presets: Callable[[], list[Preset | Broken]] = _preset_listing
     offers: Callable[[Answers, ModelInfo, DataReport], tuple[Offer, ...]] = _offers
     job: Callable[[Comparison, Method, str | None], Job] = _job
     remember_model: Callable[[str], None] = _remember_model

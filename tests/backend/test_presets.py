@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,9 @@ from backend import paths, presets
 from backend.answers import Answers
 from backend.errors import UserError
 from backend.planner.compare import compare
+from backend.planner.device import Device
+from backend.planner.outlook import Comparison, Outlook
+from backend.preset_text import PresetError
 from tests.shapes import A100_80, LLAMA_8B, RTX_4090, model, rows
 
 
@@ -62,6 +66,8 @@ def test_a_broken_preset_is_listed_with_its_reason(text: str, reason: str) -> No
     broken = found["broken"]
     assert isinstance(broken, presets.Broken)
     assert reason in broken.reason
+    assert broken.line == (2 if "[job]" in text else 1)
+    assert "line" in broken.reason
     assert isinstance(found["demo"], presets.Preset)
     with pytest.raises(UserError):
         presets.load("broken")
@@ -73,3 +79,68 @@ def test_an_unknown_preset_names_the_nearest_one(tmp_path: Path) -> None:
     own = tmp_path / "any.toml"
     own.write_text("rank = 4\n")
     assert presets.load(str(own)).plan == {"rank": 4}
+
+
+def seen_on(device: Device, **answers: Any) -> tuple[Comparison, Outlook]:
+    comparison = compare(Answers(**answers), device, model(), rows(5000))
+    return comparison, comparison.methods["qlora"]
+
+
+def test_saving_again_keeps_the_comments_of_the_file() -> None:
+    _, outlook = seen_on(RTX_4090, set=("rank=64",))
+    path = presets.save("mine", "a try", Answers(model="8b"), outlook, "RTX 4090")
+    text = path.read_text().replace("rank = 64", "rank = 64  # as in the paper").replace("[job]", "# whose\n[job]")
+    path.write_text("# my own words\n" + text)
+    _, outlook = seen_on(RTX_4090, set=("rank=32",))
+    presets.save("mine", "a try", Answers(model="13b", budget_usd=3.0), outlook, "RTX 4090")
+    saved = path.read_text()
+    for comment in ("# my own words", "# as in the paper", "# whose"):
+        assert comment in saved
+    assert presets.load("mine").plan["rank"] == 32
+    assert presets.load("mine").job == {
+        "model": "13b",
+        "budget_usd": 3.0,
+        "shift": "format",
+        "stakes": "normal",
+        "variants": 1,
+    }
+
+
+def test_a_preset_of_another_box_says_what_is_planned_otherwise() -> None:
+    _, there = seen_on(A100_80)
+    presets.save("mine", "", Answers(), there, A100_80.label)
+    preset = presets.load("mine")
+    here = compare(Answers(), RTX_4090, model(), rows(5000), preset.plan, preset.name)
+    said = presets.changes(preset, here, here.methods["qlora"])
+    assert f"made for {A100_80.label} and is planned anew for {RTX_4090.label}" in said
+    assert f"micro_batch {here.methods['qlora'].plan.micro_batch} instead of {there.plan.micro_batch}" in said
+    again = compare(Answers(), A100_80, model(), rows(5000), preset.plan, preset.name)
+    assert presets.changes(preset, again, again.methods["qlora"]) == ""
+    assert presets.changes(presets.load("demo"), here, here.methods["qlora"]) == ""
+
+
+def test_a_shipped_preset_can_be_copied_with_its_comments_and_deleted_only_as_a_copy() -> None:
+    path = presets.copy("solo-qlora", "mine")
+    assert path.read_text() == presets.load("solo-qlora").path.read_text()
+    assert not presets.load("mine").shipped
+    with pytest.raises(UserError, match="already"):
+        presets.copy("demo", "mine")
+    presets.delete("mine")
+    assert "mine" not in presets.names()
+    for name, sentence in (("demo", "shipped"), ("mine", "no preset"), ("../x", "won't do")):
+        with pytest.raises(UserError, match=sentence):
+            presets.delete(name)
+
+
+def test_only_a_valid_text_is_written() -> None:
+    path = presets.write("mine", "# mine\nrank = 8\n")
+    with pytest.raises(PresetError, match="line 2") as refused:
+        presets.write("mine", "# mine\nrank = -8\n")
+    assert refused.value.line == 2
+    assert path.read_text() == "# mine\nrank = 8\n"
+
+
+@pytest.mark.parametrize("text", ["job = 3", "made_for = 1", "[made_for]\nmicro_batch = 'x'", "[[job]]\nmodel = 'x'"])
+def test_tables_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(PresetError):
+        presets.write("mine", text)

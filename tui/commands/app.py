@@ -33,15 +33,16 @@ COMMANDS = {
 }
 
 
-def wizard(*, ascii: Annotated[bool, Parameter(negative=())] = False) -> int:
+def wizard(*, preset: str | None = None, ascii: Annotated[bool, Parameter(negative=())] = False) -> int:
     """Open the wizard.
 
     Args:
+        preset: Start from this preset: a name, or a file.
         ascii: Draw with ASCII characters only.
     """
     from tui.process import run_wizard
 
-    return run_wizard(ascii=ascii or None)
+    return run_wizard(preset=preset, ascii=ascii or None)
 
 
 def app_for(command: str | None = None) -> App:

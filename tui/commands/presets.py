@@ -14,6 +14,7 @@ For example:
 
     fttui presets
     fttui presets show solo-qlora
+    fttui presets copy solo-qlora mine    # then edit it: `fttui presets path` says where it is
     fttui presets path                    # a TOML file put there is a preset
 """
 
@@ -43,6 +44,18 @@ def show(name: str) -> int:
         name: The preset's name.
     """
     print(plain(presets.load(name).path.read_text(encoding="utf-8")).rstrip())
+    return 0
+
+
+@app.command
+def copy(name: str, new: str) -> int:
+    """Copy a preset, a shipped one too, to one of your own.
+
+    Args:
+        name: The preset to copy.
+        new: What the copy is called.
+    """
+    print(plain(presets.copy(name, new), lines=False))
     return 0
 
 

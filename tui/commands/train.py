@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -16,6 +17,7 @@ from backend.run.folder import RunFolder
 from backend.run.history import read
 from tui import starting
 from tui.commands.options import Shared
+from tui.plain import plain
 
 Flag = Annotated[bool, Parameter(negative=())]
 
@@ -52,6 +54,8 @@ def train(
     comparison = situation.foresee(answers, start.plan if start else None, start.name if start else "")
     starting.refuse(comparison)
     chosen = _chosen(comparison, method or (start.plan.get("method") if start else None), anyway)
+    if start and (said := presets.changes(start, comparison, comparison.methods[chosen])):
+        print(plain(said, lines=False), file=sys.stderr)
     folder = RunFolder.create(jobs.job(comparison, chosen, start.name if start else None))
     return headless.run(folder, as_json=json, detach=detach)
 

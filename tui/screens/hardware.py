@@ -40,6 +40,7 @@ class HardwareScreen(Step):
     HELP_TEXT: ClassVar[str] = _HELP
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+o", "app.presets", "presets"),
         Binding("ctrl+r", "app.runs", "runs"),
         Binding("ctrl+q", "app.leave", "leave fttui"),
     ]

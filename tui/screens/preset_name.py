@@ -35,15 +35,17 @@ class PresetName(ModalScreen[str]):
             dialog.border_title = Content("Save as a preset")
             dialog.border_subtitle = Content("Enter saves · Esc leaves")
             yield Field("preset", "name", name, help="Letters, digits, - and _; fttui train NAME runs it.")
-            yield Field("description", "description", placeholder="what it is for", help="A line for yourself.")
+            about = self._journey.start.description if self._journey.start else ""
+            yield Field("description", "description", about, placeholder="what it is for", help="A line for yourself.")
 
     def on_input_submitted(self) -> None:
         """Enter: save, or say what is wrong with the name."""
         name = self.query_one("#row-preset", Field).text
         description = self.query_one("#row-description", Field).text
-        outlook = self._journey.comparison().methods[self._journey.chosen()]
+        comparison = self._journey.comparison()
+        outlook = comparison.methods[self._journey.chosen()]
         try:
-            presets.save(name, description, self._journey.answers, outlook)
+            presets.save(name, description, self._journey.answers, outlook, comparison.device.label)
         except UserError as error:
             self.query_one("#row-preset", Field).complain(str(error))
             return

@@ -68,7 +68,7 @@ class ReviewScreen(Step):
         comparison, method = self.journey.comparison(), self.journey.chosen()
         self.query_one(Settings).show(comparison.methods[method])
         self.query_one("#summary", Static).update(self._summary())
-        line = command_line.train(self.journey.answers, method)
+        line = self._command_line()
         self.query_one("#command", Static).update(Content.assemble(("$ ", "bold $primary"), safe(line, lines=False)))
         self._explain()
         self._say("")
@@ -130,13 +130,17 @@ class ReviewScreen(Step):
 
     def action_copy(self) -> None:
         """Copy the command, over SSH too (OSC 52)."""
-        self.app.copy_to_clipboard(command_line.train(self.journey.answers, self.journey.chosen()))
+        self.app.copy_to_clipboard(self._command_line())
         self._say("The command is in the clipboard, where the terminal allows it.")
 
     def action_reset(self) -> None:
         """Leave all settings to the planner again."""
         self.journey.answer(max_length=None, epochs=None, effective_batch=None, seed=None, set=())
         self.show()
+
+    def _command_line(self) -> str:
+        start = self.journey.start
+        return command_line.train(self.journey.answers, self.journey.chosen(), start.name if start else None)
 
     def _explain(self) -> None:
         explanation = self.query_one(Settings).explanation
@@ -171,6 +175,7 @@ class ReviewScreen(Step):
         ]
         lines = [head, Content.assemble(figures.fit_word(seen), "  ", " · ".join(parts))]
         lines += [Content.assemble(("! ", "bold $warning"), safe(text, style="$warning")) for text in self._obstacles()]
+        lines += [safe(text, lines=False, style="$primary") for text in [self.journey.changes()] if text]
         try:
             starting.refuse(comparison)
         except UserError as error:

@@ -63,7 +63,9 @@ class Step(Screen[None]):
         return self.wizard.journey
 
     def on_screen_resume(self) -> None:
-        """Bring the rail up to date."""
+        """Bring the rail up to date. A screen that was in front only while others were left has nothing to say."""
+        if not self.is_current:
+            return
         self.update_rail()
         self.refreshed()
 

@@ -1,0 +1,93 @@
+"""A preset's TOML as its parts, checked: what is wrong is named with its line."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+import msgspec
+import tomlkit
+from tomlkit.exceptions import ParseError
+
+from backend.answers import Answers
+from backend.errors import UserError
+from backend.planner import fields
+
+JOB_TYPES = {name: kind for name, kind in get_type_hints(Answers).items() if name != "set"}
+"""What [job] takes: the answers, each with its type."""
+
+
+class PresetError(UserError):
+    """A preset that can't be used; `line` is the line at fault, from 1, or None."""
+
+    def __init__(self, reason: str, line: int | None) -> None:
+        super().__init__(reason, "preset")
+        self.line = line
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a preset's file says."""
+
+    description: str
+    plan: Mapping[str, Any]
+    job: Mapping[str, Any]
+    made_for: Mapping[str, Any]
+    """`device`, and the plan fields that were chosen for it."""
+
+
+def parse(name: str, text: str) -> Parts:
+    """The parts of the preset called `name`. Raises PresetError: one sentence that names line, field and mend."""
+    try:
+        document = tomlkit.parse(text).unwrap()
+    except ParseError as error:
+        raise PresetError(f"preset {name} can't be read: {error}", error.line) from None
+    description, job, made_for = (document.pop(key, empty) for key, empty in _TABLES)
+    for table, found in (("job", job), ("made_for", made_for)):
+        if not isinstance(found, dict):
+            raise _wrong(name, text, table, f"[{table}] must be a table")
+    device = {"device": str(made_for.pop("device"))} if "device" in made_for else {}
+    return Parts(
+        description=str(description),
+        plan=_plan(name, text, document),
+        job={key: _job_value(name, text, key, value) for key, value in job.items()},
+        made_for=device | _plan(name, text, made_for),
+    )
+
+
+_TABLES: tuple[tuple[str, Any], ...] = (("description", ""), ("job", {}), ("made_for", {}))
+
+
+def _plan(name: str, text: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    parsed = {}
+    for key, value in table.items():
+        try:
+            parsed[key] = fields.parse(key, value)
+        except UserError as error:
+            raise _wrong(name, text, key, str(error)) from None
+    return parsed
+
+
+def _job_value(name: str, text: str, key: str, value: object) -> Any:
+    if key not in JOB_TYPES:
+        near = difflib.get_close_matches(key, JOB_TYPES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(JOB_TYPES)}"
+        raise _wrong(name, text, key, f"[job] has no {key!r}; {hint}")
+    try:
+        return msgspec.convert(value, JOB_TYPES[key])
+    except msgspec.ValidationError as error:
+        raise _wrong(name, text, key, f"[job] {key}: {value!r} won't do: {error}") from None
+
+
+def _wrong(name: str, text: str, key: str, reason: str) -> PresetError:
+    line = line_of(text, key)
+    return PresetError(f"preset {name}{f', line {line}' if line else ''}: {reason}", line)
+
+
+def line_of(text: str, key: str) -> int | None:
+    """The line on which `key`, or the table of that name, stands in a TOML text."""
+    pattern = re.compile(rf"""\s*(\[\s*)?["']?{re.escape(key)}["']?\s*[\]=]""")
+    return next((number for number, line in enumerate(text.split("\n"), 1) if pattern.match(line)), None)

@@ -1,0 +1,82 @@
+"""A preset's TOML in an editor: nothing is written that can't be used, and comments are the user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, Static, TextArea
+
+from backend import presets
+from backend.errors import UserError
+from backend.preset_text import PresetError
+from tui.plain import plain, safe
+
+
+class PresetEditor(Screen[None]):
+    """Raises UserError for a file that holds what a terminal would obey: that is nothing to edit here."""
+
+    HELP_TEXT: ClassVar[str] = (
+        "Plan fields stand at the top, the job's answers under [job]; `fttui train --help` lists both. ^s checks and "
+        "saves, Esc leaves without. What is wrong stands below, and the cursor goes to its line."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "save", "save", key_display="^s", priority=True),
+        Binding("escape", "leave", "leave", key_display="Esc", priority=True),
+        Binding("f1", "help", "help", key_display="F1"),
+    ]
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._before = path.read_text(encoding="utf-8", errors="replace")
+        if plain(self._before, limit=len(self._before)) != self._before.expandtabs(4):
+            raise UserError(f"{path} holds control characters; edit it by hand", "preset")
+
+    def compose(self) -> ComposeResult:
+        """Title, text, what is wrong, footer."""
+        yield Static(safe(f"Preset {self._path.stem}", lines=False, style="bold"), id="editor-title", markup=False)
+        yield TextArea(self._before, soft_wrap=False, show_line_numbers=True, tab_behavior="indent", id="editor")
+        yield Static("", id="editor-note", markup=False)
+        yield Footer(show_command_palette=False)
+
+    def action_save(self) -> None:
+        """Write it where it can be used; else say why, at its line."""
+        area = self.query_one(TextArea)
+        try:
+            presets.write(self._path.stem, area.text)
+        except UserError as error:
+            if isinstance(error, PresetError) and error.line:
+                area.move_cursor((min(error.line, area.document.line_count) - 1, 0))
+            self._say(Content.assemble(("✗ ", "bold $error"), safe(str(error), style="$error")))
+        else:
+            self.dismiss(None)
+
+    def action_leave(self) -> None:
+        """Back; what was changed is asked about first."""
+        from tui.screens.confirm import Confirm
+
+        if not self.is_current:
+            return
+        if self.query_one(TextArea).text == self._before:
+            self.dismiss(None)
+        else:
+            reasons = ("What you changed is not saved.",)
+            self.app.push_screen(Confirm("Leave without saving?", reasons, yes="leave"), self._left)
+
+    def action_help(self) -> None:
+        """Help and keys."""
+        from tui.screens.help import HelpScreen
+
+        self.app.push_screen(HelpScreen(self, self.HELP_TEXT))
+
+    def _left(self, yes: bool | None) -> None:
+        if yes:
+            self.dismiss(None)
+
+    def _say(self, text: Content) -> None:
+        self.query_one("#editor-note", Static).update(text)

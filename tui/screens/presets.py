@@ -1,0 +1,193 @@
+"""Presets: what each is for and what is in it; start from one, copy, edit or delete it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from backend import presets
+from backend.errors import UserError
+from backend.presets import Broken, Preset
+from tui.plain import plain, safe
+from tui.widgets.picklist import Choice, PickList
+from tui.widgets.preview import Preview
+from tui.widgets.prose import sentences, stacked, wrapped
+
+if TYPE_CHECKING:
+    from tui.app import WizardApp
+
+_HELP = (
+    "A preset keeps settings and answers under a name. Enter starts the wizard from it: what it says is answered, the "
+    "rest is asked as always. Shipped presets stay as they are: c copies one, and e edits your copy here, with its "
+    "comments; by hand it is a TOML file in the folder that `fttui presets path` names. A file that can't be used is "
+    "listed with its line and the reason. y copies the command that trains from the preset without the screen."
+)
+_NUMBER = 4
+
+
+class PresetsScreen(Screen[None]):
+    """A list, and the file of the highlighted one."""
+
+    AUTO_FOCUS: ClassVar[str | None] = ""
+    HELP_TEXT: ClassVar[str] = _HELP
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "start", "start from it", key_display="Enter"),
+        Binding("escape", "back", "back", key_display="Esc"),
+        Binding("c", "copy", "copy"),
+        Binding("e", "edit", "edit"),
+        Binding("d", "delete", "delete"),
+        Binding("y", "command", "copy command"),
+        Binding("f1,question_mark", "help", "help", key_display="?"),
+        Binding("up", "move(-1)", "up", show=False),
+        Binding("down", "move(1)", "down", show=False),
+        Binding("pageup", "scroll(-5)", "scroll the file", show=False),
+        Binding("pagedown", "scroll(5)", "scroll the file", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: dict[str, Preset | Broken] = {}
+
+    def compose(self) -> ComposeResult:
+        """Title, list, file, footer."""
+        yield Static("Presets", id="presets-title", markup=False)
+        with Container(id="presets-split"):
+            yield PickList()
+            yield Preview(id="preset")
+        yield Footer(show_command_palette=False)
+
+    def on_screen_resume(self) -> None:
+        """Read the files again; the highlighted one stays so."""
+        before = self._chosen
+        self._found = {str(preset.path): preset for preset in self._wizard.journey.sources.presets()}
+        self.query_one(PickList).make_room(len(self._found))
+        self.query_one(PickList).show([_choice(x) for x in self._found.values()], str(before.path) if before else None)
+        self._show()
+
+    def on_pick_list_highlighted(self) -> None:
+        """Show its file, and the keys that work on it."""
+        self._show()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only an own one can be changed, only one that is not broken can be used."""
+        chosen = self._chosen
+        if action in ("edit", "delete"):
+            return isinstance(chosen, Broken) or (chosen is not None and not chosen.shipped)
+        return isinstance(chosen, Preset) if action in ("start", "copy", "command") else True
+
+    def action_move(self, by: int) -> None:
+        """Highlight another one."""
+        self.query_one(PickList).move(by)
+
+    def action_scroll(self, by: int) -> None:
+        """The file may be longer than its room."""
+        self.query_one(Preview).scroll_relative(y=by, animate=False)
+
+    def action_start(self) -> None:
+        """The wizard from its first step, with what the preset says."""
+        if self.is_current and isinstance(self._chosen, Preset):
+            self._wizard.start_from(self._chosen)
+
+    def action_copy(self) -> None:
+        """Ask for a name, and copy."""
+        from tui.screens.copy_name import CopyName
+
+        if isinstance(chosen := self._chosen, Preset):
+            self.app.push_screen(CopyName(chosen.name))
+
+    def action_edit(self) -> None:
+        """The file in an editor."""
+        from tui.screens.preset_editor import PresetEditor
+
+        if chosen := self._chosen:
+            try:
+                self.app.push_screen(PresetEditor(chosen.path))
+            except UserError as error:
+                self.notify(plain(str(error)), severity="error", markup=False)
+
+    def action_delete(self) -> None:
+        """Ask, and delete the file."""
+        from tui.screens.confirm import Confirm
+
+        if chosen := self._chosen:
+            reasons = (f"{chosen.path} goes; there is no way back.",)
+            self.app.push_screen(Confirm("Delete this preset?", reasons, yes="delete"), partial(self._delete, chosen))
+
+    def action_command(self) -> None:
+        """The command that does the same without the screen."""
+        if chosen := self._chosen:
+            line = f"fttui train {chosen.name}"
+            self.app.copy_to_clipboard(line)
+            self.notify(f"{plain(line, lines=False)}: copied, where the terminal allows it.", markup=False)
+
+    def action_back(self) -> None:
+        """Back to where this was opened from."""
+        self._wizard.go_back()
+
+    def action_help(self) -> None:
+        """Help and keys."""
+        from tui.screens.help import HelpScreen
+
+        self.app.push_screen(HelpScreen(self, self.HELP_TEXT))
+
+    @property
+    def _wizard(self) -> WizardApp:
+        return cast("WizardApp", self.app)
+
+    @property
+    def _chosen(self) -> Preset | Broken | None:
+        choice = self.query_one(PickList).choice
+        return self._found.get(choice.value) if choice else None
+
+    def _delete(self, chosen: Preset | Broken, yes: bool | None) -> None:
+        if yes:
+            presets.delete(chosen.name)
+            self.on_screen_resume()
+
+    def _show(self) -> None:
+        if chosen := self._chosen:
+            self.query_one(Preview).show(chosen.name, partial(_file, chosen), _kind(chosen))
+        self.refresh_bindings()
+
+
+def _kind(preset: Preset | Broken) -> str:
+    if isinstance(preset, Broken):
+        return "✗ broken"
+    return "shipped" if preset.shipped else "your own"
+
+
+def _choice(preset: Preset | Broken) -> Choice:
+    return Choice(str(preset.path), preset.name, _kind(preset))
+
+
+def _file(preset: Preset | Broken, width: int) -> Content:
+    """What it is for, or what is wrong with it; then the file itself, by line."""
+    if isinstance(preset, Broken):
+        head = sentences([preset.reason], width, "✗", "$error")
+    else:
+        head = wrapped(safe(preset.description, lines=False, style="bold"), width)
+    lines = [_line(number, text, preset, width) for number, text in enumerate(_text(preset).split("\n"), 1)]
+    return stacked([head, Content(" "), *lines])
+
+
+def _text(preset: Preset | Broken) -> str:
+    try:
+        return preset.path.read_text(encoding="utf-8", errors="replace").rstrip("\n")
+    except OSError as error:
+        return f"# can't be read: {error.strerror}"
+
+
+def _line(number: int, text: str, preset: Preset | Broken, width: int) -> Content:
+    """A line with its number; the one at fault is marked."""
+    wrong = isinstance(preset, Broken) and preset.line == number
+    style = "$error" if wrong else "$faint" if text.lstrip().startswith("#") else ""
+    numbered = Content.assemble((f"{'❯' if wrong else ' '}{number:>{_NUMBER - 2}} ", "$faint"), safe(text, style=style))
+    return wrapped(numbered, width, _NUMBER)
