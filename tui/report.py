@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from backend.planner import fields
 from backend.run.folder import RunFolder
 from backend.run.history import History
 from tui.panels.next_step import NextStep
-from tui.panels.outcome import Figure, figures
+from tui.panels.outcome import Figure, figures, phases
 from tui.panels.samples import NOTHING, before_and_after, prompts
 from tui.plain import plain
 
@@ -43,7 +43,8 @@ def markdown(folder: RunFolder, past: History, title: str, step: NextStep) -> It
     """The report, line by line."""
     yield from (f"# {_inline(title)}: {past.state}", "", f"Run `{folder.name}`, {_steps(past)}.", "")
     yield from (f"![The result screen: curve, predicted against actual, samples]({PICTURE})", "")
-    yield from _table(("", "predicted", "actual", "off"), (_figure(x) for x in figures(past)))
+    peaks = (replace(x, name=f"peak, {x.name}") for x in phases(past))
+    yield from _table(("", "predicted", "actual", "off"), (_figure(x) for x in (*figures(past), *peaks)))
     if past.evaluations:
         yield from ("## Held-out loss", "")
         yield from _table(("step", "loss"), ((f"{x.step:,}", f"{x.loss:.4f}") for x in past.evaluations))

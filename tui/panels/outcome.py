@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from backend import units
@@ -57,7 +57,7 @@ def phases(history: History) -> list[Figure]:
     foreseen: dict[str, Any] = (history.started.get("foreseen") or {}).get("phases") or {}
     measured: dict[str, Any] = history.measured.get("phases") or {}
     return [
-        Figure(f"  {name}", foreseen[name], phase.get("peak_bytes"), units.memory)
+        Figure(name, foreseen[name], phase.get("peak_bytes"), units.memory)
         for name, phase in measured.items()
         if name in foreseen
     ]
@@ -108,7 +108,7 @@ class Outcome(Panel):
         """Peaks phase by phase, and how many earlier runs the foreseen figures come from."""
         runs = int((self.history.started.get("foreseen") or {}).get("corrected_by_runs") or 0)
         before: Row = ((f"foreseen with {runs} run{'' if runs == 1 else 's'} of this box", "faint"),)
-        peaks = [_figure(figure, column) for figure in phases(self.history)]
+        peaks = [_figure(replace(x, name=f"  {x.name}"), column) for x in phases(self.history)]
         return [*([before] if runs else []), *([(), (("peak of each phase", "faint"),), *peaks] if peaks else [])]
 
     def _losses(self) -> list[Row]:
