@@ -12,9 +12,9 @@ from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.hardware import catalogue
 from backend.model.info import ModelInfo
-from backend.planner import constants, device_names, devices, fit, rules
+from backend.planner import constants, cost, device_names, devices, fit, rules
 from backend.planner.compare import compare
-from backend.planner.device import Device, Price
+from backend.planner.device import Device
 from backend.planner.outlook import Comparison, Outlook
 
 
@@ -120,22 +120,21 @@ def _counts(answers: Answers, preset: Mapping[str, Any] | None, preset_name: str
 
 
 def _devices(answers: Answers, count: int) -> Iterator[Device]:
-    own = _own_price(answers)
+    named = _named(answers)
     for spec in catalogue.specs():
         device = devices.from_catalogue(spec, count, (spec.note,) if spec.note else ())
-        yield replace(device, price=own[1]) if own and own[0] == spec.name else device
+        yield replace(device, price=cost.price(answers, device)) if spec.name == named else device
 
 
-def _own_price(answers: Answers) -> tuple[str, Price] | None:
-    """The named GPU and the user's price of it."""
-    price = answers.price_usd_per_hour
-    if price is None or not answers.gpu:
+def _named(answers: Answers) -> str | None:
+    """The named GPU, where the user has a price of it."""
+    if answers.price_usd_per_hour is None or not answers.gpu:
         return None
     try:
         spec, _ = device_names.find(device_names.split_count(answers.gpu)[0])
     except UserError:  # the CPU of this box is not for rent
         return None
-    return spec.name, Price(price, price, price, "you")
+    return spec.name
 
 
 def _offer(job: Job, device: Device) -> Offer:

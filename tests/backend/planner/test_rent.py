@@ -99,3 +99,10 @@ def test_what_is_not_as_with_the_others_is_said(gpu: str, caveat: str, trains_no
 def test_only_the_number_that_the_user_set_is_looked_at() -> None:
     offers = rent.offers(Answers(set=("processes=2",)), model(), rows(5000))
     assert {offer.device.count for offer in offers} == {2}
+
+
+def test_a_gpu_of_ones_own_costs_its_energy_here_too() -> None:
+    own = replace(JOB, gpu="4090", price_usd_per_hour=0, kwh_price_usd=0.3)
+    mine = next(x for x in carried(rent.offers(own, model(), rows(5000))) if x.device.name == "RTX 4090")
+    assert mine.device.price is not None and mine.device.price.source.startswith("energy")
+    assert 0 < mine.usd < 0.3
