@@ -94,6 +94,14 @@ class WizardApp(LookApp):
             while getattr(self.screen, "STEP", None) != step:
                 self.pop_screen()
 
+    def start_anew(self) -> None:
+        """The wizard from its first step; the box is looked at again, as a run changes what is free and known of it."""
+        journey = self.journey
+        journey.hardware = journey.here = journey.device = None
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.open_step(ORDER[0])
+
     def start_from(self, preset: Preset) -> None:
         """The wizard from its first step, with what `preset` says."""
         self.journey.start_from(preset)

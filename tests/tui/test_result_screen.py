@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
-from backend.run import plan_file
+from backend.run import plan_file, records
 from backend.run.folder import RunFolder
+from tests.backend.planner.test_calibration import record
+from tests.tui import box
 from tests.tui.nasty import NASTY
 from tests.tui.stage import Stage
 from tests.tui.story import Story, finish, make_run, measure, tell
@@ -151,3 +154,20 @@ async def test_a_report_that_can_not_be_written_says_so(monkeypatch: pytest.Monk
         monkeypatch.setattr(Path, "write_text", full)
         await pilot.press("s")
         assert "No space left" in "".join(str(x.message) for x in app._notifications)
+
+
+async def test_a_new_run_is_planned_with_what_the_last_one_taught() -> None:
+    app = box.at("compare")
+    folder, _ = ended("done")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        before, device = app.journey.comparison(), app.journey.device
+        assert device is not None and device.calibration is None
+        app.open_run(folder)
+        await pilot.pause()
+        records.file().write_bytes(msgspec.json.encode(record(device, method="qlora")) + b"\n")
+        await pilot.press("n")
+        await box.to_step(pilot, "compare")
+        after = app.journey.comparison()
+        assert any(note.startswith("QLoRA is corrected by 1 run on this box") for note in after.notes)
+        assert after.methods["qlora"].hours.point > before.methods["qlora"].hours.point

@@ -27,10 +27,8 @@ from tui.plain import plain
 from tui.screens import places
 from tui.screens.places import Panels, Regions
 from tui.screens.run_screen import RunScreen, panel_keys, run_title
-from tui.screens.step import Step
 
 _LOST = "Its process is gone without a word: it was killed, the host ran out of memory, or the power failed."
-FIRST_STEP = "hardware"
 
 
 class ResultScreen(RunScreen):
@@ -87,9 +85,7 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
 
     def action_new_run(self) -> None:
         """To the wizard's first step; the answers are still there."""
-        self.wizard.go_back_to(FIRST_STEP)
-        if not isinstance(self.app.screen, Step):
-            self.wizard.open_step(FIRST_STEP)
+        self.wizard.start_anew()
 
     def action_leave(self) -> None:
         """The run is over: nothing to ask."""
