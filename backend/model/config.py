@@ -52,6 +52,7 @@ def shape_from_config(config: Config, name: str) -> ModelShape:
         router_parameters=layers * family.block_router(sizes, known),
         sliding_window=_sliding_window(known),
         instruct=is_instruct(name),
+        attention=family.attention,
     )
 
 

@@ -27,6 +27,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     final: tuple[str, ...] = ("hidden",)
     expert: tuple[str, ...] = ()
     router: tuple[str, ...] = ()
+    attention: tuple[str, ...] = ()
     keys: dict[str, tuple[str, ...]] = {}
     defaults: dict[str, Any] = {}
 

@@ -54,6 +54,8 @@ class ModelShape:
     license: str = ""
     instruct: bool = False
     """Tuned to chat already."""
+    attention: tuple[str, ...] = ()
+    """The attention implementations that transformers has for the family, the plainest first; empty for all of them."""
 
     @cached_property
     def block_linear_parameters(self) -> int:

@@ -57,6 +57,8 @@ def settle(
         if key not in ("method", "quantization"):
             values[key], origin[key] = value, kept.origin[key]
     _refuse_contradictions(method, kept)
+    for key, (value, why) in _attention(model, values).items():
+        values[key], origin[key] = value, why
     if device.count > 1 and "processes" not in kept.values:
         values["processes"], origin["processes"] = device.count, "the devices"
     return Plan(**values), origin
@@ -99,10 +101,21 @@ def _duration(method: Method, device: Device, model: ModelInfo, data: DataReport
         settled["max_steps"] = (limit, "demo: a few minutes")
         settled["eval_every"] = (demo["eval_every"], "demo: a few minutes")
     planned = Plan(**{**known, "epochs": known.get("epochs", epochs), "max_steps": limit})
-    short = steps(planned, data) < table["short_steps"]
-    why = f"{'under' if short else 'at least'} {table['short_steps']} steps"
-    settled["warmup_fraction"] = (table["warmup_fraction_short" if short else "warmup_fraction"], why)
+    settled["warmup_fraction"] = _warmup(steps(planned, data))
     return settled
+
+
+def _warmup(total: int) -> tuple[float, str]:
+    """A part of the steps, more of few; but never fewer steps than a handful, nor more than are needed."""
+    table = constants.methods()["common"]
+    short = total < table["short_steps"]
+    fraction = table["warmup_fraction_short" if short else "warmup_fraction"]
+    least, most = table["warmup_steps"]
+    if fraction * total > most:
+        return round(most / total, 5), f"{most} steps are enough"
+    if fraction * total < least <= total * table["warmup_most"]:
+        return round(least / total, 5), f"at least {least} steps"
+    return fraction, f"{'under' if short else 'at least'} {table['short_steps']} steps"
 
 
 def _learning_rate(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
@@ -136,6 +149,14 @@ def _precision(method: Method, device: Device, model: ModelInfo, data: DataRepor
     if device.kind == "cpu":
         return {"precision": ("float32", "this CPU has no fast bfloat16")}
     return {"precision": ("float16", "the GPU has no bfloat16")}
+
+
+def _attention(model: ModelInfo, known: Known) -> Settled:
+    """What the trainer falls back to where the family has no such attention, whoever asked for it."""
+    has, wanted = model.shape.attention, str(known.get("attention", Plan.attention))
+    if not has or wanted in has:
+        return {}
+    return {"attention": (has[0], f"{model.shape.family} has no {wanted} in transformers")}
 
 
 def title(method: Method) -> str:

@@ -103,6 +103,16 @@ def test_what_transformers_saves_reads_back_the_same(family: str, settings: dict
     assert shape_from_config({**saved, "architectures": ["XForCausalLM"]}, "tiny") == shape_of(family, settings)
 
 
+@pytest.mark.parametrize(("family", "settings"), CASES, ids=lambda value: value if isinstance(value, str) else "")
+def test_the_attention_implementations_are_the_real_ones(family: str, settings: dict[str, Any]) -> None:
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+
+    real = MODEL_FOR_CAUSAL_LM_MAPPING[type(AutoConfig.for_model(family, **{**BASE, **settings}))]
+    named = shape_of(family, settings).attention
+    assert real._supports_sdpa == (not named or "sdpa" in named)
+    assert real._supports_flash_attn == (not named or "flash_attention_2" in named)
+
+
 def test_every_family_is_tried() -> None:
     assert {family for family, _ in CASES} == set(families())
 

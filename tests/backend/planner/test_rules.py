@@ -93,3 +93,22 @@ def test_as_many_steps_are_planned_as_the_trainer_makes(count: int, epochs: floa
     plan = Plan(epochs=epochs)
     held_out = len(split.held_out([str(i) for i in range(count)], plan.eval_fraction, seed=0))
     assert rules.steps(plan, rows(count)) == counts.total_steps(count - held_out, plan)
+
+
+@pytest.mark.parametrize(
+    ("count", "fraction"), [(100, 5 / 24), (1000, 0.1), (20_000, 0.03), (400_000, 100 / 23_750), (16, 0.1)]
+)
+def test_warm_up_has_at_least_a_handful_of_steps_and_no_more_than_it_needs(count: int, fraction: float) -> None:
+    plan, origin = settle(answers=Answers(epochs=4 if count < 1000 else 1), data=rows(count))
+    assert plan.warmup_fraction == pytest.approx(fraction, abs=2e-5)
+    assert origin["warmup_fraction"].endswith(("steps", "enough"))
+
+
+def test_a_family_without_sdpa_is_planned_with_what_it_has() -> None:
+    soft_capped = replace(LLAMA_8B, family="gemma2", attention=("eager", "flash_attention_2"))
+    plan, origin = settle(shape=soft_capped)
+    assert (plan.attention, origin["attention"]) == ("eager", "gemma2 has no sdpa in transformers")
+    assert settle(shape=soft_capped, answers=Answers(set=("attention=sdpa",)))[0].attention == "eager"
+    flash = settle(shape=soft_capped, answers=Answers(set=("attention=flash_attention_2",)))[0]
+    assert flash.attention == "flash_attention_2"
+    assert settle()[0].attention == "sdpa"
