@@ -70,6 +70,7 @@ def run(record: Record, now: Mapping[str, str]) -> Run:
         parameters=foreseen.parameters,
         old=any(_minor(record.versions.get(name, "")) != _minor(now.get(name, "")) for name in COMPARED),
         speed=_ratio(record.tokens_per_second, foreseen.tokens_per_second),
+        flops_per_second=_product(record.tokens_per_second, foreseen.flops_per_token),
         overhead=_ratio(spent, foreseen.overhead_seconds),
         foreseen_fixed_bytes=foreseen.memory.fixed_bytes,
     )
@@ -118,6 +119,12 @@ def _ratio(measured: float | None, foreseen: float) -> float | None:
     if measured is None or not all(math.isfinite(x) and x > 0 for x in (measured, foreseen)):
         return None
     return measured / foreseen
+
+
+def _product(rate: float | None, each: float) -> float | None:
+    """None where the product is no positive finite number."""
+    found = (rate or 0.0) * each
+    return found if 0 < found < math.inf else None
 
 
 def _named(own: Correction) -> Iterator[tuple[str, float]]:

@@ -54,6 +54,8 @@ class Run:
     loading: float | None = None
     overhead: float | None = None
     speed: float | None = None
+    flops_per_second: float | None = None
+    """The formulas' operations a token, at the measured tokens a second."""
     fixed_bytes: int | None = None
     """Measured less foreseen."""
     foreseen_fixed_bytes: int = 0
@@ -85,6 +87,8 @@ class Correction:
     """Added to the CUDA context, or to the interpreter with its libraries."""
     overhead: float = 1.0
     """Seconds of starting, loading and saving."""
+    flops_per_second: float = 0.0
+    """What this method's steps reached; it stands in where nothing is known of the device's speed. 0 without runs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +108,17 @@ class Calibration:
         ]
         speeds = _pairs(self.runs, own, lambda run: run.speed)
         fixed = _pairs(self.runs, mixed, lambda run: run.fixed_bytes)
+        reached = _pairs(self.runs, own, lambda run: run.flops_per_second)
+        known = speeds or reached
         most = _limit("fixed_fraction") * max((run.foreseen_fixed_bytes for run in self.runs), default=0)
         return Correction(
             speed=_ratio(self.runs, own, "speed"),
-            runs=len(speeds),
-            confidence=_confidence(speeds),
-            agreement=_agreement(speeds),
+            runs=len(known),
+            confidence=_confidence(known),
+            agreement=_agreement(known),
             memory_runs=sum(run.passing is not None for run in self.runs),
             fixed_bytes=round(_clamped(_believed(fixed), most)),
+            flops_per_second=_median(reached) if reached else 0.0,
             **{name: _ratio(self.runs, mixed, name) for name in RATIOS},
         )
 

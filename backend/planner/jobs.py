@@ -29,7 +29,7 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
         device=device.kind,
         device_name=device.name,
         device_uuid=device.uuids[0] if device.here and device.uuids else None,
-        foreseen=None if math.isnan(seen.hours.point) else _foreseen(comparison, seen),
+        foreseen=_foreseen(comparison, seen),
         mapping=answers.mapping,
         output=answers.output,
         created=time.time(),
@@ -44,10 +44,10 @@ def _foreseen(comparison: Comparison, seen: Outlook) -> Foreseen:
         peak_bytes=seen.memory.peak_bytes,
         peak_allocated_bytes=seen.memory.peak_allocated_bytes,
         device_bytes=device.memory_bytes,
-        hours=seen.hours.point,
-        hours_low=seen.hours.low,
-        hours_high=seen.hours.high,
-        tokens_per_second=seen.tokens_per_second.point,
+        hours=_known(seen.hours.point),
+        hours_low=_known(seen.hours.low),
+        hours_high=_known(seen.hours.high),
+        tokens_per_second=_known(seen.tokens_per_second.point),
         cost_usd=seen.cost_usd.point if seen.cost_usd else None,
         price_usd_per_hour=rate.typical if rate else None,
         phases=phase_peaks(seen.memory, shape, seen.plan, device),
@@ -65,8 +65,13 @@ def uncorrected(model: ModelInfo, plan: Plan, device: Device, data: DataReport) 
         parameters=model.shape.parameters,
         memory=parts(fit.foresee(model, plan, new, load), model.shape, plan, new),
         tokens_per_second=load.step_tokens / step.point if step else 0.0,
+        flops_per_token=throughput.flops_per_token(model.shape, plan, load),
         overhead_seconds=overhead.start_seconds(model, plan) + written,
     )
+
+
+def _known(figure: float) -> float | None:
+    return None if math.isnan(figure) else figure
 
 
 def model_folder(model: ModelInfo) -> str:

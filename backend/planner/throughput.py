@@ -110,11 +110,12 @@ def step_seconds(
 ) -> Interval | None:
     """Seconds of one optimizer step; None where the device's rate, or a GPU's bandwidth, is not known.
 
-    What finished runs on this box showed replaces the guess. `kernels` other than `stock` are those of other trainers.
+    What finished runs on this box showed replaces the guess, and stands in for it where the device is not known.
+    `kernels` other than `stock` are those of other trainers.
     """
-    if not device.flops_per_second or (device.kind == "cuda" and not device.bytes_per_second):
-        return None
     measured = device.correction(plan.method, shape.parameters)
+    if not device.flops_per_second or (device.kind == "cuda" and not device.bytes_per_second):
+        return _as_measured(shape, plan, load, measured)
     if device.kind == "cpu":
         return _corrected(_on_cpu(shape, plan, device, load), measured)
     one, passes = one_pass(plan, load), passes_per_step(plan, load)
@@ -130,6 +131,15 @@ def _on_cpu(shape: ModelShape, plan: Plan, device: Device, load: Work) -> Interv
     seconds = flops / (gain * device.flops_per_second) * (table["chunked_loss"] if plan.chunked_loss else 1.0)
     slowest, usual, fastest = table[plan.method]
     return Interval(seconds / fastest, seconds / usual, seconds / slowest)
+
+
+def _as_measured(shape: ModelShape, plan: Plan, load: Work, measured: Correction) -> Interval | None:
+    """From the operations a second that runs of this method reached, for want of anything else."""
+    if not measured.flops_per_second or plan.processes > 1:
+        return None
+    seconds = flops_per_token(shape, plan, load) * load.step_tokens / measured.flops_per_second
+    spread = max(measured.agreement, constants.throughput()["measured"]["spread"]) ** (1 / measured.confidence)
+    return Interval(seconds / spread, seconds, seconds * spread)
 
 
 def _corrected(foreseen: Interval, measured: Correction) -> Interval:

@@ -17,8 +17,10 @@ class Uncorrected:
     """Of the model."""
     memory: Parts
     tokens_per_second: float
+    """0 where the device's speed is not known."""
     overhead_seconds: float
     """Starting, loading, writing checkpoints and the result."""
+    flops_per_token: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,11 @@ class Foreseen:
     peak_allocated_bytes: int
     device_bytes: int
     """Memory of one device."""
-    hours: float
-    hours_low: float
-    hours_high: float
-    tokens_per_second: float
+    hours: float | None
+    """None, as all times, where the device's speed is not known."""
+    hours_low: float | None
+    hours_high: float | None
+    tokens_per_second: float | None
     cost_usd: float | None = None
     price_usd_per_hour: float | None = None
     phases: Mapping[str, int] = field(default_factory=dict)

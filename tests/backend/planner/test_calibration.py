@@ -40,7 +40,7 @@ def record(device: Device = HERE, **changes: Any) -> Record:
         "model": "1b",
         "method": "lora",
         "settings": {},
-        "foreseen": Uncorrected(LLAMA_1B.parameters, RAW, 1000.0, 40.0),
+        "foreseen": Uncorrected(LLAMA_1B.parameters, RAW, 1000.0, 40.0, 5e9),
         "phases": {
             "data": phase(0, 0, seconds=5),
             "load": phase(3, 2),
@@ -139,3 +139,17 @@ def test_a_correction_never_builds_on_another() -> None:
     assert later.foreseen.peak_bytes != first.foreseen.peak_bytes and later.foreseen.corrected_by_runs == 2
     assert later.plan == first.plan
     assert later.foreseen.uncorrected == first.foreseen.uncorrected is not None
+
+
+def test_runs_stand_in_for_a_speed_that_nobody_knows() -> None:
+    unknown = replace(HERE, name="RTX 7090", flops_per_second=0.0)
+    first = jobs.job(compare(Answers(), unknown, model(LLAMA_1B), rows(5000)), "lora")
+    assert first.foreseen is not None and first.foreseen.hours is None
+    alone = first.foreseen.uncorrected
+    assert alone is not None and alone.tokens_per_second == 0 < alone.flops_per_token
+    keep(record(unknown, foreseen=alone, tokens_per_second=1234.0))
+    after = compare(Answers(), calibration.calibrated(unknown), model(LLAMA_1B), rows(5000))
+    speed = after.methods["lora"].tokens_per_second
+    assert speed.point == pytest.approx(1234) and speed.low < 1100 < 1350 < speed.high
+    assert after.methods["qlora"].hours.point != after.methods["qlora"].hours.point, "not a number"
+    assert not any("is not known" in note for note in after.notes)
