@@ -16,6 +16,8 @@ from backend.planner.plan import Plan
 Kernels = Literal["stock", "fused"]
 """`stock` is what the trainer runs: transformers' own. `fused` ones are other trainers', for their published runs."""
 
+_KEPT_IN = {memory.SIXTEEN_BIT: "bfloat16", memory.FLOAT32: "float32"}
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -134,21 +136,15 @@ def weight_bytes(shape: ModelShape, plan: Plan) -> float:
     if plan.method == "qlora":
         moved += table["nf4"] * shape.quantizable_parameters * passes
     if plan.method == "full":
-        wide = _kept_in(plan) == "float32" and memory.compute_bytes(plan) < memory.FLOAT32
+        wide = memory.compute_bytes(plan) < memory.trained_bytes(plan)
         moved += shape.parameters * (table["cast"] * (passes - 1) * wide + table["gradient" if wide else "gradient_16"])
     return float(moved)
 
 
 def optimizer_bytes(shape: ModelShape, plan: Plan) -> float:
     """Bytes that the optimizer moves a step: clipping, weights, gradients and states, read and written."""
-    table = constants.throughput()["optimizer_bytes"][_kept_in(plan)]
+    table = constants.throughput()["optimizer_bytes"][_KEPT_IN[memory.trained_bytes(plan)]]
     return float(memory.trainable(shape, plan) * table[plan.optimizer])
-
-
-def _kept_in(plan: Plan) -> str:
-    """What trained weights are kept in: bfloat16 only where products run in it too."""
-    wanted = plan.weights_dtype if plan.method == "full" else plan.adapter_dtype
-    return "bfloat16" if wanted == plan.precision == "bfloat16" else "float32"
 
 
 def offloaded_bytes(shape: ModelShape) -> float:

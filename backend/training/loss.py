@@ -91,6 +91,7 @@ class _Chunked(torch.autograd.Function):
                     d_states[part] = slope.to(compute) @ head
                 if d_head is not None:
                     d_head += slope.to(compute).T @ states[part]
+                del slope  # or it would stay beside the next chunk's logits
         ctx.save_for_backward(d_states, d_head)
         ctx.dtypes = hidden.dtype, weight.dtype
         return total
@@ -115,8 +116,9 @@ def _loss_and_slope(raw: Tensor, targets: Tensor, scale: float, cap: float) -> t
     index = targets.clamp(min=0).unsqueeze(1)
     norms = torch.logsumexp(logits, dim=1, keepdim=True)
     loss = ((norms - logits.gather(1, index)) * counts).sum()
-    slope = torch.exp(logits - norms)
+    bend = 1 - (logits / cap) ** 2 if cap else None
+    slope = logits.sub_(norms).exp_()  # in place from here on: the chunk's float32 logits are its peak
     slope.scatter_add_(1, index, -torch.ones_like(norms))
-    if cap:
-        slope *= 1 - (logits / cap) ** 2
-    return loss, slope * (counts * scale)
+    if bend is not None:
+        slope *= bend
+    return loss, slope.mul_(counts * scale)

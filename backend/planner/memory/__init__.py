@@ -1,0 +1,101 @@
+"""The peak of a training run on one device, in closed form: one function a component, each with its formula's source.
+
+Elements are counted from the shape and the plan; bytes an element come from the plan's types and presets/memory.toml.
+The counts are held against the trainer's own step under fake tensors (backend/planner/dryrun, tests/bench/memory.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backend.model.shape import ModelShape
+from backend.planner.device import Device
+from backend.planner.memory.activations import Batch
+from backend.planner.memory.activations import kept as kept_activations
+from backend.planner.memory.device import bucket, gathered_block, reserve, workspace
+from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes, trainable, trained_bytes
+from backend.planner.memory.generation import sampled
+from backend.planner.memory.states import adapters, gradients, optimizer_states, weights
+from backend.planner.memory.step import moments
+from backend.planner.outlook import Memory
+from backend.planner.plan import Plan
+
+__all__ = [
+    "FLOAT32",
+    "SIXTEEN_BIT",
+    "Batch",
+    "adapters",
+    "compute_bytes",
+    "gradients",
+    "kept_activations",
+    "optimizer_states",
+    "predict",
+    "reserve",
+    "trainable",
+    "trained_bytes",
+    "weights",
+]
+
+PHASES = {"loss": "backward", "top": "backward", "bottom": "backward", "embedding": "backward"}
+"""Moments that are not named as the phase that they belong to."""
+PASSING = ("activations", "logits", "gradients", "copies")
+
+
+def predict(
+    shape: ModelShape, plan: Plan, device: Device, length: int, scored: int | None = None, stored_bytes: int = 0
+) -> Memory:
+    """Peak bytes by category and by phase for micro-batches of `plan.micro_batch` sequences of `length` tokens.
+
+    `scored`: tokens of a sequence that are in the loss, all of them where it is left out. `stored_bytes`: the weights'
+    files, which a CPU maps into its memory while loading.
+    """
+    batch = Batch(plan.micro_batch, length, length if scored is None else scored)
+    always = at_rest(shape, plan, device)
+    phases: dict[str, dict[str, int]] = {
+        "load": {"weights": weights(shape, plan) + (stored_bytes if device.kind == "cpu" else 0)}
+    }
+    for name, parts in {**moments(shape, plan, batch), "sample": sampled(shape, plan)}.items():
+        phase = PHASES.get(name, name)
+        total = _added(always, parts)
+        if sum(total.values()) > sum(phases.get(phase, {}).values()):
+            phases[phase] = total
+    phases["save"] = dict(always)
+    return _memory(phases, plan, device)
+
+
+def at_rest(shape: ModelShape, plan: Plan, device: Device) -> dict[str, int]:
+    """What lies on the device all the time once the first step is made.
+
+    Over several devices a full model is sharded, and one block is gathered whole as it runs (FSDP2); adapters are
+    replicated, and their gradients added up bucket by bucket (DDP).
+    """
+    shards = plan.processes if plan.method == "full" else 1
+    shared = 0
+    if plan.processes > 1:
+        shared = gathered_block(shape) if plan.method == "full" else bucket(trainable(shape, plan))
+    return {
+        "weights": weights(shape, plan) // shards,
+        "adapters": adapters(shape, plan),
+        "optimizer": optimizer_states(shape, plan) // shards,
+        "workspace": workspace(device) + shared,
+    }
+
+
+def _added(always: Mapping[str, int], parts: Mapping[str, int]) -> dict[str, int]:
+    return {name: always.get(name, 0) + parts.get(name, 0) for name in {**always, **parts}}
+
+
+def _memory(phases: Mapping[str, Mapping[str, int]], plan: Plan, device: Device) -> Memory:
+    totals = {name: sum(parts.values()) for name, parts in phases.items()}
+    peak_phase = max(totals, key=lambda name: totals[name])
+    parts = dict(phases[peak_phase])
+    parts["reserve"] = reserve(plan, device, sum(parts.get(name, 0) for name in PASSING))
+    parts["weights"] += parts.pop("copies", 0)
+    allocated = totals[peak_phase]
+    return Memory(
+        peak_bytes=allocated + parts["reserve"],
+        peak_allocated_bytes=allocated,
+        peak_phase=peak_phase,
+        by_category={name: size for name, size in parts.items() if size},
+        by_phase=totals,
+    )

@@ -1,0 +1,42 @@
+"""Bytes of one element, by what it is; and how many elements train."""
+
+from __future__ import annotations
+
+from backend.model.shape import ModelShape
+from backend.planner.plan import Plan
+
+SIXTEEN_BIT = 2
+FLOAT32 = 4
+
+
+def compute_bytes(plan: Plan) -> int:
+    """Bytes of one element that products are made of."""
+    return FLOAT32 if plan.precision == "float32" else SIXTEEN_BIT
+
+
+def trained_bytes(plan: Plan) -> int:
+    """Bytes of one trained element, and of its gradient: 16 bits only where products run in bfloat16 too."""
+    wanted = plan.weights_dtype if plan.method == "full" else plan.adapter_dtype
+    return SIXTEEN_BIT if wanted == plan.precision == "bfloat16" else FLOAT32
+
+
+def weight_bytes(plan: Plan) -> int:
+    """Bytes of one weight that is not quantised: what trains is kept as it trains, the rest as computed."""
+    return trained_bytes(plan) if plan.method == "full" else compute_bytes(plan)
+
+
+def residual_bytes(plan: Plan) -> int:
+    """Bytes of one element of the residual stream, which is what the embedding's weights are."""
+    return weight_bytes(plan)
+
+
+def is_cast(plan: Plan) -> bool:
+    """Autocast makes 16-bit copies of what trains, since that is float32."""
+    return compute_bytes(plan) == SIXTEEN_BIT and trained_bytes(plan) == FLOAT32
+
+
+def trainable(shape: ModelShape, plan: Plan) -> int:
+    """Elements that train."""
+    if plan.method == "full":
+        return shape.parameters
+    return shape.lora_parameters(plan.rank, plan.target_modules)

@@ -1,0 +1,20 @@
+"""The sample answers between training steps: a cache of keys and values, and one token's logits at a time."""
+
+from __future__ import annotations
+
+from backend.model.shape import ModelShape
+from backend.planner import constants
+from backend.planner.memory import states
+from backend.planner.memory.elements import FLOAT32, compute_bytes
+from backend.planner.plan import Plan
+
+
+def sampled(shape: ModelShape, plan: Plan) -> dict[str, int]:
+    """Category -> bytes on top of what lies there all the time.
+
+    Keys and values: 2 x layers x key heads x head size a token, in the compute type; then the logits of the last
+    token. The prompt is one row, cut like any other.
+    """
+    tokens = plan.max_length + int(constants.memory()["sample"]["new_tokens"])
+    cache = 2 * shape.layers * shape.kv_heads * shape.head_dim * tokens * compute_bytes(plan)
+    return {"copies": states.copies(shape, plan), "activations": cache, "logits": shape.vocab * FLOAT32}

@@ -1,0 +1,72 @@
+"""The vocabulary's share: logits of the scored tokens, or chunks of them, with what the head's gradients need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.model.shape import ModelShape
+from backend.planner import constants
+from backend.planner.memory.activations import Batch
+from backend.planner.memory.elements import compute_bytes, trained_bytes
+from backend.planner.memory.states import embedding
+from backend.planner.plan import Plan
+
+
+@dataclass(frozen=True)
+class Head:
+    """Bytes alive at once between the last block's output and the gradient of that output."""
+
+    forward: int
+    backward: int
+
+
+def head(shape: ModelShape, plan: Plan, batch: Batch) -> Head:
+    """Of the whole logits or of the chunked loss, as the plan says."""
+    return _chunked(shape, plan, batch) if plan.chunked_loss else _whole(shape, plan, batch)
+
+
+def evaluated(shape: ModelShape, plan: Plan, batch: Batch) -> int:
+    """The same in an evaluation: the chunked loss makes no gradients, whole logits are the same."""
+    table, tokens = constants.memory()["logits"], batch.scored_tokens
+    rows = min(tokens, chunk_rows(tokens, shape.hidden, shape.vocab)) if plan.chunked_loss else tokens
+    share = table["chunked"] if plan.chunked_loss else table["whole_forward"]
+    return int(rows * shape.vocab * share) + _picked(shape, plan, batch)
+
+
+def _whole(shape: ModelShape, plan: Plan, batch: Batch) -> Head:
+    """Logits in the compute type, in float32, and their log-softmax; backward two gradients take the first's place.
+
+    Where the head trains, its gradient is made in the compute type and then in its own.
+    """
+    table, scores = constants.memory()["logits"], batch.scored_tokens * shape.vocab
+    picked = _picked(shape, plan, batch)
+    gradient = _head_gradient(shape, plan)
+    narrow = embedding(shape) * compute_bytes(plan) if gradient else 0
+    backward = max(int(scores * table["whole_backward"]), scores * compute_bytes(plan) + narrow, narrow + gradient)
+    return Head(int(scores * table["whole_forward"]) + picked, backward + picked)
+
+
+def _chunked(shape: ModelShape, plan: Plan, batch: Batch) -> Head:
+    """One chunk's logits; the gradient of the hidden states is made beside it, and the head's where that trains."""
+    table, tokens, width = constants.memory()["logits"], batch.scored_tokens, compute_bytes(plan)
+    rows = min(tokens, chunk_rows(tokens, shape.hidden, shape.vocab))
+    states = 2 * tokens * shape.hidden * width + _picked(shape, plan, batch)
+    gradient = _head_gradient(shape, plan)
+    narrow = embedding(shape) * width if gradient else 0
+    slopes = int(rows * shape.vocab * table["chunked_slope"]) + narrow
+    scores = max(int(rows * shape.vocab * table["chunked"]), slopes if gradient else 0)
+    return Head(scores + states + gradient, states + 2 * gradient)
+
+
+def chunk_rows(positions: int, hidden: int, vocab: int) -> int:
+    """Scored tokens in one chunk of the loss: logits of about as many bytes as the hidden states, and at least 128."""
+    return max(int(constants.memory()["logits"]["chunk_minimum"]), -(-positions * hidden // vocab))
+
+
+def _head_gradient(shape: ModelShape, plan: Plan) -> int:
+    return embedding(shape) * trained_bytes(plan) if plan.method == "full" else 0
+
+
+def _picked(shape: ModelShape, plan: Plan, batch: Batch) -> int:
+    """The scored tokens' hidden states are picked by an index as large as they are, of 8-byte integers."""
+    return batch.scored_tokens * shape.hidden * int(constants.memory()["logits"]["picked_index"])

@@ -1,0 +1,89 @@
+"""What lies on a device between two passes: weights, adapters, gradients, optimizer states; and 16-bit copies."""
+
+from __future__ import annotations
+
+from backend.model.shape import ModelShape
+from backend.planner import constants
+from backend.planner.memory.elements import (
+    FLOAT32,
+    SIXTEEN_BIT,
+    compute_bytes,
+    is_cast,
+    trainable,
+    trained_bytes,
+    weight_bytes,
+)
+from backend.planner.plan import Plan
+
+
+def weights(shape: ModelShape, plan: Plan) -> int:
+    """The model's own weights as they lie on the device.
+
+    NF4 with double quantisation: 4 bits, an 8-bit scale a block of 64 and a float32 one for 256 of those
+    (QLoRA 2305.14314), linear layers of the blocks only; embedding, head, norms and biases stay in the compute type.
+    """
+    if plan.method != "qlora":
+        return shape.parameters * weight_bytes(plan)
+    table = constants.memory()["quantisation"]
+    block, nested = table["nf4_block"], table["nf4_nested_block"]
+    bits = 4 + 8 / block + 32 / (block * nested)
+    quantised = shape.quantizable_parameters
+    return int(quantised * bits / 8) + (shape.parameters - quantised) * compute_bytes(plan)
+
+
+def adapters(shape: ModelShape, plan: Plan) -> int:
+    """LoRA's matrices; peft keeps them in float32 over a 16-bit base."""
+    return 0 if plan.method == "full" else trainable(shape, plan) * trained_bytes(plan)
+
+
+def gradients(shape: ModelShape, plan: Plan) -> int:
+    """One gradient a trained element; with the optimizer in the backward pass only the largest parameter's."""
+    if plan.optimizer_in_backward and plan.method == "full":
+        return embedding(shape) * trained_bytes(plan)
+    return trainable(shape, plan) * trained_bytes(plan)
+
+
+def embedding(shape: ModelShape) -> int:
+    """Elements of the input embedding, which is as large as the head."""
+    return shape.vocab * shape.hidden
+
+
+def optimizer_states(shape: ModelShape, plan: Plan) -> int:
+    """The optimizer's states, by presets/memory.toml; Adafactor keeps one row and one column a matrix."""
+    if plan.optimizer == "adafactor":
+        block = sum(x.inputs + x.outputs for x in shape.linears) + shape.experts * sum(
+            x.inputs + x.outputs for x in shape.expert_linears
+        )
+        return (shape.layers * block + shape.vocab + shape.hidden) * FLOAT32
+    return int(trainable(shape, plan) * constants.memory()["optimizer"][plan.optimizer])
+
+
+def update(shape: ModelShape, plan: Plan) -> int:
+    """What an update needs beside gradients and states: the fused AdamW and the 8-bit ones nothing.
+
+    16-bit weights are widened and rounded piece by piece (backend/training/rounding.py); Adafactor works out the update
+    of one matrix at a time, in float32, with its square beside it.
+    """
+    table = constants.memory()["update"]
+    largest = embedding(shape) if plan.method == "full" else 0
+    pieces = 0
+    if trained_bytes(plan) == SIXTEEN_BIT:
+        pieces = min(largest or trainable(shape, plan), table["rounded_piece"]) * 2 * FLOAT32
+    return pieces + (2 * largest * FLOAT32 if plan.optimizer == "adafactor" else 0)
+
+
+def copies(shape: ModelShape, plan: Plan) -> int:
+    """16-bit copies of float32 weights that train: autocast makes them once a pass.
+
+    The embedding is looked up as it is; the head is copied. Autograd keeps them to the backward pass.
+    """
+    if not is_cast(plan):
+        return 0
+    if plan.method != "full":
+        return trainable(shape, plan) * SIXTEEN_BIT
+    return shape.block_linear_parameters * SIXTEEN_BIT + head_copy(shape, plan)
+
+
+def head_copy(shape: ModelShape, plan: Plan) -> int:
+    """The 16-bit copy of the head alone."""
+    return embedding(shape) * SIXTEEN_BIT if plan.method == "full" and is_cast(plan) else 0

@@ -1,0 +1,76 @@
+"""The moments of one optimizer step at which memory can be highest, in the order in which they come.
+
+The same names are the dry run's stages (backend/planner/dryrun), each linear in the number of blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backend.model.shape import ModelShape
+from backend.planner.memory import activations, states
+from backend.planner.memory.activations import Batch
+from backend.planner.memory.device import dequantised
+from backend.planner.memory.elements import residual_bytes, trained_bytes
+from backend.planner.memory.head import evaluated, head
+from backend.planner.plan import Plan
+
+Parts = Mapping[str, int]
+"""Category -> bytes that come on top of weights, adapters and optimizer states."""
+
+
+def moments(shape: ModelShape, plan: Plan, batch: Batch) -> dict[str, Parts]:
+    """forward, loss, top, bottom, embedding, optimizer, eval -> what comes on top at that moment."""
+    copies = states.copies(shape, plan)
+    block_copies = (copies - states.head_copy(shape, plan)) // shape.layers
+    kept, last = activations.kept(shape, plan, batch), _after_blocks(shape, plan, batch)
+    block = activations.block(shape, plan, batch) if plan.checkpointing else 0
+    passing = activations.passing(shape, plan, batch) + dequantised(shape, plan)
+    loss, gradients = head(shape, plan, batch), states.gradients(shape, plan)
+    in_backward = 0 if plan.checkpointing else copies
+    return {
+        "forward": {"copies": copies, "activations": kept + last, "logits": loss.forward},
+        "loss": {"copies": in_backward, "activations": kept + last, "logits": loss.backward},
+        "top": {
+            "copies": block_copies if plan.checkpointing else copies - states.head_copy(shape, plan),
+            "activations": kept + block + passing,
+            "gradients": _head_gradient(shape, plan),
+        },
+        "bottom": {
+            "copies": block_copies,
+            "activations": activations.block(shape, plan, batch) + passing,
+            "gradients": gradients - _last_gradients(shape, plan),
+        },
+        "embedding": {"activations": _embedding_backward(shape, plan, batch), "gradients": gradients},
+        "optimizer": {"gradients": gradients, "workspace": states.update(shape, plan)},
+        "eval": {
+            "copies": copies,
+            "activations": activations.forward_only(shape, plan, batch),
+            "logits": evaluated(shape, plan, batch),
+        },
+    }
+
+
+def _after_blocks(shape: ModelShape, plan: Plan, batch: Batch) -> int:
+    """The last norm keeps what the norms of a block keep; its result, and the last block's."""
+    return batch.tokens * shape.hidden * (activations.norm(plan) + residual_bytes(plan))
+
+
+def _head_gradient(shape: ModelShape, plan: Plan) -> int:
+    return states.embedding(shape) * trained_bytes(plan) if plan.method == "full" else 0
+
+
+def _last_gradients(shape: ModelShape, plan: Plan) -> int:
+    """Gradients that are not there yet while the first block goes backward: its own, and the embedding's."""
+    if plan.method != "full" or plan.optimizer_in_backward:
+        return 0
+    own = shape.block_linear_parameters // shape.layers
+    return (own + states.embedding(shape)) * trained_bytes(plan)
+
+
+def _embedding_backward(shape: ModelShape, plan: Plan, batch: Batch) -> int:
+    """The gradient at the embedding's output; tied to the head, its own is added to the head's out of place."""
+    output = batch.tokens * shape.hidden * residual_bytes(plan)
+    if plan.method != "full":
+        return output
+    return output + (2 * states.embedding(shape) * trained_bytes(plan) if shape.tied else 0)
