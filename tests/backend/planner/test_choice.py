@@ -11,110 +11,27 @@ from backend.data.report import DataReport
 from backend.model.shape import ModelShape
 from backend.planner.compare import compare
 from backend.planner.device import Device
-from tests.shapes import (
-    A100_40,
-    A100_80,
-    CPU,
-    H100,
-    H200,
-    LLAMA_1B,
-    LLAMA_8B,
-    LLAMA_70B,
-    RTX_4090,
-    T4,
-    llama,
-    model,
-    rows,
-)
-
-SMOL = llama(576, 30, 9, 3, 1536, 49152, tied=True)
-B3 = llama(3072, 28, 24, 8, 8192, 128256, tied=True)
-B4 = llama(2560, 36, 32, 8, 9728, 151936, tied=True)
-B14 = llama(5120, 40, 40, 8, 13824, 152064, tied=False)
-B32 = llama(5120, 64, 40, 8, 27648, 152064, tied=False)
-FOUR_A100, TWO_H100 = replace(A100_80, count=4), replace(H100, count=2)
-DEEP = Answers(shift="deep")
-
-SITUATIONS: list[tuple[str, Device, ModelShape, DataReport, Answers, str | None, str]] = [
-    (
-        "8B on a 4090 for $40",
-        RTX_4090,
-        LLAMA_8B,
-        rows(5000),
-        Answers(budget_usd=40),
-        "qlora",
-        "buys speed and longer rows",
-    ),
-    ("8B deep on a 4090", RTX_4090, LLAMA_8B, rows(20_000), DEEP, "qlora", "buys speed and longer rows"),
-    ("8B on an A100 80", A100_80, LLAMA_8B, rows(5000), Answers(budget_usd=40), "lora", "nothing is gained"),
-    ("8B on an A100 40", A100_40, LLAMA_8B, rows(5000), Answers(shift="domain"), "lora", "nothing is gained"),
-    ("8B deep, 5,000 rows", A100_80, LLAMA_8B, rows(5000), DEEP, "full", "5,000 clean rows"),
-    ("8B deep, 1,000 rows", A100_80, LLAMA_8B, rows(1000), DEEP, "lora", "nothing is gained"),
-    ("8B deep, dirty rows", A100_80, LLAMA_8B, rows(5000, duplicate_rows=2000), DEEP, "lora", "nothing is gained"),
-    ("8B deep, 5 variants", A100_80, LLAMA_8B, rows(5000), replace(DEEP, variants=5), "lora", "5 variants"),
-    ("8B deep over budget", A100_80, LLAMA_8B, rows(400_000, 1000), replace(DEEP, budget_usd=42), "lora", "nothing"),
-    ("8B deep on 4x A100", FOUR_A100, LLAMA_8B, rows(20_000), DEEP, "full", "20,000 clean rows"),
-    (
-        "8B deep on 2x H100",
-        TWO_H100,
-        LLAMA_8B,
-        rows(20_000),
-        replace(DEEP, budget_usd=500),
-        "full",
-        "is for, and it fits",
-    ),
-    ("8B on a T4", T4, LLAMA_8B, rows(2000), Answers(budget_usd=40), "qlora", "of the 14.6 GiB that a T4 has"),
-    ("8B variants on a T4", T4, LLAMA_8B, rows(2000), Answers(variants=5), "qlora", "4-bit weights bring it down"),
-    ("70B on a 4090", RTX_4090, LLAMA_70B, rows(5000), Answers(), None, "even QLoRA needs"),
-    (
-        "70B on an A100 80",
-        A100_80,
-        LLAMA_70B,
-        rows(5000),
-        Answers(budget_usd=100),
-        "qlora",
-        "4-bit weights bring it down",
-    ),
-    ("70B on an H200", H200, LLAMA_70B, rows(5000), Answers(budget_usd=100), "qlora", "buys speed and longer rows"),
-    ("32B on an A100 80", A100_80, B32, rows(5000), Answers(budget_usd=40), "qlora", "buys speed and longer rows"),
-    ("32B on a 4090", RTX_4090, B32, rows(5000), Answers(budget_usd=40), "qlora", "LoRA needs"),
-    ("14B on a 4090", RTX_4090, B14, rows(5000), Answers(budget_usd=40), "qlora", "LoRA needs"),
-    ("4B on a 4090", RTX_4090, B4, rows(3000), Answers(), "lora", "nothing is gained"),
-    ("3B deep, full too large", RTX_4090, B3, rows(20_000), DEEP, "lora", "nothing is gained"),
-    ("1B deep on a 4090", RTX_4090, LLAMA_1B, rows(5000), DEEP, "full", "5,000 clean rows"),
-    ("1B on a T4", T4, LLAMA_1B, rows(5000), Answers(shift="domain"), "lora", "nothing is gained"),
-    ("135M on a CPU", CPU, SMOL, rows(480, 200), Answers(), "lora", "nothing is gained"),
-    ("8B on a CPU", CPU, LLAMA_8B, rows(480, 200), Answers(), None, "Nothing fits"),
-    ("no budget to speak of", RTX_4090, LLAMA_8B, rows(20_000), Answers(budget_usd=0.1), None, "budget of $0.10"),
-    ("no time", RTX_4090, LLAMA_8B, rows(20_000), Answers(deadline_hours=0.2), None, "within your 0.2 h"),
-    ("8B, rows of 8,000 tokens", A100_80, LLAMA_8B, rows(2000, 8000), Answers(budget_usd=100), "lora", "nothing"),
-    ("high stakes", H100, LLAMA_8B, rows(8000), Answers(stakes="high", shift="domain"), "lora", "nothing is gained"),
-    ("30 rows", RTX_4090, LLAMA_8B, rows(30), Answers(), "qlora", "buys speed and longer rows"),
-    ("the user set QLoRA", A100_80, LLAMA_8B, rows(5000), Answers(set=("method=qlora",)), "qlora", "You set QLoRA"),
-    ("the user set full", RTX_4090, LLAMA_8B, rows(5000), Answers(set=("method=full",)), None, "Full needs"),
-]
+from tests.shapes import A100_80, GIB, H100, LLAMA_1B, LLAMA_8B, RTX_4090, T4, model, rows
+from tests.situations import B05, DEEP, MOE_30B, SITUATIONS, Situation
 
 
-@pytest.mark.parametrize("situation", SITUATIONS, ids=[x[0] for x in SITUATIONS])
-def test_the_recommendation_and_what_decided_it(
-    situation: tuple[str, Device, ModelShape, DataReport, Answers, str | None, str],
-) -> None:
-    _, device, shape, data, answers, method, words = situation
-    comparison = compare(answers, device, model(shape), data)
-    assert comparison.recommended == method
-    assert words in comparison.reasons[0]
+@pytest.mark.parametrize("situation", SITUATIONS, ids=[x.name for x in SITUATIONS])
+def test_the_recommendation_and_what_decided_it(situation: Situation) -> None:
+    comparison = compare(situation.answers, situation.device, model(situation.shape), situation.data)
+    assert comparison.recommended == situation.method
+    assert situation.words in comparison.reasons[0]
 
 
 def test_the_recommended_method_fits_and_the_others_say_why_not() -> None:
-    for _, device, shape, data, answers, method, _ in SITUATIONS:
-        comparison = compare(answers, device, model(shape), data)
+    for x in SITUATIONS:
+        comparison = compare(x.answers, x.device, model(x.shape), x.data)
         for name, seen in comparison.methods.items():
-            if name == method:
+            if name == x.method:
                 assert seen.fit != "no"
                 assert not seen.why_not
                 assert not seen.obstacles
-            elif method is not None:
-                assert seen.why_not, (device.name, name)
+            elif x.method is not None:
+                assert seen.why_not, (x.name, name)
             if seen.fit == "no":
                 assert any("needs" in sentence for sentence in seen.obstacles)
 
@@ -143,3 +60,67 @@ def test_few_rows_and_an_unknown_price_are_said() -> None:
     notes = compare(Answers(), replace(A100_80, price=None), model(LLAMA_8B), rows(30)).notes
     assert any("Under 50 rows" in note for note in notes)
     assert any("No dated price" in note for note in notes)
+
+
+def said(answers: Answers, device: Device, shape: ModelShape, data: DataReport) -> tuple[str, str]:
+    """The reasons, and all that is said against the others, as text."""
+    comparison = compare(answers, device, model(shape), data)
+    return " ".join(comparison.reasons), " ".join(x for seen in comparison.methods.values() for x in seen.why_not)
+
+
+def test_where_evidence_and_guidance_differ_both_are_shown() -> None:
+    why, against = said(DEEP, A100_80, LLAMA_8B, rows(5000))
+    assert "on 20,000 rows LoRA scored 0.478 and full 0.472" in why  # full, as the guidance has it
+    assert "full kept 0.45 of general ability against LoRA's 0.63" in why
+    assert "Its 41.9 M parameters hold your 1.0 M scored tokens: the cheaper thing to try first" in against
+    why, _ = said(Answers(), RTX_4090, LLAMA_8B, rows(5000))
+    assert "LoRA would leave 30% of the memory: by the evidence enough to take it" in why
+    _, against = said(Answers(), RTX_4090, B05, rows(50_000))
+    assert "At 494.0 M parameters it costs little: by the evidence it may be tried." in against
+
+
+def test_data_that_no_adapter_holds_says_so() -> None:
+    why, against = said(DEEP, A100_80, B05, rows(2_000_000, 1000))
+    assert "1.00 B scored tokens are more than an adapter of rank 256 (140.8 M parameters) holds" in why
+    assert "are fewer than your 1.00 B scored tokens: it would learn less of each." in against
+
+
+def test_four_bit_weights_of_a_small_model_are_warned_of() -> None:
+    small = replace(A100_80, memory_bytes=4 * GIB, free_bytes=4 * GIB)
+    why, _ = said(Answers(), small, LLAMA_1B, rows(5000))
+    assert "4-bit weights cost up to 2 points" in why
+
+
+def test_a_mixture_of_experts_says_what_qlora_does_not_pack() -> None:
+    words = "Its experts are fused and stay in 16 bit: QLoRA packs 906.0 M of 30.53 B parameters."
+    why, against = said(Answers(), A100_80, MOE_30B, rows(5000))
+    assert "its experts are fused" in why and words in against
+    why, _ = said(Answers(set=("method=qlora",)), A100_80, MOE_30B, rows(5000))
+    assert words in why
+
+
+def test_a_family_without_sdpa_has_a_note() -> None:
+    soft_capped = replace(LLAMA_8B, family="gemma2", attention=("eager", "flash_attention_2"))
+    notes = " ".join(compare(Answers(), A100_80, model(soft_capped), rows(5000)).notes)
+    assert "transformers has no sdpa attention for gemma2: eager attention is planned" in notes
+    flash = Answers(set=("attention=flash_attention_2",))
+    assert "no sdpa" not in " ".join(compare(flash, A100_80, model(soft_capped), rows(5000)).notes)
+
+
+def test_the_guidances_range_stands_beside_ours_where_they_differ() -> None:
+    def notes(device: Device, data: DataReport, answers: Answers = Answers()) -> str:  # noqa: B008
+        return " ".join(compare(answers, device, model(), data).notes)
+
+    assert "The guidance has LoRA of an 8B at USD 15-40 on one A100; for your 6.0 M tokens" in notes(
+        A100_80, rows(5000)
+    )
+    assert "The guidance" not in notes(A100_80, rows(200_000, 800))  # within its range
+    assert "The guidance" not in notes(RTX_4090, rows(5000))  # not its card
+    four = replace(A100_80, count=4)
+    assert "Full of an 8B at USD 150-500 on 4 A100 or 2 H100" in notes(four, rows(5000), DEEP)
+
+
+def test_high_stakes_take_16_bit_weights_where_they_fit() -> None:
+    why, _ = said(Answers(stakes="high"), RTX_4090, LLAMA_8B, rows(5000))
+    assert "merges into them exactly" in why and "Compare its general ability before and after." in why
+    assert compare(Answers(stakes="high"), T4, model(LLAMA_8B), rows(5000)).recommended == "qlora"

@@ -1,0 +1,46 @@
+"""The guidance's own figures beside ours, where a job is comparable and they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from backend import units
+from backend.answers import Method
+from backend.data.report import DataReport
+from backend.model.info import ModelInfo
+from backend.planner import constants, rules
+from backend.planner.device import Device
+from backend.planner.outlook import Outlook
+
+
+def figures() -> Mapping[str, Any]:
+    """The [guidance] table of presets/methods.toml."""
+    table: Mapping[str, Any] = constants.methods()["guidance"]
+    return table
+
+
+def comparable(method: Method, model: ModelInfo, device: Device) -> bool:
+    """The model's size and the kind and number of GPUs are those that the guidance speaks of."""
+    table = figures()
+    low, high = table["parameters"]
+    own = table[method]
+    named = device.name.startswith(tuple(own["gpus"]))
+    many = device.count >= own["count"] if own["count"] > 1 else device.count == 1
+    return low <= model.shape.parameters <= high and named and many
+
+
+def notes(model: ModelInfo, device: Device, data: DataReport, seen: Outlook) -> Iterator[str]:
+    """A sentence where the range of cost lies outside the guidance's, and how much data would cost that."""
+    if seen.cost_usd is None or not seen.cost_usd.point or not comparable(seen.method, model, device):
+        return
+    low, high = figures()[seen.method]["usd"]
+    if seen.cost_usd.high >= low and seen.cost_usd.low <= high:
+        return
+    bound = low if seen.cost_usd.high < low else high
+    tokens = data.cut(seen.plan.max_length).tokens * seen.plan.epochs
+    yield (
+        f"The guidance has {rules.title(seen.method)} of an 8B at USD {low}-{high} on {figures()[seen.method]['on']}; "
+        f"for your {units.count(tokens)} tokens we foresee {units.usd(seen.cost_usd.point)}, and USD {bound} for "
+        f"about {units.count(tokens * bound / seen.cost_usd.point)}."
+    )

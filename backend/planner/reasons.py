@@ -1,0 +1,237 @@
+"""The reasons of the choice: one sentence each, with the user's own numbers, the evidence beside the guidance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from backend import units
+from backend.answers import Method
+from backend.planner import constants, guidance
+from backend.planner.case import Case
+from backend.planner.device import Device
+from backend.planner.outlook import Outlook
+from backend.planner.rules import title
+
+
+def stakes(case: Case) -> str:
+    """Why 16 bit, where a wrong answer is costly."""
+    kept = "High stakes: LoRA trains on the 16-bit weights that you will serve, and merges into them exactly"
+    return f"{kept}; it fits with {_left(case, 'lora')} to spare."
+
+
+def saves_little(case: Case) -> str:
+    """Why not 4 bit, where there is little to pack."""
+    lora, qlora = case.outlooks["lora"].least_bytes, case.outlooks["qlora"].least_bytes
+    why = ": its experts are fused and stay in 16 bit" if case.model.shape.experts else ""
+    return f"4-bit weights would bring LoRA's {units.gib(lora)} down to {units.gib(qlora)} only{why}."
+
+
+def four_bit(case: Case) -> str:
+    """Why 4-bit: LoRA's obstacle, in numbers."""
+    lora, qlora = case.outlooks["lora"], case.outlooks["qlora"]
+    if lora.fit == "no":
+        return f"LoRA needs {_of_room(case, lora)}; 4-bit weights bring it down to {units.gib(qlora.least_bytes)}."
+    if not case.roomy("lora"):
+        least, other = f"{units.gib(lora.least_bytes)} of {units.gib(case.room)}", units.gib(qlora.least_bytes)
+        return f"At its leanest LoRA takes {least}, QLoRA {other}: what is left buys speed and longer rows."
+    return f"LoRA fits, but your budget pays for less than {case.thresholds['healthy_budget']:g} such runs."
+
+
+def nothing(case: Case) -> str:
+    """Why none of them can be taken."""
+    if all(seen.fit == "no" for seen in case.outlooks.values()):
+        least = min(case.outlooks.values(), key=lambda seen: seen.least_bytes)
+        return f"Nothing fits: even {title(least.method)} needs {_of_room(case, least)}."
+    fitting = [m for m, seen in case.outlooks.items() if seen.fit != "no"]
+    if all(case.lacking(m) for m in fitting):
+        return case.lacking(min(fitting, key=lambda m: case.outlooks[m].host.disk_bytes))[0]
+    if any(case.over_budget(m) for m in fitting):
+        cheapest = min((x.cost_usd.point for x in case.outlooks.values() if x.cost_usd and x.fit != "no"), default=0.0)
+        return (
+            f"Your budget of {units.usd(case.answers.budget_usd or 0)} carries none of them: the cheapest costs about "
+            f"{units.usd(cheapest)}. Fewer epochs or less data make it cheaper."
+        )
+    fastest = min(x.hours.point for x in case.outlooks.values() if x.fit != "no")
+    return (
+        f"Nothing ends within your {case.answers.deadline_hours:g} h: the fastest takes about "
+        f"{units.duration(fastest * 3600)}. Fewer epochs, less data or a faster GPU help."
+    )
+
+
+def ways_out(case: Case, wanted: Method | None) -> tuple[str, ...]:
+    """Where nothing fits: what would make the method that the user set fit, or the one that needs least."""
+    looked_at = [case.outlooks[wanted]] if wanted else list(case.outlooks.values())
+    if any(seen.fit != "no" for seen in looked_at):
+        return ()
+    leanest = min(looked_at, key=lambda seen: seen.least_bytes)
+    return leanest.mends or ("No GPU with a dated price holds it, not even eight together: take a smaller model.",)
+
+
+def support(case: Case, method: Method) -> Iterator[str]:
+    """Further sentences for the recommended method."""
+    chosen, data = case.outlooks[method], case.data
+    if method == "full":
+        yield from _support_full(case)
+    else:
+        held = f"an adapter of rank {chosen.plan.rank} has {units.count(chosen.trainable_parameters)} parameters"
+        enough = "room enough for them" if case.holds(method) else "fewer than tokens, so it will learn less of each"
+        yield f"{data.rows:,} rows, {units.count(data.scored_tokens)} scored tokens; {held}, {enough}."
+    runs = case.runs_paid(method)
+    if runs is not None:
+        yield f"Your budget of {units.usd(case.answers.budget_usd or 0)} pays for {_times(runs)}."
+    if method == "qlora":
+        yield from _cost_of_four_bit(case)
+    if case.answers.stakes == "high":
+        yield "Compare its general ability before and after." + (
+            "" if method == "full" else " An adapter comes off again."
+        )
+    if case.answers.shift == "deep" and method != "full":
+        yield "A deep change asks most of an adapter: watch the held-out loss, and raise the rank where it stalls."
+
+
+def _support_full(case: Case) -> Iterator[str]:
+    """Where the evidence is less sure of full fine-tuning than the guidance."""
+    tokens, adapter = units.count(case.data.scored_tokens), case.outlooks["lora"]
+    of = f"rank {adapter.plan.rank} ({units.count(adapter.trainable_parameters)} parameters)"
+    if case.holds("lora"):
+        alike = f"Published runs see no gap where an adapter holds the data ({_alike(case)})"
+        yield f"{alike}; your {tokens} scored tokens fit {of}."
+    else:
+        yield f"Your {tokens} scored tokens are more than an adapter of {of} holds: it would learn less of each."
+    seen = case.evidence
+    kept = f"full kept {seen['kept_full']:g} of general ability against LoRA's {seen['kept_lora']:g} in one study"
+    less = f"drifted less in another ({seen['drift_full']:g} against {seen['drift_lora']:g})"
+    yield f"Forgetting has to be measured: {kept}, and {less}."
+
+
+def _alike(case: Case) -> str:
+    seen = case.evidence
+    return f"on {seen['score_rows']:,.0f} rows LoRA scored {seen['lora_score']:g} and full {seen['full_score']:g}"
+
+
+def _cost_of_four_bit(case: Case) -> Iterator[str]:
+    """When 4-bit weights cost quality, and what they do not reach."""
+    shape, spare = case.model.shape, case.spare("lora")
+    small = constants.methods()["qlora"]["small_parameters"]
+    if shape.parameters < small:
+        lost = f"up to {case.evidence['points_lost_small']:g} points"
+        yield f"Below {units.count(small)} parameters 4-bit weights cost {lost}; take LoRA where you can."
+    elif case.carried("lora") and spare >= case.evidence["spare"]:
+        lost = f"up to {case.evidence['points_lost']:g} point of quality"
+        yield f"LoRA would leave {spare:.0%} of the memory: by the evidence enough to take it, for {lost}."
+    yield from _experts(case)
+
+
+def _experts(case: Case) -> Iterator[str]:
+    """Of a mixture of experts NF4 packs the attention only."""
+    shape = case.model.shape
+    if shape.experts:
+        packed, whole = units.count(shape.quantizable_parameters), units.count(shape.parameters)
+        yield f"Its experts are fused and stay in 16 bit: QLoRA packs {packed} of {whole} parameters."
+
+
+def _times(runs: float) -> str:
+    if runs < 2:
+        return "one such run"
+    return f"{runs:,.0f} such runs" if runs < 1000 else "more than 1,000 such runs"
+
+
+def obstacles(case: Case, method: Method) -> Iterator[str]:
+    """What stands against a method: memory, money, time."""
+    seen = case.outlooks[method]
+    if seen.fit == "no":
+        yield f"{title(method)} needs {_of_room(case, seen)}."
+    if case.over_budget(method) and seen.cost_usd:
+        budget = units.usd(case.answers.budget_usd or 0)
+        yield f"It costs about {units.usd(seen.cost_usd.point)}, your budget is {budget}."
+    if case.too_late(method):
+        took = units.duration(seen.hours.point * 3600)
+        yield f"It takes about {took}, your deadline is {case.answers.deadline_hours:g} h."
+    if seen.fit != "no":
+        yield from case.lacking(method)
+
+
+def against(case: Case, method: Method, chosen: Method) -> Iterator[str]:
+    """Why not `method`, where `chosen` is recommended."""
+    yield from obstacles(case, method)
+    yield from case.outlooks[method].mends
+    if method == "full":
+        yield from _why_not_full(case, chosen)
+    elif method == "lora" and chosen == "qlora" and case.outlooks["lora"].fit != "no":
+        yield f"16-bit weights leave {_left(case, 'lora')} at the leanest; 4-bit ones leave {_left(case, 'qlora')}."
+    elif method == "qlora" and chosen == "lora":
+        saved = case.outlooks["lora"].least_bytes - case.outlooks["qlora"].least_bytes
+        if saved > 0:
+            spared = units.memory(saved)
+            yield f"4-bit weights would save {spared} that you do not need, for some quality and a slower step."
+        else:
+            yield "4-bit weights save nothing at this size, and cost some quality and a slower step."
+        yield from _experts(case)
+    elif chosen == "full":
+        yield _why_no_adapter(case, method)
+
+
+def _why_no_adapter(case: Case, method: Method) -> str:
+    tokens, parameters = case.data.scored_tokens, case.outlooks[method].trainable_parameters
+    held = f"Its {units.count(parameters)} parameters hold your {units.count(tokens)} scored tokens"
+    if case.holds(method):
+        return f"{held}: the cheaper thing to try first, if the change may prove less deep."
+    return held.replace(" hold ", " are fewer than ") + ": it would learn less of each."
+
+
+def _why_not_full(case: Case, chosen: Method) -> Iterator[str]:
+    if case.answers.variants > 1:
+        whole = units.disk(case.outlooks["full"].checkpoint_bytes)
+        each = units.disk(case.outlooks[chosen].checkpoint_bytes)
+        yield f"Each of your {case.answers.variants} variants would be a model of {whole}; an adapter has {each}."
+    seen, many = case.evidence, case.data.rows > case.evidence["many_rows"]
+    if case.answers.shift != "deep":
+        yield f"A change of {case.answers.shift} is within an adapter's reach: {_alike(case)}."
+        if case.model.shape.parameters <= seen["tiny_parameters"] and many and case.carried("full"):
+            small = units.count(case.model.shape.parameters)
+            yield f"At {small} parameters it costs little: by the evidence it may be tried."
+    elif case.data.rows < case.thresholds["deep_rows"]:
+        yield f"Full pays off from {case.thresholds['deep_rows']:,.0f} clean rows; you have {case.data.rows:,}."
+    elif not case.clean:
+        yield f"{case.data.duplicate_rows:,} of {case.data.rows:,} rows are duplicates: clean the data first."
+
+
+def notes(case: Case, chosen: Method | None) -> Iterator[str]:
+    """What was assumed, and what differs from the guidance."""
+    few = case.thresholds["few_rows"]
+    if 0 < case.data.rows < few:
+        yield f"Under {few:g} rows a good prompt or retrieval usually does better than fine-tuning."
+    if all(math.isnan(seen.hours.point) for seen in case.outlooks.values()):
+        yield f"The speed of {case.device.name} is not known: no time or cost is foreseen."
+    elif all(seen.cost_usd is None for seen in case.outlooks.values()):
+        yield f"No dated price of {_named(case.device)} is known; give yours with --price (0 for a box that you own)."
+    yield from _attention_note(case)
+    if chosen is not None:
+        yield from guidance.notes(case.model, case.device, case.data, case.outlooks[chosen])
+    if case.device.count > 1:
+        yield f"Planned for {case.device.label}; this version trains on one device."
+
+
+def _attention_note(case: Case) -> Iterator[str]:
+    """A family that has not the usual attention takes more memory and time."""
+    has, plan = case.model.shape.attention, case.outlooks["lora"].plan
+    if has and "sdpa" not in has and plan.attention == "eager":
+        yield (
+            f"transformers has no sdpa attention for {case.model.shape.family}: eager attention is planned, which "
+            "takes more memory and time for long rows; flash_attention_2 works where it is installed."
+        )
+
+
+def _of_room(case: Case, seen: Outlook) -> str:
+    return f"{units.gib(seen.least_bytes)} of the {units.gib(case.room)} that {_named(case.device)} has"
+
+
+def _left(case: Case, method: Method) -> str:
+    return units.memory(max(0, case.room - case.outlooks[method].least_bytes))
+
+
+def _named(device: Device) -> str:
+    return (
+        "this CPU" if device.kind == "cpu" else f"an {device.name}" if device.name[0] in "AHLR" else f"a {device.name}"
+    )
