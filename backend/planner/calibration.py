@@ -16,8 +16,8 @@ from backend.planner.rules import title
 from backend.run import records
 from backend.run.records import Record
 
-COMPARED = ("torch", "transformers")
-"""Packages whose version (major.minor) changes what a run takes."""
+COMPARED = ("fttui", "torch", "transformers")
+"""Packages whose version (major.minor) changes what a run takes, or what is foreseen."""
 SHOWN = 0.03
 """A ratio nearer to 1 than this is not worth a word."""
 
@@ -39,7 +39,8 @@ def of(device: Device, found: Sequence[Record], versions: Mapping[str, str] | No
     if not own:
         return None
     now = _installed() if versions is None else versions
-    return Calibration(tuple(run(record, now) for record in own[-int(constants.calibration()["newest"]) :]))
+    newest = own[-int(constants.calibration()["newest"]) :]
+    return Calibration(tuple(run(record, now, device.flops_per_second) for record in newest))
 
 
 def sentences(device: Device, parameters: int) -> Iterator[str]:
@@ -61,15 +62,20 @@ def _runs(name: str, own: Correction) -> str:
     return f"1 run{some}" if count == 1 else f"{count} runs{some}"
 
 
-def run(record: Record, now: Mapping[str, str]) -> Run:
-    """The components of one run."""
+def run(record: Record, now: Mapping[str, str], flops_per_second: float = 0.0) -> Run:
+    """The components of one run.
+
+    `flops_per_second` is what the device is taken to do now; a CPU's rate is measured, and a busy moment makes it low.
+    """
     foreseen = record.foreseen
+    told = foreseen.device_flops_per_second
+    faster = flops_per_second / told if record.kind == "cpu" and told and flops_per_second else 1.0
     spent = sum(record.phases[name].seconds for name in ("data", "load", "checkpoint", "save") if name in record.phases)
     known = Run(
         method=record.method,
         parameters=foreseen.parameters,
         old=any(_minor(record.versions.get(name, "")) != _minor(now.get(name, "")) for name in COMPARED),
-        speed=_ratio(record.tokens_per_second, foreseen.tokens_per_second),
+        speed=_ratio(record.tokens_per_second, foreseen.tokens_per_second * faster),
         flops_per_second=_product(record.tokens_per_second, foreseen.flops_per_token),
         overhead=_ratio(spent, foreseen.overhead_seconds),
         foreseen_fixed_bytes=foreseen.memory.fixed_bytes,

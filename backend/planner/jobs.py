@@ -66,6 +66,7 @@ def uncorrected(model: ModelInfo, plan: Plan, device: Device, data: DataReport) 
         memory=parts(fit.foresee(model, plan, new, load), model.shape, plan, new),
         tokens_per_second=load.step_tokens / step.point if step else 0.0,
         flops_per_token=throughput.flops_per_token(model.shape, plan, load),
+        device_flops_per_second=device.flops_per_second,
         overhead_seconds=overhead.start_seconds(model, plan) + written,
     )
 

@@ -21,6 +21,8 @@ class Uncorrected:
     overhead_seconds: float
     """Starting, loading, writing checkpoints and the result."""
     flops_per_token: float = 0.0
+    device_flops_per_second: float = 0.0
+    """What the device was taken to do."""
 
 
 @dataclass(frozen=True)

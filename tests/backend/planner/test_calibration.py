@@ -22,7 +22,7 @@ GB = 10**9
 RAW = Parts(
     rest_bytes=2 * GB, states_bytes=GB, passing_bytes=4 * GB, slack_bytes=2 * GB, fixed_bytes=GB, load_bytes=3 * GB
 )
-NOW = {"torch": "2.13.1", "transformers": "5.23.0"}
+NOW = {"fttui": "0.1.0", "torch": "2.13.1", "transformers": "5.23.0"}
 HERE = replace(A100_80, here=True)
 
 
@@ -36,7 +36,7 @@ def record(device: Device = HERE, **changes: Any) -> Record:
         "run": "a-run",
         "kind": device.kind,
         "device": device.name,
-        "versions": {"torch": "2.13.0+cu130", "transformers": "5.23.0"},
+        "versions": {"fttui": "0.1.0", "torch": "2.13.0+cu130", "transformers": "5.23.0"},
         "model": "1b",
         "method": "lora",
         "settings": {},
@@ -72,6 +72,13 @@ def test_a_run_on_a_cpu_by_component() -> None:
     assert seen.passing == pytest.approx((9.1 - 3.4 - 1) / 6)
     assert seen.loading == pytest.approx((5 - 1.4) / 3)
     assert seen.standing is None and seen.slack is None
+
+
+def test_a_cpu_whose_rate_was_measured_in_a_busy_moment() -> None:
+    """Foreseen at a tenth of the rate: what was measured says that the rate was low, not that the formulas are."""
+    busy = replace(record(CPU).foreseen, device_flops_per_second=CPU.flops_per_second / 10, tokens_per_second=100.0)
+    found = calibration.of(CPU, [msgspec.structs.replace(record(CPU), foreseen=busy)], NOW)
+    assert found is not None and found.runs[0].speed == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
