@@ -106,13 +106,17 @@ def _other_gpu(stuck: Stuck) -> Iterator[str]:
     """
     sharded = stuck.seen.method == "full" and "processes" not in stuck.kept.values
     several = tuple(constants.methods()["rent"]["counts"][1:]) if sharded else ()
+    leanest = _leanest(stuck)
     for hourly, device in (*_offers((1,)), *_offers(several)):
-        chosen = _holds(stuck, device) if device.name != stuck.device.name else None
-        if chosen is not None:
+        if device.name == stuck.device.name or not _may_hold(stuck, leanest, device):
+            continue
+        chosen = stuck.choice(device)
+        if fit.verdict(chosen.memory, device) != "no":
             takes = f"{units.gib(chosen.memory.peak_bytes)} of {units.gib(device.memory_bytes)}{_each(device)}"
             cost = f"about {units.usd(hourly)} an hour"
             yield f"The cheapest to rent that holds it is {_article(device)}: {takes}, {cost}."
             return
+        leanest = chosen.plan
 
 
 @functools.cache
@@ -127,18 +131,17 @@ def _offers(counts: tuple[int, ...]) -> tuple[tuple[float, Device], ...]:
     return tuple(sorted(priced, key=lambda pair: pair[0]))
 
 
-def _holds(stuck: Stuck, device: Device) -> fit.Choice | None:
-    """The settings with which `device` holds the method, or None.
+def _leanest(stuck: Stuck) -> Plan | None:
+    """The plan that did not fit is the leanest that a GPU has, if it was for one."""
+    return stuck.seen.plan if stuck.device.kind == "cuda" else None
 
-    The plan that did not fit is the leanest there is: where it does not fit a device of the same sort, nothing does.
-    """
+
+def _may_hold(stuck: Stuck, leanest: Plan | None, device: Device) -> bool:
+    """Whether it is worth choosing settings: where the leanest plan does not fit, none does."""
     room = fit.available(device)
-    if device.kind == stuck.device.kind and stuck.peak(replace(stuck.seen.plan, processes=device.count), device) > room:
-        return None
-    if memory.weights(stuck.model.shape, stuck.seen.plan) > room * device.count:
-        return None
-    chosen = stuck.choice(device)
-    return chosen if fit.verdict(chosen.memory, device) != "no" else None
+    if leanest is not None:
+        return stuck.peak(replace(leanest, processes=device.count), device) <= room
+    return memory.weights(stuck.model.shape, stuck.seen.plan) <= room * device.count
 
 
 def _several(stuck: Stuck) -> Iterator[str]:
@@ -147,8 +150,10 @@ def _several(stuck: Stuck) -> Iterator[str]:
         return
     for count in constants.methods()["rent"]["counts"]:
         device = replace(stuck.device, count=count)
-        chosen = _holds(stuck, device) if count > stuck.device.count else None
-        if chosen is not None:
+        if count <= stuck.device.count or not _may_hold(stuck, _leanest(stuck), device):
+            continue
+        chosen = stuck.choice(device)
+        if fit.verdict(chosen.memory, device) != "no":
             takes = f"{units.gib(chosen.memory.peak_bytes)} of {units.gib(fit.available(device))}"
             yield f"Sharded over {device.label} it takes {takes}{_each(device)}."
             return
