@@ -123,7 +123,7 @@ SITUATIONS: list[Situation] = [
     Situation("32B on a 4090", RTX_4090, B32, rows(5000), Answers(budget_usd=40), "qlora", "LoRA needs"),
     Situation("14B on a 4090", RTX_4090, B14, rows(5000), Answers(budget_usd=40), "qlora", "LoRA needs"),
     Situation("4B on a 4090", RTX_4090, B4, rows(3000), Answers(), "lora", "nothing is gained"),
-    Situation("3B deep, full too large", RTX_4090, B3, rows(20_000), DEEP, "lora", "nothing is gained"),
+    Situation("3B deep on a 4090", RTX_4090, B3, rows(20_000), DEEP, "full", "20,000 clean rows"),
     Situation("1B deep on a 4090", RTX_4090, LLAMA_1B, rows(5000), DEEP, "full", "5,000 clean rows"),
     Situation("1B on a T4", T4, LLAMA_1B, rows(5000), Answers(shift="domain"), "lora", "nothing is gained"),
     Situation("135M on a CPU", CPU, SMOL, rows(480, 200), Answers(), "lora", "nothing is gained"),

@@ -17,7 +17,10 @@ from backend.planner.plan import Plan
 from backend.planner.rules import Fixed
 
 MICRO_BATCHES = (64, 32, 16, 8, 4, 2, 1)
-EXECUTION = ("micro_batch", "checkpointing", "chunked_loss", "optimizer", "optimizer_in_backward", "activation_offload")
+EXECUTION = (
+    *("micro_batch", "checkpointing", "chunked_loss", "optimizer", "optimizer_in_backward", "activation_offload"),
+    "weights_dtype",
+)
 """Plan fields that change memory and speed and not what is learned: the planner's where the user leaves them open."""
 
 
@@ -33,16 +36,32 @@ class Choice:
 
 
 def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, kept: Fixed) -> Choice:
-    """The fastest candidate that fits without being tight; else the leanest of all."""
+    """The fastest candidate that fits without being tight; else the leanest of all.
+
+    What costs more than time is a last resort: it is tried only where nothing else fits.
+    """
     load = throughput.work(plan, data)
-    candidates = [
-        Choice(candidate, foresee(model, candidate, device, load), load)
-        for candidate in _candidates(plan, device, load, kept)
-    ]
-    leanest = min(candidates, key=lambda x: x.memory.peak_bytes)
-    fitting = [x for x in candidates if verdict(x.memory, device) == "fits"]
-    best = _fastest(fitting, model, device) if fitting else leanest
-    return replace(best, least_bytes=leanest.memory.peak_bytes)
+    tried: list[Choice] = []
+    for resort in _resorts(plan, device, kept):
+        some = [Choice(x, foresee(model, x, device, load), load) for x in _candidates(resort, device, load, kept)]
+        tried += some
+        if fitting := [x for x in some if verdict(x.memory, device) == "fits"]:
+            best = _fastest(fitting, model, device)
+            break
+    leanest = min(tried, key=lambda x: x.memory.peak_bytes)
+    return replace(best if fitting else leanest, least_bytes=leanest.memory.peak_bytes)
+
+
+def _resorts(plan: Plan, device: Device, kept: Fixed) -> Iterator[Plan]:
+    """As it is; then with activations in host memory; then full's weights in 16 bits; then both."""
+    offloads = device.kind == "cuda" and "activation_offload" not in kept.values
+    offloads = offloads and kept.values.get("checkpointing", True)
+    narrows = plan.method == "full" and plan.precision == "bfloat16" and "weights_dtype" not in kept.values
+    for narrow in (False, True) if narrows else (False,):
+        base = replace(plan, weights_dtype="bfloat16") if narrow else plan
+        yield base
+        if offloads:
+            yield replace(base, activation_offload=True)
 
 
 def foresee(model: ModelInfo, plan: Plan, device: Device, load: throughput.Work) -> Memory:
@@ -70,12 +89,16 @@ def origins(plan: Plan, kept: Fixed) -> dict[str, str]:
 
 
 def _fastest(choices: list[Choice], model: ModelInfo, device: Device) -> Choice:
-    """Of those about as fast as the fastest, the one with the lowest peak."""
+    """Of those about as fast as the fastest, the plainest optimizer, and then the lowest peak."""
     seconds = [_seconds(x, model, device) for x in choices]
     enough = min(seconds) * constants.throughput()["step"]["as_fast"]
-    return min(
-        (x for x, time in zip(choices, seconds, strict=True) if time <= enough), key=lambda x: x.memory.peak_bytes
-    )
+    equal = (x for x, time in zip(choices, seconds, strict=True) if time <= enough)
+    return min(equal, key=lambda x: (_liberties(x.plan), x.memory.peak_bytes))
+
+
+def _liberties(plan: Plan) -> int:
+    """How much an optimizer saves at the cost of exactness: 8-bit states, and no clipping to the step's own norm."""
+    return (plan.optimizer != "adamw") + plan.optimizer_in_backward
 
 
 def _seconds(choice: Choice, model: ModelInfo, device: Device) -> float:
@@ -88,7 +111,7 @@ def _candidates(plan: Plan, device: Device, load: throughput.Work, kept: Fixed) 
     most = throughput.sequences_per_step(plan, load)
     options: dict[str, tuple[Any, ...]] = {
         "micro_batch": tuple(sorted({min(size, most) for size in MICRO_BATCHES})),
-        "checkpointing": (False, True),
+        "checkpointing": (True,) if plan.activation_offload else (False, True),
         "chunked_loss": (False, True),
         "optimizer": _optimizers(plan, device),
     }

@@ -62,8 +62,8 @@ def test_what_drops_out_says_memory_money_time_or_price() -> None:
 
 
 def test_full_fine_tuning_is_sharded_over_several_and_adapters_are_not() -> None:
-    full = rent.offers(Answers(set=("method=full",)), model(LLAMA_8B), rows(5000))
-    several = next(x for x in full if x.device.name == "A100 SXM 40GB")
+    full = rent.offers(Answers(set=("method=full",)), model(LLAMA_70B), rows(5000))
+    several = next(x for x in full if x.device.name == "H200 SXM")
     assert several.outlook is not None and several.device.count > 1
     assert several.outlook.memory.peak_bytes <= available(several.device)
     small = out(full)["RTX 4090"]
