@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from backend.planner.plan import Plan
 from backend.training.precision import gradient_scaler
-from backend.training.rounding import Rounded
+from backend.training.rounding import Piecewise
 
 State = dict[str, Any]
 
@@ -52,10 +52,16 @@ def updater(parameters: Mapping[str, Parameter], plan: Plan, device: str) -> Upd
     return AfterBackward(parameters, plan, gradient_scaler(plan, device))
 
 
-def stepper(parameters: Sequence[Parameter], plan: Plan) -> Optimizer | Rounded:
-    """The optimizer of `plan`; 16-bit parameters are stepped in float32 and rounded stochastically."""
-    if any(p.dtype == torch.bfloat16 for p in parameters):
-        return Rounded(parameters, partial(build, plan=plan), whole=plan.optimizer == "adafactor")
+def stepper(parameters: Sequence[Parameter], plan: Plan) -> Optimizer | Piecewise:
+    """The optimizer of `plan`; 16-bit parameters are stepped in float32 and rounded stochastically.
+
+    AdamW makes its states before it updates anything; what does not goes piece by piece, so that a step can be done
+    again. A GradScaler (float16) takes a plain optimizer only.
+    """
+    if plan.precision != "float16" and (
+        plan.optimizer != "adamw" or any(p.dtype == torch.bfloat16 for p in parameters)
+    ):
+        return Piecewise(parameters, partial(build, plan=plan), whole=plan.optimizer == "adafactor")
     return build(parameters, plan)
 
 
@@ -89,9 +95,12 @@ class AfterBackward:
         self._optimizer = stepper(self._parameters, plan)
         self._max_norm = plan.max_grad_norm
         self._scaler = scaler
+        self._interrupted = False
 
     def begin(self, step: int, learning_rate: float) -> None:
         """Set the rate of the step."""
+        if self._scaler and self._interrupted:
+            self._scaler = self._renewed(self._scaler)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
 
@@ -101,7 +110,7 @@ class AfterBackward:
 
     def finish(self) -> Tensor:
         """Clip and update; the norm before clipping."""
-        optimizer = self._optimizer
+        optimizer, self._interrupted = self._optimizer, True
         if self._scaler and isinstance(optimizer, Optimizer):
             self._scaler.unscale_(optimizer)
             norm = self._clipped_norm()
@@ -110,8 +119,16 @@ class AfterBackward:
         else:
             norm = self._clipped_norm()
             _step_if_finite(optimizer, norm, self._plan)
+        self._interrupted = False
         self.abandon()
         return norm
+
+    def _renewed(self, scaler: torch.amp.GradScaler) -> torch.amp.GradScaler:
+        """The same scale, for a step that starts again: a scaler takes part in each step only once."""
+        fresh = gradient_scaler(self._plan, self._parameters[0].device.type)
+        assert fresh is not None
+        fresh.load_state_dict(scaler.state_dict())
+        return fresh
 
     def _clipped_norm(self) -> Tensor:
         norm = torch.nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
@@ -224,15 +241,15 @@ def _decides_on_device(plan: Plan) -> bool:
     return plan.optimizer == "adamw"
 
 
-def _step_if_finite(optimizer: Optimizer | Rounded, norm: Tensor, plan: Plan) -> None:
+def _step_if_finite(optimizer: Optimizer | Piecewise, norm: Tensor, plan: Plan) -> None:
     """One optimizer step, skipped where `norm` is not finite."""
     if _decides_on_device(plan) or torch.isfinite(norm):
         _step(optimizer, norm)
 
 
-def _step(optimizer: Optimizer | Rounded, norm: Tensor) -> None:
+def _step(optimizer: Optimizer | Piecewise, norm: Tensor) -> None:
     """One step; AdamW leaves it out where `norm` is not finite."""
-    if isinstance(optimizer, Rounded):
+    if isinstance(optimizer, Piecewise):
         optimizer.step(partial(_step, norm=norm))
         return
     if isinstance(optimizer, torch.optim.AdamW):  # fused: it reads what a GradScaler would tell it

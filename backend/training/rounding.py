@@ -1,7 +1,7 @@
 """16-bit weights that train: each update is made in float32 and rounded back up or down by chance.
 
 A bfloat16 weight has 8 significant bits, so that an update under 1/512 of it is lost when rounded to nearest, and at
-the rates of full fine-tuning most are. Rounded stochastically, up with a chance of how far the value lies above the
+the rates of full fine-tuning most are. Piecewise stochastically, up with a chance of how far the value lies above the
 lower neighbour, every update counts on average (Zamirai et al., "Revisiting BFloat16 Training", 2010.06192). No float32
 copy of the weights is kept: one piece of them at a time is widened, stepped and rounded.
 """
@@ -38,15 +38,22 @@ class _Piece:
     optimizer: Optimizer
 
 
-class Rounded:
-    """An optimizer over 16-bit parameters: `build` makes one for each piece, of float32."""
+class Piecewise:
+    """One optimizer a piece, of float32, made by `build`: 16-bit pieces are widened for their step and rounded.
+
+    A step that runs out of memory on its way (8-bit optimizers make their states as they go) and is done again leaves
+    alone what it had updated: no row counts twice.
+    """
 
     def __init__(self, parameters: Sequence[Parameter], build: Build, *, whole: bool) -> None:
-        """`whole`: no parameter may be cut, for an optimizer whose update of an element depends on its neighbours."""
+        """16-bit parameters are cut into pieces of at most PIECE elements.
+
+        `whole`: none is, for an optimizer whose update of an element depends on its neighbours.
+        """
         self._pieces = [piece for p in parameters for piece in _pieces(p, build, whole=whole)]
         self._parameters = list(parameters)
         self._done = 0
-        """Pieces of this step that are updated: done again after running out of memory, it leaves them alone."""
+        """Pieces of this step that are updated."""
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -109,7 +116,7 @@ def _pieces(parameter: Parameter, build: Build, *, whole: bool) -> Iterator[_Pie
 
 
 def _cuts(parameter: Parameter, *, whole: bool) -> list[slice | EllipsisType]:
-    if whole or parameter.numel() <= PIECE:
+    if whole or parameter.dtype == torch.float32 or parameter.numel() <= PIECE:
         return [...]
     rows = len(parameter)
     each = max(1, PIECE * rows // parameter.numel())

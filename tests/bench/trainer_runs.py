@@ -36,10 +36,10 @@ def main() -> None:
 def fttui(variant: str, model: Path, rows: Path, options: dict[str, Any]) -> dict[str, Any]:
     """A whole run as `fttui train` makes it, without held-out rows."""
     from backend.planner.plan import Plan
+    from backend.run import launch
     from backend.run.events import Tail
     from backend.run.folder import RunFolder
     from backend.run.job import Job
-    from backend.training.train import train
 
     method = options["method"]
     plan = Plan(
@@ -58,7 +58,9 @@ def fttui(variant: str, model: Path, rows: Path, options: dict[str, Any]) -> dic
     with home():
         job = Job(str(model), str(model), str(rows), plan, device="cpu", device_name="CPU")
         folder = RunFolder.create(job)
-        if train(folder) != "done":
+        trainer = launch.start(folder)  # in a thread, as in the product
+        trainer.join()
+        if trainer.state != "done":
             raise SystemExit(folder.log_file.read_text())
         (end,) = [x for x in Tail(folder.events_file).events() if x["event"] == "run_finished"]
     return {"seconds": end["train_seconds"], "tokens": end["tokens"], "steps": end["step"], "loss": end["loss"]}

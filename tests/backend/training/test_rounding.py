@@ -15,7 +15,7 @@ from backend.training import optimizers, rounding
 from backend.training.batches import micro_batches
 from backend.training.loss import whole
 from backend.training.optimizers import build, stepper, updater
-from backend.training.rounding import Rounded, round_stochastically
+from backend.training.rounding import Piecewise, round_stochastically
 from backend.training.step import forward_backward
 from tests.backend.training.helpers import loaded, plan, random_rows
 
@@ -121,7 +121,7 @@ def test_in_pieces_as_in_one(optimizer: Any, monkeypatch: pytest.MonkeyPatch) ->
         torch.manual_seed(1)
         parameter = Parameter(torch.randn(96, 256).bfloat16())
         it = stepper([parameter], Plan(optimizer=optimizer))
-        assert isinstance(it, Rounded)
+        assert isinstance(it, Piecewise)
         for _ in range(3):
             parameter.grad = torch.randn(96, 256).bfloat16()
             it.step(lambda piece: piece.step())
@@ -135,14 +135,15 @@ def test_in_pieces_as_in_one(optimizer: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert torch.equal(whole_one, in_pieces)
 
 
-def test_a_step_done_again_leaves_alone_what_it_had_updated() -> None:
+@pytest.mark.parametrize(("optimizer", "dtype"), [("adamw", torch.bfloat16), ("adamw_8bit", torch.float32)])
+def test_a_step_done_again_leaves_alone_what_it_had_updated(optimizer: Any, dtype: torch.dtype) -> None:
     def stepped(fails_at: int | None) -> list[Tensor]:
         torch.manual_seed(1)
-        parameters = [Parameter(torch.randn(8, 16).bfloat16()) for _ in range(3)]
-        it = stepper(parameters, Plan())
-        assert isinstance(it, Rounded)
+        parameters = [Parameter(torch.randn(8, 16).to(dtype)) for _ in range(3)]
+        it = stepper(parameters, Plan(optimizer=optimizer))
+        assert isinstance(it, Piecewise)
         for parameter in parameters:
-            parameter.grad = torch.randn(8, 16).bfloat16()
+            parameter.grad = torch.randn(8, 16).to(dtype)
         calls: list[int] = []
 
         def apply(piece: torch.optim.Optimizer) -> None:
@@ -165,7 +166,7 @@ def test_adapters_in_16_bits_are_rounded_too(tiny_model: Path) -> None:
     settings = plan("lora", precision="bfloat16", adapter_dtype="bfloat16")
     it = loaded(tiny_model, settings)
     assert {p.dtype for p in it.trainable().values()} == {torch.bfloat16}
-    assert isinstance(stepper(list(it.trainable().values()), settings), Rounded)
+    assert isinstance(stepper(list(it.trainable().values()), settings), Piecewise)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])

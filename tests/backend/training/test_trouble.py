@@ -16,7 +16,7 @@ from backend.planner.plan import Plan
 from backend.run import control
 from backend.run.folder import RunFolder
 from backend.run.job import Foreseen, Job
-from backend.training import loss, methods, relief, session
+from backend.training import loss, methods, optimizers, relief, session
 from backend.training.advice import would_fit
 from backend.training.batches import Batch
 from backend.training.checkpoint import newest
@@ -120,8 +120,6 @@ def test_a_step_that_failed_inside_the_backward_pass_counts_once(
     undisturbed = new_run(tiny_model, questions, "full", **settings)
     assert train(undisturbed) == "done"
     folder = new_run(tiny_model, questions, "full", **settings)
-    from backend.training import optimizers
-
     step, calls = optimizers._step, []
 
     def failing(*arguments: Any) -> None:
@@ -136,6 +134,19 @@ def test_a_step_that_failed_inside_the_backward_pass_counts_once(
     assert len(calls) == 4 * 20 + 1
     # the step that was done again ran on half-updated parameters: nearly, not exactly, the same
     assert losses(folder) == pytest.approx(losses(undisturbed), rel=2e-2)
+
+
+def test_a_float16_step_that_failed_between_scaling_and_update_is_done_again(
+    tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"precision": "float16", "max_steps": 4}
+    undisturbed = new_run(tiny_model, questions, "lora", **settings)
+    assert train(undisturbed) == "done"
+    failing_times(monkeypatch, optimizers.AfterBackward, "_clipped_norm", 1, after=2)
+    folder = new_run(tiny_model, questions, "lora", **settings)
+    assert train(folder) == "done", folder.log_file.read_text()
+    assert during(folder) == ["step 3"]
+    assert losses(folder) == pytest.approx(losses(undisturbed), rel=1e-3)
 
 
 def test_when_nothing_is_left_it_ends_with_a_checkpoint(
