@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import Any
 
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
+from backend.model.shape import ModelShape
 from backend.planner import constants, memory, throughput
 from backend.planner.corrected import corrected
 from backend.planner.device import Device
@@ -43,13 +45,28 @@ def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, kept:
     load = throughput.work(plan, data)
     tried: list[Choice] = []
     for resort in _resorts(plan, device, kept):
-        some = [Choice(x, foresee(model, x, device, load), load) for x in _candidates(resort, device, load, kept)]
+        some = [
+            choice
+            for growing in _candidates(resort, device, load, kept)
+            for choice in _while_it_fits(growing, model, device, load)
+        ]
         tried += some
         if fitting := [x for x in some if verdict(x.memory, device) == "fits"]:
             best = _fastest(fitting, model, device)
             break
     leanest = min(tried, key=lambda x: x.memory.peak_bytes)
     return replace(best if fitting else leanest, least_bytes=leanest.memory.peak_bytes)
+
+
+def _while_it_fits(
+    growing: Iterator[Plan], model: ModelInfo, device: Device, load: throughput.Work
+) -> Iterator[Choice]:
+    """Up to the first that does not fit, that included: memory grows with the micro-batch."""
+    for plan in growing:
+        choice = Choice(plan, foresee(model, plan, device, load), load)
+        yield choice
+        if verdict(choice.memory, device) != "fits":
+            return
 
 
 def _resorts(plan: Plan, device: Device, kept: Fixed) -> Iterator[Plan]:
@@ -66,8 +83,21 @@ def _resorts(plan: Plan, device: Device, kept: Fixed) -> Iterator[Plan]:
 
 def foresee(model: ModelInfo, plan: Plan, device: Device, load: throughput.Work) -> Memory:
     """The memory that `plan` takes, corrected by what finished runs on this box took."""
-    foreseen = memory.predict(model.shape, plan, device, load.length, load.scored, model.weight_bytes)
+    foreseen = _predicted(model.shape, plan, _sort(device), load.length, load.scored, model.weight_bytes)
     return corrected(foreseen, model.shape, plan, device)
+
+
+@functools.lru_cache(maxsize=8192)
+def _predicted(shape: ModelShape, plan: Plan, sort: Device, length: int, scored: int, stored_bytes: int) -> Memory:
+    """Kept: a list of many GPUs, and every key on the compare screen, ask for the same ones again."""
+    return memory.predict(shape, plan, sort, length, scored, stored_bytes)
+
+
+@functools.lru_cache(maxsize=256)
+def _sort(device: Device) -> Device:
+    """What memory depends on of a device: its kind, and whether it is of Hopper or later. All else is left out."""
+    hopper = (9, 0) if (device.compute_capability or (0, 0)) >= (9, 0) else None
+    return Device(device.kind, "", 1, 0, 0, 0.0, 0.0, True, hopper, None, False)
 
 
 def verdict(foreseen: Memory, device: Device) -> Fit:
@@ -107,10 +137,13 @@ def _seconds(choice: Choice, model: ModelInfo, device: Device) -> float:
     return step.point if step else 3.0 + choice.plan.checkpointing
 
 
-def _candidates(plan: Plan, device: Device, load: throughput.Work, kept: Fixed) -> Iterator[Plan]:
+def _candidates(plan: Plan, device: Device, load: throughput.Work, kept: Fixed) -> Iterator[Iterator[Plan]]:
+    """For each combination of the other settings, plans of growing micro-batch."""
     most = throughput.sequences_per_step(plan, load)
+    sizes = tuple(sorted({min(size, most) for size in MICRO_BATCHES}))
+    if "micro_batch" in kept.values:
+        sizes = (kept.values["micro_batch"],)
     options: dict[str, tuple[Any, ...]] = {
-        "micro_batch": tuple(sorted({min(size, most) for size in MICRO_BATCHES})),
         "checkpointing": (True,) if plan.activation_offload else (False, True),
         "chunked_loss": (False, True),
         "optimizer": _optimizers(plan, device),
@@ -120,9 +153,13 @@ def _candidates(plan: Plan, device: Device, load: throughput.Work, kept: Fixed) 
             options[name] = (kept.values[name],)
     for values in itertools.product(*options.values()):
         candidate = replace(plan, **dict(zip(options, values, strict=True)))
-        yield candidate
+        yield _growing(candidate, sizes)
         if plan.method == "full" and "optimizer_in_backward" not in kept.values and "max_grad_norm" not in kept.values:
-            yield replace(candidate, optimizer_in_backward=True, max_grad_norm=0.0)
+            yield _growing(replace(candidate, optimizer_in_backward=True, max_grad_norm=0.0), sizes)
+
+
+def _growing(plan: Plan, sizes: tuple[int, ...]) -> Iterator[Plan]:
+    return (replace(plan, micro_batch=size) for size in sizes)
 
 
 def _optimizers(plan: Plan, device: Device) -> tuple[str, ...]:

@@ -39,8 +39,7 @@ class Stuck:
 
     def peak(self, plan: Plan, device: Device | None = None) -> int:
         """Bytes that `plan` takes on a device, or the job's."""
-        load, shape, device = throughput.work(plan, self.data), self.model.shape, device or self.device
-        return memory.predict(shape, plan, device, load.length, load.scored, self.model.weight_bytes).peak_bytes
+        return fit.foresee(self.model, plan, device or self.device, throughput.work(plan, self.data)).peak_bytes
 
 
 def mends(stuck: Stuck, outlooks: Mapping[Method, Outlook]) -> tuple[str, ...]:
@@ -132,8 +131,8 @@ def _offers(counts: tuple[int, ...]) -> tuple[tuple[float, Device], ...]:
 
 
 def _leanest(stuck: Stuck) -> Plan | None:
-    """The plan that did not fit is the leanest that a GPU has, if it was for one."""
-    return stuck.seen.plan if stuck.device.kind == "cuda" else None
+    """The plan that did not fit is the leanest that a GPU has, if it was for one that can do all of it."""
+    return stuck.seen.plan if stuck.device.kind == "cuda" and stuck.device.bf16 else None
 
 
 def _may_hold(stuck: Stuck, leanest: Plan | None, device: Device) -> bool:

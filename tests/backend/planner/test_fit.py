@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from backend.answers import Answers
+from backend.answers import METHODS, Answers
+from backend.planner import devices, fit, memory, throughput
 from backend.planner.compare import compare
+from backend.planner.plan import Plan
 from tests.shapes import A100_80, CPU, H200, LLAMA_1B, LLAMA_8B, RTX_4090, model, rows
 
 
@@ -40,3 +42,14 @@ def test_the_least_is_never_more_than_the_peak() -> None:
 def test_micro_batches_hold_no_more_than_a_step_has() -> None:
     seen = compare(Answers(effective_batch=4), A100_80, model(LLAMA_1B), rows(1000, 100)).methods["lora"]
     assert seen.plan.micro_batch == 1  # 400 tokens are one sequence of 512
+
+
+def test_memory_depends_on_a_devices_kind_and_generation_only() -> None:
+    """What is kept of a prediction is found by these two."""
+    for name in devices.choices():
+        device = devices.named(name)
+        for method in METHODS:
+            plan = Plan(method=method, checkpointing=True)
+            load = throughput.work(plan, rows(100))
+            whole = memory.predict(LLAMA_1B, plan, device, load.length, load.scored, 7)
+            assert fit.foresee(model(LLAMA_1B, weight_bytes=7), plan, device, load) == whole
