@@ -20,13 +20,17 @@ def option(field: str) -> str:
 
 def train(answers: Answers, method: Method, preset: str | None = None) -> str:
     """`fttui train PRESET --method ... --model ...`: what differs from the defaults, quoted for a shell."""
-    defaults = Answers()
-    words = ["fttui", "train", *([shlex.quote(preset)] if preset else []), "--method", method]
+    words = ["fttui", "train", *([preset] if preset else []), "--method", method, *options(answers)]
+    return shlex.join(words)
+
+
+def options(answers: Answers) -> list[str]:
+    """The options that say what differs from the defaults, one word an item."""
+    defaults, words = Answers(), []
     for field in fields(Answers):
         value = getattr(answers, field.name)
         if value == getattr(defaults, field.name):
             continue
         for one in value if isinstance(value, tuple) else (value,):
-            text = f"{one:g}" if isinstance(one, float) else str(one)
-            words += [f"--{option(field.name)}", shlex.quote(text)]
-    return " ".join(words)
+            words += [f"--{option(field.name)}", f"{one:g}" if isinstance(one, float) else str(one)]
+    return words

@@ -25,6 +25,7 @@ def plan(
     answers: Shared = Answers(),  # noqa: B008  (a frozen dataclass)
     json: Annotated[bool, Parameter(negative=())] = False,
     rent: Annotated[bool, Parameter(negative=())] = False,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Compare LoRA, QLoRA and full fine-tuning for a job, before anything is downloaded.
 
@@ -35,12 +36,15 @@ def plan(
         fttui plan --model 8b --gpu 4090 --rows 5000 --row-tokens 400 --budget 40
         fttui plan --model ./my-model --data rows.jsonl --shift deep --json
         fttui plan --model 8b --rows 5000 --row-tokens 400 --budget 40 --rent
+        fttui plan --model 8b --gpu 4090 --rows 5000 --row-tokens 400 --dry-run
 
     Args:
         preset: Start from this preset; options given beside it win.
         json: Print one JSON object instead of a table.
         rent: Which GPU to rent: every known one for this job, the cheapest first.
+        dry_run: Check the memory by running each method's real step without values; loads torch, takes some seconds.
     """
+    from tui.commands import dry_run as dry_runs
     from tui.commands import plan_json, plan_table, rent_table
 
     start = presets.load(preset) if preset else None
@@ -49,8 +53,11 @@ def plan(
     settings, name = (start.plan, start.name) if start else (None, "")
     comparison = situation.foresee(answers, settings, name)
     offers = _offers(comparison, settings, name) if rent else None
+    found = dry_runs.checked(comparison) if dry_run else None
     if json:
-        text = plan_json.encode(comparison, offers)
+        text = plan_json.encode(comparison, offers, found)
+    elif found is not None:
+        text = dry_runs.table(found)
     elif offers is not None:
         text = rent_table.table(comparison, offers, shutil.get_terminal_size().columns)
     else:

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from backend.answers import METHODS
+from backend.answers import METHODS, Method
 from backend.planner import cost
 from backend.planner.outlook import Comparison, Interval, Outlook
 from backend.planner.rent import Offer
+from tui.commands import dry_run
 
 
-def encode(comparison: Comparison, offers: Sequence[Offer] | None = None) -> str:
-    """One JSON object, indented; a figure that is not known is null. `offers` are GPUs to rent, as `rent`."""
+def encode(
+    comparison: Comparison,
+    offers: Sequence[Offer] | None = None,
+    found: Mapping[Method, dry_run.Checked] | None = None,
+) -> str:
+    """One JSON object, indented; a figure that is not known is null.
+
+    `offers` are GPUs to rent, as `rent`; `found` is what dry runs found, as `dry_run`.
+    """
     whole = as_object(comparison)
     if offers is not None:
         whole["rent"] = [_offer(offer) for offer in offers]
+    if found is not None:
+        whole["dry_run"] = dry_run.as_object(found)
     return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()
 
 

@@ -10,7 +10,6 @@ from torch.nn import Parameter
 from backend.errors import UserError
 from backend.model import known
 from backend.model.info import ModelInfo
-from backend.planner.dryrun.packed import pack
 from backend.planner.plan import Plan
 from backend.training import methods
 from backend.training.precision import compute_dtype, weight_dtype
@@ -64,6 +63,8 @@ def build(settings: Any, plan: Plan, name: str) -> Any:
             network.requires_grad_(True)
         else:
             if plan.method == "qlora":
+                from backend.planner.dryrun.packed import pack
+
                 pack(network, compute_dtype(plan))
             network = methods.with_adapters(network, name, plan).base_model.model
     methods.set_checkpointing(network, plan, "cpu")

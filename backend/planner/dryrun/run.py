@@ -7,6 +7,7 @@ gradient, the last block's backward pass, the first one's, what lies before it, 
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 import warnings
@@ -95,7 +96,8 @@ def _stages(settings: Any, plan: Plan, name: str, length: int, scored: int) -> M
         swap_for_fakes(network, DEVICE)
         meter = Meter(network, settings.vocab_size)
         trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
-        updater = optimizers.updater(trained, plan, DEVICE)
+        with meter:
+            updater = optimizers.updater(trained, plan, DEVICE)
         loss_of = loss.chunked(network) if plan.chunked_loss else loss.whole(network)
         batch = _batch(plan, length, scored)
         _announce_stages(network, meter)
@@ -107,7 +109,7 @@ def _stages(settings: Any, plan: Plan, name: str, length: int, scored: int) -> M
                 forward_backward(loss_of, [batch], _Announcing(updater, meter), plan, DEVICE)
                 meter.stage("optimizer")
                 updater.finish()
-            meter.label(_tensors(updater.state_dict()), "optimizer")
+                meter.label(_tensors(updater.state_dict()), "optimizer")
         network.eval()
         with torch.no_grad(), autocast(plan, DEVICE), meter:
             meter.stage("eval")
@@ -168,9 +170,14 @@ def _rows_share_sequences(shared: bool) -> Iterator[None]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
+    """The libraries' remarks are for runs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -7,6 +7,7 @@ The counts are held against the trainer's own step under fake tensors (backend/p
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from backend.model.shape import ModelShape
 from backend.planner.device import Device
@@ -31,6 +32,7 @@ __all__ = [
     "optimizer_states",
     "predict",
     "reserve",
+    "step_peak",
     "trainable",
     "trained_bytes",
     "weights",
@@ -61,6 +63,17 @@ def predict(
             phases[phase] = total
     phases["save"] = dict(always)
     return _memory(phases, plan, device)
+
+
+def step_peak(shape: ModelShape, plan: Plan, length: int, scored: int) -> dict[str, int]:
+    """Moment of one step (backend/planner/memory/step.py) -> allocated bytes, on one device that holds everything.
+
+    What the dry run measures: no context, no slack, no scratch of libraries, no evaluation.
+    """
+    alone = replace(plan, processes=1)
+    rest = weights(shape, alone) + adapters(shape, alone) + optimizer_states(shape, alone)
+    batch = Batch(plan.micro_batch, length, scored)
+    return {name: rest + sum(parts.values()) for name, parts in moments(shape, alone, batch).items() if name != "eval"}
 
 
 def at_rest(shape: ModelShape, plan: Plan, device: Device) -> dict[str, int]:

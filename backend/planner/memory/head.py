@@ -8,7 +8,8 @@ from backend.model.shape import ModelShape
 from backend.planner import constants
 from backend.planner.memory.activations import Batch
 from backend.planner.memory.elements import compute_bytes, trained_bytes
-from backend.planner.memory.states import embedding
+from backend.planner.memory.states import embedding, head_copy
+from backend.planner.memory.stack import OWN, Stack
 from backend.planner.plan import Plan
 
 
@@ -20,29 +21,34 @@ class Head:
     backward: int
 
 
-def head(shape: ModelShape, plan: Plan, batch: Batch) -> Head:
-    """Of the whole logits or of the chunked loss, as the plan says."""
+def head(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> Head:
+    """Of the whole logits or of the chunked loss, as the plan says; or of another stack's loss."""
+    if stack.logits_bytes is not None and not plan.chunked_loss:
+        scores = int(batch.scored_tokens * shape.vocab * stack.logits_bytes)
+        return Head(scores, scores + _head_gradient(shape, plan))
     return _chunked(shape, plan, batch) if plan.chunked_loss else _whole(shape, plan, batch)
 
 
-def evaluated(shape: ModelShape, plan: Plan, batch: Batch) -> int:
+def evaluated(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> int:
     """The same in an evaluation: the chunked loss makes no gradients, whole logits are the same."""
     table, tokens = constants.memory()["logits"], batch.scored_tokens
     rows = min(tokens, chunk_rows(tokens, shape.hidden, shape.vocab)) if plan.chunked_loss else tokens
-    share = table["chunked"] if plan.chunked_loss else table["whole_forward"]
+    whole = table["whole_forward"] if stack.logits_bytes is None else stack.logits_bytes
+    share = table["chunked"] if plan.chunked_loss else whole
     return int(rows * shape.vocab * share) + _picked(shape, plan, batch)
 
 
 def _whole(shape: ModelShape, plan: Plan, batch: Batch) -> Head:
     """Logits in the compute type, in float32, and their log-softmax; backward two gradients take the first's place.
 
-    Where the head trains, its gradient is made in the compute type and then in its own.
+    Where the head trains, its 16-bit copy stays until its gradient is made, in the compute type and then in its own.
     """
     table, scores = constants.memory()["logits"], batch.scored_tokens * shape.vocab
     picked = _picked(shape, plan, batch)
     gradient = _head_gradient(shape, plan)
     narrow = embedding(shape) * compute_bytes(plan) if gradient else 0
-    backward = max(int(scores * table["whole_backward"]), scores * compute_bytes(plan) + narrow, narrow + gradient)
+    products = max(int(scores * table["whole_backward"]), scores * compute_bytes(plan) + narrow)
+    backward = max(products + head_copy(shape, plan), narrow + gradient)
     return Head(int(scores * table["whole_forward"]) + picked, backward + picked)
 
 
