@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backend.model.shape import ModelShape
+from backend.planner.memory.stack import OWN, Stack
 from backend.planner.plan import Plan
 
 SIXTEEN_BIT = 2
@@ -25,9 +26,9 @@ def weight_bytes(plan: Plan) -> int:
     return trained_bytes(plan) if plan.method == "full" else compute_bytes(plan)
 
 
-def residual_bytes(plan: Plan) -> int:
+def residual_bytes(plan: Plan, stack: Stack = OWN) -> int:
     """Bytes of one element of the residual stream, which is what the embedding's weights are."""
-    return weight_bytes(plan)
+    return FLOAT32 if stack.wide_residual else weight_bytes(plan)
 
 
 def is_cast(plan: Plan) -> bool:

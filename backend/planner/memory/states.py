@@ -13,6 +13,7 @@ from backend.planner.memory.elements import (
     trained_bytes,
     weight_bytes,
 )
+from backend.planner.memory.stack import OWN, Stack
 from backend.planner.plan import Plan
 
 
@@ -48,22 +49,26 @@ def embedding(shape: ModelShape) -> int:
     return shape.vocab * shape.hidden
 
 
-def optimizer_states(shape: ModelShape, plan: Plan) -> int:
+def optimizer_states(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
     """The optimizer's states, by presets/memory.toml; Adafactor keeps one row and one column a matrix."""
     if plan.optimizer == "adafactor":
         block = sum(x.inputs + x.outputs for x in shape.linears) + shape.experts * sum(
             x.inputs + x.outputs for x in shape.expert_linears
         )
         return (shape.layers * block + shape.vocab + shape.hidden) * FLOAT32
+    if plan.optimizer == "adamw" and stack.narrow_states:
+        return 2 * trainable(shape, plan) * trained_bytes(plan)
     return int(trainable(shape, plan) * constants.memory()["optimizer"][plan.optimizer])
 
 
-def update(shape: ModelShape, plan: Plan) -> int:
+def update(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
     """What an update needs beside gradients and states: the fused AdamW and the 8-bit ones nothing.
 
     16-bit weights are widened and rounded piece by piece (backend/training/rounding.py); Adafactor works out the update
     of one matrix at a time, in float32, with its square beside it.
     """
+    if stack.narrow_states or stack.foreach:
+        return trainable(shape, plan) * trained_bytes(plan) * stack.foreach
     table = constants.memory()["update"]
     largest = embedding(shape) if plan.method == "full" else 0
     pieces = 0
