@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+import msgspec
+
 from backend.data.sniff import read_text
 from backend.errors import UserError
+
+_DECODER = msgspec.json.Decoder()
 
 Value = dict[str, Any]
 TEXT_COLUMN = "text"
@@ -120,13 +124,24 @@ def suffix(path: PurePath) -> str:
     return PurePath(name.removesuffix(".gz")).suffix
 
 
+def _value(line: str) -> Any:
+    """By msgspec, which is three times as fast; what it does not take (NaN, lone surrogates) by the standard library.
+
+    Raises JSONDecodeError where neither can read it.
+    """
+    try:
+        return _DECODER.decode(line)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return json.loads(line)
+
+
 def _lines(path: Path, text: str) -> list[Value]:
     rows: list[Value] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line or line.isspace():
             continue
         try:
-            row = json.loads(line)
+            row = _value(line)
         except json.JSONDecodeError as error:
             raise UserError(f"{path.name} line {number}: {_reason(error)}; mend or remove that line", "data") from None
         if not isinstance(row, dict):
