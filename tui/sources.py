@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,13 @@ def _offers(answers: Answers, model: ModelInfo, data: DataReport) -> tuple[Offer
     return rent.offers(answers, model, data)
 
 
+def _dry_run_command(answers: Answers, start: Preset | None) -> list[str]:
+    from tui import command_line
+
+    preset = ["--preset", start.name] if start else []
+    return [sys.executable, "-m", "tui", "plan", *preset, *command_line.options(answers), "--dry-run"]
+
+
 def _job(comparison: Comparison, method: Method, preset: str | None) -> Job:
     from backend.planner import jobs
 
@@ -146,6 +154,8 @@ class Sources:
     """Answers, device, model, data, and a preset's plan fields and name where one was started from."""
     presets: Callable[[], list[Preset | Broken]] = _preset_listing
     offers: Callable[[Answers, ModelInfo, DataReport], tuple[Offer, ...]] = _offers
+    dry_run_command: Callable[[Answers, Preset | None], list[str]] = _dry_run_command
+    """The command that checks the memory of the job with these answers, started from this preset."""
     job: Callable[[Comparison, Method, str | None], Job] = _job
     remember_model: Callable[[str], None] = _remember_model
     demo_is_ready: Callable[[], bool] = _demo_is_ready

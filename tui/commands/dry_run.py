@@ -13,7 +13,7 @@ from backend.planner import memory, throughput
 from backend.planner.outlook import Comparison
 from backend.planner.rules import title
 
-LABEL, COLUMN, WIDTH = 14, 20, 78
+LABEL, COLUMN, WIDTH = 14, 19, 72
 CATEGORIES = ("weights", "adapters", "optimizer", "gradients", "activations", "logits")
 _ABOUT = (
     "The trainer's own step, run without values at two depths and drawn out to the model's own: what torch would hand "
@@ -62,7 +62,7 @@ def _checked(comparison: Comparison, method: Method) -> Checked:
 
 
 def table(found: Mapping[Method, Checked]) -> str:
-    """Three columns, at most 78 wide."""
+    """Three columns, at most 72 wide."""
     return "\n".join(_lines(found))
 
 

@@ -37,7 +37,8 @@ _HELP = (
     "Each column is one method, planned for your card, data and limits. The bar is the memory at the peak, by what it "
     "holds, against the line where the card ends. Time and cost come with the range they are expected in. "
     "l, e and r try another length, other epochs, another rank (with Shift: the other way); g another GPU; "
-    "$ lists the GPUs to rent for this job, the cheapest first; x takes all of that back."
+    "$ lists the GPUs to rent for this job, the cheapest first; d checks the memory by running the real step without "
+    "values; x takes all of that back."
 )
 
 
@@ -57,6 +58,7 @@ class CompareScreen(Step):
         Binding("R", "rank(-1)", "smaller rank", show=False),
         Binding("g", "gpu", "another GPU", show=False),
         Binding("dollar_sign", "rent", "what to rent", show=False),
+        Binding("d", "dry_run", "dry run", show=False),
         Binding("x", "reset", "reset"),
         Binding("up", "scroll_reasons(-1)", "scroll", show=False),
         Binding("down", "scroll_reasons(1)", "scroll", show=False),
@@ -158,6 +160,13 @@ class CompareScreen(Step):
         planned = f"{device.name}:{device.count}" if device.count > 1 else device.name
         self.app.push_screen(RentChoice(find, planned), self._rented)
 
+    def action_dry_run(self) -> None:
+        """Each method's real step without values, beside the closed form."""
+        from tui.screens.dry_run import DryRunScreen
+
+        journey = self.journey
+        self.app.push_screen(DryRunScreen(journey.sources.dry_run_command(journey.answers, journey.start)))
+
     def _rented(self, offer: Offer | None) -> None:
         """Plan for it at its dated price: a price that was given is that of the GPU before."""
         if offer is None:
@@ -236,11 +245,16 @@ class CompareScreen(Step):
             _knob(
                 "r", "rank", f"{comparison.methods['lora'].plan.rank}", self.journey.plan_setting("rank") is not None
             ),
-            Content.assemble((" $ ", "bold $primary on $panel"), (" rent", "$faint")),
+            _key("$", "rent"),
+            _key("d", "dry run"),
             _knob("g", "GPU", comparison.device.label, answers.gpu is not None),
         ]
         moved = Content.styled(self._moved, "$primary") if self._moved else _changed_hint(answers)
         return Content("\n").join([Content("  ").join(parts), moved])
+
+
+def _key(key: str, name: str) -> Content:
+    return Content.assemble((f" {key} ", "bold $primary on $panel"), (f" {name}", "$faint"))
 
 
 def next_of(values: Any, now: float, by: int) -> Any:

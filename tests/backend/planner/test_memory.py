@@ -87,8 +87,8 @@ def test_the_optimizer_in_the_backward_pass_never_holds_all_gradients() -> None:
         for inside in (False, True)
     )
     saved = usual.by_phase["optimizer"] - stepped.by_phase["optimizer"]
-    embedding = 4 * LLAMA_8B.vocab * LLAMA_8B.hidden
-    assert saved == 4 * LLAMA_8B.parameters - embedding
+    assert saved == 4 * LLAMA_8B.parameters
+    assert stepped.by_phase["backward"] < usual.by_phase["backward"]
 
 
 def test_longer_sequences_and_larger_micro_batches_cost_more() -> None:
