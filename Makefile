@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export PIP_CONSTRAINT := constraints.txt
 
-.PHONY: run demo check test bench bench-throughput bench-calibration bench-trainer bench-kills clean
+.PHONY: run demo check test bench bench-throughput bench-calibration bench-trainer bench-kills bench-situations bench-guidance bench-plan clean
 
 run: .venv/installed
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/fttui; else $(BIN)/fttui train demo; fi
@@ -25,6 +25,15 @@ test: check
 
 bench: .venv/installed-dev
 	$(BIN)/python -m tests.bench.demo
+
+bench-situations: .venv/installed-dev
+	@$(BIN)/python -m tests.bench.situations
+
+bench-guidance: .venv/installed-dev
+	@$(BIN)/python -m tests.bench.guidance
+
+bench-plan: .venv/installed-dev
+	@$(BIN)/python -m tests.bench.plan
 
 bench-throughput: .venv/installed-dev
 	@$(BIN)/python -m tests.bench.throughput
