@@ -103,10 +103,11 @@ def _other_gpu(stuck: Stuck) -> Iterator[str]:
 
     Where none alone does, several of a kind for full fine-tuning, which is sharded over them.
     """
-    sharded = stuck.seen.method == "full" and "processes" not in stuck.kept.values
+    wanted = stuck.kept.values.get("processes")
+    sharded = stuck.seen.method == "full" and wanted is None
     several = tuple(constants.methods()["rent"]["counts"][1:]) if sharded else ()
     leanest = _leanest(stuck)
-    for hourly, device in (*_offers((1,)), *_offers(several)):
+    for hourly, device in (*_offers((wanted or 1,)), *_offers(several)):
         if device.name == stuck.device.name or not _may_hold(stuck, leanest, device):
             continue
         chosen = stuck.choice(device)

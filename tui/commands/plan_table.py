@@ -44,9 +44,10 @@ def _columns(comparison: Comparison) -> Iterator[str]:
     mark = {method: title(method) + (" *" if method == comparison.recommended else "") for method in METHODS}
     yield _row("", [mark[method] for method in METHODS])
     room = fit.available(comparison.device)
-    yield _row("fits", [f"{x.fit if x.fit != 'fits' else 'yes'}, {_of(x, room)}" for x in seen])
+    yield _row("fits, GiB", [f"{x.fit if x.fit != 'fits' else 'yes'}, {_of(x, room)}" for x in seen])
     yield _row("time", [_span(x.hours) for x in seen])
-    yield _row("cost", [units.usd(x.cost_usd.point) if x.cost_usd else "price unknown" for x in seen])
+    yield _row("", [_range(x.hours) for x in seen])
+    yield _row("cost", [_cost(x.cost_usd) for x in seen])
     yield _row("tokens/s", [_number(x.tokens_per_second) for x in seen])
     yield _row("steps", [f"{x.steps:,}" for x in seen])
     yield _row("trains", [units.count(x.trainable_parameters) for x in seen])
@@ -74,11 +75,25 @@ def _row(label: str, cells: list[str]) -> str:
 
 
 def _of(seen: Outlook, room: int) -> str:
-    return f"{seen.memory.peak_bytes / units.GIB:.1f} of {room / units.GIB:.1f} GiB"
+    return f"{seen.memory.peak_bytes / units.GIB:.1f} of {room / units.GIB:.1f}"
 
 
 def _span(hours: Interval) -> str:
     return units.duration(hours.point * 3600) if hours.point == hours.point else "unknown"
+
+
+def _range(hours: Interval) -> str:
+    """The interval that the time is expected in."""
+    known = hours.point == hours.point
+    return f"{units.duration(hours.low * 3600)} to {units.duration(hours.high * 3600)}" if known else ""
+
+
+def _cost(cost_usd: Interval | None) -> str:
+    """`$0.38 (0.19-1.08)`, without a range where there is none."""
+    if cost_usd is None:
+        return "price unknown"
+    low, high = (f"{x:,.0f}" if x >= 100 else f"{x:.2f}" for x in (cost_usd.low, cost_usd.high))
+    return units.usd(cost_usd.point) + (f" ({low}-{high})" if low != high else "")
 
 
 def _number(value: Interval) -> str:

@@ -13,7 +13,7 @@ from backend.planner import devices, rent
 from backend.planner.compare import compare
 from backend.planner.fit import available
 from backend.planner.rent import Offer
-from tests.shapes import LLAMA_8B, LLAMA_70B, model, rows
+from tests.shapes import LLAMA_70B, model, rows
 
 JOB = Answers(budget_usd=40)
 

@@ -71,6 +71,8 @@ def test_settings_that_exclude_each_other_are_refused() -> None:
         settle("lora", Answers(set=("method=lora", "quantization=nf4")))
     with pytest.raises(UserError, match="replay_fraction"):
         settle("lora", Answers(set=("replay_fraction=0.1",)))
+    with pytest.raises(UserError, match="processes: 2, but there is one of the device; say --gpu NAME:2"):
+        settle("lora", Answers(set=("processes=2",)))
     with pytest.raises(UserError, match="full fine-tuning only"):
         settle("lora", Answers(set=("method=lora", "optimizer_in_backward=true")))
 
