@@ -45,6 +45,7 @@ bench-calibration: .venv/installed-dev
 bench-trainer: .venv/installed-dev
 	@$(BIN)/python -m tests.bench.trainer $(QUICK) $(if $(TRL),--trl-python $(TRL))
 	@$(BIN)/python -m tests.bench.profile full
+	@$(BIN)/python -m tests.bench.screen
 
 bench-kills: .venv/installed-dev
 	@$(BIN)/python -m tests.bench.kills
