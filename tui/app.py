@@ -125,12 +125,13 @@ class WizardApp(LookApp):
         self.push_screen(LiveScreen(folder, self.trainer))
 
     def open_run(self, folder: RunFolder) -> None:
-        """A run of this box: live while it trains, else its result."""
+        """A run of this box: live while it trains or while a long one is read, else its result."""
         from tui.screens.live import LiveScreen
         from tui.screens.result import ResultScreen
 
         trainer = self.trainer if self.trainer is not None and self.trainer.folder.path == folder.path else None
-        self.push_screen(LiveScreen(folder, trainer) if folder.is_alive() else ResultScreen(folder))
+        live = folder.is_alive() or folder.has_long_history()
+        self.push_screen(LiveScreen(folder, trainer) if live else ResultScreen(folder))
 
     def answered(self) -> dict[str, str]:
         """The short answer to each step so far, for the rail."""

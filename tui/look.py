@@ -48,6 +48,11 @@ class LookApp(App[str]):
             self.register_theme(own)
         self.theme = self.preferred_theme if self.preferred_theme in self.available_themes else theme.DARK
 
+    @property
+    def is_terminal_behind(self) -> bool:
+        """A slow line, or nobody who reads: a screen that moves by itself waits until the last frame is through."""
+        return bool(getattr(self._driver, "is_behind", False))
+
     def tell_terminal(self, sequence: str) -> None:
         """Send a control sequence that is none of Textual's: a title, a notification."""
         if sequence and self._driver is not None:

@@ -35,6 +35,8 @@ class Terminal(io.TextIOBase):
         self._fd, self._chunk = _open_own(fd)
         self.gone = False
         self.closing = False
+        self.is_writing = False
+        """A write is under way: on a slow line, one that waits."""
         self._stalls = 0
         self.written_bytes = 0
 
@@ -59,6 +61,7 @@ class Terminal(io.TextIOBase):
         if self.gone:
             return len(text)
         data = memoryview(text.encode("utf-8", "replace"))
+        self.is_writing = True
         while data and not self.gone:
             _, writable, _ = select.select([], [self._fd], [], STALL_SECONDS)
             if writable:
@@ -66,6 +69,7 @@ class Terminal(io.TextIOBase):
             elif self.closing:
                 self._stalls += 1
                 self.gone = self._stalls >= PATIENCE
+        self.is_writing = False
         return len(text)
 
     def _write_some(self, data: memoryview) -> int:
@@ -165,6 +169,12 @@ def driver_for(terminal: Terminal, lost: Callable[[], None]) -> type[LinuxDriver
             # handler would start a second input thread.
             signal.signal(signal.SIGTSTP, signal.SIG_IGN)
             signal.signal(signal.SIGCONT, signal.SIG_DFL)
+
+        @property
+        def is_behind(self) -> bool:
+            """The terminal has not taken all that was written: what changes meanwhile is better drawn later."""
+            writer = self._writer_thread
+            return terminal.is_writing or (writer is not None and writer._queue.qsize() > 0)
 
         def _get_terminal_size(self) -> tuple[int, int]:
             try:

@@ -15,6 +15,9 @@ from backend.errors import UserError
 from backend.run import plan_file
 from backend.run.job import Job
 
+_LONG_BYTES = 8 << 20
+"""About 60,000 events, a tenth of a second."""
+
 
 class RunFolder:
     """One run on disk. Whether it lives is told by a lock that dies with its process, never by a pid."""
@@ -72,6 +75,10 @@ class RunFolder:
     def job(self) -> Job:
         """What plan.toml says. Raises UserError where it is missing or damaged."""
         return plan_file.read(self.plan_file)
+
+    def has_long_history(self) -> bool:
+        """Its events take a while to read."""
+        return self.events_file.exists() and self.events_file.stat().st_size > _LONG_BYTES
 
     @contextmanager
     def hold(self) -> Iterator[None]:

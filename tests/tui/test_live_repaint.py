@@ -15,7 +15,7 @@ from tests.tui.story import START, Story, Telling, make_run, tell
 from tests.tui.test_live_screen import Living
 from tui.screens.live import TICKS_PER_SECOND, LiveScreen
 
-_SEQUENCE = re.compile(r"\x1b\[(\d+);(\d+)H|\x1b\[[\d;?]*[A-Za-z]|\x1b\][^\x07]*\x07|(\n)|([^\x1b\n]+)")
+_SEQUENCE = re.compile(r"\x1b\[(\d+);(\d+)H|\x1b\[[\d;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|(\n)|([^\x1b\n]+)")
 
 
 class Emulator:

@@ -286,3 +286,32 @@ async def test_while_a_filter_is_typed_its_letters_are_no_commands() -> None:
         assert isinstance(app.screen, LiveScreen)
         assert "/cpqs_" in app.screen.query_one(Log).render_line(0).text
     assert inbox.poll() == []
+
+
+async def test_on_a_line_that_is_behind_nothing_is_drawn_until_it_is_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, at = run_at("mid")
+    app = opened(folder, at)
+    async with app.run_test(size=(80, 24)):
+        screen = screen_of(app)
+        monkeypatch.setattr(type(app), "is_terminal_behind", True)
+        tell(folder, [(9000.0, "step", {"step": 1205, "total_steps": 3600, "loss": 1.0})])
+        screen.tick()
+        assert "1,204" in app.screen.query_one(Progress).render_line(0).text
+        monkeypatch.setattr(type(app), "is_terminal_behind", False)
+        screen.tick()
+        assert "1,205" in app.screen.query_one(Progress).render_line(0).text
+
+
+async def test_a_long_run_that_is_over_is_read_in_parts_and_then_its_result_comes() -> None:
+    folder, at = run_at("mid")
+    with folder.events_file.open("ab") as events:
+        events.write(b'{"t":1795000000.0,"event":"gpu","utilisation":97}\n' * 100_000)
+    finish(folder, at, "done")
+    app = Stage(LiveScreen(folder, clock=lambda: at))
+    async with app.run_test(size=(80, 24)) as pilot:
+        for _ in range(100):
+            await pilot.pause(0.02)
+            if isinstance(app.screen, ResultScreen):
+                break
+        assert isinstance(app.screen, ResultScreen)
+        assert "1,204" in app.screen.query_one(Progress).render_line(0).text

@@ -46,3 +46,8 @@ def title(history: History, name: str, now: float) -> str:
         end = float(history.last_step.get("t", now)) + history.eta_seconds
         part += f", ends {end_of_run(end, now)}"
     return f"{part} - {name}"
+
+
+def end(history: History) -> str:
+    """How the run ended; one that says nothing was interrupted."""
+    return history.state if history.finished else "interrupted"

@@ -80,6 +80,8 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
         self._asked: Command | None = None
         self._checkpoints_then = 0
         self._seen_alive = True
+        self._changed = False
+        self._was_running = trainer is not None or folder.is_alive()
         self._ticks = 0
         self._ticks_over = 0
         self._ticks_dead = 0
@@ -102,21 +104,32 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
 
     def on_mount(self) -> None:
         """Start to look."""
-        self.tick()
+        self._catch_up()
         self.set_interval(1 / TICKS_PER_SECOND, self.tick)
 
     def tick(self) -> None:
-        """Read what is new and show it."""
-        changed = self._history.poll(_POLL_SECONDS)
+        """Read what is new and show it; on a line that is still busy with the last frame, show it later."""
+        self._changed |= self._history.poll(_POLL_SECONDS)
+        if not self.wizard.is_terminal_behind:
+            self._show_all()
+        self._look_for_the_end()
+
+    def _catch_up(self) -> None:
+        """Between two ticks: read on in a long history."""
+        self._changed |= self._history.poll(_POLL_SECONDS)
         if self._history.is_behind:
-            self.set_timer(_POLL_SECONDS / 10, self.tick)
+            self.set_timer(_POLL_SECONDS / 10, self._catch_up)
+        else:
+            self.tick()
+
+    def _show_all(self) -> None:
+        changed, self._changed = self._changed, False
         self.progress.notice = self._notice()
         self.progress.feed(self._history)
         for panel in self.query(Panel):
             if panel.display and (changed or not self._history.step):
                 panel.feed(self._history)
         self.wizard.show_in_title(words.title(self._history, self._title, self._clock()))
-        self._look_for_the_end()
 
     def _notice(self) -> str:
         if self._asked == "checkpoint" and len(self._history.checkpoints) > self._checkpoints_then:
@@ -125,10 +138,13 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
 
     def _look_for_the_end(self) -> None:
         """The result replaces this screen when the run is over, or when nobody trains it any more."""
+        if self._history.is_behind:
+            return
         alive = self._trainer.is_alive() if self._trainer else self._is_alive_elsewhere()
         self._ticks_over += bool(self._history.finished)
         self._ticks_dead = 0 if alive else self._ticks_dead + 1
-        if self._ticks_over > _LINGER_TICKS or (self._ticks_dead > _DEAD_TICKS and not self._history.finished):
+        linger = _LINGER_TICKS if self._was_running else 0
+        if self._ticks_over > linger or (self._ticks_dead > _DEAD_TICKS and not self._history.finished):
             self._show_result()
 
     def _is_alive_elsewhere(self) -> bool:
@@ -142,7 +158,8 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
         if isinstance(self.app.screen, Ask):  # its question has answered itself
             self.app.screen.dismiss(None)
         elif self.is_current:
-            self.wizard.say_at_end(f"{self._title}: {self._history.state}")
+            if self._was_running:
+                self.wizard.say_at_end(f"{self._title}: {words.end(self._history)}")
             self.app.switch_screen(ResultScreen(self.folder, self._history, clock=self._clock))
 
     def action_command(self, command: Command) -> None:
