@@ -2,10 +2,9 @@
 
     python -m tests.bench.calibration [FOLDER]
 
-Each method runs once with few rows a step; then once with twice as many, foreseen by the formulas alone and as the
-first three runs correct them. So nothing is foreseen from its own measurement. Prints Markdown for RESULTS.md. With
-FOLDER the runs are kept there, and those that are there already are not made again: the formulas of today are held
-against them.
+Each method runs once; then once with half as many rows a step, foreseen by the formulas alone and as the first three
+runs correct them. So nothing is foreseen from its own measurement. Prints Markdown for RESULTS.md. With FOLDER the
+runs are kept there, and those that are there already are not made again: the formulas of today are held against them.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from backend.run import records
 from backend.run.records import Record
 from tests.bench.demo import train
 
-FIRST, SECOND = 4, 8
+FIRST, SECOND = 4, 2
 """Rows a step."""
-STEPS = 10
+STEPS = {FIRST: 10, SECOND: 8}
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes")
 
 
@@ -60,12 +59,12 @@ def main() -> None:
 
 def make_runs() -> None:
     """What is not there yet, the first run of each method before any second one."""
-    settings = (f"eval_every={STEPS}", f"save_every={STEPS}", "eval_fraction=0.02")
-    for rows in (FIRST, SECOND):
+    for rows, steps in STEPS.items():
+        settings = (f"effective_batch={rows}", f"eval_every={steps}", f"save_every={steps}", "eval_fraction=0.02")
         there = {record.method for record in records.read()[0] if record.settings["effective_batch"] == rows}
         for method in METHODS:
             if method not in there:
-                train(method, STEPS, f"effective_batch={rows}", *settings)
+                train(method, steps, *settings)
 
 
 def against(runs: list[Record]) -> Iterator[str]:
