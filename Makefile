@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export PIP_CONSTRAINT := constraints.txt
 
-.PHONY: run demo check test bench bench-throughput bench-calibration bench-trainer bench-kills bench-situations bench-guidance bench-plan clean
+.PHONY: run demo check test bench bench-memory-published bench-throughput bench-calibration bench-trainer bench-kills bench-situations bench-guidance bench-plan clean
 
 run: .venv/installed
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/fttui; else $(BIN)/fttui train demo; fi
@@ -35,6 +35,9 @@ bench-guidance: .venv/installed-dev
 bench-plan: .venv/installed-dev
 	@$(BIN)/python -m tests.bench.plan
 
+bench-memory-published: .venv/installed-dev
+	@$(BIN)/python -m tests.bench.memory_published
+
 bench-throughput: .venv/installed-dev
 	@$(BIN)/python -m tests.bench.throughput
 
@@ -49,6 +52,9 @@ bench-trainer: .venv/installed-dev
 
 bench-kills: .venv/installed-dev
 	@$(BIN)/python -m tests.bench.kills
+
+bench-screen: .venv/installed-dev
+	$(BIN)/python -m tests.bench.screen
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -22,8 +22,8 @@ def parts(foreseen: Memory, shape: ModelShape, plan: Plan, device: Device) -> Pa
     rest, states = memory.weights(shape, plan) + memory.adapters(shape, plan), memory.optimizer_states(shape, plan)
     highest = max(size for name, size in foreseen.by_phase.items() if name != LOAD)
     passing = max(0, highest - rest - states)
-    fixed = memory.reserve(plan, device, 0)
-    with_slack = memory.reserve(plan, device, passing)
+    fixed = memory.reserve(device, 0)
+    with_slack = memory.reserve(device, passing)
     if foreseen.peak_phase != LOAD:
         with_slack = foreseen.peak_bytes - foreseen.peak_allocated_bytes
     return Parts(rest, states, passing, max(0, with_slack - fixed), fixed, foreseen.by_phase.get(LOAD, 0))

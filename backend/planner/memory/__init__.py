@@ -13,9 +13,11 @@ from backend.model.shape import ModelShape
 from backend.planner.device import Device
 from backend.planner.memory.activations import Batch
 from backend.planner.memory.activations import kept as kept_activations
+from backend.planner.memory.cache import unused
 from backend.planner.memory.device import bucket, gathered_block, reserve, workspace
 from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes, trainable, trained_bytes
 from backend.planner.memory.generation import sampled
+from backend.planner.memory.stack import OWN, Stack
 from backend.planner.memory.states import adapters, gradients, optimizer_states, weights
 from backend.planner.memory.step import moments
 from backend.planner.outlook import Memory
@@ -23,8 +25,10 @@ from backend.planner.plan import Plan
 
 __all__ = [
     "FLOAT32",
+    "OWN",
     "SIXTEEN_BIT",
     "Batch",
+    "Stack",
     "adapters",
     "compute_bytes",
     "gradients",
@@ -44,7 +48,13 @@ PASSING = ("activations", "logits", "gradients", "copies")
 
 
 def predict(
-    shape: ModelShape, plan: Plan, device: Device, length: int, scored: int | None = None, stored_bytes: int = 0
+    shape: ModelShape,
+    plan: Plan,
+    device: Device,
+    length: int,
+    scored: int | None = None,
+    stored_bytes: int = 0,
+    stack: Stack = OWN,
 ) -> Memory:
     """Peak bytes by category and by phase for micro-batches of `plan.micro_batch` sequences of `length` tokens.
 
@@ -52,17 +62,19 @@ def predict(
     files, which a CPU maps into its memory while loading.
     """
     batch = Batch(plan.micro_batch, length, length if scored is None else scored)
-    always = at_rest(shape, plan, device)
+    always = at_rest(shape, plan, device, stack)
+    step = moments(shape, plan, batch, stack)
     phases: dict[str, dict[str, int]] = {
         "load": {"weights": weights(shape, plan) + (stored_bytes if device.kind == "cpu" else 0)}
     }
-    for name, parts in {**moments(shape, plan, batch), "sample": sampled(shape, plan)}.items():
+    for name, parts in {**step, "sample": sampled(shape, plan)}.items():
         phase = PHASES.get(name, name)
         total = _added(always, parts)
         if sum(total.values()) > sum(phases.get(phase, {}).values()):
             phases[phase] = total
     phases["save"] = dict(always)
-    return _memory(phases, plan, device)
+    left = 0 if device.kind == "cpu" else unused(shape, plan, batch, step, stack)
+    return _memory(phases, device, left)
 
 
 def step_peak(shape: ModelShape, plan: Plan, length: int, scored: int) -> dict[str, int]:
@@ -76,7 +88,7 @@ def step_peak(shape: ModelShape, plan: Plan, length: int, scored: int) -> dict[s
     return {name: rest + sum(parts.values()) for name, parts in moments(shape, alone, batch).items() if name != "eval"}
 
 
-def at_rest(shape: ModelShape, plan: Plan, device: Device) -> dict[str, int]:
+def at_rest(shape: ModelShape, plan: Plan, device: Device, stack: Stack = OWN) -> dict[str, int]:
     """What lies on the device all the time once the first step is made.
 
     Over several devices a full model is sharded, and one block is gathered whole as it runs (FSDP2); adapters are
@@ -89,7 +101,7 @@ def at_rest(shape: ModelShape, plan: Plan, device: Device) -> dict[str, int]:
     return {
         "weights": weights(shape, plan) // shards,
         "adapters": adapters(shape, plan),
-        "optimizer": optimizer_states(shape, plan) // shards,
+        "optimizer": optimizer_states(shape, plan, stack) // shards,
         "workspace": workspace(device) + shared,
     }
 
@@ -98,11 +110,11 @@ def _added(always: Mapping[str, int], parts: Mapping[str, int]) -> dict[str, int
     return {name: always.get(name, 0) + parts.get(name, 0) for name in {**always, **parts}}
 
 
-def _memory(phases: Mapping[str, Mapping[str, int]], plan: Plan, device: Device) -> Memory:
+def _memory(phases: Mapping[str, Mapping[str, int]], device: Device, left: int) -> Memory:
     totals = {name: sum(parts.values()) for name, parts in phases.items()}
     peak_phase = max(totals, key=lambda name: totals[name])
     parts = dict(phases[peak_phase])
-    parts["reserve"] = reserve(plan, device, sum(parts.get(name, 0) for name in PASSING))
+    parts["reserve"] = reserve(device, sum(parts.get(name, 0) for name in PASSING), left)
     parts["weights"] += parts.pop("copies", 0)
     allocated = totals[peak_phase]
     return Memory(

@@ -100,12 +100,15 @@ def _slides(shape: ModelShape, batch: Batch) -> bool:
 
 def mlp(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
     """Bytes a token: gate, its activation and up; their product too where the down projection trains something."""
-    own = (
-        int(constants.memory()["activations"]["swiglu_tensors"])
-        if stack.swiglu_tensors is None
-        else stack.swiglu_tensors
-    )
-    return compute_bytes(plan) * (own + keeps_product(shape, plan, stack)) * shape.intermediate
+    tensors = stack.swiglu_tensors
+    if tensors is None:
+        tensors = int(constants.memory()["activations"]["swiglu_tensors"])
+    return _made_bytes(plan, stack) * (tensors + keeps_product(shape, plan, stack)) * shape.intermediate
+
+
+def _made_bytes(plan: Plan, stack: Stack) -> int:
+    """Bytes of one element that a linear layer of a block makes."""
+    return FLOAT32 if stack.wide_residual else compute_bytes(plan)
 
 
 def keeps_product(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> bool:
@@ -135,7 +138,7 @@ def passing(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> 
     Of the MLP that is its product's gradient and the down projection's dequantised weight; then that gradient and those
     of both factors, when a product that was kept is gone.
     """
-    inner = batch.tokens * compute_bytes(plan) * shape.intermediate
+    inner = batch.tokens * _made_bytes(plan, stack) * shape.intermediate
     mlps = max(inner + dequantised(shape, plan), inner * (3 - keeps_product(shape, plan, stack)))
     return mlps + batch.tokens * 2 * residual_bytes(plan, stack) * shape.hidden
 

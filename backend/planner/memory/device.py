@@ -31,16 +31,16 @@ def bucket(trained: int) -> int:
     return min(trained * FLOAT32, int(constants.memory()["several"]["bucket"]))
 
 
-def reserve(plan: Plan, device: Device, passing: int) -> int:
+def reserve(device: Device, passing: int, unused: int = 0) -> int:
     """What the device must have beyond allocated tensors: context or interpreter, and the allocator's slack.
 
-    `passing` is what comes and goes in a step, in bytes: that is what fragments.
+    `passing` is what comes and goes in a step, in bytes: that is what fragments on a CPU. `unused` is what torch's
+    allocator holds of a GPU at the peak and has not handed out.
     """
     if device.kind == "cpu":
         table = constants.memory()["cpu"]
         return int(table["runtime"] + table["slack"] * passing)
-    slack = constants.memory()["cuda"]["slack_chunked" if plan.chunked_loss else "slack_whole"]
-    return int(_by_architecture(device, "context") + slack * passing)
+    return _by_architecture(device, "context") + unused
 
 
 def _by_architecture(device: Device, name: str) -> int:

@@ -8,8 +8,8 @@ from backend.model.shape import ModelShape
 from backend.planner import constants
 from backend.planner.memory.activations import Batch
 from backend.planner.memory.elements import compute_bytes, trained_bytes
-from backend.planner.memory.states import embedding, head_copy
 from backend.planner.memory.stack import OWN, Stack
+from backend.planner.memory.states import embedding, head_copy
 from backend.planner.plan import Plan
 
 

@@ -16,7 +16,7 @@ class Stack:
     fused_norms: bool = False
     """Norms keep their input as it is; transformers' own keep a float32 copy."""
     wide_residual: bool = False
-    """The residual stream is float32 over 16-bit weights (peft's prepare_model_for_kbit_training)."""
+    """The residual stream is float32 over 16-bit weights, and so is what a 4-bit linear makes of it."""
     repeated_keys: bool = False
     """Keys and values are copied to all of the queries' heads, and those copies are kept."""
     wide_adapter_inputs: bool = False
@@ -25,8 +25,12 @@ class Stack:
     """Tensors of the inner width that a block keeps; None for as many as the trainer's."""
     logits_bytes: float | None = None
     """Bytes of a token and vocabulary entry at the loss's peak; None for the trainer's loss, whole or in chunks."""
+    narrow_loss: bool = False
+    """The loss is computed in 16 bits."""
     narrow_states: bool = False
     """AdamW's moments have the type of what trains: torch's own on 16-bit weights."""
+    expandable_segments: bool = True
+    """The allocator's segments grow in place, so that what it has cached can be used again."""
     foreach: bool = False
     """The update makes one more copy of all that trains: torch's AdamW that is not fused."""
 
