@@ -120,3 +120,15 @@ async def test_time_and_cost_have_their_ranges_at_80_columns(gpu: str) -> None:
             lines = card.render().plain.splitlines()
             assert all("–" in line for line in lines if line.startswith(("time", "cost")))
             assert max(map(len, lines)) <= card.content_size.width
+
+
+async def test_the_keys_stay_on_one_line_whatever_the_gpu_is_called() -> None:
+    app = box.at("compare")
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        app.plan_for("RTX PRO 6000 Blackwell Max-Q:8")
+        screen = app.screen
+        assert isinstance(screen, CompareScreen)
+        screen.show()
+        keys = str(screen.query_one("#what-if").render()).splitlines()[0]
+        assert len(keys) <= SIZE[0] - 4 and keys.rstrip().endswith("GPU *")

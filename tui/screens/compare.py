@@ -22,6 +22,7 @@ from tui.screens.step import Step
 from tui.theme import METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.bar import cells, legend, scale_for
+from tui.widgets.cells import cut
 from tui.widgets.method_card import MethodCard
 from tui.widgets.prose import Prose, sentences, stacked
 
@@ -247,10 +248,15 @@ class CompareScreen(Step):
             ),
             _key("$", "rent"),
             _key("d", "dry run"),
-            _knob("g", "GPU", comparison.device.label, answers.gpu is not None),
+            _knob("g", "GPU", self._room_for_gpu(comparison.device.label), answers.gpu is not None),
         ]
         moved = Content.styled(self._moved, "$primary") if self._moved else _changed_hint(answers)
-        return Content("\n").join([Content("  ").join(parts), moved])
+        between = "  " if self.size.width >= 120 else " "
+        return Content("\n").join([Content(between).join(parts), moved])
+
+    def _room_for_gpu(self, name: str) -> str:
+        """The device's name, where the line has room for it; the rail has it too."""
+        return cut(name, max(0, self.size.width - 80)) if self.size.width < 120 else name
 
 
 def _key(key: str, name: str) -> Content:
