@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export PIP_CONSTRAINT := constraints.txt
 
-.PHONY: run demo check test bench bench-memory-published bench-throughput bench-calibration bench-trainer bench-kills bench-situations bench-guidance bench-plan clean
+.PHONY: run demo check test bench bench-memory-published bench-throughput bench-calibration bench-trainer bench-kills bench-screen bench-situations bench-guidance bench-plan clean
 
 run: .venv/installed
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/fttui; else $(BIN)/fttui train demo; fi
@@ -48,7 +48,7 @@ bench-calibration: .venv/installed-dev
 bench-trainer: .venv/installed-dev
 	@$(BIN)/python -m tests.bench.trainer $(QUICK) $(if $(TRL),--trl-python $(TRL))
 	@$(BIN)/python -m tests.bench.profile full
-	@$(BIN)/python -m tests.bench.screen
+	@$(BIN)/python -m tests.bench.beside
 
 bench-kills: .venv/installed-dev
 	@$(BIN)/python -m tests.bench.kills
