@@ -1,8 +1,8 @@
 """Optimizers, and the two ways to apply one: after the backward pass, or parameter by parameter inside it.
 
 An `Updater` sees one step as: `begin`, `backward` for each micro-batch, `finish`. An update whose gradient norm is not
-finite is skipped; whoever reads the norm afterwards sees that it was. AdamW finds that out on the device; for the others
-the host looks, and waits for the device once a step (bitsandbytes 0.50 itself waits after each parameter).
+finite is skipped; whoever reads the norm afterwards sees that it was. AdamW finds that out on the device; for the
+others the host looks, and waits for the device once a step (bitsandbytes 0.50 itself waits after each parameter).
 """
 
 from __future__ import annotations

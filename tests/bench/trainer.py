@@ -92,7 +92,7 @@ def _options() -> argparse.Namespace:
     if options.demo:
         options.rows = min(options.rows, 32)
     if options.quick:
-        options.rows, options.repeat = (8 if options.demo else 24), 1
+        options.rows, options.repeat = (4 if options.demo else 24), 1
     return options
 
 
