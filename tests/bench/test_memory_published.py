@@ -6,7 +6,7 @@ import pytest
 
 from backend.planner import memory
 from backend.planner.memory import OWN
-from tests.bench.memory_published import GROUPS, complete, left_out, median_error, missing, results, worst
+from tests.bench.memory_published import GROUPS, complete, left_out, median_error, missing, results, sharded, worst
 from tests.bench.published import device, runs, shape, stacks
 from tests.bench.throughput import is_single_dense, plan_of
 
@@ -31,6 +31,12 @@ def test_what_torch_hands_out_is_counted_to_four_percent() -> None:
 
 def test_the_worst_are_explained() -> None:
     assert all(x.explanation for x in worst(FOUND))
+
+
+def test_sharded_weights_gradients_and_states_are_counted_per_device() -> None:
+    assert {x.kind for x in sharded()} == {"allocated", "card"}
+    assert max(abs(x.error) for x in sharded() if x.kind == "allocated") < 0.02
+    assert max(abs(x.error) for x in sharded() if x.kind == "card") < 0.12
 
 
 def test_runs_are_left_out_for_what_is_not_told_only() -> None:

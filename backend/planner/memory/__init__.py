@@ -44,6 +44,8 @@ __all__ = [
 
 PHASES = {"loss": "backward", "top": "backward", "bottom": "backward", "embedding": "backward"}
 """Moments that are not named as the phase that they belong to."""
+SHARDED = ("gradients", "workspace")
+"""Categories of a moment that are sharded with the weights."""
 PASSING = ("activations", "logits", "gradients", "copies")
 
 
@@ -63,7 +65,7 @@ def predict(
     """
     batch = Batch(plan.micro_batch, length, length if scored is None else scored)
     always = at_rest(shape, plan, device, stack)
-    step = moments(shape, plan, batch, stack)
+    step = {name: _shared(parts, plan) for name, parts in moments(shape, plan, batch, stack).items()}
     phases: dict[str, dict[str, int]] = {
         "load": {"weights": weights(shape, plan) + (stored_bytes if device.kind == "cpu" else 0)}
     }
@@ -94,7 +96,7 @@ def at_rest(shape: ModelShape, plan: Plan, device: Device, stack: Stack = OWN) -
     Over several devices a full model is sharded, and one block is gathered whole as it runs (FSDP2); adapters are
     replicated, and their gradients added up bucket by bucket (DDP).
     """
-    shards = plan.processes if plan.method == "full" else 1
+    shards = _shards(plan)
     shared = 0
     if plan.processes > 1:
         shared = gathered_block(shape) if plan.method == "full" else bucket(trainable(shape, plan))
@@ -104,6 +106,15 @@ def at_rest(shape: ModelShape, plan: Plan, device: Device, stack: Stack = OWN) -
         "optimizer": optimizer_states(shape, plan, stack) // shards,
         "workspace": workspace(device) + shared,
     }
+
+
+def _shards(plan: Plan) -> int:
+    return plan.processes if plan.method == "full" else 1
+
+
+def _shared(parts: Mapping[str, int], plan: Plan) -> dict[str, int]:
+    """One device's part of a moment: its shard of the gradients and of what the update needs, all of the rest."""
+    return {name: size // (_shards(plan) if name in SHARDED else 1) for name, size in parts.items()}
 
 
 def _added(always: Mapping[str, int], parts: Mapping[str, int]) -> dict[str, int]:

@@ -25,10 +25,16 @@ def unused(shape: ModelShape, plan: Plan, batch: Batch, moments: Mapping[str, Pa
     held = {name: dict(parts) for name, parts in moments.items()}
     if not plan.chunked_loss:
         held["loss"]["logits"] = max(held["loss"]["logits"], _loss_blocks(shape, plan, batch, stack))
-    share = table["cached" if plan.checkpointing else "cached_plain"]
-    most = max(sum(parts.values()) + share * _elsewhere(held, parts) for parts in held.values())
+    most = max(sum(parts.values()) + _share(plan) * _elsewhere(held, parts) for parts in held.values())
     left = most - max(sum(parts.values()) for parts in moments.values())
     return int(left * (table["cached_expandable"] if stack.expandable_segments else 1.0))
+
+
+def _share(plan: Plan) -> float:
+    """Part of what another moment needed; over sharded devices more, since streams don't use each other's blocks."""
+    if plan.processes > 1 and plan.method == "full":
+        return float(constants.memory()["several"]["cached"])
+    return float(constants.memory()["cuda"]["cached" if plan.checkpointing else "cached_plain"])
 
 
 def _loss_blocks(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack) -> int:

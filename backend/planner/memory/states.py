@@ -68,7 +68,7 @@ def update(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
     of one matrix at a time, in float32, with its square beside it.
     """
     if stack.narrow_states or stack.foreach:
-        return trainable(shape, plan) * trained_bytes(plan) * stack.foreach
+        return gradients(shape, plan) * stack.foreach
     table = constants.memory()["update"]
     largest = embedding(shape) if plan.method == "full" else 0
     pieces = 0
