@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from backend.run.launch import Trainer
 
 ORDER = tuple(step for step, _ in STEPS)
+WARM_UP_AFTER = "model"
+"""The step behind which torch is loaded: who has chosen a model is likely to train."""
 
 
 class WizardApp(LookApp):
@@ -53,6 +56,7 @@ class WizardApp(LookApp):
         self._launch = launch
         self.start_at = start_at or ("live" if run else ORDER[0])
         self._demo_asked = False
+        self._is_warm = False
         self._run = run
         self.clock = clock
         """Seconds; tells a burst of Enters from a deliberate one."""
@@ -81,7 +85,15 @@ class WizardApp(LookApp):
         step = getattr(self.screen, "STEP", "")
         if step in ORDER[:-1]:
             self.journey.done.add(step)
+            if step == WARM_UP_AFTER:
+                self._warm_up()
             self.open_step(ORDER[ORDER.index(step) + 1])
+
+    def _warm_up(self) -> None:
+        """Load torch while the user goes on answering; the run then starts a second or more earlier."""
+        if not self._is_warm and self.journey.device is not None and self.journey.device.here:
+            self._is_warm = True
+            threading.Thread(target=self.journey.sources.warm_up, name="warm-up", daemon=True).start()
 
     def go_back(self) -> None:
         """To the screen before; the first one stays."""

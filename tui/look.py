@@ -12,7 +12,7 @@ from textual.filter import LineFilter, Monochrome, NoColor
 
 from backend.settings import Settings
 from tui import announce, theme
-from tui.glyphs import ASCII, needs_ascii
+from tui.glyphs import ASCII, ascii_of, needs_ascii
 
 _NO_COLOR = NoColor()
 
@@ -60,6 +60,7 @@ class LookApp(App[str]):
 
     def show_in_title(self, text: str) -> None:
         """Put `text` into the terminal's title where the settings allow it; at exit the one before comes back."""
+        text = ascii_of(text) if self._ascii else text
         if not self.settings.title or text == self._title_shown:
             return
         if not self._title_shown:
@@ -69,6 +70,7 @@ class LookApp(App[str]):
 
     def say_at_end(self, text: str) -> None:
         """Ring, and notify the desktop, as the settings want it."""
+        text = ascii_of(text) if self._ascii else text
         self.tell_terminal(announce.notification(text, self.settings.notify, os.environ))
 
     def on_unmount(self) -> None:

@@ -137,6 +137,12 @@ def _prepare_demo() -> object:
     return demo.start_conversion()
 
 
+def _warm_up() -> None:
+    from backend.training.warm_up import warm_up
+
+    warm_up()
+
+
 @dataclass(frozen=True)
 class Sources:
     """The backend's questions and answers that the screens use."""
@@ -161,3 +167,4 @@ class Sources:
     demo_is_ready: Callable[[], bool] = _demo_is_ready
     demo_tokenizer_ready: Callable[[], bool] = _demo_tokenizer_ready
     prepare_demo: Callable[[], object] = _prepare_demo
+    warm_up: Callable[[], None] = _warm_up

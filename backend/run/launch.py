@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from backend import settings
-from backend.run import control, on_finish
+from backend.run import control
 from backend.run.folder import RunFolder
 
 
@@ -26,6 +26,8 @@ class Trainer(threading.Thread):
         """Train; every failure is written to the run's events by the trainer itself."""
         self.state = self.train()
         if self._on_finish:
+            from backend.run import on_finish
+
             on_finish.call(self._on_finish, self.folder)
 
     def train(self) -> str:

@@ -64,7 +64,7 @@ class Launching(Stage):
     """Starts its run when it is up, as the wizard does."""
 
     def __init__(self, launch: process.Launch, crash: bool) -> None:
-        super().__init__(None)
+        super().__init__(None, ascii=None)
         self._launch = launch
         self._crash = crash
 

@@ -113,6 +113,7 @@ def sources(**changes: Any) -> Sources:
         demo_is_ready=lambda: True,
         demo_tokenizer_ready=lambda: True,
         prepare_demo=lambda: None,
+        warm_up=lambda: None,
     )
     return replace(fixed, **changes)
 

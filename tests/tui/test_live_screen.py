@@ -315,3 +315,12 @@ async def test_a_long_run_that_is_over_is_read_in_parts_and_then_its_result_come
                 break
         assert isinstance(app.screen, ResultScreen)
         assert "1,204" in app.screen.query_one(Progress).render_line(0).text
+
+
+async def test_it_draws_at_any_size_a_window_can_be_dragged_to() -> None:
+    app = opened(*run_at("mid"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        for width, height in ((34, 11), (1, 1), (20, 5), (41, 3), (9, 40), (200, 4), (36, 24), (80, 24)):
+            await pilot.resize_terminal(width, height)
+            await pilot.pause()
+        assert "1,204" in app.screen.query_one(Progress).render_line(0).text

@@ -86,6 +86,8 @@ def fitted(row: Row, width: int) -> Row:
     """`row` cut to `width` cells, with an ellipsis where something is lost."""
     if row_width(row) <= width:
         return row
+    if width < 1:
+        return ()
     out: list[Span] = []
     room = width - 1
     for text, style in row:
@@ -98,8 +100,8 @@ def fitted(row: Row, width: int) -> Row:
 
 
 def _cut(text: str, room: int) -> str:
-    while cell_len(text) > room:
-        text = text[: min(len(text) - 1, room)]
+    while text and cell_len(text) > room:
+        text = text[: max(0, min(len(text) - 1, room))]
     return text
 
 

@@ -177,7 +177,8 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
             if key == "s":
                 self.action_command("stop")
 
-        self.app.push_screen(Ask("Stop this run?", [_STOP]), answer)
+        if self.is_current:  # a second s may come before the question is up
+            self.app.push_screen(Ask("Stop this run?", [_STOP]), answer)
 
     def action_leave(self) -> None:
         """Ask what becomes of the run; somebody who only watches just leaves."""

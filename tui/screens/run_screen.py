@@ -107,7 +107,7 @@ def panel_keys(count: int) -> list[BindingType]:
         Binding("1", "panel('1')", "panels", key_display=f"1-{count}"),
         *(Binding(f"{i}", f"panel('{i}')", f"panel {i}", show=False) for i in range(2, count + 1)),
         Binding("m", "maximise", "maximise"),
-        Binding("h", "hide", "hide"),
+        Binding("h", "hide", "hide the panel", show=False),
         Binding("f1,question_mark", "help", "help", key_display="?"),
         Binding("escape", "restore", "all panels, then back", show=False),
     ]
