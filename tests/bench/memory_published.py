@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -174,6 +175,35 @@ def table(found: Iterable[Result]) -> Iterator[str]:
         yield f"| {name} | {settings} | {half} | {x.kind} | {sizes} | {x.phase} |"
 
 
+def by_stack(found: Iterable[Result]) -> Iterator[str]:
+    """One line for the figures of a stack that differ in batch and length only."""
+    alike: dict[tuple[str, ...], list[Result]] = defaultdict(list)
+    for x in found:
+        run = x.run
+        loss = "chunked" if run.chunked_loss else "whole"
+        names = (
+            run.source,
+            run.model.split("/")[-1],
+            run.method,
+            run.kernels,
+            "yes" if run.checkpointing else "no",
+            loss,
+        )
+        alike[(*names, "fit" if x.fitted else "held out")].append(x)
+    yield "| source | model | method | kernels | checkpointing | loss | half | allocated | reserved or card |"
+    yield "|---|---|---|---|---|---|---|--:|--:|"
+    for key, group in alike.items():
+        spans = (_span([x.error for x in group if (x.kind == "allocated") == handed]) for handed in (True, False))
+        yield f"| {' | '.join((*key, *spans))} |"
+
+
+def _span(errors: Sequence[float]) -> str:
+    if not errors:
+        return ""
+    low, high = f"{min(errors):+.1%}", f"{max(errors):+.1%}"
+    return low if low == high else f"{low} to {high}"
+
+
 def summary(found: Sequence[Result]) -> Iterator[str]:
     """Errors by group."""
     yield "| figures | number | median error | lowest | highest |"
@@ -218,7 +248,19 @@ def main(arguments: Sequence[str]) -> None:
         print(*fit(), sep="\n")
         return
     found = results()
-    print(*table(found), "", *summary(found), "", "The worst:", "", *table(worst(found)), "", sep="\n")
+    print(
+        *table(found),
+        "",
+        *by_stack(found),
+        "",
+        *summary(found),
+        "",
+        "The worst:",
+        "",
+        *table(worst(found)),
+        "",
+        sep="\n",
+    )
     print(*(f"- {x}" for x in dict.fromkeys(x.explanation for x in worst(found))), "", sep="\n")
     print("Full over two devices, apart from all that (the cache's share was fitted on these):", "", sep="\n")
     print(*table(sharded()), "", sep="\n")
