@@ -11,7 +11,7 @@ from tui.glyphs import is_ascii
 from tui.panels import dots, words
 from tui.panels.axes import GUTTER, x_axis, y_axis
 from tui.panels.columns import Columns, capacity_for, smoothing_window
-from tui.panels.lines import Row
+from tui.panels.lines import Row, joined
 from tui.panels.panel import Clock, Panel
 from tui.panels.scale import Scale
 from tui.plain import plain
@@ -91,10 +91,11 @@ class Curve(Panel):
     def _plot(self, scale: Scale, width: int, height: int) -> Iterator[Row]:
         raw = dots.raw(self._columns, scale, width, height)
         smooth = dots.line(self._columns.smooth, scale, width, height)
-        line = [[_line_sign(pattern, is_ascii(self.app)) for pattern in row] for row in smooth]
+        in_ascii = is_ascii(self.app)
+        line = [[_line_sign(pattern, in_ascii) for pattern in row] for row in smooth]
         marks = {(scale.position(x.loss, height), self._columns.column(x.step) // 2) for x in self.history.evaluations}
         for y, (axis, on_tick) in enumerate(y_axis(scale, height)):
-            yield (*axis, *(_cell(raw[y][x], line[y][x], (y, x) in marks, on_tick) for x in range(width)))
+            yield (*axis, *joined(_cell(raw[y][x], line[y][x], (y, x) in marks, on_tick) for x in range(width)))
 
     def _waiting(self, width: int, height: int) -> Iterator[Row]:
         """Never a dead screen: what is being done and for how long, in the middle."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import ClassVar
 
 from rich.cells import get_character_cell_size
@@ -41,6 +43,12 @@ def cells(row: Row, width: int) -> list[Cell]:
                 out.extend([("", style)] * (size - 1))
     out.extend([(" ", PAD)] * (width - len(out)))
     return out
+
+
+def joined(cells: Iterable[Span]) -> Iterator[Span]:
+    """Neighbours of one style as one span: a chart's row is many cells and few of them."""
+    for style, group in groupby(cells, itemgetter(1)):
+        yield "".join(map(itemgetter(0), group)), style
 
 
 def changed_runs(before: Sequence[Cell], after: Sequence[Cell]) -> Iterator[tuple[int, int]]:

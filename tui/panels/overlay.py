@@ -12,7 +12,7 @@ from tui.glyphs import is_ascii
 from tui.panels import dots
 from tui.panels.axes import GUTTER, x_axis, y_axis
 from tui.panels.columns import Columns, capacity_for, smoothing_window
-from tui.panels.lines import Row
+from tui.panels.lines import Row, joined
 from tui.panels.panel import Clock, Panel, fitted
 from tui.panels.scale import Scale
 
@@ -63,7 +63,7 @@ class OverlayCurve(Panel):
             signs.append({place: (sign, _STYLES[number]) for place, sign in (line | marks).items()})
         for y, (axis, on_tick) in enumerate(y_axis(scale, height)):
             empty = ("┈", "grid") if on_tick else (" ", "")
-            yield (*axis, *(signs[0].get((y, x)) or signs[1].get((y, x), empty) for x in range(width)))
+            yield (*axis, *joined(signs[0].get((y, x)) or signs[1].get((y, x), empty) for x in range(width)))
 
     def _line(self, number: int, grid: dots.Grid) -> dict[tuple[int, int], str]:
         """Row and column of each cell that the curve passes -> its sign; the second one has gaps."""
