@@ -209,6 +209,9 @@ def notes(case: Case, chosen: Method | None) -> Iterator[str]:
     yield from _attention_note(case)
     if chosen is not None:
         yield from guidance.notes(case.model, case.device, case.data, case.outlooks[chosen])
+    full = case.outlooks["full"]
+    if full.plan.weights_dtype == "bfloat16" and full.origin.get("weights_dtype") != "you" and full.fit != "no":
+        yield "Full fits with its weights kept in bfloat16, each update rounded by chance: float32 ones would not."
     if case.device.count > 1:
         yield f"Planned for {case.device.label}; this version trains on one device."
 

@@ -67,7 +67,7 @@ def predict(
     always = at_rest(shape, plan, device, stack)
     step = {name: _shared(parts, plan) for name, parts in moments(shape, plan, batch, stack).items()}
     phases: dict[str, dict[str, int]] = {
-        "load": {"weights": weights(shape, plan) + (stored_bytes if device.kind == "cpu" else 0)}
+        "load": {"weights": always["weights"] + (stored_bytes if device.kind == "cpu" else 0)}
     }
     for name, parts in {**step, "sample": sampled(shape, plan)}.items():
         phase = PHASES.get(name, name)
