@@ -1,4 +1,4 @@
-"""How every step of the wizard looks, at 80x24 and 120x40."""
+"""How every step of the wizard looks, in three sizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.tui import box, fixed
 from tui.screens import runs
 from tui.screens.runs import RunsScreen
 
-SIZES = [(80, 24), (120, 40)]
+SIZES = [(80, 24), (120, 40), (200, 50)]
 GPUS = ["RTX 3090", "RTX 4090", "RTX 5090", "L40S", "A100 SXM 80GB", "H100 SXM", "H200"]
 RUNS = [
     Summary("20261124-154512-Llama-3.1-8B-qlora", "running", "qlora", "meta-llama/Llama-3.1-8B", "support.jsonl", 120,
@@ -47,7 +47,7 @@ def wizard(step: str) -> App[str]:
     return box.at(step, compare=fixed.compare, device_names=lambda: GPUS)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=["80", "120"])
+@pytest.mark.parametrize("size", SIZES, ids=["80", "120", "200"])
 @pytest.mark.parametrize("step", ["hardware", "model", "data", "goal", "compare", "review"])
 def test_step(step: str, size: tuple[int, int], snap_compare: Compare) -> None:
     assert snap_compare(wizard(step), terminal_size=size, run_before=keys())
@@ -69,7 +69,7 @@ def test_moment(step: str, pressed: tuple[str, ...], snap_compare: Compare) -> N
     assert snap_compare(wizard(step), terminal_size=(80, 24), run_before=keys(*pressed))
 
 
-@pytest.mark.parametrize("size", SIZES, ids=["80", "120"])
+@pytest.mark.parametrize("size", SIZES, ids=["80", "120", "200"])
 def test_runs(size: tuple[int, int], snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_folder, "all_runs", lambda: RUNS)
     monkeypatch.setattr(runs, "summarise", lambda run: run)

@@ -31,7 +31,9 @@ class CopyName(ModalScreen[None]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = safe(f"Copy {self._preset}", lines=False)
             dialog.border_subtitle = Content("Enter copies · Esc leaves")
-            yield Field("copy", "name", f"my-{self._preset}", help="Letters, digits, - and _; fttui train NAME runs it.")
+            yield Field(
+                "copy", "name", f"my-{self._preset}", help="Letters, digits, - and _; fttui train NAME runs it."
+            )
 
     def on_input_submitted(self) -> None:
         """Copy, or say what is wrong with the name."""
