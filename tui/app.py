@@ -66,7 +66,6 @@ class WizardApp(LookApp):
 
     def on_mount(self) -> None:
         """The first screen; then, behind it, the demo model is made ready where it will be needed."""
-        self.dress()
         if self._run is not None and self.start_at == "live":
             self.open_run(self._run)
         elif self.start_at == "runs":

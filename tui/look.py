@@ -42,8 +42,8 @@ class LookApp(App[str]):
             filters = [*(x for x in filters if not isinstance(x, Monochrome | NoColor)), _NO_COLOR]
         return [*filters, ASCII] if self._ascii else filters
 
-    def dress(self) -> None:
-        """Put the theme on, once the app runs; an unknown one is no reason not to start."""
+    def on_load(self) -> None:
+        """Put the theme on before anything is styled in another; an unknown one is no reason not to start."""
         for own in theme.THEMES:
             self.register_theme(own)
         self.theme = self.preferred_theme if self.preferred_theme in self.available_themes else theme.DARK

@@ -6,10 +6,13 @@ import ctypes
 import importlib
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 _LIBRARIES = (("libtorch_global_deps.so", os.RTLD_NOW | os.RTLD_GLOBAL), ("libtorch_python.so", os.RTLD_NOW))
 """What `import torch` loads, in its order and its way."""
+_SWITCH_SECONDS = 0.0005
+"""How long the import keeps the interpreter to itself while a key waits; Python's own is ten times that."""
 
 
 def warm_up() -> None:
@@ -28,4 +31,9 @@ def warm_up() -> None:
         load.restype, load.argtypes = ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_int)
         for name, mode in _LIBRARIES:
             load(str(folder / name).encode(), mode)
-    importlib.import_module("torch")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        importlib.import_module("torch")
+    finally:
+        sys.setswitchinterval(interval)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from backend import answers_file
+from backend.answers import Answers
 from backend.run.folder import RunFolder, all_runs
 from backend.run.history import read
 from tests.bench.on_pty import OnPty
@@ -59,7 +61,8 @@ def paint() -> None:
 
 
 def keys() -> None:
-    """Key presses on the data step while torch is imported behind it."""
+    """Key presses on the data step while torch is imported behind it; the demo model is not converted meanwhile."""
+    answers_file.save(Answers(model="8b", data="demo"))
     app = OnPty(WIZARD, (80, 24))
     app.read(20.0, until=b"free at")
     app.press(b"\r")

@@ -29,7 +29,6 @@ class Stage(LookApp):
         self._first = screen
 
     def on_mount(self) -> None:
-        self.dress()
         if self._first is not None:
             self.push_screen(self._first)
 

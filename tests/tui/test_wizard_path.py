@@ -203,3 +203,17 @@ async def test_a_refused_setting_from_before_is_dropped_and_said() -> None:
         await box.to_step(pilot, "compare")
         assert app.journey.answers.set == ()
         assert any("rank" in note.message for note in app._notifications)
+
+
+@pytest.mark.parametrize(("gpu", "times"), [(None, 1), ("4090", 0)])
+async def test_torch_is_loaded_once_behind_the_model_and_only_for_this_box(gpu: str | None, times: int) -> None:
+    loaded: list[None] = []
+    app = box.app(warm_up=lambda: loaded.append(None))
+    app.journey.answer(gpu=gpu)
+    async with app.run_test(size=SIZE) as pilot:
+        await box.to_step(pilot, "model")
+        assert loaded == []
+        await box.to_step(pilot, "data")
+        await pilot.press("escape", "enter")
+        await box.settled(pilot)
+    assert len(loaded) == times
