@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from backend.errors import UserError
 
 
 def main() -> None:
     """Run the command and exit with its code: 0, 2 wrong input, 3 does not fit, 4 training failed, 130 stopped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a letter that the terminal's encoding lacks is no reason to stop
     sys.exit(run(sys.argv[1:]))
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backend import paths
 from backend.planner import fields
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
 from tests.backend.run.test_folder import JOB
+from tests.terminal.tmux import ROOT
 from tui.cli import run
 from tui.commands.app import COMMANDS
 
@@ -192,3 +197,13 @@ def test_the_list_of_commands_says_what_each_does(capsys: pytest.CaptureFixture[
     for name, (_, line) in COMMANDS.items():
         assert f"│ {name} " in said
         assert line.split()[0] in said
+
+
+def test_letters_that_the_terminals_encoding_lacks_stop_nothing(fttui_home: Path) -> None:
+    own = paths.own_presets() / "mine.toml"
+    own.write_text('description = "für 東京"\n', encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    command = [sys.executable, "-m", "tui", "presets"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "für ??".encode("latin-1") in done.stdout
