@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export PIP_CONSTRAINT := constraints.txt
 
-.PHONY: run demo check test bench bench-memory-published bench-throughput bench-calibration bench-trainer bench-kills bench-screen bench-situations bench-guidance bench-plan clean
+.PHONY: run demo check test bench bench-trainer clean
 
 run: .venv/installed
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/fttui; else $(BIN)/fttui train demo; fi
@@ -26,35 +26,16 @@ test: check
 bench: .venv/installed-dev
 	$(BIN)/python -m tests.bench.demo
 
-bench-situations: .venv/installed-dev
-	@$(BIN)/python -m tests.bench.situations
-
-bench-guidance: .venv/installed-dev
-	@$(BIN)/python -m tests.bench.guidance
-
-bench-plan: .venv/installed-dev
-	@$(BIN)/python -m tests.bench.plan
-
-bench-memory-published: .venv/installed-dev
-	@$(BIN)/python -m tests.bench.memory_published
-
-bench-throughput: .venv/installed-dev
-	@$(BIN)/python -m tests.bench.throughput
-
-bench-calibration: .venv/installed-dev
-	@$(BIN)/python -m tests.bench.calibration
+# make bench-memory, bench-memory-published, bench-throughput, bench-calibration, bench-situations, bench-guidance,
+# bench-plan, bench-screen, bench-kills, bench-gpu: the module of that name in tests/bench
+bench-%: .venv/installed-dev
+	@$(BIN)/python -m tests.bench.$(subst -,_,$*)
 
 # make bench-trainer TRL=/path/to/python   against TRL, whose python is named; QUICK=--quick for a few rows
 bench-trainer: .venv/installed-dev
 	@$(BIN)/python -m tests.bench.trainer $(QUICK) $(if $(TRL),--trl-python $(TRL))
 	@$(BIN)/python -m tests.bench.profile full
 	@$(BIN)/python -m tests.bench.beside
-
-bench-kills: .venv/installed-dev
-	@$(BIN)/python -m tests.bench.kills
-
-bench-screen: .venv/installed-dev
-	$(BIN)/python -m tests.bench.screen
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
