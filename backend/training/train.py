@@ -6,7 +6,6 @@ knows no screen. Read from the top: `_run` is the story.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import asdict
 from logging import Logger
@@ -34,7 +33,6 @@ def train(folder: RunFolder) -> str:
 
     Every failure is told in the run's events and its traceback is in the run's log file; nothing is raised.
     """
-    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # big blocks fragment otherwise
     with libraries_to(folder.log_file) as logger:
         try:
             with folder.hold():

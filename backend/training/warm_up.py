@@ -24,7 +24,6 @@ def warm_up() -> None:
     found = importlib.util.find_spec("torch")
     if found is None or found.origin is None:
         return
-    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # as `train` sets it, before the import
     folder = Path(found.origin).parent / "lib"
     load = getattr(ctypes.CDLL(None), "dlopen", None)
     if load is not None:
