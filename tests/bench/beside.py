@@ -96,7 +96,6 @@ def _app(launch: Any, job: Any) -> Any:
         """Starts its run, shows it, and leaves when it is over."""
 
         def on_mount(self) -> None:
-            self.dress()
             folder, trainer = launch(job)
             self.push_screen(LiveScreen(folder, trainer))
             self.set_interval(0.5, lambda: None if trainer.is_alive() else self.exit())

@@ -179,6 +179,24 @@ def test_a_run_without_its_screen_is_watched_and_stopped(tmux: Tmux) -> None:
     assert past(the_run()).checkpoints
 
 
+def test_two_watchers_of_a_run_whose_session_was_killed_and_one_stop(tmux: Tmux) -> None:
+    tmux.python(f"{STANDIN} 2000")
+    tmux.wait("step +[0-9]+ of 2,000")
+    tmux.run("kill-session", "-t", "work")
+    for watcher in ("first", "second"):
+        tmux.open(watcher)
+        tmux.python("-c 'from tui.cli import main; main()' watch")
+        tmux.wait("step +[0-9]+ of 2,000")
+    tmux.keys("s")
+    tmux.wait("Stop this run")
+    tmux.keys("s")
+    for watcher in ("second", "first"):
+        tmux.use(watcher)
+        tmux.wait("■ stopped")
+    end = wait_for_end(the_run())
+    assert end.state == "stopped" and end.checkpoints[-1]["step"] == end.step
+
+
 def on_a_pty(arguments: list[str], home: Path) -> tuple[int, int]:
     """Start Python on a pty of its own; returns its pid and our end."""
     pid, master = pty.fork()

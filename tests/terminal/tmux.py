@@ -29,10 +29,21 @@ class Tmux:
             "LANG": "C.UTF-8",
             "PS1": "READY$ ",
         } | environment
-        shell = ["env", "-i", *(f"{key}={value}" for key, value in passed.items()), "bash", "--norc", "--noprofile"]
+        self._shell = ["env", "-i", *(f"{key}={value}" for key, value in passed.items())]
+        self._shell += ["bash", "--norc", "--noprofile"]
+        self._size = ("-x", str(width), "-y", str(height))
         self.run("-f", "/dev/null", "-u", "new-session", "-d", "-s", "keep", "cat")
-        self.run("new-session", "-d", "-s", "work", "-x", str(width), "-y", str(height), "-c", str(ROOT), *shell)
+        self.open("work")
+
+    def open(self, session: str) -> None:
+        """Another terminal with a shell in it, which keys go to from now on."""
+        self.run("new-session", "-d", "-s", session, *self._size, "-c", str(ROOT), *self._shell)
+        self.use(session)
         self.wait(r"READY\$")
+
+    def use(self, session: str) -> None:
+        """Type into this session, and look at it."""
+        self._session = session
 
     def run(self, *arguments: str) -> str:
         """A tmux command; returns what it prints."""
@@ -41,11 +52,11 @@ class Tmux:
 
     def keys(self, *keys: str) -> None:
         """Press keys, by tmux's names."""
-        self.run("send-keys", "-t", "work", *keys)
+        self.run("send-keys", "-t", self._session, *keys)
 
     def type(self, line: str) -> None:
         """Type a line and Enter."""
-        self.run("send-keys", "-t", "work", "-l", line)
+        self.run("send-keys", "-t", self._session, "-l", line)
         self.keys("Enter")
 
     def python(self, arguments: str) -> None:
@@ -54,7 +65,7 @@ class Tmux:
 
     def screen(self) -> str:
         """What is on the screen."""
-        return self.run("capture-pane", "-p", "-J", "-t", "work")
+        return self.run("capture-pane", "-p", "-J", "-t", self._session)
 
     def wait(self, pattern: str, seconds: float = WAIT_SECONDS) -> str:
         """The screen, once `pattern` is on it; fails with what is there instead."""
