@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from backend import units
 from backend.run.history import History
@@ -11,7 +11,7 @@ from tui.glyphs import is_ascii
 from tui.panels import dots, words
 from tui.panels.axes import GUTTER, x_axis, y_axis
 from tui.panels.columns import Columns, capacity_for, smoothing_window
-from tui.panels.lines import Row, joined
+from tui.panels.lines import Row, Span, joined
 from tui.panels.panel import Clock, Panel
 from tui.panels.scale import Scale
 from tui.plain import plain
@@ -89,13 +89,14 @@ class Curve(Panel):
         return self._scale
 
     def _plot(self, scale: Scale, width: int, height: int) -> Iterator[Row]:
-        raw = dots.raw(self._columns, scale, width, height)
-        smooth = dots.line(self._columns.smooth, scale, width, height)
+        raw, smooth = dots.raw(self._columns, scale, height), dots.line(self._columns.smooth, scale, height)
         in_ascii = is_ascii(self.app)
-        line = [[_line_sign(pattern, in_ascii) for pattern in row] for row in smooth]
-        marks = {(scale.position(x.loss, height), self._columns.column(x.step) // 2) for x in self.history.evaluations}
+        marks: list[set[int]] = [set() for _ in range(height)]
+        for x in self.history.evaluations:
+            marks[scale.position(x.loss, height)].add(self._columns.column(x.step) // 2)
         for y, (axis, on_tick) in enumerate(y_axis(scale, height)):
-            yield (*axis, *joined(_cell(raw[y][x], line[y][x], (y, x) in marks, on_tick) for x in range(width)))
+            line = {column: _line_sign(pattern, in_ascii) for column, pattern in smooth[y].items()}
+            yield (*axis, *joined(_spans(raw[y], line, marks[y], width, "┈" if on_tick else " ")))
 
     def _waiting(self, width: int, height: int) -> Iterator[Row]:
         """Never a dead screen: what is being done and for how long, in the middle."""
@@ -108,17 +109,21 @@ class Curve(Panel):
 
 
 def _line_sign(pattern: int, in_ascii: bool) -> str:
-    """A cell of the smoothed curve; empty where it does not pass."""
-    if not pattern:
-        return ""
+    """A cell of the smoothed curve."""
     return _ASCII_LINE if in_ascii else dots.sign(pattern)
 
 
-def _cell(raw: int, line: str, mark: bool, on_tick: bool) -> tuple[str, str]:
-    if mark:
-        return EVAL_MARK, "second"
-    if line:
-        return line, "curve"
-    if raw:
-        return dots.sign(raw), "raw"
-    return ("┈", "grid") if on_tick else (" ", "")
+def _spans(raw: Mapping[int, int], line: Mapping[int, str], marks: Set[int], width: int, empty: str) -> Iterator[Span]:
+    """One row's cells that show something, and what is between them in one piece: most of a chart is empty."""
+    ground, at = "grid" if empty.strip() else "", 0
+    for x in sorted({*raw, *line, *marks}):
+        if x > at:
+            yield empty * (x - at), ground
+        if x in marks:
+            yield EVAL_MARK, "second"
+        elif x in line:
+            yield line[x], "curve"
+        else:
+            yield dots.sign(raw[x]), "raw"
+        at = x + 1
+    yield empty * (width - at), ground

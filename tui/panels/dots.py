@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from tui.panels.columns import Columns
 from tui.panels.scale import Scale
 
-Grid = list[list[int]]
-"""Dots of each cell, as bits of a braille pattern."""
+Grid = list[dict[int, int]]
+"""For each row the columns that have dots, with these as bits of a braille pattern."""
 _DOT = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
@@ -17,18 +17,18 @@ def sign(dots: int) -> str:
     return chr(0x2800 + dots)
 
 
-def raw(columns: Columns, scale: Scale, width: int, height: int) -> Grid:
+def raw(columns: Columns, scale: Scale, height: int) -> Grid:
     """Each column's raw range as a vertical bar; with fewer steps than columns, single dots."""
-    grid = [[0] * width for _ in range(height)]
+    grid: Grid = [{} for _ in range(height)]
     for x, (low, high) in enumerate(zip(columns.low, columns.high, strict=True)):
         if low is not None and high is not None:
             _vertical(grid, x, scale.position(high, 4 * height), scale.position(low, 4 * height))
     return grid
 
 
-def line(values: Sequence[float | None], scale: Scale, width: int, height: int) -> Grid:
+def line(values: Sequence[float | None], scale: Scale, height: int) -> Grid:
     """A connected line through the columns that have a value."""
-    grid = [[0] * width for _ in range(height)]
+    grid: Grid = [{} for _ in range(height)]
     before: tuple[int, int] | None = None
     for x, value in enumerate(values):
         if value is None:
@@ -49,5 +49,7 @@ def _segment(grid: Grid, start: tuple[int, int], end: tuple[int, int]) -> None:
 
 
 def _vertical(grid: Grid, x: int, first: int, last: int) -> None:
+    cell, side = x // 2, x % 2
     for dot in range(first, last + 1):
-        grid[dot // 4][x // 2] |= _DOT[dot % 4][x % 2]
+        row = grid[dot // 4]
+        row[cell] = row.get(cell, 0) | _DOT[dot % 4][side]

@@ -59,7 +59,7 @@ class OverlayCurve(Panel):
         signs: list[dict[tuple[int, int], tuple[str, str]]] = []
         for number, (past, one) in enumerate(zip(self._both, columns, strict=True)):
             marks = {(scale.position(x.loss, height), one.column(x.step) // 2): MARKS[number] for x in past.evaluations}
-            line = self._line(number, dots.line(one.smooth, scale, width, height))
+            line = self._line(number, dots.line(one.smooth, scale, height))
             signs.append({place: (sign, _STYLES[number]) for place, sign in (line | marks).items()})
         for y, (axis, on_tick) in enumerate(y_axis(scale, height)):
             empty = ("┈", "grid") if on_tick else (" ", "")
@@ -71,8 +71,8 @@ class OverlayCurve(Panel):
         return {
             (y, x): _ASCII_LINES[number] if in_ascii else dots.sign(pattern)
             for y, row in enumerate(grid)
-            for x, pattern in enumerate(row)
-            if pattern and (not number or 2 * x // _DASH % 2 == 0)
+            for x, pattern in row.items()
+            if not number or 2 * x // _DASH % 2 == 0
         }
 
 
