@@ -75,12 +75,13 @@ class DataScreen(LookingStep):
         self._demo_timer = self.set_interval(DEMO_POLL_SECONDS, self.when_demo_is_ready, pause=True)
 
     def on_listed(self, event: Listed) -> None:
-        """Offer them; what was answered last is highlighted."""
+        """Offer them; what was answered last is highlighted, else the demo's rows for the demo model."""
         files: list[Path] = event.found
         here = [Choice(str(path), path.name, units.disk(_bytes(path))) for path in files]
         answers = self.journey.answers
         last = answers.data or (NO_DATA.value if answers.rows else "")
-        self.query_one(Picker).offer([*here, DEMO, NO_DATA], last or [*here, DEMO][0].value)
+        first = DEMO if answers.model == "demo" else [*here, DEMO][0]
+        self.query_one(Picker).offer([*here, DEMO, NO_DATA], last or first.value)
 
     def on_picker_changed(self, event: Picker.Changed) -> None:
         """Read what is chosen now; another file's mapping does not hold for it."""
