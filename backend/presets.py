@@ -21,12 +21,10 @@ from backend.answers import Answers
 from backend.errors import UserError
 from backend.planner import fields
 from backend.planner.outlook import Comparison, Outlook
+from backend.planner.plan import EXECUTION
 from backend.preset_text import JOB_TYPES, PresetError
 
-PER_BOX = (
-    *("micro_batch", "checkpointing", "chunked_loss", "optimizer", "optimizer_in_backward", "activation_offload"),
-    *("attention", "precision", "processes", "quantization", "weights_dtype"),
-)
+PER_BOX = (*EXECUTION, "attention", "precision", "processes", "quantization")
 """Plan fields that belong to a box rather than to a job: a preset leaves them open unless the user set them."""
 
 

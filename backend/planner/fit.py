@@ -15,15 +15,10 @@ from backend.planner import constants, memory, throughput
 from backend.planner.corrected import corrected
 from backend.planner.device import Device
 from backend.planner.outlook import Fit, Memory
-from backend.planner.plan import Plan
+from backend.planner.plan import EXECUTION, Plan
 from backend.planner.rules import Fixed
 
 MICRO_BATCHES = (64, 32, 16, 8, 4, 2, 1)
-EXECUTION = (
-    *("micro_batch", "checkpointing", "chunked_loss", "optimizer", "optimizer_in_backward", "activation_offload"),
-    "weights_dtype",
-)
-"""Plan fields that change memory and speed and not what is learned: the planner's where the user leaves them open."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +149,14 @@ def _candidates(plan: Plan, device: Device, load: throughput.Work, kept: Fixed) 
     for values in itertools.product(*options.values()):
         candidate = replace(plan, **dict(zip(options, values, strict=True)))
         yield _growing(candidate, sizes)
-        if plan.method == "full" and "optimizer_in_backward" not in kept.values and "max_grad_norm" not in kept.values:
+        if _may_step_in_backward(plan, kept):
             yield _growing(replace(candidate, optimizer_in_backward=True, max_grad_norm=0.0), sizes)
+
+
+def _may_step_in_backward(plan: Plan, kept: Fixed) -> bool:
+    """Full only, where no clipping is asked for; float16 needs its gradients whole (backend/training/optimizers.py)."""
+    open_to_it = not {"optimizer_in_backward", "max_grad_norm"} & set(kept.values)
+    return plan.method == "full" and plan.precision != "float16" and open_to_it
 
 
 def _growing(plan: Plan, sizes: tuple[int, ...]) -> Iterator[Plan]:

@@ -14,7 +14,7 @@ from backend.model.info import ModelInfo
 from backend.planner import constants, devices, fit, memory, rules, throughput
 from backend.planner.device import Device
 from backend.planner.outlook import Outlook
-from backend.planner.plan import Plan
+from backend.planner.plan import EXECUTION, Plan
 
 LEANER: Mapping[Method, tuple[Method, ...]] = {"full": ("lora", "qlora"), "lora": ("qlora",), "qlora": ()}
 """Methods that need less memory, the nearest first."""
@@ -55,7 +55,7 @@ def mends(stuck: Stuck, outlooks: Mapping[Method, Outlook]) -> tuple[str, ...]:
 
 def _open_settings(stuck: Stuck) -> Iterator[str]:
     """Execution settings that the user fixed, where the planner's own would fit."""
-    own = [name for name in fit.EXECUTION if name in stuck.kept.values]
+    own = [name for name in EXECUTION if name in stuck.kept.values]
     if not own:
         return
     rest = {name: value for name, value in stuck.kept.values.items() if name not in own}

@@ -23,10 +23,6 @@ class Interval:
     point: float
     high: float
 
-    def scaled(self, factor: float) -> Interval:
-        """All three times `factor`."""
-        return Interval(self.low * factor, self.point * factor, self.high * factor)
-
 
 @dataclass(frozen=True)
 class Memory:

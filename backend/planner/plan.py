@@ -9,6 +9,12 @@ from msgspec import Meta
 
 from backend.answers import Method
 
+EXECUTION = (
+    *("micro_batch", "checkpointing", "chunked_loss", "optimizer", "optimizer_in_backward", "activation_offload"),
+    "weights_dtype",
+)
+"""Plan fields of memory and speed rather than of what is learned: the planner's where the user leaves them open."""
+
 Count = Annotated[int, Meta(ge=1)]
 Zero = Annotated[int, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]

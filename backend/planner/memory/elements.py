@@ -36,6 +36,11 @@ def is_cast(plan: Plan) -> bool:
     return compute_bytes(plan) == SIXTEEN_BIT and trained_bytes(plan) == FLOAT32
 
 
+def steps_in_backward(plan: Plan) -> bool:
+    """Gradients never exist all at once; float16's loss scale needs them whole, whatever the plan says."""
+    return plan.method == "full" and plan.optimizer_in_backward and plan.precision != "float16"
+
+
 def trainable(shape: ModelShape, plan: Plan) -> int:
     """Elements that train."""
     if plan.method == "full":

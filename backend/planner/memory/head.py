@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from backend.model.shape import ModelShape
 from backend.planner import constants
 from backend.planner.memory.activations import Batch
-from backend.planner.memory.elements import compute_bytes, trained_bytes
+from backend.planner.memory.elements import compute_bytes
 from backend.planner.memory.stack import OWN, Stack
-from backend.planner.memory.states import embedding, head_copy
+from backend.planner.memory.states import embedding, head_copy, head_gradient
 from backend.planner.plan import Plan
 
 
@@ -25,7 +25,7 @@ def head(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> Hea
     """Of the whole logits or of the chunked loss, as the plan says; or of another stack's loss."""
     if stack.logits_bytes is not None and not plan.chunked_loss:
         scores = int(batch.scored_tokens * shape.vocab * stack.logits_bytes)
-        return Head(scores, scores + _head_gradient(shape, plan))
+        return Head(scores, scores + head_gradient(shape, plan))
     return _chunked(shape, plan, batch) if plan.chunked_loss else _whole(shape, plan, batch)
 
 
@@ -45,7 +45,7 @@ def _whole(shape: ModelShape, plan: Plan, batch: Batch) -> Head:
     """
     table, scores = constants.memory()["logits"], batch.scored_tokens * shape.vocab
     picked = _picked(shape, plan, batch)
-    gradient = _head_gradient(shape, plan)
+    gradient = head_gradient(shape, plan)
     narrow = embedding(shape) * compute_bytes(plan) if gradient else 0
     products = max(int(scores * table["whole_backward"]), scores * compute_bytes(plan) + narrow)
     backward = max(products + head_copy(shape, plan), narrow + gradient)
@@ -57,7 +57,7 @@ def _chunked(shape: ModelShape, plan: Plan, batch: Batch) -> Head:
     table, tokens, width = constants.memory()["logits"], batch.scored_tokens, compute_bytes(plan)
     rows = min(tokens, chunk_rows(tokens, shape.hidden, shape.vocab))
     states = 2 * tokens * shape.hidden * width + _picked(shape, plan, batch)
-    gradient = _head_gradient(shape, plan)
+    gradient = head_gradient(shape, plan)
     narrow = embedding(shape) * width if gradient else 0
     slopes = int(rows * shape.vocab * table["chunked_slope"]) + narrow
     scores = max(int(rows * shape.vocab * table["chunked"]), slopes if gradient else 0)
@@ -67,10 +67,6 @@ def _chunked(shape: ModelShape, plan: Plan, batch: Batch) -> Head:
 def chunk_rows(positions: int, hidden: int, vocab: int) -> int:
     """Scored tokens in one chunk of the loss: logits of about as many bytes as the hidden states, and at least 128."""
     return max(int(constants.memory()["logits"]["chunk_minimum"]), -(-positions * hidden // vocab))
-
-
-def _head_gradient(shape: ModelShape, plan: Plan) -> int:
-    return embedding(shape) * trained_bytes(plan) if plan.method == "full" else 0
 
 
 def _picked(shape: ModelShape, plan: Plan, batch: Batch) -> int:

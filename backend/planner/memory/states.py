@@ -9,6 +9,7 @@ from backend.planner.memory.elements import (
     SIXTEEN_BIT,
     compute_bytes,
     is_cast,
+    steps_in_backward,
     trainable,
     trained_bytes,
     weight_bytes,
@@ -39,9 +40,14 @@ def adapters(shape: ModelShape, plan: Plan) -> int:
 
 def gradients(shape: ModelShape, plan: Plan) -> int:
     """One gradient a trained element; with the optimizer in the backward pass only the largest parameter's."""
-    if plan.optimizer_in_backward and plan.method == "full":
+    if steps_in_backward(plan):
         return embedding(shape) * trained_bytes(plan)
     return trainable(shape, plan) * trained_bytes(plan)
+
+
+def head_gradient(shape: ModelShape, plan: Plan) -> int:
+    """The head's own gradient, where it trains."""
+    return embedding(shape) * trained_bytes(plan) if plan.method == "full" else 0
 
 
 def embedding(shape: ModelShape) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from backend.model.shape import ModelShape
 from backend.planner.memory import activations, states
 from backend.planner.memory.activations import Batch
-from backend.planner.memory.elements import residual_bytes, trained_bytes
+from backend.planner.memory.elements import residual_bytes, steps_in_backward, trained_bytes
 from backend.planner.memory.head import evaluated, head
 from backend.planner.memory.stack import OWN, Stack
 from backend.planner.plan import Plan
@@ -29,14 +29,14 @@ def moments(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> 
     passing = activations.passing(shape, plan, batch, stack)
     loss, gradients = head(shape, plan, batch, stack), states.gradients(shape, plan)
     in_backward = 0 if plan.checkpointing else blocks_copies
-    at_once = 0 if plan.optimizer_in_backward and plan.method == "full" else gradients
+    at_once = 0 if steps_in_backward(plan) else gradients
     return {
         "forward": {"copies": copies, "activations": kept + last, "logits": loss.forward},
         "loss": {"copies": in_backward, "activations": kept + last, "logits": loss.backward},
         "top": {
             "copies": block_copies if plan.checkpointing else blocks_copies,
             "activations": kept + block + passing,
-            "gradients": _head_gradient(shape, plan),
+            "gradients": states.head_gradient(shape, plan),
         },
         "bottom": {
             "copies": block_copies,
@@ -64,13 +64,9 @@ def _after_blocks(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack) -> 
     return batch.tokens * shape.hidden * (activations.norm(plan, stack) + residual_bytes(plan, stack))
 
 
-def _head_gradient(shape: ModelShape, plan: Plan) -> int:
-    return states.embedding(shape) * trained_bytes(plan) if plan.method == "full" else 0
-
-
 def _last_gradients(shape: ModelShape, plan: Plan) -> int:
     """Gradients that are not there yet while the first block goes backward: its own, and the embedding's."""
-    if plan.method != "full" or plan.optimizer_in_backward:
+    if plan.method != "full" or steps_in_backward(plan):
         return 0
     own = shape.block_linear_parameters // shape.layers
     return (own + states.embedding(shape)) * trained_bytes(plan)

@@ -6,7 +6,7 @@ from backend.answers import METHODS, Answers
 from backend.planner import devices, fit, memory, throughput
 from backend.planner.compare import compare
 from backend.planner.plan import Plan
-from tests.shapes import A100_80, CPU, H200, LLAMA_1B, LLAMA_8B, RTX_4090, model, rows
+from tests.shapes import A100_80, CPU, H200, LLAMA_1B, LLAMA_8B, RTX_4090, T4, model, rows
 
 
 def test_a_small_card_recomputes_and_a_large_one_does_not() -> None:
@@ -53,3 +53,10 @@ def test_memory_depends_on_a_devices_kind_and_generation_only() -> None:
             load = throughput.work(plan, rows(100))
             whole = memory.predict(LLAMA_1B, plan, device, load.length, load.scored, 7)
             assert fit.foresee(model(LLAMA_1B, weight_bytes=7), plan, device, load) == whole
+
+
+def test_float16_never_steps_in_the_backward_pass() -> None:
+    for shape in (LLAMA_1B, LLAMA_8B):
+        plan = compare(Answers(), T4, model(shape), rows(1000)).methods["full"].plan
+        assert plan.precision == "float16"
+        assert not plan.optimizer_in_backward

@@ -91,6 +91,14 @@ def test_the_optimizer_in_the_backward_pass_never_holds_all_gradients() -> None:
     assert stepped.by_phase["backward"] < usual.by_phase["backward"]
 
 
+def test_float16_holds_its_gradients_whole_whatever_the_plan_says() -> None:
+    inside, after = (
+        memory.predict(LLAMA_1B, plan("full", precision="float16", optimizer_in_backward=x), RTX_4090, 512)
+        for x in (True, False)
+    )
+    assert inside == after
+
+
 def test_longer_sequences_and_larger_micro_batches_cost_more() -> None:
     base = memory.predict(LLAMA_1B, plan("lora"), RTX_4090, 1024).peak_bytes
     assert memory.predict(LLAMA_1B, plan("lora"), RTX_4090, 2048).peak_bytes > base
