@@ -94,10 +94,16 @@ def _preset_listing() -> list[Preset | Broken]:
     return presets.listing()
 
 
-def _offers(answers: Answers, model: ModelInfo, data: DataReport) -> tuple[Offer, ...]:
+def _offers(
+    answers: Answers,
+    model: ModelInfo,
+    data: DataReport,
+    preset: Mapping[str, Any] | None = None,
+    preset_name: str = "",
+) -> tuple[Offer, ...]:
     from backend.planner import rent
 
-    return rent.offers(answers, model, data)
+    return rent.offers(answers, model, data, preset, preset_name)
 
 
 def _dry_run_command(answers: Answers, start: Preset | None) -> list[str]:
@@ -159,7 +165,8 @@ class Sources:
     compare: Callable[..., Comparison] = _compare
     """Answers, device, model, data, and a preset's plan fields and name where one was started from."""
     presets: Callable[[], list[Preset | Broken]] = _preset_listing
-    offers: Callable[[Answers, ModelInfo, DataReport], tuple[Offer, ...]] = _offers
+    offers: Callable[..., tuple[Offer, ...]] = _offers
+    """Answers, model, data, and a preset's plan fields and name where one was started from."""
     dry_run_command: Callable[[Answers, Preset | None], list[str]] = _dry_run_command
     """The command that checks the memory of the job with these answers, started from this preset."""
     job: Callable[[Comparison, Method, str | None], Job] = _job

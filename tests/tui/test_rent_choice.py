@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from backend.presets import Preset
 from tests.tui import box
 from tui.screens.compare import CompareScreen
 from tui.screens.rent_choice import RentChoice
@@ -60,3 +63,19 @@ async def test_enter_before_the_list_is_there_does_nothing() -> None:
         await pilot.press("dollar_sign", "enter")
         await box.settled(pilot)
         assert isinstance(app.screen, RentChoice)
+
+
+async def test_a_preset_that_was_started_from_holds_for_every_gpu() -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def offers(*given: object) -> tuple[()]:
+        asked.append(given)
+        return ()
+
+    app = box.at("compare", offers=offers)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        app.journey.start_from(Preset("mine", "", {"rank": 64}, {}, Path("mine.toml"), False))
+        await pilot.press("dollar_sign")
+        await box.settled(pilot)
+    assert asked[0][3:] == ({"rank": 64}, "mine")

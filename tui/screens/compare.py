@@ -156,7 +156,7 @@ class CompareScreen(Step):
         from tui.screens.rent_choice import RentChoice
 
         journey, comparison = self.journey, self.journey.comparison()
-        find = partial(journey.sources.offers, journey.answers, comparison.model, comparison.data)
+        find = partial(journey.sources.offers, journey.answers, comparison.model, comparison.data, *journey.kept())
         device = comparison.device
         planned = f"{device.name}:{device.count}" if device.count > 1 else device.name
         self.app.push_screen(RentChoice(find, planned), self._rented)
