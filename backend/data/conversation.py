@@ -34,10 +34,6 @@ class Conversation(NamedTuple):
     row: int = 0
     """Number of the data's row it comes from, counted from 1."""
 
-    def as_dicts(self) -> list[dict[str, Any]]:
-        """The turns as chat templates take them."""
-        return [message.as_dict() for message in self.messages]
-
 
 class Text(NamedTuple):
     """A document: every token of it is scored."""
