@@ -40,6 +40,8 @@ class WizardApp(LookApp):
         Binding("ctrl+o", "presets", "presets", show=False),
         Binding("ctrl+q", "leave", "leave fttui", show=False),
     ]
+    SETTLED_SECONDS: ClassVar[float] = 0.4
+    """What a screen takes to be drawn and to have looked at what it shows, in most cases."""
 
     def __init__(
         self,
@@ -89,10 +91,11 @@ class WizardApp(LookApp):
             self.open_step(ORDER[ORDER.index(step) + 1])
 
     def _warm_up(self) -> None:
-        """Load torch while the user goes on answering; the run then starts a second or more earlier."""
+        """Load torch while the user goes on answering, once the next screen is there: a run then starts earlier."""
         if not self._is_warm and self.journey.device is not None and self.journey.device.here:
             self._is_warm = True
-            threading.Thread(target=self.journey.sources.warm_up, name="warm-up", daemon=True).start()
+            thread = threading.Thread(target=self.journey.sources.warm_up, name="warm-up", daemon=True)
+            self.set_timer(self.SETTLED_SECONDS, thread.start)
 
     def go_back(self) -> None:
         """To the screen before; the first one stays."""

@@ -14,6 +14,7 @@ from backend.run.folder import RunFolder
 from backend.run.job import Job
 from backend.run.launch import Trainer
 from tests.tui import box
+from tui.app import WizardApp
 from tui.screens.compare import CompareScreen
 from tui.screens.data import DataScreen
 from tui.screens.goal import GoalScreen
@@ -206,7 +207,10 @@ async def test_a_refused_setting_from_before_is_dropped_and_said() -> None:
 
 
 @pytest.mark.parametrize(("gpu", "times"), [(None, 1), ("4090", 0)])
-async def test_torch_is_loaded_once_behind_the_model_and_only_for_this_box(gpu: str | None, times: int) -> None:
+async def test_torch_is_loaded_once_behind_the_model_and_only_for_this_box(
+    gpu: str | None, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WizardApp, "SETTLED_SECONDS", 0.001)
     loaded: list[None] = []
     app = box.app(warm_up=lambda: loaded.append(None))
     app.journey.answer(gpu=gpu)

@@ -11,13 +11,15 @@ import pytest
 from backend.training.warm_up import warm_up
 
 PROBE = """
-import sys, threading
+import gc, sys, threading
 from backend.training.warm_up import warm_up
 before = sys.getswitchinterval()
 thread = threading.Thread(target=warm_up)
 thread.start()
 thread.join()
 assert sys.getswitchinterval() == before
+assert gc.isenabled()
+assert gc.get_freeze_count() > 100_000
 import torch
 assert not torch.cuda.is_initialized()
 print(sorted({"transformers", "peft", "bitsandbytes"} & set(sys.modules)))
