@@ -11,7 +11,8 @@ from cyclopts import Parameter
 
 from backend import presets
 from backend.answers import Answers
-from backend.planner import situation
+from backend.errors import UserError
+from backend.planner import rules, situation
 from tui.commands.options import Shared
 
 if TYPE_CHECKING:
@@ -26,10 +27,12 @@ def plan(
     json: Annotated[bool, Parameter(negative=())] = False,
     rent: Annotated[bool, Parameter(negative=())] = False,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
+    trial: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Compare LoRA, QLoRA and full fine-tuning for a job, before anything is downloaded.
 
     Exit code 3 where nothing fits or the budget carries nothing; with --rent, where no GPU carries the job.
+    With --trial 4 where no method made a step, 130 where Ctrl+C ended it.
 
     For example:
 
@@ -37,21 +40,29 @@ def plan(
         fttui plan --model ./my-model --data rows.jsonl --shift deep --json
         fttui plan --model 8b --rows 5000 --row-tokens 400 --budget 40 --rent
         fttui plan --model 8b --gpu 4090 --rows 5000 --row-tokens 400 --dry-run
+        fttui plan --model ./my-model --data rows.jsonl --trial
 
     Args:
         preset: Start from this preset; options given beside it win.
         json: Print one JSON object instead of a table.
         rent: Which GPU to rent: every known one for this job, the cheapest first.
         dry_run: Check the memory by running each method's real step without values; loads torch, takes some seconds.
+        trial: Train each method that fits (or the one of --set method=NAME) for a few real steps on your data, and
+            measure it; takes minutes, keeps nothing but the figures, which correct the next comparison.
     """
     from tui.commands import dry_run as dry_runs
     from tui.commands import plan_json, plan_table, rent_table
+    from tui.commands import trial as trials
 
     start = presets.load(preset) if preset else None
     if start:
         answers = presets.merged(start, answers)
     settings, name = (start.plan, start.name) if start else (None, "")
+    if trial and (rent or dry_run):
+        raise UserError("--trial goes alone: leave out --rent and --dry-run", "trial")
     comparison = situation.foresee(answers, settings, name)
+    if trial:
+        return trials.command(comparison, rules.fixed(answers, settings, name).values.get("method"), as_json=json)
     offers = _offers(comparison, settings, name) if rent else None
     found = dry_runs.checked(comparison) if dry_run else None
     if json:

@@ -12,24 +12,29 @@ from backend.answers import METHODS, Method
 from backend.planner import cost
 from backend.planner.outlook import Comparison, Interval, Outlook
 from backend.planner.rent import Offer
+from backend.run.trial_found import Found
 from tui.commands import dry_run
+from tui.plain import in_json
 
 
 def encode(
     comparison: Comparison,
     offers: Sequence[Offer] | None = None,
     found: Mapping[Method, dry_run.Checked] | None = None,
+    tried: Mapping[Method, Found] | None = None,
 ) -> str:
     """One JSON object, indented; a figure that is not known is null.
 
-    `offers` are GPUs to rent, as `rent`; `found` is what dry runs found, as `dry_run`.
+    `offers` are GPUs to rent, as `rent`; `found` is what dry runs found, as `dry_run`; `tried` by trials, `trial`.
     """
     whole = as_object(comparison)
     if offers is not None:
         whole["rent"] = [_offer(offer) for offer in offers]
     if found is not None:
         whole["dry_run"] = dry_run.as_object(found)
-    return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()
+    if tried is not None:
+        whole["trial"] = {method: dataclasses.asdict(seen) for method, seen in tried.items()}
+    return in_json(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
 
 
 def as_object(comparison: Comparison) -> dict[str, Any]:

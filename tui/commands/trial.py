@@ -1,0 +1,220 @@
+"""`fttui plan --trial`: a few real steps of each method that fits, measured, beside what was foreseen."""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from backend import units
+from backend.answers import METHODS, Method
+from backend.errors import DoesNotFit
+from backend.planner import fit
+from backend.planner.outlook import Comparison
+from backend.planner.rules import title
+from backend.run import trial, trial_plan
+from backend.run.trial_found import Found
+from backend.run.trial_plan import Trial
+from tui import starting
+from tui.plain import plain
+
+LABEL, COLUMN, WIDTH = 14, 19, 72
+STOPPED, FAILED = 130, 4
+_PHASES = {
+    "waiting": "loading the trainer",
+    "data": "reading the data",
+    "load": "loading the model",
+    "eval": "judging held-out rows",
+    "sample": "answering a question",
+    "checkpoint": "writing a checkpoint",
+    "save": "saving",
+}
+
+
+def command(comparison: Comparison, wanted: Method | None, *, as_json: bool) -> int:
+    """Make the trials and print them: 0, 4 where no method made a step, 130 where Ctrl+C ended them.
+
+    `wanted` is the method that the user set; None for all that fit.
+    """
+    from tui.commands import plan_json
+
+    trials = planned(comparison, wanted)
+    try:
+        found = measured(comparison, trials)
+    except KeyboardInterrupt:
+        sys.stderr.write("fttui: the trial was ended; nothing of it is left\n")
+        return STOPPED
+    text = plan_json.encode(comparison, tried=found) if as_json else table(comparison, trials, found)
+    sys.stdout.write(text + "\n")
+    return 0 if any(seen.steps for seen in found.values()) else FAILED
+
+
+def planned(comparison: Comparison, wanted: Method | None) -> tuple[Trial, ...]:
+    """The trials that can be made here and now. Raises UserError, one sentence, where none can."""
+    starting.refuse(comparison)
+    chosen = (wanted,) if wanted else METHODS
+    fitting = [method for method in chosen if comparison.methods[method].fit != "no"]
+    if not fitting:
+        reasons = (*comparison.methods[wanted].obstacles, *comparison.methods[wanted].mends) if wanted else ()
+        raise DoesNotFit(" ".join(reasons or comparison.reasons), "trial")
+    trials = tuple(trial_plan.of(comparison, method) for method in fitting)
+    trial.refuse_beside_a_run(trials[0].job)
+    return trials
+
+
+def measured(comparison: Comparison, trials: Sequence[Trial]) -> dict[Method, Found]:
+    """Make them, with a line of progress on stderr. Raises UserError, and BrokenPipeError where nobody reads."""
+    line = _Line()
+    sys.stderr.write(f"{about(trials)}\n")
+    try:
+        return trial.run(comparison, trials, line.tell)
+    finally:
+        line.clear()
+
+
+def about(trials: Sequence[Trial]) -> str:
+    """What will be done and how long it takes, in a sentence."""
+    names, steps = _listed([title(one.method) for one in trials]), [one.steps for one in trials]
+    count = f"{min(steps)}" if min(steps) == max(steps) else f"{min(steps)} to {max(steps)}"
+    seconds = sum(one.seconds for one in trials)
+    took = "their time is not foreseen here" if math.isnan(seconds) else f"about {units.duration(seconds)} is foreseen"
+    return f"{count} real steps of {names}: {took}."
+
+
+class _Line:
+    """Progress on stderr: one line that changes on a terminal, a line a step elsewhere."""
+
+    def __init__(self) -> None:
+        self._on_terminal = sys.stderr.isatty()
+        self._shown = ""
+
+    def tell(self, now: trial.Progress) -> None:
+        """Show it where it has changed. Raises BrokenPipeError where the reader has left, whoever that was."""
+        if _reader_left():
+            raise BrokenPipeError
+        text = words(now)
+        if self._on_terminal:
+            text += f", {units.duration(now.seconds)}"
+        if text != self._shown:
+            self._write(text)
+            self._shown = text
+
+    def clear(self) -> None:
+        """Take the line off the terminal."""
+        if self._on_terminal and self._shown:
+            self._write("")
+            sys.stderr.write("\r")
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(f"\r{text:<{max(len(text), len(self._shown))}}" if self._on_terminal else text + "\n")
+        sys.stderr.flush()
+
+
+def words(now: trial.Progress) -> str:
+    """`LoRA: step 3 of 20`."""
+    doing = _PHASES.get(now.phase, f"step {now.step} of {now.steps}")
+    return f"{title(now.method)}: {doing}"
+
+
+def _reader_left() -> bool:
+    """Standard error is a pipe whose other end is closed: whoever asked for this trial is gone."""
+    poll = select.poll()
+    poll.register(2, 0)
+    return any(state & select.POLLERR for _, state in poll.poll(0)) if not os.isatty(2) else False
+
+
+def table(comparison: Comparison, trials: Sequence[Trial], found: Mapping[Method, Found]) -> str:
+    """A column for each method that was tried, at most 72 wide; below, in sentences, what the figures mean."""
+    columns = [*_columns([found[one.method] for one in trials], [title(one.method) for one in trials])]
+    sentences = [*_ends(comparison, found), *_meaning(trials), *_calibration(found)]
+    return "\n".join([*columns, "", *(line for text in sentences for line in textwrap.wrap(plain(text), WIDTH))])
+
+
+def _columns(seen: list[Found], names: list[str]) -> Iterator[str]:
+    yield _row("trial", names)
+    yield _row("steps", [f"{x.steps} of {x.planned_steps}, {units.duration(x.seconds)}" for x in seen])
+    for label, name, shown in _ROWS:
+        pairs = [(getattr(x.measured, name), getattr(x.foreseen, name)) for x in seen]
+        if any(figure is not None for pair in pairs for figure in pair):
+            for text, figures in zip((label, "  foreseen"), zip(*pairs, strict=True), strict=True):
+                yield _row(text, ["-" if figure is None else shown(figure) for figure in figures])
+    yield _row("held-out loss", [_losses(x) for x in seen])
+
+
+def _losses(seen: Found) -> str:
+    before, after = (f"{x:.3f}" if x is not None else "-" for x in (seen.loss_before, seen.loss_after))
+    return f"{before} -> {after}"
+
+
+def _step(seconds: float) -> str:
+    if seconds < 0.1:
+        return f"{1000 * seconds:.1f} ms"
+    return f"{seconds:.2f} s" if seconds < 10 else units.duration(seconds)
+
+
+_ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("tokens/s", "tokens_per_second", lambda rate: f"{rate:,.0f}"),
+    ("a step", "step_seconds", _step),
+    ("peak memory", "peak_bytes", units.memory),
+    ("whole run", "hours", lambda hours: units.duration(hours * 3600)),
+    ("  cost", "cost_usd", units.usd),
+)
+
+
+def _ends(comparison: Comparison, found: Mapping[Method, Found]) -> Iterator[str]:
+    """What did not go as planned, a sentence a method."""
+    for method, seen in found.items():
+        if seen.failure:
+            yield f"{title(method)}: {seen.failure.rstrip('.')}."
+        if seen.changed:
+            yield f"{title(method)} ran out of memory as planned and went on with less: {seen.changed}."
+    for method in METHODS:
+        if method not in found and comparison.methods[method].fit == "no":
+            need, room = comparison.methods[method].memory.peak_bytes, fit.available(comparison.device)
+            yield f"{title(method)} was not tried: it needs {units.memory(need)} of {units.memory(room)}."
+
+
+def _meaning(trials: Sequence[Trial]) -> Iterator[str]:
+    """How far the figures carry."""
+    if all(one.steps >= one.whole_steps for one in trials):
+        yield "That was all of so short a run."
+        return
+    yield (
+        "The whole run's time is its steps, evaluations and checkpoints, each as the trial measured it. So few steps "
+        "show that a method runs and what it takes, not which learns best."
+    )
+    yield _rate(trials)
+
+
+def _rate(trials: Sequence[Trial]) -> str:
+    """What the learning rate does in the trials, beside the whole run's."""
+    shares = [one.steps / one.warmup_steps for one in trials if one.warmup_steps > one.steps]
+    if shares:
+        return f"The learning rate rises as in the whole run, whose warm-up is longer: to {min(shares):.0%} of its top."
+    least, most = (f(one.warmup_steps for one in trials) for f in (min, max))
+    steps = f"{least}" if least == most else f"{least} to {most}"
+    return f"The learning rate is the whole run's through its warm-up ({steps} steps), then stays at the highest."
+
+
+def _calibration(found: Mapping[Method, Found]) -> Iterator[str]:
+    kept = [title(method) for method, seen in found.items() if not seen.not_kept]
+    if kept:
+        yield f"The next comparison on this box is corrected by what {_listed(kept)} took."
+    refused: dict[str, list[str]] = {}
+    for method, seen in found.items():
+        if seen.not_kept and not seen.failure:
+            refused.setdefault(seen.not_kept, []).append(title(method))
+    for reason, names in refused.items():
+        yield f"No prediction is corrected by {_listed(names)}: {reason}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(x for x in (", ".join(names[:-1]), names[-1]) if x)
+
+
+def _row(label: str, cells: list[str]) -> str:
+    return f"{label:{LABEL}}" + "".join(f"{cell:{COLUMN}}" for cell in cells).rstrip()
