@@ -73,6 +73,8 @@ class Plan:
     """Keep checkpointed activations in host memory (CUDA only)."""
     chunked_loss: bool = False
     """Never hold the logits whole."""
+    compile: bool = False
+    """Compile each block with torch.compile: minutes at the start; what it gains is not foreseen."""
     attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
     """The attention kernel; all of them keep packed rows apart."""
     precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"

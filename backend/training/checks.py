@@ -33,10 +33,11 @@ def packs(network: Any, plan: Plan, device: str) -> bool:
 def can_chunk(network: Any, plan: Plan, device: str) -> bool:
     """The chunked loss knows this model's head, and what the family does to its logits."""
     with autocast(plan, device):
-        return loss.can_chunk(network, _some_batch(network, plan, device))
+        return loss.can_chunk(network, some_batch(network, plan, device))
 
 
-def _some_batch(network: Any, plan: Plan, device: str) -> Batch:
+def some_batch(network: Any, plan: Plan, device: str) -> Batch:
+    """A dozen tokens to try something with."""
     ids = _tokens(network, 12, "cpu")[0].numpy().astype(np.int32)
     row: Row = (ids, np.ones(len(ids), np.bool_))
     return micro_batches([row], plan, device)[0]

@@ -9,6 +9,7 @@ import torch
 
 from backend.data.tokens import Ids
 from backend.planner.plan import Plan
+from backend.training.compiling import uncompiled
 from backend.training.precision import autocast
 
 NEW_TOKENS = 48
@@ -31,7 +32,7 @@ def answer(network: Any, tokenizer: Any, prompt: Ids, plan: Plan, device: str) -
     )
     network.eval()
     try:
-        with autocast(plan, device):
+        with autocast(plan, device), uncompiled(plan):
             written = network.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)
     finally:
         network.train()

@@ -15,7 +15,7 @@ from backend.planner.counts import total_steps
 from backend.planner.plan import Plan
 from backend.run.folder import RunFolder
 from backend.run.job import Job
-from backend.training import checkpoint, checks, locate, methods, optimizers, relief, result, rng
+from backend.training import checkpoint, checks, compiling, locate, methods, optimizers, relief, result, rng
 from backend.training.advice import would_fit
 from backend.training.checkpoint import Checkpoint
 from backend.training.journal import Journal
@@ -42,6 +42,7 @@ def begin(folder: RunFolder, job: Job, model_folder: Path, data: Prepared, repor
     plan = restored(job.plan, progress)
     plan, loaded = _load(plan, job, model_folder, progress, report)
     plan, packs = _suited(plan, loaded, job.device, report)
+    plan = _compiled(plan, loaded, job.device, report)
     updater = optimizers.updater(loaded.trainable(), plan, job.device)
     _say_what_differs(plan, updater, report)
     if found:
@@ -99,6 +100,19 @@ def _suited(plan: Plan, loaded: methods.Loaded, device: str, report: Report) -> 
         report.warn("this model's head is not a plain linear layer, so that its logits are held whole")
         plan = replace(plan, chunked_loss=False)
     return plan, packs
+
+
+def _compiled(plan: Plan, loaded: methods.Loaded, device: str, report: Report) -> Plan:
+    """The plan as it is, its blocks compiled; or without, and why is said."""
+    if not plan.compile:
+        return plan
+    report.say("compiling the blocks; the first steps take longer too")
+    network = loaded.network
+    reason = compiling.compile_blocks(network, plan, checks.some_batch(network, plan, device), device)
+    if reason is None:
+        return plan
+    report.warn(f"torch.compile does not work here ({reason}); training goes on without it")
+    return replace(plan, compile=False)
 
 
 def _say_what_differs(plan: Plan, updater: optimizers.Updater, report: Report) -> None:

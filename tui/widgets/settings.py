@@ -39,6 +39,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "micro_batch",
             "checkpointing",
             "activation_offload",
+            "compile",
             "chunked_loss",
             "attention",
             "optimizer_in_backward",
