@@ -2,11 +2,13 @@
 
 Escape sequences, C1 controls, bidirectional overrides, zero-width and tag characters become visible marks; heaps of
 combining marks are cut. What is left is ordinary printable text, which still needs a widget that parses no markup:
-`safe` gives it as Textual `Content`, which none does.
+`safe` gives it as Textual `Content`, which none does. `signs` is for text that is edited and `in_json` for JSON, which
+must stay what they are. Behind all of them `tui.harmless` looks at every cell that is painted.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ _INVISIBLE_LETTERS = {"\u115f", "\u1160", "\u3164", "\uffa0", "\u034f", "\u17b4"
 # Cc controls, Cf formats (bidi, zero width, tags), Cs surrogates, Co private use, Cn unassigned, Zl/Zp separators.
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _MARKS_KEPT = 3
+_NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 def plain(text: object, *, lines: bool = True, limit: int = 20_000) -> str:
@@ -42,6 +45,26 @@ def safe(text: object, *, lines: bool = True, limit: int = 20_000, style: str = 
     from textual.content import Content  # the command line's plain lines need no Textual
 
     return Content.styled(plain(text, lines=lines, limit=limit), style)
+
+
+def signs(text: str) -> str:
+    """`text` with a sign for each character that a terminal would obey, and as many characters as before."""
+    if text.isprintable():
+        return text
+    return "".join(x if x.isprintable() else _CONTROL_PICTURES.get(ord(x), REPLACEMENT)[0] for x in text)
+
+
+def in_json(text: str) -> str:
+    """JSON `text` with escapes for characters that a terminal would obey: the same values for whoever reads it."""
+    return text if text.isascii() and "\x7f" not in text else _NOT_ASCII.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    if unicodedata.category(character) not in _UNSAFE_CATEGORIES:
+        return character
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
 
 
 def _pieces(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from tui.screens import numbers
 from tui.widgets import bar, figures
 from tui.widgets.cells import cut, fit
 from tui.widgets.picker import Picker
-from tui.widgets.picklist import Choice
+from tui.widgets.picklist import Choice, PickList
 from tui.widgets.prose import sentences, wrapped
 
 GIB = box.GIB
@@ -188,3 +188,17 @@ def test_sixteen_colours_where_the_terminal_has_no_more() -> None:
     assert theme.for_terminal({"TERM": "xterm-256color"}) == theme.DARK
     assert theme.for_terminal({"TERM": "xterm", "COLORTERM": "truecolor"}) == theme.DARK
     assert theme.for_terminal({"TERM": "xterm-256color", "FTTUI_THEME": theme.LIGHT}) == theme.LIGHT
+
+
+async def test_arrows_and_pages_in_the_line_move_in_the_list_under_it() -> None:
+    app = box.app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        lines = app.screen.query_one(PickList)
+        for key, place in (("down", 1), ("down", 2), ("up", 1)):
+            await pilot.press(key)
+            assert lines.index == place
+        await pilot.press("pagedown")
+        assert lines.index > 4
+        await pilot.press("pageup")
+        assert lines.index == 1

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input
+
+from tui.plain import signs
 
 
 class Entry(Input):
@@ -36,9 +39,16 @@ class Entry(Input):
         Over a slow line many keys arrive at once, and each must act on what was typed before it.
         """
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            if binding.action.startswith(("scroll_", "page_")):
+                continue  # a line has nothing to scroll: arrows are for what it stands in, such as a picker
             event.stop()
             event.prevent_default()
             await self.run_action(binding.action)
+
+    @property
+    def _value(self) -> Text:
+        """How what is in it is drawn: pasted or stored text may hold anything."""
+        return Text(signs(self.value), no_wrap=True, overflow="ignore", end="")
 
     def help(self) -> Content:
         """The field's help."""
