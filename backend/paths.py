@@ -7,6 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+from backend.errors import UserError
+
 SHIPPED = Path(__file__).resolve().parent.parent / "presets"
 
 
@@ -30,6 +32,25 @@ def models() -> Path:
 def own_presets() -> Path:
     """Presets that the user saved."""
     return _made(home() / "presets")
+
+
+def existing(said: str, field: str) -> Path | None:
+    """The file or folder that the user's word means; None where there is none, or where it can't be a path at all.
+
+    Raises UserError where it may not be looked at, and for a name that is not UTF-8: no plan and no log can hold it.
+    """
+    try:
+        path = Path(said).expanduser()
+        if not path.exists():
+            return None
+    except PermissionError:
+        raise UserError(f"{said} can't be read: its folder is closed to you; check its permissions", field) from None
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, the home of nobody
+        return None
+    whole = str(path.absolute())
+    if whole != whole.encode("utf-8", "replace").decode():
+        raise UserError(f"the path of {said} is not UTF-8; rename what is not", field)
+    return path
 
 
 def _made(path: Path) -> Path:

@@ -71,8 +71,8 @@ def names() -> list[str]:
 
 def load(name: str) -> Preset:
     """The preset called `name`, or in the file `name`. Raises UserError with the nearest name, or the line at fault."""
-    path = Path(name).expanduser()
-    if path.suffix == ".toml" and path.is_file():
+    path = paths.existing(name, "preset")
+    if path is not None and path.suffix == ".toml" and path.is_file():
         return _read(path)
     for known in _files():
         if known.stem == name:

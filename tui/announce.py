@@ -33,7 +33,7 @@ def notification(text: str, how: Literal["desktop", "bell", "off"], environ: Map
 def _desktop(text: str, term: str) -> str:
     if term.startswith(_RXVT_LIKE):
         return f"\x1b]777;notify;fttui;{text}\x1b\\"
-    return f"\x1b]9;{text}\x1b\\"
+    return f"\x1b]9;fttui: {text}\x1b\\"  # never a number first: `4;` there would be a progress bar
 
 
 def _through_tmux(sequence: str, environ: Mapping[str, str]) -> str:

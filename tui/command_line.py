@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import unicodedata
 from dataclasses import fields
 
 from backend.answers import Answers, Method
@@ -21,7 +22,22 @@ def option(field: str) -> str:
 def train(answers: Answers, method: Method, preset: str | None = None) -> str:
     """`fttui train PRESET --method ... --model ...`: what differs from the defaults, quoted for a shell."""
     words = ["fttui", "train", *([preset] if preset else []), "--method", method, *options(answers)]
-    return shlex.join(words)
+    return " ".join(map(quoted, words))
+
+
+def quoted(word: str) -> str:
+    """`word` for a shell. What could act on a terminal stands as an escape (`$'...'` of bash, zsh and ksh)."""
+    if word.isprintable():
+        return shlex.quote(word)
+    return f"$'{''.join(map(_escaped, word))}'"
+
+
+def _escaped(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable() or unicodedata.category(character) == "Zs":
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 def options(answers: Answers) -> list[str]:

@@ -32,13 +32,13 @@ class EventLines:
 
     def feed(self, event: Event) -> Iterator[str]:
         """Zero or more lines for `event`; unknown events give none."""
-        make = getattr(self, f"_{event['event']}", None)
+        make = getattr(self, f"_on_{event['event']}", None)
         if make is not None:
             stamp = time.strftime("%H:%M:%S", time.localtime(event.get("t", 0)))
             for line in make(event):
                 yield f"{stamp}  {plain(line, lines=False)}"
 
-    def _run_started(self, event: Event) -> Iterator[str]:
+    def _on_run_started(self, event: Event) -> Iterator[str]:
         if not event.get("total_steps"):
             return  # the first of two: nothing is loaded yet
         steps, trains = event.get("total_steps", 0), event.get("trainable_parameters", 0)
@@ -49,13 +49,13 @@ class EventLines:
         if event.get("step"):
             yield f"goes on after step {event['step']:,}"
 
-    def _phase(self, event: Event) -> Iterator[str]:
+    def _on_phase(self, event: Event) -> Iterator[str]:
         name = event.get("name")
         if name in PHASES and not (name == "train" and self._trains):
             yield PHASES[name]
         self._trains = self._trains or name == "train"
 
-    def _step(self, event: Event) -> Iterator[str]:
+    def _on_step(self, event: Event) -> Iterator[str]:
         step, total = event.get("step", 0), event.get("total_steps", 0)
         now = float(event.get("t", 0))
         if now - self._printed < STEP_SECONDS and step != total:
@@ -68,31 +68,31 @@ class EventLines:
             + (f"  {units.duration(eta)} to go" if eta else "")
         )
 
-    def _eval(self, event: Event) -> Iterator[str]:
+    def _on_eval(self, event: Event) -> Iterator[str]:
         if event.get("loss") is not None:
             yield f"held-out loss {event['loss']:.4f} at step {event.get('step', 0):,}"
 
-    def _sample(self, event: Event) -> Iterator[str]:
+    def _on_sample(self, event: Event) -> Iterator[str]:
         asked = str(event.get("prompt", ""))
         if asked != self._asked:
             yield f"asked {asked:.400}"
         self._asked = asked
         yield f"it says {event.get('text', '')!s:.400}"
 
-    def _checkpoint(self, event: Event) -> Iterator[str]:
+    def _on_checkpoint(self, event: Event) -> Iterator[str]:
         yield f"checkpoint at step {event.get('step', 0):,}"
 
-    def _log(self, event: Event) -> Iterator[str]:
+    def _on_log(self, event: Event) -> Iterator[str]:
         level = event.get("level", "info")
         yield ("" if level == "info" else f"{level}: ") + str(event.get("text", ""))
 
-    def _oom(self, event: Event) -> Iterator[str]:
+    def _on_oom(self, event: Event) -> Iterator[str]:
         yield str(event.get("text", "out of memory"))
 
-    def _replanned(self, event: Event) -> Iterator[str]:
+    def _on_replanned(self, event: Event) -> Iterator[str]:
         yield str(event.get("text", "planned anew"))
 
-    def _run_finished(self, event: Event) -> Iterator[str]:
+    def _on_run_finished(self, event: Event) -> Iterator[str]:
         state = event.get("state", "?")
         if state == "failed":
             yield f"failed: {event.get('error', 'see the log')}"

@@ -14,6 +14,7 @@ from backend.run import launch
 from backend.run.events import Tail
 from backend.run.folder import RunFolder
 from tui.event_lines import EventLines
+from tui.plain import in_json, plain
 
 POLL_SECONDS = 0.1
 EXIT_CODES = {"done": 0, "stopped": 130, "paused": 130}
@@ -34,7 +35,7 @@ def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> in
     trainer = launch.start(folder)
     _stop_on_signals(trainer.stop)
     if not as_json:
-        out(f"run {folder.name}")
+        out(plain(f"run {folder.name}", lines=False))
     follow(tail, out, as_json=as_json, alive=trainer.is_alive)
     trainer.join()
     return EXIT_CODES.get(trainer.state or "failed", FAILED)
@@ -47,7 +48,7 @@ def follow(tail: Tail, out: Out, *, as_json: bool, alive: Callable[[], bool]) ->
         living = alive()
         if as_json:
             for raw in tail.lines():
-                out(raw.decode("utf-8", "replace"))
+                out(in_json(raw.decode("utf-8", "replace")))
         else:
             for event in tail.events():
                 for line in lines.feed(event):
@@ -75,10 +76,10 @@ def _once_it_lives(folder: RunFolder, child: int) -> int:
     while not folder.is_alive():
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            print(f"run {folder.name} has ended; `fttui watch {folder.name}` shows how")
+            print(plain(f"run {folder.name} has ended; `fttui watch {folder.name}` shows how", lines=False))
             return os.waitstatus_to_exitcode(status)
         time.sleep(POLL_SECONDS)
-    print(f"run {folder.name} trains in the background; `fttui watch {folder.name}` shows it")
+    print(plain(f"run {folder.name} trains in the background; `fttui watch {folder.name}` shows it", lines=False))
     return 0
 
 

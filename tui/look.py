@@ -9,10 +9,13 @@ from typing import ClassVar
 
 from textual.app import App
 from textual.filter import LineFilter, Monochrome, NoColor
+from textual.notifications import SeverityLevel
 
 from backend.settings import Settings
 from tui import announce, theme
 from tui.glyphs import ASCII, ascii_of, needs_ascii
+from tui.harmless import HARMLESS
+from tui.plain import plain
 
 _NO_COLOR = NoColor()
 
@@ -37,10 +40,26 @@ class LookApp(App[str]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """With `$NO_COLOR` no colour at all, where Textual would send shades of grey; ASCII where it is wanted."""
-        filters = super().get_line_filters()
+        filters = [HARMLESS, *super().get_line_filters()]
         if self.no_color:
             filters = [*(x for x in filters if not isinstance(x, Monochrome | NoColor)), _NO_COLOR]
         return [*filters, ASCII] if self._ascii else filters
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Textual's, for text from anywhere: markup in it is text, whatever `markup` says."""
+        super().notify(plain(message), title=plain(title), severity=severity, timeout=timeout, markup=False)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Textual's (OSC 52). A file's name may hold bytes that are no UTF-8, which no terminal takes."""
+        super().copy_to_clipboard(text.encode("utf-8", "replace").decode())
 
     def on_load(self) -> None:
         """Put the theme on before anything is styled in another; an unknown one is no reason not to start."""

@@ -22,7 +22,6 @@ from backend.run.folder import RunFolder
 from backend.run.job import Job
 from backend.run.launch import Trainer
 from tui import front
-from tui.plain import plain
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -35,7 +34,7 @@ STOPPING = "stopping"
 """What a screen hands to `App.exit` when it asked the trainer to stop; with anything else the run goes on."""
 
 LOGOUT = (
-    "Logging out ends it on this box (KillUserProcesses of logind). What outlives you is started with:\r\n"
+    "Logging out ends it on this box (KillUserProcesses of logind). What outlives you is started with:\n"
     "    loginctl enable-linger; systemd-run --user --scope fttui"
 )
 _EXIT_CODES = {"done": 0, "stopped": 130, "paused": 130}
@@ -136,7 +135,7 @@ class Session:
     def finish(self) -> int:
         """What is left once the screen is gone: say where the run is, wait for its end; returns the exit code."""
         if self._crashed:
-            self._terminal.say(f"The screen ended in an error; its traceback is in {plain(self._log_file)}.")
+            self._terminal.say(f"The screen ended in an error; its traceback is in {self._log_file}.")
         if self._trainer is None:
             return _SCREEN_FAILED if self._crashed else 130 if self._stopping else 0
         name = self._trainer.folder.name
@@ -144,7 +143,7 @@ class Session:
             if self._stopping:
                 self._terminal.say(f"Stopping {name} at the next step, with a checkpoint.")
             else:
-                self._terminal.say(f"{name} trains on without the screen. Look again with:\r\n    fttui watch {name}")
+                self._terminal.say(f"{name} trains on without the screen. Look again with:\n    fttui watch {name}")
                 if logind.kills_processes():
                     self._terminal.say(LOGOUT)
                 self._let_go()
@@ -209,7 +208,7 @@ def outcome(trainer: Trainer) -> str:
     past = history.read(folder.events_file)
     at = f"at step {past.step:,} of {past.total_steps:,}" if past.total_steps else "before its first step"
     if trainer.state == "done":
-        return f"{folder.name} is done. Its result:\r\n    {plain(past.finished.get('result') or folder.result)}"
+        return f"{folder.name} is done. Its result:\n    {past.finished.get('result') or folder.result}"
     if trainer.state in ("stopped", "paused"):
-        return f"{folder.name} {trainer.state} {at}. Go on with:\r\n    fttui resume {folder.name}"
-    return f"{folder.name} failed {at}. Look with:\r\n    fttui watch {folder.name}"
+        return f"{folder.name} {trainer.state} {at}. Go on with:\n    fttui resume {folder.name}"
+    return f"{folder.name} failed {at}. Look with:\n    fttui watch {folder.name}"

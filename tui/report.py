@@ -41,7 +41,7 @@ def svg(app: App[Any], title: str) -> str:
 
 def markdown(folder: RunFolder, past: History, title: str, step: NextStep) -> Iterator[str]:
     """The report, line by line."""
-    yield from (f"# {_inline(title)}: {past.state}", "", f"Run `{folder.name}`, {_steps(past)}.", "")
+    yield from (f"# {_inline(title)}: {_inline(past.state)}", "", f"Run {_code(folder.name)}, {_steps(past)}.", "")
     yield from (f"![The result screen: curve, predicted against actual, samples]({PICTURE})", "")
     peaks = (replace(x, name=f"peak, {x.name}") for x in phases(past))
     yield from _table(("", "predicted", "actual", "off"), (_figure(x) for x in (*figures(past), *peaks)))
@@ -99,5 +99,11 @@ def _block(text: str) -> list[str]:
 
 
 def _inline(text: str) -> str:
-    """Outside text within a line: no markup, no link, no cell of its own."""
-    return re.sub(r"([\\`*_\[\]<>|#!])", r"\\\1", plain(text, lines=False))
+    """Outside text within a line: no markup, no entity, no formula, no link of its own making, no cell of its own."""
+    escaped = re.sub(r"([\\`*_\[\]<>|#!&~$])", r"\\\1", plain(text, lines=False))
+    return re.sub(r"(?i)(://|www\.)", lambda found: found[0].replace(":", "\\:").replace(".", "\\."), escaped)
+
+
+def _code(text: str) -> str:
+    """Outside text as code within a line; a name with backticks, as `_inline`."""
+    return _inline(text) if "`" in text else f"`{plain(text, lines=False)}`"

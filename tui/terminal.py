@@ -20,6 +20,8 @@ from typing import Any
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
+from tui.plain import plain
+
 HANG_UP_CHECK_SECONDS = 1.0
 STALL_SECONDS = 0.2
 PATIENCE = 5
@@ -98,8 +100,8 @@ class Terminal(io.TextIOBase):
         super().close()
 
     def say(self, sentence: str) -> None:
-        """One line for the user, after the screen is gone."""
-        self.write(sentence + "\r\n")
+        """A line for the user, or several, after the screen is gone."""
+        self.write(plain(sentence + "\n").replace("\n", "\r\n"))
 
 
 def _open_own(fd: int) -> tuple[int, int]:

@@ -43,8 +43,8 @@ def _walk(folder: Path) -> Iterator[tuple[int, Path]]:
         if depth and any(entry.name == "config.json" for entry in listed):
             continue
         for entry in listed:
-            if entry.name.startswith("."):
-                continue
+            if entry.name.startswith(".") or entry.name != entry.name.encode("utf-8", "replace").decode():
+                continue  # hidden, or a name that is not UTF-8, which no plan can hold
             if entry.is_file():
                 yield depth, Path(entry.path)
             elif entry.is_dir(follow_symlinks=False) and depth < DEPTH and entry.name not in SKIPPED:

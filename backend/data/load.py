@@ -48,15 +48,14 @@ def _files(reference: str) -> tuple[list[Path], tuple[str, ...]]:
         raise UserError("no data was named; give a file, a folder, a hub id or `demo`", "data")
     if reference == "demo":
         return [DEMO], ()
-    path = Path(reference).expanduser()
-    if path.is_dir():
-        return _of_folder(path)
-    if path.exists():
-        return [_known(path)], ()
-    if hub.is_hub_id(reference) and not path.parent.is_dir():
+    path = paths.existing(reference, "data")
+    if path is not None:
+        return _of_folder(path) if path.is_dir() else ([_known(path)], ())
+    folder = paths.existing(str(Path(reference).parent), "data")
+    if hub.is_hub_id(reference) and folder is None:
         root, files = hub.fetch(reference)
         return files, (f"{reference}: {_listed([x.relative_to(root) for x in files])}.",)
-    raise UserError(f"{reference} does not exist{_nearest(path)}", "data")
+    raise UserError(f"{reference} does not exist{_nearest(Path(reference), folder)}", "data")
 
 
 def _of_folder(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
@@ -85,10 +84,9 @@ def _listed(names: list[Path]) -> str:
     return first if len(names) <= 3 else f"{first} and {len(names) - 3} more"
 
 
-def _nearest(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f" (there is no folder {folder}); check the path, or give a hub id as owner/name"
+def _nearest(path: Path, folder: Path | None) -> str:
+    if folder is None or not folder.is_dir():
+        return f" (there is no folder {path.parent}); check the path, or give a hub id as owner/name"
     names = [x.name for x in folder.iterdir() if not x.name.startswith(".")]
     close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
     return f"; did you mean {folder / close[0]}?" if close else "; check the path, or give a hub id as owner/name"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backend import units
+from backend import paths, units
 from backend.errors import UserError
 from backend.model import demo, headers, hub, hub_cache, known, used
 from backend.model.config import shape_from_config
@@ -34,13 +34,13 @@ def find(reference: str) -> ModelInfo:
         raise UserError("no model was given; give a folder, a hub id, a size such as 8b, or demo", "model")
     if said.lower() == "demo":
         return demo.info()
-    path = Path(said).expanduser()
-    if path.is_dir():
+    path = paths.existing(said, "model")
+    if path is not None and path.is_dir():
         return read_folder(path.resolve(), said)
     size = known.size_of(said)
     if size is not None:
         return _by_size(said, size)
-    if path.is_file():
+    if path is not None and path.is_file():
         return _by_file(path, said)
     if not hub.HUB_ID.fullmatch(said):
         raise UserError(f"the folder {said} does not exist; check the path, or give a hub id (ORG/NAME)", "model")

@@ -25,7 +25,11 @@ class EventLog:
 
     def write(self, event: str, **fields: object) -> None:
         """Append `event` with the time in unix seconds. Not-a-number becomes null, as JSON wants it."""
-        line = msgspec.json.encode({"t": round(time.time(), 3), "event": event, **fields}) + b"\n"
+        record = {"t": round(time.time(), 3), "event": event, **fields}
+        try:
+            line = msgspec.json.encode(record) + b"\n"
+        except UnicodeEncodeError:  # a lone surrogate, of a row or a file's name, which JSON has no bytes for
+            line = msgspec.json.encode(_encodable(record)) + b"\n"
         with self._lock:
             os.write(self._fd, line)
 
@@ -72,6 +76,15 @@ class Tail:
         for line in self.lines():
             if (event := decoded(line)) is not None:
                 yield event
+
+
+def _encodable(value: object) -> object:
+    """`value` with `?` for lone surrogates."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def decoded(line: bytes) -> Event | None:

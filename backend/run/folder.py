@@ -61,8 +61,8 @@ class RunFolder:
             if not known:
                 raise UserError("no run has been made on this box yet; `fttui` or `fttui train` makes one", "run")
             return known[0]
-        as_path = Path(reference).expanduser()
-        if (as_path / "plan.toml").is_file():
+        as_path = paths.existing(reference, "run")
+        if as_path is not None and (as_path / "plan.toml").is_file():
             return cls(as_path.resolve())
         matches = [run for run in known if run.name == reference] or [run for run in known if reference in run.name]
         if not matches:

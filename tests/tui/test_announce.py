@@ -33,9 +33,9 @@ def test_nothing_in_it_ends_or_begins_a_sequence(name: str) -> None:
     [
         ("off", {}, ""),
         ("bell", {}, "\a"),
-        ("desktop", {"TERM": "xterm-256color"}, "\a\x1b]9;done\x1b\\"),
+        ("desktop", {"TERM": "xterm-256color"}, "\a\x1b]9;fttui: done\x1b\\"),
         ("desktop", {"TERM": "rxvt-unicode"}, "\a\x1b]777;notify;fttui;done\x1b\\"),
-        ("desktop", {"TERM": "tmux-256color", "TMUX": "/tmp/x"}, "\a\x1bPtmux;\x1b\x1b]9;done\x1b\x1b\\\x1b\\"),
+        ("desktop", {"TERM": "tmux-256color", "TMUX": "/tmp/x"}, "\a\x1bPtmux;\x1b\x1b]9;fttui: done\x1b\x1b\\\x1b\\"),
     ],
 )
 def test_each_terminal_gets_what_it_knows(how: str, environ: dict[str, str], sent: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from backend.errors import UserError
 from backend.run import control
 from backend.run.folder import RunFolder
+from tui.plain import plain
 
 
 def stop(run: str | None = None) -> int:
@@ -41,5 +42,5 @@ def _send(run: str | None, command: control.Command, says: str) -> int:
             f"run {folder.name} is not being trained now; `fttui resume {folder.name}` goes on with it", "run"
         )
     control.send(folder.commands_file, command)
-    print(f"run {folder.name} {says}")
+    print(plain(f"run {folder.name} {says}", lines=False))
     return 0

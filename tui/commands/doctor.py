@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from tui.plain import plain
+from tui.plain import in_json, plain
 
 SIGNS = {"ok": "ok  ", "warn": "warn", "missing": "MISS"}
 
@@ -30,7 +30,8 @@ def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
 
     found = checks()
     if json:
-        print(msgspec.json.format(msgspec.json.encode([dataclasses.asdict(x) for x in found]), indent=2).decode())
+        objects = [dataclasses.asdict(check) for check in found]
+        print(in_json(msgspec.json.format(msgspec.json.encode(objects), indent=2).decode()))
     else:
         width = max(len(check.name) for check in found)
         for check in found:

@@ -14,6 +14,7 @@ from backend.planner.outlook import Comparison, Interval, Outlook
 from backend.planner.rent import Offer
 from backend.run.trial_found import Found
 from tui.commands import dry_run
+from tui.plain import in_json
 
 
 def encode(
@@ -33,7 +34,7 @@ def encode(
         whole["dry_run"] = dry_run.as_object(found)
     if tried is not None:
         whole["trial"] = {method: dataclasses.asdict(seen) for method, seen in tried.items()}
-    return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()
+    return in_json(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
 
 
 def as_object(comparison: Comparison) -> dict[str, Any]:

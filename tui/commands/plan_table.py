@@ -24,7 +24,9 @@ def table(comparison: Comparison) -> str:
 def head(comparison: Comparison) -> Iterator[str]:
     """What is planned: box, model, data."""
     model, data, device = comparison.model, comparison.data, comparison.device
-    yield f"{'box':{LABEL}}{device.label}, {units.gib(fit.available(device))}" + ("" if device.here else " (not here)")
+    yield f"{'box':{LABEL}}{plain(device.label, lines=False)}, {units.gib(fit.available(device))}" + (
+        "" if device.here else " (not here)"
+    )
     yield f"{'model':{LABEL}}{plain(model.shape.name, lines=False)}, {units.count(model.shape.parameters)} parameters"
     about = "" if data.exact else "about "
     name = plain(data.reference, lines=False) or "no data yet"

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from backend import units
 from backend.run.folder import all_runs
 from backend.run.summary import Summary, summarise
-from tui.plain import plain
+from tui.plain import in_json, plain
 
 HEAD = (
     *("run", "state", "steps", "held-out loss"),
@@ -34,7 +34,7 @@ def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
     summaries = [summarise(folder) for folder in all_runs()]
     if json:
         objects = [dataclasses.asdict(summary) for summary in summaries]
-        print(msgspec.json.format(msgspec.json.encode(objects), indent=2).decode())
+        print(in_json(msgspec.json.format(msgspec.json.encode(objects), indent=2).decode()))
     elif not summaries:
         print("no run has been made on this box yet; `fttui` or `fttui train` makes one")
     else:
@@ -53,7 +53,7 @@ def _row(run: Summary) -> tuple[str, ...]:
     losses = [f"{x:.3f}" for x in (run.loss_before, run.loss) if x is not None]
     return (
         plain(run.name, lines=False),
-        run.state,
+        plain(run.state, lines=False),
         f"{run.step:,}/{run.total_steps:,}" if run.total_steps else "",
         " -> ".join(losses),
         _beside(run.peak_bytes, run.foreseen_peak_bytes, units.memory),

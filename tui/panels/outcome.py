@@ -108,7 +108,7 @@ class Outcome(Panel):
         """Peaks phase by phase, and how many earlier runs the foreseen figures come from."""
         runs = int((self.history.started.get("foreseen") or {}).get("corrected_by_runs") or 0)
         before: Row = ((f"foreseen with {runs} run{'' if runs == 1 else 's'} of this box", "faint"),)
-        peaks = [_figure(replace(x, name=f"  {x.name}"), column) for x in phases(self.history)]
+        peaks = [_figure(replace(x, name=f"  {plain(x.name, lines=False)}"), column) for x in phases(self.history)]
         return [*([before] if runs else []), *([(), (("peak of each phase", "faint"),), *peaks] if peaks else [])]
 
     def _losses(self) -> list[Row]:

@@ -87,7 +87,7 @@ class Progress(Lines):
         if self.is_lost:
             return (("✗ interrupted ", "bad"),)
         if past.finished:
-            return (_STATES.get(past.state, (past.state, "strong")), (" ", ""))
+            return (_STATES.get(past.state, (plain(past.state, lines=False), "strong")), (" ", ""))
         if past.eta_seconds is None or past.phase not in ("train", "eval", "sample", "checkpoint"):
             since = f" {units.duration(max(0.0, now - past.phase_since))}" if past.phase_since else ""
             return (

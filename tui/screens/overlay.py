@@ -34,7 +34,11 @@ class _Names(Lines):
         """A line each."""
         styles = ("curve", "second")
         lines = (
-            ((f" {letter} ", style), (plain(f"{run_title(folder)}  ", lines=False), "strong"), (folder.name, "faint"))
+            (
+                (f" {letter} ", style),
+                (plain(f"{run_title(folder)}  ", lines=False), "strong"),
+                (plain(folder.name, lines=False), "faint"),
+            )
             for letter, style, folder in zip("AB", styles, self._folders, strict=True)
         )
         self.set_rows(fitted(line, self.size.width) for line in lines)

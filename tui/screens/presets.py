@@ -15,6 +15,7 @@ from textual.widgets import Footer, Static
 from backend import presets
 from backend.errors import UserError
 from backend.presets import Broken, Preset
+from tui import command_line
 from tui.plain import plain, safe
 from tui.widgets.picklist import Choice, PickList
 from tui.widgets.preview import Preview
@@ -124,7 +125,7 @@ class PresetsScreen(Screen[None]):
     def action_command(self) -> None:
         """The command that does the same without the screen."""
         if chosen := self._chosen:
-            line = f"fttui train {chosen.name}"
+            line = f"fttui train {command_line.quoted(chosen.name)}"
             self.app.copy_to_clipboard(line)
             self.notify(f"{plain(line, lines=False)}: copied, where the terminal allows it.", markup=False)
 

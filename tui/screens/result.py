@@ -16,7 +16,7 @@ from backend.errors import UserError
 from backend.run import history
 from backend.run.folder import RunFolder
 from backend.run.history import History
-from tui import report
+from tui import command_line, report
 from tui.panels.curve import Curve
 from tui.panels.next_step import NextPanel, NextStep, Trouble
 from tui.panels.outcome import Outcome
@@ -123,10 +123,14 @@ def next_step(folder: RunFolder, past: History) -> NextStep:
         step = past.checkpoints[-1].get("step", past.step)
         so_far = past.finished.get("result")
         also = f"what it has learned so far is in {so_far}" if so_far else ""
-        return NextStep("Go on", f"from the checkpoint at step {step:,}", (f"fttui resume {folder.name}",), also)
+        return NextStep("Go on", f"from the checkpoint at step {step:,}", (_resume(folder),), also)
     if past.state in ("stopped", "paused"):
-        return NextStep("Go on", "", (f"fttui resume {folder.name}",))
-    return NextStep("Look closer", "what libraries printed", (f"less {folder.log_file}",))
+        return NextStep("Go on", "", (_resume(folder),))
+    return NextStep("Look closer", "what libraries printed", (f"less {command_line.quoted(str(folder.log_file))}",))
+
+
+def _resume(folder: RunFolder) -> str:
+    return f"fttui resume {command_line.quoted(folder.name)}"
 
 
 def _load(folder: RunFolder, past: History) -> NextStep:
@@ -135,11 +139,17 @@ def _load(folder: RunFolder, past: History) -> NextStep:
     adapter = _method(folder) != "full"
     package, name = ("peft", "AutoPeftModelForCausalLM") if adapter else ("transformers", "AutoModelForCausalLM")
     lines = (
-        f'path = "{where}"',
+        f"path = {_literal(where)}",
         f"from {package} import {name}",
         f"model = {name}.from_pretrained(path)",
     )
     return NextStep("Saved: load it in Python", f"{'adapter' if adapter else 'model'}, {units.disk(size)}", lines)
+
+
+def _literal(text: str) -> str:
+    """`text` in Python, in double quotes where it holds none: nothing of it runs when it is pasted."""
+    said = repr(text)
+    return f'"{said[1:-1]}"' if said[0] == "'" and '"' not in said else said
 
 
 def _method(folder: RunFolder) -> str:

@@ -164,7 +164,7 @@ class ReviewScreen(Step):
             (plain(comparison.model.shape.name, lines=False), "bold"),
             " on ",
             (f"{data}", "bold"),
-            f" ({comparison.data.rows:,} rows), {comparison.device.label}",
+            f" ({comparison.data.rows:,} rows), {plain(comparison.device.label, lines=False)}",
         )
         room = fit.available(comparison.device)
         parts = [
@@ -211,7 +211,7 @@ class ReviewScreen(Step):
     def _saved(self, name: str | None) -> None:
         if name:
             self.journey.preset = name
-            self._say(f"Saved. The same run without the screen: fttui train {name}")
+            self._say(f"Saved. The same run without the screen: fttui train {command_line.quoted(name)}")
 
     def _say(self, text: str, *, wrong: bool = False) -> None:
         style = "$error" if wrong else "$primary"

@@ -48,10 +48,14 @@ def row(run: Summary, width: int, colours: Mapping[str, str], *, marked: bool) -
     sign, colour = _SIGNS.get(run.state, ("?", "foreground"))
     losses = [f"{x:.3f}" for x in (run.loss_before, run.loss) if x is not None]
     steps = f"{run.step:,} of {run.total_steps:,}" if run.total_steps else ""
+    state = plain(run.state, lines=False)
     name = cut(f"{MARK} " * marked + plain(run.name, lines=False), width)
     return (
         _lines(name, cut(plain(_about(run), lines=False), width)),
-        Text.assemble((f"{sign} {run.state}", colours.get(colour, "").removeprefix("ansi_")), (f"\n  {steps}", "dim")),
+        Text.assemble(
+            (f"{sign} {state}", colours.get(colour, "").removeprefix("ansi_")),
+            (f"\n  {steps}", "dim"),
+        ),
         _lines(" → ".join(losses), "said before".rjust(13) if run.foreseen_peak_bytes else ""),
         _lines(_figure(run.peak_bytes, units.memory), _figure(run.foreseen_peak_bytes, units.memory)),
         _lines(_figure(_seconds(run.hours), units.duration), _figure(_seconds(run.foreseen_hours), units.duration)),
