@@ -1,1 +1,1 @@
-"""What leaves a run: adapters and merged models for others to load."""
+"""What leaves a run: a merged model, serving files, other trainers' configs. Only `weights` loads torch."""

@@ -180,7 +180,7 @@ def test_a_done_run_is_not_resumed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "is done" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["plan", "train", "watch", "resume", "runs", "presets", "doctor"])
+@pytest.mark.parametrize("command", ["plan", "train", "watch", "resume", "runs", "presets", "export", "doctor"])
 def test_help_has_examples_and_every_plan_field(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "--help"]) == 0
     said = capsys.readouterr().out

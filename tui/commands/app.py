@@ -29,6 +29,7 @@ COMMANDS = {
     "resume": ("train:resume", "Go on with a paused, stopped or dead run."),
     "runs": ("runs:runs", "What ran on this box."),
     "presets": ("presets:app", "Named starts, shipped and your own."),
+    "export": ("export:export", "Export a result: merged, for Ollama or vLLM, or as another trainer's config."),
     "doctor": ("doctor:doctor", "What this box can do, and what is missing."),
 }
 

@@ -1,0 +1,103 @@
+"""The model card of a merged model: where it comes from, how it was trained, and what came of it. Nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from backend import units
+from backend.export.source import Source
+from backend.model import demo
+from backend.planner import fields, rules
+
+FILE = "README.md"
+_LORA = ("rank", "alpha", "dropout", "target_modules", "quantization")
+_TRAINING = (
+    *("learning_rate", "schedule", "warmup_fraction", "weight_decay", "max_grad_norm", "optimizer"),
+    *("epochs", "effective_batch", "max_length", "packing", "precision", "seed"),
+)
+
+
+def markdown(source: Source, checked: str) -> str:
+    """The card's text; `checked` says how the merge was checked, empty for nothing to say."""
+    return "\n".join(_lines(source, checked)) + "\n"
+
+
+def _lines(source: Source, checked: str) -> Iterator[str]:
+    base, method = _base(source), rules.title(source.job.plan.method)
+    yield from ("---", *_head(source), "---", "")
+    yield from (f"# {_inline(base)}, fine-tuned", "")
+    yield f"{_inline(base)}, fine-tuned with fttui by {_method(source, method)} on {_inline(_data(source))}."
+    yield from ("", *([checked, ""] if checked else []))
+    yield from ("## Training", "", "| setting | value |", "|---|---|")
+    plan = source.plan
+    for name in (*(_LORA if source.is_adapter else ("weights_dtype",)), *_TRAINING):
+        yield f"| {name} | {_inline(fields.text(getattr(plan, name)))} |"
+    yield from (f"| {name} | {_inline(value)} |" for name, value in _facts(source))
+    yield from ("", "## Loss", "", *_losses(source))
+
+
+def _head(source: Source) -> Iterator[str]:
+    """The hub's front matter; JSON strings are YAML ones too."""
+    hub_id = demo.HUB_ID if source.job.model == "demo" else source.job.hub_id
+    if hub_id:
+        yield f"base_model: {json.dumps(hub_id)}"
+        yield "base_model_relation: finetune"
+    yield from ("library_name: transformers", "pipeline_tag: text-generation", "tags:", "- fttui", "- sft")
+
+
+def _method(source: Source, method: str) -> str:
+    if not source.is_adapter:
+        return "full fine-tuning"
+    return f"{method} and merged into the weights of the base (not into 4-bit ones)"
+
+
+def _facts(source: Source) -> Iterator[tuple[str, str]]:
+    past = source.past
+    if past.total_steps:
+        yield "steps", f"{past.step:,} of {past.total_steps:,}"
+    if isinstance(rows := past.started.get("train_rows"), int):
+        yield "training rows", f"{rows:,}"
+    if isinstance(tokens := past.finished.get("tokens"), int):
+        yield "tokens trained on", units.count(tokens)
+    yield "device", source.job.device_name
+    versions = past.started.get("versions") or {}
+    yield from ((name, str(versions[name])) for name in ("torch", "transformers", "peft") if name in versions)
+
+
+def _losses(source: Source) -> Iterator[str]:
+    past = source.past
+    if past.evaluations:
+        yield from ("| step | held-out loss |", "|---|---|")
+        yield from (f"| {x.step:,} | {x.loss:.4f} |" for x in past.evaluations)
+    else:
+        yield "Nothing was held out, so that no held-out loss is known."
+    if past.losses:
+        first, last = (
+            f"{past.losses[0]:.4f} (step {past.steps[0]:,})",
+            f"{past.losses[-1]:.4f} (step {past.steps[-1]:,})",
+        )
+        yield from ("", f"The training loss went from {first} to {last}.")
+    yield from ("", "Nothing else was measured of the quality of its answers.")
+
+
+def _base(source: Source) -> str:
+    return demo.HUB_ID if source.job.model == "demo" else _public(source.job.hub_id or source.job.model)
+
+
+def _data(source: Source) -> str:
+    return "the demo's rows of GSM8K" if source.job.data == "demo" else _public(source.job.data)
+
+
+def _public(reference: str) -> str:
+    """A hub id as it is; of a path of this box only the name."""
+    path = Path(reference).expanduser()
+    return path.name if path.is_absolute() or path.exists() or reference.startswith(("./", "../", "~")) else reference
+
+
+def _inline(text: str) -> str:
+    """Outside text within a line: no markup, no link, no cell of its own, nothing unprintable."""
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return re.sub(r"([\\`*_\[\]<>|#!])", r"\\\1", shown)

@@ -1,0 +1,58 @@
+"""Export a run: check what can be checked before, write the target into a new folder, say what to do with it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from backend.export import merged, modelfile, place, vllm
+from backend.export.source import Say, Source
+
+Target = Literal["merged", "ollama", "vllm"]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What came of it."""
+
+    folder: Path
+    command: str
+    """The next command to run."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what is missing."""
+
+
+def export(source: Source, target: Target, out: Path | None, say: Say, *, check: bool = True) -> Exported:
+    """Write `target` into `out`, by default the run's own `export/<target>`, complete or not at all.
+
+    `check` compares a merged model with base and adapter. Raises UserError where that can't be: something lies there,
+    the disk or the memory is too small, the base is gone or can't be merged into.
+    """
+    folder = (out.expanduser() if out else source.folder.path / "export" / target).resolve()
+    place.refuse_occupied(folder)
+    if target == "vllm":
+        return _vllm(source, folder)
+    base = source.base_folder(say) if source.is_adapter else source.result
+    place.refuse_small_disk(folder, merged.disk_bytes(source, base))
+    with place.whole(folder) as draft:
+        merged.write(source, base, draft, say, check=check)
+        made = modelfile.write(source.tokenizer, draft) if target == "ollama" else None
+    if made is None:
+        return Exported(folder, f"vllm serve {shlex.quote(str(folder))}")
+    left_out = "TEMPLATE is left out: the chat template does not write turn by turn, and Ollama guesses one"
+    command = f"cd {shlex.quote(str(folder))} && ollama create {_name(source)} -f {modelfile.NAME}"
+    return Exported(folder, command, () if made.has_template else (left_out,))
+
+
+def _vllm(source: Source, folder: Path) -> Exported:
+    with place.whole(folder) as draft:
+        vllm.write(source, draft)
+    return Exported(folder, shlex.join(vllm.command(source)))
+
+
+def _name(source: Source) -> str:
+    """A model's name for Ollama: letters, digits, and `-_.` after the first."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in source.folder.name)
+    return kept.strip("-_.").lower() or "model"

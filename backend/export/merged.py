@@ -1,0 +1,118 @@
+"""The merged model as plain transformers loads it: weights, tokenizer, chat template, generation settings, card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from backend import units
+from backend.data.template import Refusal
+from backend.errors import UserError
+from backend.export import card, generation, place
+from backend.export.source import Say, Source
+from backend.hardware import host
+from backend.model import headers
+from backend.training.quiet import libraries_to
+
+LOG = "export.log"
+"""What libraries say while weights are merged, in the run's folder."""
+_NOT_OF_A_MODEL = ("adapter_", "README", "training_args", "config.json", "generation_config.json")
+_WEIGHTS = (".safetensors", headers.INDEX)
+_EXTRA_BYTES = 64_000_000
+"""Tokenizer and card."""
+_MOST_TOKENS = 32
+"""Of the question that both models are asked."""
+
+
+def disk_bytes(source: Source, base: Path) -> int:
+    """What the merged model takes on disk; a full run's weights are linked where that can be."""
+    weights = headers.read(base if source.is_adapter else source.result)
+    return (weights.bytes if weights else 0) + _EXTRA_BYTES
+
+
+def write(source: Source, base: Path, target: Path, say: Say, *, check: bool = True) -> None:
+    """Fill `target`. Raises UserError where the base can't be merged into, or the result is not what it should be."""
+    for path in sorted(source.result.iterdir()):
+        if path.is_file() and not path.name.startswith(_NOT_OF_A_MODEL) and not path.name.endswith(_WEIGHTS):
+            shutil.copyfile(path, target / path.name)
+    if source.is_adapter:
+        with libraries_to(source.folder.path / LOG):
+            checked = _merge(source, base, target, say, check=check)
+    else:
+        checked = _link(source, target)
+    settings = base if (base / generation.FILE).is_file() else target
+    generation.write(settings if source.is_adapter else source.result, source.tokenizer, target)
+    (target / card.FILE).write_text(card.markdown(source, checked), encoding="utf-8")
+
+
+def _link(source: Source, target: Path) -> str:
+    for path in (source.result / "config.json", *source.result.glob("*.safetensors*")):
+        place.copy_or_link(path, target / path.name)
+    return ""
+
+
+def _merge(source: Source, base: Path, target: Path, say: Say, *, check: bool) -> str:
+    """Merge and compare; what the comparison said."""
+    from backend.export.weights import stream, whole
+
+    _refuse_quantized(base)
+    updates = stream.updates(source.result)
+    if updates is not None and stream.fits(base, updates):
+        if check:
+            _refuse_little_ram(base, 1, "; --unchecked merges without comparing")
+        say(f"merging {len(updates)} matrices into {base.name}")
+        stream.merge(base, updates, target)
+        shutil.copyfile(base / "config.json", target / "config.json")
+    else:
+        _refuse_little_ram(base, 2, "")
+        say(f"merging into {base.name} in memory")
+        whole.merge(base, source.result, target)
+    return _compared(source, base, target, say) if check else "The merge was not checked."
+
+
+def _compared(source: Source, base: Path, target: Path, say: Say) -> str:
+    from backend.export.weights import check
+
+    say("comparing it with base and adapter")
+    found = check.compare(base, source.result, target, _question(source))
+    dtype = str(found.dtype).removeprefix("torch.")
+    over = " (in 16 bits, not the 4 it was trained over)" if source.job.plan.method == "qlora" else ""
+    figures = (
+        f"the logits of the merged model and of base{over} with adapter differ by {found.difference:.2%} in {dtype}; "
+        f"the adapter changes the base's by {found.change:.1%}"
+    )
+    if not found.is_rounding:
+        raise UserError(f"the merge went wrong and is left out: {figures}; serve the adapter instead, --to vllm", "run")
+    say(figures)
+    return f"Checked: {figures}."
+
+
+def _question(source: Source) -> list[int]:
+    """Tokens of what the run asked its model, as the model is asked."""
+    tokenizer = source.tokenizer
+    text = source.past.samples[0].prompt if source.past.samples else "What is the capital of France?"
+    try:
+        asked = tokenizer.render([{"role": "user", "content": text}], add_generation_prompt=True)
+    except Refusal:
+        asked = text
+    return tokenizer.encode(asked).ids[:_MOST_TOKENS]
+
+
+def _refuse_quantized(base: Path) -> None:
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    if "quantization_config" in config:
+        mend = "train over the 16-bit model to merge, or serve the adapter (--to vllm)"
+        raise UserError(f"the base {base.name} holds quantised weights, which nothing is merged into; {mend}", "run")
+
+
+def _refuse_little_ram(base: Path, copies: int, mend: str) -> None:
+    weights = headers.read(base)
+    needed = copies * weights.bytes if weights else 0
+    free = host.ram().available_bytes
+    if needed > free:
+        raise UserError(
+            f"loading the model takes {units.gib(needed)} of RAM, and {units.gib(free)} are free: "
+            f"free {units.gib(needed - free)}{mend}",
+            "run",
+        )

@@ -1,0 +1,92 @@
+"""Ollama's Modelfile beside a merged model. What is said of Ollama was read in its source, August 2026."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.data.tokenizer import TextTokenizer
+from backend.export import chat
+from backend.export.chat import Pieces
+
+NAME = "Modelfile"
+
+
+@dataclass(frozen=True)
+class Modelfile:
+    """Its text, and whether the template is in it."""
+
+    text: str
+    has_template: bool
+
+
+def of(tokenizer: TextTokenizer) -> Modelfile:
+    """The Modelfile for the folder it lies in."""
+    found = chat.pieces(tokenizer)
+    if found is not None and not _is_sayable(found):
+        found = None
+    lines = ["FROM ."]
+    if found is None:
+        lines.append("# No TEMPLATE: the chat template does not write turn by turn. Ollama guesses one.")
+    else:
+        lines.append("# The model's own chat template, without tools.")
+        lines.append(f'TEMPLATE """{template(found)}"""')
+    lines += [f'PARAMETER stop "{mark}"' for mark in stops(tokenizer, found)]
+    return Modelfile("\n".join(lines) + "\n", found is not None)
+
+
+def write(tokenizer: TextTokenizer, folder: Path) -> Modelfile:
+    """Write it into the folder of the merged model, and let the runner begin a prompt with BOS as the template does."""
+    made = of(tokenizer)
+    (folder / NAME).write_text(made.text, encoding="utf-8")
+    if made.has_template:
+        _say_bos(chat.pieces(tokenizer), folder)
+    return made
+
+
+def template(found: Pieces) -> str:
+    """The pieces as a Go template over `.Messages`; BOS is left to the runner."""
+    user, assistant, system = found.user, found.assistant, found.system
+    answer = f'{{{{ else if eq .Role "assistant" }}}}{assistant.before}{{{{ .Content }}}}{assistant.after}'
+    lead = f"{{{{ if not .System }}}}{found.lead}{{{{ end }}}}" if found.lead else ""
+    turns = "{{ end }}{{ end }}" + found.generation
+    if system is not None:
+        said = f'{{{{ if eq .Role "system" }}}}{system.before}{{{{ .Content }}}}{system.after}'
+        asked = f'{{{{ else if eq .Role "user" }}}}{user.before}{{{{ .Content }}}}{user.after}'
+        return lead + "{{ range .Messages }}" + said + asked + answer + turns
+    said = f'{{{{ if eq .Role "system" }}}}{user.before}{{{{ .Content }}}}{found.joint}{{{{ $open = true }}}}'
+    opens = f"{{{{ if not $open }}}}{user.before}{{{{ end }}}}{{{{ $open = false }}}}"
+    asked = f'{{{{ else if eq .Role "user" }}}}{opens}{{{{ .Content }}}}{user.after}'
+    return lead + "{{ $open := false }}{{ range .Messages }}" + said + asked + answer + turns
+
+
+def stops(tokenizer: TextTokenizer, found: Pieces | None) -> list[str]:
+    """Marks at which an answer ends: what ends a turn, and what would begin the user's."""
+    end = chat.end_of_turn(tokenizer)
+    marks = [] if end is None else [tokenizer.decode([end])]
+    if found is not None:
+        ids = tokenizer.encode(found.assistant.after + found.user.before).ids
+        marks += [tokenizer.decode([x]) for x in ids if x in tokenizer.special_ids]
+    return list(dict.fromkeys(mark for mark in marks if mark.isprintable() and '"' not in mark))
+
+
+def _say_bos(found: Pieces | None, folder: Path) -> None:
+    """The runner goes by `add_bos_token`."""
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings["add_bos_token"] = bool(found and found.begin)
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _is_sayable(found: Pieces) -> bool:
+    """Nothing in the pieces means something to Go's templates or to the Modelfile."""
+    system = found.system or found.user
+    texts = [found.generation, found.joint, found.lead]
+    texts += [x for part in (found.user, found.assistant, system) for x in (part.before, part.after)]
+    return not any(mark in text for text in texts for mark in ("{{", "}}", '"""')) and _is_printed(texts)
+
+
+def _is_printed(texts: list[str]) -> bool:
+    """Ollama's parser of Modelfiles drops what is not printable, but line feeds within quotes."""
+    return all(c.isprintable() or c == "\n" for text in texts for c in text)

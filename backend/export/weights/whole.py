@@ -1,0 +1,33 @@
+"""Merge a whole model in memory by peft, where an adapter's matrices are not in the base's files as in the model.
+
+So it is where a checkpoint is converted while it loads, or where an adapter sits on a head that shares its matrix with
+the embedding: such a head is given a matrix of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch.nn import Parameter
+
+HEAD = "lm_head"
+
+
+def merge(base: Path, adapter: Path, target: Path) -> None:
+    """Write the merged model into `target`, in the base's own type."""
+    from peft import PeftConfig, PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
+    if HEAD in (PeftConfig.from_pretrained(adapter).target_modules or ()):
+        _untie(model)
+    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    merged.save_pretrained(target)
+
+
+def _untie(model: Any) -> None:
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    if head is not None and head.weight is embedding.weight:
+        head.weight = Parameter(head.weight.detach().clone())
+        model.config.tie_word_embeddings = False

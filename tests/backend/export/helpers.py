@@ -1,0 +1,62 @@
+"""Runs that have ended, made without training: the trainer's own saving of a model whose adapter is off zero."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from backend.answers import Method
+from backend.export import source
+from backend.export.source import Source
+from backend.run.events import EventLog
+from backend.run.folder import RunFolder
+from backend.run.job import Job
+from backend.training import methods, result
+from tests.backend.training.helpers import loaded, plan
+
+
+def ended(
+    model: Path,
+    data: Path | str = "rows.jsonl",
+    method: Method = "lora",
+    job: dict[str, Any] | None = None,
+    **changes: Any,
+) -> RunFolder:
+    """A run on `model` that is done, its result as the trainer writes it."""
+    settings = plan(method, **changes)
+    folder = told(model, data, method, job, **changes)
+    made: methods.Loaded = loaded(model, settings)
+    result.write(made, result.tokenizer_of(model, None), settings, folder.result, None)
+    return folder
+
+
+def told(
+    model: Path,
+    data: Path | str = "rows.jsonl",
+    method: Method = "lora",
+    job: dict[str, Any] | None = None,
+    **changes: Any,
+) -> RunFolder:
+    """A run folder whose events say that it is done; without a result."""
+    settings = plan(method, **changes)
+    made = Job(str(model), str(model), str(data), settings, device="cpu", device_name="CPU")
+    folder = RunFolder.create(replace(made, **(job or {})))
+    log = EventLog(folder.events_file)
+    log.write("run_started", total_steps=10, train_rows=36, step=0, versions={"torch": "2.13.0"})
+    log.write("eval", step=0, loss=2.5)
+    for step in range(1, 11):
+        log.write("step", step=step, total_steps=10, loss=2.5 - step / 10)
+    log.write("eval", step=10, loss=1.75)
+    log.write("run_finished", state="done", step=10, tokens=4321)
+    log.close()
+    return folder
+
+
+def found(folder: RunFolder) -> Source:
+    """The run as an export sees it."""
+    return source.find(folder.name)
+
+
+def silent(_: str) -> None:
+    """Say nothing."""

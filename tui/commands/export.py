@@ -1,0 +1,44 @@
+"""`fttui export`: a run's result for others to load, serve or train on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from backend.export import source
+from backend.export.export import Target
+from backend.export.export import export as write
+from tui.plain import plain
+
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+def export(run: str | None = None, *, to: Target, out: Path | None = None, unchecked: Flag = False) -> int:
+    """Export a finished run: as a whole model, for a server, or as another trainer's config.
+
+    For example:
+
+        fttui export --to merged
+        fttui export 20261124-101500-demo-lora --to ollama --out ./my-model
+        fttui export --to vllm
+
+    Args:
+        run: The run's name or a part of it; the latest that has ended with a result where it is left out.
+        to: merged: the adapter merged into the base's 16-bit weights; ollama: that with a Modelfile; vllm: the
+            command that serves the result.
+        out: A new folder to write to; the run's own export/ where it is left out.
+        unchecked: Do not load the merged model to compare it with base and adapter.
+    """
+    done = write(source.find(run), to, out, _say, check=not unchecked)
+    for note in done.notes:
+        _say(note)
+    print(plain(str(done.folder), lines=False))
+    print(plain(f"next: {done.command}", lines=False))
+    return 0
+
+
+def _say(text: str) -> None:
+    print(plain(text, lines=False), file=sys.stderr)
