@@ -9,7 +9,7 @@ from dataclasses import replace
 from backend.errors import UserError
 from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host
 from backend.hardware.catalogue import GpuSpec
-from backend.hardware.rate import cpu_flops
+from backend.hardware.rate import cpu_flops, does_bf16_well
 from backend.planner import device_names
 from backend.planner.box import box
 from backend.planner.calibration import calibrated
@@ -90,7 +90,7 @@ def cpu(processor: Cpu, ram: Ram, notes: tuple[str, ...] = ()) -> Device:
         free_bytes=ram.available_bytes,
         flops_per_second=cpu_flops(processor),
         bytes_per_second=0.0,
-        bf16=processor.bf16,
+        bf16=does_bf16_well(processor),
         compute_capability=None,
         price=None,
         here=True,

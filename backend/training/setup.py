@@ -15,7 +15,18 @@ from backend.planner.counts import total_steps
 from backend.planner.plan import Plan
 from backend.run.folder import RunFolder
 from backend.run.job import Job
-from backend.training import checkpoint, checks, compiling, locate, methods, optimizers, relief, result, rng
+from backend.training import (
+    checkpoint,
+    checks,
+    compiling,
+    cpu_formats,
+    locate,
+    methods,
+    optimizers,
+    relief,
+    result,
+    rng,
+)
 from backend.training.advice import would_fit
 from backend.training.checkpoint import Checkpoint
 from backend.training.journal import Journal
@@ -38,6 +49,8 @@ def begin(folder: RunFolder, job: Job, model_folder: Path, data: Prepared, repor
     progress = msgspec.convert(found.state()["progress"], Progress) if found else Progress(data=data.fingerprint)
     if progress.data != data.fingerprint:
         raise TrainingFailed("the data or the tokenizer has changed since the checkpoint; start a new run")
+    if job.device == "cpu":
+        cpu_formats.note_bf16_gain(job.plan, report)
     rng.seed(job.plan.seed)
     plan = restored(job.plan, progress)
     plan, loaded = _load(plan, job, model_folder, progress, report)

@@ -1,9 +1,10 @@
-"""The CPU's rate is the best that was ever measured on this box."""
+"""The CPU's rate is the best that was ever measured on this box; its number format goes by the last runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,21 @@ def test_a_damaged_file_does_no_harm(measured: list[float]) -> None:
     (paths.home() / rate.FILE).write_text("oops")
     measured += [5e10]
     assert rate.cpu_flops(CPU) == 5e10
+
+
+def test_the_instruction_set_decides_until_runs_have_measured(measured: list[float]) -> None:
+    measured += [1e11]
+    without = replace(CPU, avx512_bf16=False)
+    assert (rate.does_bf16_well(CPU), rate.does_bf16_well(without)) == (True, False)
+    for gain in (0.5, 0.4):
+        rate.remember_bf16_gain(CPU, gain)
+    assert rate.does_bf16_well(CPU) and rate.bf16_gain(CPU) is None
+    rate.remember_bf16_gain(CPU, 2.0)
+    assert not rate.does_bf16_well(CPU) and rate.bf16_gain(CPU) == 0.5
+    assert rate.cpu_flops(CPU) == 1e11 and rate.bf16_gain(CPU) == 0.5
+
+
+def test_only_the_last_runs_count(fttui_home: Path) -> None:
+    for gain in (0.5, 0.5, 0.5, 2.0, 2.0, 2.0):
+        rate.remember_bf16_gain(CPU, gain)
+    assert rate.does_bf16_well(CPU)
