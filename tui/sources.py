@@ -107,10 +107,18 @@ def _offers(
 
 
 def _dry_run_command(answers: Answers, start: Preset | None) -> list[str]:
+    return [*_plan_command(answers, start), "--dry-run"]
+
+
+def _trial_command(answers: Answers, start: Preset | None) -> list[str]:
+    return [*_plan_command(answers, start), "--trial"]
+
+
+def _plan_command(answers: Answers, start: Preset | None) -> list[str]:
     from tui import command_line
 
-    preset = ["--preset", start.name] if start else []
-    return [sys.executable, "-m", "tui", "plan", *preset, *command_line.options(answers), "--dry-run"]
+    preset = ["--preset", str(start.path)] if start else []  # it need not be among the named ones
+    return [sys.executable, "-m", "tui", "plan", *preset, *command_line.options(answers)]
 
 
 def _job(comparison: Comparison, method: Method, preset: str | None) -> Job:
@@ -169,6 +177,8 @@ class Sources:
     """Answers, model, data, and a preset's plan fields and name where one was started from."""
     dry_run_command: Callable[[Answers, Preset | None], list[str]] = _dry_run_command
     """The command that checks the memory of the job with these answers, started from this preset."""
+    trial_command: Callable[[Answers, Preset | None], list[str]] = _trial_command
+    """The command that tries each method of that job for a few real steps."""
     job: Callable[[Comparison, Method, str | None], Job] = _job
     remember_model: Callable[[str], None] = _remember_model
     demo_is_ready: Callable[[], bool] = _demo_is_ready

@@ -131,4 +131,4 @@ async def test_the_keys_stay_on_one_line_whatever_the_gpu_is_called() -> None:
         assert isinstance(screen, CompareScreen)
         screen.show()
         keys = str(screen.query_one("#what-if").render()).splitlines()[0]
-        assert len(keys) <= SIZE[0] - 4 and keys.rstrip().endswith("GPU *")
+        assert len(keys) <= SIZE[0] - 4 and keys.rstrip().endswith("GPU*")

@@ -41,7 +41,7 @@ async def test_the_table_is_shown_and_fits(size: tuple[int, int]) -> None:
         async with asyncio.timeout(20):
             text = await shown(pilot, "step peak")
         assert "x" * 71 in text
-        assert app.screen.query_one("#dry-run").region.right <= size[0]
+        assert app.screen.query_one("#box").region.right <= size[0]
         await pilot.press("escape")
         assert isinstance(app.screen, CompareScreen)
 

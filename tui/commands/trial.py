@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import select
 import sys
@@ -12,14 +11,13 @@ from typing import Any
 
 from backend import units
 from backend.answers import METHODS, Method
-from backend.errors import DoesNotFit
 from backend.planner import fit
 from backend.planner.outlook import Comparison
 from backend.planner.rules import title
-from backend.run import trial, trial_plan
+from backend.run import trial
 from backend.run.trial_found import Found
 from backend.run.trial_plan import Trial
-from tui import starting
+from tui import trying
 from tui.plain import plain
 
 LABEL, COLUMN, WIDTH = 14, 19, 72
@@ -42,7 +40,7 @@ def command(comparison: Comparison, wanted: Method | None, *, as_json: bool) -> 
     """
     from tui.commands import plan_json
 
-    trials = planned(comparison, wanted)
+    trials = trying.trials(comparison, wanted)
     try:
         found = measured(comparison, trials)
     except KeyboardInterrupt:
@@ -53,36 +51,14 @@ def command(comparison: Comparison, wanted: Method | None, *, as_json: bool) -> 
     return 0 if any(seen.steps for seen in found.values()) else FAILED
 
 
-def planned(comparison: Comparison, wanted: Method | None) -> tuple[Trial, ...]:
-    """The trials that can be made here and now. Raises UserError, one sentence, where none can."""
-    starting.refuse(comparison)
-    chosen = (wanted,) if wanted else METHODS
-    fitting = [method for method in chosen if comparison.methods[method].fit != "no"]
-    if not fitting:
-        reasons = (*comparison.methods[wanted].obstacles, *comparison.methods[wanted].mends) if wanted else ()
-        raise DoesNotFit(" ".join(reasons or comparison.reasons), "trial")
-    trials = tuple(trial_plan.of(comparison, method) for method in fitting)
-    trial.refuse_beside_a_run(trials[0].job)
-    return trials
-
-
 def measured(comparison: Comparison, trials: Sequence[Trial]) -> dict[Method, Found]:
     """Make them, with a line of progress on stderr. Raises UserError, and BrokenPipeError where nobody reads."""
     line = _Line()
-    sys.stderr.write(f"{about(trials)}\n")
+    sys.stderr.write(f"{trying.about(trials)}\n")
     try:
         return trial.run(comparison, trials, line.tell)
     finally:
         line.clear()
-
-
-def about(trials: Sequence[Trial]) -> str:
-    """What will be done and how long it takes, in a sentence."""
-    names, steps = _listed([title(one.method) for one in trials]), [one.steps for one in trials]
-    count = f"{min(steps)}" if min(steps) == max(steps) else f"{min(steps)} to {max(steps)}"
-    seconds = sum(one.seconds for one in trials)
-    took = "their time is not foreseen here" if math.isnan(seconds) else f"about {units.duration(seconds)} is foreseen"
-    return f"{count} real steps of {names}: {took}."
 
 
 class _Line:
@@ -203,17 +179,13 @@ def _rate(trials: Sequence[Trial]) -> str:
 def _calibration(found: Mapping[Method, Found]) -> Iterator[str]:
     kept = [title(method) for method, seen in found.items() if not seen.not_kept]
     if kept:
-        yield f"The next comparison on this box is corrected by what {_listed(kept)} took."
+        yield f"The next comparison on this box is corrected by what {trying.listed(kept)} took."
     refused: dict[str, list[str]] = {}
     for method, seen in found.items():
         if seen.not_kept and not seen.failure:
             refused.setdefault(seen.not_kept, []).append(title(method))
     for reason, names in refused.items():
-        yield f"No prediction is corrected by {_listed(names)}: {reason}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(x for x in (", ".join(names[:-1]), names[-1]) if x)
+        yield f"No prediction is corrected by {trying.listed(names)}: {reason}."
 
 
 def _row(label: str, cells: list[str]) -> str:

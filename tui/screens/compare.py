@@ -13,18 +13,17 @@ from textual.content import Content
 from textual.widgets import Static
 
 from backend import units
-from backend.answers import METHODS, Answers, Method
+from backend.answers import METHODS, Method
 from backend.errors import UserError
-from backend.planner import fit
+from backend.planner import fit, rules
 from backend.planner.outlook import Comparison
-from tui.plain import safe
 from tui.screens.step import Step
 from tui.theme import METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.bar import cells, legend, scale_for
-from tui.widgets.cells import cut
 from tui.widgets.method_card import MethodCard
 from tui.widgets.prose import Prose, sentences, stacked
+from tui.widgets.what_if import WhatIf
 
 if TYPE_CHECKING:
     from backend.planner.rent import Offer
@@ -39,7 +38,8 @@ _HELP = (
     "holds, against the line where the card ends. Time and cost come with the range they are expected in. "
     "l, e and r try another length, other epochs, another rank (with Shift: the other way); g another GPU; "
     "$ lists the GPUs to rent for this job, the cheapest first; d checks the memory by running the real step without "
-    "values; x takes all of that back."
+    "values; t trains each method that fits for a few real steps on your data, says first how long that takes, and "
+    "corrects these figures by what it measured; x takes all of that back."
 )
 
 
@@ -60,6 +60,7 @@ class CompareScreen(Step):
         Binding("g", "gpu", "another GPU", show=False),
         Binding("dollar_sign", "rent", "what to rent", show=False),
         Binding("d", "dry_run", "dry run", show=False),
+        Binding("t", "trial", "trial", show=False),
         Binding("x", "reset", "reset"),
         Binding("up", "scroll_reasons(-1)", "scroll", show=False),
         Binding("down", "scroll_reasons(1)", "scroll", show=False),
@@ -80,7 +81,7 @@ class CompareScreen(Step):
         with VerticalScroll(id="reasons", can_focus=False), Horizontal(id="columns"):
             yield Prose(id="why")
             yield Prose(id="why-not")
-        yield Static("", id="what-if", markup=False)
+        yield WhatIf()
 
     def refreshed(self) -> None:
         """The answers may have changed meanwhile."""
@@ -105,7 +106,8 @@ class CompareScreen(Step):
             card.show(comparison, selected=card.method == chosen, room=room, scale=scale, details=details)
         self._show_legend(comparison, room, scale)
         self._show_reasons(comparison, chosen)
-        self.query_one("#what-if", Static).update(self._what_if(comparison, chosen))
+        own_rank = self.journey.plan_setting("rank") is not None
+        self.query_one(WhatIf).show(comparison, chosen, own_rank=own_rank, moved=self._moved)
         self.update_rail()
 
     def action_select(self, by: int) -> None:
@@ -167,6 +169,32 @@ class CompareScreen(Step):
 
         journey = self.journey
         self.app.push_screen(DryRunScreen(journey.sources.dry_run_command(journey.answers, journey.start)))
+
+    def action_trial(self) -> None:
+        """A few real steps of each method that fits, where they can be made here and now."""
+        from tui import trying
+        from tui.screens.trial import TrialScreen
+
+        journey = self.journey
+        wanted = rules.fixed(journey.answers, *journey.kept()).values.get("method")
+        try:
+            trials = trying.trials(journey.comparison(), wanted)
+        except UserError as error:
+            self.notify(str(error), severity="warning", markup=False)
+            return
+        command = journey.sources.trial_command(journey.answers, journey.start)
+        self.app.push_screen(TrialScreen(command, trials), self._tried)
+
+    def _tried(self, measured: bool | None) -> None:
+        """Compare again, with what was measured: it is looked up where the device is."""
+        journey, method = self.journey, self.journey.chosen()
+        if not measured or journey.hardware is None:
+            return
+        before = journey.comparison().methods[method]
+        journey.here = journey.sources.here(journey.hardware)
+        journey.device = journey.sources.named(journey.answers.gpu) if journey.answers.gpu else journey.here
+        self._moved = f"trial: {METHOD_NAMES[method]} {figures.change(before, journey.comparison().methods[method])}"
+        self.show()
 
     def _rented(self, offer: Offer | None) -> None:
         """Plan for it at its dated price: a price that was given is that of the GPU before."""
@@ -238,30 +266,6 @@ class CompareScreen(Step):
         self.query_one("#why-not", Prose).show(partial(_sections, against))
         self.query_one("#why-not").display = bool(against)
 
-    def _what_if(self, comparison: Comparison, chosen: Method) -> Content:
-        plan, answers = comparison.methods[chosen].plan, comparison.answers
-        parts = [
-            _knob("l", "length", f"{plan.max_length:,}", answers.max_length is not None),
-            _knob("e", "epochs", f"{plan.epochs:g}", answers.epochs is not None),
-            _knob(
-                "r", "rank", f"{comparison.methods['lora'].plan.rank}", self.journey.plan_setting("rank") is not None
-            ),
-            _key("$", "rent"),
-            _key("d", "dry run"),
-            _knob("g", "GPU", self._room_for_gpu(comparison.device.label), answers.gpu is not None),
-        ]
-        moved = Content.styled(self._moved, "$primary") if self._moved else _changed_hint(answers)
-        between = "  " if self.size.width >= 120 else " "
-        return Content("\n").join([Content(between).join(parts), moved])
-
-    def _room_for_gpu(self, name: str) -> str:
-        """The device's name, where the line has room for it; the rail has it too."""
-        return cut(name, max(0, self.size.width - 80)) if self.size.width < 120 else name
-
-
-def _key(key: str, name: str) -> Content:
-    return Content.assemble((f" {key} ", "bold $primary on $panel"), (f" {name}", "$faint"))
-
 
 def next_of(values: Any, now: float, by: int) -> Any:
     """The next larger (or smaller) of `values`; at the end round to the other end."""
@@ -291,14 +295,3 @@ def _sections(sections: list[Section], width: int) -> Content:
         if texts:
             parts += [Content.styled(title, f"bold {style}"), sentences(texts, width)]
     return stacked(parts)
-
-
-def _knob(key: str, name: str, value: str, own: bool) -> Content:
-    """`[l] length 2,048`; a star where it is the user's, not the planner's."""
-    shown = safe(value, lines=False, style="bold")
-    return Content.assemble((f" {key} ", "bold $primary on $panel"), (f" {name} ", "$faint"), shown, "*" if own else "")
-
-
-def _changed_hint(answers: Answers) -> Content:
-    own = any((answers.max_length, answers.epochs, answers.effective_batch, answers.set, answers.gpu))
-    return Content.styled("* set by you; x takes all of them back" if own else "", "$faint")

@@ -1,0 +1,50 @@
+"""What can be tried on this box before the choice, and what that takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from backend import units
+from backend.answers import METHODS, Method
+from backend.errors import DoesNotFit
+from backend.planner.outlook import Comparison
+from backend.planner.rules import title
+from backend.run import trial, trial_plan
+from backend.run.trial_plan import Trial
+from tui import starting
+
+
+def trials(comparison: Comparison, wanted: Method | None) -> tuple[Trial, ...]:
+    """Those of `wanted`, the method that the user set, or of all that fit.
+
+    Raises UserError, in one sentence, for what can't be trained here, or not now.
+    """
+    starting.refuse(comparison)
+    fitting = [m for m in ((wanted,) if wanted else METHODS) if comparison.methods[m].fit != "no"]
+    if not fitting:
+        reasons = (*comparison.methods[wanted].obstacles, *comparison.methods[wanted].mends) if wanted else ()
+        raise DoesNotFit(" ".join(reasons or comparison.reasons), "trial")
+    found = tuple(trial_plan.of(comparison, method) for method in fitting)
+    trial.refuse_beside_a_run(found[0].job)
+    return found
+
+
+def about(found: Sequence[Trial]) -> str:
+    """What will be done and how long it takes: `20 real steps of LoRA and QLoRA: about 2 m 10 s is foreseen.`."""
+    steps = [one.steps for one in found]
+    count = f"{min(steps)}" if min(steps) == max(steps) else f"{min(steps)} to {max(steps)}"
+    seconds = seconds_of(found)
+    took = "how long that takes is not foreseen" if seconds is None else f"about {units.duration(seconds)} is foreseen"
+    return f"{count} real steps of {listed([title(one.method) for one in found])}: {took}."
+
+
+def seconds_of(found: Sequence[Trial]) -> float | None:
+    """All of them, one after the other; None where that is not foreseen."""
+    seconds = sum(one.seconds for one in found)
+    return None if math.isnan(seconds) else seconds
+
+
+def listed(names: Sequence[str]) -> str:
+    """`LoRA`, `LoRA and QLoRA`, `LoRA, QLoRA and Full`."""
+    return " and ".join(x for x in (", ".join(names[:-1]), names[-1]) if x)
