@@ -41,7 +41,7 @@ def read_json(path: Path) -> list[Value]:
     """An array of objects, an object of columns, an object that holds one list, or lines of objects after all."""
     text = read_text(path)
     try:
-        value = json.loads(text)
+        value = _loads(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and text.lstrip().startswith("{"):
             return _lines(path, text)
@@ -132,7 +132,21 @@ def _value(line: str) -> Any:
     try:
         return _DECODER.decode(line)
     except (msgspec.DecodeError, UnicodeEncodeError):
-        return json.loads(line)
+        return _loads(line)
+
+
+def _loads(text: str) -> Any:
+    """By the standard library. A lone surrogate, which is no letter and which no tokenizer takes, becomes U+FFFD."""
+    value = json.loads(text)
+    return _with_letters(value) if "\\ud" in text.lower() else value
+
+
+def _with_letters(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_with_letters(key): _with_letters(item) for key, item in value.items()}
+    return [_with_letters(item) for item in value] if isinstance(value, list) else value
 
 
 def _lines(path: Path, text: str) -> list[Value]:

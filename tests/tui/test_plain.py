@@ -1,11 +1,22 @@
+import json
 import subprocess
 import sys
 import unicodedata
 
 import pytest
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
+from textual.content import Content
+from textual.widgets import Static
 
-from tests.tui.nasty import NASTY
-from tui.plain import plain, safe
+from tests.tui import box
+from tests.tui.nasty import NAMES, NASTY, utf8
+from tests.tui.stage import Stage
+from tui import command_line
+from tui.harmless import HARMLESS
+from tui.plain import in_json, plain, safe, signs
+from tui.widgets.entry import Entry
 
 
 @pytest.mark.parametrize("name", NASTY)
@@ -47,3 +58,45 @@ def test_safe_keeps_markup_as_text() -> None:
 def test_plain_needs_no_textual() -> None:
     code = "import sys, tui.plain; tui.plain.plain('x'); sys.exit('textual' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_json_keeps_its_values_and_holds_nothing_that_a_terminal_obeys(name: str) -> None:
+    value = {utf8(NASTY[name]): [utf8(NASTY[name])]}
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    assert json.loads(in_json(text)) == value
+    assert not {unicodedata.category(x) for x in in_json(text) if x != "\n"} & {"Cc", "Cf", "Co", "Cn", "Zl", "Zp"}
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_signs_are_as_many_as_the_characters(name: str) -> None:
+    assert len(signs(NASTY[name])) == len(NASTY[name])
+    assert signs(NASTY[name]).isprintable()
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_a_command_means_what_was_said_and_shows_as_it_is(name: str) -> None:
+    word = NAMES[name]
+    line = command_line.quoted(word)
+    assert line.isprintable()
+    assert subprocess.run(["bash", "-c", f"printf %s {line}"], capture_output=True, check=True).stdout.decode() == word
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_no_cell_that_is_painted_is_obeyed(name: str) -> None:
+    link = Style(link="http://evil.example")
+    (segment,) = HARMLESS.apply([Segment(NASTY[name], link)], Color(0, 0, 0))
+    assert segment.text.replace("\u3000", "").isprintable()
+    assert segment.style is not None and segment.style.link is None
+
+
+async def test_what_a_widget_forgets_is_not_painted() -> None:
+    app = Stage(None)
+    async with app.run_test(notifications=True) as pilot:
+        await app.mount(Entry("\x1b]0;PWNED\x07"), Static(Content("".join(NASTY.values()))))
+        app.notify("[red]x[/nope]\x1b[2J", title="\x9b2J", markup=True)
+        app.copy_to_clipboard("caf\udce9")
+        await box.settled(pilot)
+        text = "".join(x.text for strip in app.screen._compositor.render_strips() for x in strip)
+    assert [x for x in text if not x.isprintable()] == []
+    assert "[red]x[/nope]␛[2J" in text and "␛]0;PWNED␇" in text

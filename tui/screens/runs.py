@@ -181,12 +181,19 @@ class RunsScreen(Screen[None]):
         runs = chosen(self._runs, self._entry.value, self._column, self._backwards)
         self._table.clear()
         width = max(20, self.size.width - 2 - _OTHER_COLUMNS - 2)
-        for run in runs:
-            cells = row(run, width, self.app.theme_variables, marked=run.name in self._marked)
+        rows = [row(run, width, self.app.theme_variables, marked=run.name in self._marked) for run in runs]
+        self._widen(rows)
+        for run, cells in zip(runs, rows, strict=True):
             self._table.add_row(*cells, key=run.name, height=2)
         if before in (names := [run.name for run in runs]):
             self._table.move_cursor(row=names.index(before))
         self._say(len(runs))
+
+    def _widen(self, rows: list[tuple[Text, ...]]) -> None:
+        """Columns as wide as what is in them: the table measures late, and what it painted before that would stay."""
+        for column, cells in zip(self._table.ordered_columns, zip(*rows, strict=True), strict=False):
+            column.auto_width = False
+            column.width = max(text.cell_len for cell in (column.label, *cells) for text in cell.split("\n"))
 
     def _say(self, shown: int) -> None:
         """How the table is filtered and sorted, and what is marked."""

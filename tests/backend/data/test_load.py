@@ -139,3 +139,22 @@ def test_the_demo_data_ships() -> None:
     assert len(source.rows) == 480
     assert source.columns == ("question", "answer")
     assert (source.files[0].parent / "README.md").read_text().count("MIT License") == 1
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
+def test_a_lone_surrogate_becomes_a_letter_that_tokenizers_take(name: str, tmp_path: Path) -> None:
+    row = '{"question": "caf\\udce9 \\ud83d\\ude00 \\ud800", "answer": "b"}'
+    path = write(tmp_path, name, f"[{row}]" if name.endswith(".json") else row)
+    assert load(str(path)).rows[0]["question"] == "caf\ufffd \U0001f600 \ufffd"
+
+
+@pytest.mark.parametrize("said", ["x" * 300, "./y/" + "z" * 300, "~nobody-of-this-name/x", "~\0", "a\0b"])
+def test_what_can_be_no_path_does_not_exist(said: str) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        load(said)
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "caf\udce9.jsonl", '{"question": "a", "answer": "b"}')
+    with pytest.raises(UserError, match="not UTF-8; rename"):
+        load(str(path))
