@@ -5,12 +5,15 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
-from backend.export import merged, modelfile, place, vllm
+from backend.export import axolotl, llamafactory, merged, modelfile, place, rows, trl, vllm
+from backend.export.recipe import Recipe
 from backend.export.source import Say, Source
 
-Target = Literal["merged", "ollama", "vllm"]
+Target = Literal["merged", "ollama", "vllm", "trl", "axolotl", "llamafactory"]
+TRAINERS = {"trl": trl, "axolotl": axolotl, "llamafactory": llamafactory}
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ def export(source: Source, target: Target, out: Path | None, say: Say, *, check:
     place.refuse_occupied(folder)
     if target == "vllm":
         return _vllm(source, folder)
+    if target in TRAINERS:
+        return _config(source, TRAINERS[target], folder, say)
     base = source.base_folder(say) if source.is_adapter else source.result
     place.refuse_small_disk(folder, merged.disk_bytes(source, base))
     with place.whole(folder) as draft:
@@ -50,6 +55,12 @@ def _vllm(source: Source, folder: Path) -> Exported:
     with place.whole(folder) as draft:
         vllm.write(source, draft)
     return Exported(folder, shlex.join(vllm.command(source)))
+
+
+def _config(source: Source, trainer: ModuleType, folder: Path, say: Say) -> Exported:
+    with place.whole(folder) as draft:
+        trainer.write(Recipe(source, rows.write(source, draft, say, pairs=trainer.PAIRS)), draft)
+    return Exported(folder, f"cd {shlex.quote(str(folder))} && {trainer.COMMAND}")
 
 
 def _name(source: Source) -> str:

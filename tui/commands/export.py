@@ -23,12 +23,13 @@ def export(run: str | None = None, *, to: Target, out: Path | None = None, unche
 
         fttui export --to merged
         fttui export 20261124-101500-demo-lora --to ollama --out ./my-model
-        fttui export --to vllm
+        fttui export --to trl    # its plan for another trainer: also axolotl, llamafactory
 
     Args:
         run: The run's name or a part of it; the latest that has ended with a result where it is left out.
-        to: merged: the adapter merged into the base's 16-bit weights; ollama: that with a Modelfile; vllm: the
-            command that serves the result.
+        to: merged: the adapter merged into the base's own weights, never into 4-bit ones; ollama: that with a
+            Modelfile; vllm: the command that serves the result; trl, axolotl, llamafactory: the run as that trainer's
+            config, with its rows.
         out: A new folder to write to; the run's own export/ where it is left out.
         unchecked: Do not load the merged model to compare it with base and adapter.
     """

@@ -1,0 +1,110 @@
+"""The run as a config for axolotl (field names of its schemas of July 2026, commit 067b021c)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from backend.export import yaml_text
+from backend.export.recipe import FINAL, OPTIMIZERS, Recipe
+from backend.export.rows import HELD_OUT, TRAIN, TRAINED
+
+FILE = "axolotl.yaml"
+COMMAND = f"axolotl train {FILE}"
+"""To be run in the export's folder."""
+PAIRS = False
+
+
+def write(recipe: Recipe, folder: Path) -> None:
+    """Write the config into `folder`, beside the rows."""
+    text = yaml_text.document(list(_comments(recipe)), _settings(recipe))
+    (folder / FILE).write_text(text, encoding="utf-8")
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    plan, rows = recipe.plan, recipe.rows
+    return {
+        "base_model": recipe.source.base,
+        "attn_implementation": plan.attention,
+        **(_adapter(recipe) if recipe.source.is_adapter else {}),
+        **_data(recipe),
+        "output_dir": "output",
+        "sequence_len": plan.max_length,
+        "excess_length_strategy": "truncate",
+        "sample_packing": False,
+        "batch_flattening": True if plan.packing and plan.attention == "flash_attention_2" else None,
+        "micro_batch_size": recipe.micro_batch,
+        "gradient_accumulation_steps": recipe.accumulation,
+        "num_epochs": plan.epochs,
+        "max_steps": plan.max_steps or None,
+        **_rate(recipe),
+        "gradient_checkpointing": plan.checkpointing,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False} if plan.checkpointing else None,
+        "activation_offloading": plan.activation_offload or None,
+        "bf16": plan.precision == "bfloat16",
+        "fp16": plan.precision == "float16",
+        "tf32": False,
+        "eval_steps": recipe.eval_steps if rows.held_out else None,
+        "save_steps": recipe.save_steps,
+        "save_total_limit": plan.keep_checkpoints,
+        "logging_steps": 1,
+        "seed": plan.seed,
+    }
+
+
+def _adapter(recipe: Recipe) -> dict[str, Any]:
+    plan = recipe.plan
+    return {
+        "adapter": plan.method,
+        "load_in_4bit": plan.method == "qlora",
+        "lora_r": plan.rank,
+        "lora_alpha": recipe.alpha,
+        "lora_dropout": plan.dropout,
+        "lora_target_linear": True if recipe.targets is None else None,
+        "lora_target_modules": recipe.targets,
+    }
+
+
+def _data(recipe: Recipe) -> dict[str, Any]:
+    rows = recipe.rows
+    if rows.form == "text":
+        kind: dict[str, Any] = {"type": "completion", "field": "text"}
+    else:
+        kind = {"type": "chat_template", "field_messages": "messages", "roles_to_train": ["assistant"]}
+        kind |= {"train_on_eos": "turn"} | ({"field_tools": "tools"} if rows.has_tools else {})
+        kind |= {"message_field_training": TRAINED} if rows.has_unscored_answers else {}
+    chats = rows.form != "text"
+    stand_in = chats and not rows.has_own_template
+    return {
+        "chat_template": ("jinja" if stand_in else "tokenizer_default") if chats else None,
+        "chat_template_jinja": str(recipe.source.result / "chat_template.jinja") if stand_in else None,
+        "datasets": [{"path": TRAIN, "ds_type": "json", **kind}],
+        "test_datasets": [{"path": HELD_OUT, "ds_type": "json", "split": "train", **kind}] if rows.held_out else None,
+        "val_set_size": 0.0,
+    }
+
+
+def _rate(recipe: Recipe) -> dict[str, Any]:
+    plan, (schedule, shape) = recipe.plan, recipe.schedule
+    cosine = plan.schedule == "cosine"
+    return {
+        "learning_rate": plan.learning_rate,
+        "lr_scheduler": "cosine" if cosine else schedule,
+        "cosine_min_lr_ratio": FINAL if cosine else None,
+        "lr_scheduler_kwargs": None if cosine else shape or None,
+        "warmup_steps": recipe.warmup_steps,
+        "weight_decay": plan.weight_decay,
+        "max_grad_norm": plan.max_grad_norm,
+        "optimizer": OPTIMIZERS[plan.optimizer],
+    }
+
+
+def _comments(recipe: Recipe) -> Iterator[str]:
+    yield f"Run {recipe.source.folder.name} of fttui for axolotl; in this folder: {COMMAND}"
+    yield f"{recipe.rows.train:,} rows to train on, {recipe.rows.held_out:,} held out, as the run split them."
+    yield "Written from axolotl's schemas of July 2026 (067b021c); no run with it was made."
+    yield from ("", "Otherwise than in the run:", *(f"- {x}" for x in recipe.differences()))
+    if recipe.plan.method == "full" and recipe.plan.precision == "bfloat16" and not recipe.keeps_16_bit_weights:
+        yield "- weights_dtype: axolotl keeps the weights in bfloat16, where most small updates round away;"
+        yield "  the run kept them in float32. bf16: false keeps them so, and computes in it."

@@ -1,0 +1,124 @@
+"""The run as a config for LLaMA-Factory, with its dataset_info.json (field names of August 2026, commit ff6d4d12)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from backend.export import yaml_text
+from backend.export.recipe import OPTIMIZERS, Recipe
+from backend.export.rows import HELD_OUT, TRAIN
+
+FILE, INFO = "llamafactory.yaml", "dataset_info.json"
+COMMAND = f"llamafactory-cli train {FILE}"
+"""To be run in the export's folder."""
+PAIRS = False
+_ATTENTION = {"sdpa": "sdpa", "flash_attention_2": "fa2", "eager": "disabled"}
+_TAGS = {
+    "role_tag": "role",
+    "content_tag": "content",
+    "user_tag": "user",
+    "assistant_tag": "assistant",
+    "observation_tag": "tool",
+    "system_tag": "system",
+}
+
+
+def write(recipe: Recipe, folder: Path) -> None:
+    """Write the config and the list of its data into `folder`, beside the rows."""
+    text = yaml_text.document(list(_comments(recipe)), _settings(recipe))
+    (folder / FILE).write_text(text, encoding="utf-8")
+    names = [TRAIN, HELD_OUT] if recipe.rows.held_out else [TRAIN]
+    info = {Path(name).stem: _described(recipe, name) for name in names}
+    (folder / INFO).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+
+
+def _described(recipe: Recipe, name: str) -> dict[str, Any]:
+    if recipe.rows.form == "text":
+        return {"file_name": name, "columns": {"prompt": "text"}}
+    # its "openai" formatting would put a system text of its own before each conversation
+    return {"file_name": name, "formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": _TAGS}
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    plan, rows = recipe.plan, recipe.rows
+    return {
+        "model_name_or_path": recipe.source.base,
+        "flash_attn": _ATTENTION[plan.attention],
+        "stage": "pt" if rows.form == "text" else "sft",
+        "do_train": True,
+        **_method(recipe),
+        "dataset_dir": ".",
+        "dataset": Path(TRAIN).stem,
+        "eval_dataset": Path(HELD_OUT).stem if rows.held_out else None,
+        "cutoff_len": plan.max_length,
+        "packing": False,
+        "train_on_prompt": False,
+        "output_dir": "output",
+        "per_device_train_batch_size": recipe.micro_batch,
+        "gradient_accumulation_steps": recipe.accumulation,
+        "num_train_epochs": plan.epochs,
+        "max_steps": plan.max_steps or None,
+        **_rate(recipe),
+        "disable_gradient_checkpointing": not plan.checkpointing,
+        "use_reentrant_gc": False if plan.checkpointing else None,
+        "use_cpu": True if recipe.source.job.device == "cpu" else None,
+        "bf16": plan.precision == "bfloat16",
+        "fp16": plan.precision == "float16",
+        "pure_bf16": True if recipe.keeps_16_bit_weights else None,
+        "eval_strategy": "steps" if rows.held_out else "no",
+        "eval_steps": recipe.eval_steps if rows.held_out else None,
+        "per_device_eval_batch_size": recipe.micro_batch if rows.held_out else None,
+        "save_steps": recipe.save_steps,
+        "save_total_limit": plan.keep_checkpoints,
+        "logging_steps": 1,
+        "report_to": "none",
+        "seed": plan.seed,
+    }
+
+
+def _method(recipe: Recipe) -> dict[str, Any]:
+    plan = recipe.plan
+    if not recipe.source.is_adapter:
+        return {"finetuning_type": "full"}
+    nf4 = {"quantization_bit": 4, "quantization_method": "bnb", "quantization_type": "nf4", "double_quantization": True}
+    return {
+        "finetuning_type": "lora",
+        "lora_rank": plan.rank,
+        "lora_alpha": recipe.alpha,
+        "lora_dropout": plan.dropout,
+        "lora_target": ",".join(recipe.targets or ["all"]),
+        **(nf4 if plan.method == "qlora" else {}),
+    }
+
+
+def _rate(recipe: Recipe) -> dict[str, Any]:
+    plan, (schedule, shape) = recipe.plan, recipe.schedule
+    return {
+        "learning_rate": plan.learning_rate,
+        "lr_scheduler_type": schedule,
+        "lr_scheduler_kwargs": shape or None,
+        "warmup_steps": recipe.warmup_steps,
+        "weight_decay": plan.weight_decay,
+        "max_grad_norm": plan.max_grad_norm,
+        "optim": OPTIMIZERS[plan.optimizer],
+    }
+
+
+def _comments(recipe: Recipe) -> Iterator[str]:
+    yield f"Run {recipe.source.folder.name} of fttui for LLaMA-Factory; in this folder: {COMMAND}"
+    yield f"{recipe.rows.train:,} rows to train on, {recipe.rows.held_out:,} held out, as the run split them."
+    yield "Written from LLaMA-Factory's arguments of August 2026 (ff6d4d12); no run with it was made."
+    yield from ("", "Otherwise than in the run:", *(f"- {x}" for x in recipe.differences()))
+    if recipe.rows.form != "text" and recipe.rows.has_own_template:
+        yield "- template: left out, so that LLaMA-Factory derives one from the tokenizer's; see that it is the same."
+    elif recipe.rows.form != "text":
+        yield "- template: the model has none, and the run's stand-in (User: ... Assistant: ...) has no name here."
+    if recipe.rows.has_tools:
+        yield "- tools: LLaMA-Factory wants tools and calls in a shape of its own; they are not carried."
+    if recipe.plan.activation_offload:
+        yield "- activation_offload: no equivalent."
+    if recipe.rows.has_unscored_answers:
+        yield "- some answers were not scored (train: false); LLaMA-Factory scores them all."

@@ -1,0 +1,115 @@
+"""A run's plan in the terms that other trainers share, and what of it they have no word for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from backend.export.rows import Rows
+from backend.export.source import Source
+from backend.planner import counts
+from backend.planner.plan import Plan
+
+OPTIMIZERS = {
+    "adamw": "adamw_torch_fused",
+    "adamw_8bit": "adamw_bnb_8bit",
+    "paged_adamw_8bit": "paged_adamw_8bit",
+    "adafactor": "adafactor",
+}
+"""Names of transformers' optimizers, which TRL, axolotl and LLaMA-Factory share."""
+FINAL = 0.1
+"""Part of the learning rate that cosine and linear end at, as backend/training/schedule.py has it."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What follows from plan and rows."""
+
+    source: Source
+    rows: Rows
+
+    @property
+    def plan(self) -> Plan:
+        """The settings the run ended with."""
+        return self.source.plan
+
+    @property
+    def micro_batch(self) -> int:
+        """Rows in one pass: the plan's, or the next smaller number that the effective batch is a multiple of."""
+        return next(x for x in range(self.plan.micro_batch, 0, -1) if self.plan.effective_batch % x == 0)
+
+    @property
+    def accumulation(self) -> int:
+        """Passes for one update: micro-batch times this is the effective batch, on one device."""
+        return self.plan.effective_batch // self.micro_batch
+
+    @property
+    def total_steps(self) -> int:
+        """Updates of the run."""
+        return counts.total_steps(self.rows.train, self.plan)
+
+    @property
+    def warmup_steps(self) -> int:
+        """Updates in which the rate rises."""
+        return math.ceil(self.plan.warmup_fraction * self.total_steps)
+
+    @property
+    def eval_steps(self) -> int:
+        """Updates between evaluations."""
+        return counts.eval_interval(self.plan, self.total_steps)
+
+    @property
+    def save_steps(self) -> int:
+        """Updates between checkpoints."""
+        return counts.save_interval(self.plan, self.total_steps)
+
+    @property
+    def keeps_16_bit_weights(self) -> bool:
+        """A full run whose weights stay in bfloat16 from step to step."""
+        return self.plan.method == "full" and self.plan.weights_dtype == self.plan.precision == "bfloat16"
+
+    @property
+    def alpha(self) -> int | float:
+        """As a whole number where it is one."""
+        return int(self.plan.alpha) if self.plan.alpha == int(self.plan.alpha) else self.plan.alpha
+
+    @property
+    def targets(self) -> list[str] | None:
+        """Names of modules that get an adapter; None for all linear ones but the head."""
+        names = self.plan.target_modules
+        return None if names == "all-linear" else [name.strip() for name in names.split(",")]
+
+    @property
+    def schedule(self) -> tuple[str, dict[str, float]]:
+        """Name and settings of transformers' scheduler with the same curve after warm-up."""
+        if self.plan.schedule == "cosine":
+            return "cosine_with_min_lr", {"min_lr_rate": FINAL}
+        if self.plan.schedule == "linear":
+            return "polynomial", {"lr_end": self.plan.learning_rate * FINAL, "power": 1.0}
+        return "constant_with_warmup", {}
+
+    def differences(self) -> Iterator[str]:
+        """Sentences about what no such trainer has, or has otherwise."""
+        plan = self.plan
+        if plan.packing:
+            rows = plan.effective_batch
+            yield (
+                f"packing: off, though the run packed. It only arranged the {rows} rows of an update in sequences; "
+                f"here packing would make an update of {rows} sequences, which hold many more rows."
+            )
+        if self.micro_batch != plan.micro_batch:
+            yield f"micro-batch: {self.micro_batch} for {plan.micro_batch}, which does not divide the effective batch."
+        if plan.processes > 1:
+            yield f"processes: {plan.processes} were planned, the run used one device; so does this."
+        if plan.optimizer_in_backward:
+            yield "optimizer_in_backward: no equivalent; gradients are held all at once, which takes more memory."
+        if self.keeps_16_bit_weights:
+            yield "weights_dtype bfloat16: updates are rounded to nearest here, where the run rounded by chance."
+        if plan.adapter_dtype == plan.precision == "bfloat16" and self.source.is_adapter:
+            yield "adapter_dtype bfloat16: no equivalent with rounding by chance."
+        if plan.compile:
+            yield "compile: left off; the run compiled each block."
+        if plan.chunked_loss:
+            yield "chunked_loss: logits may be held whole here, which takes more memory; Liger's kernels avoid it."
+        yield "loss: the run divided an update's loss once by its scored tokens; warm-up here starts at a rate of 0."

@@ -1,0 +1,98 @@
+"""The rows of a run as files that other trainers read: what it trained on, and what it held out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from backend.data import template
+from backend.data.conversation import Conversation, Example, Text
+from backend.data.formats import examples_of
+from backend.data.load import load
+from backend.data.prepare import prepare
+from backend.export.source import Say, Source
+from backend.training import locate
+
+TRAIN, HELD_OUT = "train.jsonl", "test.jsonl"
+"""Names by which `datasets` finds the splits of a folder."""
+TRAINED = "train"
+"""The field of a turn that says whether it is scored, where not all answers are."""
+Form = Literal["pairs", "messages", "text"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What was written."""
+
+    form: Form
+    """`pairs`: one question's turns and the answer; `messages`: conversations; `text`: documents."""
+    train: int
+    held_out: int
+    has_tools: bool
+    has_unscored_answers: bool
+    """Some answers stand there unscored: turns have the field `train`."""
+    has_own_template: bool
+    """The model has a chat template of its own; otherwise one stood in, saved with the result."""
+
+
+def write(source: Source, folder: Path, say: Say, *, pairs: bool) -> Rows:
+    """Write both files into `folder`: the rows that the run used, split as it split them.
+
+    With `pairs`, conversations whose last turn alone is scored become prompt and completion. UserError where the data
+    can't be read any more.
+    """
+    job, plan = source.job, source.plan
+    base = locate.on_this_box(job)
+    tokenizer = base if (base / "tokenizer.json").is_file() else source.result
+    data = prepare(job.data, job.mapping, tokenizer, plan.max_length, plan.eval_fraction, plan.seed, say)
+    examples = examples_of(load(job.data), job.mapping).examples
+    used: list[int] = data.train.flat.meta["examples"]
+    train, held_out = ([examples[used[int(i)]] for i in part.index] for part in (data.train, data.held_out))
+    form = _form([*train, *held_out], pairs)
+    unscored = form == "messages" and any(map(_has_unscored_answers, [*train, *held_out]))
+    for name, part in ((TRAIN, train), (HELD_OUT, held_out)):
+        if part:
+            _write(folder / name, (_row(x, form, unscored) for x in part))
+    stand_ins = (template.fallback(False), template.fallback(True))
+    return Rows(
+        form=form,
+        train=len(train),
+        held_out=len(held_out),
+        has_tools=any(isinstance(x, Conversation) and x.tools for x in [*train, *held_out]),
+        has_unscored_answers=unscored,
+        has_own_template=source.tokenizer.chat_template not in stand_ins,
+    )
+
+
+def _form(examples: Sequence[Example], pairs: bool) -> Form:
+    if isinstance(examples[0], Text):
+        return "text"
+    return "pairs" if pairs and all(map(_is_pair, examples)) else "messages"
+
+
+def _is_pair(example: Example) -> bool:
+    return isinstance(example, Conversation) and [x.scored for x in example.messages].index(True) + 1 == len(
+        example.messages
+    )
+
+
+def _has_unscored_answers(example: Example) -> bool:
+    return isinstance(example, Conversation) and any(x.role == "assistant" and not x.scored for x in example.messages)
+
+
+def _row(example: Example, form: Form, unscored: bool) -> dict[str, Any]:
+    if isinstance(example, Text):
+        return {"text": example.document}
+    turns = [x.as_dict() | ({TRAINED: x.scored} if unscored else {}) for x in example.messages]
+    tools = {"tools": list(example.tools)} if example.tools else {}
+    if form == "pairs":
+        return {"prompt": turns[:-1], "completion": turns[-1:], **tools}
+    return {"messages": turns, **tools}
+
+
+def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", errors="replace") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False, default=dict) + "\n" for row in rows)

@@ -1,0 +1,105 @@
+"""The run as a config for `trl sft` (field names of TRL 1.16.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from backend.export import yaml_text
+from backend.export.recipe import OPTIMIZERS, Recipe
+
+FILE = "sft.yaml"
+COMMAND = f"trl sft --config {FILE}"
+"""To be run in the export's folder."""
+PAIRS = True
+"""TRL scores the completion of a pair by itself."""
+
+
+def write(recipe: Recipe, folder: Path) -> None:
+    """Write the config into `folder`, beside the rows."""
+    text = yaml_text.document(list(_comments(recipe)), _settings(recipe))
+    (folder / FILE).write_text(text, encoding="utf-8")
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    plan, rows = recipe.plan, recipe.rows
+    return {
+        "model_name_or_path": recipe.source.base,
+        "chat_template_path": None if rows.has_own_template else str(recipe.source.result / "chat_template.jinja"),
+        "dtype": "float32" if plan.method == "full" and not recipe.keeps_16_bit_weights else plan.precision,
+        "attn_implementation": plan.attention,
+        **(_adapter(recipe) if recipe.source.is_adapter else {}),
+        "dataset_name": ".",
+        "output_dir": "output",
+        **_batches(recipe),
+        **_rate(recipe),
+        "completion_only_loss": True if rows.form == "pairs" else None,
+        "assistant_only_loss": True if rows.form == "messages" else None,
+        "gradient_checkpointing": plan.checkpointing,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False} if plan.checkpointing else None,
+        "activation_offloading": plan.activation_offload,
+        "use_cpu": True if recipe.source.job.device == "cpu" else None,
+        "bf16": plan.precision == "bfloat16",
+        "fp16": plan.precision == "float16",
+        "eval_strategy": "steps" if rows.held_out else "no",
+        "eval_steps": recipe.eval_steps if rows.held_out else None,
+        "per_device_eval_batch_size": recipe.micro_batch if rows.held_out else None,
+        "save_strategy": "steps",
+        "save_steps": recipe.save_steps,
+        "save_total_limit": plan.keep_checkpoints,
+        "logging_steps": 1,
+        "report_to": "none",
+        "seed": plan.seed,
+    }
+
+
+def _adapter(recipe: Recipe) -> dict[str, Any]:
+    plan = recipe.plan
+    nf4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "use_bnb_nested_quant": True}
+    return {
+        "use_peft": True,
+        "lora_r": plan.rank,
+        "lora_alpha": recipe.alpha,
+        "lora_dropout": plan.dropout,
+        "lora_target_modules": recipe.targets or ["all-linear"],
+        **(nf4 if plan.method == "qlora" else {}),
+    }
+
+
+def _batches(recipe: Recipe) -> dict[str, Any]:
+    plan = recipe.plan
+    return {
+        "max_length": plan.max_length,
+        "packing": False,
+        "padding_free": True if plan.packing and plan.attention == "flash_attention_2" else None,
+        "per_device_train_batch_size": recipe.micro_batch,
+        "gradient_accumulation_steps": recipe.accumulation,
+        "num_train_epochs": plan.epochs,
+        "max_steps": plan.max_steps or None,
+    }
+
+
+def _rate(recipe: Recipe) -> dict[str, Any]:
+    plan, (schedule, shape) = recipe.plan, recipe.schedule
+    return {
+        "learning_rate": plan.learning_rate,
+        "lr_scheduler_type": schedule,
+        "lr_scheduler_kwargs": shape or None,
+        "warmup_steps": recipe.warmup_steps,
+        "weight_decay": plan.weight_decay,
+        "max_grad_norm": plan.max_grad_norm,
+        "optim": OPTIMIZERS[plan.optimizer],
+    }
+
+
+def _comments(recipe: Recipe) -> Iterator[str]:
+    yield f"Run {recipe.source.folder.name} of fttui for TRL 1.16; in this folder: {COMMAND}"
+    yield f"{recipe.rows.train:,} rows to train on, {recipe.rows.held_out:,} held out, as the run split them."
+    yield from ("", "Otherwise than in the run:", *(f"- {x}" for x in recipe.differences()))
+    if recipe.plan.method == "qlora" and recipe.plan.precision == "bfloat16":
+        yield "- adapter_dtype: TRL keeps the adapters of a 4-bit base in bfloat16; the run kept them in float32."
+    if recipe.rows.form == "messages":
+        yield "- several answers of a row are scored: TRL needs a chat template with generation marks, or one it knows."
+    if recipe.rows.has_unscored_answers:
+        yield "- some answers were not scored (train: false); TRL scores them all."
