@@ -32,6 +32,7 @@ from backend.run.job import Job
 from backend.run.trial_found import Found
 from backend.run.trial_plan import Trial
 
+CHILD = (sys.executable, "-m", "backend.run.trial_child")
 POLL_SECONDS = 0.2
 
 
@@ -96,11 +97,11 @@ def _watched(trial: Trial, folder: RunFolder, tell: Tell) -> str:
     process, clock = _started(folder), _Patience(trial, folder)
     past, began = History(folder.events_file), time.monotonic()
     try:
-        while process.poll() is None:
+        while process.poll() is None and not past.finished:
             past.poll()
             tell(Progress(trial.method, past.phase, past.step, trial.steps, time.monotonic() - began))
             if clock.is_over(past):
-                return f"it was ended after {past.step} steps: it took far longer than foreseen"
+                return f"it was ended after {past.step} of {trial.steps} steps: it took far longer than foreseen"
             time.sleep(POLL_SECONDS)
     finally:
         process.kill()
@@ -112,7 +113,7 @@ def _watched(trial: Trial, folder: RunFolder, tell: Tell) -> str:
 
 def _started(folder: RunFolder) -> subprocess.Popen[bytes]:
     """The process; out of the terminal's reach, it ends when its standard input closes."""
-    command = [sys.executable, "-m", "backend.run.trial_child", str(folder.path)]
+    command = [*CHILD, str(folder.path)]
     with folder.log_file.open("ab") as log:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
 

@@ -112,13 +112,19 @@ def table(comparison: Comparison, trials: Sequence[Trial], found: Mapping[Method
 
 def _columns(seen: list[Found], names: list[str]) -> Iterator[str]:
     yield _row("trial", names)
-    yield _row("steps", [f"{x.steps} of {x.planned_steps}, {units.duration(x.seconds)}" for x in seen])
+    yield _row("steps", [_steps(x) for x in seen])
     for label, name, shown in _ROWS:
         pairs = [(getattr(x.measured, name), getattr(x.foreseen, name)) for x in seen]
         if any(figure is not None for pair in pairs for figure in pair):
             for text, figures in zip((label, "  foreseen"), zip(*pairs, strict=True), strict=True):
                 yield _row(text, ["-" if figure is None else shown(figure) for figure in figures])
     yield _row("held-out loss", [_losses(x) for x in seen])
+
+
+def _steps(seen: Found) -> str:
+    if seen.steps < seen.planned_steps:
+        return f"{seen.steps} of {seen.planned_steps}"
+    return f"{seen.steps} in {units.duration(seen.seconds)}"
 
 
 def _losses(seen: Found) -> str:

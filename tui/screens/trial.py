@@ -18,7 +18,7 @@ from tui.screens.command_box import CommandBox
 TICK_SECONDS = 1.0
 _ABOUT = (
     "One method after the other trains on your model and your data as planned, each in a process of its own. What they "
-    "take is measured and corrects this comparison; all else they write is removed again."
+    "take is measured, and corrects this comparison where the steps are enough; all else they write is removed again."
 )
 
 
