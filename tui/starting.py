@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from backend.errors import UserError
 from backend.planner.outlook import Comparison
+from backend.run import output
 
 
 def refuse(comparison: Comparison) -> None:
@@ -19,3 +20,5 @@ def refuse(comparison: Comparison) -> None:
         raise UserError(f"{answers.model} has no weights here: give a folder with weights or a hub id", "model")
     if any(seen.plan.processes > 1 for seen in comparison.methods.values()):
         raise UserError("processes: this version trains on one device; leave it at 1", "processes")
+    if answers.output:
+        output.refuse_unusable(answers.output)

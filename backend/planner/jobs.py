@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from backend.answers import Method
 from backend.data.report import DataReport
@@ -31,7 +32,7 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
         device_uuid=device.uuids[0] if device.here and device.uuids else None,
         foreseen=_foreseen(comparison, seen),
         mapping=answers.mapping,
-        output=answers.output,
+        output=str(Path(answers.output).expanduser().absolute()) if answers.output else None,  # it may go on elsewhere
         created=time.time(),
         preset=preset,
     )

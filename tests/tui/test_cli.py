@@ -95,6 +95,7 @@ def test_every_figure_follows_a_setting(capsys: pytest.CaptureFixture[str]) -> N
         (("train", "dmo"), "did you mean 'demo'"),
         (("train", "--model", "8b", "--data", "demo"), "no weights here"),
         (("train", *EIGHT_B), "not in this box"),
+        (("train", "demo", "--output", "/proc/nothing"), "output: '/proc/nothing' won't do"),
         (("watch",), "no run has been made"),
         (("stop", "x"), "no run is called 'x'"),
         (("resume",), "no run has been made"),

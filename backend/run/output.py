@@ -1,0 +1,33 @@
+"""Where the user wants a result copied to: looked at before the training, not after it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from backend.errors import UserError
+
+
+def refuse_unusable(output: str) -> None:
+    """Raise UserError where no result could be copied to `output`: it holds something, or can't be written to."""
+    try:
+        why = _trouble(Path(output).expanduser().absolute())
+    except (OSError, ValueError, RuntimeError) as error:  # closed to us, not UTF-8, the home of nobody
+        why = getattr(error, "strerror", None) or str(error).rstrip(".")
+    if why:
+        raise UserError(f"output: {output!r} won't do ({why}); it takes a new or an empty folder", "output")
+
+
+def _trouble(path: Path) -> str:
+    """What stands against `path`; empty for nothing. The folder is made for a moment, beside where it would lie."""
+    str(path).encode()  # a plan is UTF-8
+    if path.is_dir():
+        if any(path.iterdir()):
+            return "it holds files already"
+    elif os.path.lexists(path):
+        return "it is no folder"
+    nearest = next(folder for folder in (path, *path.parents) if folder.exists())
+    with tempfile.TemporaryDirectory(prefix=".fttui-", dir=nearest) as tried:
+        Path(tried, path.relative_to(nearest)).mkdir(parents=True, exist_ok=True)
+    return ""
