@@ -18,7 +18,10 @@ def send(commands_file: Path, command: Command) -> None:
 
 
 class Inbox:
-    """The trainer's side. Commands from before its start belong to an earlier life of the run and are skipped."""
+    """The trainer's side, opened when it is asked to start.
+
+    Commands from before that belong to an earlier life of the run and are skipped.
+    """
 
     def __init__(self, commands_file: Path) -> None:
         self._tail = Tail(commands_file)

@@ -18,6 +18,7 @@ class Trainer(threading.Thread):
     def __init__(self, folder: RunFolder) -> None:
         super().__init__(name="trainer", daemon=False)
         self.folder = folder
+        self._inbox = control.Inbox(folder.commands_file)  # here: a stop may come before torch is imported
         self.state: str | None = None
         """done, stopped, paused or failed; None while it runs."""
         self._on_finish = settings.load().on_finish
@@ -34,7 +35,7 @@ class Trainer(threading.Thread):
         """Train to the end; returns the state that the run ended in."""
         from backend.training.train import train  # loads torch: not before it is needed
 
-        return train(self.folder)
+        return train(self.folder, self._inbox)
 
     def stop(self) -> None:
         """Ask for a stop with a checkpoint at the next step boundary. Safe in a signal handler's follow-up."""

@@ -28,25 +28,27 @@ from backend.training.setup import begin
 from backend.training.versions import versions
 
 
-def train(folder: RunFolder) -> str:
+def train(folder: RunFolder, inbox: Inbox | None = None) -> str:
     """Train `folder` from its newest good checkpoint, or from the start: done, stopped, paused or failed.
 
-    Every failure is told in the run's events and its traceback is in the run's log file; nothing is raised.
+    `inbox` was opened when the start was asked for; without one, commands count from here on. Every failure is told in
+    the run's events and its traceback is in the run's log file; nothing is raised.
     """
+    inbox = inbox or Inbox(folder.commands_file)
     with libraries_to(folder.log_file) as logger:
         try:
             with folder.hold():
-                return _held(folder, logger)
+                return _held(folder, inbox, logger)
         except UserError:  # another process trains it: its events are not ours to write
             logger.exception("%s was not started", folder.name)
             return "failed"
 
 
-def _held(folder: RunFolder, logger: Logger) -> str:
+def _held(folder: RunFolder, inbox: Inbox, logger: Logger) -> str:
     log = EventLog(folder.events_file)
     report = Report(log)
     try:
-        return _run(folder, report)
+        return _run(folder, inbox, report)
     except Exception as error:
         logger.exception("%s failed", folder.name)
         report.say(sentence(error), "error")
@@ -56,9 +58,8 @@ def _held(folder: RunFolder, logger: Logger) -> str:
         log.close()
 
 
-def _run(folder: RunFolder, report: Report) -> str:
+def _run(folder: RunFolder, inbox: Inbox, report: Report) -> str:
     began = time.perf_counter()
-    inbox = Inbox(folder.commands_file)
     job = folder.job()
     device.take(job)
     report.event("run_started", **_known_at_start(job), step=_last_step(folder))

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from backend.answers import Method
-from backend.run import control
+from backend.run import control, launch
 from backend.run.folder import RunFolder
 from backend.training import checkpoint, session
 from backend.training.report import Report
@@ -142,6 +142,20 @@ def test_stopped_before_its_first_step(tiny_model: Path, questions: Path, monkey
     monkeypatch.undo()
     assert events(folder, "run_finished")[-1]["step"] == 0
     assert [event["step"] for event in events(folder, "checkpoint")] == [0]
+
+
+def test_a_stop_before_the_trainer_is_there_counts_and_one_of_an_earlier_life_does_not(
+    tiny_model: Path, questions: Path
+) -> None:
+    folder = new_run(tiny_model, questions, "lora", max_steps=2)
+    control.send(folder.commands_file, "stop")
+    trainer = launch.Trainer(folder)
+    trainer.stop()  # while torch is still being imported, as a rule
+    trainer.run()
+    assert trainer.state == "stopped" and not events(folder, "step")
+    again = launch.Trainer(folder)
+    again.run()
+    assert again.state == "done"
 
 
 def test_data_that_changed_is_refused(tiny_model: Path, questions: Path, tmp_path: Path) -> None:
