@@ -7,7 +7,8 @@ into block-diagonal attention; padding stands at the end, where causal attention
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,22 @@ class Batch:
     """Tokens of the data, padding not counted."""
     scored: int
     """Targets that count."""
+    starts: Tensor | None = None
+    """Where each row of a flat sequence starts, and its end, int32; None where sequences are not laid flat."""
+    longest: int = 0
+    """Tokens of the longest row of a flat sequence."""
+
+    def varlen(self) -> dict[str, Any]:
+        """What tells flash attention the rows of a flat sequence; worked out here, it waits for no device."""
+        if self.starts is None:
+            return {}
+        starts, longest = self.starts, self.longest
+        return {
+            "cu_seq_lens_q": starts,
+            "cu_seq_lens_k": starts,
+            "max_length_q": longest,
+            "max_length_k": longest,
+        }
 
 
 def micro_batches(rows: Sequence[Row], plan: Plan, device: str, *, flat: bool = False) -> list[Batch]:
@@ -53,8 +70,10 @@ def micro_batches(rows: Sequence[Row], plan: Plan, device: str, *, flat: bool = 
     sequences = [_Sequence.of([rows[i] for i in group]) for group in groups]
     size = plan.micro_batch
     parts = [sequences[start : start + size] for start in range(0, len(sequences), size)]
-    fill_up_to = plan.max_length if device == "cpu" and not flat else 0
-    return [_collate([_joined(part)] if flat else part, device, fill_up_to) for part in parts]
+    if flat:
+        return [_flat(_joined(part), device) for part in parts]
+    fill_up_to = plan.max_length if device == "cpu" else 0
+    return [_collate(part, device, fill_up_to) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -85,6 +104,12 @@ def _joined(sequences: Sequence[_Sequence]) -> _Sequence:
     )
 
 
+def _flat(sequence: _Sequence, device: str) -> Batch:
+    starts = np.append(np.flatnonzero(sequence.positions == 0), len(sequence.ids)).astype(np.int32)
+    longest = int(np.diff(starts).max())
+    return replace(_collate([sequence], device, 0), starts=_on(starts, device), longest=longest)
+
+
 def _collate(sequences: Sequence[_Sequence], device: str, fill_up_to: int) -> Batch:
     longest = max(len(x.ids) for x in sequences)
     length = max(longest, min(fill_up_to, _filled(longest, LENGTHS)))
@@ -109,7 +134,7 @@ def _collate(sequences: Sequence[_Sequence], device: str, fill_up_to: int) -> Ba
     )
 
 
-def _on(values: npt.NDArray[np.int64], device: str) -> Tensor:
+def _on(values: npt.NDArray[Any], device: str) -> Tensor:
     """As a tensor on `device`. From pinned memory: a copy from pageable memory waits for the work before it."""
     tensor = torch.from_numpy(values)
     return tensor if device == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

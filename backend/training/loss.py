@@ -29,6 +29,7 @@ def whole(network: Any) -> Loss:
             position_ids=batch.position_ids,
             logits_to_keep=batch.predict,
             use_cache=False,  # with a cache transformers would not look for packed rows
+            **batch.varlen(),
         ).logits
         targets = batch.targets.flatten()
         return functional.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="sum", ignore_index=IGNORED)
@@ -43,9 +44,12 @@ def chunked(network: Any) -> Loss:
     cap = getattr(config, "final_logit_softcapping", None) or 0.0
 
     def loss(batch: Batch) -> Tensor:
-        hidden = decoder(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).last_hidden_state
+        hidden = decoder(
+            input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False, **batch.varlen()
+        ).last_hidden_state
         kept = torch.take_along_dim(hidden, batch.predict[..., None], dim=1).flatten(0, 1)
-        result: Tensor = _Chunked.apply(kept, head.weight, batch.targets.flatten(), scale, cap)  # type: ignore[no-untyped-call]
+        weight = head.weight if torch.is_grad_enabled() else head.weight.detach()  # or its gradient would be made
+        result: Tensor = _Chunked.apply(kept, weight, batch.targets.flatten(), scale, cap)  # type: ignore[no-untyped-call]
         return result
 
     return loss

@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from backend.planner.plan import Plan
 from backend.training.precision import gradient_scaler
 from backend.training.rounding import Piecewise
+from backend.training.states import all_or_none, page_again
 
 State = dict[str, Any]
 
@@ -55,8 +56,8 @@ def updater(parameters: Mapping[str, Parameter], plan: Plan, device: str) -> Upd
 def stepper(parameters: Sequence[Parameter], plan: Plan) -> Optimizer | Piecewise:
     """The optimizer of `plan`; 16-bit parameters are stepped in float32 and rounded stochastically.
 
-    AdamW makes its states before it updates anything; what does not goes piece by piece, so that a step can be done
-    again. A GradScaler (float16) takes a plain optimizer only.
+    AdamW needs no memory once its states are there; what does goes piece by piece, so that a step can be done again. A
+    GradScaler (float16) takes a plain optimizer only.
     """
     if plan.precision != "float16" and (
         plan.optimizer != "adamw" or any(p.dtype == torch.bfloat16 for p in parameters)
@@ -95,12 +96,16 @@ class AfterBackward:
         self._optimizer = stepper(self._parameters, plan)
         self._max_norm = plan.max_grad_norm
         self._scaler = scaler
+        self._step = -1
         self._interrupted = False
 
     def begin(self, step: int, learning_rate: float) -> None:
         """Set the rate of the step."""
         if self._scaler and self._interrupted:
             self._scaler = self._renewed(self._scaler)
+        if step != self._step and isinstance(self._optimizer, Piecewise):
+            self._optimizer.begin()
+        self._step = step
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
 
@@ -114,7 +119,8 @@ class AfterBackward:
         if self._scaler and isinstance(optimizer, Optimizer):
             self._scaler.unscale_(optimizer)
             norm = self._clipped_norm()
-            self._scaler.step(optimizer)
+            with all_or_none(optimizer):
+                self._scaler.step(optimizer)
             self._scaler.update()
         else:
             norm = self._clipped_norm()
@@ -148,6 +154,8 @@ class AfterBackward:
     def load_state_dict(self, state: State) -> None:
         """Go on from `state_dict`."""
         self._optimizer.load_state_dict(state["optimizer"])
+        if isinstance(self._optimizer, Optimizer):
+            page_again(self._optimizer)
         if self._scaler:
             self._scaler.load_state_dict(state["scaler"])
 
@@ -168,8 +176,8 @@ class InBackward:
         self._last = False
         self._sound = True
         self._total: Tensor | float = 0.0
-        self._updated: set[str] = set()
-        self._squares: list[Tensor] = []
+        self._squares: dict[str, Tensor] = {}
+        """Of the gradients of this step whose parameter is updated."""
         self._previous_norm: Tensor | None = None
         for name, parameter in parameters.items():
             parameter.register_post_accumulate_grad_hook(partial(self._on_gradient, name))  # type: ignore[no-untyped-call]
@@ -181,7 +189,10 @@ class InBackward:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
         if step != self._step:
-            self._step, self._updated, self._squares = step, set(), []
+            self._step, self._squares = step, {}
+            for optimizer in self._optimizers.values():
+                if isinstance(optimizer, Piecewise):
+                    optimizer.begin()
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
         """Add gradients; in the last micro-batch, update as they become complete."""
@@ -192,17 +203,18 @@ class InBackward:
         loss.backward()  # type: ignore[no-untyped-call]
 
     def _on_gradient(self, name: str, parameter: Tensor) -> None:
-        gradient = parameter.grad
-        if not self._last or gradient is None:
-            return
-        if name not in self._updated:
-            self._update(name, gradient)
-            self._updated.add(name)
+        if self._last:
+            self._apply(name, parameter)
+
+    def _apply(self, name: str, parameter: Tensor) -> None:
+        """Update with the parameter's gradient, once a step, and drop it."""
+        if parameter.grad is not None and name not in self._squares:
+            self._squares[name] = self._update(name, parameter.grad)
         parameter.grad = None
 
-    def _update(self, name: str, gradient: Tensor) -> None:
+    def _update(self, name: str, gradient: Tensor) -> Tensor:
+        """Update one parameter; the square of its gradient's norm."""
         norm = torch.linalg.vector_norm(gradient)
-        self._squares.append(norm.float() ** 2)
         if self._plan.max_grad_norm and self._previous_norm is not None:
             gradient.mul_((self._plan.max_grad_norm / (self._previous_norm + 1e-6)).clamp(max=1.0))
         if _decides_on_device(self._plan):
@@ -210,10 +222,14 @@ class InBackward:
         elif self._sound:
             gradient.nan_to_num_(0.0, 0.0, 0.0)
             _step(self._optimizers[name], norm)
+        square: Tensor = norm.float() ** 2
+        return square
 
     def finish(self) -> Tensor:
-        """The norm of all gradients of the step; the updates are made already."""
-        norm = torch.stack(self._squares).sum().sqrt()
+        """The norm of all gradients of the step; what the last micro-batch did not reach is updated now."""
+        for name, parameter in self._parameters.items():
+            self._apply(name, parameter)
+        norm = torch.stack([*self._squares.values()]).sum().sqrt()
         previous = norm if self._previous_norm is None else self._previous_norm
         self._previous_norm = torch.where(torch.isfinite(norm), norm, previous)
         return norm
@@ -232,6 +248,8 @@ class InBackward:
         """Go on from `state_dict`."""
         for name, optimizer in self._optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
+            if isinstance(optimizer, Optimizer):
+                page_again(optimizer)
         previous, device = state["previous_norm"], next(iter(self._parameters.values())).device
         self._previous_norm = None if previous is None else previous.to(device)
 
@@ -254,7 +272,8 @@ def _step(optimizer: Optimizer | Piecewise, norm: Tensor) -> None:
         return
     if isinstance(optimizer, torch.optim.AdamW):  # fused: it reads what a GradScaler would tell it
         optimizer.grad_scale, optimizer.found_inf = None, (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
-    optimizer.step()
+    with all_or_none(optimizer):
+        optimizer.step()
 
 
 def _optimizer(value: Any) -> Optimizer:

@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from backend.training.states import page_again
+
 PIECE = 1 << 24
 """Elements that are widened at once: 64 MiB for the values and 64 MiB for their gradients, then for the random bits."""
 LOW_BITS = 16
@@ -41,8 +43,7 @@ class _Piece:
 class Piecewise:
     """One optimizer a piece, of float32, made by `build`: 16-bit pieces are widened for their step and rounded.
 
-    A step that runs out of memory on its way (8-bit optimizers make their states as they go) and is done again leaves
-    alone what it had updated: no row counts twice.
+    A step that runs out of memory on its way and is done again leaves alone what it had updated: no row counts twice.
     """
 
     def __init__(self, parameters: Sequence[Parameter], build: Build, *, whole: bool) -> None:
@@ -60,25 +61,30 @@ class Piecewise:
         """The settings of every piece, to set the rate in."""
         return [group for piece in self._pieces for group in piece.optimizer.param_groups]
 
+    def begin(self) -> None:
+        """Another step starts: nothing of it is updated yet."""
+        self._done = 0
+
     def step(self, apply: Step) -> None:
         """Update what has a gradient; `apply` steps one piece's optimizer, or leaves it."""
         for piece in self._pieces[self._done :]:
             self._step_piece(piece, apply)
             self._done += 1
-        self._done = 0
 
     def _step_piece(self, piece: _Piece, apply: Step) -> None:
         gradient = piece.parameter.grad
         if gradient is None:
             return
         narrow = piece.parameter.data[piece.rows]
-        piece.wide.data = narrow.float()
-        piece.wide.grad = gradient[piece.rows].float()
-        apply(piece.optimizer)
-        piece.wide.grad = None  # before the random bits take as much
-        if narrow.dtype == torch.bfloat16:
-            round_stochastically(piece.wide.data, narrow)
-        piece.wide.data = _empty(piece.parameter)
+        try:
+            piece.wide.data = narrow.float()
+            piece.wide.grad = gradient[piece.rows].float()
+            apply(piece.optimizer)
+            piece.wide.grad = None  # before the random bits take as much
+            if narrow.dtype == torch.bfloat16:
+                round_stochastically(piece.wide.data, narrow)
+        finally:
+            piece.wide.grad, piece.wide.data = None, _empty(piece.parameter)
 
     def zero_grad(self, *, set_to_none: bool = True) -> None:
         """Drop the gradients."""
@@ -95,6 +101,7 @@ class Piecewise:
         for piece, saved in zip(self._pieces, state["pieces"], strict=True):
             piece.wide.data = piece.parameter.data[piece.rows].float()  # states are checked against its shape
             piece.optimizer.load_state_dict(saved)
+            page_again(piece.optimizer)
             piece.wide.data = _empty(piece.parameter)
 
 

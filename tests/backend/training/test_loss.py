@@ -60,3 +60,20 @@ def test_a_family_that_changes_its_logits_in_an_unknown_way_is_not_chunked() -> 
     assert can_chunk(model, batch)
     model.config.logit_scale = 9.0  # the model itself goes on with its own
     assert not can_chunk(model, batch)
+
+
+def test_an_evaluation_makes_no_gradient_of_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network("llama")
+    (batch, *_) = micro_batches(ROWS, SETTINGS, "cpu")
+    like, made = torch.zeros_like, []
+
+    def zeros_like(x: torch.Tensor) -> torch.Tensor:
+        made.append(tuple(x.shape))
+        return like(x)
+
+    monkeypatch.setattr(torch, "zeros_like", zeros_like)
+    with torch.no_grad():
+        judged = chunked(model)(batch)
+    assert made == []
+    assert judged == chunked(model)(batch).detach()
+    assert (384, 32) in made

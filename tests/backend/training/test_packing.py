@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import pytest
 import torch
-from transformers import MambaConfig, MambaForCausalLM
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM
 
 from backend.planner.plan import Plan
 from backend.training.batches import micro_batches
-from backend.training.checks import packs
-from backend.training.loss import whole
+from backend.training.checks import can_chunk, packs
+from backend.training.loss import chunked, whole
 from tests.backend.training.families import FAMILIES, network
 from tests.backend.training.helpers import random_rows
 
@@ -52,7 +57,66 @@ def test_these_families_pack(family: str) -> None:
     assert packs(network(family).eval(), SETTINGS, "cpu")
 
 
-def test_a_recurrent_model_does_not_pack() -> None:
+SIZES = {
+    "vocab_size": 384,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+LINEAR = {
+    "linear_num_value_heads": 4,
+    "linear_num_key_heads": 2,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
+}
+LEAKING: dict[str, dict[str, Any]] = {
+    "mamba": {"vocab_size": 384, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 4},
+    "lfm2": SIZES | {"layer_types": ["conv", "conv", "full_attention", "conv"]},
+    "qwen3_5_text": SIZES | LINEAR | {"head_dim": 16},
+    "falcon_h1": SIZES
+    | {"head_dim": 16, "mamba_d_ssm": 64, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 16},
+}
+
+
+@pytest.mark.parametrize("family", LEAKING)
+def test_rows_that_share_states_or_convolutions_are_not_packed(family: str) -> None:
     torch.manual_seed(0)
-    config = MambaConfig(vocab_size=384, hidden_size=32, num_hidden_layers=2, state_size=4, initializer_range=0.2)
-    assert not packs(MambaForCausalLM(config), SETTINGS, "cpu")
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **LEAKING[family]))
+    assert not packs(model, SETTINGS, "cpu")
+
+
+def test_dropout_is_no_reason_not_to_pack() -> None:
+    model = network("llama")
+    model.config.attention_dropout = 0.5
+    for layer in model.model.layers:
+        layer.self_attn.attention_dropout = 0.5
+    assert packs(model.train(), SETTINGS, "cpu") and model.training
+    assert can_chunk(model, SETTINGS, "cpu") and model.training
+
+
+def varlen(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: None, **options: Any) -> tuple[Tensor, None]:
+    """What flash attention does with rows laid flat, by their starts alone."""
+    assert query.shape[0] == 1 and mask is None
+    starts = options["cu_seq_lens_q"].tolist()
+    assert options["max_length_q"] == max(end - start for start, end in pairwise(starts))
+    groups = query.shape[1] // key.shape[1]
+    key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
+    parts = []
+    for start, end in pairwise(starts):
+        q, k, v = (x[:, :, start:end] for x in (query, key, value))
+        parts.append(scaled_dot_product_attention(q, k, v, is_causal=True))
+    return torch.cat(parts, dim=2).transpose(1, 2), None
+
+
+@pytest.mark.parametrize("chunks", [False, True])
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
+def test_flat_rows_are_told_apart_by_their_starts(family: str, chunks: bool) -> None:
+    AttentionInterface.register("varlen", varlen)
+    AttentionMaskInterface.register("varlen", lambda *_, **__: None)
+    rows, settings = random_rows(6, longest=30), Plan(precision="float32", max_length=60, micro_batch=9)
+    loss_of = chunked if chunks else whole
+    (batch,) = micro_batches(rows, settings, "cpu", flat=True)
+    usual = sum(loss_of(network(family))(x) for x in micro_batches(rows, settings, "cpu"))
+    torch.testing.assert_close(loss_of(network(family, "varlen"))(batch), usual, rtol=1e-5, atol=1e-4)
