@@ -54,12 +54,11 @@ def begin(folder: RunFolder, job: Job, model_folder: Path, data: Prepared, repor
     rng.seed(job.plan.seed)
     plan = restored(job.plan, progress)
     plan, loaded = _load(plan, job, model_folder, progress, report)
-    plan, packs = _suited(plan, loaded, job.device, report)
-    plan = _compiled(plan, loaded, job.device, report)
-    updater = optimizers.updater(loaded.trainable(), plan, job.device)
-    _say_what_differs(plan, updater, report)
-    if found:
-        _resume(found, loaded, updater, report)
+    ready = partial(_ready, plan, loaded, job.device, found, report)
+    made = relief.attempt(ready, report, progress.step, "getting ready for the first step")
+    if not made:
+        raise TrainingFailed(f"memory ran out before the first step; {would_fit(job, plan)}")
+    plan, packs, updater = made[0]
     total = total_steps(len(data.train), plan)
     pace = Pace.of(plan, total)
     return Session(
@@ -98,6 +97,19 @@ def _load(plan: Plan, job: Job, model_folder: Path, progress: Progress, report: 
         progress.adjusted |= relief.changes(before, plan)
         text = f"loads with less memory: {change}"
         report.event("replanned", step=progress.step, changed=relief.changes(before, plan), text=text)
+
+
+def _ready(
+    plan: Plan, loaded: methods.Loaded, device: str, found: Checkpoint | None, report: Report
+) -> tuple[Plan, bool, optimizers.Updater]:
+    """What the model can do of the plan, whether its rows may share a sequence, and the optimizer as it was left."""
+    plan, packs = _suited(plan, loaded, device, report)
+    plan = _compiled(plan, loaded, device, report)
+    updater = optimizers.updater(loaded.trainable(), plan, device)
+    _say_what_differs(plan, updater, report)
+    if found:
+        _resume(found, loaded, updater, report)
+    return plan, packs, updater
 
 
 def _suited(plan: Plan, loaded: methods.Loaded, device: str, report: Report) -> tuple[Plan, bool]:

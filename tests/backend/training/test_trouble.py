@@ -288,6 +288,20 @@ def during(folder: RunFolder) -> list[str]:
     return [event["during"] for event in events(folder, "oom")]
 
 
+def test_memory_that_is_short_when_states_come_back(
+    tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_run(tiny_model, questions, "full", max_steps=4, save_every=2)
+    with monkeypatch.context() as patch:
+        failing_times(patch, session.Session, "step", 1, after=2)
+        assert train(folder) == "failed"
+    failing_times(monkeypatch, optimizers.AfterBackward, "load_state_dict", 1)
+    assert train(folder) == "failed"
+    assert during(folder) == ["getting ready for the first step"]
+    assert "memory ran out before the first step" in events(folder, "run_finished")[-1]["error"]
+    assert train(folder) == "done"
+
+
 def test_memory_that_is_short_once_while_loading(
     tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
