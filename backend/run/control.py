@@ -27,7 +27,18 @@ class Inbox:
         self._tail = Tail(commands_file)
         for _ in self._tail.lines():
             pass
+        self._waiting: list[Command] = []
 
     def poll(self) -> list[Command]:
         """Commands since the last call, in order; unknown ones are ignored."""
-        return [event["event"] for event in self._tail.events() if event["event"] in get_args(Command)]
+        self._read()
+        commands, self._waiting = self._waiting, []
+        return commands
+
+    def has_end(self) -> bool:
+        """A stop or a pause waits for the next `poll`: what takes long is better broken off."""
+        self._read()
+        return any(command != "checkpoint" for command in self._waiting)
+
+    def _read(self) -> None:
+        self._waiting += [event["event"] for event in self._tail.events() if event["event"] in get_args(Command)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,14 +18,18 @@ ROWS_AT_ONCE = 256
 
 
 @torch.no_grad()
-def held_out_loss(network: Any, loss_of: Loss, rows: Rows, plan: Plan, device: str, *, flat: bool) -> float:
-    """Mean loss of the scored tokens of `rows`, nats; arranged in sequences as in training."""
+def held_out_loss(
+    network: Any, loss_of: Loss, rows: Rows, plan: Plan, device: str, broken_off: Callable[[], bool], *, flat: bool
+) -> float | None:
+    """Mean loss of the scored tokens of `rows`, nats; arranged in sequences as in training. None where broken off."""
     network.eval()
     try:
         total, scored = torch.zeros((), device=device), 0
         for start in range(0, len(rows), ROWS_AT_ONCE):
             some = [rows[i] for i in range(start, min(start + ROWS_AT_ONCE, len(rows)))]
             for batch in micro_batches(some, plan, device, flat=flat):
+                if broken_off():
+                    return None
                 with autocast(plan, device):
                     total += loss_of(batch)
                 scored += batch.scored

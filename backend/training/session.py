@@ -113,13 +113,16 @@ class Session:
                 break
         return mean, norm
 
-    def judge(self) -> None:
-        """Held-out loss, and one answer for the eye."""
+    def judge(self, broken_off: Callable[[], bool]) -> None:
+        """Held-out loss, and one answer for the eye; neither where `broken_off` says so on the way."""
         self.journal.flush()
         began = time.perf_counter()
         if len(self.data.held_out):
             self.report.phase("eval")
-            value = self._with_relief(self._held_out_loss, "the evaluation")
+            value = self._with_relief(partial(self._held_out_loss, broken_off), "the evaluation")
+            if value is None:
+                self.report.say("the evaluation was broken off")
+                return
             self.progress.judged(value)
             seconds = time.perf_counter() - began
             self.report.event(
@@ -130,9 +133,9 @@ class Session:
         self.report.phase("train")
         self.journal.resume_clock()
 
-    def _held_out_loss(self) -> float:
-        network = self.loaded.network
-        return held_out_loss(network, self.loss_of, self.data.held_out, self.plan, self.device, flat=self.flat)
+    def _held_out_loss(self, broken_off: Callable[[], bool]) -> float | None:
+        network, rows = self.loaded.network, self.data.held_out
+        return held_out_loss(network, self.loss_of, rows, self.plan, self.device, broken_off, flat=self.flat)
 
     def _sample(self) -> None:
         if not self.data.probes:

@@ -92,7 +92,7 @@ def _loop(session: Session, inbox: Inbox) -> str | None:
     """Steps, evaluations and checkpoints, to the end (None) or to the command that ends it early."""
     progress, pace = session.progress, session.pace
     if progress.step == 0:
-        session.judge()
+        session.judge(inbox.has_end)
     session.report.phase("train")
     session.journal.resume_clock()
     while progress.step < pace.total:
@@ -102,7 +102,7 @@ def _loop(session: Session, inbox: Inbox) -> str | None:
             session.save()
         session.step()
         if pace.evaluates(progress.step):
-            session.judge()
+            session.judge(inbox.has_end)
         if pace.saves(progress.step):
             session.save()
     return None

@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend.answers import Method
-from backend.run import history
+from backend.run import control, history
 from backend.run.folder import RunFolder
-from backend.training import methods
+from backend.training import batches, evaluate, methods
 from backend.training.train import train
 from tests.backend.training.helpers import ALL, events, log_text, losses, new_run, plan
 from tests.tiny import make_model
@@ -218,3 +218,24 @@ def test_untied_heads_and_other_families_train(tmp_path: Path, questions: Path) 
         folder = new_run(model, questions, "full", max_steps=4, learning_rate=2e-3)
         assert train(folder) == "done", folder.log_file.read_text()
         assert losses(folder)[4] < losses(folder)[1]
+
+
+def test_a_stop_breaks_an_evaluation_off(tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_run(tiny_model, questions, packing=False, micro_batch=1, eval_fraction=0.5)
+    judged: list[int] = []
+    arrange = batches.micro_batches
+
+    def stopping(*arguments: Any, **options: Any) -> Any:
+        for batch in arrange(*arguments, **options):
+            if len(judged) == 2:
+                control.send(folder.commands_file, "stop")
+            judged.append(1)
+            yield batch
+
+    monkeypatch.setattr(evaluate, "micro_batches", stopping)
+    assert train(folder) == "stopped"
+    assert len(judged) == 3, "of twenty rows"
+    assert not events(folder, "eval") and not events(folder, "sample") and not events(folder, "step")
+    assert "the evaluation was broken off" in log_text(folder)
+    assert train(folder) == "done"
+    assert events(folder, "eval")[0]["step"] == 0, "resumed, it is made up for"
