@@ -225,3 +225,27 @@ def test_a_terminal_obeys_nothing_that_a_run_says(tmux: Tmux) -> None:
     tmux.keys("q")
     tmux.wait("code=0")
     assert tmux.run("display", "-p", "-t", "work", "#{pane_title}") == title
+
+
+def test_what_the_commands_print(work: Path) -> None:
+    program = Watched(["-m", "tests.terminal.nasty_commands", str(work)])
+    text = program.end()
+    codes = [int(code) for code in re.findall("^= ended with ([0-9]+)$", text, re.MULTILINE)]
+    assert codes == [0, 0, 0, 0, 2, 0, 0, 2, 2, 0, 0, 2, 2, 2, 2, 2, 2, 0, 0], "the last one's is in its run's log"
+    for said in (
+        f"{ODD_RUN} +odd {TITLE}",
+        '"name": "b \\u001b]0;PWNED\\u0007 \\u202egnp.exe\\u202c"',
+        f"{PRESET} +own +about {TITLE}{LINK}{MARKUP}",
+        f"{ODD_RUN}  odd {TITLE}  step 5/5",
+        f"error: Markdown: {NASTY['Markdown']}",
+        "no run is called 'none \\x1b]0;PWNED\\x07'",
+        f"model       {MODEL}, 98,",
+        f"warn  title  odd {TITLE}",
+        f"-> mend {LINK}",
+        f"Preset {PRESET} was made for a box {TITLE}",
+        f"it says after {plain(NASTY['colour'])}",
+        f"saved in /out {TITLE}\"'",
+    ):
+        assert squeezed(said.replace(" +", "")) in squeezed(text), said
+    assert "Traceback" not in text
+    program.close()
