@@ -16,6 +16,7 @@ from backend.doctor import Check
 from backend.run import launch
 from tests.terminal import nasty_box
 from tests.terminal.nasty_wizard import start
+from tests.tui.nasty import NAMES
 from tui import cli
 
 
@@ -28,7 +29,7 @@ def commands(folder: Path) -> list[list[str]]:
         ["runs", "--json"],
         ["presets", "list"],
         ["presets", "show", "clean"],
-        ["presets", "show", f"bad{nasty_box.NAMES['colour']}"],
+        ["presets", "show", f"bad{NAMES['colour']}"],
         ["watch", nasty_box.ODD_RUN, "--once"],
         ["watch", nasty_box.ODD_RUN, "--plain"],
         ["watch", f"none {nasty_box.TITLE}"],
@@ -48,8 +49,9 @@ def commands(folder: Path) -> list[list[str]]:
 
 
 def main(folder: Path) -> None:
-    doctor.checks = lambda: [Check("title", "warn", f"odd {nasty_box.TITLE}", f"mend {nasty_box.LINK}")]  # type: ignore[assignment]
-    launch.start = start
+    found = [Check("title", "warn", f"odd {nasty_box.TITLE}", f"mend {nasty_box.LINK}")]
+    setattr(doctor, "checks", lambda: found)  # noqa: B010  (a stand-in)
+    setattr(launch, "start", start)  # noqa: B010
     for tokens in commands(folder):
         print(f"= ended with {cli.run(tokens)}", flush=True)
 

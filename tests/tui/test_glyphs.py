@@ -9,6 +9,7 @@ import pytest
 from rich.cells import cell_len
 
 import tui
+from tests.tui import box
 from tests.tui.nasty import NASTY
 from tests.tui.stage import Stage
 from tests.tui.test_live_screen import run_at, utc
@@ -88,3 +89,12 @@ async def test_no_color_sends_none(monkeypatch: pytest.MonkeyPatch) -> None:
         styles = [x.style for strip in app.screen._compositor.render_strips() for x in strip if x.style]
     colours = {c.name for style in styles for c in (style.color, style.bgcolor) if c is not None}
     assert colours <= {"default"}
+
+
+async def test_the_sign_of_a_list_that_goes_on_stands_apart_from_its_text() -> None:
+    app = box.app()
+    app._ascii = True
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        lines = ["".join(x.text for x in strip).rstrip() for strip in app.screen._compositor.render_strips()]
+    assert [line for line in lines if line.endswith(" v")] and not [line for line in lines if line.endswith("ev")]

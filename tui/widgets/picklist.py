@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from tui.glyphs import is_ascii
 from tui.plain import plain
 from tui.widgets.cells import cut, fit
 
@@ -109,7 +110,7 @@ class PickList(Widget):
         )
 
     def _line(self, position: int) -> Content:
-        choice, width = self._choices[position], max(10, self.size.width - 1)
+        choice, width = self._choices[position], max(10, self.size.width - (2 if is_ascii(self.app) else 1))
         label, detail = plain(choice.label, lines=False), plain(choice.detail, lines=False)
         label = cut(label, width - 2)
         room = width - 4 - cell_len(label)
@@ -120,6 +121,7 @@ class PickList(Widget):
             return Content.assemble((f"❯ {label}{detail}", style))
         return Content.assemble(f"  {label}", (detail, "$faint"))
 
-    @staticmethod
-    def _with_sign(line: Content, sign: str) -> Content:
+    def _with_sign(self, line: Content, sign: str) -> Content:
+        """`sign` at the line's end; in ASCII it is a letter, which must stand apart."""
+        sign = f" {sign}" if sign and is_ascii(self.app) else sign
         return Content.assemble(line, (sign, "$faint")) if sign else line
