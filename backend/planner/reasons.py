@@ -162,14 +162,19 @@ def against(case: Case, method: Method, chosen: Method) -> Iterator[str]:
         yield f"16-bit weights leave {_left(case, 'lora')} at the leanest; 4-bit ones leave {_left(case, 'qlora')}."
     elif method == "qlora" and chosen == "lora":
         saved = case.outlooks["lora"].least_bytes - case.outlooks["qlora"].least_bytes
+        price = "some quality and a slower step" if _is_slower(case, "qlora", "lora") else "some quality"
         if saved > 0:
-            spared = units.memory(saved)
-            yield f"4-bit weights would save {spared} that you do not need, for some quality and a slower step."
+            yield f"4-bit weights would save {units.memory(saved)} that you do not need, for {price}."
         else:
-            yield "4-bit weights save nothing at this size, and cost some quality and a slower step."
+            yield f"4-bit weights save nothing at this size, and cost {price}."
         yield from _experts(case)
     elif chosen == "full":
         yield _why_no_adapter(case, method)
+
+
+def _is_slower(case: Case, one: Method, other: Method) -> bool:
+    """By the figures that stand beside the reasons; an unknown speed is not slower."""
+    return case.outlooks[one].tokens_per_second.point < case.outlooks[other].tokens_per_second.point
 
 
 def _why_no_adapter(case: Case, method: Method) -> str:

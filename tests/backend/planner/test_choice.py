@@ -11,7 +11,7 @@ from backend.data.report import DataReport
 from backend.model.shape import ModelShape
 from backend.planner.compare import compare
 from backend.planner.device import Device
-from tests.shapes import A100_80, GIB, H100, LLAMA_1B, LLAMA_8B, RTX_4090, T4, model, rows
+from tests.shapes import A100_80, CPU, GIB, H100, LLAMA_1B, LLAMA_8B, RTX_4090, T4, model, rows
 from tests.situations import B05, DEEP, MOE_30B, SITUATIONS, Situation
 
 
@@ -66,6 +66,14 @@ def said(answers: Answers, device: Device, shape: ModelShape, data: DataReport) 
     """The reasons, and all that is said against the others, as text."""
     comparison = compare(answers, device, model(shape), data)
     return " ".join(comparison.reasons), " ".join(x for seen in comparison.methods.values() for x in seen.why_not)
+
+
+@pytest.mark.parametrize(("device", "shape", "is_slower"), [(A100_80, LLAMA_8B, True), (CPU, LLAMA_1B, False)])
+def test_a_slower_step_is_said_where_the_figures_say_so(device: Device, shape: ModelShape, is_slower: bool) -> None:
+    methods = compare(Answers(set=("method=lora",)), device, model(shape), rows(500)).methods
+    lora, qlora = (methods[name].tokens_per_second.point for name in ("lora", "qlora"))
+    assert (qlora < lora) == is_slower
+    assert ("a slower step" in " ".join(methods["qlora"].why_not)) == is_slower
 
 
 def test_where_evidence_and_guidance_differ_both_are_shown() -> None:
