@@ -144,13 +144,19 @@ def changes(preset: Preset, comparison: Comparison, outlook: Outlook) -> str:
 
 
 def merged(preset: Preset, answers: Answers) -> Answers:
-    """The preset's answers, with what the user gave on top (a field at its default counts as not given)."""
+    """The preset's answers, with what the user gave on top (a field at its default counts as not given).
+
+    Data and the sizes of data that is not there yet replace each other.
+    """
     given = {
         field.name: getattr(answers, field.name)
         for field in dataclasses.fields(Answers)
         if getattr(answers, field.name) != getattr(Answers(), field.name)
     }
-    return dataclasses.replace(Answers(), **{**preset.job, **given})
+    sizes = {"rows", "row_tokens"}
+    replaced = sizes if "data" in given else {"data"} if sizes & given.keys() else set()
+    job = {key: value for key, value in preset.job.items() if key not in replaced}
+    return dataclasses.replace(Answers(), **{**job, **given})
 
 
 def _shipped_folder() -> Path:

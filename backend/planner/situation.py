@@ -57,3 +57,12 @@ def check(answers: Answers) -> None:
         value = getattr(answers, field)
         if value is not None and value < 1:
             raise UserError(f"{name} {value} won't do; it takes a whole number of at least 1", field)
+    _refuse_two_data(answers)
+
+
+def _refuse_two_data(answers: Answers) -> None:
+    """Sizes stand for data that is not there yet: beside data they would say nothing."""
+    sizes = [name for name, value in (("--rows", answers.rows), ("--row-tokens", answers.row_tokens)) if value]
+    if answers.data and sizes:
+        said = f"{' and '.join(sizes)} can't stand beside --data {answers.data}"
+        raise UserError(f"{said}; sizes are for data that is not there yet: leave out one or the other", "data")

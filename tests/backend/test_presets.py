@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,14 @@ def test_a_saved_preset_comes_back_and_leaves_the_box_open() -> None:
     assert presets.merged(loaded, Answers()).budget_usd == 40
     assert presets.merged(loaded, Answers(budget_usd=7)).budget_usd == 7
     assert presets.merged(loaded, Answers()).mapping == ("prompt=q",)
+
+
+def test_sizes_take_the_place_of_a_presets_data_and_data_that_of_its_sizes() -> None:
+    demo = presets.load("demo")
+    sized = presets.merged(demo, Answers(rows=9, row_tokens=40))
+    assert (sized.data, sized.rows, sized.row_tokens) == ("", 9, 40)
+    there = presets.merged(dataclasses.replace(demo, job={"rows": 9, "row_tokens": 40}), Answers(data="mine.jsonl"))
+    assert (there.data, there.rows, there.row_tokens) == ("mine.jsonl", None, None)
 
 
 def test_a_shipped_preset_is_not_overwritten() -> None:

@@ -81,6 +81,8 @@ def test_every_figure_follows_a_setting(capsys: pytest.CaptureFixture[str]) -> N
     [
         (("plan",), "--model"),
         (("plan", "--model", "8b"), "--data"),
+        (("plan", *EIGHT_B, "--data", "demo"), "--rows and --row-tokens can't stand beside --data demo"),
+        (("plan", "--model", "8b", "--data", "demo", "--rows", "9"), "--rows can't stand beside --data demo"),
         (("plan", *EIGHT_B, "--set", "learnign_rate=1"), "did you mean 'learning_rate'"),
         (("plan", *EIGHT_B, "--budget", "-4"), "budget -4"),
         (("plan", *EIGHT_B, "--deadline", "0"), "deadline 0"),
