@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from backend.export import yaml_text
 from backend.export.recipe import FINAL, OPTIMIZERS, Recipe
-from backend.export.rows import HELD_OUT, TRAIN, TRAINED
+from backend.export.rows import FOLDER, HELD_OUT, TRAIN, TRAINED, Rows
 
 FILE = "axolotl.yaml"
 COMMAND = f"axolotl train {FILE}"
@@ -69,18 +69,23 @@ def _adapter(recipe: Recipe) -> dict[str, Any]:
 def _data(recipe: Recipe) -> dict[str, Any]:
     rows = recipe.rows
     if rows.form == "text":
-        kind: dict[str, Any] = {"type": "completion", "field": "text"}
-    else:
-        kind = {"type": "chat_template", "field_messages": "messages", "roles_to_train": ["assistant"]}
-        kind |= {"train_on_eos": "turn"} | ({"field_tools": "tools"} if rows.has_tools else {})
-        kind |= {"message_field_training": TRAINED} if rows.has_unscored_answers else {}
-    chats = rows.form != "text"
-    stand_in = chats and not rows.has_own_template
+        kind: dict[str, Any] = {"ds_type": "json", "type": "completion", "field": "text"}
+        return _files(rows, kind)
+    kind = {"ds_type": "json", "type": "chat_template", "field_messages": "messages"}
+    kind |= {"roles_to_train": ["assistant"], "train_on_eos": "turn"}
+    kind |= {"field_tools": "tools"} if rows.has_tools else {}
+    kind |= {"message_field_training": TRAINED} if rows.has_unscored_answers else {}
+    if rows.has_own_template:
+        return {"chat_template": "tokenizer_default", **_files(rows, kind)}
+    stand_in = str(recipe.source.result / "chat_template.jinja")
+    return {"chat_template": "jinja", "chat_template_jinja": stand_in, **_files(rows, kind)}
+
+
+def _files(rows: Rows, kind: Mapping[str, Any]) -> dict[str, Any]:
+    train, held_out = ({"path": f"{FOLDER}/{name}", **kind} for name in (TRAIN, HELD_OUT))
     return {
-        "chat_template": ("jinja" if stand_in else "tokenizer_default") if chats else None,
-        "chat_template_jinja": str(recipe.source.result / "chat_template.jinja") if stand_in else None,
-        "datasets": [{"path": TRAIN, "ds_type": "json", **kind}],
-        "test_datasets": [{"path": HELD_OUT, "ds_type": "json", "split": "train", **kind}] if rows.held_out else None,
+        "datasets": [train],
+        "test_datasets": [held_out | {"split": "train"}] if rows.held_out else None,
         "val_set_size": 0.0,
     }
 

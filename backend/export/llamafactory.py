@@ -9,7 +9,7 @@ from typing import Any
 
 from backend.export import yaml_text
 from backend.export.recipe import OPTIMIZERS, Recipe
-from backend.export.rows import HELD_OUT, TRAIN
+from backend.export.rows import FOLDER, HELD_OUT, TRAIN
 
 FILE, INFO = "llamafactory.yaml", "dataset_info.json"
 COMMAND = f"llamafactory-cli train {FILE}"
@@ -32,7 +32,7 @@ def write(recipe: Recipe, folder: Path) -> None:
     (folder / FILE).write_text(text, encoding="utf-8")
     names = [TRAIN, HELD_OUT] if recipe.rows.held_out else [TRAIN]
     info = {Path(name).stem: _described(recipe, name) for name in names}
-    (folder / INFO).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+    (folder / FOLDER / INFO).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
 
 
 def _described(recipe: Recipe, name: str) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
         "stage": "pt" if rows.form == "text" else "sft",
         "do_train": True,
         **_method(recipe),
-        "dataset_dir": ".",
+        "dataset_dir": FOLDER,
         "dataset": Path(TRAIN).stem,
         "eval_dataset": Path(HELD_OUT).stem if rows.held_out else None,
         "cutoff_len": plan.max_length,

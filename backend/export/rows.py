@@ -16,6 +16,7 @@ from backend.data.prepare import prepare
 from backend.export.source import Say, Source
 from backend.training import locate
 
+FOLDER = "data"
 TRAIN, HELD_OUT = "train.jsonl", "test.jsonl"
 """Names by which `datasets` finds the splits of a folder."""
 TRAINED = "train"
@@ -39,7 +40,7 @@ class Rows:
 
 
 def write(source: Source, folder: Path, say: Say, *, pairs: bool) -> Rows:
-    """Write both files into `folder`: the rows that the run used, split as it split them.
+    """Write both files into `folder`/data: the rows that the run used, split as it split them.
 
     With `pairs`, conversations whose last turn alone is scored become prompt and completion. UserError where the data
     can't be read any more.
@@ -53,9 +54,10 @@ def write(source: Source, folder: Path, say: Say, *, pairs: bool) -> Rows:
     train, held_out = ([examples[used[int(i)]] for i in part.index] for part in (data.train, data.held_out))
     form = _form([*train, *held_out], pairs)
     unscored = form == "messages" and any(map(_has_unscored_answers, [*train, *held_out]))
+    (folder / FOLDER).mkdir()
     for name, part in ((TRAIN, train), (HELD_OUT, held_out)):
         if part:
-            _write(folder / name, (_row(x, form, unscored) for x in part))
+            _write(folder / FOLDER / name, (_row(x, form, unscored) for x in part))
     stand_ins = (template.fallback(False), template.fallback(True))
     return Rows(
         form=form,

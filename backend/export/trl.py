@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.export import yaml_text
 from backend.export.recipe import OPTIMIZERS, Recipe
+from backend.export.rows import FOLDER
 
 FILE = "sft.yaml"
 COMMAND = f"trl sft --config {FILE}"
@@ -30,7 +31,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
         "dtype": "float32" if plan.method == "full" and not recipe.keeps_16_bit_weights else plan.precision,
         "attn_implementation": plan.attention,
         **(_adapter(recipe) if recipe.source.is_adapter else {}),
-        "dataset_name": ".",
+        "dataset_name": FOLDER,
         "output_dir": "output",
         **_batches(recipe),
         **_rate(recipe),

@@ -143,7 +143,8 @@ def _load(folder: RunFolder, past: History) -> NextStep:
         f"from {package} import {name}",
         f"model = {name}.from_pretrained(path)",
     )
-    return NextStep("Saved: load it in Python", f"{'adapter' if adapter else 'model'}, {units.disk(size)}", lines)
+    note = f"{'adapter' if adapter else 'model'}, {units.disk(size)}, or fttui export"
+    return NextStep("Saved: load it in Python", note, lines)
 
 
 def _literal(text: str) -> str:

@@ -47,7 +47,7 @@ def make(tiny_model: Path, questions: Path) -> Callable[..., RunFolder]:
 
 def test_trl(make: Callable[..., RunFolder], tiny_model: Path) -> None:
     said, comments = config(make("qlora", learning_rate=2e-5, dropout=0.1, optimizer="paged_adamw_8bit"), "trl")
-    assert said["model_name_or_path"] == str(tiny_model)
+    assert (said["model_name_or_path"], said["dataset_name"]) == (str(tiny_model), "data")
     assert (said["use_peft"], said["lora_r"], said["lora_alpha"], said["lora_dropout"]) == (True, 4, 8, 0.1)
     assert said["lora_target_modules"] == ["all-linear"]
     assert (said["load_in_4bit"], said["bnb_4bit_quant_type"], said["use_bnb_nested_quant"]) == (True, "nf4", True)
@@ -71,8 +71,8 @@ def test_axolotl(make: Callable[..., RunFolder]) -> None:
     assert (said["lr_scheduler"], said["cosine_min_lr_ratio"], said["warmup_steps"]) == ("cosine", 0.1, 1)
     assert (said["gradient_checkpointing"], said["gradient_checkpointing_kwargs"]) == (True, {"use_reentrant": False})
     (data,) = said["datasets"]
-    assert (data["path"], data["type"], data["roles_to_train"]) == ("train.jsonl", "chat_template", ["assistant"])
-    assert said["test_datasets"][0]["path"] == "test.jsonl" and said["chat_template"] == "tokenizer_default"
+    assert (data["path"], data["type"], data["roles_to_train"]) == ("data/train.jsonl", "chat_template", ["assistant"])
+    assert said["test_datasets"][0]["path"] == "data/test.jsonl" and said["chat_template"] == "tokenizer_default"
 
 
 def test_llamafactory(make: Callable[..., RunFolder]) -> None:
@@ -89,7 +89,8 @@ def test_llamafactory(make: Callable[..., RunFolder]) -> None:
     assert said["lr_scheduler_type"] == "polynomial"
     assert said["lr_scheduler_kwargs"] == {"lr_end": pytest.approx(1e-5), "power": 1.0}
     assert (said["cutoff_len"], said["flash_attn"], said["disable_gradient_checkpointing"]) == (128, "sdpa", True)
-    info = json.loads((folder.path / "export" / "llamafactory" / "dataset_info.json").read_text())
+    assert said["dataset_dir"] == "data"
+    info = json.loads((folder.path / "export" / "llamafactory" / "data" / "dataset_info.json").read_text())
     assert set(info) == {said["dataset"], said["eval_dataset"]}
     assert (info["train"]["file_name"], info["train"]["tags"]["role_tag"]) == ("train.jsonl", "role")
 
@@ -119,12 +120,12 @@ def test_the_rows_are_the_runs(make: Callable[..., RunFolder], tiny_model: Path,
     data = prepare(str(questions), (), tiny_model, 128, 0.1, 0)
     rows = [json.loads(line) for line in questions.read_text().splitlines()]
     for name, part in (("train.jsonl", data.train), ("test.jsonl", data.held_out)):
-        lines = (folder.path / "export" / "trl" / name).read_text().splitlines()
+        lines = (folder.path / "export" / "trl" / "data" / name).read_text().splitlines()
         pairs = [json.loads(line) for line in lines]
         wanted = [rows[int(i)] for i in part.index]
         assert [x["prompt"] for x in pairs] == [[{"role": "user", "content": x["question"]}] for x in wanted]
         assert [x["completion"][0]["content"] for x in pairs] == [x["answer"] for x in wanted]
-        talks = (folder.path / "export" / "axolotl" / name).read_text().splitlines()
+        talks = (folder.path / "export" / "axolotl" / "data" / name).read_text().splitlines()
         assert [json.loads(x)["messages"] for x in talks] == [x["prompt"] + x["completion"] for x in pairs]
 
 
@@ -145,7 +146,7 @@ def test_conversations_with_unscored_answers(tiny_model: Path, tmp_path: Path) -
     assert "TRL scores them all" in comments
     said, _ = config(folder, "axolotl")
     assert said["datasets"][0]["message_field_training"] == "train" and "test_datasets" not in said
-    (line,) = (folder.path / "export" / "axolotl" / "train.jsonl").read_text().splitlines()
+    (line,) = (folder.path / "export" / "axolotl" / "data" / "train.jsonl").read_text().splitlines()
     assert [x["train"] for x in json.loads(line)["messages"]] == [False, False, False, True, False, True]
 
 
