@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rich.cells import cell_len
+from textual import events
 from textual.app import App, ComposeResult
 from textual.content import Content
 
@@ -15,6 +16,7 @@ from tui import command_line, plan_help, starting, theme
 from tui.screens import numbers
 from tui.widgets import bar, figures
 from tui.widgets.cells import cut, fit
+from tui.widgets.entry import Entry
 from tui.widgets.picker import Picker
 from tui.widgets.picklist import Choice, PickList
 from tui.widgets.prose import sentences, wrapped
@@ -130,13 +132,35 @@ async def values(pilot: object, picker: Picker, text: str) -> str:
 async def test_typing_filters_and_free_text_is_offered() -> None:
     async with (app := OnePicker()).run_test() as pilot:
         picker = app.query_one(Picker)
-        picker.offer([Choice(x, x) for x in ("GH200 96GB", "H200 SXM", "RTX 4090")], "RTX 4090")
+        picker.offer(
+            [Choice("GH200 96GB", "GH200 96GB"), Choice("H200 SXM", "H200 SXM", "$4"), Choice("RTX 4090", "RTX 4090")],
+            "RTX 4090",
+        )
         assert picker.value == "RTX 4090"
         assert await values(pilot, picker, "h200") == "H200 SXM"
         assert await values(pilot, picker, "rtx4090") == "RTX 4090"
         assert await values(pilot, picker, "nothing like it") == "nothing like it"
         assert await values(pilot, picker, "rtx/mine") == "rtx/mine"
-        assert await values(pilot, picker, "") == "GH200 96GB"
+        assert await values(pilot, picker, "$") == "$", "a price is not a name"
+        assert await values(pilot, picker, "h200") == "H200 SXM"
+        assert await values(pilot, picker, "") == "RTX 4090"
+
+
+async def test_esc_drops_what_was_typed_and_the_answer_is_highlighted_again() -> None:
+    async with (app := OnePicker()).run_test() as pilot:
+        picker = app.query_one(Picker)
+        picker.offer([Choice(x, x) for x in ("GH200 96GB", "H200 SXM", "RTX 4090")], "RTX 4090")
+        picker.query_one(Entry).focus()
+        for key in ("h", "2", "escape"):  # as in one packet: the Esc is there before the list has followed
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await pilot.pause()
+        assert (picker.value, picker.query_one(Entry).value) == ("RTX 4090", "")
+        await pilot.press(*"/mine")
+        picker.keep()
+        await pilot.press("backspace", "x")
+        assert picker.value == "/minx"
+        await pilot.press("escape")
+        assert (picker.value, picker.query_one(Entry).value) == ("/mine", "/mine")
 
 
 def test_the_command_line_is_read_back_as_the_same_answers() -> None:

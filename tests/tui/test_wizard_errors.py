@@ -65,6 +65,22 @@ async def test_bad_data_is_marked_in_place(case: str, tmp_path: Path) -> None:
         assert app.screen is screen
 
 
+async def test_columns_that_were_found_are_not_those_of_a_file_that_can_not_be_used(
+    questions: Path, tmp_path: Path
+) -> None:
+    broken, _ = made(tmp_path, "broken")
+    app = box.app(inspect_data=REAL.inspect_data, data_here=lambda: [questions, broken])
+    async with app.run_test(size=SIZE) as pilot:
+        await box.to_step(pilot, "data")
+        await box.settled(pilot)
+        columns = app.screen.query_one("#row-mapping", Field).entry
+        assert "question" in columns.placeholder
+        await pilot.press("down")
+        await box.settled(pilot)
+        assert error_of(app.screen, "#picker-data")
+        assert columns.placeholder == "found by name"
+
+
 async def test_a_mapping_that_names_no_column_is_marked_at_the_mapping(questions: Path) -> None:
     app = box.app(inspect_data=REAL.inspect_data, data_here=lambda: [questions])
     async with app.run_test(size=SIZE) as pilot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,6 +121,35 @@ async def test_back_keeps_every_answer() -> None:
     assert (app.journey.answers.budget_usd, app.journey.answers.variants) == (40.0, 3)
 
 
+async def test_only_enter_makes_what_is_highlighted_the_answer(tmp_path: Path) -> None:
+    files = [tmp_path / "alpaca.jsonl", tmp_path / "rows.csv"]
+    for path in files:
+        path.touch()
+    app = box.app(data_here=lambda: files)
+    app.journey.answer(data=str(files[1]), mapping=("prompt=q",))
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        await pilot.press(*"RTX 3090")
+        await box.settled(pilot)
+        assert app.journey.answers.gpu is None
+        assert "not in this box" in str(app.screen.query_one("#box").border_subtitle)
+        await pilot.press("escape")
+        await box.to_step(pilot, "data")
+        assert app.journey.device is not None and app.journey.device.name == "RTX 4090"
+        screen = app.screen
+        for keys in ("alp", ("ctrl+u",), "alp", ("escape",)):
+            await pilot.press(*keys)
+            await box.settled(pilot)
+            assert app.journey.answers.data == str(files[1])
+        assert screen.query_one(Picker).value == str(files[1])
+        assert screen.query_one("#row-mapping", Field).text == "prompt=q"
+        await pilot.press("up", "enter")
+        await box.settled(pilot)
+        assert (app.journey.answers.data, app.journey.answers.mapping) == (str(files[0]), ())
+        await pilot.press("escape", "escape")
+        assert isinstance(app.screen, ModelScreen), "what was taken is no filter: Esc goes back"
+
+
 async def test_last_answers_are_the_next_defaults() -> None:
     launcher, clock = Launcher(), box.Clock()
     first = box.app(launcher, clock=clock, **DEMO)
@@ -194,6 +224,7 @@ async def test_the_demo_model_is_made_ready_and_counts_become_exact() -> None:
         screen.when_demo_is_ready()
         await box.settled(pilot)
         assert "preparing" not in shown.render().plain  # type: ignore[union-attr]
+        await pilot.press("enter")
         assert app.journey.data is not None and app.journey.data.exact
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 DEMO = Choice("demo", "demo", "ships with fttui, grade-school maths")
 NO_DATA = Choice("no data yet", "no data yet", "plan with rows x tokens", always=True)
 DEMO_POLL_SECONDS = 0.5
+_BY_NAME = "found by name"
 _HELP = (
     "A JSON, JSONL, CSV, Parquet or text file, a folder of them, a hub id, or demo. Alpaca, ShareGPT, messages, "
     "prompt/completion and plain text are recognised by their columns. Only answers are scored; prompts are not."
@@ -51,9 +52,7 @@ class DataScreen(LookingStep):
         with Container(classes="split"):
             with Vertical(id="question"):
                 yield Picker("What do you train it on?", "data", placeholder="a file, a folder or a hub id", help=_HELP)
-                yield Field(
-                    "mapping", "columns", ", ".join(answers.mapping), placeholder="found by name", help=_MAPPING_HELP
-                )
+                yield Field("mapping", "columns", ", ".join(answers.mapping), placeholder=_BY_NAME, help=_MAPPING_HELP)
                 yield Field(
                     "rows", "rows", numbers.text(answers.rows or 1000), help="How many examples you expect to have."
                 )
@@ -84,9 +83,10 @@ class DataScreen(LookingStep):
         self.query_one(Picker).offer([*here, DEMO, NO_DATA], last or first.value)
 
     def on_picker_changed(self, event: Picker.Changed) -> None:
-        """Read what is chosen now; another file's mapping does not hold for it."""
-        if event.value != self.journey.answers.data:
-            self.query_one("#field-mapping", Entry).value = ""
+        """Read what is highlighted now; another file's mapping does not hold for it."""
+        answers = self.journey.answers
+        mapping = answers.mapping if event.value == answers.data else ()
+        self.query_one("#field-mapping", Entry).value = ", ".join(mapping)
         self._toggle_fields(event.value)
         self._read(TYPING_PAUSE_SECONDS if self.query_one("#field-data", Entry).value else 0.0)
 
@@ -103,6 +103,11 @@ class DataScreen(LookingStep):
         """Show the report."""
         for name in ("data", "mapping", "rows", "row_tokens"):
             self._complain(name, "")
+        self._show(value)
+
+    def take(self, value: DataReport) -> None:
+        """It is the data."""
+        self._demo_timer.pause()
         sizes_only = self._chosen == NO_DATA.value
         self.journey.data = value
         self.journey.answer(
@@ -111,18 +116,12 @@ class DataScreen(LookingStep):
             row_tokens=value.percentile(50) if sizes_only else None,
             mapping=() if sizes_only else self._mapping,
         )
-        self._show(value)
-        self.update_rail()
 
     def failed(self, error: UserError) -> None:
         """Mark the field that is to blame."""
         self.query_one(Preview).say(self._chosen, "nothing that can be trained on")
+        self.query_one("#field-mapping", Entry).placeholder = _BY_NAME
         self._complain(error.field if error.field in ("mapping", "rows", "row_tokens") else "data", str(error))
-
-    def go_on(self) -> None:
-        """To the goal."""
-        self._demo_timer.pause()
-        self.wizard.go_on()
 
     def when_demo_is_ready(self) -> None:
         """Polled while it is being made: then count with its tokenizer."""
@@ -146,7 +145,7 @@ class DataScreen(LookingStep):
         note = "preparing the demo model; token counts are estimates until then" if waits else ""
         panel.show(self._chosen, lambda width: preview(report, width, note), f"{report.rows:,} rows")
         found = ", ".join(f"{role}={column}" for role, column in report.mapping.items())
-        self.query_one("#field-mapping", Entry).placeholder = plain(found, lines=False) or "found by name"
+        self.query_one("#field-mapping", Entry).placeholder = plain(found, lines=False) or _BY_NAME
 
     def _read(self, delay: float) -> None:
         chosen, mapping = self._chosen, self._mapping

@@ -27,7 +27,7 @@ class GpuChoice(ModalScreen[bool]):
 
     AUTO_FOCUS: ClassVar[str | None] = None
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "take back"),
+        Binding("escape", "leave", "take back", priority=True),
     ]
 
     def __init__(self, gpu: str, moved: Callable[[], None]) -> None:

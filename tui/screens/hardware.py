@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,7 +18,7 @@ from tui.screens import numbers
 from tui.screens.step import Step
 from tui.widgets.entry import Entry
 from tui.widgets.field import Field
-from tui.widgets.hardware_preview import preview
+from tui.widgets.hardware_preview import planned, preview
 from tui.widgets.picker import Picker
 from tui.widgets.picklist import Choice
 from tui.widgets.preview import Preview
@@ -75,23 +76,25 @@ class HardwareScreen(Step):
         self.journey.hardware, device, choices = seen
         self.journey.here = device
         self.wizard.prepare_demo()
-        count = len(self.journey.hardware.gpus)
-        title = "no GPU" if not count else f"{count} GPU{'s' if count > 1 else ''}"
-        self.query_one(Preview).show("this box", partial(preview, self.journey.hardware), title)
         name, _ = split_count(self.journey.answers.gpu or "")
         self.query_one(Picker).offer([Choice("", f"this box: {device.label}", _memory(device)), *choices], name)
-        self._choose()
+        with suppress(UserError):  # a name that an edited file holds: its line says so when Enter takes it
+            self.wizard.plan_for(self._wanted())
+        self._show()
+        self.update_rail()
         if self._goes_on and self.is_current:
             self.proceed()
 
     def on_picker_changed(self, event: Picker.Changed) -> None:
-        """Plan for what is highlighted."""
+        """Show what is highlighted."""
         if self.journey.hardware is not None:
-            self._choose()
+            self._show()
 
     def on_input_changed(self, event: Entry.Changed) -> None:
         """Another count."""
         self.query_one("#row-count", Field).complain("")
+        if event.input.has_focus:
+            self._show()
 
     def proceed(self) -> None:
         """On, where the device is known; an Enter before the box is known waits for it."""
@@ -103,22 +106,30 @@ class HardwareScreen(Step):
         except UserError as error:
             self.complain(error, "gpu")
             return
+        self.query_one(Picker).keep()
         self.update_rail()
         self.wizard.go_on()
 
-    def _choose(self) -> None:
-        """Follow the highlighted line; a half-typed name is no error yet."""
-        value = self.query_one(Picker).value
-        self.query_one("#row-count").display = bool(value) and value != "cpu" and ":" not in value
-        try:
-            self.wizard.plan_for(self._wanted())
-        except UserError:
+    def _show(self) -> None:
+        """What is known of the highlighted device: of this box, or of a card that it need not have."""
+        hardware, value, panel = self.journey.hardware, self.query_one(Picker).value, self.query_one(Preview)
+        assert hardware is not None
+        self.query_one("#row-count").display = _takes_a_count(value)
+        if value in ("", "cpu"):
+            count = len(hardware.gpus)
+            title = "no GPU" if not count else f"{count} GPU{'s' if count > 1 else ''}"
+            panel.show("this box", partial(preview, hardware), title)
             return
-        self.update_rail()
+        try:
+            device = self.journey.sources.named(self._wanted())
+        except UserError:  # half-typed: no error yet
+            panel.say(value, "no device of that name so far")
+            return
+        panel.show(device.label, partial(planned, device), "not in this box: a plan, not a run")
 
     def _wanted(self) -> str:
         name = self.query_one(Picker).value
-        if not self.query_one("#row-count").display:
+        if not _takes_a_count(name):
             return name
         count = numbers.whole(self.query_one("#row-count", Field).text or "1", "how many", "count", least=1)
         return f"{name}:{count}" if count > 1 else name
@@ -128,6 +139,11 @@ class HardwareScreen(Step):
         hardware = sources.detect()
         choices = [choice_of(name, sources.named) for name in sources.device_names()]
         self.post_message(Looked("box", (hardware, sources.here(hardware), choices)))
+
+
+def _takes_a_count(name: str) -> bool:
+    """Of a GPU there may be several; one that is typed may say so itself."""
+    return bool(name) and name != "cpu" and ":" not in name
 
 
 def split_count(gpu: str) -> tuple[str, int]:

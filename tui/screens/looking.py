@@ -1,4 +1,7 @@
-"""A step whose answer must be looked up (a model, a file): in a thread, visibly, and ignored when it comes too late."""
+"""A step whose answer must be looked up (a model, a file): in a thread, visibly, and ignored when it comes too late.
+
+What is highlighted is looked up and shown; it is the answer when Enter takes it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from textual.worker import get_current_worker
 from backend.errors import UserError
 from tui.messages import Looked
 from tui.screens.step import Step
+from tui.widgets.picker import Picker
 
 TYPING_PAUSE_SECONDS = 0.4
 """No look-up while keys still come."""
@@ -26,6 +30,7 @@ class LookingStep(Step):
         self._call: Callable[[], Any] | None = None
         self._timer: Timer | None = None
         self._goes_on = False
+        self._found: Any = None
         self.is_looking = False
         self.error: UserError | None = None
 
@@ -34,15 +39,15 @@ class LookingStep(Step):
         raise NotImplementedError
 
     def found(self, value: Any) -> None:
-        """Show and store the answer."""
+        """Show the answer."""
+        raise NotImplementedError
+
+    def take(self, value: Any) -> None:
+        """Store the answer: Enter took it."""
         raise NotImplementedError
 
     def failed(self, error: UserError) -> None:
         """Show what is wrong."""
-        raise NotImplementedError
-
-    def go_on(self) -> None:
-        """Everything is there: to the next step."""
         raise NotImplementedError
 
     def look(self, key: object, call: Callable[[], Any], delay: float = 0.0) -> None:
@@ -69,7 +74,7 @@ class LookingStep(Step):
         elif self.error is not None:
             self.failed(self.error)
         else:
-            self.go_on()
+            self._go_on()
 
     def on_looked(self, event: Looked) -> None:
         """An answer; to an older question it is of no interest any more."""
@@ -81,9 +86,17 @@ class LookingStep(Step):
             self._goes_on = False
             self.failed(event.error)
             return
+        self._found = event.value
         self.found(event.value)
         if self._goes_on and self.is_current:
-            self.go_on()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Everything is there: to the next step."""
+        self.take(self._found)
+        self.query_one(Picker).keep()
+        self.update_rail()
+        self.wizard.go_on()
 
     def _start(self) -> None:
         self._timer = None

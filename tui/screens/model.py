@@ -69,7 +69,7 @@ class ModelScreen(LookingStep):
         self.query_one(Picker).offer(choices, self.journey.answers.model or choices[0].value)
 
     def on_picker_changed(self, event: Picker.Changed) -> None:
-        """Look up what is chosen now."""
+        """Look up what is highlighted now."""
         typed = bool(self.query_one(Entry).value)
         call = partial(self.journey.sources.find_model, event.value)
         self.look(event.value, call, TYPING_PAUSE_SECONDS if typed else 0.0)
@@ -79,23 +79,21 @@ class ModelScreen(LookingStep):
         self.query_one(Preview).say(self.query_one(Picker).value, "looking…", "…")
 
     def found(self, value: ModelInfo) -> None:
-        """Show the model's facts."""
+        """Show its facts."""
         self.query_one(Picker).complain("")
         self.query_one(Preview).show(
             value.shape.name or value.reference, partial(preview, value, self.journey.device), _KINDS[value.kind]
         )
+
+    def take(self, value: ModelInfo) -> None:
+        """It is the model."""
         self.journey.model = value
         self.journey.answer(model=value.reference)
-        self.update_rail()
 
     def failed(self, error: UserError) -> None:
         """Mark the field."""
         self.query_one(Preview).say(self.query_one(Picker).value, "not a model that can be used")
         self.query_one(Picker).complain(str(error))
-
-    def go_on(self) -> None:
-        """To the data."""
-        self.wizard.go_on()
 
     def _list(self) -> None:
         self.post_message(Listed(self.journey.sources.models_here()))

@@ -1,4 +1,7 @@
-"""The box as a panel: each GPU with memory, who uses it and how warm it is; or why there is none; CPU, RAM, disk."""
+"""The box as a panel: each GPU with memory, who uses it and how warm it is; or why there is none; CPU, RAM, disk.
+
+Or a GPU of the catalogue, which need not be in it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from tui.widgets.prose import sentences, stacked
 
 if TYPE_CHECKING:
     from backend.hardware import Gpu, Hardware, Version
+    from backend.planner.device import Device
 
 
 def preview(hardware: Hardware, width: int) -> Content:
@@ -28,6 +32,21 @@ def preview(hardware: Hardware, width: int) -> Content:
     rows += [("CPU", _cpu(hardware)), ("RAM", _ram(hardware))]
     rows.append(("disk", f"{units.disk(hardware.disk_free_bytes)} free at {plain(hardware.disk_path, lines=False)}"))
     return stacked([facts(rows, width, 8), sentences(hardware.notes, width, "!", "$warning")])
+
+
+def planned(device: Device, width: int) -> Content:
+    """What is known of a GPU that is planned for, for `width` columns; figures are of one of them."""
+    rates = [
+        f"{device.flops_per_second / 1e12:,.0f} TFLOP/s in 16-bit" if device.flops_per_second else "",
+        f"{device.bytes_per_second / 1e9:,.0f} GB/s" if device.bytes_per_second else "",
+        f"{device.watts:.0f} W" if device.watts is not None else "",
+    ]
+    rows: list[Fact] = [("memory", units.gib(device.memory_bytes) + (" each" if device.count > 1 else ""))]
+    rows += [("speed", text)] if (text := ", ".join(rate for rate in rates if rate)) else []
+    if (price := device.price) is not None:
+        bounds = f"{units.usd(price.low)} to {units.usd(price.high)}"
+        rows.append(("price", f"{units.usd(price.typical)} an hour, {bounds} seen: {price.source}"))
+    return stacked([facts(rows, width, 8), sentences(device.notes, width, "!", "$warning")])
 
 
 def _gpu(gpu: Gpu) -> Iterator[Fact]:

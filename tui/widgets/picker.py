@@ -18,7 +18,11 @@ from tui.widgets.picklist import Choice, PickList
 
 
 class Picker(Vertical):
-    """Up and down choose, typing filters; free text that matches no line is offered as a line of its own."""
+    """Up and down highlight, typing filters; free text that matches no line is offered as a line of its own.
+
+    What is highlighted is shown, and only an Enter makes it the answer: `keep` says that it was taken. Esc drops what
+    was typed since, and the answer is highlighted again.
+    """
 
     DEFAULT_CSS = """
     Picker { height: auto; }
@@ -30,7 +34,7 @@ class Picker(Vertical):
     """
 
     class Changed(Message):
-        """Another value is chosen."""
+        """Another value is highlighted."""
 
         def __init__(self, picker: Picker, value: str) -> None:
             super().__init__()
@@ -53,6 +57,8 @@ class Picker(Vertical):
         self._choices: list[Choice] = []
         self._value = ""
         self._typed = ""
+        self._kept = ("", "")
+        """The answer, and what was typed for it."""
 
     def compose(self) -> ComposeResult:
         """Question, line, error, list."""
@@ -63,18 +69,23 @@ class Picker(Vertical):
 
     @property
     def value(self) -> str:
-        """What is chosen now."""
+        """What is highlighted now."""
         choice = self.query_one(PickList).choice
         return choice.value if choice else self._typed
 
     def offer(self, choices: Sequence[Choice], value: str) -> None:
-        """Offer these lines; `value` is highlighted, as a line of its own where it is none of them."""
+        """Offer these lines; the answer so far is highlighted, as a line of its own where it is none of them."""
         known = {choice.value for choice in choices}
         own = [] if not value or value in known else [Choice(value, value, "typed before")]
         self._choices = [*own, *choices]
+        self._kept = (value, "")
         if not self._fills:
             self.query_one(PickList).make_room(len(self._choices) + 1)
-        self._filter(value or None)
+        self._filter()
+
+    def keep(self) -> None:
+        """What is highlighted is the answer now."""
+        self._kept = (self.value, self._typed)
 
     def complain(self, message: str) -> None:
         """Show what is wrong under the line; empty takes it away."""
@@ -89,15 +100,15 @@ class Picker(Vertical):
         """Filter as it is typed."""
         event.stop()
         self._typed = event.value.strip()
-        self._filter(None)
+        self._filter()
 
     def on_pick_list_highlighted(self, event: PickList.Highlighted) -> None:
-        """Pass on what is chosen now."""
+        """Pass on what is highlighted now."""
         event.stop()
         self._tell()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Pass on what is chosen now, then the Enter."""
+        """Pass on what is highlighted now, then the Enter."""
         event.stop()
         self._tell()
         self.post_message(self.Submitted())
@@ -109,27 +120,32 @@ class Picker(Vertical):
             self.post_message(self.Changed(self, self._value))
 
     def on_key(self, event: events.Key) -> None:
-        """Arrows and pages move in the list while the line keeps the focus."""
+        """Arrows and pages move in the list while the line keeps the focus; Esc first drops what was typed."""
         page = max(1, self.query_one(PickList).size.height - 1)
         steps = {"up": -1, "down": 1, "pageup": -page, "pagedown": page}
+        entry, (_, typed_for_it) = self.query_one(Entry), self._kept
         if event.key in steps:
-            event.stop()
-            event.prevent_default()
             self.query_one(PickList).move(steps[event.key])
+        elif event.key == "escape" and entry.has_focus and entry.value.strip() != typed_for_it:
+            entry.value = typed_for_it
+        else:
+            return
+        event.stop()
+        event.prevent_default()
 
-    def _filter(self, highlight: str | None) -> None:
-        typed = self._typed
+    def _filter(self) -> None:
+        typed, (answer, typed_for_it) = self._typed, self._kept
         rows = [choice for choice in self._choices if choice.always or _matches(typed, choice)]
         rows.sort(key=lambda choice: _rank(typed, choice))
         if typed and typed.lower() not in (choice.value.lower() for choice in rows):
             own = Choice(typed, self._typed_label.format(plain(typed, lines=False)))
             rows = [own, *rows] if _is_explicit(typed) or not any(not x.always for x in rows) else [*rows, own]
-        self.query_one(PickList).show(rows, highlight if not typed else None)
+        self.query_one(PickList).show(rows, answer if typed in ("", typed_for_it) else None)
 
 
 def _matches(typed: str, choice: Choice) -> bool:
-    """Every word that was typed is somewhere in the line; spaces and dashes in names don't matter."""
-    line = _squeezed(f"{choice.value} {choice.label} {choice.detail}")
+    """Every word that was typed is somewhere in the name; spaces and dashes in it don't matter, nor what a price is."""
+    line = _squeezed(f"{choice.value} {choice.label}")
     return all(_squeezed(word) in line for word in typed.split())
 
 
