@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from backend import units
 from backend.answers import METHODS, Method
@@ -25,7 +26,9 @@ def trials(comparison: Comparison, wanted: Method | None) -> tuple[Trial, ...]:
     if not fitting:
         reasons = (*comparison.methods[wanted].obstacles, *comparison.methods[wanted].mends) if wanted else ()
         raise DoesNotFit(" ".join(reasons or comparison.reasons), "trial")
-    found = tuple(trial_plan.of(comparison, method) for method in fitting)
+    fetched = replace(comparison, model=replace(comparison.model, download_bytes=0))  # by the first of them
+    first, *others = fitting
+    found = (trial_plan.of(comparison, first), *(trial_plan.of(fetched, method) for method in others))
     trial.refuse_beside_a_run(found[0].job)
     return found
 

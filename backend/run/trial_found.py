@@ -117,7 +117,10 @@ def _measured(comparison: Comparison, trial: Trial, past: History, steps: Sequen
 
 
 def _whole_hours(comparison: Comparison, trial: Trial, past: History, rate: float) -> float | None:
-    """The whole run's hours, each part as the trial measured it; None where a part was not reached."""
+    """The whole run's hours, each part as the trial measured it; None where a part was not reached.
+
+    What the trial downloaded and tokenised is there for the run.
+    """
     phases = past.measured.get("phases") or {}
     if not {"load", "checkpoint", "save"} <= set(phases):
         return None
@@ -131,5 +134,5 @@ def _whole_hours(comparison: Comparison, trial: Trial, past: History, rate: floa
     seconds = load.step_tokens / rate * trial.whole_steps
     seconds += evaluations * (each.get("eval", 0.0) * rows + each.get("sample", 0.0))
     seconds += overhead.checkpoints(trial.whole, trial.whole_steps) * each["checkpoint"]
-    seconds += sum(each.get(name, 0.0) for name in ("data", "load", "save"))
+    seconds += sum(each.get(name, 0.0) for name in ("load", "save"))
     return seconds / 3600

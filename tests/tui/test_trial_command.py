@@ -20,6 +20,7 @@ from backend.run.folder import RunFolder
 from backend.run.trial_found import Figures, Found
 from tests.shapes import CPU, H100, LLAMA_1B, LLAMA_70B, model, rows
 from tests.terminal.tmux import ROOT
+from tui import trying
 from tui.cli import run
 from tui.commands import trial as trials
 
@@ -54,8 +55,8 @@ def test_every_method_is_tried_on_the_users_own_data(
     assert [path.name for path in (paths.home() / "trials").iterdir()] == ["lock"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl+C", "killed"])
-def test_ended_in_mid_trial_it_leaves_no_process_and_no_file(tiny_model: Path, questions: Path, number: int) -> None:
+@pytest.mark.parametrize("end", ["Ctrl+C", "killed", "its reader has left"])
+def test_ended_in_mid_trial_it_leaves_no_process_and_no_file(tiny_model: Path, questions: Path, end: str) -> None:
     command = [sys.executable, "-m", "tui", "plan", "--model", str(tiny_model), "--data", str(questions), "--trial"]
     with subprocess.Popen([*command, *SHORT], cwd=ROOT, stdout=-1, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -63,9 +64,13 @@ def test_ended_in_mid_trial_it_leaves_no_process_and_no_file(tiny_model: Path, q
             if line.startswith("LoRA"):
                 break
         (folder,) = (paths.home() / "trials").glob("trial-*")
-        process.send_signal(number)
-        assert process.wait(60) == (130 if number == signal.SIGINT else -number)
-        process.stderr.read()
+        if end == "its reader has left":
+            process.stderr.close()  # as the kernel does when the wizard dies
+            process.wait(60)
+        else:
+            number = signal.SIGINT if end == "Ctrl+C" else signal.SIGKILL
+            process.send_signal(number)
+            assert process.wait(60) == (130 if end == "Ctrl+C" else -number)
     while folder.exists():  # a process whose holder was killed takes a moment; the test's time limit is its bound
         pass
 
@@ -133,6 +138,15 @@ def test_what_can_not_be_tried_is_refused_in_a_sentence(
     assert run(["plan", *arguments, "--trial"]) == code
     said = capsys.readouterr().err
     assert words in said and len(said.splitlines()) == 1
+
+
+def test_only_the_first_downloads_the_model() -> None:
+    comparison = a_comparison(replace(H100, here=True), LLAMA_1B)
+    large = replace(comparison.model, kind="hub", has_weights=True, download_bytes=50_000_000_000)
+    first, second, _ = trying.trials(replace(comparison, model=large), None)
+    assert first.seconds > 500 > second.seconds
+    assert second.job.foreseen is not None and second.job.foreseen.uncorrected is not None
+    assert second.job.foreseen.uncorrected.overhead_seconds < 500
 
 
 def test_none_is_made_beside_a_run(tiny_model: Path, questions: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,11 +76,13 @@ class CommandBox(ModalScreen[bool]):
         """Back to the screen below."""
         self.dismiss(self._has_table)
 
-    def on_unmount(self) -> None:
+    async def on_unmount(self) -> None:
         """Nobody waits for it any more."""
+        self.workers.cancel_node(self)
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):  # it ended this very moment
                 self._process.kill()
+            await self._process.wait()
 
     async def _run(self) -> None:
         pipe = asyncio.subprocess.PIPE

@@ -191,6 +191,8 @@ class CompareScreen(Step):
         if not measured or journey.hardware is None:
             return
         before = journey.comparison().methods[method]
+        if journey.model is not None and journey.model.download_bytes:
+            journey.model = journey.sources.find_model(journey.answers.model)  # it is here now
         journey.here = journey.sources.here(journey.hardware)
         journey.device = journey.sources.named(journey.answers.gpu) if journey.answers.gpu else journey.here
         self._moved = f"trial: {METHOD_NAMES[method]} {figures.change(before, journey.comparison().methods[method])}"
