@@ -214,6 +214,25 @@ def test_sixteen_colours_where_the_terminal_has_no_more() -> None:
     assert theme.for_terminal({"TERM": "xterm-256color", "FTTUI_THEME": theme.LIGHT}) == theme.LIGHT
 
 
+async def test_signs_say_where_a_list_goes_on() -> None:
+    app = box.app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        shown = app.screen.query_one(PickList)
+
+        def ends() -> tuple[str, str]:
+            lines = shown.render().plain.split("\n")
+            assert not any(line.endswith(("▴", "▾")) for line in lines[1:-1])
+            return lines[0][-1], lines[-1][-1]
+
+        height = shown.size.height
+        assert ends()[0] not in "▴▾" and ends()[1] == "▾"
+        shown.move(height)
+        assert ends() == ("▴", "▾")
+        shown.move(1000)
+        assert ends()[0] == "▴" and ends()[1] not in "▴▾"
+
+
 async def test_arrows_and_pages_in_the_line_move_in_the_list_under_it() -> None:
     app = box.app()
     async with app.run_test(size=(80, 24)) as pilot:

@@ -99,15 +99,11 @@ class PickList(Widget):
         self._top = max(0, min(self._top, len(self._choices) - height))
         shown = range(self._top, min(self._top + height, len(self._choices)))
         lines = [self._line(position) for position in shown]
-        more_above, more_below = self._top > 0, self._top + height < len(self._choices)
-        return Content("\n").join(
-            [
-                self._with_sign(line, "▴" if position == 0 and more_above else "▾" if more_below else "")
-                if position in (0, len(lines) - 1)
-                else line
-                for position, line in enumerate(lines)
-            ]
-        )
+        if self._top + height < len(self._choices):
+            lines[-1] = self._with_sign(lines[-1], "▾")
+        if self._top > 0:
+            lines[0] = self._with_sign(lines[0], "▴")
+        return Content("\n").join(lines)
 
     def _line(self, position: int) -> Content:
         choice, width = self._choices[position], max(10, self.size.width - (2 if is_ascii(self.app) else 1))
@@ -123,5 +119,4 @@ class PickList(Widget):
 
     def _with_sign(self, line: Content, sign: str) -> Content:
         """`sign` at the line's end; in ASCII it is a letter, which must stand apart."""
-        sign = f" {sign}" if sign and is_ascii(self.app) else sign
-        return Content.assemble(line, (sign, "$faint")) if sign else line
+        return Content.assemble(line, (f" {sign}" if is_ascii(self.app) else sign, "$faint"))
