@@ -17,7 +17,7 @@ def gib(count: float) -> str:
 
 def memory(count: float) -> str:
     """Bytes of memory in the unit that suits: `310 MiB`, `12.4 GiB`."""
-    return gib(count) if count >= GIB else f"{count / MIB:.0f} MiB"
+    return gib(count) if count >= 1000 * MIB else f"{count / MIB:.0f} MiB"
 
 
 def disk(count: float) -> str:
@@ -55,3 +55,10 @@ def count(number: float) -> str:
     if number >= 1e6:
         return f"{number / 1e6:.1f} M"
     return f"{number:,.0f}"
+
+
+def rate(per_second: float) -> str:
+    """Tokens a second, with decimals below ten: `2,870`, `4.3`, `0.02`."""
+    if per_second >= 9.95 or not per_second:
+        return f"{per_second:,.0f}"
+    return f"{per_second:.1f}" if per_second >= 0.095 else f"{per_second:.2g}"

@@ -64,7 +64,7 @@ class EventLines:
         loss = f"{event['loss']:.4f}" if event.get("loss") is not None else "n/a"
         eta = event.get("eta_seconds")
         yield (
-            f"step {step:,}/{total:,}  loss {loss}  {event.get('tokens_per_second') or 0:,.0f} tokens/s"
+            f"step {step:,}/{total:,}  loss {loss}  {units.rate(event.get('tokens_per_second') or 0)} tokens/s"
             + (f"  {units.duration(eta)} to go" if eta else "")
         )
 

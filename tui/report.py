@@ -42,9 +42,9 @@ def svg(app: App[Any], title: str) -> str:
 def markdown(folder: RunFolder, past: History, title: str, step: NextStep) -> Iterator[str]:
     """The report, line by line."""
     yield from (f"# {_inline(title)}: {_inline(past.state)}", "", f"Run {_code(folder.name)}, {_steps(past)}.", "")
-    yield from (f"![The result screen: curve, predicted against actual, samples]({PICTURE})", "")
+    yield from (f"![The result screen: curve, foreseen and measured, samples]({PICTURE})", "")
     peaks = (replace(x, name=f"peak, {x.name}") for x in phases(past))
-    yield from _table(("", "predicted", "actual", "off"), (_figure(x) for x in (*figures(past), *peaks)))
+    yield from _table(("", "foreseen", "measured", "off"), (_figure(x) for x in (*figures(past), *peaks)))
     if past.evaluations:
         yield from ("## Held-out loss", "")
         yield from _table(("step", "loss"), ((f"{x.step:,}", f"{x.loss:.4f}") for x in past.evaluations))
@@ -58,9 +58,8 @@ def _steps(past: History) -> str:
 
 
 def _figure(figure: Figure) -> tuple[str, ...]:
-    values = (figure.shown(x) if x is not None else "-" for x in (figure.foreseen, figure.actual))
     off = f"{figure.error * 100:+.0f} %" if figure.error is not None else "-"
-    return (figure.name, *values, off)
+    return (figure.name, *figure.words(), off)
 
 
 def _samples(past: History) -> Iterator[str]:

@@ -40,8 +40,8 @@ def _results(past: History) -> Iterator[tuple[str, str]]:
         yield "peak", units.memory(past.peak_bytes)
     if (seconds := past.finished.get("seconds")) is not None:
         yield "time", units.duration(seconds)
-    if rate := past.finished.get("tokens_per_second") or past.last_step.get("tokens_per_second"):
-        yield "tokens/s", f"{rate:,.0f}"
+    if rate := past.finished.get("tokens_per_second"):  # the run's mean; a single step's reading is no match for it
+        yield "tokens/s", units.rate(rate)
     yield "steps", f"{past.step:,} of {past.total_steps:,}"
 
 

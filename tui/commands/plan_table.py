@@ -99,7 +99,7 @@ def _cost(cost_usd: Interval | None) -> str:
 
 
 def _number(value: Interval) -> str:
-    return f"{value.point:,.0f}" if value.point == value.point else "unknown"
+    return units.rate(value.point) if value.point == value.point else "unknown"
 
 
 def _points(sentences: tuple[str, ...]) -> Iterator[str]:

@@ -58,7 +58,7 @@ def _row(run: Summary) -> tuple[str, ...]:
         " -> ".join(losses),
         _beside(run.peak_bytes, run.foreseen_peak_bytes, units.memory),
         _beside(_seconds(run.hours), _seconds(run.foreseen_hours), units.duration),
-        _beside(run.tokens_per_second, run.foreseen_tokens_per_second, units.count),
+        _beside(run.tokens_per_second, run.foreseen_tokens_per_second, units.rate),
         _beside(run.cost_usd, run.foreseen_cost_usd, units.usd),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from backend import units
 from tui.panels.lines import Row
 from tui.panels.panel import Panel
 
@@ -18,7 +19,7 @@ class Gpu(Panel):
     def note(self) -> Row:
         """Throughput, the figure that is looked at most."""
         rate = _number(self.history.last_step, "tokens_per_second")
-        return ((f"{rate:>7,.0f}", "accent"), (" tok/s", "faint")) if rate is not None else ()
+        return ((f"{units.rate(rate):>7}", "accent"), (" tok/s", "faint")) if rate is not None else ()
 
     def body(self, width: int, height: int) -> Iterable[Row]:
         """Most important first, since a small panel shows the first rows only."""
@@ -47,7 +48,7 @@ class Gpu(Panel):
     def _foreseen(self) -> Row:
         foreseen = self.history.started.get("foreseen")
         rate = _number(foreseen, "tokens_per_second") if isinstance(foreseen, dict) else None
-        return (("foreseen ", "faint"), (f"{rate:>7,.0f}", ""), (" tok/s", "faint")) if rate else ()
+        return (("foreseen ", "faint"), (f"{units.rate(rate):>7}", ""), (" tok/s", "faint")) if rate else ()
 
     def _step(self) -> Row:
         seconds = _number(self.history.last_step, "step_seconds")

@@ -1,4 +1,4 @@
-"""Predicted against actual: how far the figures shown before the start were off."""
+"""Foreseen and measured: how far the figures shown before the start were off."""
 
 from __future__ import annotations
 
@@ -14,41 +14,57 @@ from tui.panels.panel import Panel
 from tui.plain import plain
 
 _GOOD, _USUAL = 0.10, 0.25
-"""Errors up to these parts are drawn as good and as usual."""
+"""What is worse than foreseen by up to these parts is drawn as good and as usual."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One predicted and measured quantity; None where it is not known."""
+    """One foreseen and measured quantity; None where it is not known."""
 
     name: str
     foreseen: float | None
-    actual: float | None
+    measured: float | None
     shown: Callable[[float], str]
 
     comparable: bool = True
     """False for a whole run's figure where the run did not get to its end."""
+    more_is_better: bool = False
+    unknown: str = "-"
+    """What stands for None."""
 
     @property
     def error(self) -> float | None:
-        """Actual over foreseen, less one."""
+        """Measured over foreseen, less one."""
         if not self.comparable:
             return None
-        return self.actual / self.foreseen - 1 if self.foreseen and self.actual is not None else None
+        return self.measured / self.foreseen - 1 if self.foreseen and self.measured is not None else None
+
+    @property
+    def is_better(self) -> bool:
+        """Better than foreseen: less memory, time or money, or more speed."""
+        return self.error is not None and (self.error > 0) == self.more_is_better
+
+    def words(self) -> tuple[str, str]:
+        """Foreseen and measured as they are shown."""
+        return self._words(self.foreseen), self._words(self.measured)
+
+    def _words(self, value: float | None) -> str:
+        return self.unknown if value is None else self.shown(value)
 
 
 def figures(history: History) -> list[Figure]:
-    """Peak memory, hours, USD and tokens/s of a run that has ended."""
+    """Peak memory, seconds and USD of the whole run that has ended, and the mean tokens/s of its training steps."""
     foreseen: dict[str, Any] = history.started.get("foreseen") or {}
     seconds = _seconds(history)
     price, hours = foreseen.get("price_usd_per_hour"), foreseen.get("hours")
+    priceless = "-" if price is not None else "no price"
     paid = seconds / 3600 * price if seconds is not None and price is not None else None
-    rate = history.finished.get("tokens_per_second") or history.last_step.get("tokens_per_second")
+    rate = history.finished.get("tokens_per_second")
     return [
         Figure("peak", foreseen_peak(history) or None, history.peak_bytes or None, units.memory),
         Figure("time", hours * 3600 if hours else None, seconds, units.duration, history.state == "done"),
-        Figure("cost", foreseen.get("cost_usd"), paid, units.usd, history.state == "done"),
-        Figure("tokens/s", foreseen.get("tokens_per_second"), rate, lambda value: f"{value:,.0f}"),
+        Figure("cost", foreseen.get("cost_usd"), paid, units.usd, history.state == "done", unknown=priceless),
+        Figure("tokens/s", foreseen.get("tokens_per_second"), rate, units.rate, more_is_better=True),
     ]
 
 
@@ -70,7 +86,7 @@ def lesson(history: History) -> str:
         return ""
     if told.get("kept"):
         return "corrects the next prediction here"
-    return f"corrects nothing: {told.get('reason') or 'no figures'}"
+    return f"corrects no prediction: {told.get('reason') or 'no figures'}"
 
 
 def losses(history: History) -> tuple[float, float] | None:
@@ -91,13 +107,13 @@ def _seconds(history: History) -> float | None:
 class Outcome(Panel):
     """A table with the error in percent, and what became of the loss."""
 
-    TITLE = "Predicted, actual"
+    TITLE = "Foreseen, measured"
     KEY = "2"
 
     def body(self, width: int, height: int) -> Iterable[Row]:
         """A line a figure; the phases, and what earlier runs corrected, where there is room."""
         column = max(8, (width - 9 - 8) // 2)
-        head = (f"{'':<9}{'foreseen':>{column}}{'actual':>{column}}{'off':>8}", "faint")
+        head = (f"{'':<9}{'foreseen':>{column}}{'measured':>{column}}{'off':>8}", "faint")
         rows: list[Row] = [(head,), *(_figure(figure, column) for figure in figures(self.history)), (), *self._losses()]
         said = lesson(self.history)
         rows += [((plain(said, lines=False), "faint"),)] if said else []
@@ -105,11 +121,13 @@ class Outcome(Panel):
         return [*rows, *more] if len(rows) + len(more) <= height else rows
 
     def _more(self, column: int) -> list[Row]:
-        """Peaks phase by phase, and how many earlier runs the foreseen figures come from."""
+        """What the figures cover, peaks by phase, and how many earlier runs the foreseen figures come from."""
         runs = int((self.history.started.get("foreseen") or {}).get("corrected_by_runs") or 0)
         before: Row = ((f"foreseen with {runs} run{'' if runs == 1 else 's'} of this box", "faint"),)
         peaks = [_figure(replace(x, name=f"  {plain(x.name, lines=False)}"), column) for x in phases(self.history)]
-        return [*([before] if runs else []), *([(), (("peak of each phase", "faint"),), *peaks] if peaks else [])]
+        covers: Row = (("time: whole run; tokens/s: training steps", "faint"),)
+        head: list[Row] = [(), (("peak of each phase", "faint"),)]
+        return [covers, *([before] if runs else []), *([*head, *peaks] if peaks else [])]
 
     def _losses(self) -> list[Row]:
         both = losses(self.history)
@@ -129,11 +147,11 @@ def _signed(part: float) -> str:
 
 
 def _figure(figure: Figure, column: int) -> Row:
-    foreseen = figure.shown(figure.foreseen) if figure.foreseen is not None else "-"
-    actual = figure.shown(figure.actual) if figure.actual is not None else "-"
-    row: Row = ((f"{figure.name:<9}", "faint"), (f"{foreseen:>{column}}", ""), (f"{actual:>{column}}", "strong"))
+    """A line; what is worse than foreseen is coloured by how far it is off."""
+    foreseen, measured = figure.words()
+    row: Row = ((f"{figure.name:<9}", "faint"), (f"{foreseen:>{column}}", ""), (f"{measured:>{column}}", "strong"))
     if figure.error is None:
         return row
     off = abs(figure.error)
-    style = "good" if off <= _GOOD else "warn" if off <= _USUAL else "bad"
+    style = "good" if figure.is_better or off <= _GOOD else "warn" if off <= _USUAL else "bad"
     return (*row, (f"{_signed(figure.error):>8}", style))

@@ -67,11 +67,10 @@ class Progress(Lines):
         total = f"{past.total_steps:,}"
         parts: list[Row] = [(("step ", "faint"), (f"{past.step:>{len(total)},}", "strong"), (f" of {total}", "faint"))]
         if isinstance(epoch := past.last_step.get("epoch"), int | float):
-            epochs = past.started.get("epochs")
-            of = f" of {epochs:g}" if isinstance(epochs, int | float) else ""
-            parts.append((("epoch ", "faint"), (f"{epoch:.2f}", ""), (of, "faint")))
-        if isinstance(rate := past.last_step.get("tokens_per_second"), int | float):
-            parts.append(((f"{rate:>6,.0f}", ""), (" tok/s", "faint")))
+            parts.append((("epoch ", "faint"), (f"{epoch:.2f}", ""), (_of_epochs(past), "faint")))
+        mean = past.finished.get("tokens_per_second")
+        if isinstance(rate := mean or past.last_step.get("tokens_per_second"), int | float):
+            parts.append(((f"{units.rate(rate):>6}", ""), (" tok/s mean" if mean else " tok/s", "faint")))
         return parts
 
     def _notice(self) -> Row:
@@ -108,3 +107,10 @@ class Progress(Lines):
         style = "good" if past.state == "done" else "accent"
         rest = room - full - half
         return ((" ", ""), ("━" * full + "╸" * half, style), ("─" * rest, "frame"), (f"{part * 100:>4.0f} % ", ""))
+
+
+def _of_epochs(past: History) -> str:
+    """` of 3`; nothing where the limit of steps ends the run, not its epochs."""
+    epochs, plan = past.started.get("epochs"), past.started.get("plan") or {}
+    ended_by_steps = plan.get("max_steps") == past.total_steps
+    return f" of {epochs:g}" if isinstance(epochs, int | float) and not ended_by_steps else ""

@@ -44,7 +44,7 @@ class ResultScreen(RunScreen):
         Binding("q,ctrl+c", "leave", "quit", key_display="q"),
     ]
     HELP_TEXT = """\
-Predicted, actual: what the comparison foresaw and what this run took, with the error in percent.
+Foreseen, measured: what the comparison foresaw and what this run took; off says by how much, green where it is better.
 It says: the same question, answered before training and after; ↑ ↓ in that panel show the other questions.
 y copies the next command, also over SSH where the terminal allows it (OSC 52).
 s writes report.md and report.svg, this screen as it is, into the run's folder."""

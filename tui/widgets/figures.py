@@ -42,7 +42,7 @@ def speed(value: float) -> str:
     """`2,870 tok/s`, with decimals below ten."""
     if not is_known(value):
         return UNKNOWN
-    return f"{value:,.0f} tok/s" if value >= 10 else f"{value:.1f} tok/s"
+    return f"{units.rate(value)} tok/s"
 
 
 def cost(value: Interval | None) -> str:

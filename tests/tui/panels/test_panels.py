@@ -182,8 +182,35 @@ def test_the_outcome_compares_what_is_comparable() -> None:
     by_name = {figure.name: figure for figure in figures(read(folder.events_file))}
     assert by_name["tokens/s"].error == pytest.approx(0.1)
     assert by_name["peak"].foreseen == FORESEEN.peak_allocated_bytes
-    assert by_name["time"].actual == pytest.approx(at - START)
-    assert by_name["cost"].actual == pytest.approx((at - START) / 3600 * 0.45)
+    assert by_name["time"].measured == pytest.approx(at - START)
+    assert by_name["cost"].measured == pytest.approx((at - START) / 3600 * 0.45)
+
+
+def test_off_knows_which_direction_is_good() -> None:
+    folder, story = make_run(), Story(total_steps=100)
+    finish(folder, tell(folder, story.begin(), story.steps(100)), "done", tokens_per_second=900.0)
+    by_name = {figure.name: figure for figure in figures(read(folder.events_file))}
+    assert (by_name["time"].error or 0) < -0.5 and by_name["time"].is_better
+    assert by_name["tokens/s"].error == pytest.approx(-2 / 3) and not by_name["tokens/s"].is_better
+
+
+async def test_a_run_that_has_ended_has_one_speed_its_mean() -> None:
+    folder, story = make_run(), Story(total_steps=100)
+    finish(folder, tell(folder, story.begin(), story.steps(100)), "done", tokens_per_second=1234.0)
+    history = read(folder.events_file)
+    assert "1,234 tok/s mean" in (await shown(Progress(history, "demo"), (120, 2)))[0]
+    assert any("1,234" in row for row in await shown(Outcome(history)))
+
+
+async def test_epochs_are_no_end_where_the_limit_of_steps_is(tmp_path: Path) -> None:
+    step = ("step", {"step": 13, "total_steps": 40, "epoch": 0.11, "loss": 1.0})
+    for plan, of in (({"max_steps": 40}, False), ({"max_steps": 0}, True), ({"max_steps": 90}, True)):
+        folder = tmp_path / str(plan["max_steps"])
+        folder.mkdir()
+        history = events(folder, ("run_started", {"total_steps": 40, "epochs": 4.0, "plan": plan}), step)
+        head = (await shown(Progress(history, "demo"), (120, 2)))[0]
+        assert "epoch 0.11" in head
+        assert ("of 4" in head.split("epoch")[1]) == of
 
 
 def test_a_run_that_did_not_end_has_no_error_in_time() -> None:
@@ -218,7 +245,7 @@ async def test_the_outcome_has_the_phases_where_there_is_room_and_what_the_run_i
 async def test_the_outcome_says_why_a_run_corrects_nothing(tmp_path: Path) -> None:
     told = {"kept": False, "reason": "too few steps"}
     rows = await shown(Outcome(events(tmp_path, ("calibration", told), ("run_finished", {"state": "done"}))))
-    assert any("corrects nothing: too few steps" in row for row in rows)
+    assert any("corrects no prediction: too few steps" in row for row in rows)
 
 
 async def test_bars_of_a_small_run_on_a_big_device_have_a_scale_of_their_own(tmp_path: Path) -> None:

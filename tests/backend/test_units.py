@@ -1,0 +1,19 @@
+"""Figures as words."""
+
+from __future__ import annotations
+
+import pytest
+
+from backend import units
+
+
+@pytest.mark.parametrize(
+    ("per_second", "words"),
+    [(2870.4, "2,870"), (9.96, "10"), (4.31, "4.3"), (0.21, "0.2"), (0.0213, "0.021"), (0.0, "0")],
+)
+def test_a_rate_is_never_rounded_to_nothing(per_second: float, words: str) -> None:
+    assert units.rate(per_second) == words
+
+
+def test_memory_near_a_gib_has_the_unit_of_its_neighbours() -> None:
+    assert [units.memory(x * units.MIB) for x in (310, 999, 1001, 1024)] == ["310 MiB", "999 MiB", "1.0 GiB", "1.0 GiB"]

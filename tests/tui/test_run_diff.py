@@ -1,0 +1,17 @@
+"""In what two runs differ."""
+
+from __future__ import annotations
+
+from backend.run.history import read
+from tests.tui.story import Story, finish, make_run, tell
+from tui.run_diff import differences
+
+
+def test_a_single_steps_speed_is_no_match_for_a_runs_mean() -> None:
+    folders = make_run(), make_run()
+    story = Story(total_steps=20)
+    finish(folders[0], tell(folders[0], story.begin(), story.steps(20)), "done", tokens_per_second=1234.0)
+    tell(folders[1], story.begin(), story.steps(9))
+    histories = read(folders[0].events_file), read(folders[1].events_file)
+    found = {name: (first, second) for name, first, second in differences(folders, histories)}
+    assert found["tokens/s"] == ("1,234", "-")
