@@ -18,6 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from backend.training import disk
+
 MANIFEST, WEIGHTS, STATE = "manifest.json", "weights.safetensors", "state.pt"
 
 
@@ -66,22 +68,24 @@ class Checkpoint:
 def write(
     folder: Path, step: int, weights: dict[str, Tensor], state: dict[str, Any], eval_loss: float | None
 ) -> Checkpoint:
-    """Write the checkpoint of `step` into `folder`; it replaces one of the same step. Raises OSError (disk full)."""
+    """Write the checkpoint of `step` into `folder`; it replaces one of the same step. Raises DiskFull and OSError.
+
+    Newer ones are removed: training goes on from an older one only where those are damaged.
+    """
     final = folder / f"step-{step:08d}"
     draft = folder / f".writing-{step:08d}"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(mode=0o700, parents=True)
-    try:
+    with disk.draft(draft, _bytes(weights) + _bytes(state)):
         save_file({name: x.detach().contiguous() for name, x in weights.items()}, draft / WEIGHTS)
-        torch.save(state, draft / STATE)
+        with (draft / STATE).open("wb") as file:  # of a path's errors torch tells none
+            torch.save(state, file)
         hashes = {name: _sha256(draft / name) for name in (WEIGHTS, STATE)}
         manifest = Manifest(step=step, sha256=hashes, eval_loss=eval_loss)
         (draft / MANIFEST).write_bytes(msgspec.json.encode(manifest))
         _sync(*draft.iterdir(), draft)
         _replace(draft, final)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+    for path in folder.glob("step-*"):
+        if path.name > final.name:
+            shutil.rmtree(path)
     return Checkpoint(final, manifest)
 
 
@@ -131,6 +135,14 @@ def best(folder: Path) -> Checkpoint | None:
     """The checkpoint with the lowest held-out loss; None where none was evaluated."""
     judged = [(x.manifest.eval_loss, x.path, x) for x in every(folder) if x.manifest.eval_loss is not None]
     return min(judged)[2] if judged else None
+
+
+def _bytes(value: object) -> int:
+    """Of the tensors in `value`, a tree of dictionaries and lists."""
+    if isinstance(value, Tensor):
+        return value.nbytes
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return sum(map(_bytes, parts))
 
 
 def _replace(draft: Path, final: Path) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-
 from backend.errors import TrainingFailed, UserError
+from backend.training.disk import FULL, DiskFull
 from backend.training.relief import is_out_of_memory
 
 LONGEST = 300
 
 
-def sentence(error: BaseException) -> str:
-    """The failure in one sentence, with the mend where one is known."""
+def sentence(error: BaseException, run: str) -> str:
+    """The failure of `run` in one sentence, with the mend where one is known."""
     if isinstance(error, UserError | TrainingFailed):
         return str(error)
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "the disk is full; free some space and resume the run"
+    if isinstance(error, DiskFull):
+        return f"the disk is full: {error}; {error.mend}, then `fttui resume {run}`"
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"the disk is full; free some space, then `fttui resume {run}`"
     if is_out_of_memory(error):
         return "memory ran out while the model was loaded or saved; choose a smaller model, or qlora"
     first = (str(error).strip() or "no further word").split("\n")[0]

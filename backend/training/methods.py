@@ -77,6 +77,12 @@ def save(loaded: Loaded, plan: Plan, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
+def saved_bytes(loaded: Loaded, plan: Plan) -> int:
+    """What `save` writes, without the few kilobytes of settings."""
+    full = plan.method == "full"
+    return sum(x.numel() * (loaded.stored_dtype if full else x.dtype).itemsize for x in loaded.trainable().values())
+
+
 def attention(config: Any, plan: Plan) -> str:
     """What the plan wants where the family can do it (soft-capped attention, as Gemma 2's, has no sdpa)."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING

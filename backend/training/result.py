@@ -8,26 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from backend.planner.plan import Plan
-from backend.training import methods
+from backend.training import disk, methods
 from backend.training.checkpoint import replace_folder
 
 
 def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, output: str | None) -> tuple[Path, int]:
     """Save into `folder`, complete or not at all, and copy it to `output` where the user gave one.
 
-    Returns where it lies (`output` rather than `folder`) and its bytes. Raises OSError where the disk is full.
+    Returns where it lies (`output` rather than `folder`) and its bytes. Raises DiskFull and OSError.
     """
     draft = folder.with_name(f".writing-{folder.name}")
-    shutil.rmtree(draft, ignore_errors=True)
-    methods.save(loaded, plan, draft)
-    tokenizer.save_pretrained(draft)
-    _forget_how_it_was_loaded(draft / "tokenizer_config.json")
-    replace_folder(draft, folder)
+    with disk.draft(draft, methods.saved_bytes(loaded, plan)):
+        methods.save(loaded, plan, draft)
+        tokenizer.save_pretrained(draft)
+        _forget_how_it_was_loaded(draft / "tokenizer_config.json")
+        replace_folder(draft, folder)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     if not output:
         return folder, size
     target = Path(output).expanduser().resolve()
-    shutil.copytree(folder, target, dirs_exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
+    with disk.room(target, size):
+        shutil.copytree(folder, target, dirs_exist_ok=True)
     return target, size
 
 

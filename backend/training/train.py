@@ -7,6 +7,7 @@ knows no screen. Read from the top: `_run` is the story.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from logging import Logger
 
@@ -18,6 +19,7 @@ from backend.run.events import EventLog
 from backend.run.folder import RunFolder
 from backend.run.job import Job
 from backend.training import checkpoint, device, locate
+from backend.training.disk import DiskFull
 from backend.training.failure import sentence
 from backend.training.journal import SkippedTooOften
 from backend.training.meters import Meters
@@ -35,13 +37,14 @@ def train(folder: RunFolder, inbox: Inbox | None = None) -> str:
     the run's events and its traceback is in the run's log file; nothing is raised.
     """
     inbox = inbox or Inbox(folder.commands_file)
-    with libraries_to(folder.log_file) as logger:
+    state = "failed"
+    with suppress(OSError), libraries_to(folder.log_file) as logger:  # a full disk takes no log either
         try:
             with folder.hold():
-                return _held(folder, inbox, logger)
-        except UserError:  # another process trains it: its events are not ours to write
+                state = _held(folder, inbox, logger)
+        except (UserError, OSError):  # another process trains it: its events are not ours to write
             logger.exception("%s was not started", folder.name)
-            return "failed"
+    return state
 
 
 def _held(folder: RunFolder, inbox: Inbox, logger: Logger) -> str:
@@ -51,8 +54,10 @@ def _held(folder: RunFolder, inbox: Inbox, logger: Logger) -> str:
         return _run(folder, inbox, report)
     except Exception as error:
         logger.exception("%s failed", folder.name)
-        report.say(sentence(error), "error")
-        report.event("run_finished", state="failed", error=sentence(error), step=_last_step(folder))
+        text = sentence(error, folder.name)
+        with suppress(OSError):  # a full disk takes no event either
+            report.say(text, "error")
+            report.event("run_finished", state="failed", error=text, step=_last_step(folder))
         return "failed"
     finally:
         log.close()
@@ -73,11 +78,11 @@ def _run(folder: RunFolder, inbox: Inbox, report: Report) -> str:
         report.event("run_started", **_known_at_start(job), **_known_when_loaded(session))
         try:
             command = _loop(session, inbox)
+            if command and not session.save():
+                raise TrainingFailed(f"memory ran out while the last checkpoint was written; {session.last_checkpoint}")
         except (SkippedTooOften, NothingLeft):
-            session.save()
+            _save(session)
             raise
-        if command and not session.save():
-            raise TrainingFailed(f"memory ran out while the last checkpoint was written; {session.last_checkpoint}")
         result = session.write_result() if command != "pause" else None
         state = {"stop": "stopped", "pause": "paused", None: "done"}[command]
         meters.write()
@@ -99,13 +104,24 @@ def _loop(session: Session, inbox: Inbox) -> str | None:
         for command in inbox.poll():
             if command != "checkpoint":
                 return command
-            session.save()
+            _save(session)
         session.step()
         if pace.evaluates(progress.step):
             session.judge(inbox.has_end)
         if pace.saves(progress.step):
-            session.save()
+            _save(session)
     return None
+
+
+def _save(session: Session) -> None:
+    """Write a checkpoint; where that can't be, it is said, and training goes on until the next one is due."""
+    try:
+        session.save()
+    except DiskFull as full:
+        number = session.progress.step
+        session.report.warn(f"the checkpoint of step {number} was not written: {full}; {session.last_checkpoint}")
+        session.report.phase("train")
+        session.journal.resume_clock()
 
 
 def _remember(folder: RunFolder, job: Job, report: Report) -> None:

@@ -49,7 +49,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="are needed in"):
         write(tmp_path, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
 
@@ -68,6 +68,17 @@ def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
     checkpoint.prune(tmp_path, 2)
     assert [x.manifest.step for x in checkpoint.every(tmp_path)] == [2, 4, 5]
     assert (best := checkpoint.best(tmp_path)) is not None and best.manifest.step == 2
+
+
+def test_a_damaged_one_that_was_passed_over_counts_no_more(tmp_path: Path) -> None:
+    write(tmp_path, 10, 0.9)
+    (write(tmp_path, 20, 0.1).path / "state.pt").write_bytes(b"x")
+    (write(tmp_path, 30).path / "manifest.json").write_bytes(b"x")
+    assert newest_step(tmp_path) == 10
+    write(tmp_path, 12, 0.8)
+    checkpoint.prune(tmp_path, 1)
+    assert newest_step(tmp_path) == 12
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000012"]
 
 
 def test_one_of_the_same_step_is_replaced(tmp_path: Path) -> None:

@@ -260,17 +260,6 @@ def test_a_folder_that_holds_no_weights(tiny_model: Path, questions: Path, tmp_p
     assert "no file named model.safetensors" in error_of(new_run(tmp_path, questions))
 
 
-def test_a_full_disk_while_saving(tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(methods, "save", full)
-    folder = new_run(tiny_model, questions, max_steps=2)
-    assert error_of(folder) == "the disk is full; free some space and resume the run"
-    monkeypatch.undo()
-    assert train(folder) == "done", "the checkpoint of the last step is there"
-
-
 def failing_times(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, times: int, after: int = 0) -> None:
     """Let calls `after` to `after + times` of a function run out of memory."""
     original, calls = getattr(owner, name), []
@@ -348,7 +337,7 @@ def test_a_stop_whose_checkpoint_finds_no_memory_is_no_success(
     tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = new_run(tiny_model, questions)
-    monkeypatch.setattr(session.Session, "judge", lambda self: control.send(folder.commands_file, "stop"))
+    monkeypatch.setattr(session.Session, "judge", lambda *_: control.send(folder.commands_file, "stop"))
     failing_times(monkeypatch, torch, "save", 2)
     assert error_of(folder) == "memory ran out while the last checkpoint was written; there is no checkpoint yet"
 
