@@ -29,7 +29,10 @@ def _lines(source: Source, checked: str) -> Iterator[str]:
     base, method = _base(source), rules.title(source.job.plan.method)
     yield from ("---", *_head(source), "---", "")
     yield from (f"# {_inline(base)}, fine-tuned", "")
-    yield f"{_inline(base)}, fine-tuned with fttui by {_method(source, method)} on {_inline(_data(source))}."
+    by = method if source.is_adapter else "full fine-tuning"
+    yield f"{_inline(base)}, fine-tuned with fttui by {by} on {_inline(_data(source))}."
+    if source.is_adapter:
+        yield "The adapter is merged into the base's own weights, not into 4-bit ones."
     yield from ("", *([checked, ""] if checked else []))
     yield from ("## Training", "", "| setting | value |", "|---|---|")
     plan = source.plan
@@ -46,12 +49,6 @@ def _head(source: Source) -> Iterator[str]:
         yield f"base_model: {json.dumps(hub_id)}"
         yield "base_model_relation: finetune"
     yield from ("library_name: transformers", "pipeline_tag: text-generation", "tags:", "- fttui", "- sft")
-
-
-def _method(source: Source, method: str) -> str:
-    if not source.is_adapter:
-        return "full fine-tuning"
-    return f"{method} and merged into the weights of the base (not into 4-bit ones)"
 
 
 def _facts(source: Source) -> Iterator[tuple[str, str]]:

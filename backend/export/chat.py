@@ -79,16 +79,6 @@ def pieces(tokenizer: TextTokenizer) -> Pieces | None:
     return found if proved else None
 
 
-def end_of_turn(tokenizer: TextTokenizer) -> int | None:
-    """The id of the mark that ends an answer, or of EOS where the template writes none; None without either."""
-    try:
-        after = _render(tokenizer, (("user", _U), ("assistant", _A))).rpartition(_A)[2]
-    except Refusal:
-        after = ""
-    marks = [token for token in tokenizer.encode(after).ids if token in tokenizer.special_ids]
-    return marks[0] if marks else tokenizer.token_id("eos_token")
-
-
 class _OtherwiseWritten(Exception):
     """The template does not write turn by turn."""
 

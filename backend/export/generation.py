@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from backend.data.endings import end_tokens
 from backend.data.tokenizer import TextTokenizer
-from backend.export import chat
 
 FILE = "generation_config.json"
 
@@ -20,14 +20,8 @@ def write(base: Path, tokenizer: TextTokenizer, target: Path) -> None:
     for name in ("bos_token_id", "pad_token_id"):
         if settings.get(name) is None and isinstance(config.get(name), int):
             settings[name] = config[name]
-    known = [*_ids(settings.get("eos_token_id")), *_ids(config.get("eos_token_id"))]
-    ends = [chat.end_of_turn(tokenizer), tokenizer.token_id("eos_token"), *known]
-    settings["eos_token_id"] = list(dict.fromkeys(x for x in ends if x is not None))
+    settings["eos_token_id"] = end_tokens(tokenizer, settings.get("eos_token_id"), config.get("eos_token_id"))
     (target / FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-
-
-def _ids(value: Any) -> list[int]:
-    return value if isinstance(value, list) else [value] if isinstance(value, int) else []
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ _NOT_OF_A_MODEL = ("adapter_", "README", "training_args", "config.json", "genera
 _WEIGHTS = (".safetensors", headers.INDEX)
 _EXTRA_BYTES = 64_000_000
 """Tokenizer and card."""
+_BYTES_FLOAT32 = 4
 _MOST_TOKENS = 32
 """Of the question that both models are asked."""
 
@@ -75,15 +76,17 @@ def _compared(source: Source, base: Path, target: Path, say: Say) -> str:
     from backend.export.weights import check
 
     say("comparing it with base and adapter")
-    found = check.compare(base, source.result, target, _question(source))
-    dtype = str(found.dtype).removeprefix("torch.")
+    weights = headers.read(base)
+    has_room = weights is not None and weights.parameters * _BYTES_FLOAT32 <= host.ram().available_bytes
+    found = check.compare(base, source.result, target, _question(source), in_float32=has_room)
+    dtype = str(found.stored).removeprefix("torch.")
     over = " (in 16 bits, not the 4 it was trained over)" if source.job.plan.method == "qlora" else ""
     figures = (
-        f"the logits of the merged model and of base{over} with adapter differ by {found.difference:.2%} in {dtype}; "
-        f"the adapter changes the base's by {found.change:.1%}"
+        f"the logits of the merged model and of base{over} with adapter differ by {found.difference:.2%} "
+        f"(weights in {dtype}); the adapter changes the base's by {found.change:.1%}"
     )
     if not found.is_rounding:
-        raise UserError(f"the merge went wrong and is left out: {figures}; serve the adapter instead, --to vllm", "run")
+        raise UserError(f"the merge went wrong and is left out: {figures}; serve the adapter, --to vllm", "run")
     say(figures)
     return f"Checked: {figures}."
 

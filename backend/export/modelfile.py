@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.data.endings import end_of_turn
 from backend.data.tokenizer import TextTokenizer
 from backend.export import chat
 from backend.export.chat import Pieces
@@ -63,7 +64,7 @@ def template(found: Pieces) -> str:
 
 def stops(tokenizer: TextTokenizer, found: Pieces | None) -> list[str]:
     """Marks at which an answer ends: what ends a turn, and what would begin the user's."""
-    end = chat.end_of_turn(tokenizer)
+    end = end_of_turn(tokenizer)
     marks = [] if end is None else [tokenizer.decode([end])]
     if found is not None:
         ids = tokenizer.encode(found.assistant.after + found.user.before).ids

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.export import vllm
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
 from tests.backend.run.test_folder import JOB
@@ -54,6 +55,17 @@ def test_a_run_that_trains(capsys: pytest.CaptureFixture[str]) -> None:
     with folder.hold():
         assert run(["export", folder.name, "--to", "merged"]) == 2
     assert "is being trained now; export it when it has ended" in capsys.readouterr().err
+
+
+def test_stopped_by_the_user(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    folder = ended()
+    monkeypatch.setattr(vllm, "script", stop)
+    assert run(["export", "--to", "vllm"]) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert not list((folder.path / "export").iterdir())
 
 
 def test_wrong_input(capsys: pytest.CaptureFixture[str]) -> None:

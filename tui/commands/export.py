@@ -33,7 +33,11 @@ def export(run: str | None = None, *, to: Target, out: Path | None = None, unche
         out: A new folder to write to; the run's own export/ where it is left out.
         unchecked: Do not load the merged model to compare it with base and adapter.
     """
-    done = write(source.find(run), to, out, _say, check=not unchecked)
+    try:
+        done = write(source.find(run), to, out, _say, check=not unchecked)
+    except KeyboardInterrupt:
+        _say("stopped; nothing was written")
+        return 130
     for note in done.notes:
         _say(note)
     print(plain(str(done.folder), lines=False))

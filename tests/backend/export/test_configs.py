@@ -20,6 +20,7 @@ from backend.run.events import EventLog
 from backend.run.folder import RunFolder
 from backend.training.schedule import learning_rate
 from tests.backend.export.helpers import found, silent, told
+from tests.test_layers import HEAVY, command, modules_after
 from tests.tiny import make_tokenizer
 
 FILES = {"trl": "sft.yaml", "axolotl": "axolotl.yaml", "llamafactory": "llamafactory.yaml"}
@@ -191,6 +192,14 @@ def test_a_micro_batch_that_does_not_divide_is_made_smaller(make: Callable[..., 
 def test_a_model_from_the_hub_is_named_by_its_id(make: Callable[..., RunFolder]) -> None:
     folder = make(job={"hub_id": "org/base"})
     assert config(folder, "axolotl")[0]["base_model"] == "org/base"
+
+
+@pytest.mark.parametrize("trainer", FILES)
+def test_no_config_needs_torch(trainer: str, make: Callable[..., RunFolder], fttui_home: Path) -> None:
+    folder = make()
+    loaded = modules_after(command("export", folder.name, "--to", trainer), fttui_home)
+    assert (folder.path / "export" / trainer / FILES[trainer]).is_file()
+    assert not loaded & (HEAVY | {"textual"})
 
 
 def test_data_that_is_gone_is_said(tiny_model: Path, tmp_path: Path) -> None:

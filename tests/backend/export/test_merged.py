@@ -39,8 +39,9 @@ def apart(base: Path, folder: RunFolder) -> Tensor:
     return logits(PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype="auto"), folder.result))
 
 
-def merged(folder: RunFolder, **options: Any) -> Path:
-    return export(found(folder), "merged", None, silent, **options).folder
+def merged(folder: RunFolder, name: str | None = None, **options: Any) -> Path:
+    out = folder.path / name if name else None
+    return export(found(folder), "merged", out, silent, **options).folder
 
 
 @pytest.mark.parametrize("method", ["lora", "qlora"])
@@ -152,6 +153,9 @@ def test_rounding_is_told_from_a_missing_adapter(tiny_model: Path, tmp_path: Pat
     folder = ended(half, precision="bfloat16")
     good = check.compare(half, folder.result, merged(folder), range(3, 30))
     assert good.is_rounding and 0 < good.difference < good.change / 5
+    assert (good.stored, good.computed) == (torch.bfloat16, torch.float32)
+    in_own_type = check.compare(half, folder.result, merged(folder, "again"), range(3, 30), in_float32=False)
+    assert in_own_type.is_rounding and in_own_type.computed == torch.bfloat16
     nothing = check.compare(half, folder.result, half, range(3, 30))
     assert not nothing.is_rounding
     assert nothing.difference == pytest.approx(nothing.change, rel=1e-3)
