@@ -80,7 +80,7 @@ def _compared(source: Source, base: Path, target: Path, say: Say) -> str:
     has_room = weights is not None and weights.parameters * _BYTES_FLOAT32 <= host.ram().available_bytes
     found = check.compare(base, source.result, target, _question(source), in_float32=has_room)
     dtype = str(found.stored).removeprefix("torch.")
-    over = " (in 16 bits, not the 4 it was trained over)" if source.job.plan.method == "qlora" else ""
+    over = " (as it is stored, not in the 4 bits it was trained over)" if source.job.plan.method == "qlora" else ""
     figures = (
         f"the logits of the merged model and of base{over} with adapter differ by {found.difference:.2%} "
         f"(weights in {dtype}); the adapter changes the base's by {found.change:.1%}"
