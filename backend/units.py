@@ -57,6 +57,11 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things: `1 row`, `4,800 rows`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def rate(per_second: float) -> str:
     """Tokens a second, with decimals below ten: `2,870`, `4.3`, `0.02`."""
     if per_second >= 9.95 or not per_second:

@@ -45,8 +45,18 @@ def layout(rows: Sequence[Value], columns: Sequence[str], mapping: Sequence[str]
     if found is None:
         listed = ", ".join(columns[:8])
         what = f"no prompt and answer, messages or text was found among the columns ({listed})"
-        raise UserError(f"{what}; say which is which, such as prompt={columns[0]}", "mapping" if said else "data")
+        say = " ".join(f"--mapping {role}={column}" for role, column in _example(columns, said).items())
+        raise UserError(f"{what}; say which is which: {say}", "mapping" if said else "data")
     return found
+
+
+def _example(columns: Sequence[str], said: dict[str, str]) -> dict[str, str]:
+    """A whole mapping that could be meant, what was said in it."""
+    free = [column for column in columns if column not in said.values()]
+    needed = [role for role in ("prompt", "completion") if role not in said]
+    if len(free) < len(needed):
+        return {"text": columns[0]}
+    return said | dict(zip(needed, free, strict=False))
 
 
 def is_turns(value: Any, key: str) -> bool:

@@ -76,7 +76,7 @@ def support(case: Case, method: Method) -> Iterator[str]:
     else:
         held = f"an adapter of rank {chosen.plan.rank} has {units.count(chosen.trainable_parameters)} parameters"
         enough = "room enough for them" if case.holds(method) else "fewer than tokens, so it will learn less of each"
-        yield f"{data.rows:,} rows, {units.count(data.scored_tokens)} scored tokens; {held}, {enough}."
+        yield f"{units.counted(data.rows, 'row')}, {units.count(data.scored_tokens)} scored tokens; {held}, {enough}."
     runs = case.runs_paid(method)
     if runs is not None:
         yield f"Your budget of {units.usd(case.answers.budget_usd or 0)} pays for {_times(runs)}."
@@ -211,6 +211,7 @@ def notes(case: Case, chosen: Method | None) -> Iterator[str]:
         yield f"The speed of {case.device.name} is not known: no time or cost is foreseen."
     elif all(seen.cost_usd is None for seen in case.outlooks.values()):
         yield f"No dated price of {_named(case.device)} is known; give yours with --price (0 for a box that you own)."
+    yield from _different_amounts(case)
     yield from _attention_note(case)
     if chosen is not None:
         yield from guidance.notes(case.model, case.device, case.data, case.outlooks[chosen])
@@ -219,6 +220,20 @@ def notes(case: Case, chosen: Method | None) -> Iterator[str]:
         yield "Full fits with its weights kept in bfloat16, each update rounded by chance: float32 ones would not."
     if case.device.count > 1:
         yield f"Planned for {case.device.label}; this version trains on one device."
+
+
+def _different_amounts(case: Case) -> Iterator[str]:
+    """Where the methods don't train equally much, their time and cost are not those of equal work."""
+    alike: dict[str, list[str]] = {}
+    for method, seen in case.outlooks.items():
+        plan = seen.plan
+        ends = plan.max_steps and plan.max_steps == seen.steps
+        passes = "" if ends else f"{plan.epochs:g} epoch{'' if plan.epochs == 1 else 's'}, "
+        amount = f"{passes}{seen.steps:,} steps of {plan.effective_batch} rows"
+        alike.setdefault(amount, []).append(title(method))
+    if len(alike) > 1:
+        said = "; ".join(f"{' and '.join(names)} {amount}" for amount, names in alike.items())
+        yield f"They don't train equally much, and time and cost are of that: {said}."
 
 
 def _attention_note(case: Case) -> Iterator[str]:

@@ -93,7 +93,7 @@ def _duration(method: Method, device: Device, model: ModelInfo, data: DataReport
     table = constants.methods()["common"]
     entry = next(x for x in table["epochs"] if data.rows < x.get("below_rows", math.inf))
     epochs = float(max(1, entry["epochs"] - (method == "full")))
-    settled: Settled = {"epochs": (epochs, f"{data.rows:,} rows")}
+    settled: Settled = {"epochs": (epochs, units.counted(data.rows, "row"))}
     limit = known.get("max_steps", 0)
     if _is_demo(device, model, data):
         demo = constants.methods()["demo"]

@@ -15,5 +15,9 @@ def test_a_rate_is_never_rounded_to_nothing(per_second: float, words: str) -> No
     assert units.rate(per_second) == words
 
 
+def test_one_row_is_no_rows() -> None:
+    assert [units.counted(x, "row") for x in (0, 1, 4800)] == ["0 rows", "1 row", "4,800 rows"]
+
+
 def test_memory_near_a_gib_has_the_unit_of_its_neighbours() -> None:
     assert [units.memory(x * units.MIB) for x in (310, 999, 1001, 1024)] == ["310 MiB", "999 MiB", "1.0 GiB", "1.0 GiB"]

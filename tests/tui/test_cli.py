@@ -59,6 +59,9 @@ def test_the_table_names_the_choice_and_fits_80_columns(capsys: pytest.CaptureFi
     assert run(["plan", *EIGHT_B]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any("QLoRA *" in line for line in lines)
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line}
+    assert rows["epochs"] == ["3", "3", "2"]
+    assert " ".join(rows["steps"]) == "900 of 16 rows 900 of 16 rows 300 of 32 rows"
     assert max(map(len, lines)) <= 80
 
 

@@ -30,7 +30,7 @@ def head(comparison: Comparison) -> Iterator[str]:
     yield f"{'model':{LABEL}}{plain(model.shape.name, lines=False)}, {units.count(model.shape.parameters)} parameters"
     about = "" if data.exact else "about "
     name = plain(data.reference, lines=False) or "no data yet"
-    yield f"{'data':{LABEL}}{name}: {data.rows:,} rows, {about}{units.count(data.tokens)} tokens"
+    yield f"{'data':{LABEL}}{name}: {units.counted(data.rows, 'row')}, {about}{units.count(data.tokens)} tokens"
 
 
 def _price(comparison: Comparison) -> Iterator[str]:
@@ -51,7 +51,8 @@ def _columns(comparison: Comparison) -> Iterator[str]:
     yield _row("", [_range(x.hours) for x in seen])
     yield _row("cost", [_cost(x.cost_usd) for x in seen])
     yield _row("tokens/s", [_number(x.tokens_per_second) for x in seen])
-    yield _row("steps", [f"{x.steps:,}" for x in seen])
+    yield _row("epochs", [_epochs(x) for x in seen])
+    yield _row("steps", [f"{x.steps:,} of {x.plan.effective_batch} rows" for x in seen])
     yield _row("trains", [units.count(x.trainable_parameters) for x in seen])
     yield _row("saves", [units.disk(x.checkpoint_bytes) for x in seen])
     yield _row("disk", [units.disk(x.host.disk_bytes) for x in seen])
@@ -74,6 +75,12 @@ def _words(comparison: Comparison, chosen: Method | None) -> Iterator[str]:
 
 def _row(label: str, cells: list[str]) -> str:
     return f"{label:{LABEL}}" + "".join(f"{cell:{COLUMN}}" for cell in cells).rstrip()
+
+
+def _epochs(seen: Outlook) -> str:
+    """What is planned; or that the limit of steps ends the run before."""
+    ended_by_steps = seen.plan.max_steps == seen.steps
+    return f"under {seen.plan.epochs:g}" if ended_by_steps else f"{seen.plan.epochs:g}"
 
 
 def _of(seen: Outlook, room: int) -> str:

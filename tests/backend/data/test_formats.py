@@ -138,12 +138,20 @@ def test_a_wrong_mapping_is_said(mapping: str, sentence: str) -> None:
     assert sentence in str(raised.value)
 
 
+def test_half_a_mapping_names_the_whole_one() -> None:
+    with pytest.raises(UserError, match=r"--mapping prompt=foo --mapping completion=bar$") as raised:
+        read({"foo": "q", "bar": "a"}, mapping=("prompt=foo",))
+    assert raised.value.field == "mapping"
+    assert read({"foo": "q", "bar": "a"}, mapping=("prompt=foo", "completion=bar")).examples
+
+
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
         ([{"question": "q", "answer": "a"}, {"question": "q"}], "row 2 has no 'answer' (it has question)"),
         ([{"question": "q", "answers": {"text": ["a"]}}], "row 1: 'answers' holds an object where text was expected"),
-        ([{"foo": "q", "bar": "a"}], "among the columns (foo, bar)"),
+        ([{"foo": "q", "bar": "a"}], "(foo, bar); say which is which: --mapping prompt=foo --mapping completion=bar"),
+        ([{"foo": 1}], "(foo); say which is which: --mapping text=foo"),
         ([{"messages": [USER, {"role": "robot", "content": "a"}]}], "row 1, turn 2 has the role 'robot'"),
         ([{"messages": [USER, {"role": "assistant"}]}], "row 1, turn 2 has no 'content' (it has role)"),
         ([{"messages": [USER, BOT]}, {"id": 3}], "row 2 has no 'messages' (it has id)"),

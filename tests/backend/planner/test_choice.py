@@ -76,6 +76,15 @@ def test_a_slower_step_is_said_where_the_figures_say_so(device: Device, shape: M
     assert ("a slower step" in " ".join(methods["qlora"].why_not)) == is_slower
 
 
+def test_it_is_said_where_the_methods_train_different_amounts() -> None:
+    def said(answers: Answers) -> str:
+        return " ".join(compare(answers, A100_80, model(LLAMA_8B), rows(5000)).notes)
+
+    assert "LoRA and QLoRA 3 epochs, 900 steps of 16 rows; Full 2 epochs, 300 steps of 32 rows." in said(Answers())
+    assert "equally much" not in said(Answers(epochs=1, effective_batch=16))
+    assert "equally much" not in said(Answers(effective_batch=16, set=("max_steps=40",)))
+
+
 def test_where_evidence_and_guidance_differ_both_are_shown() -> None:
     why, against = said(DEEP, A100_80, LLAMA_8B, rows(5000))
     assert "on 20,000 rows LoRA scored 0.478 and full 0.472" in why  # full, as the guidance has it
