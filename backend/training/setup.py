@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -46,7 +47,8 @@ def begin(folder: RunFolder, job: Job, model_folder: Path, data: Prepared, repor
     found, skipped = checkpoint.newest(folder.checkpoints)
     for text in skipped:
         report.warn(text)
-    progress = msgspec.convert(found.state()["progress"], Progress) if found else Progress(data=data.fingerprint)
+    past = found.state() if found else {}
+    progress = msgspec.convert(past["progress"], Progress) if found else Progress(data=data.fingerprint)
     if progress.data != data.fingerprint:
         raise TrainingFailed("the data or the tokenizer has changed since the checkpoint; start a new run")
     if job.device == "cpu":
@@ -54,7 +56,7 @@ def begin(folder: RunFolder, job: Job, model_folder: Path, data: Prepared, repor
     rng.seed(job.plan.seed)
     plan = restored(job.plan, progress)
     plan, loaded = _load(plan, job, model_folder, progress, report)
-    ready = partial(_ready, plan, loaded, job.device, found, report)
+    ready = partial(_ready, plan, loaded, job.device, found, past, report)
     made = relief.attempt(ready, report, progress.step, "getting ready for the first step")
     if not made:
         raise TrainingFailed(f"memory ran out before the first step; {would_fit(job, plan)}")
@@ -100,7 +102,7 @@ def _load(plan: Plan, job: Job, model_folder: Path, progress: Progress, report: 
 
 
 def _ready(
-    plan: Plan, loaded: methods.Loaded, device: str, found: Checkpoint | None, report: Report
+    plan: Plan, loaded: methods.Loaded, device: str, found: Checkpoint | None, past: dict[str, Any], report: Report
 ) -> tuple[Plan, bool, optimizers.Updater]:
     """What the model can do of the plan, whether its rows may share a sequence, and the optimizer as it was left."""
     plan, packs = _suited(plan, loaded, device, report)
@@ -108,7 +110,7 @@ def _ready(
     updater = optimizers.updater(loaded.trainable(), plan, device)
     _say_what_differs(plan, updater, report)
     if found:
-        _resume(found, loaded, updater, report)
+        _resume(found, past, loaded, updater, report)
     return plan, packs, updater
 
 
@@ -156,8 +158,10 @@ def _likely_cause_of_nan(plan: Plan) -> str:
     return f"the learning rate of {plan.learning_rate:g} is probably too high; try a third of it"
 
 
-def _resume(found: Checkpoint, loaded: methods.Loaded, updater: optimizers.Updater, report: Report) -> None:
-    weights, state = found.weights(), found.state()
+def _resume(
+    found: Checkpoint, state: dict[str, Any], loaded: methods.Loaded, updater: optimizers.Updater, report: Report
+) -> None:
+    weights = found.weights()
     with torch.no_grad():
         for name, parameter in loaded.trainable().items():
             parameter.copy_(weights[name])
