@@ -115,7 +115,7 @@ def plan(app: Watched, work: Path) -> None:
     app.type(ENTER)
     assert MODEL in app.wait("recommended")
     app.type(ENTER)
-    screen = app.wait("❯ max_length")
+    screen = app.wait("❯ Start the training")
     assert squeezed(f"Preset {PRESET} was made for a box {TITLE}") in squeezed(screen)
     app.type("y")
     app.wait("in the clipboard")
@@ -161,7 +161,7 @@ def look_at_presets(app: Watched) -> None:
     app.type("e")
     app.wait("edit it by")
     app.type(ESC)
-    app.wait("❯ max_length")
+    app.wait("❯ Start the training")
 
 
 def train(app: Watched) -> None:

@@ -58,12 +58,14 @@ def test_enter_alone_reaches_review_and_the_demo_trains_to_its_result(tmux: Tmux
 
 def _shorten(tmux: Tmux) -> None:
     """Four steps are enough: change max_steps on the review screen."""
-    tmux.wait("❯ max_length")
-    tmux.keys("Down", "Down", "Down")
+    tmux.wait("❯ Start the training")
+    tmux.keys("Down", "Down", "Down", "Down")
     tmux.wait("❯ max_steps +40")
-    tmux.keys("e")
+    tmux.keys("Enter")
     tmux.wait("empty: what the planner")
     tmux.keys("C-u")
     tmux.keys("4")
     tmux.keys("Enter")
     tmux.wait(r"max_steps +4\b.*you set")
+    tmux.keys("Home")
+    tmux.wait("❯ Start the training")

@@ -54,6 +54,30 @@ async def test_a_setting_is_changed_in_place_and_planned_around() -> None:
         assert app.journey.comparison().methods["qlora"].plan.rank == 16
 
 
+async def test_enter_on_a_setting_edits_it_and_starts_nothing() -> None:
+    jobs: list[Job] = []
+    clock = box.Clock()
+    app = box.at("review", launched(jobs), clock=clock)
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        clock.now += 2
+        await pilot.press("down", "down", "enter")
+        await pilot.pause()
+        assert app.screen.query_one(SettingEditor).key == "packing"
+        for _ in range(5):
+            clock.now += 2
+            await pilot.press("enter")
+            await pilot.pause()
+        assert isinstance(app.screen, ReviewScreen) and not jobs
+        await pilot.press("home", "e")
+        await pilot.pause()
+        assert not app.screen.query(SettingEditor), "there is nothing to edit at the start"
+        clock.now += 2
+        await pilot.press("enter")
+        await pilot.pause()
+        assert len(jobs) == 1
+
+
 @pytest.mark.parametrize(
     ("key", "text", "words"),
     [("rank", "0", "at least 1"), ("learning_rate", "fast", "a number"), ("schedule", "square", "cosine")],

@@ -58,7 +58,7 @@ def test_step(step: str, size: tuple[int, int], snap_compare: Compare) -> None:
     [
         ("compare", ("right", "e")),
         ("compare", ("g",)),
-        ("review", ("down", "down", "e")),
+        ("review", ("down", "down", "down", "enter")),
         ("goal", ("f1",)),
         ("data", ("down", "down")),
         ("review", ("s",)),

@@ -26,9 +26,9 @@ QUIET_SECONDS = 0.7
 _ANSWERS = ("max_length", "epochs", "effective_batch", "seed")
 """Plan fields that are answers of their own."""
 _HELP = (
-    "Every setting of the run, and where it comes from. e changes the one under the cursor: the planner keeps what "
-    "you set and plans the rest around it; empty gives it back. s saves all of it as a preset, y copies the command "
-    "that does the same without the screen. Enter starts the training."
+    "Every setting of the run, and where it comes from. Enter on the first line starts the training; on a setting it "
+    "changes that: the planner keeps what you set and plans the rest around it; empty gives it back. s saves all of it "
+    "as a preset, y copies the command that does the same without the screen."
 )
 
 
@@ -39,7 +39,8 @@ class ReviewScreen(Step):
     HELP_TEXT: ClassVar[str] = _HELP
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "next", "start", key_display="Enter"),
-        Binding("e,space", "edit", "edit", key_display="e"),
+        Binding("enter", "edit", "edit", key_display="Enter"),
+        Binding("e,space", "edit", "edit", show=False),
         Binding("s", "save", "save"),
         Binding("y", "copy", "copy"),
         Binding("x", "reset", "reset"),
@@ -92,7 +93,9 @@ class ReviewScreen(Step):
             self._start()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Esc leaves an editor, also where there is no step before."""
+        """Enter starts on the start only, and edits elsewhere; Esc leaves an editor, also where no step is before."""
+        if action in ("next", "edit"):
+            return (action == "next") == self.query_one(Settings).is_on_start
         return (action == "back" and bool(self.query(SettingEditor))) or super().check_action(action, parameters)
 
     def action_back(self) -> None:
@@ -103,6 +106,7 @@ class ReviewScreen(Step):
     def on_settings_moved(self) -> None:
         """Another setting is under the cursor."""
         self._explain()
+        self.refresh_bindings()
 
     def action_edit(self) -> None:
         """Change the setting under the cursor, in its place."""

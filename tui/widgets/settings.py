@@ -1,4 +1,4 @@
-"""The settings of a plan, each with where it comes from; a row is changed in place."""
+"""The settings of a plan, each with where it comes from; a row is changed in place. Above them the start."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ from tui.widgets.cells import fit
 from tui.widgets.entry import Entry
 
 KEY, VALUE = 24, 17
+START = -1
+"""The cursor's place above the rows."""
+_ON_START = "Enter starts the training with the settings below; on a setting, Enter changes it."
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "data",
@@ -91,6 +94,22 @@ class SettingRow(Widget):
         )
 
 
+class StartRow(Widget):
+    """The place from which Enter starts the run: above the settings, and where the cursor is at first."""
+
+    ALLOW_SELECT: ClassVar[bool] = False
+    is_under_cursor = reactive(True)
+
+    def render(self) -> Content:
+        """What Enter does here, and how to come to the settings."""
+        style = "bold $block-cursor-foreground on $block-cursor-background" if self.is_under_cursor else ""
+        sign, hint = ("❯", "Enter starts; ↓ to change a setting") if self.is_under_cursor else (" ", "Home comes here")
+        return Content.assemble(
+            (fit(f"{sign} Start the training", KEY), style or "bold"),
+            (fit(hint, max(0, self.size.width - KEY)), style or "$faint"),
+        )
+
+
 class _ValueEntry(Entry):
     """Enter takes the value and starts nothing."""
 
@@ -145,13 +164,12 @@ class SettingEditor(Vertical):
 
 
 class Settings(VerticalScroll, can_focus=True):
-    """All rows; up and down move."""
+    """The start and all rows; up and down move."""
 
     DEFAULT_CSS = """
     Settings { height: 1fr; scrollbar-size-vertical: 1; }
     Settings .group { color: $faint; text-style: bold; height: 1; margin-top: 1; }
-    Settings .group.-first { margin-top: 0; }
-    SettingRow { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    StartRow, SettingRow { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     SettingRow.-edited { display: none; }
     SettingEditor { height: auto; }
     SettingEditor Horizontal { height: 1; }
@@ -166,10 +184,11 @@ class Settings(VerticalScroll, can_focus=True):
         Binding("down", "move(1)", "down", show=False),
         Binding("pageup", "move(-8)", "up", show=False),
         Binding("pagedown", "move(8)", "down", show=False),
-        Binding("home", "move(-99)", "first", show=False),
+        Binding("home", "move(-99)", "to the start"),
         Binding("end", "move(99)", "last", show=False),
     ]
-    index = reactive(0)
+    index = reactive(START)
+    """Number of the row under the cursor, or START."""
 
     class Moved(Message):
         """Another row is under the cursor."""
@@ -181,10 +200,11 @@ class Settings(VerticalScroll, can_focus=True):
 
     def compose(self) -> ComposeResult:
         """Rows under their groups' headings."""
+        yield StartRow()
         last = ""
         for group, key in self._keys:
             if group != last:
-                yield Static(group, classes="group -first" if not last else "group", markup=False)
+                yield Static(group, classes="group", markup=False)
                 last = group
             yield SettingRow(key)
 
@@ -194,6 +214,11 @@ class Settings(VerticalScroll, can_focus=True):
         return list(self.query(SettingRow))
 
     @property
+    def is_on_start(self) -> bool:
+        """The cursor is above the rows."""
+        return self.index == START
+
+    @property
     def editor(self) -> SettingEditor | None:
         """What edits a row now."""
         return self.query_one_optional(SettingEditor)
@@ -201,12 +226,16 @@ class Settings(VerticalScroll, can_focus=True):
     @property
     def help_text(self) -> str:
         """What the row under the cursor means."""
+        if self.is_on_start:
+            return _ON_START
         key = self._keys[self.index][1]
         return f"{key}: {plan_help.texts().get(key) or key.replace('_', ' ')}"
 
     @property
     def explanation(self) -> Content:
         """What the row under the cursor means, and where its value comes from."""
+        if self.is_on_start:
+            return Content.styled(_ON_START, "$faint")
         key = self._keys[self.index][1]
         origin = self._outlook.origin.get(key, "default") if self._outlook else ""
         meaning = plan_help.texts().get(key) or ""
@@ -220,10 +249,16 @@ class Settings(VerticalScroll, can_focus=True):
 
     def action_move(self, by: int) -> None:
         """To another row."""
-        self.index = min(max(self.index + by, 0), len(self._keys) - 1)
+        self.index = min(max(self.index + by, START), len(self._keys) - 1)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Home is named where it leads somewhere."""
+        return parameters != (-99,) or not self.is_on_start
 
     def action_edit(self) -> None:
         """Edit the row under the cursor, in its place."""
+        if self.is_on_start:
+            return
         row = self.rows[self.index]
         if self._outlook is not None and self.editor is None:
             row.add_class("-edited")
@@ -246,14 +281,18 @@ class Settings(VerticalScroll, can_focus=True):
                 self.rows[old].remove_class("-edited")
                 self.focus()
             rows = self.rows
-            self._show_row(old, rows[old])
-            self._show_row(new, rows[new])
-            self.scroll_to_widget(rows[new], animate=False)
+            for position in {old, new} - {START}:
+                self._show_row(position, rows[position])
+            start = self.query_one(StartRow)
+            start.is_under_cursor = new == START
+            self.scroll_to_widget(start if new == START else rows[new], animate=False)
             self.post_message(self.Moved())
 
     def on_click(self, event: events.Click) -> None:
         """The row that was clicked; clicked again, edit it."""
-        if isinstance(event.widget, SettingRow):
+        if isinstance(event.widget, StartRow):
+            self.index = START
+        elif isinstance(event.widget, SettingRow):
             position = self.rows.index(event.widget)
             if position == self.index and event.chain > 1:
                 self.action_edit()
