@@ -70,11 +70,21 @@ def save(loaded: Loaded, plan: Plan, folder: Path) -> None:
     if plan.method != "full":
         loaded.model.save_pretrained(folder, save_embedding_layers=False)
         return
-    weights = {name: x.detach().to("cpu", loaded.stored_dtype) for name, x in loaded.model.state_dict().items()}
-    loaded.model.save_pretrained(folder, state_dict=weights)
+    loaded.model.save_pretrained(folder, state_dict=_as_stored(loaded))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["dtype"] = str(loaded.stored_dtype).removeprefix("torch.")  # transformers writes what it trained in
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _as_stored(loaded: Loaded) -> dict[str, torch.Tensor]:
+    """Weights by name in host memory, in the type they came in; tied ones stay one, and buffers what they are."""
+    made: dict[int, torch.Tensor] = {}
+    state = loaded.model.state_dict(keep_vars=True)
+    for x in state.values():
+        if id(x) not in made:
+            is_weight = isinstance(x, Parameter) and x.is_floating_point()
+            made[id(x)] = x.detach().to("cpu", loaded.stored_dtype if is_weight else x.dtype)
+    return {name: made[id(x)] for name, x in state.items()}
 
 
 def saved_bytes(loaded: Loaded, plan: Plan) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.planner.plan import Plan
-from backend.training import disk, methods
+from backend.training import disk, methods, sample
 from backend.training.checkpoint import replace_folder
 
 
@@ -22,6 +22,7 @@ def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, outp
         methods.save(loaded, plan, draft)
         tokenizer.save_pretrained(draft)
         _forget_how_it_was_loaded(draft / "tokenizer_config.json")
+        _write_generation_config(loaded.network, tokenizer, draft / "generation_config.json")
         replace_folder(draft, folder)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     if not output:
@@ -41,6 +42,17 @@ def tokenizer_of(folder: Path, chat_template: str | None) -> Any:
     if chat_template and not tokenizer.chat_template:
         tokenizer.chat_template = chat_template
     return tokenizer
+
+
+def _write_generation_config(network: Any, tokenizer: Any, file: Path) -> None:
+    """The base's settings, where an answer ends at the end of a turn too.
+
+    As text: transformers refuses to write settings that were changed and were not quite right before.
+    """
+    settings = json.loads(network.generation_config.to_json_string())
+    settings.pop("_from_model_config", None)
+    settings["eos_token_id"] = sample.ends(network, tokenizer)
+    file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def _forget_how_it_was_loaded(tokenizer_config: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from backend.data.endings import end_tokens
+from backend.data.tokenizer import TextTokenizer
 from backend.data.tokens import Ids
 from backend.planner.plan import Plan
 from backend.training.compiling import uncompiled
@@ -27,7 +30,7 @@ def answer(network: Any, tokenizer: Any, prompt: Ids, plan: Plan, device: str) -
         max_time=MOST_SECONDS,
         do_sample=False,
         use_cache=True,
-        eos_token_id=_end_tokens(network, tokenizer),
+        eos_token_id=ends(network, tokenizer),
         pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
     )
     network.eval()
@@ -39,7 +42,6 @@ def answer(network: Any, tokenizer: Any, prompt: Ids, plan: Plan, device: str) -
     return str(tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)).strip()
 
 
-def _end_tokens(network: Any, tokenizer: Any) -> list[int]:
-    ends = getattr(network.generation_config, "eos_token_id", None)
-    known = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
-    return sorted(token for token in known if token is not None)
+def ends(network: Any, tokenizer: Any) -> list[int]:
+    """Ids that end an answer of `network`; `tokenizer` is transformers' own, of the model's folder."""
+    return end_tokens(TextTokenizer.load(Path(tokenizer.name_or_path)), network.generation_config.eos_token_id)

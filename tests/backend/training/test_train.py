@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
+from safetensors import safe_open
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GenerationMixin
 
 from backend.answers import Method
 from backend.run import control, history
@@ -139,6 +140,51 @@ def test_a_full_model_is_saved_in_the_format_it_came_in(tmp_path: Path, tiny_mod
     rounded = (master.bfloat16().float() - start).abs() > 0
     assert moved.float().mean() > 0.9, "float32 weights take every update"
     assert rounded.float().mean() < 0.5, "16-bit weights would have lost most of them"
+
+
+def base_model(folder: Path, dtype: torch.dtype = torch.bfloat16) -> Path:
+    """A model whose texts end in <|endoftext|> (0) and whose turns in <|im_end|> (2); its settings are not right."""
+    model = AutoModelForCausalLM.from_pretrained(make_model(folder / "made"), dtype=dtype)
+    model.save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder / "made")
+    tokenizer.eos_token = "<|endoftext|>"
+    tokenizer.save_pretrained(folder)
+    settings = {"eos_token_id": 0, "pad_token_id": 0, "temperature": 0.6, "do_sample": False}
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_base_model_tuned_on_chat_stops_at_the_end_of_a_turn(
+    method: Method, tmp_path: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    generate = GenerationMixin.generate
+
+    def watched(self: Any, **options: Any) -> Any:
+        asked.append(options["generation_config"].eos_token_id)
+        return generate(self, **options)
+
+    monkeypatch.setattr(GenerationMixin, "generate", watched)
+    folder = new_run(base_model(tmp_path / "base"), questions, method, max_steps=1)
+    assert train(folder) == "done", folder.log_file.read_text()
+    assert asked and all(ends == [2, 0] for ends in asked)
+    settings = GenerationConfig.from_pretrained(folder.result)
+    assert (settings.eos_token_id, settings.temperature) == ([2, 0], 0.6)
+
+
+def test_a_tied_head_is_saved_once_and_buffers_as_they_are(tmp_path: Path) -> None:
+    base = base_model(tmp_path / "base")
+    it = methods.load(base, str(base), plan("full"), "cpu")
+    it.network.register_buffer("counts", torch.tensor([70_001, 3]))
+    methods.save(it, plan("full"), tmp_path / "saved")
+    with safe_open(tmp_path / "saved" / "model.safetensors", "pt") as file:
+        saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    assert "lm_head.weight" not in saved and saved["model.embed_tokens.weight"].dtype == torch.bfloat16
+    assert saved["counts"].tolist() == [70_001, 3]
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
+    assert again.lm_head.weight is again.model.embed_tokens.weight
+    torch.testing.assert_close(logits(again.float()), logits(it.network))
 
 
 def checkpoint_weights(folder: RunFolder) -> dict[str, Tensor]:
