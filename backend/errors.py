@@ -16,6 +16,12 @@ class UserError(ValueError):
         self.field = field
 
 
+def wont_do(name: str, value: object, takes: str, field: str | None = None) -> UserError:
+    """The error of a value: `rank: 'abc' won't do; it takes a whole number of at least 1`."""
+    shown = f"{value:g}" if isinstance(value, float) else repr(value)
+    return UserError(f"{name}: {shown} won't do; it takes {takes}", field or name)
+
+
 class DoesNotFit(UserError):
     """Nothing fits the device, or the budget carries nothing: exit code 3."""
 

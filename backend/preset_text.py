@@ -13,7 +13,7 @@ import tomlkit
 from tomlkit.exceptions import ParseError
 
 from backend.answers import Answers
-from backend.errors import UserError
+from backend.errors import UserError, wont_do
 from backend.planner import fields
 
 JOB_TYPES = {name: kind for name, kind in get_type_hints(Answers).items() if name != "set"}
@@ -44,7 +44,8 @@ def parse(name: str, text: str) -> Parts:
     try:
         document = tomlkit.parse(text).unwrap()
     except ParseError as error:
-        raise PresetError(f"preset {name} can't be read: {error}", error.line) from None
+        why = _in_words(text.split("\n")[error.line - 1], str(error))
+        raise PresetError(f"preset {name}, line {error.line}: {why}", error.line) from None
     description, job, made_for = (document.pop(key, empty) for key, empty in _TABLES)
     for table, found in (("job", job), ("made_for", made_for)):
         if not isinstance(found, dict):
@@ -56,6 +57,19 @@ def parse(name: str, text: str) -> Parts:
         job={key: _job_value(name, text, key, value) for key, value in job.items()},
         made_for=device | _plan(name, text, made_for),
     )
+
+
+def _in_words(line: str, error: str) -> str:
+    """What is wrong with a line that is no TOML."""
+    key, equals, value = (part.strip() for part in line.partition("="))
+    value = value.partition("#")[0].strip()
+    if key and equals and not value:
+        return f"{key} has no value"
+    if "already exists" in error:
+        return f"{line.strip()} stands twice" if not equals else f"{key} has a value already"
+    if key and re.fullmatch(r"[A-Za-z][\w-]*", value):
+        return f'text stands in quotes: {key} = "{value}"'
+    return f"{line.strip():.60} is no TOML; it takes lines such as rank = 16"
 
 
 _TABLES: tuple[tuple[str, Any], ...] = (("description", ""), ("job", {}), ("made_for", {}))
@@ -79,7 +93,8 @@ def _job_value(name: str, text: str, key: str, value: object) -> Any:
     try:
         return msgspec.convert(value, JOB_TYPES[key])
     except msgspec.ValidationError as error:
-        raise _wrong(name, text, key, f"[job] {key}: {value!r} won't do: {error}") from None
+        said = wont_do(f"[job] {key}", value, fields.takes(JOB_TYPES[key], str(error)))
+        raise _wrong(name, text, key, str(said)) from None
 
 
 def _wrong(name: str, text: str, key: str, reason: str) -> PresetError:

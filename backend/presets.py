@@ -18,7 +18,7 @@ from tomlkit.exceptions import ParseError
 
 from backend import paths, preset_text
 from backend.answers import Answers
-from backend.errors import UserError
+from backend.errors import UserError, wont_do
 from backend.planner import fields
 from backend.planner.outlook import Comparison, Outlook
 from backend.planner.plan import EXECUTION
@@ -54,14 +54,14 @@ class Broken:
 
 
 def listing() -> list[Preset | Broken]:
-    """All presets, the user's own first; a broken file is listed with its reason."""
+    """All presets: the user's own, then the shipped ones, then files that are broken, each with its reason."""
     found: list[Preset | Broken] = []
     for path in _files():
         try:
             found.append(_read(path))
         except PresetError as error:
             found.append(Broken(path.stem, path, str(error), error.line))
-    return found
+    return sorted(found, key=lambda one: isinstance(one, Broken))
 
 
 def names() -> list[str]:
@@ -180,7 +180,7 @@ def _read(path: Path) -> Preset:
 def _own(name: str) -> Path:
     """The file of the user's preset `name`. Raises UserError where that is no name, or a shipped one's."""
     if not re.fullmatch(r"[a-zA-Z0-9][\w.-]{0,60}", name):
-        raise UserError(f"preset name {name!r} won't do; it takes letters, digits, - and _", "preset")
+        raise wont_do("preset", name, "a name of letters, digits, - and _")
     if (_shipped_folder() / f"{name}.toml").exists():
         raise UserError(f"{name!r} is a shipped preset and stays as it is; take another name", "preset")
     return paths.own_presets() / f"{name}.toml"

@@ -12,7 +12,7 @@ import tomlkit
 from tomlkit.exceptions import ParseError
 
 from backend import paths
-from backend.errors import UserError
+from backend.errors import UserError, wont_do
 
 
 @dataclass(frozen=True)
@@ -65,4 +65,4 @@ def _checked(key: str, value: object) -> Any:
         return msgspec.convert(value, _TYPES[key])
     except msgspec.ValidationError:
         takes = _WORDS.get(key) or ", ".join(get_args(_TYPES[key]))
-        raise UserError(f"{path()}: {key} can't be {value!r}; it takes {takes}", "config") from None
+        raise wont_do(f"{path()}: {key}", value, takes, "config") from None

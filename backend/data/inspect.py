@@ -19,7 +19,7 @@ from backend.data.notes import content_problems, length_problems, rows, tally_no
 from backend.data.preview import preview
 from backend.data.report import DataReport
 from backend.data.tokenizer import TextTokenizer
-from backend.errors import UserError
+from backend.errors import UserError, wont_do
 from backend.model.info import ModelInfo
 
 __all__ = ["candidates", "foreseen", "inspect"]
@@ -80,9 +80,9 @@ def _collector_paused() -> Iterator[None]:
 def foreseen(rows: int, row_tokens: int) -> DataReport:
     """The report of data that is not there yet: `rows` rows of `row_tokens` tokens, prompt and answer together."""
     if rows < 1:
-        raise UserError(f"rows must be at least 1, not {rows}; say how many you will have", "rows")
+        raise wont_do("rows", rows, "a whole number of at least 1")
     if row_tokens < 2:
-        raise UserError(f"a row has at least 2 tokens, not {row_tokens}; count prompt and answer", "row_tokens")
+        raise wont_do("row tokens", row_tokens, "at least 2, prompt and answer together", "row_tokens")
     tokens = np.full(rows, row_tokens, dtype=np.int64)
     scored = np.full(rows, max(1, round(row_tokens * constants().scored_fraction)), dtype=np.int64)
     share = f"{constants().scored_fraction:.0%}"

@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Sequence
 
-from backend.errors import UserError
+from backend.errors import UserError, wont_do
 from backend.hardware import catalogue
 from backend.hardware.catalogue import GpuSpec
 
@@ -32,7 +32,7 @@ def split_count(text: str) -> tuple[str, int]:
         return text.strip(), 1
     number = int(count) if count.strip().isascii() and count.strip().isdigit() else 0
     if number < 1:
-        raise UserError(f"GPU count {count!r} in {text!r} must be a whole number from 1 up, as in A100-80GB:4.", "gpu")
+        raise wont_do("gpu", text, "a whole number of at least 1 after the colon, as in A100-80GB:4")
     return name.strip(), number
 
 

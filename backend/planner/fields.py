@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from backend.errors import UserError
+from backend.errors import UserError, wont_do
 from backend.planner.plan import Plan
 
 NAMES: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Plan))
@@ -32,9 +32,9 @@ def parse(key: str, value: object) -> Any:
     try:
         parsed = msgspec.convert(value, _TYPES[key], strict=False)
     except msgspec.ValidationError as error:
-        raise UserError(f"{key}: {value!r} won't do; {_mend(key, str(error))}", key) from None
+        raise wont_do(key, value, takes(_TYPES[key], str(error))) from None
     if isinstance(parsed, float) and math.isinf(parsed):
-        raise UserError(f"{key}: {value!r} won't do; it takes a finite number", key)
+        raise wont_do(key, value, "a finite number")
     if key == "target_modules":
         return _target_modules(str(parsed))
     return parsed
@@ -53,10 +53,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 
 def choices(key: str) -> tuple[str, ...]:
     """The words that a field of fixed words takes; empty for numbers and free text."""
-    kind = _TYPES[key]
-    if kind is bool:
-        return ("true", "false")
-    return tuple(map(str, typing.get_args(kind))) if typing.get_origin(kind) is typing.Literal else ()
+    return ("true", "false") if _TYPES[key] is bool else _words(_TYPES[key])
 
 
 def text(value: object) -> str:
@@ -66,26 +63,28 @@ def text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _mend(key: str, error: str) -> str:
-    words = choices(key)
+def takes(kind: Any, error: str) -> str:
+    """What a value of type `kind` takes, in words; `error` is what msgspec said of another."""
+    if type(None) in typing.get_args(kind):
+        kind = typing.get_args(kind)[0]
+    words = ("true", "false") if kind is bool else _words(kind)
     if words:
-        return f"it takes {', '.join(words[:-1])} or {words[-1]}"
+        return f"{', '.join(words[:-1])} or {words[-1]}"
     bound = re.search(r"`(int|float)` (>=|>|<=|<) ?(-?[\d.]+)", error)
     if bound:
-        kind = "a whole number" if bound[1] == "int" else "a number"
+        number = "a whole number" if bound[1] == "int" else "a number"
         words_for = {">=": "of at least", ">": "above", "<=": "of at most", "<": "below"}
-        return f"it takes {kind} {words_for[bound[2]]} {float(bound[3]):g}"
-    kinds = {int: "a whole number", float: "a number", str: "text"}
-    kind = _TYPES[key]
+        return f"{number} {words_for[bound[2]]} {float(bound[3]):g}"
     base = typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
-    return f"it takes {kinds.get(base, 'another value')}"
+    return {int: "a whole number", float: "a number", str: "text"}.get(base, "a list of texts")
+
+
+def _words(kind: Any) -> tuple[str, ...]:
+    return tuple(map(str, typing.get_args(kind))) if typing.get_origin(kind) is typing.Literal else ()
 
 
 def _target_modules(value: str) -> str:
     names = [name.strip() for name in value.split(",") if name.strip()]
     if not names or any(not re.fullmatch(r"[\w.-]+", name) for name in names):
-        raise UserError(
-            f"target_modules: {value!r} won't do; it takes all-linear or a comma list such as q_proj,v_proj",
-            "target_modules",
-        )
+        raise wont_do("target_modules", value, "all-linear or a comma list such as q_proj,v_proj")
     return ",".join(names)

@@ -8,7 +8,7 @@ from typing import Any
 from backend.answers import Answers
 from backend.data import inspect
 from backend.data.report import DataReport
-from backend.errors import UserError
+from backend.errors import UserError, wont_do
 from backend.hardware import Hardware, detect
 from backend.model import find
 from backend.model.info import ModelInfo
@@ -50,13 +50,13 @@ def check(answers: Answers) -> None:
     ):
         value = getattr(answers, field)
         if value is not None and not 0 <= value < float("inf"):
-            raise UserError(f"{name} {value:g} won't do; it takes 0 or more {unit}", field)
+            raise wont_do(name, value, f"a number of at least 0 ({unit})", field)
     if answers.deadline_hours is not None and not 0 < answers.deadline_hours < float("inf"):
-        raise UserError(f"deadline {answers.deadline_hours:g} won't do; it takes hours above 0", "deadline_hours")
+        raise wont_do("deadline", answers.deadline_hours, "a number above 0 (hours)", "deadline_hours")
     for field, name in (("rows", "rows"), ("row_tokens", "row tokens"), ("variants", "variants")):
         value = getattr(answers, field)
         if value is not None and value < 1:
-            raise UserError(f"{name} {value} won't do; it takes a whole number of at least 1", field)
+            raise wont_do(name, value, "a whole number of at least 1", field)
     _refuse_two_data(answers)
 
 

@@ -62,17 +62,21 @@ def test_a_shipped_preset_is_not_overwritten() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("rank = ", "line 1"),
+        ("rank = ", "preset broken, line 1: rank has no value"),
+        ("rank =  # what?", "line 1: rank has no value"),
+        ("method = lora", 'text stands in quotes: method = "lora"'),
+        ("rank 16", "rank 16 is no TOML; it takes lines such as rank = 16"),
         ("rnak = 3", "did you mean 'rank'"),
         ('rank = "many"', "whole number"),
         ("[job]\nmodle = 'demo'", "did you mean 'model'"),
-        ("[job]\nvariants = 'two'", "variants"),
+        ("[job]\nvariants = 'two'", "[job] variants: 'two' won't do; it takes a whole number"),
     ],
 )
 def test_a_broken_preset_is_listed_with_its_reason(text: str, reason: str) -> None:
     (paths.own_presets() / "broken.toml").write_text(text)
     found = {preset.name: preset for preset in presets.listing()}
     broken = found["broken"]
+    assert list(found) == [*(name for name in found if name != "broken"), "broken"]
     assert isinstance(broken, presets.Broken)
     assert reason in broken.reason
     assert broken.line == (2 if "[job]" in text else 1)

@@ -23,8 +23,8 @@ def test_what_is_written_holds() -> None:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ('notify = "loud"', "notify can't be 'loud'; it takes desktop, bell, off"),
-        ('ascii = "yes"', "ascii can't be 'yes'; it takes true or false"),
+        ('notify = "loud"', "notify: 'loud' won't do; it takes desktop, bell, off"),
+        ('ascii = "yes"', "ascii: 'yes' won't do; it takes true or false"),
         ("on_finnish = 'x'", "did you mean 'on_finish'?"),
         ("theme = ", "at line 1"),
     ],

@@ -104,7 +104,7 @@ def test_numbers_are_read_forgivingly(text: str, value: float | None) -> None:
 
 @pytest.mark.parametrize("text", ["-1", "inf", "nan", "forty", "1e400"])
 def test_numbers_that_are_none_name_the_range(text: str) -> None:
-    with pytest.raises(UserError, match="0 or more") as caught:
+    with pytest.raises(UserError, match="a number of at least 0") as caught:
         numbers.number(text, "budget", "budget_usd")
     assert caught.value.field == "budget_usd"
 

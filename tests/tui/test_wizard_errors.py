@@ -146,7 +146,7 @@ async def test_a_count_that_is_none_is_marked_at_the_count() -> None:
         await pilot.press("tab", "0", "enter")
         await box.settled(pilot)
         assert isinstance(app.screen, HardwareScreen)
-        assert "1 or more" in error_of(app.screen, "#row-count")
+        assert "of at least 1" in error_of(app.screen, "#row-count")
         await pilot.press("backspace", "4", "enter")
         await box.settled(pilot)
         assert app.journey.device is not None and app.journey.device.count == 4
@@ -155,13 +155,13 @@ async def test_a_count_that_is_none_is_marked_at_the_count() -> None:
 @pytest.mark.parametrize(
     ("field", "text", "words"),
     [
-        ("variants", "0", "1 or more"),
+        ("variants", "0", "of at least 1"),
         ("variants", "two", "whole number"),
-        ("budget_usd", "-5", "0 or more"),
-        ("budget_usd", "nan", "0 or more"),
+        ("budget_usd", "-5", "of at least 0"),
+        ("budget_usd", "nan", "of at least 0"),
         ("deadline_hours", "0", "above 0"),
         ("price_usd_per_hour", "cheap", "number"),
-        ("kwh_price_usd", "-1", "0 or more"),
+        ("kwh_price_usd", "-1", "of at least 0"),
     ],
 )
 async def test_a_limit_that_is_none_is_marked_in_place(field: str, text: str, words: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from backend.errors import UserError
+from backend.errors import wont_do
 
 
 def number(text: str, what: str, field: str, *, least: float = 0.0, above: bool = False) -> float | None:
@@ -12,25 +12,26 @@ def number(text: str, what: str, field: str, *, least: float = 0.0, above: bool 
     cleaned = text.replace("$", "").replace(",", "").replace(" ", "").removesuffix("h")
     if not cleaned:
         return None
-    bound = f"above {least:g}" if above else f"{least:g} or more"
+    takes = f"a number {'above' if above else 'of at least'} {least:g}"
     try:
         value = float(cleaned)
     except ValueError:
-        raise UserError(f"{what} takes a number, {bound}, not {text!r}", field) from None
+        raise wont_do(what, text, takes, field) from None
     if not math.isfinite(value) or value < least or (above and value == least):
-        raise UserError(f"{what} can't be {text}: it takes a number, {bound}", field)
+        raise wont_do(what, text, takes, field)
     return value
 
 
 def whole(text: str, what: str, field: str, *, least: int = 0) -> int:
     """A whole number of at least `least`."""
     cleaned = text.replace(",", "").replace(" ", "")
+    takes = f"a whole number of at least {least:,}"
     try:
         value = int(cleaned)
     except ValueError:
-        raise UserError(f"{what} takes a whole number, {least:,} or more, not {text!r}", field) from None
+        raise wont_do(what, text, takes, field) from None
     if value < least:
-        raise UserError(f"{what} can't be {value:,}: it takes a whole number, {least:,} or more", field)
+        raise wont_do(what, text, takes, field)
     return value
 
 
