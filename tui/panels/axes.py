@@ -19,7 +19,14 @@ def y_axis(scale: Scale, height: int) -> list[tuple[Row, bool]]:
 
 
 def x_axis(capacity: int, width: int) -> Row:
-    """`0`, the middle and the end of the x axis, in steps."""
-    middle, end = f"{capacity // 2:,}", f"{capacity:,} steps"
-    left = f"{'0':<{max(1, width // 2 - len(middle) // 2)}}{middle}"
+    """Where steps are: `0`, the end, and about the middle where there is a whole step and room for it."""
+    end = f"{capacity:,} steps"
+    if len(end) + 2 > width:
+        end = f"{capacity:,}"
+    half = capacity // 2
+    middle = f"{half:,}"
+    at = round(half * (width - 1) / capacity) - len(middle) // 2
+    left = "0" if len(end) + 2 <= width else ""
+    if half and at > 1 and at + len(middle) + 1 <= width - len(end):
+        left = f"{left:<{at}}{middle}"
     return ((" " * GUTTER, ""), (f"{left}{end:>{max(0, width - len(left))}}", "faint"))

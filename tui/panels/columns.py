@@ -21,7 +21,10 @@ def smoothing_window(total_steps: int) -> int:
 
 
 class Columns:
-    """Per dot column: lowest and highest raw value, and the moving average at its last step; None where none fell."""
+    """Per dot column: lowest and highest raw value, and the moving average at its last step; None where none fell.
+
+    Step 0, before any training, is the first column; the step that fills the capacity is the last one.
+    """
 
     def __init__(self, count: int, capacity: int, window: int) -> None:
         self.count = count
@@ -43,7 +46,7 @@ class Columns:
 
     def column(self, step: int) -> int:
         """The dot column of a step."""
-        return min(self.count - 1, max(0, (step - 1) * self.count // self.capacity))
+        return min(self.count - 1, max(0, round(step * (self.count - 1) / self.capacity)))
 
     def _add_one(self, x: int, loss: float) -> None:
         self._sum = self._keep * self._sum + (1 - self._keep) * loss

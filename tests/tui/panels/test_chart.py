@@ -2,7 +2,9 @@ import random
 
 import pytest
 
+from tui.panels.axes import GUTTER, x_axis
 from tui.panels.columns import Columns, capacity_for
+from tui.panels.lines import Row
 from tui.panels.scale import Scale
 
 
@@ -59,3 +61,23 @@ def test_the_average_starts_at_the_first_value() -> None:
     columns = Columns(8, 8, 20)
     columns.add([1], [2.5])
     assert columns.average == pytest.approx(2.5)
+
+
+def shown(row: Row) -> str:
+    return "".join(text for text, _ in row)
+
+
+def test_steps_stand_over_their_ticks() -> None:
+    columns = Columns(100, 3, 4)
+    assert [columns.column(step) for step in (0, 1, 2, 3)] == [0, 33, 66, 99]
+    assert shown(x_axis(3, 50))[GUTTER:] == f"{'0':<16}1{'3 steps':>33}"
+    assert shown(x_axis(4, 51))[GUTTER:].index("2") == Columns(102, 4, 4).column(2) // 2
+
+
+@pytest.mark.parametrize("width", [5, 9, 12, 16, 30])
+@pytest.mark.parametrize("capacity", [1, 2, 40, 4080, 1_000_000])
+def test_ticks_never_run_into_each_other(capacity: int, width: int) -> None:
+    words = shown(x_axis(capacity, width)).split()
+    assert f"{capacity:,}" in words
+    assert words[0] == "0" or width < 12
+    assert set(words) <= {"0", f"{capacity // 2:,}", f"{capacity:,}", "steps"}
