@@ -33,6 +33,7 @@ Launch = Callable[[Job], tuple[RunFolder, Trainer]]
 STOPPING = "stopping"
 """What a screen hands to `App.exit` when it asked the trainer to stop; with anything else the run goes on."""
 
+WITHOUT_SCREEN = "use `fttui plan` and `fttui train`"
 LOGOUT = (
     "Logging out ends it on this box (KillUserProcesses of logind). What outlives you is started with:\n"
     "    loginctl enable-linger; systemd-run --user --scope fttui"
@@ -60,7 +61,7 @@ def run_wizard(
             app.journey.start_from(begin)
         return app
 
-    return run_app(make)
+    return run_app(make, instead=f"`fttui watch {run.name} --plain` prints its lines" if run else WITHOUT_SCREEN)
 
 
 def _preset(name: str) -> Preset:
@@ -69,15 +70,20 @@ def _preset(name: str) -> Preset:
     return presets.load(name)
 
 
-def run_app(make_app: Callable[[Launch], App[Any]], start: Callable[[RunFolder], Trainer] = launch.start) -> int:
-    """Show the app that `make_app` builds; `start` starts a run's trainer. Exit codes as the README has them."""
+def run_app(
+    make_app: Callable[[Launch], App[Any]],
+    start: Callable[[RunFolder], Trainer] = launch.start,
+    *,
+    instead: str = WITHOUT_SCREEN,
+) -> int:
+    """Show the app that `make_app` builds; `start` starts a run's trainer. Exit codes as the README has them.
+
+    Raises UserError where there is no terminal that can show it; `instead` says what to do then.
+    """
     from tui import terminal
 
-    if not terminal.is_usable():
-        sys.stderr.write(
-            "The screen needs a terminal for input and output; without one, use `fttui train` and `fttui plan`.\n"
-        )
-        return 2
+    if why := terminal.why_unusable():
+        raise UserError(f"{why}; {instead}")
     leash = front.fork()
     session = Session(terminal.Terminal(1), leash, paths.home() / "fttui.log", start)
     session.show(make_app(session.launch))

@@ -126,9 +126,13 @@ def _name(fd: int) -> str | None:
         return None
 
 
-def is_usable() -> bool:
-    """Standard input and output are a terminal that can show a screen."""
-    return os.isatty(0) and os.isatty(1) and os.environ.get("TERM") != "dumb"
+def why_unusable() -> str:
+    """What keeps standard input and output from showing a screen, in words; empty for nothing."""
+    if not (os.isatty(0) and os.isatty(1)):
+        return "the screen needs a terminal for input and output"
+    if os.environ.get("TERM") == "dumb":
+        return "this terminal can't show a screen (TERM=dumb)"
+    return ""
 
 
 def redirect_output(log_file: Path) -> None:

@@ -197,6 +197,26 @@ def test_help_has_examples_and_every_plan_field(command: str, capsys: pytest.Cap
         assert not missing
 
 
+@pytest.mark.parametrize(
+    ("arguments", "instead"), [((), "`fttui plan` and `fttui train`"), (("watch",), "--plain` prints its lines")]
+)
+@pytest.mark.parametrize(("terminal", "why"), [(False, "needs a terminal"), (True, "can't show a screen (TERM=dumb)")])
+def test_without_a_screen_the_true_reason_is_given_and_what_does_without(
+    arguments: tuple[str, ...],
+    instead: str,
+    terminal: bool,
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    RunFolder.create(JOB)
+    monkeypatch.setattr(os, "isatty", lambda _fd: terminal)
+    monkeypatch.setenv("TERM", "dumb")
+    assert run(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("fttui: ") and why in said and instead in said
+
+
 def test_the_list_of_commands_says_what_each_does(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     said = capsys.readouterr().out
