@@ -46,7 +46,9 @@ def _command(tokens: Sequence[str]) -> int:
             app_for(tokens[0])(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0
         )
     except CycloptsError as error:
-        return _refuse(" ".join(str(error).split()), 2)
+        from tui import usage
+
+        return _refuse(usage.sentence(error, tokens), 2)
 
 
 def _refuse(sentence: str, code: int) -> int:

@@ -1,0 +1,44 @@
+"""What is wrong with a command line, in our own words: the parser's errors as one sentence with the mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from cyclopts import CoercionError, CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
+
+from backend.errors import wont_do
+from backend.planner import fields
+from tui.commands.app import COMMANDS
+
+
+def sentence(error: CycloptsError, tokens: Sequence[str]) -> str:
+    """What to say of `error`, which `tokens` gave."""
+    command = " ".join(error.command_chain or ())
+    if isinstance(error, UnknownCommandError):
+        return _no_command(tokens[0])
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        left = error.unused_tokens[0]
+        return f"{left!r} is one word too many; `fttui {command} --help` says what it takes"
+    if isinstance(error, MissingArgumentError) and error.argument:
+        return _missing(error, command, tokens)
+    if isinstance(error, CoercionError) and error.token and error.target_type and error.token.keyword:
+        name = error.token.keyword.removeprefix("--")
+        return str(wont_do(name, error.token.value, fields.takes(error.target_type, "")))
+    return " ".join(str(error).split())
+
+
+def _no_command(word: str) -> str:
+    near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMMANDS)}"
+    return f"there is no command {word!r}; {hint}"
+
+
+def _missing(error: MissingArgumentError, command: str, tokens: Sequence[str]) -> str:
+    assert error.argument is not None
+    name = error.argument.name
+    if name in tokens:
+        return f"{name} needs a value after it; `fttui {command} --help` says which"
+    if error.argument.index is not None:  # by its place
+        name = name.removeprefix("--").upper()
+    return f"`fttui {command}` needs {name}; `fttui {command} --help` says more"
