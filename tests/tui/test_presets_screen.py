@@ -97,6 +97,20 @@ async def test_enter_starts_the_wizard_from_it_and_the_review_says_so() -> None:
         assert "fttui train mine --method qlora" in str(app.screen.query_one("#command", Static).content)
 
 
+async def test_the_cursor_goes_to_the_copy_which_can_be_edited() -> None:
+    app = wizard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, "solo-qlora")
+        await pilot.press("c", "enter")
+        await box.settled(pilot)
+        choice = screen.query_one(PickList).choice
+        assert choice is not None and choice.label == "my-solo-qlora"
+        assert any("my-solo-qlora" in note.message for note in app._notifications)
+        await pilot.press("e")
+        await pilot.pause()
+        assert isinstance(app.screen, PresetEditor)
+
+
 async def test_a_preset_of_another_box_says_in_the_review_what_changed() -> None:
     there = box.at("review")
     there.plan_for("A100-80GB")

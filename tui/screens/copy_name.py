@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -16,8 +17,8 @@ from tui.plain import safe
 from tui.widgets.field import Field
 
 
-class CopyName(ModalScreen[None]):
-    """One entry; Enter copies, Esc leaves."""
+class CopyName(ModalScreen[Path | None]):
+    """One entry; Enter copies, Esc leaves. Dismissed with the copy's file, where one was made."""
 
     AUTO_FOCUS: ClassVar[str | None] = "#field-copy"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "leave")]
@@ -39,8 +40,8 @@ class CopyName(ModalScreen[None]):
         """Copy, or say what is wrong with the name."""
         field = self.query_one(Field)
         try:
-            presets.copy(self._preset, field.text)
+            copy = presets.copy(self._preset, field.text)
         except UserError as error:
             field.complain(str(error))
         else:
-            self.dismiss(None)
+            self.dismiss(copy)

@@ -22,6 +22,8 @@ from tui.widgets.preview import Preview
 from tui.widgets.prose import sentences, stacked, wrapped
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tui.app import WizardApp
 
 _HELP = (
@@ -67,10 +69,13 @@ class PresetsScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Read the files again; the highlighted one stays so."""
-        before = self._chosen
+        self._read(self._chosen.path if self._chosen else None)
+
+    def _read(self, highlight: Path | None) -> None:
+        """Show what is there now."""
         self._found = {str(preset.path): preset for preset in self._wizard.journey.sources.presets()}
         self.query_one(PickList).make_room(len(self._found))
-        self.query_one(PickList).show([_choice(x) for x in self._found.values()], str(before.path) if before else None)
+        self.query_one(PickList).show([_choice(x) for x in self._found.values()], str(highlight))
         self._show()
 
     def on_pick_list_highlighted(self) -> None:
@@ -102,7 +107,7 @@ class PresetsScreen(Screen[None]):
         from tui.screens.copy_name import CopyName
 
         if isinstance(chosen := self._chosen, Preset):
-            self.app.push_screen(CopyName(chosen.name))
+            self.app.push_screen(CopyName(chosen.name), self._copied)
 
     def action_edit(self) -> None:
         """The file in an editor."""
@@ -147,6 +152,12 @@ class PresetsScreen(Screen[None]):
     def _chosen(self) -> Preset | Broken | None:
         choice = self.query_one(PickList).choice
         return self._found.get(choice.value) if choice else None
+
+    def _copied(self, copy: Path | None) -> None:
+        """The copy is what e edits from now on."""
+        if copy is not None:
+            self._read(copy)
+            self.notify(f"Copied: e edits {plain(copy.stem, lines=False)}.", markup=False)
 
     def _delete(self, chosen: Preset | Broken, yes: bool | None) -> None:
         if yes:
