@@ -159,7 +159,9 @@ class WizardApp(LookApp):
             short["data"] = journey.answers.data.rpartition("/")[2] or f"{units.count(journey.data.rows)} rows"
         if "goal" in journey.done:
             short["goal"] = journey.answers.shift
-        if journey.method is not None:
+        if journey.start is not None:
+            short["preset"] = journey.start.name
+        if journey.method is not None and "compare" in journey.done:
             short["compare"] = theme.METHOD_NAMES[journey.method]
         return short
 

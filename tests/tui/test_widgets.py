@@ -8,6 +8,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.content import Content
 
+from backend import presets
 from backend.answers import METHODS, Answers
 from backend.errors import UserError
 from backend.planner.outlook import Interval
@@ -20,6 +21,7 @@ from tui.widgets.entry import Entry
 from tui.widgets.picker import Picker
 from tui.widgets.picklist import Choice, PickList
 from tui.widgets.prose import sentences, wrapped
+from tui.widgets.rail import Rail
 
 GIB = box.GIB
 
@@ -245,3 +247,28 @@ async def test_arrows_and_pages_in_the_line_move_in_the_list_under_it() -> None:
         assert lines.index > 4
         await pilot.press("pageup")
         assert lines.index == 1
+
+
+class OneRail(App[None]):
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return theme.defaults(ansi=False)
+
+    def compose(self) -> ComposeResult:
+        yield Rail("model", {"preset": "solo-qlora", "hardware": "CPU"})
+
+
+async def test_the_rail_names_the_preset_that_was_started_from() -> None:
+    async with (app := OneRail()).run_test(size=(80, 24)):
+        upper, lower = app.query_one(Rail).render().plain.split("\n")  # type: ignore[union-attr]
+    assert lower.startswith("solo-qlora ") and "CPU" in lower
+    assert [word in upper for word in ("✓ box ", "● model ", "○ compare ", "○ review")] == [True] * 4
+    assert max(map(cell_len, (upper, lower))) <= 78
+
+
+def test_a_preset_is_named_and_its_method_is_no_answer_before_it_was_seen() -> None:
+    wizard = box.at("goal")
+    wizard.journey.start_from(presets.load("solo-qlora"))
+    assert wizard.answered()["preset"] == "solo-qlora"
+    assert "compare" not in wizard.answered()
+    wizard.journey.done.add("compare")
+    assert wizard.answered()["compare"] == "QLoRA"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.content import Content
 from textual.message import Message
@@ -23,10 +24,12 @@ STEPS: tuple[tuple[str, str], ...] = (
 )
 """Name of each step's screen, and the word that stands for it."""
 _BADGE = " fttui "
+_NARROWEST, _NARROWEST_SPACED = 9, 11
+"""Cells of a step: the longest word with its sign, and so that words stand apart."""
 
 
 class Rail(Widget):
-    """Two lines: the steps, and under each what was answered."""
+    """Two lines: the steps, and under each what was answered; at the left the preset that was started from."""
 
     DEFAULT_CSS = """
     Rail { height: 2; padding: 0 1; background: $surface; }
@@ -55,7 +58,9 @@ class Rail(Widget):
         """The two lines, each step in a column of the same width."""
         width = self._column
         upper: list[Content | str | tuple[str, str]] = [(_BADGE, "bold $background on $primary"), " "]
-        lower: list[Content | str | tuple[str, str]] = [" " * (len(_BADGE) + 1)]
+        preset = cut(self._preset, self._left - 1)
+        upper.append(" " * (self._left - len(_BADGE) - 1))
+        lower: list[Content | str | tuple[str, str]] = [(fit(preset, self._left), "$primary")]
         for index, (step, word) in enumerate(STEPS):
             sign, style = self._look(index)
             upper += [(f"{sign} {word}".ljust(width)[:width], style)]
@@ -65,13 +70,23 @@ class Rail(Widget):
 
     def on_click(self, event: events.Click) -> None:
         """Go back to the step that was clicked."""
-        index = (event.x - 1 - len(_BADGE) - 1) // self._column
+        index = (event.x - 1 - self._left) // self._column
         if 0 <= index < self._position:
             self.post_message(self.Wanted(STEPS[index][0]))
 
     @property
     def _column(self) -> int:
-        return max(9, (self.size.width - len(_BADGE) - 1) // len(STEPS))
+        return max(_NARROWEST, (self.size.width - self._left) // len(STEPS))
+
+    @property
+    def _left(self) -> int:
+        """Cells before the first step: as many as the preset's name takes, where the steps leave them."""
+        spare = self.size.width - _NARROWEST_SPACED * len(STEPS)
+        return max(len(_BADGE) + 1, min(cell_len(self._preset) + 1, spare))
+
+    @property
+    def _preset(self) -> str:
+        return plain(self._answered.get("preset", ""), lines=False)
 
     @property
     def _position(self) -> int:
