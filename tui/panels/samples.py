@@ -14,6 +14,7 @@ from tui.panels.panel import Panel
 from tui.plain import plain
 
 NOTHING = "(it says nothing)"
+_NOTHING_YET = "the first answer comes with the first evaluation"
 _ROOM_FOR_ANOTHER = 6
 
 
@@ -47,7 +48,7 @@ class Samples(Panel):
         """Question, the answer before training, and the latest one, sharing the room."""
         known = prompts(self.history)
         if not known:
-            return [(("the first answer comes with the first evaluation", "faint"),)]
+            return [((line, "faint"),) for line in wrapped(_NOTHING_YET, width, height)]
         rows: list[Row] = []
         for i in range(len(known)):
             room = height - len(rows) - (1 if rows else 0)
