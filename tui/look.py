@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.app import App
+from textual.binding import Binding
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.notifications import SeverityLevel
 
@@ -60,6 +61,10 @@ class LookApp(App[str]):
     def copy_to_clipboard(self, text: str) -> None:
         """Textual's (OSC 52). A file's name may hold bytes that are no UTF-8, which no terminal takes."""
         super().copy_to_clipboard(text.encode("utf-8", "replace").decode())
+
+    def get_key_display(self, binding: Binding) -> str:
+        """How a key is called: `Esc` as everywhere in our texts."""
+        return "Esc" if binding.key == "escape" else super().get_key_display(binding)
 
     def on_load(self) -> None:
         """Put the theme on before anything is styled in another; an unknown one is no reason not to start."""

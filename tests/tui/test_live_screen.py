@@ -22,6 +22,7 @@ from tui.process import STOPPING
 from tui.screens.ask import Ask
 from tui.screens.live import LiveScreen
 from tui.screens.result import ResultScreen
+from tui.widgets.prose import Prose
 
 SIZES = [(80, 24), (120, 40), (200, 50)]
 
@@ -325,3 +326,16 @@ async def test_it_draws_at_any_size_a_window_can_be_dragged_to() -> None:
             await pilot.resize_terminal(width, height)
             await pilot.pause()
         assert "1,204" in app.screen.query_one(Progress).render_line(0).text
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_help_says_what_q_does_here_and_names_each_key_once(own: bool) -> None:
+    app = opened(*run_at("mid"), own=own)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("question_mark")
+        await pilot.pause()
+        text = app.screen.query_one(Prose).render().plain  # type: ignore[union-attr]
+    assert ("q asks whether" in text) is own
+    assert ("q leaves at once" in text) is not own
+    assert "1-5 " in text and "panel 2" not in text
+    assert "Esc" in text and "esc " not in text

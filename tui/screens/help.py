@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -48,11 +49,21 @@ class HelpScreen(ModalScreen[None]):
 
 
 def keys_of(screen: Screen[Any]) -> list[tuple[str, str]]:
-    """Keys that work on `screen` now, with what they do; several keys for one action in one line."""
+    """Keys that work on `screen` now, with what they do; several keys for one action in one line.
+
+    A range of keys, such as 1-5, stands for all of them.
+    """
     found: dict[str, list[str]] = {}
-    for binding in own_bindings(screen):
-        keys = found.setdefault(binding.description, [])
+    bindings = own_bindings(screen)
+    ranges = [
+        binding.key_display.split("-") for binding in bindings if re.fullmatch(r"\d-\d", binding.key_display or "")
+    ]
+    covered = {str(key) for first, last in ranges for key in range(int(first), int(last) + 1)}
+    for binding in bindings:
         shown = screen.app.get_key_display(binding)
+        if shown in covered:
+            continue
+        keys = found.setdefault(binding.description, [])
         if shown not in keys:
             keys.append(shown)
     return [(" ".join(keys), what) for what, keys in found.items()]

@@ -63,7 +63,7 @@ class LiveScreen(RunScreen):
     HELP_TEXT = """\
 The curve shows each step's loss faint, its moving average strong, and evaluations on held-out rows as ◆.
 Memory is held against what was foreseen and what the device has.
-q asks whether to stop with a checkpoint or to train on without the screen; closing the terminal never stops a run.
+{leaving}; closing the terminal never stops a run.
 s stops and p pauses at the next step; both write a checkpoint, and `fttui resume` goes on from it.
 1 to 5 choose a panel, the same key again or m gives it the whole screen, h hides it, Esc brings all of them back.
 ↑ ↓ go through the questions and the log; / in the log shows only the lines with what you type."""
@@ -97,6 +97,12 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
             yield Samples(past, clock, id="samples")
             yield Log(past, clock, id="log")
         yield Footer(show_command_palette=False)
+
+    @property
+    def about(self) -> str:
+        """What help says; q does another thing for somebody who only watches."""
+        own = "q asks whether to stop with a checkpoint or to train on without the screen"
+        return self.HELP_TEXT.format(leaving=own if self._trainer else "q leaves at once, and the run goes on")
 
     def places(self, size: Size, shown: Sequence[str]) -> Regions:
         """Where the panels stand that are shown."""

@@ -98,7 +98,12 @@ class RunScreen(Screen[None]):
         """What is on the screen, and the keys."""
         from tui.screens.help import HelpScreen
 
-        self.app.push_screen(HelpScreen(self, self.HELP_TEXT))
+        self.app.push_screen(HelpScreen(self, self.about))
+
+    @property
+    def about(self) -> str:
+        """What help says of the screen."""
+        return self.HELP_TEXT
 
 
 def panel_keys(count: int) -> list[BindingType]:
