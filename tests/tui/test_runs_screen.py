@@ -21,7 +21,7 @@ from tui.panels.panel import Panel
 from tui.screens import runs
 from tui.screens.overlay import OverlayScreen
 from tui.screens.runs import RunsScreen
-from tui.widgets.runs_rows import chosen, row
+from tui.widgets.runs_rows import MARK, chosen, row
 
 __all__ = ["utc"]
 SIZES = [(80, 24), (120, 40), (200, 50)]
@@ -70,6 +70,17 @@ def test_outside_text_in_a_line_is_plain() -> None:
     for text in NASTY.values():
         cells = row(Summary(text, "done", "lora", text, text), 40, {}, marked=True)
         assert not any("\x1b" in cell.plain or "\x9b" in cell.plain for cell in cells)
+
+
+async def test_a_marked_run_keeps_its_name_and_the_cursor_goes_on(table: Stage) -> None:
+    async with table.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        await pilot.press("space")
+        shown = table.screen.query_one(DataTable)
+        assert shown.cursor_row == 1
+        name, state, *_ = shown.get_row(RUNS[0].name)
+        assert name.plain == row(RUNS[0], 26, {}, marked=False)[0].plain
+        assert MARK in state.plain and MARK not in shown.get_row(RUNS[1].name)[1].plain
 
 
 def two_runs() -> tuple[RunFolder, RunFolder]:

@@ -123,11 +123,12 @@ class RunsScreen(Screen[None]):
         self._sort(self._column)
 
     def action_mark(self) -> None:
-        """Mark the run under the cursor, or take its mark away; two at the most."""
+        """Mark the run under the cursor, or take its mark away; two at the most. The cursor goes on to the next run."""
         if name := self._run_name:
             others = [x for x in self._marked if x != name]
             self._marked = others if name in self._marked else [*others, name][-2:]
             self._fill()
+            self._table.action_cursor_down()
 
     def action_compare(self) -> None:
         """Two runs over each other."""

@@ -49,12 +49,13 @@ def row(run: Summary, width: int, colours: Mapping[str, str], *, marked: bool) -
     losses = [f"{x:.3f}" for x in (run.loss_before, run.loss) if x is not None]
     steps = f"{run.step:,} of {run.total_steps:,}" if run.total_steps else ""
     state = plain(run.state, lines=False)
-    name = cut(f"{MARK} " * marked + plain(run.name, lines=False), width)
+    name = cut(plain(run.name, lines=False), width)
     return (
         _lines(name, cut(plain(_about(run), lines=False), width)),
         Text.assemble(
             (f"{sign} {state}", colours.get(colour, "").removeprefix("ansi_")),
-            (f"\n  {steps}", "dim"),
+            (f"\n{MARK if marked else ' '}", "bold"),
+            (f" {steps}", "dim"),
         ),
         _lines(" → ".join(losses), "foreseen".rjust(13) if run.foreseen_peak_bytes else ""),
         _lines(_figure(run.peak_bytes, units.memory), _figure(run.foreseen_peak_bytes, units.memory)),
