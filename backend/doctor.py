@@ -18,7 +18,7 @@ from packaging.specifiers import SpecifierSet
 
 from backend import logind, paths
 from backend.errors import UserError
-from backend.hardware import Gpu, Hardware, catalogue, detect, torch_build
+from backend.hardware import Gpu, Hardware, NotAvailable, catalogue, detect, pci, torch_build
 from backend.hardware.rate import bf16_gain, does_bf16_well
 from backend.hardware.types import AbsenceKind
 from backend.model import demo
@@ -142,9 +142,17 @@ def _torch(box: Hardware) -> Check:
 
 def _gpus(box: Hardware) -> Iterator[Check]:
     if box.no_gpu:
-        yield Check("GPU", "warn", f"{box.no_gpu.reason} Training is on the CPU.", GPU_MENDS[box.no_gpu.kind])
+        yield _no_gpu(box.no_gpu)
     for gpu in box.gpus:
         yield _gpu(gpu)
+
+
+def _no_gpu(absence: NotAvailable) -> Check:
+    """A driver mends nothing where the box has no GPU."""
+    detail = f"{absence.reason} Training is on the CPU."
+    if absence.kind in ("no-library", "no-driver") and not pci.has_nvidia_gpu():
+        return Check("GPU", "warn", f"{detail} The PCI bus shows no NVIDIA GPU either.")
+    return Check("GPU", "warn", detail, GPU_MENDS[absence.kind])
 
 
 def _gpu(gpu: Gpu) -> Check:

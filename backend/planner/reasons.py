@@ -210,7 +210,8 @@ def notes(case: Case, chosen: Method | None) -> Iterator[str]:
     if all(math.isnan(seen.hours.point) for seen in case.outlooks.values()):
         yield f"The speed of {case.device.name} is not known: no time or cost is foreseen."
     elif all(seen.cost_usd is None for seen in case.outlooks.values()):
-        yield f"No dated price of {_named(case.device)} is known; give yours with --price (0 for a box that you own)."
+        give = "give yours, with --price or at the goal step (0 for a box that you own)"
+        yield f"No dated price of {_named(case.device)} is known; {give}."
     yield from _different_amounts(case)
     yield from _attention_note(case)
     if chosen is not None:

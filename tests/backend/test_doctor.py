@@ -77,6 +77,16 @@ def test_a_gpu_that_is_hidden_says_what_to_unset(look: Looker) -> None:
     assert (check.state, check.mend) == ("warn", "unset CUDA_VISIBLE_DEVICES")
 
 
+@pytest.mark.parametrize(("there", "mend"), [(True, "ubuntu-drivers"), (False, "")])
+def test_a_driver_is_only_proposed_where_the_bus_shows_a_gpu(
+    there: bool, mend: str, look: Looker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.pci, "has_nvidia_gpu", lambda: there)
+    check = look(replace(box(), no_gpu=NotAvailable("no-library", "There is no NVIDIA driver library.")))["GPU"]
+    assert check.state == "warn" and (mend in check.mend if there else not check.mend)
+    assert ("shows no NVIDIA GPU" in check.detail) != there
+
+
 def test_an_old_gpu_has_no_bfloat16(look: Looker) -> None:
     assert look(box(replace(RTX_4090, compute_capability=(7, 5)), torch=CUDA))["bfloat16"].state == "warn"
 

@@ -59,7 +59,7 @@ def test_every_answer_moves_the_figures() -> None:
 def test_few_rows_and_an_unknown_price_are_said() -> None:
     notes = compare(Answers(), replace(A100_80, price=None), model(LLAMA_8B), rows(30)).notes
     assert any("Under 50 rows" in note for note in notes)
-    assert any("No dated price" in note for note in notes)
+    assert any("No dated price" in note and "--price or at the goal step" in note for note in notes)
 
 
 def said(answers: Answers, device: Device, shape: ModelShape, data: DataReport) -> tuple[str, str]:
