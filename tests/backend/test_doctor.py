@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from backend import doctor, logind
 from backend.doctor import Check, checks, judge, package
-from backend.hardware import GpuProcess, Hardware, NotAvailable, Ram, TorchBuild
+from backend.hardware import GpuProcess, Hardware, NotAvailable, Ram, TorchBuild, pci
 from backend.model import demo
 from backend.planner import devices
 from backend.run import records
@@ -46,7 +46,8 @@ def test_a_healthy_box(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "CUDA 13.0, driver 580 for CUDA up to 13.0" in found["torch build"].detail
 
 
-def test_whatever_is_not_ok_and_can_be_mended_says_how(look: Looker) -> None:
+def test_whatever_is_not_ok_and_can_be_mended_says_how(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pci, "has_nvidia_gpu", lambda: True)
     poor = replace(box(torch=None), ram=Ram(4 * GIB, 2 * GIB, limited=True), disk_free_bytes=10**9)
     found = look(poor)
     for name, state in {"torch build": "missing", "GPU": "warn", "RAM": "warn", "disk": "warn"}.items():
@@ -81,7 +82,7 @@ def test_a_gpu_that_is_hidden_says_what_to_unset(look: Looker) -> None:
 def test_a_driver_is_only_proposed_where_the_bus_shows_a_gpu(
     there: bool, mend: str, look: Looker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor.pci, "has_nvidia_gpu", lambda: there)
+    monkeypatch.setattr(pci, "has_nvidia_gpu", lambda: there)
     check = look(replace(box(), no_gpu=NotAvailable("no-library", "There is no NVIDIA driver library.")))["GPU"]
     assert check.state == "warn" and (mend in check.mend if there else not check.mend)
     assert ("shows no NVIDIA GPU" in check.detail) != there
