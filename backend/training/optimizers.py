@@ -7,6 +7,7 @@ others the host looks, and waits for the device once a step (bitsandbytes 0.50 i
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -179,8 +180,9 @@ class InBackward:
         self._squares: dict[str, Tensor] = {}
         """Of the gradients of this step whose parameter is updated."""
         self._previous_norm: Tensor | None = None
+        told = weakref.proxy(self)  # else torch keeps parameter, hook and states alive for ever: a circle it can't see
         for name, parameter in parameters.items():
-            parameter.register_post_accumulate_grad_hook(partial(self._on_gradient, name))  # type: ignore[no-untyped-call]
+            parameter.register_post_accumulate_grad_hook(partial(InBackward._on_gradient, told, name))  # type: ignore[no-untyped-call]
 
     def begin(self, step: int, learning_rate: float) -> None:
         """Set the rate, and forget what the step before updated."""

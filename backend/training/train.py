@@ -21,6 +21,7 @@ from backend.run.job import Job
 from backend.training import checkpoint, device, locate
 from backend.training.disk import DiskFull
 from backend.training.failure import sentence
+from backend.training.give_back import give_back
 from backend.training.journal import SkippedTooOften
 from backend.training.meters import Meters
 from backend.training.quiet import libraries_to
@@ -44,6 +45,7 @@ def train(folder: RunFolder, inbox: Inbox | None = None) -> str:
                 state = _held(folder, inbox, logger)
         except (UserError, OSError):  # another process trains it: its events are not ours to write
             logger.exception("%s was not started", folder.name)
+    give_back()
     return state
 
 
