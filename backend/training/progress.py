@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import msgspec
@@ -39,7 +40,7 @@ class Progress(msgspec.Struct):
         self.eval_loss, self.eval_step = loss, self.step
         if self.step == 0:
             self.eval_before = loss
-        if self.best_loss is None or loss < self.best_loss:
+        if math.isfinite(loss) and (self.best_loss is None or not self.best_loss <= loss):
             self.best_loss, self.best_step = loss, self.step
 
 

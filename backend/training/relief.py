@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +21,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """An allocation failed, on the device or in host memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
 
 
@@ -34,7 +37,7 @@ def attempt(action: Callable[[], Value], report: Report, step: int, during: str)
     """What `action` returns, in a tuple; None where memory ran out, which is written as an `oom` event and freed."""
     try:
         return (action(),)
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
         if not is_out_of_memory(error):
             raise
         reason = str(error).split("\n")[0][:200] or type(error).__name__

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ def test_the_best_and_the_first_loss_are_remembered() -> None:
         progress.judged(loss)
     assert (progress.eval_before, progress.eval_loss) == (2.0, 1.5)
     assert (progress.best_step, progress.best_loss) == (5, 1.0)
+
+
+def test_a_loss_that_is_no_number_is_never_the_best() -> None:
+    progress = Progress()
+    for step, loss in ((0, math.nan), (5, 1.0), (10, math.nan), (15, 0.9), (20, math.inf)):
+        progress.step = step
+        progress.judged(loss)
+    assert (progress.best_step, progress.best_loss) == (15, 0.9)
 
 
 def step(number: int, loss: float = 1.0) -> Step:

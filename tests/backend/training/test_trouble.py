@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from backend.planner.plan import Plan
 from backend.run import control
 from backend.run.folder import RunFolder
 from backend.run.job import Foreseen, Job
-from backend.training import loss, methods, optimizers, relief, session
+from backend.training import journal, loss, methods, optimizers, relief, session
 from backend.training.advice import would_fit
 from backend.training.batches import Batch
 from backend.training.checkpoint import newest
@@ -28,6 +29,7 @@ OOM = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"),
     MemoryError(),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
 ]
 
 
@@ -53,6 +55,7 @@ def test_what_out_of_memory_looks_like(error: Exception) -> None:
     assert is_out_of_memory(error)
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not is_out_of_memory(ValueError("out of memory"))
+    assert not is_out_of_memory(OSError(errno.ENOSPC, "No space left on device"))
 
 
 class Fault:
@@ -227,6 +230,23 @@ def test_five_in_a_row_end_the_run_with_a_checkpoint(
     assert events(folder, "checkpoint")[-1]["step"] == end["step"] == 7
     found, _ = newest(folder.checkpoints)
     assert found is not None and all(torch.isfinite(x).all() for x in found.weights().values())
+
+
+def test_a_stop_that_finds_too_many_skipped_steps_still_leaves_a_checkpoint(
+    tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU steps are written about once a second: that they were skipped is found by the save after the stop."""
+    folder = new_run(tiny_model, questions, save_every=100, eval_every=100)
+    not_finite(monkeypatch, 3, 99)
+
+    def add(self: journal.Journal, step: journal.Step) -> None:
+        self._steps.append(step)
+        if step.number == 8:
+            control.send(folder.commands_file, "stop")
+
+    monkeypatch.setattr(journal.Journal, "add", add)
+    assert error_of(folder).startswith("5 steps in a row")
+    assert [event["step"] for event in events(folder, "checkpoint")] == [8]
 
 
 def test_a_float16_step_that_overflows_is_done_again(
