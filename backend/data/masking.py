@@ -9,7 +9,7 @@ marks set around its text instead, and only if taking the marks out gives the wh
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ SYSTEM_MOVED = "system moved"
 TOOLS_LEFT_OUT = "tools left out"
 CALLS_AS_TEXT = "calls as text"
 TURNS_LEFT_OUT = "turns left out"
+THINKING_LEFT_OUT = "thinking left out"
+TEXT_LEFT_OUT = "text left out"
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Rendered:
     spans: tuple[tuple[int, int], ...]
     """Scored ranges of characters, in order."""
     notes: tuple[str, ...] = ()
-    """What was changed because the template does not know it: SYSTEM_MOVED, TOOLS_LEFT_OUT,
-    CALLS_AS_TEXT, TURNS_LEFT_OUT."""
+    """What was changed because the template does not know it: SYSTEM_MOVED, TOOLS_LEFT_OUT, CALLS_AS_TEXT,
+    TURNS_LEFT_OUT, THINKING_LEFT_OUT, TEXT_LEFT_OUT."""
 
 
 def render(conversation: Conversation, tokenizer: TextTokenizer) -> Rendered:
@@ -54,6 +56,7 @@ def render(conversation: Conversation, tokenizer: TextTokenizer) -> Rendered:
         messages = messages[1:]
     if any(not x.scored and x.content.strip() not in text for x in messages if x.role != "assistant"):
         notes = (*notes, TURNS_LEFT_OUT)
+    notes = (*notes, *_left_out([x for x in messages if x.scored], text))
     writer = _Writer(template, turns, tools, text, tokenizer.assistant_header)
     spans = tuple(writer.span(at) for at, message in enumerate(messages) if message.scored)
     return Rendered(text, spans, notes)
@@ -66,6 +69,17 @@ def prompt_turns(conversation: Conversation, tokenizer: TextTokenizer) -> tuple[
     tools = conversation.tools if template.knows_tools else ()
     turns, _, _ = _whole(messages, tools, template)
     return turns[:-1], tools
+
+
+def _left_out(answers: Sequence[Message], text: str) -> Iterator[str]:
+    """What of the scored turns the template does not write: thinking, or the text beside tool calls."""
+    inline = [x.content.rpartition("</think>")[0].rpartition("<think>")[2] for x in answers]
+    given = [x.extra.get("reasoning_content", "") for x in answers]
+    if any(thought.strip() not in text for thought in (*inline, *given)):
+        yield THINKING_LEFT_OUT
+    beside = [x.content.rpartition("</think>")[2].strip() for x in answers if "tool_calls" in x.extra]
+    if any(said not in text for said in beside):
+        yield TEXT_LEFT_OUT
 
 
 def _without_calls(messages: tuple[Message, ...], template: Template) -> tuple[tuple[Message, ...], tuple[str, ...]]:

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Sequence
 
 from backend.data.constants import constants
 from backend.data.conversation import Conversation, Example, answer_of
-from backend.data.masking import CALLS_AS_TEXT, SYSTEM_MOVED, TOOLS_LEFT_OUT, TURNS_LEFT_OUT
+from backend.data.masking import (
+    CALLS_AS_TEXT,
+    SYSTEM_MOVED,
+    TEXT_LEFT_OUT,
+    THINKING_LEFT_OUT,
+    TOOLS_LEFT_OUT,
+    TURNS_LEFT_OUT,
+)
 from backend.data.tokens import NO_END, Tally
 
 PLACEHOLDER = re.compile(r"\{\{ ?[A-Za-z_]{2,30} ?\}\}")
@@ -22,6 +29,8 @@ NOTES = {
 PROBLEMS = {
     TOOLS_LEFT_OUT: "The chat template knows no tools: their descriptions are left out of {rows}.",
     TURNS_LEFT_OUT: "The chat template leaves turns out of {rows} (tool results, as a rule).",
+    THINKING_LEFT_OUT: "The chat template leaves thinking that you gave out of {rows}: it will not be learned.",
+    TEXT_LEFT_OUT: "The chat template leaves the text beside tool calls out of {rows}: it will not be learned.",
     NO_END: "No end-of-turn token follows the answer in {rows}: the model will not learn to stop.",
 }
 

@@ -173,6 +173,20 @@ def test_a_stand_in_template_is_handed_on(tmp_path: Path) -> None:
     assert any("no chat template" in note for note in made.notes)
 
 
+def test_thinking_that_the_template_leaves_out_is_said(tmp_path: Path, tiny_model: Path) -> None:
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"Q{i}"},
+                {"role": "assistant", "content": f"A{i}", "reasoning_content": f"because {i}"},
+            ]
+        }
+        for i in range(6)
+    ]
+    made = prepare(jsonl(tmp_path / "rows.jsonl", rows), (), tiny_model, 64, 0.0, 0)
+    assert made.notes[-1] == "The chat template leaves thinking that you gave out of 6 rows: it will not be learned."
+
+
 def test_progress_is_said(tmp_path: Path, tiny_model: Path) -> None:
     said: list[str] = []
     prepare(jsonl(tmp_path / "rows.jsonl", pairs(2100)), (), tiny_model, 64, 0.1, 0, said.append)

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from backend.data.conversation import Conversation, Message, Text
-from backend.data.masking import CALLS_AS_TEXT, SYSTEM_MOVED, TOOLS_LEFT_OUT, TURNS_LEFT_OUT
+from backend.data.masking import (
+    CALLS_AS_TEXT,
+    SYSTEM_MOVED,
+    TEXT_LEFT_OUT,
+    THINKING_LEFT_OUT,
+    TOOLS_LEFT_OUT,
+    TURNS_LEFT_OUT,
+)
 from backend.data.template import FALLBACK
 from backend.data.tokenizer import TextTokenizer
 from backend.data.tokens import NO_END, Row, Tally, tokenize, tokenize_all
@@ -86,6 +93,26 @@ def test_a_system_prompt_without_a_place_goes_before_the_question(folders: dict[
     assert "Be brief.\n\nHow many" in tokenizer.decode(row.ids.tolist())
     assert len(scored(row, tokenizer)) == 1
     assert tally.notes == {SYSTEM_MOVED: 1}
+
+
+def notes(chat: list[dict[str, Any]], folder: Path) -> dict[str, int]:
+    tally = Tally()
+    tokenize_all([conversation(chat, [])], TextTokenizer.load(folder), None, tally)
+    return dict(tally.notes)
+
+
+def test_thinking_and_text_that_a_template_leaves_out_are_counted(folders: dict[str, Path]) -> None:
+    answer = {"role": "assistant", "content": "Seven", "reasoning_content": "10 - 3"}
+    chat = [CHATS["call"][0], answer]
+    assert notes(chat, folders["smollm2"]) == {THINKING_LEFT_OUT: 1}
+    assert notes(chat, folders["qwen3"]) == {}
+    earlier = [chat[0], {**answer, "reasoning_content": "3 off"}]
+    assert notes([*earlier, *chat], folders["qwen3"]) == {THINKING_LEFT_OUT: 1}
+    assert notes([*chat[:1], {**answer, "weight": 0}, *chat[:1], CHATS["one turn"][1]], folders["smollm2"]) == {}
+    assert notes(CHATS["thinking"], folders["r1"]) == {THINKING_LEFT_OUT: 1}
+    call = {**CHATS["call"][1], "content": "Let me count."}
+    assert notes([*chat[:1], call], folders["qwen3"]) == {}
+    assert notes([*chat[:1], call], folders["mistral"]) == {TEXT_LEFT_OUT: 1}
 
 
 def test_calls_and_tools_that_a_template_does_not_know(folders: dict[str, Path]) -> None:
