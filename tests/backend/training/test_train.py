@@ -230,6 +230,17 @@ def test_same_seed_same_curve_and_another_seed_another(tiny_model: Path, questio
     assert curves[0] != curves[2]
 
 
+def test_looking_and_saving_leave_the_curve_alone(tiny_model: Path, questions: Path) -> None:
+    """Evaluations, samples and checkpoints draw from no generator that training draws from."""
+    curves = []
+    for eval_every, save_every in ((1, 1), (100, 100), (3, 2)):
+        often = {"eval_every": eval_every, "save_every": save_every}
+        folder = new_run(tiny_model, questions, "lora", dropout=0.2, max_steps=6, **often)
+        assert train(folder) == "done"
+        curves.append(losses(folder))
+    assert curves[0] == curves[1] == curves[2]
+
+
 def test_a_family_without_sdpa_is_trained_with_what_it_has(tmp_path: Path, tiny_model: Path, questions: Path) -> None:
     from transformers import AutoConfig
 
