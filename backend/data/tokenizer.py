@@ -169,7 +169,7 @@ def _adds_bos(tokenizer: Tokenizer, special: dict[str, str]) -> bool:
 
 def _templates(folder: Path, config: dict[str, Any]) -> dict[str, str]:
     """Sources by name; empty where the model has no chat template."""
-    files = {path.stem: path for path in sorted((folder / "chat_templates").glob("*.jinja"))}
+    files = {path.stem: path for path in sorted((folder / "additional_chat_templates").glob("*.jinja"))}
     if (folder / "chat_template.jinja").is_file():
         files["default"] = folder / "chat_template.jinja"
     if files:

@@ -65,7 +65,7 @@ class Source:
         if not known:
             raise UserError(f"the base {self.job.model_folder} is not there any more; put it back", "run")
         try:
-            return locate.model_folder(self.job, say)
+            return locate.model_folder(self.job, self.folder.path, say)
         except UserError:
             raise
         except (OSError, ValueError) as error:

@@ -9,17 +9,23 @@ from backend.model import demo
 from backend.run.job import Job
 
 WANTED = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt"]
-UNWANTED = ["*/*", "consolidated*.safetensors"]  # other formats' folders, and the same weights a second time
+UNWANTED = ["[!a]*/*", "a[!d]*/*", "ad[!d]*/*", "consolidated*.safetensors"]
+"""Other formats' folders (but for additional_chat_templates/), and the same weights a second time."""
+REVISION = "base-revision"
+"""File of the run's folder: the commit of the base that it began with. A later one would be another base."""
 
 
-def model_folder(job: Job, say: Callable[[str], None]) -> Path:
-    """The folder that the weights and the tokenizer load from. Raises what the hub raises where it can't be fetched."""
+def model_folder(job: Job, run: Path, say: Callable[[str], None]) -> Path:
+    """The folder that the weights and the tokenizer load from; `run` is the run's folder.
+
+    Raises what the hub raises where it can't be fetched.
+    """
     if job.model == "demo":
         from backend.training.demo_model import convert
 
         return convert(say)
     folder = Path(job.model_folder).expanduser()
-    return folder.resolve() if folder.is_dir() else _downloaded(job.model_folder, say)
+    return folder.resolve() if folder.is_dir() else _downloaded(job.model_folder, run / REVISION, say)
 
 
 def on_this_box(job: Job) -> Path:
@@ -32,8 +38,11 @@ def base_name(job: Job, folder: Path) -> str:
     return job.hub_id or str(folder)
 
 
-def _downloaded(repository: str, say: Callable[[str], None]) -> Path:
+def _downloaded(repository: str, pinned: Path, say: Callable[[str], None]) -> Path:
     from huggingface_hub import snapshot_download
 
     say(f"fetching {repository}, or what is missing of it, from the hub")
-    return Path(snapshot_download(repository, allow_patterns=WANTED, ignore_patterns=UNWANTED))
+    revision = (pinned.read_text(encoding="ascii") if pinned.is_file() else "") or None
+    found = snapshot_download(repository, revision=revision, allow_patterns=WANTED, ignore_patterns=UNWANTED)
+    pinned.write_text(Path(found).name, encoding="ascii")  # the cache names a snapshot's folder by its commit
+    return Path(found)

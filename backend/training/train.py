@@ -72,7 +72,7 @@ def _run(folder: RunFolder, inbox: Inbox, report: Report) -> str:
     report.event("run_started", **_known_at_start(job), step=_last_step(folder))
     with Meters(report, job.device) as meters:
         report.phase("data")
-        model_folder = locate.model_folder(job, report.say)
+        model_folder = locate.model_folder(job, folder.path, report.say)
         plan = job.plan
         data = prepare(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say)
         report.phase("load")

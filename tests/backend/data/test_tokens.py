@@ -211,3 +211,13 @@ def test_named_templates(tmp_path: Path) -> None:
     tokenizer = TextTokenizer.load(folder)
     assert tokenizer.render([{"role": "user", "content": "x"}]) == "plain"
     assert tokenizer.render([{"role": "user", "content": "x"}], [{"name": "ü<"}]) == 'with [{"name": "ü<"}]'
+
+
+def test_templates_in_the_folder_of_further_ones_are_found(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "model", "smollm2")
+    (folder / "additional_chat_templates").mkdir()
+    (folder / "additional_chat_templates" / "tool_use.jinja").write_text("{{ tools | length }} tools")
+    tokenizer = TextTokenizer.load(folder)
+    turns = [{"role": "user", "content": "a"}]
+    assert tokenizer.render(turns, TOOLS) == "1 tools"
+    assert tokenizer.render(turns).startswith("<|im_start|>")

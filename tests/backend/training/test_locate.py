@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import transformers
+from huggingface_hub.utils._paths import filter_repo_objects
 
 from backend.planner.plan import Plan
 from backend.run.job import Job
@@ -21,7 +22,7 @@ def job(model: str, folder: str) -> Job:
 
 def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
     mine = job(str(tmp_path), str(tmp_path))
-    assert locate.model_folder(mine, lambda text: None) == tmp_path
+    assert locate.model_folder(mine, tmp_path, lambda text: None) == tmp_path
     assert locate.base_name(mine, tmp_path) == str(tmp_path)
 
 
@@ -38,14 +39,22 @@ def test_what_is_missing_is_fetched_and_said(tmp_path: Path, monkeypatch: pytest
 
     def download(repository: str, **options: Any) -> str:
         asked.update(options, repository=repository)
-        return str(tmp_path)
+        return str(tmp_path / "c0ffee")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     said: list[str] = []
-    assert locate.model_folder(job("meta/llama", "meta/llama"), said.append) == tmp_path
-    assert asked["repository"] == "meta/llama" and "*.safetensors" in asked["allow_patterns"]
-    assert not any(pattern.endswith(".bin") for pattern in asked["allow_patterns"])
-    assert said == ["fetching meta/llama, or what is missing of it, from the hub"]
+    for revision in (None, "c0ffee"):  # a run that goes on has the base that it began with
+        folder = locate.model_folder(job("meta/llama", "meta/llama"), tmp_path, said.append)
+        assert folder == tmp_path / "c0ffee" and (asked["repository"], asked["revision"]) == ("meta/llama", revision)
+    assert said[1:] == ["fetching meta/llama, or what is missing of it, from the hub"]
+
+
+def test_of_a_repository_only_what_is_loaded_is_fetched() -> None:
+    wanted = ["model.safetensors", "config.json", "chat_template.jinja", "additional_chat_templates/tool_use.jinja"]
+    left = ["pytorch_model.bin", "original/consolidated.00.pth", "original/params.json", "onnx/config.json"]
+    left += ["consolidated.safetensors", "adapters/model.safetensors"]
+    found = filter_repo_objects(wanted + left, allow_patterns=locate.WANTED, ignore_patterns=locate.UNWANTED)
+    assert list(found) == wanted
 
 
 def test_libraries_warn_into_the_log_and_not_on_the_screen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
