@@ -42,10 +42,15 @@ def duration(seconds: float) -> str:
 
 
 def usd(amount: float) -> str:
-    """Dollars: `$0`, `$0.42`, `$40`, `$182`."""
-    if amount == 0:
-        return "$0"
-    return f"${amount:,.0f}" if amount >= 100 else f"${amount:.2f}".removesuffix(".00")
+    """Dollars: `$0`, `$0.004`, `$0.42`, `$40`, `$182`."""
+    return "$0" if amount == 0 else f"${dollars(amount)}".removesuffix(".00")
+
+
+def dollars(amount: float) -> str:
+    """Dollars without their sign, for columns: `0.004`, `0.42`, `40.00`, `182`."""
+    if amount >= 100:
+        return f"{amount:,.0f}"
+    return f"{amount:.2f}" if amount >= 0.095 else f"{amount:.3f}"
 
 
 def count(number: float) -> str:

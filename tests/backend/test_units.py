@@ -15,6 +15,13 @@ def test_a_rate_is_never_rounded_to_nothing(per_second: float, words: str) -> No
     assert units.rate(per_second) == words
 
 
+@pytest.mark.parametrize(
+    ("amount", "words"), [(0, "$0"), (0.004, "$0.004"), (0.0121, "$0.012"), (0.42, "$0.42"), (40, "$40"), (182, "$182")]
+)
+def test_small_amounts_have_a_third_figure(amount: float, words: str) -> None:
+    assert units.usd(amount) == words
+
+
 def test_one_row_is_no_rows() -> None:
     assert [units.counted(x, "row") for x in (0, 1, 4800)] == ["0 rows", "1 row", "4,800 rows"]
 

@@ -100,8 +100,8 @@ def _range(hours: Interval) -> str:
 def _cost(cost_usd: Interval | None) -> str:
     """`$0.38 (0.19-1.08)`, without a range where there is none."""
     if cost_usd is None:
-        return "price unknown"
-    low, high = (f"{x:,.0f}" if x >= 100 else f"{x:.2f}" for x in (cost_usd.low, cost_usd.high))
+        return "no price"
+    low, high = units.dollars(cost_usd.low), units.dollars(cost_usd.high)
     return units.usd(cost_usd.point) + (f" ({low}-{high})" if low != high else "")
 
 

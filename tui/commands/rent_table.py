@@ -71,14 +71,10 @@ def _rows(carried: Sequence[Offer], planned: Device, *, wide: bool) -> Iterator[
 def _row(offer: Offer, mark: str) -> str:
     seen = offer.outlook
     assert seen is not None and seen.cost_usd is not None
-    span = f"{_dollars(seen.cost_usd.low)}-{_dollars(seen.cost_usd.high)}"
+    span = f"{units.dollars(seen.cost_usd.low)}-{units.dollars(seen.cost_usd.high)}"
     took = units.duration(offer.hours * 3600)
-    figures = f"{title(seen.method):6}{took:>10}{_dollars(offer.usd):>8}  {span:13}"
+    figures = f"{title(seen.method):6}{took:>10}{units.dollars(offer.usd):>8}  {span:13}"
     return f"{mark} {offer.device.label:26} {figures}{offer.caveat:12}"
-
-
-def _dollars(amount: float) -> str:
-    return f"{amount:,.0f}" if amount >= 100 else f"{amount:.2f}"
 
 
 def _more(offer: Offer) -> str:
