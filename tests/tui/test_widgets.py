@@ -76,15 +76,16 @@ def test_every_category_has_its_own_sign_without_colour() -> None:
 
 @pytest.mark.parametrize(
     ("hours", "words"),
-    [(3.1, "3.1 h"), (30.0, "30 h"), (0.5, "30 min"), (0.01, "36 s"), (0.97, "1.0 h"), (float("nan"), "unknown")],
+    [(3.1, "3 h 06 m"), (30.0, "1 d 6 h"), (0.5, "30 m 00 s"), (0.01, "36 s"), (float("nan"), "unknown")],
 )
 def test_hours_in_the_unit_that_suits(hours: float, words: str) -> None:
     assert figures.hours(hours) == words
 
 
-def test_a_range_is_in_the_unit_of_its_point() -> None:
-    assert figures.hour_range(Interval(0.6, 1.0, 1.6)) == "0.6–1.6"
-    assert figures.hour_range(Interval(0.25, 0.5, 1.5)) == "15–90"
+def test_a_range_has_units() -> None:
+    assert figures.hour_range(Interval(0.6, 1.0, 1.6)) == "36 m 00 s–1 h 36 m"
+    assert figures.hour_range(Interval(0.005, 0.0078, 0.01)) == "18 s–36 s"
+    assert figures.hour_range(Interval(float("nan"), float("nan"), float("nan"))) == ""
     assert figures.cost_range(Interval(1.0, 2.0, 3.5)) == "1.00–3.50"
     assert figures.cost_range(Interval(9.0, 12.5, 19.2)) == "9.00–19"
     assert figures.cost_range(Interval(2.0, 2.0, 2.0)) == ""
@@ -259,7 +260,7 @@ class OneRail(App[None]):
 
 async def test_the_rail_names_the_preset_that_was_started_from() -> None:
     async with (app := OneRail()).run_test(size=(80, 24)):
-        upper, lower = app.query_one(Rail).render().plain.split("\n")  # type: ignore[union-attr]
+        upper, lower = app.query_one(Rail).render().plain.split("\n")
     assert lower.startswith("solo-qlora ") and "CPU" in lower
     assert [word in upper for word in ("✓ box ", "● model ", "○ compare ", "○ review")] == [True] * 4
     assert max(map(cell_len, (upper, lower))) <= 78

@@ -55,17 +55,16 @@ def keys_of(screen: Screen[Any]) -> list[tuple[str, str]]:
     """
     found: dict[str, list[str]] = {}
     bindings = own_bindings(screen)
-    ranges = [
-        binding.key_display.split("-") for binding in bindings if re.fullmatch(r"\d-\d", binding.key_display or "")
-    ]
+    shown = [binding.key_display or "" for binding in bindings]
+    ranges = [keys.split("-") for keys in shown if re.fullmatch(r"\d-\d", keys)]
     covered = {str(key) for first, last in ranges for key in range(int(first), int(last) + 1)}
     for binding in bindings:
-        shown = screen.app.get_key_display(binding)
-        if shown in covered:
+        key = screen.app.get_key_display(binding)
+        if key in covered:
             continue
         keys = found.setdefault(binding.description, [])
-        if shown not in keys:
-            keys.append(shown)
+        if key not in keys:
+            keys.append(key)
     return [(" ".join(keys), what) for what, keys in found.items()]
 
 
