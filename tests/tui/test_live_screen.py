@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
+from textual.widgets import Footer
+from textual.widgets._footer import FooterKey
 
 from backend.run.control import Inbox
 from backend.run.folder import RunFolder
@@ -279,6 +281,26 @@ async def test_what_libraries_printed_is_in_the_log_and_can_be_filtered() -> Non
         assert "checkpoint at step 1,080" in log.render_line(3).text
 
 
+async def test_esc_drops_a_kept_filter_and_h_says_what_it_needs() -> None:
+    app = opened(*run_at("mid"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        log = app.screen.query_one(Log)
+        footer = app.screen.query_one(Footer)
+        await pilot.press("h")
+        assert any("Choose a panel" in note.message for note in app._notifications)
+        await pilot.press("5")
+        await pilot.pause()
+        assert "/ filters" in log.render_line(0).text
+        assert footer.virtual_size.width <= 80 and "hide" in {key.description for key in footer.query(FooterKey)}
+        await pilot.press("slash", *"loss")
+        await pilot.pause()
+        assert {key.description for key in footer.query(FooterKey)} == {"keep the filter"}
+        await pilot.press("enter")
+        assert "/loss · Esc shows all" in log.render_line(0).text
+        await pilot.press("escape")
+        assert "loss" not in log.render_line(0).text and log.has_focus
+
+
 async def test_while_a_filter_is_typed_its_letters_are_no_commands() -> None:
     folder, at = run_at("mid")
     inbox = Inbox(folder.commands_file)
@@ -328,13 +350,25 @@ async def test_it_draws_at_any_size_a_window_can_be_dragged_to() -> None:
         assert "1,204" in app.screen.query_one(Progress).render_line(0).text
 
 
+@pytest.mark.parametrize("size", [(40, 12), (60, 24), (80, 14)], ids=str)
+async def test_in_a_small_terminal_the_curve_stays_and_keys_bring_the_others(size: tuple[int, int]) -> None:
+    app = opened(*run_at("mid"))
+    async with app.run_test(size=size) as pilot:
+        curve, memory = app.screen.query_one("#curve"), app.screen.query_one("#memory")
+        assert curve.size.width == size[0] and curve.size.height >= 6
+        assert "0" in curve.render_line(curve.size.height - 2).text
+        await pilot.press("2", "2")
+        await pilot.pause()
+        assert memory.size.width == size[0] and not curve.display
+
+
 @pytest.mark.parametrize("own", [True, False])
 async def test_help_says_what_q_does_here_and_names_each_key_once(own: bool) -> None:
     app = opened(*run_at("mid"), own=own)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("question_mark")
         await pilot.pause()
-        text = app.screen.query_one(Prose).render().plain  # type: ignore[union-attr]
+        text = app.screen.query_one(Prose).render().plain
     assert ("q asks whether" in text) is own
     assert ("q leaves at once" in text) is not own
     assert "1-5 " in text and "panel 2" not in text

@@ -32,39 +32,55 @@ class Log(Panel):
         Binding("pagedown", "scroll_by(-10)", "newer", show=False),
         Binding("home", "scroll_by(1000000)", "oldest", show=False),
         Binding("end", "scroll_by(-1000000)", "follow", show=False),
-        Binding("slash", "filter", "filter", key_display="/"),
+        Binding("slash", "filter", "filter", key_display="/", show=False),
+        Binding("enter", "keep", "keep the filter", key_display="Enter"),
+        Binding("escape", "drop", "all lines", key_display="Esc", show=False),
     ]
 
     _lowest: int | None = None
     """Number of the lowest line shown, counted from the run's first; None follows the end."""
     _filter = ""
-    _is_typing = False
+    is_typing = False
+    """A filter is being typed: every key is of it."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Enter keeps what is typed, Esc drops a filter, where there is one."""
+        if action == "keep":
+            return self.is_typing
+        return self.is_typing or bool(self._filter) if action == "drop" else not self.is_typing
 
     def action_filter(self) -> None:
         """What is typed from now on filters, until Enter keeps or Esc drops it."""
-        self._is_typing = True
-        self.redraw()
+        self._type(self._filter, typing=True)
+
+    def action_keep(self) -> None:
+        """The filter stays."""
+        self._type(self._filter, typing=False)
+
+    def action_drop(self) -> None:
+        """All lines again."""
+        self._type("", typing=False)
 
     def on_key(self, event: events.Key) -> None:
-        """A key of the filter."""
-        if not self._is_typing:
+        """A key of the filter; Enter and Esc are bound."""
+        if not self.is_typing or event.key in ("enter", "escape"):
             return
         event.stop()
         event.prevent_default()
-        if event.key in ("enter", "escape"):
-            self._is_typing = False
-            self._filter = self._filter if event.key == "enter" else ""
-        elif event.key == "backspace":
-            self._filter = self._filter[:-1]
+        if event.key == "backspace":
+            self._type(self._filter[:-1], typing=True)
         elif event.character and event.character.isprintable():
-            self._filter += event.character
-        self._lowest = None
-        self.redraw()
+            self._type(self._filter + event.character, typing=True)
 
     def on_blur(self) -> None:
         """Leaving the panel keeps the filter."""
-        self._is_typing = False
-        super().on_blur()
+        self.is_typing = False
+
+    def _type(self, text: str, *, typing: bool) -> None:
+        """Another filter: from the end again."""
+        self._filter, self.is_typing, self._lowest = text, typing, None
+        self.redraw()
+        self.refresh_bindings()
 
     def action_scroll_by(self, lines: int) -> None:
         """Move the view `lines` towards the older ones."""
@@ -88,7 +104,10 @@ class Log(Panel):
     def note(self) -> Row:
         """The filter, and how much is below the view."""
         typed = plain(self._filter, lines=False)
-        wanted: Row = ((f"/{typed}{'_' if self._is_typing else ''} ", "accent"),) if typed or self._is_typing else ()
+        wanted: Row = (("/ filters ", "faint"),) if self.has_focus else ()
+        if typed or self.is_typing:
+            hint = " · Esc shows all " if self.has_focus else " "
+            wanted = ((f"/{typed}{'_' if self.is_typing else ''}", "accent"), (hint, "faint"))
         if self._lowest is None:
             return wanted
         below = self._below([number for number, _ in self._matching()])

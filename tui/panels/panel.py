@@ -68,12 +68,9 @@ class Panel(Lines, can_focus=True):
         """Draw for the new size."""
         self.redraw()
 
-    def on_focus(self) -> None:
-        """The frame shows the focus."""
-        self.redraw()
-
-    def on_blur(self) -> None:
-        """The frame shows the focus."""
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        """The frame shows the focus; the event comes before it is there."""
+        super().watch_has_focus(_has_focus)
         self.redraw()
 
 

@@ -14,6 +14,8 @@ Places = Callable[[Size, Sequence[str]], Regions]
 """The room and the ids of the panels that are shown -> where each of them is."""
 WIDE, VERY_WIDE, TALL = 100, 160, 29
 """Columns and lines of the room from which panels stand side by side, and have more of it."""
+NARROW, LOW = 66, 16
+"""Columns and lines of the room below which not all panels have a place."""
 _REST = 0
 
 
@@ -48,6 +50,8 @@ class Panels(Container):
 def live(size: Size, shown: Sequence[str]) -> Regions:
     """The live screen: curve, memory, gpu, samples, log."""
     tall = size.height >= TALL
+    if size.width < NARROW or size.height < LOW:
+        return _few(size.region, [name for name in ("curve", "log", "memory", "gpu", "samples") if name in shown])
     if size.width >= WIDE and tall:
         very = size.width >= VERY_WIDE
         left = _only(shown, curve=_REST, log=14 if very else 10)
@@ -68,6 +72,9 @@ def live(size: Size, shown: Sequence[str]) -> Regions:
 def result(size: Size, shown: Sequence[str]) -> Regions:
     """The result screen: curve and figures above, answers (or what went wrong) and the next command below."""
     width, middle = 40, 6
+    if size.width < NARROW or size.height < LOW:
+        names = ("curve", "trouble", "next", "outcome", "samples")
+        return _few(size.region, [name for name in names if name in shown])
     if size.height >= TALL:
         width, middle = (60, 16) if size.width >= VERY_WIDE else (48, 9) if size.width >= WIDE else (40, 9)
     top = [name for name in ("curve", "outcome") if name in shown]
@@ -88,6 +95,13 @@ def overlay(size: Size, shown: Sequence[str]) -> Regions:
 
 def _only(shown: Sequence[str], **heights: int) -> dict[str, int]:
     return {name: height for name, height in heights.items() if name in shown}
+
+
+def _few(room: Region, names: Sequence[str]) -> Regions:
+    """The first of `names` that there is room for, one above the other; a panel's key twice brings each of them."""
+    shown = names[: max(1, room.height // 6)]
+    places = _rows(room, {name: 0 if name == shown[0] else 6 for name in shown})
+    return {name: places.get(name, Region()) for name in names}
 
 
 def _two_columns(room: Region, left: Mapping[str, int], right: Mapping[str, int], width: int) -> Regions:

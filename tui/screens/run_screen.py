@@ -13,6 +13,7 @@ from textual.screen import Screen
 
 from backend.errors import UserError
 from backend.run.folder import RunFolder
+from tui.panels.log import Log
 from tui.panels.panel import Panel
 from tui.screens.places import Panels, Regions
 from tui.screens.repaint import CroppingCompositor
@@ -66,8 +67,14 @@ class RunScreen(Screen[None]):
             self._show(None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is nothing to hide while no panel has the focus."""
-        return action != "hide" or isinstance(self.focused, Panel)
+        """While a filter is typed, keys are its own; a panel is hidden that has the focus."""
+        if isinstance(self.focused, Log) and self.focused.is_typing:
+            return action == "interrupt"
+        return isinstance(self.focused, Panel) == (action == "hide") if "hide" in action else True
+
+    def action_hide_which(self) -> None:
+        """No panel is chosen yet."""
+        self.notify("Choose a panel with its number first; h then hides it.", markup=False)
 
     def action_restore(self) -> None:
         """All panels, none in focus; from there back to where the run was opened from."""
@@ -112,7 +119,8 @@ def panel_keys(count: int) -> list[BindingType]:
         Binding("1", "panel('1')", "panels", key_display=f"1-{count}"),
         *(Binding(f"{i}", f"panel('{i}')", f"panel {i}", show=False) for i in range(2, count + 1)),
         Binding("m", "maximise", "maximise"),
-        Binding("h", "hide", "hide the panel", show=False),
+        Binding("h", "hide", "hide"),
+        Binding("h", "hide_which", "hide", show=False),
         Binding("f1,question_mark", "help", "help", key_display="?"),
         Binding("escape", "restore", "all panels, then back", show=False),
     ]
