@@ -94,11 +94,12 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
     def action_save(self) -> None:
         """Write what is here as Markdown and SVG beside the run."""
         try:
-            path = report.save(self.folder, self._history, self._title, self._next, self.app)
+            report.save(self.folder, self._history, self._title, self._next, self.app)
         except UserError as error:
             self.notify(plain(str(error)), severity="error", markup=False)
         else:
-            self.notify(plain(f"Saved {path} and {report.PICTURE} beside it."), markup=False)
+            name = plain(self.folder.name, lines=False)
+            self.notify(f"Saved report.md, and {report.PICTURE} beside it, in {name}.", markup=False)
 
     def action_copy(self) -> None:
         """Put the next command into the clipboard of the terminal that shows this."""
