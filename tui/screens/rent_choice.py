@@ -127,14 +127,12 @@ def _detail(offer: Offer, wide: bool) -> str:
     if seen is None:
         return offer.out.removesuffix(".")
     caveat = offer.caveat if wide else "~" if offer.caveat else ""
-    cost = f"{offer.usd:,.0f}" if offer.usd >= 100 else f"{offer.usd:.2f}"
-    return _columns(
-        METHOD_NAMES[seen.method], figures.hours(offer.hours), cost, figures.cost_range(seen.cost_usd), caveat, wide
-    )
+    cost, span = units.dollars(offer.usd), figures.cost_range(seen.cost_usd)
+    return _columns(METHOD_NAMES[seen.method], figures.hours(offer.hours), cost, span, caveat, wide)
 
 
 def _columns(method: str, time: str, usd: str, span: str, caveat: str, wide: bool) -> str:
-    return f"{method:6}{time:>8}{usd:>8}  {span:13} {caveat:{12 if wide else 1}}"
+    return f"{method:6}{time:>10}{usd:>8}  {span:13} {caveat:{12 if wide else 1}}"
 
 
 def _about(offer: Offer, width: int) -> Content:

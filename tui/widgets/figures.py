@@ -23,19 +23,13 @@ def is_known(value: float) -> bool:
 
 
 def hours(value: float) -> str:
-    """`3.1 h`, `52 min`, `40 s`: two figures, as a forecast deserves."""
-    if not is_known(value):
-        return UNKNOWN
-    size, unit = _unit(value)
-    return f"{_short(value / size)} {unit}"
+    """Hours as `3 h 05 m`, `52 m 10 s`, `40 s`."""
+    return units.duration(value * 3600) if is_known(value) else UNKNOWN
 
 
 def hour_range(value: Interval) -> str:
-    """`2.4–4.1`, in the unit that `hours` gives the point in."""
-    if not is_known(value.point):
-        return ""
-    size, _ = _unit(value.point)
-    return f"{_short(value.low / size)}–{_short(value.high / size)}"
+    """`2 h 24 m–4 h 06 m`."""
+    return f"{hours(value.low)}–{hours(value.high)}" if is_known(value.point) else ""
 
 
 def speed(value: float) -> str:
@@ -54,7 +48,7 @@ def cost_range(value: Interval | None) -> str:
     """`1.08–1.85`, `11–19`; empty where there is no range."""
     if value is None or not is_known(value.point) or value.low == value.high:
         return ""
-    low, high = (f"{x:,.0f}" if x >= 9.995 else f"{x:.2f}" for x in (value.low, value.high))
+    low, high = (f"{x:,.0f}" if x >= 9.995 else units.dollars(x) for x in (value.low, value.high))
     return f"{low}–{high}"
 
 
@@ -110,14 +104,3 @@ def change(before: Outlook, after: Outlook) -> str:
 
 def _signed(value: float, text: str) -> str:
     return f"{'+' if value > 0 else '−'}{text}"
-
-
-def _unit(value: float) -> tuple[float, str]:
-    """(hours in the unit, its name)."""
-    if value >= 0.95:
-        return 1.0, "h"
-    return (1 / 60, "min") if value * 60 >= 0.95 else (1 / 3600, "s")
-
-
-def _short(value: float) -> str:
-    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"

@@ -77,11 +77,11 @@ class MethodCard(Widget):
         lines = [
             _ends(figures.fit_word(outlook), _of_room(outlook, room, width), width),
             stacked(outlook.memory.by_category, width, scale, room),
-            _figure("time", figures.hours(outlook.hours.point), figures.hour_range(outlook.hours), width),
-            _figure("cost", figures.cost(outlook.cost_usd), figures.cost_range(outlook.cost_usd), width),
-            _figure("ceiling", outlook.quality_ceiling, "", width),
-            _figure("forgets", outlook.forgetting_risk.replace(" to ", "–"), "", width),
-            _figure("saves", units.disk(outlook.checkpoint_bytes), "", width),
+            *_spanned("time", figures.hours(outlook.hours.point), figures.hour_range(outlook.hours), width),
+            *_spanned("cost", figures.cost(outlook.cost_usd), figures.cost_range(outlook.cost_usd), width),
+            _figure("ceiling", outlook.quality_ceiling, width),
+            _figure("forgets", outlook.forgetting_risk.replace(" to ", "–"), width),
+            _figure("saves", units.disk(outlook.checkpoint_bytes), width),
         ]
         if details > 1:
             lines += _more(outlook, width)
@@ -99,14 +99,14 @@ def _more(outlook: Outlook, width: int) -> list[Content]:
     plan = outlook.plan
     batch = f"{plan.micro_batch} at a time" + (", recomputed" if plan.checkpointing else "")
     return [
-        _figure("speed", figures.speed(outlook.tokens_per_second.point), "", width),
-        _figure("steps", f"{outlook.steps:,} of {plan.effective_batch} rows", "", width),
-        _figure("trains", units.count(outlook.trainable_parameters), "", width),
-        _figure("batch", batch, "", width),
-        _figure("optimizer", plan.optimizer.replace("_", " "), "", width),
-        _figure("rate", f"{plan.learning_rate:g}", "", width),
-        _figure("disk", units.disk(outlook.host.disk_bytes), "", width),
-        _figure("host RAM", units.gib(outlook.host.ram_bytes), "", width),
+        _figure("speed", figures.speed(outlook.tokens_per_second.point), width),
+        _figure("steps", f"{outlook.steps:,} of {plan.effective_batch} rows", width),
+        _figure("trains", units.count(outlook.trainable_parameters), width),
+        _figure("batch", batch, width),
+        _figure("optimizer", plan.optimizer.replace("_", " "), width),
+        _figure("rate", f"{plan.learning_rate:g}", width),
+        _figure("disk", units.disk(outlook.host.disk_bytes), width),
+        _figure("host RAM", units.gib(outlook.host.ram_bytes), width),
     ]
 
 
@@ -127,22 +127,18 @@ def _ends(left: Content, right: str, width: int, style: str = "") -> Content:
     return Content.assemble(left, " " * gap, (right, style))
 
 
-def _figure(label: str, value: str, span: str, width: int) -> Content:
-    """`label   value   range`; in a narrow column closer together, the range at its end."""
-    if span and width < _NARROW:
-        return _close(label, value, span, width)
-    wide = 9 if width < _NARROW else 11
-    room = width - wide
-    value = cut(value, room)
-    value = value.ljust(min(room - cell_len(span) - 1, 8)) if span else value
-    shown = f" {span}" if span and cell_len(value) + 1 + cell_len(span) <= room else ""
-    return Content.assemble((label.ljust(wide), "$faint"), value, (shown, "$faint"))
+def _figure(label: str, value: str, width: int, wide: int = 0) -> Content:
+    """`label   value`; `wide` cells for the label, in a narrow column fewer."""
+    wide = wide or (9 if width < _NARROW else 11)
+    return Content.assemble((label.ljust(wide), "$faint"), cut(value, width - wide))
 
 
-def _close(label: str, value: str, span: str, width: int) -> Content:
-    """The label takes no more than it must; the range is left out only where even so there is no room."""
-    need = cell_len(value) + 1 + cell_len(span)
-    wide = next((x for x in (9, 7, cell_len(label) + 1) if x + need <= width), 0)
-    if not wide:
-        return Content.assemble((label.ljust(9), "$faint"), cut(value, width - 9))
-    return _ends(Content.assemble((label.ljust(wide), "$faint"), value), span, width, "$faint")
+def _spanned(label: str, value: str, span: str, width: int) -> list[Content]:
+    """A figure with its range at the line's end; closer together, or in two lines, where there is no room."""
+    line = _figure(label, value, width)
+    if not span:
+        return [line]
+    for one in (line, _figure(label, value, width, wide=7)):
+        if one.cell_length + 1 + cell_len(span) <= width:
+            return [_ends(one, span, width, "$faint")]
+    return [line, _ends(Content(""), span, width, "$faint")]
