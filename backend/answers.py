@@ -16,13 +16,13 @@ class Answers:
     """The job in the user's words. What is None is open: the planner chooses it, or it is not a limit."""
 
     model: str = ""
-    """A folder, a hub id, `demo` (the model that ships), or a size such as `8b`."""
+    """A folder, a hub id, `demo` (the model that ships), or, for planning only, a size such as `8b`."""
     data: str = ""
     """A file, a folder, a hub id or `demo`; empty where `rows` and `row_tokens` stand for it."""
     rows: int | None = None
-    """Rows of data that you do not have yet."""
+    """Rows of data that you do not have yet: for planning only."""
     row_tokens: int | None = None
-    """Tokens of one such row, prompt and answer together."""
+    """Tokens of one such row, prompt and answer together: for planning only."""
     gpu: str | None = None
     """Plan for this GPU instead of the box's own: NAME or NAME:COUNT, or `cpu`."""
     budget_usd: float | None = None

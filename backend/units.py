@@ -21,7 +21,9 @@ def memory(count: float) -> str:
 
 
 def disk(count: float) -> str:
-    """Bytes on disk, in powers of ten as disks are sold: `12 kB`, `168 MB`, `16.1 GB`."""
+    """Bytes on disk, in powers of ten as disks are sold: `46 B`, `12 kB`, `168 MB`, `16.1 GB`."""
+    if count < 1e3:
+        return f"{count:.0f} B"
     if count < 1e5:
         return f"{count / 1e3:.0f} kB"
     if count >= 1e9:

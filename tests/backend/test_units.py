@@ -22,6 +22,10 @@ def test_small_amounts_have_a_third_figure(amount: float, words: str) -> None:
     assert units.usd(amount) == words
 
 
+def test_a_small_file_is_not_nothing() -> None:
+    assert [units.disk(x) for x in (0, 46, 1200, 168e6)] == ["0 B", "46 B", "1 kB", "168 MB"]
+
+
 def test_one_row_is_no_rows() -> None:
     assert [units.counted(x, "row") for x in (0, 1, 4800)] == ["0 rows", "1 row", "4,800 rows"]
 

@@ -58,7 +58,7 @@ def _columns(comparison: Comparison) -> Iterator[str]:
     yield _row("disk", [units.disk(x.host.disk_bytes) for x in seen])
     yield _row("host RAM", [units.gib(x.host.ram_bytes) for x in seen])
     yield _row("ceiling", [x.quality_ceiling for x in seen])
-    yield _row("forgetting", [x.forgetting_risk for x in seen])
+    yield _row("forgets", [x.forgetting_risk for x in seen])
 
 
 def _words(comparison: Comparison, chosen: Method | None) -> Iterator[str]:
