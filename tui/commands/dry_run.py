@@ -69,14 +69,19 @@ def table(found: Mapping[Method, Checked]) -> str:
 def _lines(found: Mapping[Method, Checked]) -> Iterator[str]:
     yield _row("dry run", [title(method) for method in METHODS])
     seen = [found[method] for method in METHODS]
-    yield _row("step's peak", [units.gib(x.peak_allocated_bytes) for x in seen])
-    yield _row("closed form", [f"{units.gib(x.closed_form_bytes)}, {x.difference:+.1%}" for x in seen])
+    yield _row("step's peak", [units.memory(x.peak_allocated_bytes) for x in seen])
+    yield _row("closed form", [f"{units.memory(x.closed_form_bytes)}, {_signed(x.difference)}" for x in seen])
     yield _row("highest at", [x.moment for x in seen])
     for name in CATEGORIES:
-        yield _row(f"  {name}", [units.gib(x.by_category[name]) if name in x.by_category else "-" for x in seen])
+        yield _row(f"  {name}", [units.memory(x.by_category[name]) if name in x.by_category else "-" for x in seen])
     yield _row("took", [f"{x.seconds:.1f} s" for x in seen])
     yield ""
     yield from textwrap.wrap(_ABOUT, WIDTH)
+
+
+def _signed(part: float) -> str:
+    """`+1.2%`; nothing is neither more nor less."""
+    return f"{round(part, 3) + 0.0:+.1%}"
 
 
 def _row(label: str, cells: list[str]) -> str:
