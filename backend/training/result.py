@@ -12,11 +12,8 @@ from backend.training import disk, methods, sample
 from backend.training.checkpoint import replace_folder
 
 
-def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, output: str | None) -> tuple[Path, int]:
-    """Save into `folder`, complete or not at all, and copy it to `output` where the user gave one.
-
-    Returns where it lies (`output` rather than `folder`) and its bytes. Raises DiskFull and OSError.
-    """
+def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path) -> int:
+    """Save into `folder`, complete or not at all; its bytes. Raises DiskFull and OSError."""
     draft = folder.with_name(f".writing-{folder.name}")
     with disk.draft(draft, methods.saved_bytes(loaded, plan)):
         methods.save(loaded, plan, draft)
@@ -24,14 +21,16 @@ def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, outp
         _forget_how_it_was_loaded(draft / "tokenizer_config.json")
         _write_generation_config(loaded.network, tokenizer, draft / "generation_config.json")
         replace_folder(draft, folder)
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    if not output:
-        return folder, size
+    return _bytes(folder)
+
+
+def copy(folder: Path, output: str) -> Path:
+    """Copy a result to where the user wants it. Raises DiskFull and OSError."""
     target = Path(output).expanduser().resolve()
     target.mkdir(parents=True, exist_ok=True)
-    with disk.room(target, size):
+    with disk.room(target, _bytes(folder)):
         shutil.copytree(folder, target, dirs_exist_ok=True)
-    return target, size
+    return target
 
 
 def tokenizer_of(folder: Path, chat_template: str | None) -> Any:
@@ -42,6 +41,10 @@ def tokenizer_of(folder: Path, chat_template: str | None) -> Any:
     if chat_template and not tokenizer.chat_template:
         tokenizer.chat_template = chat_template
     return tokenizer
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _write_generation_config(network: Any, tokenizer: Any, file: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -186,17 +187,27 @@ class Session:
         self.report.event("checkpoint", path=str(written.path), step=self.progress.step, bytes=written.bytes)
 
     def write_result(self) -> tuple[str, int]:
-        """Save the adapter or model; where it lies, and its bytes."""
+        """Save the adapter or model, and copy it where the user wants it; where it lies, and its bytes."""
         self.report.phase("save")
-        write = partial(result.write, self.loaded, self.tokenizer, self.plan, self.folder.result, self.job.output)
+        write = partial(result.write, self.loaded, self.tokenizer, self.plan, self.folder.result)
         done = relief.twice(write, self.report, self.progress.step, "saving the result")
         if not done:
             raise TrainingFailed(
                 f"memory ran out while the result was saved; of the checkpoints {self.last_checkpoint}: "
                 "free some memory and resume the run"
             )
-        path, size = done[0]
-        return str(path), size
+        return str(self._copied()), done[0]
+
+    def _copied(self) -> Path:
+        """Where the result lies: it is no worse for a copy that can't be made."""
+        output, own = self.job.output, self.folder.result
+        if not output:
+            return own
+        try:
+            return result.copy(own, output)
+        except OSError as error:
+            self.report.warn(f"the result could not be copied to {output} ({error}); it lies in {own}")
+            return own
 
     def _with_relief(self, action: Callable[[], Value], during: str) -> Value:
         """Do it; where memory runs out, choose the next cheaper setting and do it again from its start."""

@@ -27,7 +27,7 @@ def ended(
     settings = plan(method, **changes)
     folder = told(model, data, method, job, **changes)
     made: methods.Loaded = loaded(model, settings)
-    result.write(made, result.tokenizer_of(model, None), settings, folder.result, None)
+    result.write(made, result.tokenizer_of(model, None), settings, folder.result)
     return folder
 
 

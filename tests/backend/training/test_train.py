@@ -296,3 +296,12 @@ def test_a_stop_breaks_an_evaluation_off(tiny_model: Path, questions: Path, monk
     assert "the evaluation was broken off" in log_text(folder)
     assert train(folder) == "done"
     assert events(folder, "eval")[0]["step"] == 0, "resumed, it is made up for"
+
+
+def test_a_copy_that_can_not_be_made_is_no_failure(tiny_model: Path, questions: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    folder = new_run(tiny_model, questions, max_steps=1, eval_fraction=0.0, output=str(tmp_path / "file" / "mine"))
+    assert train(folder) == "done"
+    assert "the result could not be copied" in log_text(folder)
+    assert events(folder, "run_finished")[-1]["result"] == str(folder.result)
+    assert (folder.result / "adapter_model.safetensors").is_file()
