@@ -115,6 +115,8 @@ async def test_s_saves_the_screen_and_a_report_beside_the_run() -> None:
         await pilot.press("s")
         assert isinstance(app.screen, ResultScreen)
         folder = app.screen.folder
+        (note,) = app._notifications
+    assert folder.name in note.message and max(map(len, note.message.split())) < 50, "no word that a toast breaks"
     text = (folder.path / "report.md").read_text()
     assert text.startswith("# llama-3.1-8b · QLoRA: done\n")
     assert "| peak | 11.6 GiB | 11.3 GiB | -3 % |" in text
