@@ -41,6 +41,11 @@ class Preset:
     made_for: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """`device`, and the plan fields that were chosen for it when it was saved; another box plans them anew."""
 
+    @property
+    def reference(self) -> str:
+        """What a command takes for it: its name, or its file where that is not among the named ones."""
+        return self.name if self.path.parent in (paths.own_presets(), _shipped_folder()) else str(self.path)
+
 
 @dataclass(frozen=True)
 class Broken:

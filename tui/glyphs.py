@@ -21,7 +21,7 @@ from textual.filter import LineFilter
 from tui.theme import MEMORY
 
 _FROM = "·–−…°‖⏎←→↑↓▲▴▼▾▶●◉○★■✓✗❯⟦⟧◇━╸┈┊┃▕▏▁▔▎▍▌▋▊▉"
-_TO = "---~'=/<>^v^^vv>**o*#vx>[]%=>-||||_----###"
+_TO = "---~'=/<>^v+^-v>**o*#+x>[]%=>-||||_----###"
 _SIGNS = dict(zip(_FROM, _TO, strict=True)) | {sign.glyph: sign.ascii for sign in MEMORY.values()}
 _BRAILLE, _BLOCKS, _BOXES = range(0x2800, 0x2900), range(0x2580, 0x25A0), range(0x2500, 0x2580)
 _UPPER, _MIDDLE, _LOWER = 0x01 | 0x08, 0x02 | 0x10 | 0x04 | 0x20, 0x40 | 0x80

@@ -157,3 +157,11 @@ def test_only_a_valid_text_is_written() -> None:
 def test_tables_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(PresetError):
         presets.write("mine", text)
+
+
+def test_a_command_names_a_preset_by_its_file_where_that_lies_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "demo.toml").write_text(presets.load("demo").path.read_text())
+    elsewhere = presets.load(str(tmp_path / "demo.toml"))
+    assert elsewhere.name == "demo" and elsewhere.reference == str(tmp_path / "demo.toml")
+    assert presets.load("demo").reference == "demo"
+    assert presets.load(elsewhere.reference) == elsewhere

@@ -239,7 +239,7 @@ def test_a_terminal_that_nobody_reads_holds_nobody_up(fttui_home: Path) -> None:
 
 
 def test_without_a_terminal_it_refuses_in_a_sentence(fttui_home: Path) -> None:
-    command = [sys.executable, *STANDIN.split()]
+    command = [sys.executable, "-m", "tui"]
     done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "fttui train" in done.stderr

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,10 @@ def test_every_method_is_tried_on_the_users_own_data(
 @pytest.mark.parametrize("end", ["Ctrl+C", "killed", "its reader has left"])
 def test_ended_in_mid_trial_it_leaves_no_process_and_no_file(tiny_model: Path, questions: Path, end: str) -> None:
     command = [sys.executable, "-m", "tui", "plan", "--model", str(tiny_model), "--data", str(questions), "--trial"]
-    with subprocess.Popen([*command, *SHORT], cwd=ROOT, stdout=-1, stderr=subprocess.PIPE, text=True) as process:
+    obeys_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what a background job inherits ignores it
+    with subprocess.Popen(
+        [*command, *SHORT], cwd=ROOT, stdout=-1, stderr=subprocess.PIPE, text=True, preexec_fn=obeys_ctrl_c
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("LoRA"):

@@ -143,7 +143,7 @@ class DataScreen(LookingStep):
         waits = self.journey.waits_for_demo()
         self._demo_timer.resume() if waits else self._demo_timer.pause()
         note = "preparing the demo model; token counts are estimates until then" if waits else ""
-        panel.show(self._chosen, lambda width: preview(report, width, note), f"{report.rows:,} rows")
+        panel.show(self._chosen, lambda width: preview(report, width, note), units.counted(report.rows, "row"))
         found = ", ".join(f"{role}={column}" for role, column in report.mapping.items())
         self.query_one("#field-mapping", Entry).placeholder = plain(found, lines=False) or _BY_NAME
 

@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from backend import answers_file
+from backend import answers_file, units
 from backend.errors import UserError
 from backend.planner import fields, fit
 from tui import command_line, starting
@@ -144,7 +144,7 @@ class ReviewScreen(Step):
 
     def _command_line(self) -> str:
         start = self.journey.start
-        return command_line.train(self.journey.answers, self.journey.chosen(), start.name if start else None)
+        return command_line.train(self.journey.answers, self.journey.chosen(), start.reference if start else None)
 
     def _explain(self) -> None:
         explanation = self.query_one(Settings).explanation
@@ -168,7 +168,7 @@ class ReviewScreen(Step):
             (plain(comparison.model.shape.name, lines=False), "bold"),
             " on ",
             (f"{data}", "bold"),
-            f" ({comparison.data.rows:,} rows), {plain(comparison.device.label, lines=False)}",
+            f" ({units.counted(comparison.data.rows, 'row')}), {plain(comparison.device.label, lines=False)}",
         )
         room = fit.available(comparison.device)
         parts = [

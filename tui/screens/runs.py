@@ -1,4 +1,4 @@
-"""What ran on this box: state, loss, and predicted against actual; filtered, sorted, and two of them compared."""
+"""What ran on this box: state, loss, foreseen and measured; filtered, sorted, and two of them compared."""
 
 from __future__ import annotations
 
