@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export PIP_CONSTRAINT := constraints.txt
 
-.PHONY: run demo check test bench bench-trainer clean
+.PHONY: run demo check test test-core test-screen bench bench-trainer clean
 
 run: .venv/installed
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/fttui; else $(BIN)/fttui train demo; fi
@@ -20,8 +20,15 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two halves side by side: most tests keep one core busy.
 test: check
-	$(BIN)/pytest
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-screen
+
+test-core:
+	$(BIN)/pytest tests/backend tests/bench tests/test_layers.py
+
+test-screen:
+	$(BIN)/pytest tests/tui tests/terminal
 
 bench: .venv/installed-dev
 	$(BIN)/python -m tests.bench.demo
