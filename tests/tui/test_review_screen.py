@@ -14,7 +14,8 @@ from tests.tui import box
 from tui.screens.confirm import Confirm
 from tui.screens.live import LiveScreen
 from tui.screens.review import ReviewScreen
-from tui.widgets.settings import SettingEditor, Settings
+from tui.widgets.setting_rows import SettingEditor
+from tui.widgets.settings import Settings
 
 SIZE = (80, 24)
 

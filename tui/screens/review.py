@@ -19,7 +19,8 @@ from tui.screens.step import Step
 from tui.theme import METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.prose import Prose, wrapped
-from tui.widgets.settings import SettingEditor, Settings
+from tui.widgets.setting_rows import SettingEditor
+from tui.widgets.settings import Settings
 
 QUIET_SECONDS = 0.7
 """An Enter starts the run only where none came for so long: neither a burst nor a held key does."""

@@ -1,0 +1,120 @@
+"""The rows of the settings: the start, a setting, and what edits one in its place."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Static
+
+from backend.planner import fields
+from tui import plan_help
+from tui.plain import plain, safe
+from tui.widgets.cells import fit
+from tui.widgets.entry import Entry
+
+KEY, VALUE = 24, 17
+"""Cells of a setting's name and of its value."""
+
+
+class SettingRow(Widget):
+    """One setting on one line."""
+
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+        self._shown = ("", "", False)
+
+    def show(self, value: str, origin: str, *, cursor: bool) -> None:
+        """Show this value and where it comes from."""
+        self._shown = (value, origin, cursor)
+        self.refresh()
+
+    def render(self) -> Content:
+        """Name, value, origin; the row under the cursor in its colour from end to end."""
+        value, origin, cursor = self._shown
+        mine = origin == "you"
+        why = "you set this" if mine else plain(origin, lines=False)
+        style = "bold $block-cursor-foreground on $block-cursor-background" if cursor else ""
+        return Content.assemble(
+            (fit(f"{'❯' if cursor else ' '} {self.key}", KEY), style or "$foreground"),
+            (fit(plain(value, lines=False), VALUE), style or ("bold $primary" if mine else "bold")),
+            (fit(why, max(0, self.size.width - KEY - VALUE)), style or ("$primary" if mine else "$faint")),
+        )
+
+
+class StartRow(Widget):
+    """The place from which Enter starts the run: above the settings, and where the cursor is at first."""
+
+    ALLOW_SELECT: ClassVar[bool] = False
+    is_under_cursor = reactive(True)
+
+    def render(self) -> Content:
+        """What Enter does here, and how to come to the settings."""
+        style = "bold $block-cursor-foreground on $block-cursor-background" if self.is_under_cursor else ""
+        sign, hint = ("❯", "Enter starts; ↓ to change a setting") if self.is_under_cursor else (" ", "Home comes here")
+        return Content.assemble(
+            (fit(f"{sign} Start the training", KEY), style or "bold"),
+            (fit(hint, max(0, self.size.width - KEY)), style or "$faint"),
+        )
+
+
+class _ValueEntry(Entry):
+    """Enter takes the value and starts nothing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "take", key_display="Enter")]
+
+
+class SettingEditor(Vertical):
+    """Stands in the place of a row while it is edited; an error stands under it."""
+
+    class Wanted(Message):
+        """The user wants the setting to be what is in `editor`; empty leaves it to the planner."""
+
+        def __init__(self, editor: SettingEditor) -> None:
+            super().__init__()
+            self.editor = editor
+
+    def __init__(self, key: str, value: str) -> None:
+        super().__init__()
+        self.key = key
+        self._initial = value
+
+    def on_input_submitted(self, event: Entry.Submitted) -> None:
+        """Enter: hand on what was typed."""
+        event.stop()
+        self.post_message(self.Wanted(self))
+
+    def compose(self) -> ComposeResult:
+        """Name, entry, what it takes; the error."""
+        words = fields.choices(self.key)
+        takes = ", ".join(words) if words else "empty: what the planner chooses"
+        with Horizontal():
+            yield Static(fit(f"❯ {self.key}", KEY), classes="key", markup=False)
+            yield _ValueEntry(self._initial, id=f"field-{self.key}", help=plan_help.texts().get(self.key, ""))
+            yield Static(safe(takes), classes="takes", markup=False)
+        yield Static("", classes="error", markup=False)
+
+    def on_mount(self) -> None:
+        """The keys go to the entry."""
+        self.query_one(Entry).focus()
+
+    @property
+    def text(self) -> str:
+        """What is in it."""
+        return self.query_one(Entry).value.strip()
+
+    def complain(self, message: str) -> None:
+        """What is wrong with it, under it."""
+        error = self.query_one(".error", Static)
+        error.update(Content.assemble(("✗ ", "bold"), safe(message)))
+        error.add_class("-shown")
+        self.query_one(Entry).add_class("-wrong")
