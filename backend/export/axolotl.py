@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from backend.export import yaml_text
 from backend.export.recipe import FINAL, OPTIMIZERS, Recipe
 from backend.export.rows import FOLDER, HELD_OUT, TRAIN, TRAINED, Rows
 
@@ -16,13 +14,8 @@ COMMAND = f"axolotl train {FILE}"
 PAIRS = False
 
 
-def write(recipe: Recipe, folder: Path) -> None:
-    """Write the config into `folder`, beside the rows."""
-    text = yaml_text.document(list(_comments(recipe)), _settings(recipe))
-    (folder / FILE).write_text(text, encoding="utf-8")
-
-
-def _settings(recipe: Recipe) -> dict[str, Any]:
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """The config, key by key; None is left out."""
     plan, rows = recipe.plan, recipe.rows
     return {
         "base_model": recipe.source.base,
@@ -105,11 +98,10 @@ def _rate(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _comments(recipe: Recipe) -> Iterator[str]:
-    yield f"Run {recipe.source.folder.name} of fttui for axolotl; in this folder: {COMMAND}"
-    yield f"{recipe.rows.train:,} rows to train on, {recipe.rows.held_out:,} held out, as the run split them."
-    yield "Written from axolotl's schemas of July 2026 (067b021c); no run with it was made."
-    yield from ("", "Otherwise than in the run:", *(f"- {x}" for x in recipe.differences()))
+def comments(recipe: Recipe) -> Iterator[str]:
+    """What stands above it."""
+    read = "Written from axolotl's schemas of July 2026 (067b021c); no run with it was made."
+    yield from recipe.head("axolotl", COMMAND, read)
     if recipe.plan.method == "full" and recipe.plan.precision == "bfloat16" and not recipe.keeps_16_bit_weights:
         yield "- weights_dtype: axolotl keeps the weights in bfloat16, where most small updates round away;"
         yield "  the run kept them in float32. bf16: false keeps them so, and computes in it."

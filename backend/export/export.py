@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
-from backend.export import axolotl, llamafactory, merged, modelfile, place, rows, trl, vllm
+from backend.export import axolotl, llamafactory, merged, modelfile, place, rows, trl, vllm, yaml_text
 from backend.export.recipe import Recipe
 from backend.export.source import Say, Source
 
@@ -48,7 +48,7 @@ def export(source: Source, target: Target, out: Path | None, say: Say, *, check:
         return Exported(folder, f"vllm serve {shlex.quote(str(folder))}")
     left_out = "TEMPLATE is left out: the chat template does not write turn by turn, and Ollama guesses one"
     command = f"cd {shlex.quote(str(folder))} && ollama create {_name(source)} -f {modelfile.NAME}"
-    return Exported(folder, command, () if made.has_template else (left_out,))
+    return Exported(folder, command, () if made.pieces else (left_out,))
 
 
 def _vllm(source: Source, folder: Path) -> Exported:
@@ -59,7 +59,11 @@ def _vllm(source: Source, folder: Path) -> Exported:
 
 def _config(source: Source, trainer: ModuleType, folder: Path, say: Say) -> Exported:
     with place.whole(folder) as draft:
-        trainer.write(Recipe(source, rows.write(source, draft, say, pairs=trainer.PAIRS)), draft)
+        recipe = Recipe(source, rows.write(source, draft, say, pairs=trainer.PAIRS))
+        text = yaml_text.document([*trainer.comments(recipe)], trainer.settings(recipe))
+        (draft / trainer.FILE).write_text(text, encoding="utf-8")
+        if trainer is llamafactory:
+            llamafactory.list_data(recipe, draft)
     return Exported(folder, f"cd {shlex.quote(str(folder))} && {trainer.COMMAND}")
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from backend.export import yaml_text
-from backend.export.recipe import OPTIMIZERS, Recipe
+from backend.export.recipe import Recipe
 from backend.export.rows import FOLDER, HELD_OUT, TRAIN
 
 FILE, INFO = "llamafactory.yaml", "dataset_info.json"
@@ -26,10 +25,8 @@ _TAGS = {
 }
 
 
-def write(recipe: Recipe, folder: Path) -> None:
-    """Write the config and the list of its data into `folder`, beside the rows."""
-    text = yaml_text.document(list(_comments(recipe)), _settings(recipe))
-    (folder / FILE).write_text(text, encoding="utf-8")
+def list_data(recipe: Recipe, folder: Path) -> None:
+    """Write the list of its data, which it takes files by, beside the rows in `folder`."""
     names = [TRAIN, HELD_OUT] if recipe.rows.held_out else [TRAIN]
     info = {Path(name).stem: _described(recipe, name) for name in names}
     (folder / FOLDER / INFO).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
@@ -42,7 +39,8 @@ def _described(recipe: Recipe, name: str) -> dict[str, Any]:
     return {"file_name": name, "formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": _TAGS}
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """The config, key by key; None is left out."""
     plan, rows = recipe.plan, recipe.rows
     return {
         "model_name_or_path": recipe.source.base,
@@ -61,7 +59,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
         "gradient_accumulation_steps": recipe.accumulation,
         "num_train_epochs": plan.epochs,
         "max_steps": plan.max_steps or None,
-        **_rate(recipe),
+        **recipe.rate,
         "disable_gradient_checkpointing": not plan.checkpointing,
         "use_reentrant_gc": False if plan.checkpointing else None,
         "use_cpu": True if recipe.source.job.device == "cpu" else None,
@@ -94,24 +92,10 @@ def _method(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _rate(recipe: Recipe) -> dict[str, Any]:
-    plan, (schedule, shape) = recipe.plan, recipe.schedule
-    return {
-        "learning_rate": plan.learning_rate,
-        "lr_scheduler_type": schedule,
-        "lr_scheduler_kwargs": shape or None,
-        "warmup_steps": recipe.warmup_steps,
-        "weight_decay": plan.weight_decay,
-        "max_grad_norm": plan.max_grad_norm,
-        "optim": OPTIMIZERS[plan.optimizer],
-    }
-
-
-def _comments(recipe: Recipe) -> Iterator[str]:
-    yield f"Run {recipe.source.folder.name} of fttui for LLaMA-Factory; in this folder: {COMMAND}"
-    yield f"{recipe.rows.train:,} rows to train on, {recipe.rows.held_out:,} held out, as the run split them."
-    yield "Written from LLaMA-Factory's arguments of August 2026 (ff6d4d12); no run with it was made."
-    yield from ("", "Otherwise than in the run:", *(f"- {x}" for x in recipe.differences()))
+def comments(recipe: Recipe) -> Iterator[str]:
+    """What stands above it."""
+    read = "Written from LLaMA-Factory's arguments of August 2026 (ff6d4d12); no run with it was made."
+    yield from recipe.head("LLaMA-Factory", COMMAND, read)
     if recipe.rows.form != "text" and recipe.rows.has_own_template:
         yield "- template: left out, so that LLaMA-Factory derives one from the tokenizer's; see that it is the same."
     elif recipe.rows.form != "text":

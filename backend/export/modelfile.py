@@ -16,10 +16,11 @@ NAME = "Modelfile"
 
 @dataclass(frozen=True)
 class Modelfile:
-    """Its text, and whether the template is in it."""
+    """Its text, and the chat template that is in it."""
 
     text: str
-    has_template: bool
+    pieces: Pieces | None
+    """None where the template is left out."""
 
 
 def of(tokenizer: TextTokenizer) -> Modelfile:
@@ -34,15 +35,15 @@ def of(tokenizer: TextTokenizer) -> Modelfile:
         lines.append("# The model's own chat template, without tools.")
         lines.append(f'TEMPLATE """{template(found)}"""')
     lines += [f'PARAMETER stop "{mark}"' for mark in stops(tokenizer, found)]
-    return Modelfile("\n".join(lines) + "\n", found is not None)
+    return Modelfile("\n".join(lines) + "\n", found)
 
 
 def write(tokenizer: TextTokenizer, folder: Path) -> Modelfile:
     """Write it into the folder of the merged model, and let the runner begin a prompt with BOS as the template does."""
     made = of(tokenizer)
     (folder / NAME).write_text(made.text, encoding="utf-8")
-    if made.has_template:
-        _say_bos(chat.pieces(tokenizer), folder)
+    if made.pieces is not None:
+        _say_bos(made.pieces, folder)
     return made
 
 
@@ -72,11 +73,11 @@ def stops(tokenizer: TextTokenizer, found: Pieces | None) -> list[str]:
     return list(dict.fromkeys(mark for mark in marks if mark.isprintable() and '"' not in mark))
 
 
-def _say_bos(found: Pieces | None, folder: Path) -> None:
+def _say_bos(found: Pieces, folder: Path) -> None:
     """The runner goes by `add_bos_token`."""
     path = folder / "tokenizer_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
-    settings["add_bos_token"] = bool(found and found.begin)
+    settings["add_bos_token"] = bool(found.begin)
     path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

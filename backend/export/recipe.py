@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from backend.export.rows import Rows
 from backend.export.source import Source
@@ -88,6 +89,26 @@ class Recipe:
         if self.plan.schedule == "linear":
             return "polynomial", {"lr_end": self.plan.learning_rate * FINAL, "power": 1.0}
         return "constant_with_warmup", {}
+
+    @property
+    def rate(self) -> dict[str, Any]:
+        """Learning rate, schedule and optimizer in the words of transformers' own arguments."""
+        plan, (schedule, shape) = self.plan, self.schedule
+        return {
+            "learning_rate": plan.learning_rate,
+            "lr_scheduler_type": schedule,
+            "lr_scheduler_kwargs": shape or None,
+            "warmup_steps": self.warmup_steps,
+            "weight_decay": plan.weight_decay,
+            "max_grad_norm": plan.max_grad_norm,
+            "optim": OPTIMIZERS[plan.optimizer],
+        }
+
+    def head(self, trainer: str, command: str, *more: str) -> Iterator[str]:
+        """What a config says of itself, `more` of it, and how it differs from the run."""
+        yield f"Run {self.source.folder.name} of fttui for {trainer}; in this folder: {command}"
+        yield f"{self.rows.train:,} rows to train on, {self.rows.held_out:,} held out, as the run split them."
+        yield from (*more, "", "Otherwise than in the run:", *(f"- {x}" for x in self.differences()))
 
     def differences(self) -> Iterator[str]:
         """Sentences about what no such trainer has, or has otherwise."""

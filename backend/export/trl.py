@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from backend.export import yaml_text
-from backend.export.recipe import OPTIMIZERS, Recipe
+from backend.export.recipe import Recipe
 from backend.export.rows import FOLDER
 
 FILE = "sft.yaml"
@@ -17,13 +15,8 @@ PAIRS = True
 """TRL scores the completion of a pair by itself."""
 
 
-def write(recipe: Recipe, folder: Path) -> None:
-    """Write the config into `folder`, beside the rows."""
-    text = yaml_text.document(list(_comments(recipe)), _settings(recipe))
-    (folder / FILE).write_text(text, encoding="utf-8")
-
-
-def _settings(recipe: Recipe) -> dict[str, Any]:
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """The config, key by key; None is left out."""
     plan, rows = recipe.plan, recipe.rows
     return {
         "model_name_or_path": recipe.source.base,
@@ -34,7 +27,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
         "dataset_name": FOLDER,
         "output_dir": "output",
         **_batches(recipe),
-        **_rate(recipe),
+        **recipe.rate,
         "completion_only_loss": True if rows.form == "pairs" else None,
         "assistant_only_loss": True if rows.form == "messages" else None,
         "gradient_checkpointing": plan.checkpointing,
@@ -81,23 +74,9 @@ def _batches(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _rate(recipe: Recipe) -> dict[str, Any]:
-    plan, (schedule, shape) = recipe.plan, recipe.schedule
-    return {
-        "learning_rate": plan.learning_rate,
-        "lr_scheduler_type": schedule,
-        "lr_scheduler_kwargs": shape or None,
-        "warmup_steps": recipe.warmup_steps,
-        "weight_decay": plan.weight_decay,
-        "max_grad_norm": plan.max_grad_norm,
-        "optim": OPTIMIZERS[plan.optimizer],
-    }
-
-
-def _comments(recipe: Recipe) -> Iterator[str]:
-    yield f"Run {recipe.source.folder.name} of fttui for TRL 1.16; in this folder: {COMMAND}"
-    yield f"{recipe.rows.train:,} rows to train on, {recipe.rows.held_out:,} held out, as the run split them."
-    yield from ("", "Otherwise than in the run:", *(f"- {x}" for x in recipe.differences()))
+def comments(recipe: Recipe) -> Iterator[str]:
+    """What stands above it."""
+    yield from recipe.head("TRL 1.16", COMMAND)
     if recipe.plan.method == "qlora" and recipe.plan.precision == "bfloat16":
         yield "- adapter_dtype: TRL keeps the adapters of a 4-bit base in bfloat16; the run kept them in float32."
     if recipe.rows.form == "messages":

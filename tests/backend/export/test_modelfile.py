@@ -93,7 +93,7 @@ def test_it_writes_what_the_chat_template_writes(name: str, tmp_path: Path) -> N
     bos = {} if name in ("chatml", "default system") else {"bos_token": "<s>", "eos_token": "</s>"}
     known = tokenizer(tmp_path, KNOWN.get(name), **bos)
     made = modelfile.of(known)
-    assert made.has_template and made.text.startswith("FROM .\n")
+    assert made.pieces and made.text.startswith("FROM .\n")
     starts = "<s>" if name in ("llama 3", "gemma", "mistral") else ""
     for talk in TALKS:
         assert starts + gotemplate.render(written(made.text), talk) == trained(known, talk)
@@ -102,7 +102,7 @@ def test_it_writes_what_the_chat_template_writes(name: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("source", [LAST, DATED, GO, QUOTES], ids=["last", "dated", "go", "quotes"])
 def test_what_can_not_be_derived_is_left_out_and_said(source: str, tmp_path: Path) -> None:
     made = modelfile.write(tokenizer(tmp_path, source), tmp_path)
-    assert "\nTEMPLATE" not in made.text and not made.has_template
+    assert "\nTEMPLATE" not in made.text and made.pieces is None
     assert "# No TEMPLATE: the chat template does not write turn by turn." in made.text
     assert "add_bos_token" not in (tmp_path / "tokenizer_config.json").read_text()
 
