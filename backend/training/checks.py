@@ -26,17 +26,13 @@ def packs(network: Any, plan: Plan, device: str) -> bool:
     first, other, second = (_tokens(network, count, start, device) for count, start in ((9, 1), (9, 50), (7, 20)))
     apart = torch.cat([torch.arange(9), torch.arange(7)]).unsqueeze(0).to(device)
     in_sight = torch.arange(16).unsqueeze(0).to(device)
+
+    def change(positions: Tensor) -> Tensor:
+        one, another = (_logits(network, torch.cat([x, second], dim=1), positions) for x in (first, other))
+        return (one - another)[:, 9:].abs().mean()
+
     with _judging(network), autocast(plan, device):
-        changes = [
-            (
-                _logits(network, torch.cat([first, second], 1), positions)
-                - _logits(network, torch.cat([other, second], 1), positions)
-            )[:, 9:]
-            .abs()
-            .mean()
-            for positions in (apart, in_sight)
-        ]
-    return bool(changes[0] < LEAK * changes[1])
+        return bool(change(apart) < LEAK * change(in_sight))
 
 
 def can_chunk(network: Any, plan: Plan, device: str) -> bool:

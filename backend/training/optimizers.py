@@ -104,8 +104,8 @@ class AfterBackward:
         """Set the rate of the step."""
         if self._scaler and self._interrupted:
             self._scaler = self._renewed(self._scaler)
-        if step != self._step and isinstance(self._optimizer, Piecewise):
-            self._optimizer.begin()
+        if step != self._step:
+            _begin(self._optimizer)
         self._step = step
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
@@ -154,9 +154,7 @@ class AfterBackward:
 
     def load_state_dict(self, state: State) -> None:
         """Go on from `state_dict`."""
-        self._optimizer.load_state_dict(state["optimizer"])
-        if isinstance(self._optimizer, Optimizer):
-            page_again(self._optimizer)
+        _load(self._optimizer, state["optimizer"])
         if self._scaler:
             self._scaler.load_state_dict(state["scaler"])
 
@@ -193,8 +191,7 @@ class InBackward:
         if step != self._step:
             self._step, self._squares = step, {}
             for optimizer in self._optimizers.values():
-                if isinstance(optimizer, Piecewise):
-                    optimizer.begin()
+                _begin(optimizer)
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
         """Add gradients; in the last micro-batch, update as they become complete."""
@@ -249,11 +246,21 @@ class InBackward:
     def load_state_dict(self, state: State) -> None:
         """Go on from `state_dict`."""
         for name, optimizer in self._optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-            if isinstance(optimizer, Optimizer):
-                page_again(optimizer)
+            _load(optimizer, state["optimizers"][name])
         previous, device = state["previous_norm"], next(iter(self._parameters.values())).device
         self._previous_norm = None if previous is None else previous.to(device)
+
+
+def _begin(optimizer: Optimizer | Piecewise) -> None:
+    """Another step starts."""
+    if isinstance(optimizer, Piecewise):
+        optimizer.begin()
+
+
+def _load(optimizer: Optimizer | Piecewise, state: State) -> None:
+    optimizer.load_state_dict(state)
+    if isinstance(optimizer, Optimizer):
+        page_again(optimizer)
 
 
 def _decides_on_device(plan: Plan) -> bool:

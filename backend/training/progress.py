@@ -40,7 +40,7 @@ class Progress(msgspec.Struct):
         self.eval_loss, self.eval_step = loss, self.step
         if self.step == 0:
             self.eval_before = loss
-        if math.isfinite(loss) and (self.best_loss is None or not self.best_loss <= loss):
+        if math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss):
             self.best_loss, self.best_step = loss, self.step
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -44,4 +45,10 @@ def answer(network: Any, tokenizer: Any, prompt: Ids, plan: Plan, device: str) -
 
 def ends(network: Any, tokenizer: Any) -> list[int]:
     """Ids that end an answer of `network`; `tokenizer` is transformers' own, of the model's folder."""
-    return end_tokens(TextTokenizer.load(Path(tokenizer.name_or_path)), network.generation_config.eos_token_id)
+    return end_tokens(_of_folder(str(tokenizer.name_or_path)), network.generation_config.eos_token_id)
+
+
+@functools.lru_cache(maxsize=1)
+def _of_folder(folder: str) -> TextTokenizer:
+    """Kept: every evaluation asks, and a large vocabulary takes a while to read."""
+    return TextTokenizer.load(Path(folder))
