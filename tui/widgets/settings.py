@@ -83,7 +83,7 @@ class Settings(VerticalScroll, can_focus=True):
         Binding("down", "move(1)", "down", show=False),
         Binding("pageup", "move(-8)", "up", show=False),
         Binding("pagedown", "move(8)", "down", show=False),
-        Binding("home", "move(-99)", "to the start"),
+        Binding("home", "move(-99)", "to the start", show=False),
         Binding("end", "move(99)", "last", show=False),
     ]
     index = reactive(START)
