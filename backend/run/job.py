@@ -62,8 +62,8 @@ class Job:
     device_name: str
     hub_id: str | None = None
     """What an adapter names as its base where the model came from the hub; None for a folder of the user's."""
-    device_uuid: str | None = None
-    """The GPU that was chosen, as NVML names it; None for a CPU."""
+    device_uuids: tuple[str, ...] = ()
+    """The GPUs that were chosen, as NVML names them, one for each of the plan's processes; empty for a CPU."""
     foreseen: Foreseen | None = None
     mapping: tuple[str, ...] = ()
     """`role=column` as the user said; empty for detection."""

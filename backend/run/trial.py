@@ -56,12 +56,17 @@ Tell = Callable[[Progress], None]
 def refuse_beside_a_run(job: Job) -> None:
     """Raise UserError where a run is training on the job's device: two at once would measure neither."""
     for run in all_runs():
-        if run.is_alive() and run.job().device_uuid == job.device_uuid:
+        if run.is_alive() and _share_a_device(run.job(), job):
             raise UserError(
                 f"run {run.name} is training on this device, and beside it a trial would measure nothing that holds; "
                 "wait for its end or stop it",
                 "trial",
             )
+
+
+def _share_a_device(one: Job, other: Job) -> bool:
+    """The same GPU, or both on the CPU."""
+    return bool(set(one.device_uuids) & set(other.device_uuids)) or one.device_uuids == other.device_uuids
 
 
 def run(comparison: Comparison, trials: Sequence[Trial], tell: Tell) -> dict[Method, Found]:

@@ -13,15 +13,15 @@ from backend.run.job import Job
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
-def take(job: Job) -> None:
-    """Let CUDA see the chosen GPU only; on another box whatever is there is taken.
+def take(job: Job, rank: int = 0) -> None:
+    """Let CUDA see the GPU only that was chosen for `rank`; on another box whatever is there is taken.
 
     CUDA reads the variable once, when it starts. Raises UserError where it has started with another GPU: it would
     train on that one.
     """
-    chosen = job.device_uuid
-    if job.device != "cuda" or not chosen:
+    if job.device != "cuda" or not job.device_uuids:
         return
+    chosen = job.device_uuids[rank]
     seen = [gpu.uuid for gpu in detect().gpus]
     if torch.cuda.is_initialized() and seen != [chosen]:  # type: ignore[no-untyped-call]
         raise UserError(

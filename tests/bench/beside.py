@@ -2,10 +2,10 @@
 
     python -m tests.bench.beside [REPETITIONS] [ROWS]
 
-The 10M model as in `tests.bench.trainer`, by turns with and without the live screen in the same process, on a
-pseudo-terminal of 80x24 that is read as fast as it is written. Every other second `m` is pressed, which gives one panel
-the whole screen or takes it back: answered when 1,500 bytes have come, more than a tick of the live screen writes.
-Prints Markdown for RESULTS.md.
+The 10M model as in `tests.bench.trainer`, by turns without the live screen, with it in the same process, and with it
+and keys, on a pseudo-terminal of 80x24 that is read as fast as it is written. Where keys are pressed, `m` is every
+other second, which gives one panel the whole screen or takes it back: answered when 1,500 bytes have come, more than a
+tick of the live screen writes. Prints Markdown for RESULTS.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.bench import made
 
 PRESS_SECONDS = 2.0
 ANSWER_BYTES = 1500
-WITHOUT, WITH = "without the screen", "with the screen"
+WITHOUT, WITH, KEYS = "without the screen", "with the screen", "with the screen and a key every two seconds"
 
 
 def main() -> None:
@@ -38,21 +38,21 @@ def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         sys.exit(child(*sys.argv[2:]))
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else 200
-    speeds: dict[str, list[float]] = {WITHOUT: [], WITH: []}
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 600
+    speeds: dict[str, list[float]] = {WITHOUT: [], WITH: [], KEYS: []}
     answers: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         model, rows = made.model(Path(folder) / "model"), made.rows(Path(folder) / "rows.jsonl", count)
         for number in range(repetitions):
             for kind, found in speeds.items():
-                home = Path(folder) / f"home-{kind.split()[0]}-{number}"
+                home = Path(folder) / f"home-{list(speeds).index(kind)}-{number}"
                 home.mkdir()
                 command = [sys.executable, "-m", "tests.bench.beside", "--child", kind, str(model), str(rows)]
                 environment = {**os.environ, "FTTUI_HOME": str(home), "TERM": "xterm-256color"}
-                if kind == WITH:
-                    answers += watch(command, environment)
-                else:
+                if kind == WITHOUT:
                     subprocess.run(command, env=environment, check=True, stdin=subprocess.DEVNULL)
+                else:
+                    answers += watch(command, environment, press=kind == KEYS)
                 found.append(tokens_per_second(home))
     print(f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {repetitions} by turns, {count} rows\n")
     print("| run | tokens/s, median | range |\n|---|--:|--:|")
@@ -105,8 +105,9 @@ def _app(launch: Any, job: Any) -> Any:
 
 @dataclass
 class Watcher:
-    """Reads a terminal's output, presses `m` now and then, and times the answers."""
+    """Reads a terminal's output, presses `m` now and then where asked, and times the answers."""
 
+    press: bool
     answers: list[float] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     pressed: float | None = None
@@ -121,7 +122,7 @@ class Watcher:
                 return False
             self._came(len(data))
         now = time.monotonic()
-        if training and self.pressed is None and now - self.started > PRESS_SECONDS:
+        if self.press and training and self.pressed is None and now - self.started > PRESS_SECONDS:
             self.started, self.pressed, self.seen = now, now, 0
             os.write(master, b"m")
         return True
@@ -133,13 +134,13 @@ class Watcher:
             self.pressed = None
 
 
-def watch(command: list[str], environment: dict[str, str]) -> list[float]:
+def watch(command: list[str], environment: dict[str, str], *, press: bool) -> list[float]:
     """Run `command` on a pseudo-terminal to its end; seconds that each key took."""
     pid, master = pty.fork()
     if pid == 0:
         os.execve(command[0], command, environment)
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    watcher, home = Watcher(), Path(environment["FTTUI_HOME"])
+    watcher, home = Watcher(press), Path(environment["FTTUI_HOME"])
     while watcher.step(master, training=_steps(home)):
         pass
     os.waitpid(pid, 0)

@@ -189,7 +189,7 @@ def test_none_is_made_beside_a_run_on_the_same_device() -> None:
     with run.hold():
         with pytest.raises(UserError, match=f"run {run.name} is training on this device"):
             trial.refuse_beside_a_run(one.job)
-        trial.refuse_beside_a_run(replace(one.job, device_uuid="GPU-another"))
+        trial.refuse_beside_a_run(replace(one.job, device_uuids=("GPU-another",)))
 
 
 def test_the_process_ends_with_whoever_holds_its_pipe_and_takes_its_folder_along(tmp_path: Path) -> None:

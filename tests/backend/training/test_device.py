@@ -30,17 +30,17 @@ def test_only_a_gpu_that_is_here_is_chosen(
 ) -> None:
     monkeypatch.setattr(device, "detect", box.hardware)
     monkeypatch.setattr(os, "environ", {})
-    device.take(replace(JOB, device=kind, device_uuid=uuid))
+    device.take(replace(JOB, device=kind, device_uuids=(uuid,) if uuid else ()))
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == seen
 
 
 def test_a_second_gpu_in_one_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = replace(JOB, device="cuda", device_uuid=GPU)
+    here = replace(JOB, device="cuda", device_uuids=(GPU,))
     monkeypatch.setattr(device, "detect", box.hardware)
     monkeypatch.setattr(os, "environ", {})
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     device.take(here)  # it is the only one: whatever CUDA started with was this one
     with pytest.raises(UserError, match="another GPU than GPU-two in this process; leave fttui and start it again"):
-        device.take(replace(here, device_uuid="GPU-two"))
+        device.take(replace(here, device_uuids=("GPU-two",)))
     assert os.environ == {"CUDA_VISIBLE_DEVICES": GPU}
-    device.take(replace(JOB, device="cpu", device_uuid=None))
+    device.take(replace(JOB, device="cpu", device_uuids=()))
