@@ -189,7 +189,8 @@ def _processes(ask: Asked, device: Any) -> tuple[GpuProcess, ...]:
     used: dict[int, int | None] = {}
     for process in (*computing, *drawing):
         used[process.pid] = max(used.get(process.pid) or 0, process.usedGpuMemory or 0) or None
-    return tuple(GpuProcess(pid, _process_name(pid), memory) for pid, memory in sorted(used.items()))
+    computes = {process.pid for process in computing}
+    return tuple(GpuProcess(pid, _process_name(pid), memory, pid in computes) for pid, memory in sorted(used.items()))
 
 
 def _process_name(pid: int) -> str | None:

@@ -28,6 +28,8 @@ class GpuProcess:
     name: str | None
     """None where the process is not visible from here, as in a container."""
     memory_bytes: int | None
+    computes: bool = True
+    """False for one that only draws, as a desktop does."""
 
 
 @dataclass(frozen=True)

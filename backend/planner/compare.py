@@ -9,7 +9,7 @@ from typing import Any
 from backend.answers import METHODS, Answers, Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
-from backend.planner import calibration, choice, constants, cost, fit, host, memory, rules, throughput
+from backend.planner import calibration, choice, constants, cost, fit, host, memory, rules, several, throughput
 from backend.planner.device import Device
 from backend.planner.mends import Stuck, mends
 from backend.planner.outlook import Comparison, Interval, Outlook
@@ -33,7 +33,9 @@ def compare(
     Raises UserError for a setting that is unknown or contradicts another.
     """
     kept = rules.fixed(answers, preset, preset_name)
+    device = several.take(device, min(kept.values.get("processes", device.count), several.most(device)))
     outlooks = {method: outlook(method, answers, device, model, data, kept) for method in METHODS}
+    device = several.take(device, max(seen.plan.processes for seen in outlooks.values()))
     if advise:
         outlooks = {
             method: replace(seen, mends=mends(Stuck(answers, device, model, data, kept, seen), outlooks))
@@ -56,6 +58,7 @@ def compare(
         recommended=verdict.method,
         reasons=verdict.reasons,
         notes=(
+            *device.taken,
             *device.notes,
             *calibration.sentences(device, model.shape.parameters),
             *model.notes,
@@ -70,6 +73,7 @@ def outlook(
 ) -> Outlook:
     """One method: its plan, what it takes, what to expect."""
     settled, origin = rules.settle(method, answers, device, model, data, kept)
+    device = several.take(device, settled.processes)
     chosen = fit.choose(settled, model, device, data, kept)
     plan = chosen.plan
     own = constants.methods()[method]

@@ -21,6 +21,31 @@ class Price:
 
 
 @dataclass(frozen=True)
+class Card:
+    """One of this box's GPUs."""
+
+    uuid: str
+    """As CUDA_VISIBLE_DEVICES takes it."""
+    index: int
+    """nvidia-smi's number."""
+    memory_bytes: int
+    free_bytes: int
+    idle: bool
+    """Nothing computes on it, and about all of its memory is free."""
+    users: tuple[str, ...] = ()
+    """Sentences on who is on it."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The alike GPUs of this box that a run may take: the idle ones first, of those and of the others the freest."""
+
+    cards: tuple[Card, ...]
+    has: str
+    """What the box has, as the beginning of a sentence; empty where it is one GPU."""
+
+
+@dataclass(frozen=True)
 class Device:
     """One kind of device and how many of them."""
 
@@ -45,6 +70,10 @@ class Device:
     notes: tuple[str, ...] = ()
     uuids: tuple[str, ...] = ()
     """The GPUs of this box that it stands for, as CUDA_VISIBLE_DEVICES takes them; empty for any other device."""
+    pool: Pool | None = None
+    """The GPUs of this box that it is taken from (backend/planner/several.py); None for any other device."""
+    taken: tuple[str, ...] = ()
+    """Sentences: which of the pool it is, and who else is on them."""
     box: Box | None = None
     """What this box has around it; None for a device that is not here."""
     calibration: Calibration | None = None

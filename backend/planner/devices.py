@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from backend.errors import UserError
 from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host
 from backend.hardware.catalogue import GpuSpec
 from backend.hardware.rate import cpu_flops, does_bf16_well
-from backend.planner import device_names
+from backend.planner import constants, device_names, several
 from backend.planner.box import box
 from backend.planner.calibration import calibrated
-from backend.planner.device import Device, Price
+from backend.planner.device import Card, Device, Pool, Price
 from backend.planner.ran_out import bounded
 from backend.units import memory
 
@@ -39,7 +39,7 @@ def named(text: str) -> Device:
 
 
 def here(hardware: Hardware) -> Device:
-    """The device of this box: its GPUs where they are alike, the largest of unlike ones, or the CPU.
+    """The device of this box: its idle GPUs of the largest kind, else the freest of them, or the CPU.
 
     It carries what finished runs on it say of the predictions, and no more memory than what ran out on it.
     """
@@ -52,8 +52,7 @@ def _here(hardware: Hardware) -> Device:
         return cpu(hardware.cpu, hardware.ram, (f"{reason} Plans are for the CPU, which trains small models only.",))
     if hardware.torch is not None and hardware.torch.cuda is None:
         return cpu(hardware.cpu, hardware.ram, hardware.notes)
-    group, notes = _chosen(hardware.gpus)
-    return _detected(group, hardware.ram, (*hardware.notes, *notes, *_occupied(group)))
+    return _detected(hardware.gpus, hardware.ram, hardware.notes)
 
 
 def choices() -> list[str]:
@@ -98,17 +97,18 @@ def cpu(processor: Cpu, ram: Ram, notes: tuple[str, ...] = ()) -> Device:
     )
 
 
-def _detected(group: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:
+def _detected(gpus: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:
     """GPUs of one kind that are here: memory as the driver says, rates and price from the catalogue."""
+    group, has = _alike(gpus)
     gpu, spec = group[0], _spec(group[0])
-    capacity = min(_capacity(x, spec, ram) for x in group)
     compute, bandwidth = _shares(gpu)
-    return Device(
+    cards = several.ordered(_card(x, _capacity(x, spec, ram)) for x in group)
+    whole = Device(
         kind="cuda",
         name=_name(gpu, spec),
-        count=len(group),
-        memory_bytes=capacity,
-        free_bytes=min(capacity, *(capacity if x.free_bytes is None else x.free_bytes for x in group)),
+        count=1,
+        memory_bytes=cards[0].memory_bytes,
+        free_bytes=cards[0].free_bytes,
         flops_per_second=spec.flops_per_second * compute if spec else 0.0,
         bytes_per_second=spec.bytes_per_second * bandwidth if spec else 0.0,
         bf16=gpu.compute_capability is not None and gpu.compute_capability >= catalogue.cuda_rules().bf16_since,
@@ -117,37 +117,41 @@ def _detected(group: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:
         here=True,
         watts=gpu.reading.power_limit_watts or (spec.tdp_watts if spec and not gpu.mig else None),
         notes=(*notes, *_catalogue_notes(gpu, spec)),
-        uuids=tuple(x.uuid for x in group),
+        pool=Pool(cards, has),
     )
+    return several.take(whole, max(1, sum(card.idle for card in cards)))
 
 
-def _chosen(gpus: Sequence[Gpu]) -> tuple[Sequence[Gpu], tuple[str, ...]]:
-    """The GPU to train on: the largest kind, of those the freest; this version trains on one."""
+def _alike(gpus: Sequence[Gpu]) -> tuple[Sequence[Gpu], str]:
+    """The GPUs that a run can take: those of the largest kind; and what the box has where that is more than one."""
     largest = max(gpus, key=lambda gpu: gpu.memory_bytes or 0)
-    if largest.mig:
-        note = f"CUDA gives a program one MIG slice: a run trains on the {largest.profile or 'largest'} one."
-        return [largest], (note,) if len(gpus) > 1 else ()
     group = [gpu for gpu in gpus if _kind(gpu) == _kind(largest)]
-    freest = max(group, key=lambda gpu: gpu.free_bytes or 0)
+    if largest.mig:
+        has = f"CUDA gives a program one MIG slice: a run trains on the {largest.profile or 'largest'} one."
+        return [largest], has if len(gpus) > 1 else ""
     if len(group) == len(gpus):
-        only = f"This box has {len(group)} such GPUs; a run trains on one of them, GPU {freest.index}, the freest."
-        return [freest], (only,) if len(group) > 1 else ()
+        return group, f"This box has {len(group)} such GPUs" if len(group) > 1 else ""
     kinds = ", ".join(f"{count} x {name}" for (name, _, _), count in Counter(map(_kind, gpus)).items())
-    return [freest], (f"This box has unlike GPUs ({kinds}): a run trains on the {largest.name}, GPU {freest.index}.",)
+    return group, f"This box has unlike GPUs ({kinds}), of which the {largest.name} has most memory"
 
 
 def _kind(gpu: Gpu) -> tuple[str, int | None, str]:
     return gpu.name, gpu.memory_bytes, gpu.profile
 
 
-def _occupied(group: Sequence[Gpu]) -> tuple[str, ...]:
+def _card(gpu: Gpu, capacity: int) -> Card:
+    computes = any(process.computes for process in gpu.processes)
+    idle = not computes and (gpu.free_bytes or 0) >= constants.methods()["several"]["idle"] * capacity
+    free = capacity if gpu.free_bytes is None else min(capacity, gpu.free_bytes)
+    return Card(gpu.uuid, gpu.index, capacity, free, idle, tuple(_users(gpu)))
+
+
+def _users(gpu: Gpu) -> Iterator[str]:
     """Who holds memory that the run would need."""
-    return tuple(
-        f"GPU {gpu.index} is in use by {process.name or 'a program outside this container'} (pid {process.pid})"
-        + (f", {memory(process.memory_bytes)}." if process.memory_bytes else ".")
-        for gpu in group
-        for process in gpu.processes
-    )
+    for process in gpu.processes:
+        who = f"{process.name or 'a program outside this container'} (pid {process.pid})"
+        size = f", {memory(process.memory_bytes)}" if process.memory_bytes else ""
+        yield f"GPU {gpu.index} is in use by {who}{size}."
 
 
 def _spec(gpu: Gpu) -> GpuSpec | None:

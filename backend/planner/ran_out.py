@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from backend import paths, units
-from backend.planner import constants
+from backend.planner import constants, several
 from backend.planner.device import Device
 from backend.run.job import Job
 
@@ -59,7 +59,7 @@ def bounded(device: Device) -> Device:
         f"A run foreseen to take {units.memory(found.foreseen_bytes)} ran out of memory here on {day}: plans stay "
         f"below that; delete {file()} if something else had held the memory."
     )
-    return replace(device, free_bytes=found.foreseen_bytes, notes=(*device.notes, note))
+    return replace(several.bounded(device, found.foreseen_bytes), notes=(*device.notes, note))
 
 
 def _is_old(found: Ceiling, now: float) -> bool:

@@ -13,7 +13,7 @@ from backend.data import split
 from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.model.info import ModelInfo
-from backend.planner import constants, counts, fields
+from backend.planner import constants, counts, fields, several
 from backend.planner.device import Device
 from backend.planner.plan import Plan
 
@@ -56,11 +56,11 @@ def settle(
     for key, value in kept.values.items():
         if key not in ("method", "quantization"):
             values[key], origin[key] = value, kept.origin[key]
-    _refuse_contradictions(method, kept, device)
+    _refuse_contradictions(method, kept, device, values["effective_batch"])
     for key, (value, why) in _attention(model, values).items():
         values[key], origin[key] = value, why
-    if device.count > 1 and "processes" not in kept.values:
-        values["processes"], origin["processes"] = device.count, "the devices"
+    for key, (value, why) in several.processes(method, device, {**values, **kept.values}).items():
+        values[key], origin[key] = value, why
     return Plan(**values), origin
 
 
@@ -173,18 +173,14 @@ def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:
     return device.kind == "cpu" and model.kind == "demo" and data.reference == "demo"
 
 
-def _refuse_contradictions(method: Method, kept: Fixed, device: Device) -> None:
+def _refuse_contradictions(method: Method, kept: Fixed, device: Device, effective_batch: int) -> None:
     """Settings that exclude each other, where the user asked for this very method, and what can't be done yet."""
     if kept.values.get("replay_fraction"):
         raise UserError(
             "replay_fraction: this version has no general rows to mix in; leave it at 0, or add such rows to your data",
             "replay_fraction",
         )
-    processes = kept.values.get("processes", device.count)
-    if processes != device.count:
-        are = "is one" if device.count == 1 else f"are {device.count}"
-        mend = f"say --gpu NAME:{processes}" if processes > 1 else "leave it out"
-        raise UserError(f"processes: {processes}, but there {are} of the device; {mend}", "processes")
+    several.refuse(method, device, kept.values, effective_batch)
     if kept.values.get("method") != method:
         return
     wanted = kept.values.get("quantization")

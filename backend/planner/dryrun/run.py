@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor
@@ -92,7 +91,7 @@ def _depths(settings: Any) -> tuple[int, int]:
 def _stages(settings: Any, plan: Plan, name: str, length: int, scored: int) -> Mapping[str, Counter[str]]:
     with _quietly():
         network = build(settings, plan, name)
-    with _quietly(), FakeTensorMode(allow_non_fake_inputs=True), _rows_share_sequences(plan.packing):
+    with _quietly(), FakeTensorMode(allow_non_fake_inputs=True):
         swap_for_fakes(network, DEVICE)
         meter = Meter(network, settings.vocab_size)
         trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
@@ -121,7 +120,7 @@ def _batch(plan: Plan, length: int, scored: int) -> Batch:
     ids = torch.zeros(plan.micro_batch, length, dtype=torch.long)
     positions = torch.arange(length).expand(plan.micro_batch, length)
     targets = torch.zeros(plan.micro_batch, min(scored, length), dtype=torch.long)
-    return Batch(ids, positions, targets.clone(), targets, ids.numel(), targets.numel())
+    return Batch(ids, positions, targets.clone(), targets, ids.numel(), targets.numel(), plan.packing)
 
 
 class _Announcing:
@@ -154,18 +153,6 @@ def _announcer(name: str, meter: Meter) -> Callable[[Module, Any, Any], None]:
             hidden.register_hook(lambda gradient: meter.stage(name))
 
     return hook
-
-
-@contextmanager
-def _rows_share_sequences(shared: bool) -> Iterator[None]:
-    """Transformers can't look for packed rows in fakes, and then makes the mask for them: forbid it for single rows."""
-    from transformers import masking_utils
-
-    if shared:
-        yield
-        return
-    with mock.patch.object(masking_utils, "find_packed_sequence_indices", lambda position_ids: None):
-        yield
 
 
 @contextmanager

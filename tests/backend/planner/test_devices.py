@@ -18,7 +18,7 @@ from backend.hardware import (
     TorchBuild,
     catalogue,
 )
-from backend.planner import devices
+from backend.planner import devices, several
 
 GIB = 2**30
 MIB = 2**20
@@ -182,18 +182,60 @@ def test_one_gpu_that_is_here() -> None:
     assert device.notes == ()
 
 
-def test_of_alike_gpus_the_freest_is_taken() -> None:
-    busy = replace(RTX_4090, index=1, uuid="GPU-2", free_bytes=5 * GIB, processes=(GpuProcess(7, "python", 15 * GIB),))
-    device = devices.here(box(RTX_4090, busy))
+IDLE = replace(RTX_4090, free_bytes=23 * GIB)
+BUSY = replace(RTX_4090, index=1, uuid="GPU-2", free_bytes=5 * GIB, processes=(GpuProcess(7, "python", 15 * GIB),))
+
+
+def test_of_alike_gpus_all_idle_ones_are_taken() -> None:
+    drawn_on = replace(
+        IDLE, index=2, uuid="GPU-3", free_bytes=22 * GIB, processes=(GpuProcess(8, "Xorg", GIB, computes=False),)
+    )
+    computed_on = replace(IDLE, index=3, uuid="GPU-4", processes=(GpuProcess(9, "python", None),))
+    device = devices.here(box(BUSY, drawn_on, IDLE, computed_on))
+    assert (device.label, device.uuids) == ("2 x RTX 4090", ("GPU-1", "GPU-3"))
+    assert (device.memory_bytes, device.free_bytes) == ((24564 - 480) * MIB, 22 * GIB)
+    assert device.taken[0] == "This box has 4 such GPUs; a run trains on the 2 that are idle, GPU 0 and 2."
+    assert device.taken[1:] == ("GPU 2 is in use by Xorg (pid 8), 1.0 GiB.",)
+
+
+def test_where_all_are_idle_all_are_taken() -> None:
+    device = devices.here(box(IDLE, replace(IDLE, index=1, uuid="GPU-2")))
+    assert (device.count, device.uuids) == (2, ("GPU-1", "GPU-2"))
+    assert device.taken == ("This box has 2 such GPUs; a run trains on all 2 of them.",)
+
+
+def test_one_idle_gpu_is_taken_alone() -> None:
+    device = devices.here(box(BUSY, IDLE))
+    assert (device.count, device.uuids) == (1, ("GPU-1",))
+    assert device.taken == ("This box has 2 such GPUs; a run trains on the one that is idle, GPU 0.",)
+
+
+def test_where_none_is_idle_the_freest_is_taken() -> None:
+    device = devices.here(box(RTX_4090, BUSY))
     assert (device.label, device.free_bytes, device.uuids) == ("RTX 4090", 20 * GIB, ("GPU-1",))
-    assert "2 such GPUs" in device.notes[0]
+    assert device.taken[0].endswith("2 such GPUs; a run trains on one of them, GPU 0, the freest: none is idle.")
 
 
-def test_of_unlike_gpus_the_largest_is_planned_for() -> None:
-    small = replace(RTX_4090, name="NVIDIA L4", uuid="GPU-2", memory_bytes=23034 * MIB)
-    device = devices.here(box(small, RTX_4090))
-    assert (device.name, device.count, device.uuids) == ("RTX 4090", 1, ("GPU-1",))
-    assert "unlike GPUs" in device.notes[0]
+def test_fewer_are_the_freest_and_more_are_those_in_use_too() -> None:
+    third = replace(IDLE, index=2, uuid="GPU-3", free_bytes=22 * GIB)
+    device = devices.here(box(BUSY, third, IDLE))
+    fewer, all_three = several.take(device, 1), several.take(device, 3)
+    assert (fewer.count, fewer.free_bytes, fewer.uuids) == (1, 23 * GIB, ("GPU-1",))
+    assert fewer.taken == ("This box has 3 such GPUs; a run trains on one of them, GPU 0.",)
+    assert (all_three.count, all_three.free_bytes, several.most(device)) == (3, 5 * GIB, 3)
+    assert all_three.taken[1].startswith("GPU 1 is in use by python")
+
+
+def test_of_unlike_gpus_the_largest_kind_is_planned_for() -> None:
+    small = replace(IDLE, name="NVIDIA L4", uuid="GPU-2", memory_bytes=23034 * MIB)
+    device = devices.here(box(small, IDLE, replace(IDLE, uuid="GPU-3", index=2)))
+    assert (device.name, device.count, device.uuids) == ("RTX 4090", 2, ("GPU-1", "GPU-3"))
+    assert device.taken == (
+        "This box has unlike GPUs (1 x NVIDIA L4, 2 x NVIDIA GeForce RTX 4090), of which the NVIDIA GeForce RTX 4090 "
+        "has most memory; a run trains on all 2 of them.",
+    )
+    alone = devices.here(box(small, IDLE))
+    assert alone.taken[0].endswith("RTX 4090 has most memory; a run trains on it, GPU 0.")
 
 
 def test_a_gpu_that_the_catalogue_does_not_know_has_no_rate() -> None:
@@ -228,7 +270,7 @@ def test_a_mig_slice_has_its_part_of_the_card() -> None:
     assert device.memory_bytes == 20 * GIB
     assert device.flops_per_second == pytest.approx(312e12 * 3 / 7)
     assert device.bytes_per_second == pytest.approx(1555e9 / 2)
-    assert "one MIG slice" in device.notes[0]
+    assert "one MIG slice" in device.taken[0]
 
 
 def test_without_a_gpu_it_is_the_cpu_with_the_reason() -> None:

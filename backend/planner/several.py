@@ -1,0 +1,109 @@
+"""Several devices of one kind: how many of them a run takes, which of this box's, and how that is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from backend.answers import Method
+from backend.errors import UserError
+from backend.planner.device import Card, Device, Pool
+
+
+def ordered(cards: Iterable[Card]) -> tuple[Card, ...]:
+    """As a run takes them: the idle ones first, then the freest."""
+    return tuple(sorted(cards, key=lambda card: (not card.idle, -card.free_bytes, card.index)))
+
+
+def most(device: Device) -> int:
+    """As many of it as a run may have: all alike ones of this box, or as many as were named."""
+    return len(device.pool.cards) if device.pool else device.count
+
+
+def take(device: Device, count: int) -> Device:
+    """`count` of a device: of this box the freest, with the memory of the tightest of them."""
+    if device.pool is None:
+        return replace(device, count=count)
+    cards = device.pool.cards[:count]
+    return replace(
+        device,
+        count=len(cards),
+        memory_bytes=min(card.memory_bytes for card in cards),
+        free_bytes=min(card.free_bytes for card in cards),
+        uuids=tuple(card.uuid for card in cards),
+        taken=tuple(_taken(device.pool, cards)),
+    )
+
+
+def bounded(device: Device, free_bytes: int) -> Device:
+    """`device` with no more free memory than this on any of it."""
+    pool = device.pool
+    if pool is not None:
+        cards = (replace(card, free_bytes=min(card.free_bytes, free_bytes)) for card in pool.cards)
+        pool = replace(pool, cards=tuple(cards))
+    return replace(device, free_bytes=min(device.free_bytes, free_bytes), pool=pool)
+
+
+def processes(method: Method, device: Device, known: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
+    """Value and origin of `processes`: a device each, with a row of the update at least; nothing where it stays.
+
+    Full fine-tuning takes one where its settings can't be sharded.
+    """
+    asked = int(known.get("processes", device.count))
+    if method == "full" and asked > 1 and (alone := _trains_on_one(known)):
+        return {"processes": (1, alone)}
+    if "processes" in known:
+        return {}
+    if (rows := int(known["effective_batch"])) < device.count:
+        return {"processes": (rows, f"effective_batch is {rows}: each device needs a row of it")}
+    return {"processes": (device.count, "the devices")} if device.count > 1 else {}
+
+
+def refuse(method: Method, device: Device, kept: Mapping[str, Any], effective_batch: int) -> None:
+    """More processes than devices or rows, or more than one where full fine-tuning can have one: UserError."""
+    count = int(kept.get("processes", 1))
+    if count > device.count:
+        are = "is one" if device.count == 1 else f"are {device.count}"
+        mend = f"say --gpu NAME:{count}" if not device.here else "leave it out"
+        raise UserError(f"processes: {count}, but there {are} of the device; {mend}", "processes")
+    if count > effective_batch:
+        raise UserError(
+            f"processes: {count}, but effective_batch is {effective_batch} and each device needs a row of it; set "
+            f"processes to at most {effective_batch}, or effective_batch to {count}",
+            "processes",
+        )
+    alone = _trains_on_one(kept) if method == kept.get("method") == "full" else ""
+    if count > 1 and alone:
+        name = "optimizer" if kept.get("optimizer") == "adafactor" else "compile"
+        raise UserError(f"{name}: {alone}, and processes is {count}; leave {name} out, or set processes to 1", name)
+
+
+def _trains_on_one(known: Mapping[str, Any]) -> str:
+    """Why full fine-tuning with these settings can't be sharded over several devices; empty where it can."""
+    if known.get("optimizer") == "adafactor":
+        return "adafactor's update needs whole rows of a weight"
+    return "compile does not go with a sharded model" if known.get("compile") else ""
+
+
+def _taken(pool: Pool, cards: tuple[Card, ...]) -> Iterator[str]:
+    if pool.has.endswith("."):
+        yield pool.has
+    elif pool.has:
+        yield f"{pool.has}; a run trains on {_which(pool, cards)}."
+    for card in sorted(cards, key=lambda card: card.index):
+        yield from card.users
+
+
+def _which(pool: Pool, cards: tuple[Card, ...]) -> str:
+    idle, numbers = sum(card.idle for card in pool.cards), sorted(card.index for card in cards)
+    listed = f"GPU {' and '.join(filter(None, (', '.join(map(str, numbers[:-1])), str(numbers[-1]))))}"
+    if len(pool.cards) == 1:
+        return f"it, {listed}"
+    if len(cards) == len(pool.cards):
+        return f"all {len(cards)} of them"
+    if len(cards) == idle:
+        return f"the {len(cards)} that are idle, {listed}" if idle > 1 else f"the one that is idle, {listed}"
+    if len(cards) > 1:
+        return f"{len(cards)} of them, {listed}"
+    return f"one of them, {listed}" + ("" if idle else ", the freest: none is idle")
