@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of the flat arrays, without a copy."""
+    """Some of the rows on disk, without a copy."""
 
     flat: store.Flat
     index: Counts
@@ -43,20 +43,17 @@ class Rows:
 
     def __getitem__(self, at: int) -> tuple[Ids, Mask]:
         """Row `at`: token ids (int32) and whether each is a target of the loss; the first never is."""
-        row = self.index[at]
-        start, end = self.flat.offsets[row], self.flat.offsets[row + 1]
-        return self.flat.ids[start:end], self.flat.scored[start:end]
+        return self.flat.row(int(self.index[at]))
 
     @property
     def lengths(self) -> Counts:
         """Tokens of each row."""
-        return (self.flat.offsets[1:] - self.flat.offsets[:-1])[self.index]
+        return self.flat.lengths()[self.index]
 
     @property
     def scored_counts(self) -> Counts:
         """Scored tokens of each row, as the loss is divided by."""
-        sums = np.concatenate(([0], np.cumsum(self.flat.scored, dtype=np.int64)))
-        return (sums[self.flat.offsets[1:]] - sums[self.flat.offsets[:-1]])[self.index]
+        return self.flat.scored_counts()[self.index]
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from backend.data import store
 from backend.data.prepare import Prepared, prepare
 from backend.data.split import held_out
 from backend.data.tokenizer import TextTokenizer
@@ -84,8 +80,9 @@ def test_the_cache_is_used_and_mended(
     first = prepared(pairs(30))
     (folder,) = (fttui_home / "cache").iterdir()
     assert folder.name == first.fingerprint
-    (folder / "ids.npy").unlink()  # a new file: the old one is mapped
-    (folder / "ids.npy").write_bytes(b"damaged")
+    (arrow,) = folder.glob("*.arrow")
+    arrow.unlink()  # a new file: the old one is mapped
+    arrow.write_bytes(b"damaged")
     again = prepared(pairs(30))
     assert texts(again, "train", tiny_model) == texts(first, "train", tiny_model)
     monkeypatch.setattr("backend.data.prepare.tokenize_all", None)  # a third call does not tokenise
@@ -96,33 +93,6 @@ def test_the_cache_is_used_and_mended(
 def test_every_input_has_its_own_cache_entry(prepared: Preparer) -> None:
     keys = {prepared(pairs(30)).fingerprint, prepared(pairs(31)).fingerprint, prepared(pairs(30), 64).fingerprint}
     assert len(keys) == 3
-    assert store.load("unknown") is None
-
-
-def test_the_cache_keeps_what_was_used_last(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def save(key: str) -> store.Flat:
-        return store.save(key, [np.arange(1000, dtype=np.int32)], [np.ones(1000, np.bool_)], {})
-
-    def aged(name: str, seconds: float) -> None:
-        then = time.time() - seconds
-        os.utime(fttui_home / "cache" / name, (then, then))
-
-    for age, key in enumerate(("a", "b", "c")):
-        save(key)
-        aged(key, 100 - age)
-    for name, unused in (("x.killed", 2 * store.ABANDONED_SECONDS), ("y.young", 5.0)):
-        (fttui_home / "cache" / name).mkdir()
-        aged(name, unused)
-    mapped = store.load("a")  # the oldest, and now the youngest
-    assert mapped is not None
-    size = sum(file.stat().st_size for file in (fttui_home / "cache" / "a").iterdir())
-    monkeypatch.setattr(store, "constants", lambda: SimpleNamespace(cache_bytes=3 * size + 10))
-    save("d")
-    assert sorted(path.name for path in (fttui_home / "cache").iterdir()) == ["a", "c", "d", "y.young"]
-    monkeypatch.setattr(store, "constants", lambda: SimpleNamespace(cache_bytes=10))
-    save("e")  # larger than all that is allowed, but needed now
-    assert [path.name for path in (fttui_home / "cache").iterdir() if "." not in path.name] == ["e"]
-    assert mapped.ids[-1] == 999, "what a process has mapped stays readable"
 
 
 def test_what_is_dropped_and_cut_is_counted(prepared: Preparer) -> None:
