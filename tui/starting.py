@@ -18,7 +18,5 @@ def refuse(comparison: Comparison) -> None:
         )
     if model.kind == "size" or (model.kind == "folder" and not model.has_weights):
         raise UserError(f"{answers.model} has no weights here: give a folder with weights or a hub id", "model")
-    if any(seen.plan.processes > 1 for seen in comparison.methods.values()):
-        raise UserError("processes: this version trains on one device; leave it at 1", "processes")
     if answers.output:
         output.refuse_unusable(answers.output)

@@ -170,4 +170,4 @@ def _article(device: Device) -> str:
 
 
 def _each(device: Device) -> str:
-    return " on each (planned only: this version trains on one device)" if device.count > 1 else ""
+    return " on each" if device.count > 1 else ""

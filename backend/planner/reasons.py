@@ -220,7 +220,7 @@ def notes(case: Case, chosen: Method | None) -> Iterator[str]:
     if full.plan.weights_dtype == "bfloat16" and full.origin.get("weights_dtype") != "you" and full.fit != "no":
         yield "Full fits with its weights kept in bfloat16, each update rounded by chance: float32 ones would not."
     if case.device.count > 1:
-        yield f"Planned for {case.device.label}; this version trains on one device."
+        yield f"No run over several GPUs was measured yet: figures for {case.device.label} are the formulas alone."
 
 
 def _different_amounts(case: Case) -> Iterator[str]:

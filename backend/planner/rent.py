@@ -47,15 +47,15 @@ class Offer:
     def caveat(self) -> str:
         """A word or two on what is not as with the others: several devices, ROCm, no bfloat16; empty for none."""
         if self.device.count > 1:
-            return "planned only"
+            return "not measured"
         if self.device.compute_capability is None:
             return "ROCm untried"
         return "" if self.device.bf16 else "float16"
 
     @property
     def trains_now(self) -> bool:
-        """This version trains on one NVIDIA GPU; several are planned for only, and ROCm was not tried."""
-        return self.device.count == 1 and self.device.compute_capability is not None
+        """On NVIDIA GPUs, one or several; ROCm was not tried."""
+        return self.device.compute_capability is not None
 
     @property
     def spec(self) -> str:

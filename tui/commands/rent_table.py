@@ -21,7 +21,7 @@ PRICES = (
     "A larger number is listed where it is faster than all that cost less."
 )
 CAVEATS = {
-    "planned only": "planned only: this version trains on one device; several are not trained on yet.",
+    "not measured": "not measured: no run over several GPUs was measured with fttui yet; the formulas foresee it.",
     "ROCm untried": "ROCm untried: planned by the data sheet; training on AMD was not tried with fttui.",
     "float16": "float16: the card has no bfloat16; float16 with loss scaling is used.",
 }
@@ -46,7 +46,7 @@ def _first(comparison: Comparison, carried: Sequence[Offer]) -> Iterator[str]:
         yield from textwrap.wrap(_this_box(comparison), WIDTH)
     best = next((offer for offer in carried if offer.trains_now), None)
     if best is None:
-        yield "No GPU with a dated price, rented alone, carries this job."
+        yield "No NVIDIA GPU with a dated price carries this job."
     elif best.outlook:
         took, usd = units.duration(best.hours * 3600), units.usd(best.usd)
         sentence = f"The cheapest that this version trains on: {best.device.label}, {title(best.outlook.method)}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from backend.planner.rent import Offer
 
 CAVEATS = {
-    "planned only": "Planned only: this version trains on one device.",
+    "not measured": "No run over several GPUs was measured with fttui yet; the formulas foresee it.",
     "ROCm untried": "Planned by the data sheet: training on AMD was not tried with fttui.",
     "float16": "The card has no bfloat16: float16 with loss scaling is used.",
 }

@@ -14,12 +14,12 @@ from backend.planner.device import Device
 from backend.planner.memory.activations import Batch
 from backend.planner.memory.activations import kept as kept_activations
 from backend.planner.memory.cache import unused
-from backend.planner.memory.device import bucket, gathered_block, reserve, workspace
+from backend.planner.memory.device import bucket, reserve, workspace
 from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes, trainable, trained_bytes
 from backend.planner.memory.generation import sampled
+from backend.planner.memory.sharded import is_sharded, moments
 from backend.planner.memory.stack import OWN, Stack
 from backend.planner.memory.states import adapters, gradients, optimizer_states, weights
-from backend.planner.memory.step import moments
 from backend.planner.outlook import Memory
 from backend.planner.plan import Plan
 
@@ -44,8 +44,6 @@ __all__ = [
 
 PHASES = {"loss": "backward", "top": "backward", "bottom": "backward", "embedding": "backward"}
 """Moments that are not named as the phase that they belong to."""
-SHARDED = ("gradients", "workspace")
-"""Categories of a moment that are sharded with the weights."""
 PASSING = ("activations", "logits", "gradients", "copies")
 
 
@@ -65,7 +63,7 @@ def predict(
     """
     batch = Batch(plan.micro_batch, length, length if scored is None else scored)
     always = at_rest(shape, plan, device, stack)
-    step = {name: _shared(parts, plan) for name, parts in moments(shape, plan, batch, stack).items()}
+    step = moments(shape, plan, batch, stack)
     phases: dict[str, dict[str, int]] = {
         "load": {"weights": always["weights"] + (stored_bytes if device.kind == "cpu" else 0)}
     }
@@ -93,28 +91,17 @@ def step_peak(shape: ModelShape, plan: Plan, length: int, scored: int) -> dict[s
 def at_rest(shape: ModelShape, plan: Plan, device: Device, stack: Stack = OWN) -> dict[str, int]:
     """What lies on the device all the time once the first step is made.
 
-    Over several devices a full model is sharded, and one block is gathered whole as it runs (FSDP2); adapters are
-    replicated, and their gradients added up bucket by bucket (DDP).
+    Over several devices a full model is sharded; adapters are replicated, and their gradients added up bucket by
+    bucket.
     """
-    shards = _shards(plan)
-    shared = 0
-    if plan.processes > 1:
-        shared = gathered_block(shape) if plan.method == "full" else bucket(trainable(shape, plan))
+    shards = plan.processes if is_sharded(plan) else 1
+    shared = bucket(trainable(shape, plan)) if plan.processes > 1 and plan.method != "full" else 0
     return {
         "weights": weights(shape, plan) // shards,
         "adapters": adapters(shape, plan),
         "optimizer": optimizer_states(shape, plan, stack) // shards,
         "workspace": workspace(device) + shared,
     }
-
-
-def _shards(plan: Plan) -> int:
-    return plan.processes if plan.method == "full" else 1
-
-
-def _shared(parts: Mapping[str, int], plan: Plan) -> dict[str, int]:
-    """One device's part of a moment: its shard of the gradients and of what the update needs, all of the rest."""
-    return {name: size // (_shards(plan) if name in SHARDED else 1) for name, size in parts.items()}
 
 
 def _added(always: Mapping[str, int], parts: Mapping[str, int]) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from backend.model.shape import ModelShape
 from backend.planner import constants
 from backend.planner.device import Device
-from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes
+from backend.planner.memory.elements import FLOAT32, compute_bytes
 from backend.planner.plan import Plan
 
 
@@ -21,13 +21,8 @@ def dequantised(shape: ModelShape, plan: Plan) -> int:
     return max((x.weights for x in shape.linears), default=0) * compute_bytes(plan)
 
 
-def gathered_block(shape: ModelShape) -> int:
-    """One block's weights, gathered whole while it runs, where they are sharded over several devices."""
-    return shape.block_linear_parameters // shape.layers * SIXTEEN_BIT
-
-
 def bucket(trained: int) -> int:
-    """Where replicas add up their gradients: one bucket of them at a time (DDP), in float32."""
+    """Where replicas add up their gradients: one bucket of them at a time, in float32."""
     return min(trained * FLOAT32, int(constants.memory()["several"]["bucket"]))
 
 

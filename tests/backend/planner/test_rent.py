@@ -89,7 +89,7 @@ def test_the_users_price_is_that_of_the_named_gpu() -> None:
 
 @pytest.mark.parametrize(
     ("gpu", "caveat", "trains_now"),
-    [("T4", "float16", True), ("MI300X", "ROCm untried", False), ("L40S:4", "planned only", False), ("L40S", "", True)],
+    [("T4", "float16", True), ("MI300X", "ROCm untried", False), ("L40S:4", "not measured", True), ("L40S", "", True)],
 )
 def test_what_is_not_as_with_the_others_is_said(gpu: str, caveat: str, trains_now: bool) -> None:
     offer = Offer(devices.named(gpu), None)

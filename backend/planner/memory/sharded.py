@@ -1,0 +1,79 @@
+"""A full model over several devices (FSDP2): shards of all that lies there, and what is gathered whole for a while.
+
+Each block is a group of its own; embedding, last norm and head are the root's, which is gathered with the forward pass
+and let go at the end of the backward pass. Gathered weights and their gradients have the compute type, so that autocast
+makes no copies; gradients are reduced in float32 (pytorch/torch/distributed/fsdp/_fully_shard, torch 2.13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from backend.model.shape import ModelShape
+from backend.planner.memory.activations import Batch
+from backend.planner.memory.elements import FLOAT32, compute_bytes, steps_in_backward, trained_bytes
+from backend.planner.memory.stack import OWN, Stack
+from backend.planner.memory.states import embedding, update
+from backend.planner.memory.step import Parts
+from backend.planner.memory.step import moments as of_one
+from backend.planner.plan import Plan
+
+GATHERED = 2
+"""Blocks that are whole at once: the one that runs, and the next, which is fetched meanwhile."""
+
+
+def is_sharded(plan: Plan) -> bool:
+    """Adapters are replicated; so is what one device has."""
+    return plan.method == "full" and plan.processes > 1
+
+
+def moments(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> Mapping[str, Parts]:
+    """What comes on top on each device, moment by moment (step.py), of a plan on one device or several.
+
+    `bottom` is the second block's backward pass, the last that has another block fetched beside it. The root's
+    gradients stay whole, in the compute type, until all of the backward pass is done.
+    """
+    if not is_sharded(plan):
+        return of_one(shape, plan, batch, stack)
+    width, whole_root, whole_block = compute_bytes(plan), root(shape), block(shape)
+    gathered = {"copies": (whole_root + GATHERED * whole_block) * width}
+    reduced = {"gradients": whole_block * (width + FLOAT32)}
+    blocks = shape.parameters - whole_root
+    head = embedding(shape) * width
+    changed: dict[str, Parts] = {
+        "forward": gathered,
+        "loss": {"copies": whole_root * width},
+        "top": gathered | {"gradients": reduced["gradients"] + head},
+        "bottom": gathered | {"gradients": reduced["gradients"] + head + _shards(blocks - 2 * whole_block, plan)},
+        "embedding": {"gradients": _shards(blocks, plan) + whole_root * (width + FLOAT32)},
+        "optimizer": {
+            "gradients": _shards(shape.parameters, plan),
+            "workspace": update(shape, plan, stack) // plan.processes,
+        },
+        "eval": gathered,
+    }
+    on_each = of_one(shape, _on_each(plan), batch, stack)
+    return {name: {**parts, **changed[name]} for name, parts in on_each.items()}
+
+
+def root(shape: ModelShape) -> int:
+    """Elements of the embedding, the head where it is another, and the last norm."""
+    return embedding(shape) * (1 if shape.tied else 2) + shape.hidden
+
+
+def block(shape: ModelShape) -> int:
+    """Elements of one block."""
+    return (shape.parameters - root(shape)) // shape.layers
+
+
+def _shards(elements: int, plan: Plan) -> int:
+    """A device's part of gradients that were reduced; none where each is stepped by as soon as it is there."""
+    return 0 if steps_in_backward(plan) else elements * trained_bytes(plan) // plan.processes
+
+
+def _on_each(plan: Plan) -> Plan:
+    """The pass that a device makes: of weights that have the compute type already."""
+    if compute_bytes(plan) == FLOAT32:
+        return replace(plan, processes=1)
+    return replace(plan, processes=1, precision="bfloat16", weights_dtype="bfloat16")
