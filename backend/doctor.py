@@ -65,6 +65,7 @@ def checks(hardware: Hardware | None = None) -> list[Check]:
         *_packages(),
         _torch(box),
         *_gpus(box),
+        *_several(box),
         _bf16(box),
         four_bit(),
         _ram(box),
@@ -171,6 +172,16 @@ def _gpu(gpu: Gpu) -> Check:
     )
     pids = ",".join(str(user.pid) for user in gpu.processes)
     return Check(name, "warn", f"{detail}; in use by {users}", f"ps -fp {pids}  (and stop what is not needed)")
+
+
+def _several(box: Hardware) -> Iterator[Check]:
+    """NCCL, where it is a package of its own as beside torch's wheels; a torch with NCCL built in has none to show."""
+    build = box.torch
+    if len(box.gpus) < 2 or build is None or build.cuda is None:
+        return
+    if version := _version(f"nvidia-nccl-cu{build.cuda[0]}"):
+        device = devices.here(box)
+        yield Check("several GPUs", "ok", f"NCCL {version}; a run now would train on {device.label}")
 
 
 def _bf16(box: Hardware) -> Check:

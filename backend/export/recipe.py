@@ -37,13 +37,19 @@ class Recipe:
 
     @property
     def micro_batch(self) -> int:
-        """Rows in one pass: the plan's, or the next smaller number that the effective batch is a multiple of."""
-        return next(x for x in range(self.plan.micro_batch, 0, -1) if self.plan.effective_batch % x == 0)
+        """Rows in one pass: the plan's, or the next smaller number that divides a device's rows."""
+        rows = self.plan.effective_batch // self.devices
+        return next(x for x in range(self.plan.micro_batch, 0, -1) if rows % x == 0)
+
+    @property
+    def devices(self) -> int:
+        """Devices that it must be started on: the run's, or the next smaller number that the rows can be shared by."""
+        return next(x for x in range(self.plan.processes, 0, -1) if self.plan.effective_batch % x == 0)
 
     @property
     def accumulation(self) -> int:
-        """Passes for one update: micro-batch times this is the effective batch, on one device."""
-        return self.plan.effective_batch // self.micro_batch
+        """Passes for one update: micro-batch times this, times the devices, is the effective batch."""
+        return self.plan.effective_batch // (self.micro_batch * self.devices)
 
     @property
     def total_steps(self) -> int:
@@ -120,9 +126,9 @@ class Recipe:
                 f"here packing would make an update of {rows} sequences, which hold many more rows."
             )
         if self.micro_batch != plan.micro_batch:
-            yield f"micro-batch: {self.micro_batch} for {plan.micro_batch}, which does not divide the effective batch."
+            yield f"micro-batch: {self.micro_batch} for {plan.micro_batch}, which does not divide a device's rows."
         if plan.processes > 1:
-            yield f"processes: {plan.processes} were planned, the run used one device; so does this."
+            yield from self._launch()
         if plan.optimizer_in_backward:
             yield "optimizer_in_backward: no equivalent; gradients are held all at once, which takes more memory."
         if self.keeps_16_bit_weights:
@@ -134,3 +140,17 @@ class Recipe:
         if plan.chunked_loss:
             yield "chunked_loss: logits may be held whole here, which takes more memory; Liger's kernels avoid it."
         yield "loss: the run divided an update's loss once by its scored tokens; warm-up here starts at a rate of 0."
+
+    def _launch(self) -> Iterator[str]:
+        """Over how many devices it makes the run's updates; none of the configs says that itself."""
+        plan, count = self.plan, self.devices
+        start = f"start it as {count} processes, such as by accelerate launch --num_processes {count}"
+        fewer = (
+            f", since {plan.effective_batch} rows are no multiple of {plan.processes}" if count < plan.processes else ""
+        )
+        product = f"{self.micro_batch} x {self.accumulation} x {count} rows make an update of {plan.effective_batch}"
+        here = start if count > 1 else "start it on one"
+        yield f"processes: the run trained on {plan.processes} devices; {here}{fewer}."
+        yield f"batch: {product}; on another number of devices change gradient_accumulation_steps."
+        if plan.method == "full":
+            yield "sharding: the run sharded the model over its devices (FSDP2); add the trainer's own FSDP settings."

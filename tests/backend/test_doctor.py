@@ -88,6 +88,20 @@ def test_a_driver_is_only_proposed_where_the_bus_shows_a_gpu(
     assert ("shows no NVIDIA GPU" in check.detail) != there
 
 
+@pytest.mark.parametrize(
+    ("version", "said"), [("2.28.9", "NCCL 2.28.9; a run now would train on 2 x RTX 4090"), (None, "")]
+)
+def test_of_several_gpus_nccl_is_named_where_it_can_be_told(
+    version: str | None, said: str, look: Looker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: version if name == "nvidia-nccl-cu13" else installed(name))
+    idle = replace(RTX_4090, free_bytes=RTX_4090.memory_bytes)
+    found = look(box(idle, replace(idle, index=1, uuid="GPU-2"), torch=CUDA))
+    assert (found["several GPUs"].detail if said else "several GPUs" not in found) == (said or True)
+    assert "several GPUs" not in look(healthy())
+
+
 def test_an_old_gpu_has_no_bfloat16(look: Looker) -> None:
     assert look(box(replace(RTX_4090, compute_capability=(7, 5)), torch=CUDA))["bfloat16"].state == "warn"
 

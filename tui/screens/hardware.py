@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _HELP = (
     "This box is where the run will train. Name another GPU to see what a job would take on a card that you don't "
-    "have yet; such a plan can't be started here. For several GPUs say how many."
+    "have yet; such a plan can't be started here. For several GPUs say how many. Of several of this "
+    "box a run takes those that are idle, or as many as you set for processes on the review."
 )
 Seen = tuple["Hardware", "Device", list[Choice]]
 
@@ -118,7 +119,8 @@ class HardwareScreen(Step):
         if value in ("", "cpu"):
             count = len(hardware.gpus)
             title = "no GPU" if not count else f"{count} GPU{'s' if count > 1 else ''}"
-            panel.show("this box", partial(preview, hardware), title)
+            device = None if value else self.journey.here
+            panel.show("this box", partial(preview, hardware, device=device), title)
             return
         try:
             device = self.journey.sources.named(self._wanted())
@@ -153,7 +155,8 @@ def split_count(gpu: str) -> tuple[str, int]:
 
 
 def _memory(device: Device) -> str:
-    return units.gib(device.free_bytes) + (" of RAM free" if device.kind == "cpu" else " free")
+    each = " each" if device.count > 1 else ""
+    return units.gib(device.free_bytes) + (" of RAM free" if device.kind == "cpu" else f" free{each}")
 
 
 def choice_of(name: str, named: Callable[[str], Device]) -> Choice:

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from backend.planner.device import Device
 
 
-def preview(hardware: Hardware, width: int) -> Content:
-    """The whole panel, for `width` columns."""
+def preview(hardware: Hardware, width: int, device: Device | None = None) -> Content:
+    """The whole panel, for `width` columns; of several GPUs which ones `device`, this box's, would train on."""
     rows: list[Fact] = [row for gpu in hardware.gpus for row in _gpu(gpu)]
+    if device is not None and device.pool is not None and device.pool.has:
+        rows.append(("run", plain(device.taken[0], lines=False)))
     if hardware.no_gpu is not None:
         rows.append(("GPU", Content.assemble(("none: ", "bold"), plain(hardware.no_gpu.reason))))
     if hardware.hidden_gpus and hardware.gpus:

@@ -43,6 +43,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "attention",
             "optimizer_in_backward",
             "weights_dtype",
+            "processes",
         ),
     ),
     ("keeping", ("eval_every", "save_every", "keep_checkpoints")),

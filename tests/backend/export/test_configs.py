@@ -239,3 +239,33 @@ def test_numbers_stay_numbers() -> None:
 def test_steps_are_counted_as_the_run_counts(make: Callable[..., RunFolder]) -> None:
     said, _ = config(make(warmup_fraction=0.3), "trl")
     assert said["warmup_steps"] == math.ceil(0.3 * 10)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "rows_a_pass"),
+    [
+        ("trl", "per_device_train_batch_size"),
+        ("axolotl", "micro_batch_size"),
+        ("llamafactory", "per_device_train_batch_size"),
+    ],
+)
+def test_over_several_devices_the_same_rows_make_an_update(
+    make: Callable[..., RunFolder], trainer: str, rows_a_pass: str
+) -> None:
+    said, comments = config(make(processes=2, micro_batch=8), trainer)
+    assert (said[rows_a_pass], said["gradient_accumulation_steps"]) == (4, 1)
+    words = comments.replace("\n#", "").replace("  ", " ")
+    assert "the run trained on 2 devices; start it as 2 processes" in words
+    assert "4 x 1 x 2 rows make an update of 8" in words
+    assert "FSDP" not in words
+
+
+def test_rows_that_cannot_be_shared_evenly_take_fewer_devices(make: Callable[..., RunFolder]) -> None:
+    said, comments = config(make("full", processes=3), "trl")
+    assert said["per_device_train_batch_size"] * said["gradient_accumulation_steps"] * 2 == 8
+    words = comments.replace("\n#", "").replace("  ", " ")
+    assert (
+        "start it as 2 processes, such as by accelerate launch --num_processes 2, since 8 rows are no multiple of 3"
+        in words
+    )
+    assert "FSDP" in words

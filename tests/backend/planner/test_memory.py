@@ -116,7 +116,7 @@ def test_full_weights_are_sharded_over_devices_and_adapters_are_not() -> None:
 
 
 # torch 2.13's fully_shard over 4 ranks of a fake process group, a Llama-3.1-8B of four blocks in float32, bfloat16 for
-# compute and float32 for reducing, 4,096 tokens a rank, torch's MemTracker under fake tensors: GiB, without the optimizer.
+# compute, float32 for reducing, 4,096 tokens a rank, by torch's MemTracker under fake tensors: GiB, without optimizer.
 @pytest.mark.parametrize(
     ("checkpointing", "moment", "measured"),
     [
