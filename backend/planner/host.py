@@ -29,12 +29,14 @@ def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
     """Of a run on a GPU: what the process always holds, and what each phase adds.
 
     A checkpoint's weights are all copied to the host before they are written (safetensors 0.8); optimizer states go
-    one by one. A whole model is saved in its stored 16-bit type. Paged states may all be moved to the host.
+    one by one. A whole model is saved in its stored 16-bit type. Paged states may all be moved to the host. Of several
+    processes each has its own interpreter, libraries, activations and, of an adapter, states; mapped files they share.
     """
     table = constants.table("host")["ram"]
-    always = int(constants.memory()["cpu"]["runtime"]) + table["cuda_libraries"]
-    paged = memory.optimizer_states(model.shape, plan) if plan.optimizer.startswith("paged") else 0
-    offloaded = _offloaded(model.shape, plan, data)
+    always = plan.processes * (int(constants.memory()["cpu"]["runtime"]) + table["cuda_libraries"])
+    replicas = 1 if plan.method == "full" else plan.processes
+    paged = replicas * memory.optimizer_states(model.shape, plan) if plan.optimizer.startswith("paged") else 0
+    offloaded = plan.processes * _offloaded(model.shape, plan, data)
     trained = memory.trainable(model.shape, plan) * memory.trained_bytes(plan)
     return {
         "load": always + min(model.weight_bytes, table["shard_bytes"]),

@@ -58,8 +58,11 @@ def test_two_gpus_with_their_readings(box: Box) -> None:
 
 def test_who_uses_a_gpu_by_pid_name_and_memory(box: Box) -> None:
     here, gone = os.getpid(), 2**22 + 1  # beyond the largest pid of Linux
-    box(Card(computing=[(here, 2 * GIB), (gone, None)], drawing=[(here, GIB)]))
-    mine, foreign = detect().gpus[0].processes
+    box(Card(computing=[(here, 2 * GIB), (gone, None)], drawing=[(here, GIB), (os.getppid(), GIB)]))
+    by_pid = {process.pid: process for process in detect().gpus[0].processes}
+    assert not by_pid[os.getppid()].computes
+    mine, foreign = by_pid[here], by_pid[gone]
+    assert mine.computes
     assert (mine.pid, mine.memory_bytes) == (here, 2 * GIB)
     assert mine.name
     assert (foreign.pid, foreign.name, foreign.memory_bytes) == (gone, None, None)

@@ -103,3 +103,13 @@ def test_what_this_box_lacks_moves_the_choice() -> None:
 
 def test_another_box_is_not_judged() -> None:
     assert not seen(RTX_4090, download_bytes=10**15).methods["qlora"].obstacles
+
+
+def test_each_of_several_processes_has_an_interpreter_and_replicas_have_their_states() -> None:
+    one, four = seen(A100_80), seen(replace(A100_80, count=4))
+    alone, shared = (x.methods["lora"].host.ram_by_phase for x in (one, four))
+    assert shared["train"] == 4 * alone["train"]
+    assert shared["load"] - shared["train"] == alone["load"] - alone["train"]  # mapped files are shared
+    paged = Answers(set=("optimizer=paged_adamw_8bit", "activation_offload=false"))
+    full = [seen(replace(A100_80, count=count), paged).methods["full"].host.ram_by_phase["train"] for count in (1, 4)]
+    assert full[1] - full[0] == 3 * alone["train"]  # the states are sharded
