@@ -83,7 +83,7 @@ def _trains_on_one(known: Mapping[str, Any]) -> str:
     """Why full fine-tuning with these settings can't be sharded over several devices; empty where it can."""
     if known.get("optimizer") == "adafactor":
         return "adafactor's update needs whole rows of a weight"
-    return "compile does not go with a sharded model" if known.get("compile") else ""
+    return "a sharded model is not compiled" if known.get("compile") else ""
 
 
 def _taken(pool: Pool, cards: tuple[Card, ...]) -> Iterator[str]:

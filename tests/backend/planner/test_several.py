@@ -80,7 +80,7 @@ def test_each_device_has_a_row_of_the_update() -> None:
     ("setting", "why"),
     [
         ("optimizer=adafactor", "adafactor's update needs whole rows of a weight"),
-        ("compile=true", "compile does not go with a sharded model"),
+        ("compile=true", "a sharded model is not compiled"),
     ],
 )
 def test_what_cannot_be_sharded_trains_on_one(setting: str, why: str) -> None:
