@@ -1,4 +1,4 @@
-"""Rows into sequences: which rows share one, so that little of a sequence is empty. Pure arithmetic."""
+"""Rows into sequences, so that little of one is empty, and over devices, so that none waits. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -26,3 +26,17 @@ def arrange(lengths: Sequence[int], max_length: int) -> list[list[int]]:
         sequences[index].append(row)
         insort(room, (free - lengths[row], index))
     return sorted(sorted(rows) for rows in sequences)
+
+
+def deal(lengths: Sequence[int], hands: int) -> list[list[int]]:
+    """Indices of rows, one list for each of `hands` devices, of about as many tokens each.
+
+    The longest row first, each to whoever has the fewest tokens (within 4/3 of the optimum, Graham 1969).
+    """
+    dealt: list[list[int]] = [[] for _ in range(hands)]
+    tokens = [0] * hands
+    for row in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
+        hand = tokens.index(min(tokens))
+        dealt[hand].append(row)
+        tokens[hand] += lengths[row]
+    return [sorted(rows) for rows in dealt]

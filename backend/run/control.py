@@ -23,10 +23,13 @@ class Inbox:
     Commands from before that belong to an earlier life of the run and are skipped.
     """
 
-    def __init__(self, commands_file: Path) -> None:
-        self._tail = Tail(commands_file)
-        for _ in self._tail.lines():
-            pass
+    def __init__(self, commands_file: Path, since: int | None = None) -> None:
+        """`since`: bytes of the file that belong to earlier lives; all that is there where it is left out."""
+        self._tail = Tail(commands_file, since or 0)
+        if since is None:
+            for _ in self._tail.lines():
+                pass
+        self.since = self._tail.offset
         self._waiting: list[Command] = []
 
     def poll(self) -> list[Command]:

@@ -41,9 +41,10 @@ class EventLog:
 class Tail:
     """Reads what was appended since the last call; a half-written last line waits for its other half."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        """`offset`: bytes of the file that are left out, up to the start of a line."""
         self._path = path
-        self._offset = 0
+        self._offset = offset
         self._rest = b""
 
     def batches(self) -> Iterator[list[bytes]]:
@@ -65,6 +66,11 @@ class Tail:
             return max(0, self._path.stat().st_size - self._offset)
         except FileNotFoundError:
             return 0
+
+    @property
+    def offset(self) -> int:
+        """Bytes of the file up to the end of the last complete line that was read."""
+        return self._offset - len(self._rest)
 
     def lines(self) -> Iterator[bytes]:
         """Complete new lines one by one, empty ones left out."""

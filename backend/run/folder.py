@@ -6,9 +6,11 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import msgspec
 
 from backend import paths
 from backend.errors import UserError
@@ -32,6 +34,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.result = path / "result"
         self._lock_file = path / "lock"
+        self._adjusted_file = path / "adjusted.json"
 
     @classmethod
     def create(cls, job: Job) -> RunFolder:
@@ -75,6 +78,19 @@ class RunFolder:
     def job(self) -> Job:
         """What plan.toml says. Raises UserError where it is missing or damaged."""
         return plan_file.read(self.plan_file)
+
+    def adjusted(self) -> dict[str, int | bool | str]:
+        """Plan fields that running out of memory has changed, where all ranks had to start again for it."""
+        try:
+            return msgspec.json.decode(self._adjusted_file.read_bytes(), type=dict[str, int | bool | str])
+        except FileNotFoundError:
+            return {}
+
+    def adjust(self, changed: Mapping[str, int | bool | str]) -> None:
+        """Change plan fields for every later start. Raises OSError (disk full)."""
+        draft = self._adjusted_file.with_suffix(".draft")
+        draft.write_bytes(msgspec.json.encode({**self.adjusted(), **changed}))
+        draft.replace(self._adjusted_file)
 
     def has_long_history(self) -> bool:
         """Its events take a while to read."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 
 from backend import settings
-from backend.run import control
+from backend.errors import UserError
+from backend.run import control, several
 from backend.run.folder import RunFolder
 
 
@@ -33,13 +34,27 @@ class Trainer(threading.Thread):
 
     def train(self) -> str:
         """Train to the end; returns the state that the run ended in."""
-        from backend.training.train import train  # loads torch: not before it is needed
-
         return train(self.folder, self._inbox)
 
     def stop(self) -> None:
         """Ask for a stop with a checkpoint at the next step boundary. Safe in a signal handler's follow-up."""
         control.send(self.folder.commands_file, "stop")
+
+
+def train(folder: RunFolder, inbox: control.Inbox) -> str:
+    """Train in this thread; over several devices, in a process for each. The state that the run ended in."""
+    if _devices(folder) > 1:
+        return several.train(folder, inbox)
+    from backend.training import train as trainer  # loads torch: not before it is needed
+
+    return trainer.train(folder, inbox)
+
+
+def _devices(folder: RunFolder) -> int:
+    try:
+        return folder.job().plan.processes
+    except UserError:  # the trainer tells what is wrong with it
+        return 1
 
 
 def start(folder: RunFolder) -> Trainer:

@@ -12,6 +12,8 @@ import sys
 import threading
 from pathlib import Path
 
+from backend.run import launch
+from backend.run.control import Inbox
 from backend.run.folder import RunFolder
 
 ABANDONED = 1
@@ -21,9 +23,7 @@ def main() -> int:
     """Train the folder that is named; 0 where that ended in a result."""
     folder = RunFolder(Path(sys.argv[1]))
     threading.Thread(target=_end_with_holder, args=(folder.path,), name="holder", daemon=True).start()
-    from backend.training.train import train  # loads torch: the thread watches already
-
-    return 0 if train(folder) in ("done", "stopped") else 4
+    return 0 if launch.train(folder, Inbox(folder.commands_file)) in ("done", "stopped") else 4
 
 
 def _end_with_holder(path: Path) -> None:

@@ -15,8 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from backend.data.packing import arrange
+from backend.data.packing import arrange, deal
 from backend.planner.plan import Plan
+from backend.training.ranks import ALONE, Ranks
 
 IGNORED = -100
 LENGTHS = 128
@@ -42,6 +43,8 @@ class Batch:
     """Tokens of the data, padding not counted."""
     scored: int
     """Targets that count."""
+    packed: bool = False
+    """Some sequence holds several rows."""
     starts: Tensor | None = None
     """Where each row of a flat sequence starts, and its end, int32; None where sequences are not laid flat."""
     longest: int = 0
@@ -60,20 +63,31 @@ class Batch:
         }
 
 
-def micro_batches(rows: Sequence[Row], plan: Plan, device: str, *, flat: bool = False) -> list[Batch]:
-    """Arrange `rows` into micro-batches of `plan.micro_batch` sequences.
+def micro_batches(
+    rows: Sequence[Row], plan: Plan, device: str, *, flat: bool = False, ranks: Ranks = ALONE
+) -> list[Batch]:
+    """Arrange this rank's share of `rows` into micro-batches of `plan.micro_batch` sequences; as many on every rank.
 
     `flat` lays the sequences of a micro-batch one behind the other, as flash attention wants packed ones.
     """
     lengths = [len(ids) for ids, _ in rows]
-    groups = arrange(lengths, plan.max_length) if plan.packing else [[i] for i in np.argsort(lengths, kind="stable")]
-    sequences = [_Sequence.of([rows[i] for i in group]) for group in groups]
-    size = plan.micro_batch
-    parts = [sequences[start : start + size] for start in range(0, len(sequences), size)]
+    shares = [_arranged(share, lengths, plan) for share in deal(lengths, ranks.count)]
+    mine, most = shares[ranks.rank], max(map(len, shares))
+    parts = [[_Sequence.of([rows[i] for i in group]) for group in part] for part in mine]
+    if len(parts) < most:
+        parts += [[_unscored(rows[int(np.argmin(lengths))])]] * (most - len(parts))
     if flat:
         return [_flat(_joined(part), device) for part in parts]
     fill_up_to = plan.max_length if device == "cpu" else 0
     return [_collate(part, device, fill_up_to) for part in parts]
+
+
+def _arranged(share: Sequence[int], lengths: Sequence[int], plan: Plan) -> list[list[list[int]]]:
+    """The rows of each sequence of each micro-batch."""
+    own = [lengths[i] for i in share]
+    groups = arrange(own, plan.max_length) if plan.packing else [[i] for i in np.argsort(own, kind="stable")]
+    named = [[share[i] for i in group] for group in groups]
+    return [named[start : start + plan.micro_batch] for start in range(0, len(named), plan.micro_batch)]
 
 
 @dataclass(frozen=True)
@@ -93,6 +107,12 @@ class _Sequence:
             positions=np.concatenate([np.arange(len(ids)) for ids, _ in rows]),
             predict=np.concatenate(predict),
         )
+
+
+def _unscored(row: Row) -> _Sequence:
+    """A sequence for a rank that has nothing left to do while others have: they wait for each other in each pass."""
+    ids, scored = row
+    return _Sequence.of([(ids, np.zeros_like(scored))])
 
 
 def _joined(sequences: Sequence[_Sequence]) -> _Sequence:
@@ -131,6 +151,7 @@ def _collate(sequences: Sequence[_Sequence], device: str, fill_up_to: int) -> Ba
         targets=_on(targets, device),
         tokens=sum(len(x.ids) for x in sequences),
         scored=sum(len(x.predict) for x in sequences),
+        packed=any(np.count_nonzero(x.positions == 0) > 1 for x in sequences),
     )
 
 

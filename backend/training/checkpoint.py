@@ -1,7 +1,8 @@
 """Checkpoints: complete or absent. Written under a temporary name, synced, then renamed; a hash for every file.
 
 A checkpoint holds the trainable weights, and a state from which training goes on exactly: optimizer, loss scale,
-random generators, and the step (which rows come next follows from step and seed).
+random generators, and the step (which rows come next follows from step and seed). Of several ranks each has a state of
+its own, the weights are there once and whole.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ class Checkpoint:
         """The trainable parameters by name, in host memory."""
         return load_file(self.path / WEIGHTS)
 
-    def state(self) -> dict[str, Any]:
-        """What `write` was given."""
-        state: dict[str, Any] = torch.load(self.path / STATE, map_location="cpu", weights_only=True)
+    def state(self, rank: int = 0) -> dict[str, Any]:
+        """What `write` was given, or `write_part` for another rank."""
+        file = self.path / _state_name(rank)
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         return state
 
     def damage(self) -> str | None:
@@ -65,12 +67,24 @@ class Checkpoint:
         return None
 
 
+def write_part(folder: Path, step: int, rank: int, state: dict[str, Any]) -> None:
+    """Write the state of a rank beside the first, for `write` to take in. Raises DiskFull and OSError."""
+    with disk.room(folder, _bytes(state)), _part(folder, step, rank).open("wb") as file:
+        torch.save(state, file)
+
+
 def write(
-    folder: Path, step: int, weights: dict[str, Tensor], state: dict[str, Any], eval_loss: float | None
+    folder: Path,
+    step: int,
+    weights: dict[str, Tensor],
+    state: dict[str, Any],
+    eval_loss: float | None,
+    ranks: int = 1,
 ) -> Checkpoint:
     """Write the checkpoint of `step` into `folder`; it replaces one of the same step. Raises DiskFull and OSError.
 
-    Newer ones are removed: training goes on from an older one only where those are damaged.
+    `ranks`: as many have written their part, the first one's apart. Newer checkpoints are removed: training goes on
+    from an older one only where those are damaged.
     """
     final = folder / f"step-{step:08d}"
     draft = folder / f".writing-{step:08d}"
@@ -78,7 +92,9 @@ def write(
         save_file({name: x.detach().contiguous() for name, x in weights.items()}, draft / WEIGHTS)
         with (draft / STATE).open("wb") as file:  # of a path's errors torch tells none
             torch.save(state, file)
-        hashes = {name: _sha256(draft / name) for name in (WEIGHTS, STATE)}
+        for rank in range(1, ranks):
+            _part(folder, step, rank).rename(draft / _state_name(rank))
+        hashes = {path.name: _sha256(path) for path in draft.iterdir()}
         manifest = Manifest(step=step, sha256=hashes, eval_loss=eval_loss)
         (draft / MANIFEST).write_bytes(msgspec.json.encode(manifest))
         _sync(*draft.iterdir(), draft)
@@ -122,7 +138,10 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 def prune(folder: Path, keep: int) -> None:
     """Delete all but the newest `keep` checkpoints and the one with the lowest held-out loss; drafts too."""
     for draft in folder.glob(".*-????????"):
-        shutil.rmtree(draft, ignore_errors=True)
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
     known = every(folder)
     kept = {checkpoint.path for checkpoint in known[-keep:]}
     kept |= {checkpoint.path for checkpoint in [best(folder)] if checkpoint}
@@ -135,6 +154,14 @@ def best(folder: Path) -> Checkpoint | None:
     """The checkpoint with the lowest held-out loss; None where none was evaluated."""
     judged = [(x.manifest.eval_loss, x.path, x) for x in every(folder) if x.manifest.eval_loss is not None]
     return min(judged)[2] if judged else None
+
+
+def _state_name(rank: int) -> str:
+    return f"state-{rank}.pt" if rank else STATE
+
+
+def _part(folder: Path, step: int, rank: int) -> Path:
+    return folder / f".rank-{rank}-{step:08d}"
 
 
 def _bytes(value: object) -> int:

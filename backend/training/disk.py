@@ -22,6 +22,7 @@ class DiskFull(OSError):
 
     def __init__(self, folder: Path, needed_bytes: int) -> None:
         free = shutil.disk_usage(folder).free
+        self.needed_bytes = needed_bytes
         super().__init__(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
         self._said = f"{units.disk(needed_bytes)} are needed in {folder}, where {units.disk(free)} are free"
         lacking = needed_bytes - free

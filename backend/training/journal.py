@@ -11,6 +11,7 @@ from torch import Tensor
 
 from backend.errors import TrainingFailed
 from backend.training.progress import Pace, Progress
+from backend.training.ranks import ALONE, Ranks
 from backend.training.report import Report
 
 SECONDS = 1.0
@@ -37,11 +38,14 @@ class SkippedTooOften(TrainingFailed):
 class Journal:
     """Collects steps and writes them, at once on a CPU, about every second on a GPU."""
 
-    def __init__(self, report: Report, progress: Progress, pace: Pace, device: str, likely_cause: str) -> None:
+    def __init__(
+        self, report: Report, progress: Progress, pace: Pace, device: str, likely_cause: str, ranks: Ranks = ALONE
+    ) -> None:
         self._report = report
         self._progress = progress
         self._pace = pace
         self._likely_cause = likely_cause
+        self._ranks = ranks
         self._wait = 0.0 if device == "cpu" else SECONDS
         self._steps: list[Step] = []
         self._since = time.perf_counter()
@@ -54,7 +58,7 @@ class Journal:
     def add(self, step: Step) -> None:
         """Note a step; written now where enough time has passed. Raises SkippedTooOften."""
         self._steps.append(step)
-        if time.perf_counter() - self._since >= self._wait:
+        if self._ranks.of_first(time.perf_counter() - self._since >= self._wait):  # or one would raise before another
             self.flush()
 
     def flush(self) -> None:

@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.training.batches import IGNORED, Batch
+from backend.training.packed_rows import told
+from backend.training.sharding import through_root
 
 Loss = Callable[[Batch], Tensor]
 """Summed negative log-likelihood of a batch's scored tokens, nats, as a float32 scalar on the device."""
@@ -24,13 +26,14 @@ def whole(network: Any) -> Loss:
     """Logits of all scored positions at once: fastest where they fit."""
 
     def loss(batch: Batch) -> Tensor:
-        logits = network(
-            input_ids=batch.input_ids,
-            position_ids=batch.position_ids,
-            logits_to_keep=batch.predict,
-            use_cache=False,  # with a cache transformers would not look for packed rows
-            **batch.varlen(),
-        ).logits
+        with told(batch.packed):
+            logits = network(
+                input_ids=batch.input_ids,
+                position_ids=batch.position_ids,
+                logits_to_keep=batch.predict,
+                use_cache=False,  # with a cache transformers would not look for packed rows
+                **batch.varlen(),
+            ).logits
         targets = batch.targets.flatten()
         return functional.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="sum", ignore_index=IGNORED)
 
@@ -44,15 +47,16 @@ def chunked(network: Any) -> Loss:
     cap = getattr(config, "final_logit_softcapping", None) or 0.0
 
     def loss(batch: Batch) -> Tensor:
-        hidden = decoder(
-            input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False, **batch.varlen()
-        ).last_hidden_state
+        with told(batch.packed):
+            hidden = decoder(
+                input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False, **batch.varlen()
+            ).last_hidden_state
         kept = torch.take_along_dim(hidden, batch.predict[..., None], dim=1).flatten(0, 1)
         weight = head.weight if torch.is_grad_enabled() else head.weight.detach()  # or its gradient would be made
         result: Tensor = _Chunked.apply(kept, weight, batch.targets.flatten(), scale, cap)  # type: ignore[no-untyped-call]
         return result
 
-    return loss
+    return through_root(network, loss)
 
 
 def logit_scale(config: Any) -> float:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import Parameter
 
 from backend.planner.plan import Plan
+from backend.training import sharding
 from backend.training.precision import adapter_dtype, compute_dtype, weight_dtype
+from backend.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,28 @@ class Loaded:
         """Trainable parameters by name; tied ones once."""
         return {name: p for name, p in self.network.named_parameters() if p.requires_grad}
 
+    def weights(self, ranks: Ranks) -> dict[str, Tensor]:
+        """What trains, by name, for a checkpoint. Shards are gathered in the first rank's host memory, by all ranks."""
+        if not sharding.is_sharded(self.network):
+            return dict(self.trainable())
+        return _gathered(self.trainable(), ranks, None)
 
-def load(folder: Path, base_name: str, plan: Plan, device: str) -> Loaded:
+
+def load(folder: Path, base_name: str, plan: Plan, device: str, ranks: Ranks = ALONE) -> Loaded:
     """Load the model in `folder` for `plan.method`, straight to its device and number format.
 
-    `base_name` (folder or hub id) is what an adapter will name as its base. Raises OSError and ValueError of
-    transformers where the folder holds no loadable causal language model.
+    Over several ranks a full model is sharded, any other is on each of them. `base_name` (folder or hub id) is what an
+    adapter will name as its base. Raises OSError and ValueError of transformers where the folder holds no loadable
+    causal language model.
     """
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder)
     kernel = attention(config, plan)
-    network = _network(folder, plan, device, kernel)
+    if plan.method == "full" and ranks.count > 1:
+        network = _sharded(folder, config, plan, device, kernel, ranks)
+    else:
+        network = _network(folder, plan, device, kernel)
     if plan.method == "full":
         network.requires_grad_(True)
         model = network
@@ -65,26 +79,44 @@ def set_checkpointing(network: Any, plan: Plan, device: str) -> None:
         network.activation_checkpointing_disable()
 
 
-def save(loaded: Loaded, plan: Plan, folder: Path) -> None:
-    """Write what plain peft (adapters) or plain transformers (a full model) loads. No network is needed."""
+def save(loaded: Loaded, plan: Plan, folder: Path, ranks: Ranks = ALONE) -> None:
+    """Write what plain peft (adapters) or plain transformers (a full model) loads. No network is needed.
+
+    The first rank writes; of a sharded model the others have to call `take_part_in_saving`.
+    """
     if plan.method != "full":
         loaded.model.save_pretrained(folder, save_embedding_layers=False)
         return
-    loaded.model.save_pretrained(folder, state_dict=_as_stored(loaded))
+    loaded.model.save_pretrained(folder, state_dict=_as_stored(loaded, ranks))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["dtype"] = str(loaded.stored_dtype).removeprefix("torch.")  # transformers writes what it trained in
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _as_stored(loaded: Loaded) -> dict[str, torch.Tensor]:
-    """Weights by name in host memory, in the type they came in; tied ones stay one, and buffers what they are."""
-    made: dict[int, torch.Tensor] = {}
-    state = loaded.model.state_dict(keep_vars=True)
-    for x in state.values():
+def take_part_in_saving(loaded: Loaded, plan: Plan, ranks: Ranks) -> None:
+    """Send this rank's shards to the one that writes."""
+    if plan.method == "full":
+        _as_stored(loaded, ranks)
+
+
+def _as_stored(loaded: Loaded, ranks: Ranks) -> dict[str, Tensor]:
+    """Weights by name in the first rank's host memory, in the type they came in; tied ones stay one."""
+    return _gathered(loaded.model.state_dict(keep_vars=True), ranks, loaded.stored_dtype)
+
+
+def _gathered(values: Mapping[str, Tensor], ranks: Ranks, weights: torch.dtype | None) -> dict[str, Tensor]:
+    """Everything whole in the first rank's host memory, one by one; the other ranks keep nothing.
+
+    `weights`: what the weights among them are turned into; buffers stay what they are.
+    """
+    made: dict[int, Tensor] = {}
+    for x in values.values():
         if id(x) not in made:
-            is_weight = isinstance(x, Parameter) and x.is_floating_point()
-            made[id(x)] = x.detach().to("cpu", loaded.stored_dtype if is_weight else x.dtype)
-    return {name: made[id(x)] for name, x in state.items()}
+            value = sharding.whole(x)
+            turned = weights if isinstance(x, Parameter) and x.is_floating_point() else None
+            made[id(x)] = value.to("cpu", turned or x.dtype) if ranks.is_first else value.new_empty(0)
+            del value
+    return {name: made[id(x)] for name, x in values.items()}
 
 
 def saved_bytes(loaded: Loaded, plan: Plan) -> int:
@@ -113,6 +145,20 @@ def _network(folder: Path, plan: Plan, device: str, attention: str) -> Any:
     network = AutoModelForCausalLM.from_pretrained(folder, **options)
     if device == "cpu" and "quantization_config" in options:
         _keep_4bit_layout(network)
+    return network
+
+
+def _sharded(folder: Path, config: Any, plan: Plan, device: str, attention: str, ranks: Ranks) -> Any:
+    """The first rank reads the weights, in the type they are stored in; the others have their shapes only."""
+    from transformers import AutoModelForCausalLM
+
+    if ranks.is_first:
+        network = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", attn_implementation=attention)
+    else:
+        with torch.device("meta"):
+            network = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
+    network.generation_config = ranks.of_first(network.generation_config)
+    sharding.shard(network, plan, device, ranks)
     return network
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Protocol
 
@@ -18,8 +19,11 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from backend.planner.plan import Plan
+from backend.training import rng
 from backend.training.precision import gradient_scaler
+from backend.training.ranks import ALONE, Ranks
 from backend.training.rounding import Piecewise
+from backend.training.spread import Spread, spread
 from backend.training.states import all_or_none, page_again
 
 State = dict[str, Any]
@@ -47,11 +51,12 @@ class Updater(Protocol):
         """Go on from `state_dict`."""
 
 
-def updater(parameters: Mapping[str, Parameter], plan: Plan, device: str) -> Updater:
+def updater(parameters: Mapping[str, Parameter], plan: Plan, device: str, ranks: Ranks = ALONE) -> Updater:
     """The updater of `plan`. float16 needs the gradients whole (its loss scale is found by looking at them)."""
+    held = spread(parameters, ranks)
     if plan.optimizer_in_backward and plan.precision != "float16":
-        return InBackward(parameters, plan)
-    return AfterBackward(parameters, plan, gradient_scaler(plan, device))
+        return InBackward(held, plan)
+    return AfterBackward(held, plan, gradient_scaler(plan, device))
 
 
 def stepper(parameters: Sequence[Parameter], plan: Plan) -> Optimizer | Piecewise:
@@ -91,8 +96,9 @@ def build(parameters: Sequence[Parameter], plan: Plan) -> Optimizer:
 class AfterBackward:
     """The usual loop: gradients of all micro-batches add up, are clipped to their global norm, then applied at once."""
 
-    def __init__(self, parameters: Mapping[str, Parameter], plan: Plan, scaler: torch.amp.GradScaler | None) -> None:
-        self._parameters = list(parameters.values())
+    def __init__(self, held: Spread, plan: Plan, scaler: torch.amp.GradScaler | None) -> None:
+        self._spread = held
+        self._parameters = list(held.parameters.values())
         self._plan = plan
         self._optimizer = stepper(self._parameters, plan)
         self._max_norm = plan.max_grad_norm
@@ -117,7 +123,9 @@ class AfterBackward:
     def finish(self) -> Tensor:
         """Clip and update; the norm before clipping."""
         optimizer, self._interrupted = self._optimizer, True
+        self._spread.collect()
         if self._scaler and isinstance(optimizer, Optimizer):
+            self._spread.share_overflow()
             self._scaler.unscale_(optimizer)
             norm = self._clipped_norm()
             with all_or_none(optimizer):
@@ -125,10 +133,17 @@ class AfterBackward:
             self._scaler.update()
         else:
             norm = self._clipped_norm()
-            _step_if_finite(optimizer, norm, self._plan)
+            with self._chance():
+                _step_if_finite(optimizer, norm, self._plan)
         self._interrupted = False
         self.abandon()
         return norm
+
+    def _chance(self) -> AbstractContextManager[None]:
+        """Copies stay alike: what is rounded by chance is rounded the same way on every rank."""
+        rounds = any(p.dtype == torch.bfloat16 for p in self._parameters)
+        is_copied = self._spread.alike and self._spread.ranks.count > 1
+        return rng.shared(self._plan.seed, self._step) if rounds and is_copied else nullcontext()
 
     def _renewed(self, scaler: torch.amp.GradScaler) -> torch.amp.GradScaler:
         """The same scale, for a step that starts again: a scaler takes part in each step only once."""
@@ -138,14 +153,14 @@ class AfterBackward:
         return fresh
 
     def _clipped_norm(self) -> Tensor:
-        norm = torch.nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
+        norm = self._spread.norm([p.grad for p in self._parameters if p.grad is not None])
         if self._max_norm:
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self._max_norm, norm)
         return norm
 
     def abandon(self) -> None:
         """Drop the gradients."""
-        self._optimizer.zero_grad(set_to_none=True)
+        self._spread.drop()
 
     def state_dict(self) -> State:
         """Optimizer and loss scale."""
@@ -167,24 +182,24 @@ class InBackward:
     gradient that is not finite under a finite loss AdamW skips the parameter, the others take it as zero.
     """
 
-    def __init__(self, parameters: Mapping[str, Parameter], plan: Plan) -> None:
-        self._parameters = parameters
+    def __init__(self, held: Spread, plan: Plan) -> None:
+        self._spread = held
+        self._parameters = held.parameters
         self._plan = plan
-        self._optimizers = {name: stepper([p], plan) for name, p in parameters.items()}
+        self._optimizers = {name: stepper([p], plan) for name, p in held.parameters.items()}
         self._step = -1
         self._last = False
         self._sound = True
-        self._total: Tensor | float = 0.0
+        self._total = torch.zeros(())
         self._squares: dict[str, Tensor] = {}
         """Of the gradients of this step whose parameter is updated."""
         self._previous_norm: Tensor | None = None
         told = weakref.proxy(self)  # else torch keeps parameter, hook and states alive for ever: a circle it can't see
-        for name, parameter in parameters.items():
-            parameter.register_post_accumulate_grad_hook(partial(InBackward._on_gradient, told, name))  # type: ignore[no-untyped-call]
+        held.on_gradient(partial(InBackward._on_gradient, told))
 
     def begin(self, step: int, learning_rate: float) -> None:
         """Set the rate, and forget what the step before updated."""
-        self._total = 0.0
+        self._total = torch.zeros(())
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
@@ -196,14 +211,15 @@ class InBackward:
     def backward(self, loss: Tensor, *, last: bool) -> None:
         """Add gradients; in the last micro-batch, update as they become complete."""
         self._last = last
-        self._total = self._total + loss.detach()
+        self._total = loss.detach() + self._total.to(loss.device)
         if last and not _decides_on_device(self._plan):
-            self._sound = bool(torch.isfinite(self._total))  # asked once: for each parameter it would cost a wait
+            total = self._spread.ranks.sum(self._total.clone())
+            self._sound = bool(torch.isfinite(total))  # asked once: for each parameter it would cost a wait
         loss.backward()  # type: ignore[no-untyped-call]
 
-    def _on_gradient(self, name: str, parameter: Tensor) -> None:
+    def _on_gradient(self, name: str) -> None:
         if self._last:
-            self._apply(name, parameter)
+            self._apply(name, self._parameters[name])
 
     def _apply(self, name: str, parameter: Tensor) -> None:
         """Update with the parameter's gradient, once a step, and drop it."""
@@ -226,17 +242,17 @@ class InBackward:
 
     def finish(self) -> Tensor:
         """The norm of all gradients of the step; what the last micro-batch did not reach is updated now."""
+        self._spread.collect()
         for name, parameter in self._parameters.items():
             self._apply(name, parameter)
-        norm = torch.stack([*self._squares.values()]).sum().sqrt()
+        norm = self._spread.norm([square.sqrt() for square in self._squares.values()])
         previous = norm if self._previous_norm is None else self._previous_norm
         self._previous_norm = torch.where(torch.isfinite(norm), norm, previous)
         return norm
 
     def abandon(self) -> None:
         """Drop the gradients; what was updated stays noted."""
-        for parameter in self._parameters.values():
-            parameter.grad = None
+        self._spread.drop()
 
     def state_dict(self) -> State:
         """Every parameter's optimizer, and the norm that the next step clips by."""

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LIBRARIES = ("py.warnings", "transformers", "peft", "bitsandbytes", "accelerate", "huggingface_hub", "torch")
+LIBRARIES = (
+    "py.warnings",
+    "transformers",
+    "peft",
+    "bitsandbytes",
+    "accelerate",
+    "huggingface_hub",
+    "torch",
+    "datasets",
+)
 
 
 @contextmanager

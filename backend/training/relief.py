@@ -11,10 +11,20 @@ from typing import TypeVar
 import torch
 
 from backend.planner.plan import Plan
+from backend.training.ranks import ALONE, Ranks
 from backend.training.report import Report
 
 Value = TypeVar("Value")
+LOADING = "loading the model"
 SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
+
+
+class RanOut(Exception):
+    """Memory ran out on one of several ranks: all of them start again (backend/run/several.py)."""
+
+    def __init__(self, during: str, step: int, reason: str) -> None:
+        super().__init__(f"out of memory in {during}: {reason}")
+        self.during, self.step = during, step
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -33,22 +43,31 @@ def free() -> None:
         torch.cuda.empty_cache()
 
 
-def attempt(action: Callable[[], Value], report: Report, step: int, during: str) -> tuple[Value] | None:
-    """What `action` returns, in a tuple; None where memory ran out, which is written as an `oom` event and freed."""
+def attempt(
+    action: Callable[[], Value], report: Report, step: int, during: str, ranks: Ranks = ALONE
+) -> tuple[Value] | None:
+    """What `action` returns, in a tuple; None where memory ran out, which is written as an `oom` event and freed.
+
+    Of several ranks none can try again by itself, where the others wait for it: raises RanOut.
+    """
     try:
         return (action(),)
     except (RuntimeError, MemoryError, OSError) as error:
         if not is_out_of_memory(error):
             raise
         reason = str(error).split("\n")[0][:200] or type(error).__name__
+        if ranks.count > 1:
+            raise RanOut(during, step, reason) from error
     report.event("oom", step=step, during=during, text=f"out of memory in {during}: {reason}")
     free()  # outside of `except`: the traceback would keep the tensors alive
     return None
 
 
-def twice(action: Callable[[], Value], report: Report, step: int, during: str) -> tuple[Value] | None:
+def twice(
+    action: Callable[[], Value], report: Report, step: int, during: str, ranks: Ranks = ALONE
+) -> tuple[Value] | None:
     """`attempt`, and once more after freeing what could be freed."""
-    return attempt(action, report, step, during) or attempt(action, report, step, during)
+    return attempt(action, report, step, during, ranks) or attempt(action, report, step, during, ranks)
 
 
 def cheaper(plan: Plan, *, can_chunk: bool, can_offload: bool) -> tuple[Plan, str] | None:

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
-from backend.run.events import EventLog
+
+class Log(Protocol):
+    """Takes events."""
+
+    def write(self, event: str, **fields: object) -> None:
+        """Append one."""
+
+
+class Silent:
+    """Of several ranks only the first one tells."""
+
+    def write(self, event: str, **fields: object) -> None:
+        """Nothing."""
 
 
 class Report:
     """Writes events and remembers the phase, which the meters' thread adds to its own."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: Log) -> None:
         self._log = log
         self.current_phase = "load"
         self.on_phase: Callable[[str], None] | None = None

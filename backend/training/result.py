@@ -10,13 +10,17 @@ from typing import Any
 from backend.planner.plan import Plan
 from backend.training import disk, methods, sample
 from backend.training.checkpoint import replace_folder
+from backend.training.ranks import ALONE, Ranks
 
 
-def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path) -> int:
-    """Save into `folder`, complete or not at all; its bytes. Raises DiskFull and OSError."""
+def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, ranks: Ranks = ALONE) -> int:
+    """Save into `folder`, complete or not at all; its bytes. Raises DiskFull and OSError. The first rank writes."""
+    if not ranks.is_first:
+        methods.take_part_in_saving(loaded, plan, ranks)
+        return 0
     draft = folder.with_name(f".writing-{folder.name}")
     with disk.draft(draft, methods.saved_bytes(loaded, plan)):
-        methods.save(loaded, plan, draft)
+        methods.save(loaded, plan, draft, ranks)
         tokenizer.save_pretrained(draft)
         _forget_how_it_was_loaded(draft / "tokenizer_config.json")
         _write_generation_config(loaded.network, tokenizer, draft / "generation_config.json")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+
+_APART = 1_000_003
+"""Between the seeds of two ranks: a prime, so that they meet no other run's."""
 
 
 def seed(value: int) -> None:
@@ -14,6 +19,21 @@ def seed(value: int) -> None:
     random.seed(value)
     np.random.seed(value % 2**32)
     torch.manual_seed(value)
+
+
+def seed_rank(value: int, rank: int) -> None:
+    """Let each rank draw for itself, once all have begun alike: dropout differs, as it does from row to row."""
+    if rank:
+        seed(value + rank * _APART)
+
+
+@contextmanager
+def shared(value: int, step: int) -> Iterator[None]:
+    """Within, every rank draws the same of torch, in this step of the run; outside, its own goes on."""
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed((value + 1) * _APART + step)
+        yield
 
 
 def capture() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from backend.data.tokens import Ids
 from backend.planner.plan import Plan
 from backend.training.compiling import uncompiled
 from backend.training.precision import autocast
+from backend.training.sharding import is_sharded
 
 NEW_TOKENS = 48
 MOST_SECONDS = 5.0
@@ -22,7 +23,7 @@ MOST_SECONDS = 5.0
 
 @torch.no_grad()
 def answer(network: Any, tokenizer: Any, prompt: Ids, plan: Plan, device: str) -> str:
-    """What the model writes after the tokens of `prompt`, without special tokens."""
+    """What the model writes after the tokens of `prompt`, without special tokens. All ranks ask a sharded model."""
     from transformers import GenerationConfig
 
     ids = torch.from_numpy(prompt.astype(np.int64)).unsqueeze(0).to(device)
@@ -37,7 +38,12 @@ def answer(network: Any, tokenizer: Any, prompt: Ids, plan: Plan, device: str) -
     network.eval()
     try:
         with autocast(plan, device), uncompiled(plan):
-            written = network.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)
+            written = network.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                generation_config=config,
+                synced_gpus=is_sharded(network),
+            )
     finally:
         network.train()
     return str(tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)).strip()

@@ -20,14 +20,16 @@ from backend.planner import ran_out
 from backend.planner.plan import Plan
 from backend.run.folder import RunFolder
 from backend.run.job import Job
-from backend.training import checkpoint, checks, loss, methods, relief, result, rng
+from backend.training import checkpoint, checks, loss, methods, relief, result, rng, sharding
 from backend.training.advice import would_fit
 from backend.training.batches import micro_batches
+from backend.training.disk import DiskFull
 from backend.training.evaluate import held_out_loss, perplexity
 from backend.training.journal import Journal, Step
 from backend.training.optimizers import Updater
 from backend.training.order import Order
 from backend.training.progress import Pace, Progress
+from backend.training.ranks import ALONE, Ranks
 from backend.training.report import Report
 from backend.training.sample import answer
 from backend.training.schedule import learning_rate
@@ -60,6 +62,7 @@ class Session:
     journal: Journal
     packs: bool
     """Rows may share a sequence in this model."""
+    ranks: Ranks
     saved_step: int | None
     """The step of the checkpoint that training goes on from, or that was written last."""
     started: float
@@ -87,8 +90,9 @@ class Session:
         """One optimizer step."""
         number = self.progress.step
         rows = [self.data.train[int(i)] for i in self.order.rows_of(number)]
+        scored = sum(int(scored[1:].sum()) for _, scored in rows)
         rate = learning_rate(self.plan, number, self.pace.total)
-        mean, norm = self._with_relief(lambda: self._update(number, rows, rate), f"step {number + 1}")
+        mean, norm = self._with_relief(lambda: self._update(number, rows, scored, rate), f"step {number + 1}")
         self.progress.step += 1
         tokens = sum(len(ids) for ids, _ in rows)
         self.progress.tokens += tokens
@@ -100,15 +104,16 @@ class Session:
                 norm=norm,
                 learning_rate=rate,
                 tokens=tokens,
-                scored=sum(int(scored[1:].sum()) for _, scored in rows),
+                scored=scored,
             )
         )
 
-    def _update(self, number: int, rows: list[Any], rate: float) -> tuple[Tensor, Tensor]:
+    def _update(self, number: int, rows: list[Any], scored: int, rate: float) -> tuple[Tensor, Tensor]:
         for _ in range(MOST_OVERFLOWS):
-            batches = micro_batches(rows, self.plan, self.device, flat=self.flat)
+            batches = micro_batches(rows, self.plan, self.device, flat=self.flat, ranks=self.ranks)
             self.updater.begin(number, rate)
-            mean = forward_backward(self.loss_of, batches, self.updater, self.plan, self.device)
+            part = forward_backward(self.loss_of, batches, self.updater, self.plan, self.device, scored)
+            mean = self.ranks.sum(part)
             norm = self.updater.finish()
             if self.plan.precision != "float16" or torch.isfinite(norm) or not torch.isfinite(mean):
                 break
@@ -135,16 +140,26 @@ class Session:
         self.journal.resume_clock()
 
     def _held_out_loss(self, broken_off: Callable[[], bool]) -> float | None:
-        network, rows = self.loaded.network, self.data.held_out
-        return held_out_loss(network, self.loss_of, rows, self.plan, self.device, broken_off, flat=self.flat)
+        return held_out_loss(
+            self.loaded.network,
+            self.loss_of,
+            self.data.held_out,
+            self.plan,
+            self.device,
+            broken_off,
+            flat=self.flat,
+            ranks=self.ranks,
+        )
 
     def _sample(self) -> None:
-        if not self.data.probes:
+        is_sharded = sharding.is_sharded(self.loaded.network)
+        if not self.data.probes or not (self.ranks.is_first or is_sharded):
             return
         self.report.phase("sample")
         probe = self.data.probes[0]
         asked = partial(answer, self.loaded.network, self.tokenizer, probe.ids, self.plan, self.device)
-        written = relief.attempt(asked, self.report, self.progress.step, "the sample answer")
+        among = self.ranks if is_sharded else ALONE
+        written = relief.attempt(asked, self.report, self.progress.step, "the sample answer", among)
         if not written:
             self.report.warn("no memory was left for a sample answer; training goes on without it")
             return
@@ -155,7 +170,7 @@ class Session:
         """Write a checkpoint of this step, unless it is there already; False where memory did not suffice."""
         self.journal.flush()
         done = self.saved_step == self.progress.step or bool(
-            relief.twice(self._write_checkpoint, self.report, self.progress.step, "the checkpoint")
+            relief.twice(self._write_checkpoint, self.report, self.progress.step, "the checkpoint", self.ranks)
         )
         if not done:
             number = self.progress.step
@@ -168,35 +183,49 @@ class Session:
         self.report.phase("checkpoint")
         began = time.perf_counter()
         self.progress.seconds = began - self.started
-        state = {
-            "updater": self.updater.state_dict(),
-            "rng": rng.capture(),
-            "progress": msgspec.to_builtins(self.progress),
-        }
-        judged_now = self.progress.eval_step == self.progress.step
-        written = checkpoint.write(
-            self.folder.checkpoints,
-            self.progress.step,
-            dict(self.loaded.trainable()),
-            state,
-            self.progress.eval_loss if judged_now else None,
-        )
-        self.saved_step = self.progress.step
-        checkpoint.prune(self.folder.checkpoints, self.plan.keep_checkpoints)
+        folder, step, ranks = self.folder.checkpoints, self.progress.step, self.ranks
+        weights, state = self.loaded.weights(ranks), self._state()
+        if not ranks.is_first:
+            self._together(lambda: checkpoint.write_part(folder, step, ranks.rank, state))
+            self._together(lambda: None)
+        else:
+            judged = self.progress.eval_loss if self.progress.eval_step == step else None
+            self._together(lambda: None)
+            written = self._together(lambda: checkpoint.write(folder, step, weights, state, judged, ranks.count))
+            checkpoint.prune(folder, self.plan.keep_checkpoints)
+            self.report.event("checkpoint", path=str(written.path), step=step, bytes=written.bytes)
+        self.saved_step = step
         self.pace.save_seconds = time.perf_counter() - began
-        self.report.event("checkpoint", path=str(written.path), step=self.progress.step, bytes=written.bytes)
+
+    def _state(self) -> dict[str, Any]:
+        """What the next step depends on. Copies of the weights have the same optimizer: the first rank's is kept."""
+        state = {"rng": rng.capture(), "progress": msgspec.to_builtins(self.progress)}
+        if self.ranks.is_first or sharding.is_sharded(self.loaded.network):
+            state["updater"] = self.updater.state_dict()
+        return state
+
+    def _together(self, action: Callable[[], Value]) -> Value:
+        """`action`, of which all ranks fail where the disk is too full for one of them."""
+        lacking = 0
+        try:
+            done = action()
+        except DiskFull as full:
+            lacking = full.needed_bytes
+        if lacking := max(self.ranks.all_of(lacking)):
+            raise DiskFull(self.folder.checkpoints, lacking)
+        return done
 
     def write_result(self) -> tuple[str, int]:
         """Save the adapter or model, and copy it where the user wants it; where it lies, and its bytes."""
         self.report.phase("save")
-        write = partial(result.write, self.loaded, self.tokenizer, self.plan, self.folder.result)
-        done = relief.twice(write, self.report, self.progress.step, "saving the result")
+        write = partial(result.write, self.loaded, self.tokenizer, self.plan, self.folder.result, self.ranks)
+        done = relief.twice(write, self.report, self.progress.step, "saving the result", self.ranks)
         if not done:
             raise TrainingFailed(
                 f"memory ran out while the result was saved; of the checkpoints {self.last_checkpoint}: "
                 "free some memory and resume the run"
             )
-        return str(self._copied()), done[0]
+        return str(self._copied() if self.ranks.is_first else self.folder.result), done[0]
 
     def _copied(self) -> Path:
         """Where the result lies: it is no worse for a copy that can't be made."""
@@ -212,7 +241,7 @@ class Session:
     def _with_relief(self, action: Callable[[], Value], during: str) -> Value:
         """Do it; where memory runs out, choose the next cheaper setting and do it again from its start."""
         while True:
-            done = relief.attempt(action, self.report, self.progress.step, during)
+            done = relief.attempt(action, self.report, self.progress.step, during, self.ranks)
             if done:
                 return done[0]
             self.updater.abandon()

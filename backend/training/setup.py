@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import torch
 
 from backend.data.prepare import Prepared
 from backend.errors import TrainingFailed
@@ -27,37 +26,43 @@ from backend.training import (
     relief,
     result,
     rng,
+    sharding,
 )
 from backend.training.advice import would_fit
 from backend.training.checkpoint import Checkpoint
 from backend.training.journal import Journal
 from backend.training.order import Order
 from backend.training.progress import Pace, Progress
+from backend.training.ranks import Ranks
 from backend.training.report import Report
 from backend.training.session import Session, restored
 
 
-def begin(folder: RunFolder, job: Job, model_folder: Path, data: Prepared, report: Report, began: float) -> Session:
+def begin(
+    folder: RunFolder, job: Job, model_folder: Path, data: Prepared, report: Report, began: float, ranks: Ranks
+) -> Session:
     """Load the model, and go on from the newest good checkpoint where there is one.
 
     `began` is the `time.perf_counter()` of this life's start.
     """
     for text in data.notes:
         report.say(text)
-    found, skipped = checkpoint.newest(folder.checkpoints)
+    found, skipped = ranks.of_first(checkpoint.newest(folder.checkpoints) if ranks.is_first else (None, []))
     for text in skipped:
         report.warn(text)
-    past = found.state() if found else {}
+    past = found.state(ranks.rank) if found else {}
     progress = msgspec.convert(past["progress"], Progress) if found else Progress(data=data.fingerprint)
     if progress.data != data.fingerprint:
         raise TrainingFailed("the data or the tokenizer has changed since the checkpoint; start a new run")
     if job.device == "cpu":
         cpu_formats.note_bf16_gain(job.plan, report)
     rng.seed(job.plan.seed)
+    progress.adjusted |= folder.adjusted()
     plan = restored(job.plan, progress)
-    plan, loaded = _load(plan, job, model_folder, progress, report)
-    ready = partial(_ready, plan, loaded, job.device, found, past, report)
-    made = relief.attempt(ready, report, progress.step, "getting ready for the first step")
+    plan, loaded = _load(plan, job, model_folder, progress, report, ranks)
+    rng.seed_rank(job.plan.seed, ranks.rank)
+    ready = partial(_ready, plan, loaded, job.device, found, past, report, ranks)
+    made = relief.attempt(ready, report, progress.step, "getting ready for the first step", ranks)
     if not made:
         raise TrainingFailed(f"memory ran out before the first step; {would_fit(job, plan)}")
     plan, packs, updater = made[0]
@@ -75,21 +80,24 @@ def begin(folder: RunFolder, job: Job, model_folder: Path, data: Prepared, repor
         progress=progress,
         order=Order(len(data.train), plan),
         pace=pace,
-        journal=Journal(report, progress, pace, job.device, _likely_cause_of_nan(plan)),
+        journal=Journal(report, progress, pace, job.device, _likely_cause_of_nan(plan), ranks),
         packs=packs,
+        ranks=ranks,
         saved_step=found.manifest.step if found else None,
         started=began - progress.seconds,
     )
 
 
-def _load(plan: Plan, job: Job, model_folder: Path, progress: Progress, report: Report) -> tuple[Plan, methods.Loaded]:
+def _load(
+    plan: Plan, job: Job, model_folder: Path, progress: Progress, report: Report, ranks: Ranks
+) -> tuple[Plan, methods.Loaded]:
     """The model, loaded; where memory runs out once more, then with smaller weights where the run is new.
 
     Raises TrainingFailed with a sentence that says what would fit.
     """
     while True:
-        load = partial(methods.load, model_folder, locate.base_name(job, model_folder), plan, job.device)
-        done = relief.twice(load, report, progress.step, "loading the model")
+        load = partial(methods.load, model_folder, locate.base_name(job, model_folder), plan, job.device, ranks)
+        done = relief.twice(load, report, progress.step, relief.LOADING, ranks)
         if done:
             return plan, done[0]
         found = relief.leaner_weights(plan) if progress.step == 0 else None
@@ -102,12 +110,18 @@ def _load(plan: Plan, job: Job, model_folder: Path, progress: Progress, report: 
 
 
 def _ready(
-    plan: Plan, loaded: methods.Loaded, device: str, found: Checkpoint | None, past: dict[str, Any], report: Report
+    plan: Plan,
+    loaded: methods.Loaded,
+    device: str,
+    found: Checkpoint | None,
+    past: dict[str, Any],
+    report: Report,
+    ranks: Ranks,
 ) -> tuple[Plan, bool, optimizers.Updater]:
     """What the model can do of the plan, whether its rows may share a sequence, and the optimizer as it was left."""
     plan, packs = _suited(plan, loaded, device, report)
     plan = _compiled(plan, loaded, device, report)
-    updater = optimizers.updater(loaded.trainable(), plan, device)
+    updater = optimizers.updater(loaded.trainable(), plan, device, ranks)
     _say_what_differs(plan, updater, report)
     if found:
         _resume(found, past, loaded, updater, report)
@@ -133,6 +147,9 @@ def _compiled(plan: Plan, loaded: methods.Loaded, device: str, report: Report) -
     """The plan as it is, its blocks compiled; or without, and why is said."""
     if not plan.compile:
         return plan
+    if sharding.is_sharded(loaded.network):
+        report.warn("a model over several devices is not compiled; training goes on without it")
+        return replace(plan, compile=False)
     report.say("compiling the blocks; the first steps take longer too")
     network = loaded.network
     reason = compiling.compile_blocks(network, plan, checks.some_batch(network, plan, device), device)
@@ -143,8 +160,6 @@ def _compiled(plan: Plan, loaded: methods.Loaded, device: str, report: Report) -
 
 
 def _say_what_differs(plan: Plan, updater: optimizers.Updater, report: Report) -> None:
-    if plan.processes > 1:
-        report.warn(f"{plan.processes} devices were planned; this version trains on one of them")
     in_backward = isinstance(updater, optimizers.InBackward)
     if plan.optimizer_in_backward and not in_backward:
         report.warn("float16 needs all gradients at once for its loss scale: the optimizer steps after the backward")
@@ -162,9 +177,8 @@ def _resume(
     found: Checkpoint, state: dict[str, Any], loaded: methods.Loaded, updater: optimizers.Updater, report: Report
 ) -> None:
     weights = found.weights()
-    with torch.no_grad():
-        for name, parameter in loaded.trainable().items():
-            parameter.copy_(weights[name])
-    updater.load_state_dict(state["updater"])
+    for name, parameter in loaded.trainable().items():
+        sharding.fill(parameter, weights[name])
+    updater.load_state_dict(state["updater"] if "updater" in state else found.state()["updater"])
     rng.restore(state["rng"])
     report.say(f"goes on from the checkpoint of step {found.manifest.step}")

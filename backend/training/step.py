@@ -14,13 +14,16 @@ from backend.training.optimizers import Updater
 from backend.training.precision import autocast
 
 
-def forward_backward(loss_of: Loss, batches: Sequence[Batch], updater: Updater, plan: Plan, device: str) -> Tensor:
+def forward_backward(
+    loss_of: Loss, batches: Sequence[Batch], updater: Updater, plan: Plan, device: str, scored: int | None = None
+) -> Tensor:
     """Run the micro-batches of one effective batch; the mean loss of its scored tokens, on the device.
 
     Every micro-batch's sum is divided by the scored tokens of the WHOLE effective batch, so that 1x8, 2x4 and 8x1,
-    packed or not, make the same update.
+    packed or not, make the same update. `scored` is their number where other ranks have some of them; what is returned
+    is then this rank's part of the mean.
     """
-    scored = max(1, sum(batch.scored for batch in batches))
+    scored = max(1, sum(batch.scored for batch in batches) if scored is None else scored)
     total = torch.zeros((), device=device)
     for number, batch in enumerate(batches, start=1):
         with autocast(plan, device):

@@ -1,7 +1,8 @@
 """The trainer: one run from its folder to its result. The same loop for LoRA, QLoRA and full fine-tuning.
 
 `train` is called in a plain thread. It writes events.jsonl and obeys commands.jsonl between steps; it never prints and
-knows no screen. Read from the top: `_run` is the story.
+knows no screen. Read from the top: `run` is the story. Over several devices each has a process that calls it
+(backend/training/rank.py).
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import time
 from contextlib import suppress
 from dataclasses import asdict
 from logging import Logger
+from pathlib import Path
 
-from backend.data.prepare import prepare
+from backend.data.prepare import Prepared, prepare
 from backend.errors import TrainingFailed, UserError
 from backend.run import records
 from backend.run.control import Inbox
@@ -19,12 +21,14 @@ from backend.run.events import EventLog
 from backend.run.folder import RunFolder
 from backend.run.job import Job
 from backend.training import checkpoint, device, locate
+from backend.training.commands import Commands
 from backend.training.disk import DiskFull
 from backend.training.failure import sentence
 from backend.training.give_back import give_back
 from backend.training.journal import SkippedTooOften
 from backend.training.meters import Meters
 from backend.training.quiet import libraries_to
+from backend.training.ranks import ALONE, Ranks
 from backend.training.report import Report
 from backend.training.session import NothingLeft, Session
 from backend.training.setup import begin
@@ -53,7 +57,7 @@ def _held(folder: RunFolder, inbox: Inbox, logger: Logger) -> str:
     log = EventLog(folder.events_file)
     report = Report(log)
     try:
-        return _run(folder, inbox, report)
+        return run(folder, inbox, report)
     except Exception as error:
         logger.exception("%s failed", folder.name)
         text = sentence(error, folder.name)
@@ -65,21 +69,25 @@ def _held(folder: RunFolder, inbox: Inbox, logger: Logger) -> str:
         log.close()
 
 
-def _run(folder: RunFolder, inbox: Inbox, report: Report) -> str:
+def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -> str:
+    """From the data to the result; the state that it ended in. Every rank does the same; the first one tells.
+
+    Raises what went wrong.
+    """
     began = time.perf_counter()
-    job = folder.job()
-    device.take(job)
+    job, commands = folder.job(), Commands(inbox, ranks)
+    device.take(job, ranks.rank)
     report.event("run_started", **_known_at_start(job), step=_last_step(folder))
     with Meters(report, job.device) as meters:
         report.phase("data")
-        model_folder = locate.model_folder(job, folder.path, report.say)
-        plan = job.plan
-        data = prepare(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say)
+        with ranks.first_before_others():  # they find downloaded and tokenised what it has fetched and made
+            model_folder = locate.model_folder(job, folder.path, report.say)
+            data = _prepared(job, model_folder, report)
         report.phase("load")
-        session = begin(folder, job, model_folder, data, report, began)
+        session = begin(folder, job, model_folder, data, report, began, ranks)
         report.event("run_started", **_known_at_start(job), **_known_when_loaded(session))
         try:
-            command = _loop(session, inbox)
+            command = _loop(session, commands)
             if command and not session.save():
                 raise TrainingFailed(f"memory ran out while the last checkpoint was written; {session.last_checkpoint}")
         except (SkippedTooOften, NothingLeft):
@@ -89,27 +97,32 @@ def _run(folder: RunFolder, inbox: Inbox, report: Report) -> str:
         state = {"stop": "stopped", "pause": "paused", None: "done"}[command]
         meters.write()
         meters.conclude(as_planned=session.plan == job.plan)
-        if state != "paused":
+        if state != "paused" and ranks.is_first:
             _remember(folder, job, report)
-        _finish(session, meters, state, result)
+        _finish(session, max(ranks.all_of(meters.peak_bytes)), state, result)
     return state
 
 
-def _loop(session: Session, inbox: Inbox) -> str | None:
+def _prepared(job: Job, model_folder: Path, report: Report) -> Prepared:
+    plan = job.plan
+    return prepare(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say)
+
+
+def _loop(session: Session, commands: Commands) -> str | None:
     """Steps, evaluations and checkpoints, to the end (None) or to the command that ends it early."""
     progress, pace = session.progress, session.pace
     if progress.step == 0:
-        session.judge(inbox.has_end)
+        session.judge(commands.has_end)
     session.report.phase("train")
     session.journal.resume_clock()
     while progress.step < pace.total:
-        for command in inbox.poll():
+        for command in commands.poll():
             if command != "checkpoint":
                 return command
             _save(session)
         session.step()
         if pace.evaluates(progress.step):
-            session.judge(inbox.has_end)
+            session.judge(commands.has_end)
         if pace.saves(progress.step):
             _save(session)
     return None
@@ -165,7 +178,7 @@ def _known_when_loaded(session: Session) -> dict[str, object]:
     }
 
 
-def _finish(session: Session, meters: Meters, state: str, result: tuple[str, int] | None) -> None:
+def _finish(session: Session, peak_bytes: int, state: str, result: tuple[str, int] | None) -> None:
     progress = session.progress
     progress.seconds = time.perf_counter() - session.started
     if 0 < progress.best_step < progress.eval_step:
@@ -182,7 +195,7 @@ def _finish(session: Session, meters: Meters, state: str, result: tuple[str, int
         loss=progress.loss,
         eval_loss_before=progress.eval_before,
         eval_loss=progress.eval_loss,
-        peak_bytes=meters.peak_bytes,
+        peak_bytes=peak_bytes,
         hours=progress.seconds / 3600,
         seconds=progress.seconds,
         train_seconds=progress.train_seconds,

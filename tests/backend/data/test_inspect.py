@@ -115,8 +115,11 @@ def test_nothing_heavy_is_loaded(tmp_path: Path, tiny_model: Path) -> None:
     path = jsonl(tmp_path / "rows.jsonl", pairs(30))
     code = (
         "import sys; from pathlib import Path; import backend.data.inspect, backend.data.prepare as p\n"
-        "lazy = {'tokenizers', 'jinja2', 'pyarrow', 'huggingface_hub'} & set(sys.modules); assert not lazy, lazy\n"
-        f"backend.data.inspect.inspect({path!r}); p.prepare({path!r}, (), Path({str(tiny_model)!r}), 64, 0.1, 0)\n"
+        "lazy = {'tokenizers', 'jinja2', 'pyarrow', 'huggingface_hub', 'datasets'} & set(sys.modules)\n"
+        "assert not lazy, lazy\n"
+        f"backend.data.inspect.inspect({path!r})\n"
         "heavy = {'torch', 'transformers', 'datasets', 'pyarrow'} & set(sys.modules); assert not heavy, heavy\n"
+        f"p.prepare({path!r}, (), Path({str(tiny_model)!r}), 64, 0.1, 0)\n"
+        "heavy = {'torch', 'transformers'} & set(sys.modules); assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

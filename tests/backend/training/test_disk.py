@@ -113,7 +113,7 @@ def test_a_stop_without_room_for_its_checkpoint(
 
 
 def test_a_result_without_room(tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(loaded: methods.Loaded, plan: Any, folder: Path) -> None:
+    def full(loaded: methods.Loaded, plan: Any, folder: Path, ranks: Any) -> None:
         (folder / "half").write_text("of it")
         raise SafetensorError(FULL)
 

@@ -159,11 +159,11 @@ def test_when_nothing_is_left_it_ends_with_a_checkpoint(
     calls: list[int] = []
     update = session.Session._update
 
-    def failing(self: session.Session, number: int, rows: Any, rate: float) -> Any:
+    def failing(self: session.Session, number: int, *rest: Any) -> Any:
         calls.append(number)
         if number >= 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return update(self, number, rows, rate)
+        return update(self, number, *rest)
 
     monkeypatch.setattr(session.Session, "_update", failing)
     assert train(folder) == "failed"
@@ -192,12 +192,12 @@ def test_a_sample_without_memory_is_left_out(
 def not_finite(monkeypatch: pytest.MonkeyPatch, first: int, last: int) -> None:
     update = session.Session._update
 
-    def broken(self: session.Session, number: int, rows: Any, rate: float) -> Any:
+    def broken(self: session.Session, number: int, *rest: Any) -> Any:
         make = self.loss_of
         if first <= number + 1 <= last:
             self.loss_of = lambda batch: make(batch) * float("inf")
         try:
-            return update(self, number, rows, rate)
+            return update(self, number, *rest)
         finally:
             self.loss_of = make
 

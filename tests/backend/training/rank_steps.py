@@ -1,0 +1,87 @@
+"""Some optimizer steps of several kinds of training on each of a few ranks: `rank_steps.py RANK COUNT MEETING MODEL`.
+
+Prints a line of JSON for each kind: the losses and norms of its steps, a held-out loss, the sum of what was trained.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from backend.planner.plan import Plan
+from backend.training import loss, methods, ranks, rng
+from backend.training.batches import micro_batches
+from backend.training.evaluate import held_out_loss
+from backend.training.optimizers import updater
+from backend.training.ranks import ALONE, Ranks
+from backend.training.sharding import whole
+from backend.training.step import forward_backward
+from tests.backend.training.helpers import plan, random_rows
+
+STEPS = 3
+KINDS: dict[str, Plan] = {
+    "lora": plan("lora"),
+    "qlora": plan("qlora"),
+    "full": plan("full"),
+    "lora, unpacked": plan("lora", packing=False),
+    "lora, chunked and recomputed": plan("lora", chunked_loss=True, checkpointing=True),
+    "lora in bfloat16": plan("lora", precision="bfloat16", adapter_dtype="bfloat16"),
+    "lora in float16": plan("lora", precision="float16"),
+    "full, chunked and recomputed": plan("full", chunked_loss=True, checkpointing=True),
+    "full, unpacked": plan("full", packing=False, micro_batch=1),
+    "full, 8-bit": plan("full", optimizer="adamw_8bit"),
+    "full, in the backward pass": plan("full", optimizer_in_backward=True),
+    "full, 8-bit in the backward pass": plan("full", optimizer="adamw_8bit", optimizer_in_backward=True),
+    "full in float16": plan("full", precision="float16"),
+    "full, autocast": plan("full", precision="bfloat16"),
+    "full, 16-bit weights": plan("full", precision="bfloat16", weights_dtype="bfloat16"),
+    "full, 16-bit weights in the backward pass": plan(
+        "full", precision="bfloat16", weights_dtype="bfloat16", optimizer_in_backward=True
+    ),
+}
+
+
+def steps(model: Path, settings: Plan, among: Ranks) -> dict[str, Any]:
+    """Train for STEPS steps of eight rows; the last of them has fewer rows than there are ranks."""
+    rng.seed(0)
+    it = methods.load(model, str(model), settings, "cpu", among)
+    update = updater(it.trainable(), settings, "cpu", among)
+    loss_of = (loss.chunked if settings.chunked_loss else loss.whole)(it.network)
+    found: dict[str, Any] = {"losses": [], "norms": []}
+    for number in range(STEPS):
+        rows = random_rows(1 if number == STEPS - 1 else 8, seed=number)
+        scored = sum(int(scored[1:].sum()) for _, scored in rows)
+        update.begin(number, 1e-3)
+        batches = micro_batches(rows, settings, "cpu", ranks=among)
+        mean = among.sum(forward_backward(loss_of, batches, update, settings, "cpu", scored))
+        norm = update.finish()
+        found["losses"].append(float(mean))
+        found["norms"].append(float(norm))
+    others: Any = random_rows(5, seed=9)
+    found["held_out"] = held_out_loss(
+        it.network, loss_of, others, settings, "cpu", lambda: False, flat=False, ranks=among
+    )
+    with torch.no_grad():
+        values = [whole(p).double() for p in it.trainable().values()]
+    found["sum"] = float(sum(x.sum() for x in values))
+    found["alike"] = len(set(among.all_of(found["sum"]))) == 1
+    return found
+
+
+def main() -> None:
+    """Print what each kind finds, on the first rank."""
+    rank, count, meeting, model = sys.argv[1:]
+    torch.set_num_threads(1)
+    among = ranks.join(int(rank), int(count), meeting, "cpu") if int(count) > 1 else ALONE
+    for name, settings in KINDS.items():
+        found = steps(Path(model), settings, among)
+        if among.is_first:
+            print(json.dumps({"kind": name, **found}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
