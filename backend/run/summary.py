@@ -96,6 +96,6 @@ def _foreseen_peak(job: Job) -> int | None:
 
 
 def _cost(job: Job, hours: float | None) -> float | None:
-    """Hours at the price that the plan was made with; one device, as the trainer uses one."""
+    """Hours at the price of a device that the plan was made with, for each of its devices."""
     price = job.foreseen.price_usd_per_hour if job.foreseen else None
-    return hours * price if hours is not None and price is not None else None
+    return hours * price * job.plan.processes if hours is not None and price is not None else None

@@ -2,7 +2,7 @@
 
 An `Updater` sees one step as: `begin`, `backward` for each micro-batch, `finish`. An update whose gradient norm is not
 finite is skipped; whoever reads the norm afterwards sees that it was. AdamW finds that out on the device; for the
-others the host looks, and waits for the device once a step (bitsandbytes 0.50 itself waits after each parameter).
+others the host looks, and waits for the device once a step.
 """
 
 from __future__ import annotations
@@ -87,9 +87,17 @@ def build(parameters: Sequence[Parameter], plan: Plan) -> Optimizer:
         return _optimizer(
             Adafactor(groups, lr=plan.learning_rate, scale_parameter=False, relative_step=False, warmup_init=False)
         )
+    return _eight_bit(groups, plan)
+
+
+def _eight_bit(groups: list[dict[str, Any]], plan: Plan) -> Optimizer:
+    """AdamW of bitsandbytes, which waits for the device after each parameter: its paged states need that, no others."""
     import bitsandbytes
 
-    kind = bitsandbytes.optim.PagedAdamW8bit if plan.optimizer == "paged_adamw_8bit" else bitsandbytes.optim.AdamW8bit
+    is_paged = plan.optimizer == "paged_adamw_8bit"
+    module: Any = bitsandbytes.optim.optimizer
+    module.sync_gpu = bitsandbytes.utils.sync_gpu if is_paged else lambda parameter: None
+    kind = bitsandbytes.optim.PagedAdamW8bit if is_paged else bitsandbytes.optim.AdamW8bit
     return _optimizer(kind(groups, lr=plan.learning_rate))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,7 +23,8 @@ from backend.run.folder import RunFolder
 from backend.run.job import Job
 from backend.training import checkpoint, checks, loss, methods, relief, result, rng, sharding
 from backend.training.advice import would_fit
-from backend.training.batches import micro_batches
+from backend.training.ahead import Ahead
+from backend.training.batches import Batch, micro_batches
 from backend.training.disk import DiskFull
 from backend.training.evaluate import held_out_loss, perplexity
 from backend.training.journal import Journal, Step
@@ -42,6 +44,18 @@ MOST_OVERFLOWS = 16
 
 class NothingLeft(TrainingFailed):
     """Out of memory with the leanest settings."""
+
+
+@dataclass(frozen=True)
+class _Effective:
+    """One step's rows."""
+
+    batches: list[Batch]
+    """This rank's micro-batches."""
+    tokens: int
+    """Of all ranks."""
+    scored: int
+    """Tokens that the loss counts, of all ranks."""
 
 
 @dataclass
@@ -70,6 +84,8 @@ class Session:
 
     def __post_init__(self) -> None:
         self.loss_of: loss.Loss = self._loss()
+        own = weakref.proxy(self)  # or a session that is over would keep its weights until garbage is collected
+        self._ahead = Ahead(partial(Session._effective, own), self.pace.total)
 
     @property
     def device(self) -> str:
@@ -89,13 +105,10 @@ class Session:
     def step(self) -> None:
         """One optimizer step."""
         number = self.progress.step
-        rows = [self.data.train[int(i)] for i in self.order.rows_of(number)]
-        scored = sum(int(scored[1:].sum()) for _, scored in rows)
         rate = learning_rate(self.plan, number, self.pace.total)
-        mean, norm = self._with_relief(lambda: self._update(number, rows, scored, rate), f"step {number + 1}")
+        effective, mean, norm = self._with_relief(lambda: self._update(number, rate), f"step {number + 1}")
         self.progress.step += 1
-        tokens = sum(len(ids) for ids, _ in rows)
-        self.progress.tokens += tokens
+        self.progress.tokens += effective.tokens
         self.journal.add(
             Step(
                 number=self.progress.step,
@@ -103,21 +116,30 @@ class Session:
                 loss=mean,
                 norm=norm,
                 learning_rate=rate,
-                tokens=tokens,
-                scored=scored,
+                tokens=effective.tokens,
+                scored=effective.scored,
             )
         )
 
-    def _update(self, number: int, rows: list[Any], scored: int, rate: float) -> tuple[Tensor, Tensor]:
+    def _update(self, number: int, rate: float) -> tuple[_Effective, Tensor, Tensor]:
+        found = self._ahead.take(number)
         for _ in range(MOST_OVERFLOWS):
-            batches = micro_batches(rows, self.plan, self.device, flat=self.flat, ranks=self.ranks)
             self.updater.begin(number, rate)
-            part = forward_backward(self.loss_of, batches, self.updater, self.plan, self.device, scored)
+            part = forward_backward(self.loss_of, found.batches, self.updater, self.plan, self.device, found.scored)
             mean = self.ranks.sum(part)
             norm = self.updater.finish()
             if self.plan.precision != "float16" or torch.isfinite(norm) or not torch.isfinite(mean):
                 break
-        return mean, norm
+        return found, mean, norm
+
+    def _effective(self, number: int) -> _Effective:
+        """The effective batch of a step, arranged as the plan is now."""
+        rows = [self.data.train[int(i)] for i in self.order.rows_of(number)]
+        return _Effective(
+            batches=micro_batches(rows, self.plan, self.device, flat=self.flat, ranks=self.ranks),
+            tokens=sum(len(ids) for ids, _ in rows),
+            scored=sum(int(scored[1:].sum()) for _, scored in rows),
+        )
 
     def judge(self, broken_off: Callable[[], bool]) -> None:
         """Held-out loss, and one answer for the eye; neither where `broken_off` says so on the way."""
@@ -256,6 +278,7 @@ class Session:
         if found is None:
             mend = would_fit(self.job, self.plan)
             raise NothingLeft(f"memory ran out in {during} with the leanest settings; {mend}")
+        self._ahead.forget()
         before, (self.plan, change) = self.plan, found
         changed = relief.changes(before, self.plan)
         self.progress.adjusted |= changed
