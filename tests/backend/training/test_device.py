@@ -44,3 +44,25 @@ def test_a_second_gpu_in_one_process_is_refused(monkeypatch: pytest.MonkeyPatch)
         device.take(replace(here, device_uuids=("GPU-two",)))
     assert os.environ == {"CUDA_VISIBLE_DEVICES": GPU}
     device.take(replace(JOB, device="cpu", device_uuids=()))
+
+
+def test_each_rank_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were planned for; on another box whatever it has; and never one for two."""
+    gpus = tuple(replace(box.gpu(), uuid=f"GPU-{name}") for name in "abc")
+    monkeypatch.setattr(device, "detect", lambda: replace(box.hardware(), gpus=gpus))
+    two = replace(JOB, device="cuda", plan=replace(JOB.plan, processes=2))
+    for uuids, expected in (
+        (("GPU-c", "GPU-a"), ["GPU-c", "GPU-a"]),
+        (("GPU-x", "GPU-y"), ["GPU-a", "GPU-b"]),
+        ((), ["GPU-a", "GPU-b"]),
+    ):
+        taken = []
+        for rank in range(2):
+            monkeypatch.setattr(os, "environ", {})
+            device.take(replace(two, device_uuids=uuids), rank)
+            taken.append(os.environ["CUDA_VISIBLE_DEVICES"])
+        assert taken == expected
+    with pytest.raises(
+        UserError, match="planned for 4 GPUs and there are 3 here; start a new one with --set processes=3"
+    ):
+        device.take(replace(two, plan=replace(JOB.plan, processes=4)), 0)

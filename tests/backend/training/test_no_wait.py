@@ -20,7 +20,7 @@ class Questions(TorchDispatchMode):
     """Counts what asks a tensor for its value (`item`, `bool`, `float`, `nonzero`) while it is active."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.asked: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
