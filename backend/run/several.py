@@ -7,6 +7,7 @@ sentence what they failed of. It loads no torch.
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -20,10 +21,13 @@ import msgspec
 from backend.errors import UserError
 from backend.planner import ran_out
 from backend.run.control import Inbox
-from backend.run.events import Event, EventLog, Tail
+from backend.run.events import EventLog, Tail
 from backend.run.folder import RunFolder
 from backend.run.job import Job
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+VISIBLE_AT_START = os.environ.get(VISIBLE)
+"""As the user has set it: a run on one GPU narrows it in this process (backend/training/device.py)."""
 CHILD = (sys.executable, "-m", "backend.training.rank")
 MEETING = "meeting"
 """The file by which ranks find each other."""
@@ -64,34 +68,42 @@ def train(folder: RunFolder, inbox: Inbox) -> str:
 
 
 def _held(folder: RunFolder, inbox: Inbox) -> str:
-    job, begins = folder.job(), _size(folder.events_file)
+    job = folder.job()
     while True:
+        begins = _size(folder.events_file)
         try:
             verdict = _one_life(folder, job, inbox.since)
+            ended = _end(folder, begins)
+            if ended or verdict is None:  # who has told the end may die of what comes after
+                return ended or "failed"
+            if verdict.changed:
+                _adjust(folder, job, verdict)
         except OSError as error:
-            verdict = Verdict(f"the devices' processes could not be started: {error}")
-        if verdict is None:
-            return _state(folder, begins)
-        log = EventLog(folder.events_file)
+            verdict = Verdict(f"the devices' processes can't be started or told what changes: {error}")
         with suppress(OSError):  # a full disk takes no event either
-            _tell(folder, job, verdict, log)
-        log.close()
+            _tell(folder, job, verdict)
         if not verdict.changed:
             return "failed"
 
 
-def _tell(folder: RunFolder, job: Job, verdict: Verdict, log: EventLog) -> None:
-    if verdict.ran_out:
-        log.write("oom", step=verdict.step, during=verdict.during, text=verdict.ran_out)
-    if not verdict.changed:
-        log.write("log", level="error", text=verdict.text)
-        log.write("run_finished", state="failed", error=verdict.text, step=verdict.step)
-        return
+def _adjust(folder: RunFolder, job: Job, verdict: Verdict) -> None:
+    """What all start again with, and what this box remembers. Raises OSError: it would run out the same way again."""
     if not folder.adjusted():
         ran_out.remember(job)
     folder.adjust(verdict.changed)
-    text = f"all {job.plan.processes} devices start again from the last checkpoint with less memory: {verdict.text}"
-    log.write("replanned", step=verdict.step, changed=verdict.changed, text=text)
+
+
+def _tell(folder: RunFolder, job: Job, verdict: Verdict) -> None:
+    log = EventLog(folder.events_file)
+    if verdict.ran_out:
+        log.write("oom", step=verdict.step, during=verdict.during, text=verdict.ran_out)
+    if verdict.changed:
+        text = f"all {job.plan.processes} devices start again from the last checkpoint with less memory: {verdict.text}"
+        log.write("replanned", step=verdict.step, changed=verdict.changed, text=text)
+    else:
+        log.write("log", level="error", text=verdict.text)
+        log.write("run_finished", state="failed", error=verdict.text, step=_last_step(folder))
+    log.close()
 
 
 def _one_life(folder: RunFolder, job: Job, since: int) -> Verdict | None:
@@ -99,21 +111,23 @@ def _one_life(folder: RunFolder, job: Job, since: int) -> Verdict | None:
     with tempfile.TemporaryDirectory(prefix="fttui-ranks-") as scratch:
         ranks = [_started(folder, job, rank, Path(scratch), since) for rank in range(job.plan.processes)]
         try:
-            codes = _watched(ranks)
+            first = _watched(ranks)
         finally:
             for process in ranks:
                 process.kill()
                 process.wait()
                 assert process.stdin is not None
                 process.stdin.close()
-        return _verdict(Path(scratch), codes)
+        return _verdict(Path(scratch), first)
 
 
 def _started(folder: RunFolder, job: Job, rank: int, scratch: Path, since: int) -> subprocess.Popen[bytes]:
     """A rank; out of the terminal's reach, it ends when its standard input closes."""
     count = job.plan.processes
     command = [*CHILD, str(folder.path), str(rank), str(count), str(scratch), str(since)]
-    environment = dict(os.environ)
+    environment = {name: value for name, value in os.environ.items() if name != VISIBLE}
+    if VISIBLE_AT_START is not None:
+        environment[VISIBLE] = VISIBLE_AT_START
     if job.device == "cpu":
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     with folder.log_file.open("ab") as log:
@@ -122,39 +136,35 @@ def _started(folder: RunFolder, job: Job, rank: int, scratch: Path, since: int) 
         )
 
 
-def _watched(ranks: list[subprocess.Popen[bytes]]) -> list[int | None]:
-    """Exit codes once all have ended well, or one badly; None for one that had not ended then."""
-    failed_at: float | None = None
+def _watched(ranks: list[subprocess.Popen[bytes]]) -> list[int]:
+    """Wait until all have ended well, or one badly: exit codes of those that were the first to, 0 for the others."""
+    first: list[int] = []
+    until = math.inf
     while True:
         codes = [process.poll() for process in ranks]
-        if None not in codes:
-            return list(codes)
-        if failed_at is None and any(codes):
-            failed_at = time.monotonic()
-        if failed_at is not None and time.monotonic() - failed_at > GRACE_SECONDS:
-            return list(codes)
+        if not first and any(codes):
+            first, until = [code or 0 for code in codes], time.monotonic() + GRACE_SECONDS
+        if None not in codes or time.monotonic() > until:
+            return first
         time.sleep(POLL_SECONDS)
 
 
-def _verdict(scratch: Path, codes: list[int | None]) -> Verdict | None:
-    """Of the ranks that failed the one that knows most: what would let it fit, else what went wrong, else how it died.
+def _verdict(scratch: Path, first: list[int]) -> Verdict | None:
+    """Why a life ended, `first` the exit codes of those that failed first; None where nobody did.
 
-    Where one dies the others fail of losing it, a moment later.
+    What would let it fit goes before all else. Where one dies the others fail of losing it, a moment later.
     """
-    if not any(codes):
+    if not first:
         return None
-    found = [_read(file) for file in sorted(scratch.glob("verdict-*"), key=lambda file: file.stat().st_mtime_ns)]
-    killed = [rank for rank, code in enumerate(codes) if code not in (0, None, FAILED, START_AGAIN)]
-    if killed:
-        return Verdict(_died(killed[0], codes[killed[0]], len(codes)))
-    return next((verdict for verdict in found if verdict.ran_out), found[0])
+    files = sorted(scratch.glob("verdict-*"), key=lambda file: file.stat().st_mtime_ns)
+    found = [msgspec.json.decode(file.read_bytes(), type=Verdict) for file in files]
+    if lean := next((verdict for verdict in found if verdict.ran_out), None):
+        return lean
+    died = [rank for rank, code in enumerate(first) if code not in (0, FAILED, START_AGAIN)]
+    return Verdict(_died(died[0], first[died[0]], len(first))) if died or not found else found[0]
 
 
-def _read(file: Path) -> Verdict:
-    return msgspec.json.decode(file.read_bytes(), type=Verdict)
-
-
-def _died(rank: int, code: int | None, count: int) -> str:
+def _died(rank: int, code: int, count: int) -> str:
     """A process that ended without a word."""
     who = f"the process of device {rank + 1} of {count}"
     if code == -9:
@@ -162,14 +172,15 @@ def _died(rank: int, code: int | None, count: int) -> str:
     return f"{who} died (exit code {code}); the run's trainer.log may say why; `fttui resume` goes on"
 
 
-def _state(folder: RunFolder, begins: int) -> str:
-    """What the ranks wrote last."""
-    ends = [event for event in _events(folder, begins) if event["event"] == "run_finished"]
-    return str(ends[-1]["state"]) if ends else "failed"
+def _end(folder: RunFolder, begins: int) -> str | None:
+    """The state that the ranks have told since their events began at byte `begins`; None where they have told none."""
+    ends = [event for event in Tail(folder.events_file, begins).events() if event["event"] == "run_finished"]
+    return str(ends[-1]["state"]) if ends else None
 
 
-def _events(folder: RunFolder, begins: int) -> list[Event]:
-    return list(Tail(folder.events_file, begins).events())
+def _last_step(folder: RunFolder) -> int:
+    """Of the newest checkpoint."""
+    return max((int(path.name.removeprefix("step-")) for path in folder.checkpoints.glob("step-*")), default=0)
 
 
 def _size(file: Path) -> int:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,8 @@ class Manifest(msgspec.Struct, frozen=True):
     """File name -> hash."""
     eval_loss: float | None = None
     """Held-out loss at this very step, where one was taken."""
+    ranks: int = 1
+    """Each has a state of its own."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,8 @@ class Checkpoint:
         return load_file(self.path / WEIGHTS)
 
     def state(self, rank: int = 0) -> dict[str, Any]:
-        """What `write` was given, or `write_part` for another rank."""
-        file = self.path / _state_name(rank)
+        """What `write` was given, or `write_part` for another rank; the last one's for ranks that there were not."""
+        file = self.path / _state_name(min(rank, self.manifest.ranks - 1))
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         return state
 
@@ -71,6 +75,15 @@ def write_part(folder: Path, step: int, rank: int, state: dict[str, Any]) -> Non
     """Write the state of a rank beside the first, for `write` to take in. Raises DiskFull and OSError."""
     with disk.room(folder, _bytes(state)), _part(folder, step, rank).open("wb") as file:
         torch.save(state, file)
+
+
+@contextmanager
+def own_part(folder: Path, step: int, rank: int) -> Iterator[None]:
+    """A rank's part is gone afterwards: taken in, or written in vain."""
+    try:
+        yield
+    finally:
+        _part(folder, step, rank).unlink(missing_ok=True)
 
 
 def write(
@@ -95,7 +108,7 @@ def write(
         for rank in range(1, ranks):
             _part(folder, step, rank).rename(draft / _state_name(rank))
         hashes = {path.name: _sha256(path) for path in draft.iterdir()}
-        manifest = Manifest(step=step, sha256=hashes, eval_loss=eval_loss)
+        manifest = Manifest(step=step, sha256=hashes, eval_loss=eval_loss, ranks=ranks)
         (draft / MANIFEST).write_bytes(msgspec.json.encode(manifest))
         _sync(*draft.iterdir(), draft)
         _replace(draft, final)

@@ -149,14 +149,15 @@ def _network(folder: Path, plan: Plan, device: str, attention: str) -> Any:
 
 
 def _sharded(folder: Path, config: Any, plan: Plan, device: str, attention: str, ranks: Ranks) -> Any:
-    """The first rank reads the weights, in the type they are stored in; the others have their shapes only."""
+    """The first rank reads the weights into host memory; the others have their shapes only."""
     from transformers import AutoModelForCausalLM
 
+    options: dict[str, Any] = {"dtype": weight_dtype(plan), "attn_implementation": attention}
     if ranks.is_first:
-        network = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", attn_implementation=attention)
+        network = AutoModelForCausalLM.from_pretrained(folder, **options)
     else:
         with torch.device("meta"):
-            network = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
+            network = AutoModelForCausalLM.from_config(config, **options)
     network.generation_config = ranks.of_first(network.generation_config)
     sharding.shard(network, plan, device, ranks)
     return network

@@ -8,43 +8,53 @@ tells it once for all ranks.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 from pathlib import Path
 
+from backend.planner.plan import Plan
 from backend.run.control import Inbox
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
+from backend.run.job import Job
 from backend.run.several import FAILED, MEETING, START_AGAIN, Verdict
+from backend.training import device, relief
 from backend.training import ranks as meeting
-from backend.training import relief
 from backend.training.advice import would_fit
 from backend.training.failure import sentence
 from backend.training.progress import Progress
 from backend.training.quiet import libraries_to
 from backend.training.ranks import Ranks
 from backend.training.report import Report, Silent
-from backend.training.session import restored
+from backend.training.session import CHECKPOINTING, SAMPLING, SAVING, restored
 from backend.training.train import run
 
 
-def main() -> int:
-    """Train as this rank; 0 where that ended in a result, in a stop or in a pause."""
+def main() -> None:
+    """Train as this rank; exits with 0 where that ended in a result, in a stop or in a pause.
+
+    At once: where another rank is gone, what waits for it on a GPU would not let the interpreter come to its end.
+    """
     path, rank, count, scratch, since = sys.argv[1:]
-    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    folder = RunFolder(Path(path))
-    verdict = _train(folder, int(rank), int(count), Path(scratch), int(since))
-    if verdict is None:
-        return 0
-    verdict.write(Path(scratch), int(rank))
-    return START_AGAIN if verdict.changed else FAILED
+    threading.Thread(target=_end_with_parent, args=(Path(scratch),), name="parent", daemon=True).start()
+    verdict = _train(RunFolder(Path(path)), int(rank), int(count), Path(scratch), int(since))
+    code = 0
+    if verdict:
+        verdict.write(Path(scratch), int(rank))
+        code = START_AGAIN if verdict.changed else FAILED
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _train(folder: RunFolder, rank: int, count: int, scratch: Path, since: int) -> Verdict | None:
     with libraries_to(folder.log_file) as logger:
         log = Silent() if rank else EventLog(folder.events_file)
         try:
-            ranks = meeting.join(rank, count, str(scratch / MEETING), folder.job().device)
+            job = folder.job()
+            device.take(job, rank)  # first: NCCL starts CUDA, which then keeps to the GPUs that it sees
+            ranks = meeting.join(rank, count, str(scratch / MEETING), job.device)
             run(folder, Inbox(folder.commands_file, since), Report(log), ranks)
             _leave(ranks)
         except relief.RanOut as out:
@@ -66,23 +76,35 @@ def _leaner(folder: RunFolder, rank: int, out: relief.RanOut) -> Verdict:
     """What all ranks start again with; or that nothing is left, and what would fit."""
     job = folder.job()
     plan = restored(job.plan, Progress(adjusted=folder.adjusted()))
+    said = f"{out} (device {rank + 1} of {job.plan.processes})"
+    found = _cheaper(plan, job, out)
+    if found is None:
+        text = f"memory ran out in {out.during} with the leanest settings; {would_fit(job, plan)}"
+        return Verdict(text, said, out.during, out.step)
+    changed, change = found
+    return Verdict(change, said, out.during, out.step, changed)
+
+
+def _cheaper(plan: Plan, job: Job, out: relief.RanOut) -> tuple[relief.Changes, str] | None:
+    """Plan fields to change and the change in words; None where nothing is left, or would not help."""
+    if out.during == SAMPLING:
+        return {"micro_batch": plan.micro_batch}, "no sample answers"  # none are made of a sharded model that ran out
     if out.during == relief.LOADING:
         found = relief.leaner_weights(plan) if out.step == 0 else None
+    elif out.during in (CHECKPOINTING, SAVING):
+        return None
     else:
         found = relief.cheaper(plan, can_chunk=True, can_offload=job.device != "cpu")
-    said = f"{out} (device {rank + 1} of {job.plan.processes})"
-    if found is None:
-        return Verdict(f"memory ran out in {out.during} with the leanest settings; {would_fit(job, plan)}", said)
-    leaner, change = found
-    return Verdict(change, said, out.during, out.step, relief.changes(plan, leaner))
+    return found and (relief.changes(plan, found[0]), found[1])
 
 
-def _end_with_parent() -> None:
-    """Wait until the pipe closes; nothing is ever written to it."""
+def _end_with_parent(scratch: Path) -> None:
+    """Wait until the pipe closes; nothing is ever written to it. The parent can't clear up after itself then."""
     while os.read(0, 1):
         pass
+    shutil.rmtree(scratch, ignore_errors=True)
     os._exit(FAILED)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -15,6 +15,8 @@ from backend.training.ranks import ALONE, Ranks
 from backend.training.report import Report
 
 Value = TypeVar("Value")
+Changes = dict[str, int | bool | str]
+"""Plan fields and their new values."""
 LOADING = "loading the model"
 SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
 
@@ -96,6 +98,6 @@ def leaner_weights(plan: Plan) -> tuple[Plan, str] | None:
     return None
 
 
-def changes(before: Plan, after: Plan) -> dict[str, int | bool | str]:
+def changes(before: Plan, after: Plan) -> Changes:
     """The plan fields that differ, with their new values."""
     return {name: value for name, value in vars(after).items() if value != vars(before)[name]}

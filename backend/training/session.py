@@ -38,6 +38,8 @@ from backend.training.schedule import learning_rate
 from backend.training.step import forward_backward
 
 Value = TypeVar("Value")
+SAMPLING, CHECKPOINTING, SAVING = "the sample answer", "the checkpoint", "saving the result"
+"""What memory may run out in beside steps and evaluations."""
 MOST_OVERFLOWS = 16
 """Times that a float16 step is done again with half the loss scale."""
 
@@ -175,13 +177,14 @@ class Session:
 
     def _sample(self) -> None:
         is_sharded = sharding.is_sharded(self.loaded.network)
-        if not self.data.probes or not (self.ranks.is_first or is_sharded):
+        asks = not self.progress.adjusted if is_sharded else self.ranks.is_first  # one that ran out of memory: no more
+        if not self.data.probes or not asks:
             return
         self.report.phase("sample")
         probe = self.data.probes[0]
         asked = partial(answer, self.loaded.network, self.tokenizer, probe.ids, self.plan, self.device)
         among = self.ranks if is_sharded else ALONE
-        written = relief.attempt(asked, self.report, self.progress.step, "the sample answer", among)
+        written = relief.attempt(asked, self.report, self.progress.step, SAMPLING, among)
         if not written:
             self.report.warn("no memory was left for a sample answer; training goes on without it")
             return
@@ -192,7 +195,7 @@ class Session:
         """Write a checkpoint of this step, unless it is there already; False where memory did not suffice."""
         self.journal.flush()
         done = self.saved_step == self.progress.step or bool(
-            relief.twice(self._write_checkpoint, self.report, self.progress.step, "the checkpoint", self.ranks)
+            relief.twice(self._write_checkpoint, self.report, self.progress.step, CHECKPOINTING, self.ranks)
         )
         if not done:
             number = self.progress.step
@@ -208,8 +211,9 @@ class Session:
         folder, step, ranks = self.folder.checkpoints, self.progress.step, self.ranks
         weights, state = self.loaded.weights(ranks), self._state()
         if not ranks.is_first:
-            self._together(lambda: checkpoint.write_part(folder, step, ranks.rank, state))
-            self._together(lambda: None)
+            with checkpoint.own_part(folder, step, ranks.rank):
+                self._together(lambda: checkpoint.write_part(folder, step, ranks.rank, state))
+                self._together(lambda: None)
         else:
             judged = self.progress.eval_loss if self.progress.eval_step == step else None
             self._together(lambda: None)
@@ -241,7 +245,7 @@ class Session:
         """Save the adapter or model, and copy it where the user wants it; where it lies, and its bytes."""
         self.report.phase("save")
         write = partial(result.write, self.loaded, self.tokenizer, self.plan, self.folder.result, self.ranks)
-        done = relief.twice(write, self.report, self.progress.step, "saving the result", self.ranks)
+        done = relief.twice(write, self.report, self.progress.step, SAVING, self.ranks)
         if not done:
             raise TrainingFailed(
                 f"memory ran out while the result was saved; of the checkpoints {self.last_checkpoint}: "

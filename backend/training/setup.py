@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from backend.data.prepare import Prepared
-from backend.errors import TrainingFailed
+from backend.errors import TrainingFailed, UserError
 from backend.planner.counts import total_steps
 from backend.planner.plan import Plan
 from backend.run.folder import RunFolder
@@ -50,11 +50,13 @@ def begin(
     found, skipped = ranks.of_first(checkpoint.newest(folder.checkpoints) if ranks.is_first else (None, []))
     for text in skipped:
         report.warn(text)
+    if found:
+        _refuse_other_shards(found, job.plan, ranks)
     past = found.state(ranks.rank) if found else {}
     progress = msgspec.convert(past["progress"], Progress) if found else Progress(data=data.fingerprint)
     if progress.data != data.fingerprint:
         raise TrainingFailed("the data or the tokenizer has changed since the checkpoint; start a new run")
-    if job.device == "cpu":
+    if job.device == "cpu" and ranks.is_first:
         cpu_formats.note_bf16_gain(job.plan, report)
     rng.seed(job.plan.seed)
     progress.adjusted |= folder.adjusted()
@@ -86,6 +88,17 @@ def begin(
         saved_step=found.manifest.step if found else None,
         started=began - progress.seconds,
     )
+
+
+def _refuse_other_shards(found: Checkpoint, plan: Plan, ranks: Ranks) -> None:
+    """Optimizer states in shards are of so many devices as wrote them; copies are the same on any number."""
+    before = found.manifest.ranks
+    if plan.method == "full" and before != ranks.count:
+        raise UserError(
+            f"processes: {ranks.count}, but the checkpoint of step {found.manifest.step} is in shards of {before}; "
+            f"set processes to {before} again in the run's plan.toml",
+            "processes",
+        )
 
 
 def _load(

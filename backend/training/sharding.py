@@ -37,14 +37,17 @@ def shard(network: nn.Module, plan: Plan, device: str, ranks: Ranks) -> None:
     policy = MixedPrecisionPolicy(param_dtype=None if compute == kept else compute, reduce_dtype=torch.float32)
     mesh = init_device_mesh(device, (ranks.count,))
     blocks = [module for module in network.modules() if isinstance(module, GradientCheckpointingLayer)]
-    known: dict[int, nn.Parameter] = {}
     for module in (*blocks, network):
-        _bring(module, kept, device, ranks, known)
+        _bring(module, kept, device, ranks)
         # Gathered anew for the backward pass, the root too: between passes whoever asks for parameters meets shards.
         fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
         assert isinstance(module, FSDPModule)
         module.set_gradient_divide_factor(1.0)
         module.set_force_sum_reduction_for_comms(True)
+        if hasattr(
+            module, "set_reduce_scatter_unused_params"
+        ):  # torch 2.13: an expert that one rank's rows don't reach
+            module.set_reduce_scatter_unused_params(True)
 
 
 def through_root(network: Any, loss: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
@@ -78,8 +81,9 @@ def fill(parameter: Tensor, value: Tensor) -> None:
         parameter.copy_(value)
 
 
-def _bring(module: nn.Module, kept: torch.dtype, device: str, ranks: Ranks, known: dict[int, nn.Parameter]) -> None:
+def _bring(module: nn.Module, kept: torch.dtype, device: str, ranks: Ranks) -> None:
     """Give every rank the first one's weights and buffers, whole; what is sharded already stays."""
+    known: dict[int, nn.Parameter] = {}
     for part in module.modules():
         for name, parameter in part._parameters.items():
             if parameter is not None and not isinstance(parameter, DTensor):
@@ -89,7 +93,7 @@ def _bring(module: nn.Module, kept: torch.dtype, device: str, ranks: Ranks, know
                 part._parameters[name] = known[id(parameter)]
         for name, buffer in part._buffers.items():
             if buffer is not None:
-                part._buffers[name] = _told(buffer, buffer.dtype, device, ranks)
+                part._buffers[name] = _told(buffer, ranks.of_first(buffer.dtype), device, ranks)
 
 
 def _told(value: Tensor, dtype: torch.dtype, device: str, ranks: Ranks) -> Tensor:

@@ -57,6 +57,7 @@ def _held(folder: RunFolder, inbox: Inbox, logger: Logger) -> str:
     log = EventLog(folder.events_file)
     report = Report(log)
     try:
+        device.take(folder.job())
         return run(folder, inbox, report)
     except Exception as error:
         logger.exception("%s failed", folder.name)
@@ -76,7 +77,6 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
     """
     began = time.perf_counter()
     job, commands = folder.job(), Commands(inbox, ranks)
-    device.take(job, ranks.rank)
     report.event("run_started", **_known_at_start(job), step=_last_step(folder))
     with Meters(report, job.device) as meters:
         report.phase("data")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,4 +34,4 @@ def ask(folder: Path, which: int, step: int, of: str) -> None:
 
 if __name__ == "__main__":
     session.Session._update = failing  # type: ignore[method-assign,assignment]
-    sys.exit(rank.main())
+    rank.main()

@@ -1,10 +1,12 @@
 """Some optimizer steps of several kinds of training on each of a few ranks: `rank_steps.py RANK COUNT MEETING MODEL`.
 
-Prints a line of JSON for each kind: the losses and norms of its steps, a held-out loss, the sum of what was trained.
+Prints a line of JSON for each kind: the losses and norms of its steps, a held-out loss, the sum of what was trained,
+and how much of it the rank held once it was loaded.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -48,10 +50,15 @@ KINDS: dict[str, Plan] = {
 def steps(model: Path, settings: Plan, among: Ranks) -> dict[str, Any]:
     """Train for STEPS steps of eight rows; the last of them has fewer rows than there are ranks."""
     rng.seed(0)
+    gc.collect()
+    before = _held_bytes()
     it = methods.load(model, str(model), settings, "cpu", among)
+    gc.collect()
+    whole_bytes = sum(p.numel() * p.element_size() for p in it.trainable().values())
+    held_share = (_held_bytes() - before) / whole_bytes
     update = updater(it.trainable(), settings, "cpu", among)
     loss_of = (loss.chunked if settings.chunked_loss else loss.whole)(it.network)
-    found: dict[str, Any] = {"losses": [], "norms": []}
+    found: dict[str, Any] = {"losses": [], "norms": [], "held_share": held_share}
     for number in range(STEPS):
         rows = random_rows(1 if number == STEPS - 1 else 8, seed=number)
         scored = sum(int(scored[1:].sum()) for _, scored in rows)
@@ -70,6 +77,15 @@ def steps(model: Path, settings: Plan, among: Ranks) -> dict[str, Any]:
     found["sum"] = float(sum(x.sum() for x in values))
     found["alike"] = len(set(among.all_of(found["sum"]))) == 1
     return found
+
+
+def _held_bytes() -> int:
+    """Of all tensors that are alive in this process."""
+    storages = {}
+    for x in gc.get_objects():
+        if type(x) in (torch.Tensor, torch.nn.Parameter):
+            storages[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+    return sum(storages.values())
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import pytest
 import torch
 
 from backend.answers import Method
-from backend.run import control, launch, several
+from backend.run import control, launch, plan_file, several
 from backend.run.control import Inbox
 from backend.run.folder import RunFolder
 from backend.training import checkpoint
+from backend.training.disk import DiskFull
 from backend.training.ranks import ALONE
 from tests.backend.training import rank_faults, rank_steps
 from tests.backend.training.helpers import events, log_text, losses, new_run
@@ -57,6 +59,8 @@ def test_two_ranks_make_the_updates_of_one(kind: str, on_two: dict[str, dict[str
     assert theirs["held_out"] == pytest.approx(one["held_out"], rel=rough)
     assert theirs["norms"] == pytest.approx(one["norms"], rel=max(1e-5, 10 * rough))
     assert theirs["alike"], "each rank has weights of its own"
+    if settings.method == "full":
+        assert one["held_share"] > 0.95 and theirs["held_share"] < 0.7, "a rank keeps more than its shard"
 
 
 def train(folder: RunFolder) -> str:
@@ -125,6 +129,25 @@ def test_out_of_memory_on_one_device_lets_all_start_again_with_less(
     assert [event["step"] for event in events(folder, "step")] == [1, 2, 3, 3, 4]
     assert folder.adjusted() == {"micro_batch": 1}
     assert (folder.result / "adapter_model.safetensors").is_file()
+
+
+def test_shards_are_not_taken_for_those_of_another_number(tiny_model: Path, questions: Path) -> None:
+    folder = new_run(tiny_model, questions, "full", processes=2, **FEW)
+    state: dict[str, Any] = {"progress": {}}
+    checkpoint.write_part(folder.checkpoints, 2, 1, state)
+    checkpoint.write(folder.checkpoints, 2, {"a": torch.zeros(1)}, state, None, 2)
+    plan_file.write(folder.plan_file, replace(folder.job(), plan=replace(folder.job().plan, processes=1)))
+    assert train(folder) == "failed"
+    error = events(folder, "run_finished")[-1]["error"]
+    assert error.startswith("processes: 1, but the checkpoint of step 2 is in shards of 2; set processes to 2 again")
+
+
+def test_parts_of_a_checkpoint_that_found_no_room_are_gone(tmp_path: Path) -> None:
+    with pytest.raises(DiskFull), checkpoint.own_part(tmp_path, 3, 1):
+        checkpoint.write_part(tmp_path, 3, 1, {"a": torch.zeros(9)})
+        assert list(tmp_path.iterdir())
+        raise DiskFull(tmp_path, 9)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_a_rank_fails_of_is_told_once(tiny_model: Path, tmp_path: Path) -> None:
