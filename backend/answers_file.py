@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import tomlkit
 
-from backend import paths
+from backend import paths, typed
 from backend.answers import Answers
 
 
@@ -28,11 +28,11 @@ def load() -> Answers:
     for field in fields(Answers):
         if field.name in stored:
             try:
-                one = msgspec.convert({field.name: stored[field.name]}, Answers)
+                one = typed.convert({field.name: stored[field.name]}, Answers)
             except msgspec.ValidationError:
                 continue
             kept[field.name] = getattr(one, field.name)
-    return msgspec.convert(kept, Answers)
+    return typed.convert(kept, Answers)
 
 
 def save(answers: Answers) -> None:

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import msgspec
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from backend import logind, paths
+from backend import logind, paths, typed
 from backend.errors import UserError
 from backend.hardware import Gpu, Hardware, NotAvailable, catalogue, detect, pci, torch_build
 from backend.hardware.rate import bf16_gain, does_bf16_well
@@ -87,7 +86,7 @@ def four_bit() -> Check:
         return Check(name, "missing", f"no answer after {SELFCHECK_SECONDS} s", " ".join(command))
     if run.returncode != 0:
         return Check(name, "missing", _last_line(run.stderr) or "it ended without a word", " ".join(command))
-    return judge(msgspec.json.decode(run.stdout.splitlines()[-1], type=FourBit))
+    return judge(typed.from_json(run.stdout.splitlines()[-1], FourBit))
 
 
 def judge(result: FourBit) -> Check:

@@ -12,6 +12,7 @@ import msgspec
 import tomlkit
 from tomlkit.exceptions import ParseError
 
+from backend import typed
 from backend.answers import Answers
 from backend.errors import UserError, wont_do
 from backend.planner import fields
@@ -91,7 +92,7 @@ def _job_value(name: str, text: str, key: str, value: object) -> Any:
         hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(JOB_TYPES)}"
         raise _wrong(name, text, key, f"[job] has no {key!r}; {hint}")
     try:
-        return msgspec.convert(value, JOB_TYPES[key])
+        return typed.convert(value, JOB_TYPES[key])
     except msgspec.ValidationError as error:
         said = wont_do(f"[job] {key}", value, fields.takes(JOB_TYPES[key], str(error)))
         raise _wrong(name, text, key, str(said)) from None

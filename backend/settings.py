@@ -11,7 +11,7 @@ import msgspec
 import tomlkit
 from tomlkit.exceptions import ParseError
 
-from backend import paths
+from backend import paths, typed
 from backend.errors import UserError, wont_do
 
 
@@ -62,7 +62,7 @@ def _checked(key: str, value: object) -> Any:
         hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names)}"
         raise UserError(f"{path()} has no setting {key!r}; {hint}", "config")
     try:
-        return msgspec.convert(value, _TYPES[key])
+        return typed.convert(value, _TYPES[key])
     except msgspec.ValidationError:
         takes = _WORDS.get(key) or ", ".join(get_args(_TYPES[key]))
         raise wont_do(f"{path()}: {key}", value, takes, "config") from None

@@ -6,7 +6,7 @@ import statistics
 
 import msgspec
 
-from backend import paths
+from backend import paths, typed
 from backend.hardware.host import measure_cpu_flops
 from backend.hardware.types import Cpu
 
@@ -56,7 +56,7 @@ def remember_bf16_gain(cpu: Cpu, gain: float) -> None:
 
 def _read(cpu: Cpu) -> Rate:
     try:
-        known = msgspec.json.decode((paths.home() / FILE).read_bytes(), type=Rate)
+        known = typed.from_json((paths.home() / FILE).read_bytes(), Rate)
     except (OSError, msgspec.DecodeError):
         return Rate(cpu.name, cpu.usable_cores)
     same = (known.name, known.cores) == (cpu.name, cpu.usable_cores)

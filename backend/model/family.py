@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from backend import paths
+from backend import paths, typed
 from backend.model.shape import Linear
 
 _LINEAR = re.compile(r"(?P<name>\w+): (?P<inputs>\S+) -> (?P<outputs>\S+)(?: \+ (?P<bias>\w+))?")
@@ -55,7 +55,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 @cache
 def families() -> dict[str, Family]:
     """Every known family by its `model_type`."""
-    return msgspec.toml.decode((paths.SHIPPED / "families.toml").read_bytes(), type=dict[str, Family])
+    return typed.from_toml((paths.SHIPPED / "families.toml").read_bytes(), dict[str, Family])
 
 
 def _linear(text: str, sizes: Sizes, config: Config) -> Linear:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from backend import typed
 from backend.errors import UserError
 
 SINGLE: Final = "model.safetensors"
@@ -76,7 +77,7 @@ def header(path: Path) -> dict[str, Any]:
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         raw = file.read(length) if 0 < length <= _LONGEST_HEADER else b""
     try:
-        tensors = msgspec.json.decode(raw, type=dict[str, dict[str, Any]])
+        tensors = typed.from_json(raw, dict[str, dict[str, Any]])
         end = 8 + length + max((int(entry["data_offsets"][1]) for entry in _without_notes(tensors).values()), default=0)
     except (msgspec.DecodeError, KeyError, IndexError, TypeError, ValueError):
         raise _damaged(path) from None

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from backend import paths, units
+from backend import paths, typed, units
 from backend.errors import UserError
 from backend.model.config import is_instruct, shape_from_config
 from backend.model.shape import ModelShape
@@ -53,7 +53,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def models() -> tuple[Known, ...]:
     """Every well-known model, in the file's order."""
-    return msgspec.toml.decode((paths.SHIPPED / "models.toml").read_bytes(), type=_Table).model
+    return typed.from_toml((paths.SHIPPED / "models.toml").read_bytes(), _Table).model
 
 
 @cache

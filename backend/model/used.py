@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from backend import paths
+from backend import paths, typed
 
 _KEPT: Final = 20
 
@@ -27,7 +27,7 @@ def remember(reference: str) -> None:
 def folders() -> list[str]:
     """The folders that were noted, the newest first; none where the note is missing or damaged."""
     try:
-        return msgspec.json.decode(_file().read_bytes(), type=list[str])
+        return typed.from_json(_file().read_bytes(), list[str])
     except (FileNotFoundError, msgspec.DecodeError):
         return []
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from backend import typed
 from backend.errors import UserError, wont_do
 from backend.planner.plan import Plan
 
@@ -30,7 +31,7 @@ def parse(key: str, value: object) -> Any:
     elif isinstance(value, list):
         value = ",".join(str(item) for item in value)
     try:
-        parsed = msgspec.convert(value, _TYPES[key], strict=False)
+        parsed = typed.convert(value, _TYPES[key], strict=False)
     except msgspec.ValidationError as error:
         raise wont_do(key, value, takes(_TYPES[key], str(error))) from None
     if isinstance(parsed, float) and math.isinf(parsed):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from backend import paths, units
+from backend import paths, typed, units
 from backend.planner import constants, several
 from backend.planner.device import Device
 from backend.run.job import Job
@@ -68,6 +68,6 @@ def _is_old(found: Ceiling, now: float) -> bool:
 
 def _read() -> dict[str, Ceiling]:
     try:
-        return msgspec.json.decode(file().read_bytes(), type=dict[str, Ceiling])
+        return typed.from_json(file().read_bytes(), dict[str, Ceiling])
     except (OSError, msgspec.DecodeError):
         return {}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from backend import paths
+from backend import paths, typed
 from backend.errors import UserError
 from backend.run import plan_file
 from backend.run.job import Job
@@ -82,7 +82,7 @@ class RunFolder:
     def adjusted(self) -> dict[str, int | bool | str]:
         """Plan fields that running out of memory has changed, where all ranks had to start again for it."""
         try:
-            return msgspec.json.decode(self._adjusted_file.read_bytes(), type=dict[str, int | bool | str])
+            return typed.from_json(self._adjusted_file.read_bytes(), dict[str, int | bool | str])
         except FileNotFoundError:
             return {}
 

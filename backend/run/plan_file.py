@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import tomlkit
 
+from backend import typed
 from backend.errors import UserError
 from backend.run.job import Job
 
@@ -21,7 +22,7 @@ def write(path: Path, job: Job) -> None:
 def read(path: Path) -> Job:
     """The job of a run folder. Raises UserError that names the file and what is wrong."""
     try:
-        return msgspec.convert(tomlkit.parse(path.read_text(encoding="utf-8")).unwrap(), Job)
+        return typed.convert(tomlkit.parse(path.read_text(encoding="utf-8")).unwrap(), Job)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: this folder is no run") from None
     except (tomlkit.exceptions.ParseError, msgspec.ValidationError) as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from backend import paths
+from backend import paths, typed
 from backend.answers import Method
 from backend.planner import constants
 from backend.run.events import Event, Tail
@@ -99,7 +99,7 @@ def read() -> tuple[list[Record], int]:
     damaged = 0
     for line in _lines():
         try:
-            record = msgspec.json.decode(line, type=Record)
+            record = typed.from_json(line, Record)
         except msgspec.DecodeError:
             damaged += 1
             continue

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from backend import typed
 from backend.errors import UserError
 from backend.planner import ran_out
 from backend.run.control import Inbox
@@ -157,7 +158,7 @@ def _verdict(scratch: Path, first: list[int]) -> Verdict | None:
     if not first:
         return None
     files = sorted(scratch.glob("verdict-*"), key=lambda file: file.stat().st_mtime_ns)
-    found = [msgspec.json.decode(file.read_bytes(), type=Verdict) for file in files]
+    found = [typed.from_json(file.read_bytes(), Verdict) for file in files]
     if lean := next((verdict for verdict in found if verdict.ran_out), None):
         return lean
     died = [rank for rank, code in enumerate(first) if code not in (0, FAILED, START_AGAIN)]

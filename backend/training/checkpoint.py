@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from backend import typed
 from backend.training import disk
 
 MANIFEST, WEIGHTS, STATE = "manifest.json", "weights.safetensors", "state.pt"
@@ -129,7 +130,7 @@ def every(folder: Path) -> list[Checkpoint]:
     found = []
     for path in sorted(folder.glob("step-*")):
         try:
-            found.append(Checkpoint(path, msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)))
+            found.append(Checkpoint(path, typed.from_json((path / MANIFEST).read_bytes(), Manifest)))
         except (OSError, msgspec.DecodeError):
             continue
     return found

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from backend import typed
 from backend.data.prepare import Prepared
 from backend.errors import TrainingFailed, UserError
 from backend.planner.counts import total_steps
@@ -53,7 +52,7 @@ def begin(
     if found:
         _refuse_other_shards(found, job.plan, ranks)
     past = found.state(ranks.rank) if found else {}
-    progress = msgspec.convert(past["progress"], Progress) if found else Progress(data=data.fingerprint)
+    progress = typed.convert(past["progress"], Progress) if found else Progress(data=data.fingerprint)
     if progress.data != data.fingerprint:
         raise TrainingFailed("the data or the tokenizer has changed since the checkpoint; start a new run")
     if job.device == "cpu" and ranks.is_first:

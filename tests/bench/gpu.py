@@ -96,7 +96,7 @@ def _child(options: argparse.Namespace, *arguments: str) -> dict[str, Any]:
 def one(options: argparse.Namespace, name: str, folder: str, *rest: str) -> dict[str, Any]:
     """The child's work: `make MODEL FOLDER`, or `MODEL FOLDER METHOD SETTINGS LENGTH`."""
     if name == "make":
-        _make(folder, Path(rest[0]), options.device)
+        make(folder, Path(rest[0]), options.device)
         return {}
     method, settings, length = rest
     plan = plan_of(method, settings, int(length), options.device)
@@ -224,7 +224,7 @@ def foreseen(name: str, plan: Plan, device: str) -> dict[str, Any]:
     return {"foreseen": by_phase, "foreseen_card": peak.peak_bytes, "foreseen_tokens_per_second": speed}
 
 
-def _make(name: str, folder: Path, device: str) -> None:
+def make(name: str, folder: Path, device: str) -> None:
     """Random 16-bit weights as a folder that the trainer loads."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM

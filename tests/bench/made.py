@@ -32,7 +32,7 @@ def model(folder: Path) -> Path:
 
     torch.manual_seed(0)
     LlamaForCausalLM(LlamaConfig(**SIZES)).save_pretrained(folder)
-    _tokenizer(folder)
+    write_tokenizer(folder)
     return folder
 
 
@@ -48,7 +48,8 @@ def rows(path: Path, count: int) -> Path:
     return path
 
 
-def _tokenizer(folder: Path) -> None:
+def write_tokenizer(folder: Path) -> None:
+    """A byte-level BPE learnt from the demo's rows, with a chat template."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
