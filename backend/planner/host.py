@@ -13,6 +13,7 @@ from backend.model.shape import ModelShape
 from backend.planner import constants, memory, rules, throughput
 from backend.planner.box import Box
 from backend.planner.device import Device
+from backend.planner.memory.sharded import is_sharded
 from backend.planner.outlook import Needs
 from backend.planner.plan import Plan
 
@@ -31,6 +32,7 @@ def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
     A checkpoint's weights are all copied to the host before they are written (safetensors 0.8); optimizer states go
     one by one. A whole model is saved in its stored 16-bit type. Paged states may all be moved to the host. Of several
     processes each has its own interpreter, libraries, activations and, of an adapter, states; mapped files they share.
+    What is sharded the first of them reads whole (backend/training/sharding.py).
     """
     table = constants.table("host")["ram"]
     always = plan.processes * (int(constants.memory()["cpu"]["runtime"]) + table["cuda_libraries"])
@@ -39,7 +41,7 @@ def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
     offloaded = plan.processes * _offloaded(model.shape, plan, data)
     trained = memory.trainable(model.shape, plan) * memory.trained_bytes(plan)
     return {
-        "load": always + min(model.weight_bytes, table["shard_bytes"]),
+        "load": always + min(model.weight_bytes, table["shard_bytes"]) + (trained if is_sharded(plan) else 0),
         "train": always + paged + offloaded,
         "save": always + paged + trained,
     }

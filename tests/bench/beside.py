@@ -2,15 +2,17 @@
 
     python -m tests.bench.beside [REPETITIONS] [ROWS]
 
-The 10M model as in `tests.bench.trainer`, by turns without the live screen, with it in the same process, and with it
-and keys, on a pseudo-terminal of 80x24 that is read as fast as it is written. Where keys are pressed, `m` is every
-other second, which gives one panel the whole screen or takes it back: answered when 1,500 bytes have come, more than a
-tick of the live screen writes. Prints Markdown for RESULTS.md.
+The 10M model as in `tests.bench.trainer`, the live screen in the same process, on a pseudo-terminal of 80x24 that is
+read as fast as it is written. In a run of the first kind the screen is opened and closed every few seconds, and the
+tokens a second of neighbouring stretches compared: from run to run they differ more than the screen costs. In one of
+the second kind `m` is pressed every other second, which gives one panel the whole screen or takes it back: answered
+when 1,500 bytes have come, more than a tick of the live screen writes. Prints Markdown for RESULTS.md.
 """
 
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import pty
@@ -18,7 +20,6 @@ import random
 import select
 import statistics
 import struct
-import subprocess
 import sys
 import tempfile
 import termios
@@ -31,41 +32,41 @@ from tests.bench import made
 
 PRESS_SECONDS = 2.0
 ANSWER_BYTES = 1500
-WITHOUT, WITH, KEYS = "without the screen", "with the screen", "with the screen and a key every two seconds"
+TURN_SECONDS = 6.0
+SETTLE_SECONDS = 1.0
+"""After the screen was opened or closed: not counted."""
+TURNS, KEYS = "turns", "keys"
+LOG = "turns.jsonl"
 
 
 def main() -> None:
-    """Run by turns, print the table."""
+    """Run, print the figures."""
     if sys.argv[1:2] == ["--child"]:
         sys.exit(child(*sys.argv[2:]))
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 9
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 400
-    speeds: dict[str, list[float]] = {WITHOUT: [], WITH: [], KEYS: []}
+    ratios: list[float] = []
     answers: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         model, rows = made.model(Path(folder) / "model"), made.rows(Path(folder) / "rows.jsonl", count)
         for number in range(repetitions):
-            for kind, found in list(speeds.items())[:: 1 if number % 2 else -1]:  # nobody is always the first
-                home = Path(folder) / f"home-{list(speeds).index(kind)}-{number}"
+            for kind in (TURNS, KEYS):
+                home = Path(folder) / f"home-{kind}-{number}"
                 home.mkdir()
-                command = [sys.executable, "-m", "tests.bench.beside", "--child", kind, str(model), str(rows)]
+                command = [sys.executable, "-m", "tests.bench.beside", "--child", str(model), str(rows), kind]
                 environment = {**os.environ, "FTTUI_HOME": str(home), "TERM": "xterm-256color"}
-                if kind == WITHOUT:
-                    subprocess.run(command, env=environment, check=True, stdin=subprocess.DEVNULL)
-                else:
-                    answers += watch(command, environment, press=kind == KEYS)
-                found.append(tokens_per_second(home))
-    print(f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {repetitions} by turns, {count} rows\n")
-    print("| run | tokens/s, median | range |\n|---|--:|--:|")
-    for kind, found in speeds.items():
-        print(f"| {kind} | {statistics.median(found):,.0f} | {min(found):,.0f}-{max(found):,.0f} |")
-    for kind in (WITH, KEYS):
-        ratios = [ours / alone for ours, alone in zip(speeds[kind], speeds[WITHOUT], strict=True)]
-        low, high = _interval(ratios)
-        print(f"\n{kind}, in pairs: {statistics.median(ratios) - 1:+.1%} ({low - 1:+.1%} to {high - 1:+.1%}, 9 in 10).")
-    worst = max(answers)
-    middle = statistics.median(answers)
-    print(f"\n{len(answers)} keys while training: median {1000 * middle:.0f} ms, longest {1000 * worst:.0f} ms.")
+                answers += watch(command, environment, press=kind == KEYS)
+                if kind == TURNS:
+                    ratios += compare(home)
+    low, high = _interval(ratios)
+    print(f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {repetitions} runs of {count} rows\n")
+    print(
+        f"With the screen open: {statistics.median(ratios) - 1:+.1%} tokens/s, the median of {len(ratios)} changes",
+        end="",
+    )
+    print(f" ({low - 1:+.1%} to {high - 1:+.1%} with 90 % confidence).")
+    middle, worst = statistics.median(answers), max(answers)
+    print(f"{len(answers)} keys while training: median {1000 * middle:.0f} ms, longest {1000 * worst:.0f} ms.")
 
 
 def _interval(ratios: list[float]) -> tuple[float, float]:
@@ -75,19 +76,31 @@ def _interval(ratios: list[float]) -> tuple[float, float]:
     return medians[500], medians[-501]
 
 
-def child(kind: str, model: str, rows: str) -> int:
-    """Train once; with the live screen, or without any."""
+def compare(home: Path) -> list[float]:
+    """Tokens a second with the screen open against without it, for each two neighbouring stretches."""
+    turns = [json.loads(line) for line in (home / LOG).read_text().splitlines()]
+    steps = [event for event in _events(home) if event["event"] == "step"]
+    speeds = []
+    for turn, following in itertools.pairwise(turns):
+        begins, ends = turn["t"] + SETTLE_SECONDS, following["t"]
+        inside = [x for x in steps if x["t"] - x["step_seconds"] >= begins and x["t"] <= ends]
+        if len(inside) >= 3:
+            speeds.append((turn["open"], sum(x["tokens"] for x in inside) / sum(x["step_seconds"] for x in inside)))
+    pairs = [dict(pair) for pair in itertools.pairwise(speeds)]
+    return [pair[True] / pair[False] for pair in pairs if len(pair) == 2]
+
+
+def child(model: str, rows: str, kind: str) -> int:
+    """Train once beside the live screen."""
     from backend.planner.plan import Plan
-    from backend.run.folder import RunFolder
     from backend.run.job import Job
-    from backend.training.train import train
     from tests.bench.trainer_runs import NEVER
     from tui import process
 
     plan = Plan(
         method="full",
         quantization="none",
-        epochs=1,
+        epochs=2 if kind == TURNS else 1,
         max_length=2048,
         effective_batch=8,
         eval_fraction=0.0,
@@ -95,22 +108,31 @@ def child(kind: str, model: str, rows: str) -> int:
         save_every=NEVER,
     )
     job = Job(model, model, rows, plan, device="cpu", device_name="CPU")
-    if kind == WITHOUT:
-        return 0 if train(RunFolder.create(job)) == "done" else 1
-    return process.run_app(lambda launch: _app(launch, job))
+    return process.run_app(lambda launch: _app(launch, job, by_turns=kind == TURNS))
 
 
-def _app(launch: Any, job: Any) -> Any:
+def _app(launch: Any, job: Any, *, by_turns: bool) -> Any:
     from tests.tui.stage import Stage
     from tui.screens.live import LiveScreen
 
     class Watching(Stage):
-        """Starts its run, shows it, and leaves when it is over."""
+        """Starts its run, shows it, by turns where asked, and leaves when it is over."""
 
         def on_mount(self) -> None:
-            folder, trainer = launch(job)
-            self.push_screen(LiveScreen(folder, trainer))
-            self.set_interval(0.5, lambda: None if trainer.is_alive() else self.exit())
+            self.run_folder, self.trainer = launch(job)
+            self.turn()
+            if by_turns:
+                self.set_interval(TURN_SECONDS, self.turn)
+            self.set_interval(0.5, lambda: None if self.trainer.is_alive() else self.exit())
+
+        def turn(self) -> None:
+            is_open = isinstance(self.screen, LiveScreen)
+            if is_open:
+                self.pop_screen()
+            else:
+                self.push_screen(LiveScreen(self.run_folder, self.trainer))
+            with (Path(os.environ["FTTUI_HOME"]) / LOG).open("a") as log:
+                log.write(json.dumps({"t": time.time(), "open": not is_open}) + "\n")
 
     return Watching(None)
 
@@ -171,13 +193,6 @@ def _events(home: Path) -> Any:
         for line in path.read_bytes().splitlines():
             if line.endswith(b"}"):
                 yield json.loads(line)
-
-
-def tokens_per_second(home: Path) -> float:
-    """Of the run in `home`."""
-    (end,) = [event for event in _events(home) if event["event"] == "run_finished"]
-    assert end["state"] == "done"
-    return float(end["tokens_per_second"])
 
 
 if __name__ == "__main__":

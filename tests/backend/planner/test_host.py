@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from backend.answers import Answers
+from backend.planner import memory
 from backend.planner.box import Box
 from backend.planner.compare import compare
 from backend.planner.device import Device
@@ -113,3 +114,10 @@ def test_each_of_several_processes_has_an_interpreter_and_replicas_have_their_st
     paged = Answers(set=("optimizer=paged_adamw_8bit", "activation_offload=false"))
     full = [seen(replace(A100_80, count=count), paged).methods["full"].host.ram_by_phase["train"] for count in (1, 4)]
     assert full[1] - full[0] == 3 * alone["train"]  # the states are sharded
+
+
+def test_a_model_that_is_sharded_is_read_whole_by_the_first_process() -> None:
+    methods = seen(replace(A100_80, count=4)).methods
+    full, lora = methods["full"], methods["lora"]
+    added = full.host.ram_by_phase["load"] - lora.host.ram_by_phase["load"]
+    assert added == LLAMA_8B.parameters * memory.trained_bytes(full.plan)
