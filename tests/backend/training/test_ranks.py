@@ -29,6 +29,12 @@ ROUGH = {"bfloat16": 2e-3, "float16": 2e-4, "float32": 3e-6}
 """Of losses; in 16 bits another arrangement of the rows rounds differently."""
 
 
+@pytest.fixture(autouse=True)
+def brief_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rank that has lost another has nothing to add here."""
+    monkeypatch.setattr(several, "GRACE_SECONDS", 0.5)
+
+
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranks that fail where they are asked to."""
