@@ -20,14 +20,14 @@ import msgspec
 
 from backend import typed
 from backend.errors import UserError
+from backend.hardware import visible
 from backend.planner import ran_out
 from backend.run.control import Inbox
 from backend.run.events import EventLog, Tail
 from backend.run.folder import RunFolder
 from backend.run.job import Job
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
-VISIBLE_AT_START = os.environ.get(VISIBLE)
+VISIBLE_AT_START = os.environ.get(visible.VARIABLE)
 """As the user has set it: a run on one GPU narrows it in this process (backend/training/device.py)."""
 CHILD = (sys.executable, "-m", "backend.training.rank")
 MEETING = "meeting"
@@ -126,9 +126,9 @@ def _started(folder: RunFolder, job: Job, rank: int, scratch: Path, since: int) 
     """A rank; out of the terminal's reach, it ends when its standard input closes."""
     count = job.plan.processes
     command = [*CHILD, str(folder.path), str(rank), str(count), str(scratch), str(since)]
-    environment = {name: value for name, value in os.environ.items() if name != VISIBLE}
+    environment = {name: value for name, value in os.environ.items() if name != visible.VARIABLE}
     if VISIBLE_AT_START is not None:
-        environment[VISIBLE] = VISIBLE_AT_START
+        environment[visible.VARIABLE] = VISIBLE_AT_START
     if job.device == "cpu":
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     with folder.log_file.open("ab") as log:

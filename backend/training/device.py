@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import torch
 
 from backend.errors import UserError
-from backend.hardware import detect
+from backend.hardware import detect, visible
 from backend.run.job import Job
-
-VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
 def take(job: Job, rank: int = 0) -> None:
@@ -31,7 +29,7 @@ def take(job: Job, rank: int = 0) -> None:
             f"CUDA has started with another GPU than {chosen} in this process; leave fttui and start it again", "gpu"
         )
     if chosen in seen:
-        os.environ[VARIABLE] = chosen
+        os.environ[visible.VARIABLE] = chosen
 
 
 def _chosen(job: Job, rank: int, seen: Sequence[str]) -> str | None:

@@ -8,12 +8,11 @@ tells it once for all ranks.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import threading
 from pathlib import Path
 
 from backend.planner.plan import Plan
+from backend.run import holder
 from backend.run.control import Inbox
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
@@ -37,7 +36,7 @@ def main() -> None:
     At once: where another rank is gone, what waits for it on a GPU would not let the interpreter come to its end.
     """
     path, rank, count, scratch, since = sys.argv[1:]
-    threading.Thread(target=_end_with_parent, args=(Path(scratch),), name="parent", daemon=True).start()
+    holder.end_with(Path(scratch))
     verdict = _train(RunFolder(Path(path)), int(rank), int(count), Path(scratch), int(since))
     code = 0
     if verdict:
@@ -96,14 +95,6 @@ def _cheaper(plan: Plan, job: Job, out: relief.RanOut) -> tuple[relief.Changes, 
     else:
         found = relief.cheaper(plan, can_chunk=True, can_offload=job.device != "cpu")
     return found and (relief.changes(plan, found[0]), found[1])
-
-
-def _end_with_parent(scratch: Path) -> None:
-    """Wait until the pipe closes; nothing is ever written to it. The parent can't clear up after itself then."""
-    while os.read(0, 1):
-        pass
-    shutil.rmtree(scratch, ignore_errors=True)
-    os._exit(FAILED)
 
 
 if __name__ == "__main__":

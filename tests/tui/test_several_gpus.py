@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -40,16 +41,21 @@ async def test_the_first_screen_says_which_ones_a_run_takes() -> None:
         assert app.journey.here is not None and app.journey.here.label == "2 x RTX 4090"
 
 
-async def test_the_review_takes_fewer_and_refuses_more() -> None:
-    jobs: list[Job] = []
+def noting(jobs: list[Job]) -> Callable[[Job], tuple[RunFolder, Trainer]]:
+    """A launch that starts nothing and notes what it was asked for."""
 
     def launch(job: Job) -> tuple[RunFolder, Trainer]:
         jobs.append(job)
         folder = RunFolder.create(job)
         return folder, Trainer(folder)
 
+    return launch
+
+
+async def test_the_review_takes_fewer_and_refuses_more() -> None:
+    jobs: list[Job] = []
     clock = box.Clock()
-    app = at_review(launch, clock)
+    app = at_review(noting(jobs), clock)
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
         method = app.journey.chosen()
@@ -69,14 +75,8 @@ async def test_the_review_takes_fewer_and_refuses_more() -> None:
 
 async def test_a_run_over_all_idle_ones_starts() -> None:
     jobs: list[Job] = []
-
-    def launch(job: Job) -> tuple[RunFolder, Trainer]:
-        jobs.append(job)
-        folder = RunFolder.create(job)
-        return folder, Trainer(folder)
-
     clock = box.Clock()
-    app = at_review(launch, clock)
+    app = at_review(noting(jobs), clock)
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
         clock.now += 2

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from backend.hardware import visible
 from backend.run import several
 from backend.run.control import Inbox
 from backend.run.events import Event, EventLog, Tail
@@ -122,7 +123,7 @@ def test_ranks_see_the_gpus_that_the_user_shows(
     told = "json.dumps([sys.argv[2:4], dict(os.environ)])"
     script = f"import json, os, sys; open(sys.argv[4] + sys.argv[2], 'w').write({told})"
     monkeypatch.setattr(several, "CHILD", (sys.executable, "-c", script))
-    monkeypatch.setenv(several.VISIBLE, "GPU-of-another-run")
+    monkeypatch.setenv(visible.VARIABLE, "GPU-of-another-run")
     for at_start in (None, "0,1"):
         monkeypatch.setattr(several, "VISIBLE_AT_START", at_start)
         for rank in range(2):
@@ -131,4 +132,4 @@ def test_ranks_see_the_gpus_that_the_user_shows(
             process.stdin.close()
             arguments, environment = json.loads((tmp_path / f"told{rank}").read_text())
             assert arguments == [str(rank), "2"]
-            assert environment.get(several.VISIBLE) == at_start
+            assert environment.get(visible.VARIABLE) == at_start

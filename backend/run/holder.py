@@ -1,0 +1,25 @@
+"""A child process lives no longer than whoever holds the other end of its standard input."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+ABANDONED = 1
+
+
+def end_with(scratch: Path) -> None:
+    """From now on: when the pipe closes, however its holder ended, remove `scratch` and end, in mid-step.
+
+    Nothing is ever written to the pipe. What a holder that was killed can't clear up any more is cleared up here.
+    """
+    threading.Thread(target=_wait, args=(scratch,), name="holder", daemon=True).start()
+
+
+def _wait(scratch: Path) -> None:
+    while os.read(0, 1):
+        pass
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(ABANDONED)
