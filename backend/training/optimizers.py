@@ -198,7 +198,7 @@ class InBackward:
         self._step = -1
         self._last = False
         self._sound = True
-        self._total = torch.zeros(())
+        self._total: Tensor | float = 0.0
         self._squares: dict[str, Tensor] = {}
         """Of the gradients of this step whose parameter is updated."""
         self._previous_norm: Tensor | None = None
@@ -207,7 +207,7 @@ class InBackward:
 
     def begin(self, step: int, learning_rate: float) -> None:
         """Set the rate, and forget what the step before updated."""
-        self._total = torch.zeros(())
+        self._total = 0.0
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
@@ -219,7 +219,7 @@ class InBackward:
     def backward(self, loss: Tensor, *, last: bool) -> None:
         """Add gradients; in the last micro-batch, update as they become complete."""
         self._last = last
-        self._total = loss.detach() + self._total.to(loss.device)
+        self._total = self._total + loss.detach()
         if last and not _decides_on_device(self._plan):
             total = self._spread.ranks.sum(self._total.clone())
             self._sound = bool(torch.isfinite(total))  # asked once: for each parameter it would cost a wait
