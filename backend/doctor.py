@@ -20,9 +20,9 @@ from backend.errors import UserError
 from backend.hardware import Gpu, Hardware, NotAvailable, catalogue, detect, pci, torch_build
 from backend.hardware.rate import bf16_gain, does_bf16_well
 from backend.hardware.types import AbsenceKind
+from backend.measured import records
 from backend.model import demo
 from backend.planner import devices
-from backend.run import records
 from backend.training.selfcheck import FourBit
 from backend.units import disk, gib, memory
 

@@ -15,7 +15,7 @@ from tomlkit.exceptions import ParseError
 from backend import typed
 from backend.answers import Answers
 from backend.errors import UserError, wont_do
-from backend.planner import fields
+from backend.plan import fields
 
 JOB_TYPES = {name: kind for name, kind in get_type_hints(Answers).items() if name != "set"}
 """What [job] takes: the answers, each with its type."""

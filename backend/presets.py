@@ -19,9 +19,9 @@ from tomlkit.exceptions import ParseError
 from backend import paths, preset_text
 from backend.answers import Answers
 from backend.errors import UserError, wont_do
-from backend.planner import fields
+from backend.plan import fields
+from backend.plan.plan import EXECUTION
 from backend.planner.outlook import Comparison, Outlook
-from backend.planner.plan import EXECUTION
 from backend.preset_text import JOB_TYPES, PresetError
 
 PER_BOX = (*EXECUTION, "attention", "precision", "processes", "quantization")

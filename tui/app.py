@@ -21,10 +21,10 @@ from tui.sources import Sources
 from tui.widgets.rail import STEPS
 
 if TYPE_CHECKING:
+    from backend.launch.launch import Trainer
+    from backend.plan.job import Job
     from backend.presets import Preset
     from backend.run.folder import RunFolder
-    from backend.run.job import Job
-    from backend.run.launch import Trainer
 
 ORDER = tuple(step for step, _ in STEPS)
 WARM_UP_AFTER = "model"

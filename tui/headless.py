@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from backend.run import launch
+from backend.launch import launch
 from backend.run.events import Tail
 from backend.run.folder import RunFolder
 from tui.event_lines import EventLines

@@ -6,7 +6,7 @@ import ast
 import functools
 import inspect
 
-from backend.planner import plan
+from backend.plan import plan
 
 
 @functools.cache

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from backend import logind, paths, settings
 from backend.errors import UserError
-from backend.run import history, launch
+from backend.launch import launch
+from backend.launch.launch import Trainer
+from backend.plan.job import Job
+from backend.run import history
 from backend.run.folder import RunFolder
-from backend.run.job import Job
-from backend.run.launch import Trainer
 from tui import front
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from textual.app import App
 
 from backend import units
 from backend.errors import UserError
-from backend.planner import fields
+from backend.plan import fields
 from backend.run.folder import RunFolder
 from backend.run.history import History
 from tui.panels.next_step import NextStep

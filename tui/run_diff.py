@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 from backend import units
 from backend.errors import UserError
-from backend.planner import fields
+from backend.plan import fields
+from backend.plan.job import Job
 from backend.run.folder import RunFolder
 from backend.run.history import History
-from backend.run.job import Job
 from tui.plain import plain
 
 Difference = tuple[str, str, str]

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from backend.hardware import Hardware
     from backend.model.find import Found
     from backend.model.info import ModelInfo
+    from backend.plan.job import Job
     from backend.planner.device import Device
     from backend.planner.outlook import Comparison
     from backend.planner.rent import Offer
     from backend.presets import Broken, Preset
-    from backend.run.job import Job
 
 
 def _detect() -> Hardware:

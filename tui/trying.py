@@ -11,8 +11,9 @@ from backend.answers import METHODS, Method
 from backend.errors import DoesNotFit
 from backend.planner.outlook import Comparison
 from backend.planner.rules import title
-from backend.run import trial, trial_plan
-from backend.run.trial_plan import Trial
+from backend.trial import plan as trial_plan
+from backend.trial import trial
+from backend.trial.plan import Trial
 from tui import starting
 
 

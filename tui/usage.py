@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cyclopts import CoercionError, CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
 
 from backend.errors import wont_do
-from backend.planner import fields
+from backend.plan import fields
 from tui.commands.app import COMMANDS
 
 

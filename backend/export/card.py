@@ -10,7 +10,8 @@ from pathlib import Path
 from backend import units
 from backend.export.source import Source
 from backend.model import demo
-from backend.planner import fields, rules
+from backend.plan import fields
+from backend.planner import rules
 
 FILE = "README.md"
 _LORA = ("rank", "alpha", "dropout", "target_modules", "quantization")

@@ -9,8 +9,8 @@ from typing import Any
 
 from backend.export.rows import Rows
 from backend.export.source import Source
-from backend.planner import counts
-from backend.planner.plan import Plan
+from backend.plan import counts
+from backend.plan.plan import Plan
 
 OPTIMIZERS = {
     "adamw": "adamw_torch_fused",

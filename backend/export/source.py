@@ -10,12 +10,12 @@ from typing import Any
 
 from backend.data.tokenizer import TextTokenizer
 from backend.errors import UserError
-from backend.planner.plan import Plan
+from backend.plan.job import Job
+from backend.plan.plan import Plan
 from backend.run import history
 from backend.run.events import Tail
 from backend.run.folder import RunFolder, all_runs
 from backend.run.history import History
-from backend.run.job import Job
 from backend.training import locate
 
 ENDED = ("done", "stopped")

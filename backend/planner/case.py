@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from backend import constants
 from backend.answers import Answers, Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
-from backend.planner import constants, fit, host
+from backend.planner import fit, host
 from backend.planner.device import Device
 from backend.planner.outlook import Outlook
 

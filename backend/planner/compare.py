@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from backend import constants
 from backend.answers import METHODS, Answers, Method
 from backend.data.report import DataReport
+from backend.measured import calibration
 from backend.model.info import ModelInfo
-from backend.planner import calibration, choice, constants, cost, fit, host, memory, rules, several, throughput
+from backend.planner import choice, cost, fit, host, memory, rules, several, throughput
 from backend.planner.device import Device
 from backend.planner.mends import Stuck, mends
 from backend.planner.outlook import Comparison, Interval, Outlook

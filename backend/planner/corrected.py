@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from backend.measured.correction import Correction, Parts
 from backend.model.shape import ModelShape
+from backend.plan.plan import Plan
 from backend.planner import memory
-from backend.planner.correction import Correction, Parts
 from backend.planner.device import Device
 from backend.planner.outlook import Memory
-from backend.planner.plan import Plan
 
 STANDING = ("weights", "adapters", "optimizer")
 """Categories that lie there all the time."""

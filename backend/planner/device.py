@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backend.answers import Method
+from backend.measured.correction import Calibration, Correction
 from backend.planner.box import Box
-from backend.planner.correction import Calibration, Correction
 
 
 @dataclass(frozen=True)

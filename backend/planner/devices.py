@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from backend import constants
 from backend.errors import UserError
 from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host
 from backend.hardware.catalogue import GpuSpec
 from backend.hardware.rate import cpu_flops, does_bf16_well
-from backend.planner import constants, device_names, several
+from backend.measured.calibration import calibrated
+from backend.measured.ran_out import bounded
+from backend.planner import device_names, several
 from backend.planner.box import box
-from backend.planner.calibration import calibrated
 from backend.planner.device import Card, Device, Pool, Price
-from backend.planner.ran_out import bounded
 from backend.units import memory
 
 CPU = "cpu"

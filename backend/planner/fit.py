@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from backend import constants
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
-from backend.planner import constants, memory, throughput
+from backend.plan.plan import EXECUTION, Plan
+from backend.planner import memory, throughput
 from backend.planner.corrected import corrected
 from backend.planner.device import Device
 from backend.planner.outlook import Fit, Memory
-from backend.planner.plan import EXECUTION, Plan
 from backend.planner.rules import Fixed
 
 MICRO_BATCHES = (64, 32, 16, 8, 4, 2, 1)

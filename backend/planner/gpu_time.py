@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from backend import constants
 from backend.model.shape import ModelShape
-from backend.planner import constants, memory
+from backend.plan.plan import Plan
+from backend.planner import memory
 from backend.planner.device import Device
-from backend.planner.plan import Plan
 
 Kernels = Literal["stock", "fused"]
 """`stock` is what the trainer runs: transformers' own. `fused` ones are other trainers', for their published runs."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from backend import units
+from backend import constants, units
 from backend.answers import Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
-from backend.planner import constants, rules
+from backend.planner import rules
 from backend.planner.device import Device
 from backend.planner.outlook import Outlook
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from backend import units
+from backend import constants, units
 from backend.answers import Answers
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
-from backend.planner import constants, memory, rules, throughput
+from backend.plan.plan import Plan
+from backend.planner import memory, rules, throughput
 from backend.planner.box import Box
 from backend.planner.device import Device
 from backend.planner.memory.sharded import is_sharded
 from backend.planner.outlook import Needs
-from backend.planner.plan import Plan
 
 
 def needs(model: ModelInfo, plan: Plan, device: Device, data: DataReport, answers: Answers, peak_bytes: int) -> Needs:

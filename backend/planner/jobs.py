@@ -10,12 +10,12 @@ from pathlib import Path
 from backend.answers import Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
+from backend.plan.job import Foreseen, Job, Uncorrected
+from backend.plan.plan import Plan
 from backend.planner import cost, fit, overhead, rules, throughput
 from backend.planner.corrected import parts, phase_peaks
 from backend.planner.device import Device
 from backend.planner.outlook import Comparison, Outlook
-from backend.planner.plan import Plan
-from backend.run.job import Foreseen, Job, Uncorrected
 
 
 def job(comparison: Comparison, method: Method, preset: str | None = None) -> Job:

@@ -6,15 +6,15 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from backend import units
+from backend import constants, units
 from backend.answers import Answers, Method
 from backend.data.report import DataReport
 from backend.hardware import catalogue
 from backend.model.info import ModelInfo
-from backend.planner import constants, devices, fit, memory, rules, throughput
+from backend.plan.plan import EXECUTION, Plan
+from backend.planner import devices, fit, memory, rules, throughput
 from backend.planner.device import Device
 from backend.planner.outlook import Outlook
-from backend.planner.plan import EXECUTION, Plan
 
 LEANER: Mapping[Method, tuple[Method, ...]] = {"full": ("lora", "qlora"), "lora": ("qlora",), "qlora": ()}
 """Methods that need less memory, the nearest first."""

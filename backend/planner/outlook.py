@@ -9,8 +9,8 @@ from typing import Literal
 from backend.answers import Answers, Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
+from backend.plan.plan import Plan
 from backend.planner.device import Device
-from backend.planner.plan import Plan
 
 Fit = Literal["fits", "tight", "no"]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from backend import constants
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
-from backend.planner import constants, counts, gpu_time, memory
+from backend.plan import counts
+from backend.plan.plan import Plan
+from backend.planner import gpu_time, memory
 from backend.planner.device import Device
-from backend.planner.plan import Plan
 
 
 def evaluations(plan: Plan, steps: int) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from backend import units
+from backend import constants, units
 from backend.answers import Method
-from backend.planner import constants, guidance
+from backend.planner import guidance
 from backend.planner.case import Case
 from backend.planner.device import Device
 from backend.planner.outlook import Outlook

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backend import units
+from backend import constants, units
 from backend.answers import Answers, Method
 from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.hardware import catalogue
 from backend.model.info import ModelInfo
-from backend.planner import constants, cost, device_names, devices, fit, rules
+from backend.planner import cost, device_names, devices, fit, rules
 from backend.planner.compare import compare
 from backend.planner.device import Device
 from backend.planner.outlook import Comparison, Outlook

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backend import units
+from backend import constants, units
 from backend.answers import Answers, Method
 from backend.data import split
 from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.model.info import ModelInfo
-from backend.planner import constants, counts, fields, several
+from backend.plan import counts, fields
+from backend.plan.plan import Plan
+from backend.planner import several
 from backend.planner.device import Device
-from backend.planner.plan import Plan
 
 
 @dataclass(frozen=True)

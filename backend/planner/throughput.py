@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from backend import constants
 from backend.data import split
 from backend.data.report import DataReport
+from backend.measured.correction import Correction
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
-from backend.planner import constants, gpu_time, overhead, rules
-from backend.planner.correction import Correction
+from backend.plan.plan import Plan
+from backend.planner import gpu_time, overhead, rules
 from backend.planner.device import Device
 from backend.planner.gpu_time import Kernels, Pass
 from backend.planner.outlook import Interval
-from backend.planner.plan import Plan
 
 
 @dataclass(frozen=True)

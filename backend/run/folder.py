@@ -14,8 +14,8 @@ import msgspec
 
 from backend import paths, typed
 from backend.errors import UserError
+from backend.plan.job import Job
 from backend.run import plan_file
-from backend.run.job import Job
 
 _LONG_BYTES = 8 << 20
 """About 60,000 events, a tenth of a second."""

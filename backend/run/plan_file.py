@@ -11,7 +11,7 @@ import tomlkit
 
 from backend import typed
 from backend.errors import UserError
-from backend.run.job import Job
+from backend.plan.job import Job
 
 
 def write(path: Path, job: Job) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from backend.errors import UserError
+from backend.plan.job import Job
 from backend.run.folder import RunFolder
 from backend.run.history import History, read
-from backend.run.job import Job
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from backend import units
 from backend.errors import UserError
 from backend.model.local import read_folder
 from backend.model.shape import ModelShape
+from backend.plan.job import Job
+from backend.plan.plan import Plan
 from backend.planner import memory
 from backend.planner.device import Device
-from backend.planner.plan import Plan
-from backend.run.job import Job
 from backend.training import locate
 
 SHORTEST = 128

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from backend.data.packing import arrange, deal
-from backend.planner.plan import Plan
-from backend.training.ranks import ALONE, Ranks
+from backend.plan.plan import Plan
+from backend.training.parallel.ranks import ALONE, Ranks
 
 IGNORED = -100
 LENGTHS = 128

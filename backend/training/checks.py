@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 from backend.training import loss
 from backend.training.batches import Batch, Row, micro_batches
 from backend.training.precision import autocast

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend.run.control import Command, Inbox
-from backend.training.ranks import Ranks
+from backend.training.parallel.ranks import Ranks
 
 
 class Commands:

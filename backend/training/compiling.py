@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 from backend.training import loss
 from backend.training.batches import Batch
 from backend.training.precision import autocast

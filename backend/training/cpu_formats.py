@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from backend.hardware import host, rate
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 from backend.training.report import Report
 
 ROWS, WIDTH = 256, 1024

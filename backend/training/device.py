@@ -9,7 +9,7 @@ import torch
 
 from backend.errors import UserError
 from backend.hardware import detect, visible
-from backend.run.job import Job
+from backend.plan.job import Job
 
 
 def take(job: Job, rank: int = 0) -> None:

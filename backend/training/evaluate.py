@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from backend.data.prepare import Rows
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 from backend.training.batches import micro_batches
 from backend.training.loss import Loss
+from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.precision import autocast
-from backend.training.ranks import ALONE, Ranks
 
 ROWS_AT_ONCE = 256
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from backend.errors import TrainingFailed, UserError
-from backend.training.disk import FULL, DiskFull
 from backend.training.relief import is_out_of_memory
+from backend.training.saving.disk import FULL, DiskFull
 
 LONGEST = 300
 

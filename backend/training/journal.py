@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from backend.errors import TrainingFailed
-from backend.training.progress import Pace, Progress
-from backend.training.ranks import ALONE, Ranks
+from backend.training.meters.progress import Pace, Progress
+from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.report import Report
 
 SECONDS = 1.0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backend.model import demo
-from backend.run.job import Job
+from backend.plan.job import Job
 
 WANTED = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt"]
 UNWANTED = ["[!a]*/*", "a[!d]*/*", "ad[!d]*/*", "consolidated*.safetensors"]

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from backend.training.batches import IGNORED, Batch
 from backend.training.packed_rows import told
-from backend.training.sharding import through_root
+from backend.training.parallel.sharding import through_root
 
 Loss = Callable[[Batch], Tensor]
 """Summed negative log-likelihood of a batch's scored tokens, nats, as a float32 scalar on the device."""

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from backend.planner.plan import Plan
-from backend.training import sharding
+from backend.plan.plan import Plan
+from backend.training.parallel import sharding
+from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.precision import adapter_dtype, compute_dtype, weight_dtype
-from backend.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from backend.planner.counts import steps_per_epoch
-from backend.planner.plan import Plan
+from backend.plan.counts import steps_per_epoch
+from backend.plan.plan import Plan
 
 Indices = npt.NDArray[np.int64]
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from backend.training.memory_source import Lap
+from backend.training.meters.memory_source import Lap
 
 
 class Source(Protocol):

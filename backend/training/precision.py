@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 
 
 def compute_dtype(plan: Plan) -> torch.dtype:

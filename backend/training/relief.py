@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import torch
 
-from backend.planner.plan import Plan
-from backend.training.ranks import ALONE, Ranks
+from backend.plan.plan import Plan
+from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.report import Report
 
 Value = TypeVar("Value")
@@ -22,7 +22,7 @@ SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "no
 
 
 class RanOut(Exception):
-    """Memory ran out on one of several ranks: all of them start again (backend/run/several.py)."""
+    """Memory ran out on one of several ranks: all of them start again (backend/launch/several.py)."""
 
     def __init__(self, during: str, step: int, reason: str) -> None:
         super().__init__(f"out of memory in {during}: {reason}")

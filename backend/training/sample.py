@@ -12,10 +12,10 @@ import torch
 from backend.data.endings import end_tokens
 from backend.data.tokenizer import TextTokenizer
 from backend.data.tokens import Ids
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 from backend.training.compiling import uncompiled
+from backend.training.parallel.sharding import is_sharded
 from backend.training.precision import autocast
-from backend.training.sharding import is_sharded
 
 NEW_TOKENS = 48
 MOST_SECONDS = 5.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 
 FINAL_FRACTION = 0.1
 

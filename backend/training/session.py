@@ -17,23 +17,25 @@ from torch import Tensor
 
 from backend.data.prepare import Prepared
 from backend.errors import TrainingFailed
-from backend.planner import ran_out
-from backend.planner.plan import Plan
+from backend.measured import ran_out
+from backend.plan.job import Job
+from backend.plan.plan import Plan
 from backend.run.folder import RunFolder
-from backend.run.job import Job
-from backend.training import checkpoint, checks, loss, methods, relief, result, rng, sharding
+from backend.training import checks, loss, methods, relief, rng
 from backend.training.advice import would_fit
 from backend.training.ahead import Ahead
 from backend.training.batches import Batch, micro_batches
-from backend.training.disk import DiskFull
 from backend.training.evaluate import held_out_loss, perplexity
 from backend.training.journal import Journal, Step
-from backend.training.optimizers import Updater
+from backend.training.meters.progress import Pace, Progress
+from backend.training.optim.optimizers import Updater
 from backend.training.order import Order
-from backend.training.progress import Pace, Progress
-from backend.training.ranks import ALONE, Ranks
+from backend.training.parallel import sharding
+from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.report import Report
 from backend.training.sample import answer
+from backend.training.saving import checkpoint, result
+from backend.training.saving.disk import DiskFull
 from backend.training.schedule import learning_rate
 from backend.training.step import forward_backward
 

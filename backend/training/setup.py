@@ -10,30 +10,21 @@ from typing import Any
 from backend import typed
 from backend.data.prepare import Prepared
 from backend.errors import TrainingFailed, UserError
-from backend.planner.counts import total_steps
-from backend.planner.plan import Plan
+from backend.plan.counts import total_steps
+from backend.plan.job import Job
+from backend.plan.plan import Plan
 from backend.run.folder import RunFolder
-from backend.run.job import Job
-from backend.training import (
-    checkpoint,
-    checks,
-    compiling,
-    cpu_formats,
-    locate,
-    methods,
-    optimizers,
-    relief,
-    result,
-    rng,
-    sharding,
-)
+from backend.training import checks, compiling, cpu_formats, locate, methods, relief, rng
 from backend.training.advice import would_fit
-from backend.training.checkpoint import Checkpoint
 from backend.training.journal import Journal
+from backend.training.meters.progress import Pace, Progress
+from backend.training.optim import optimizers
 from backend.training.order import Order
-from backend.training.progress import Pace, Progress
-from backend.training.ranks import Ranks
+from backend.training.parallel import sharding
+from backend.training.parallel.ranks import Ranks
 from backend.training.report import Report
+from backend.training.saving import checkpoint, result
+from backend.training.saving.checkpoint import Checkpoint
 from backend.training.session import Session, restored
 
 

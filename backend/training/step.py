@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 from backend.training.batches import Batch
 from backend.training.loss import Loss
-from backend.training.optimizers import Updater
+from backend.training.optim.optimizers import Updater
 from backend.training.precision import autocast
 
 

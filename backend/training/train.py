@@ -15,21 +15,22 @@ from pathlib import Path
 
 from backend.data.prepare import Prepared, prepare
 from backend.errors import TrainingFailed, UserError
-from backend.run import records
+from backend.measured import records
+from backend.plan.job import Job
 from backend.run.control import Inbox
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
-from backend.run.job import Job
-from backend.training import checkpoint, device, locate
+from backend.training import device, locate
 from backend.training.commands import Commands
-from backend.training.disk import DiskFull
 from backend.training.failure import sentence
 from backend.training.give_back import give_back
 from backend.training.journal import SkippedTooOften
-from backend.training.meters import Meters
+from backend.training.meters.meters import Meters
+from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.quiet import libraries_to
-from backend.training.ranks import ALONE, Ranks
 from backend.training.report import Report
+from backend.training.saving import checkpoint
+from backend.training.saving.disk import DiskFull
 from backend.training.session import NothingLeft, Session
 from backend.training.setup import begin
 from backend.training.versions import versions

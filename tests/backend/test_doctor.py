@@ -13,11 +13,11 @@ from packaging.requirements import Requirement
 from backend import doctor, logind
 from backend.doctor import Check, checks, judge, package
 from backend.hardware import GpuProcess, Hardware, NotAvailable, Ram, TorchBuild, pci
+from backend.measured import records
 from backend.model import demo
 from backend.planner import devices
-from backend.run import records
 from backend.training.selfcheck import FourBit
-from tests.backend.planner.test_calibration import record
+from tests.backend.measured.test_calibration import record
 from tests.backend.planner.test_devices import RTX_4090, box
 
 Looker = Callable[[Hardware], dict[str, Check]]

@@ -92,8 +92,8 @@ def compare(home: Path) -> list[float]:
 
 def child(model: str, rows: str, kind: str) -> int:
     """Train once beside the live screen."""
-    from backend.planner.plan import Plan
-    from backend.run.job import Job
+    from backend.plan.job import Job
+    from backend.plan.plan import Plan
     from tests.bench.trainer_runs import NEVER
     from tui import process
 

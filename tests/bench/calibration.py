@@ -21,12 +21,12 @@ from pathlib import Path
 import msgspec
 
 from backend.answers import METHODS, Answers
+from backend.measured import calibration, records
+from backend.measured.correction import Calibration
+from backend.measured.records import Record
 from backend.model import find
-from backend.planner import calibration, devices, fit, jobs, situation, throughput
-from backend.planner.correction import Calibration
-from backend.planner.plan import Plan
-from backend.run import records
-from backend.run.records import Record
+from backend.plan.plan import Plan
+from backend.planner import devices, fit, jobs, situation, throughput
 from tests.bench.demo import train
 
 FIRST, SECOND = 4, 2

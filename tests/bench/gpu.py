@@ -23,7 +23,7 @@ from typing import Any
 from backend.answers import METHODS
 from backend.model import known
 from backend.model.shape import ModelShape
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 
 NAMES = {"1B": "Llama-3.2-1B", "3B": "Llama-3.2-3B", "8B": "Llama-3.1-8B"}
 PHASES = ("load", "step", "optimizer", "eval", "save")
@@ -146,7 +146,7 @@ def run(folder: Path, name: str, plan: Plan, device: str, steps: int) -> dict[st
 
     from backend.training import loss, methods
     from backend.training.batches import micro_batches
-    from backend.training.optimizers import updater
+    from backend.training.optim.optimizers import updater
     from backend.training.precision import autocast
     from backend.training.step import forward_backward
 

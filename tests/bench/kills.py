@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from backend.answers import METHODS, Method
-from backend.planner.plan import Plan
+from backend.plan.job import Job
+from backend.plan.plan import Plan
 from backend.run.events import Event, Tail
 from backend.run.folder import RunFolder
-from backend.run.job import Job
 from tests.bench import made
 from tests.tiny import make_model
 
@@ -135,14 +135,14 @@ def _curve(folder: RunFolder) -> dict[int, float]:
 
 def _damaged(folder: RunFolder) -> int:
     """Checkpoints under their final name that are not whole."""
-    from backend.training import checkpoint
+    from backend.training.saving import checkpoint
 
     whole = {found.path for found in checkpoint.every(folder.checkpoints) if found.damage() is None}
     return sum(path not in whole for path in folder.checkpoints.glob("step-*"))
 
 
 def _weights(folder: RunFolder) -> dict[str, Any]:
-    from backend.training import checkpoint
+    from backend.training.saving import checkpoint
 
     found, _ = checkpoint.newest(folder.checkpoints)
     assert found is not None

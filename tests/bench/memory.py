@@ -16,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from backend.answers import METHODS, Method
+from backend.dryrun import run
 from backend.model import find
 from backend.model.info import ModelInfo
+from backend.plan.plan import Plan
 from backend.planner import memory
-from backend.planner.dryrun import run
-from backend.planner.plan import Plan
 
 MODELS = (
     *("SmolLM2-135M", "Qwen2.5-0.5B", "Llama-3.2-1B", "Gemma-3-1b", "Qwen3-4B", "Mistral-7B-v0.3", "Llama-3.1-8B"),

@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from backend import constants
 from backend.model.shape import ModelShape
-from backend.planner import constants, memory
+from backend.planner import memory
 from tests.bench import published
 from tests.bench.published import Run, stacks
 from tests.bench.throughput import fitted_models, is_single_dense, plan_of

@@ -17,11 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from backend.planner.plan import Plan
+from backend.plan.job import Job
+from backend.plan.plan import Plan
 from backend.run.events import Tail
 from backend.run.folder import RunFolder
-from backend.run.job import Job
-from backend.training import loss, optimizers
+from backend.training import loss
+from backend.training.optim import optimizers
 from backend.training.train import train
 from tests.bench import made
 from tests.bench.trainer_runs import NEVER, home

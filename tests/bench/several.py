@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.answers import METHODS, Method
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 from tests.bench import gpu, made
 
 NEVER = 1_000_000
@@ -59,11 +59,11 @@ def _compare(name: str, method: Method, counts: list[int], model: Path, rows: Pa
 
 def run(method: Method, count: int, model: Path, rows: Path, device: str) -> dict[str, Any]:
     """One whole run; its `run_finished`."""
-    from backend.run import launch
+    from backend.launch import launch
+    from backend.plan.job import Job
     from backend.run.control import Inbox
     from backend.run.events import Tail
     from backend.run.folder import RunFolder
-    from backend.run.job import Job
 
     plan = Plan(
         method=method,

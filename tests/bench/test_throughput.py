@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from backend.planner import constants
+from backend import constants
 from tests.bench import published, throughput, throughput_fit
 
 

@@ -15,11 +15,11 @@ from functools import cache
 from typing import Any
 
 from backend.model.shape import ModelShape
+from backend.plan.plan import Plan
 from backend.planner import throughput
 from backend.planner.device import Device
 from backend.planner.gpu_time import Kernels
 from backend.planner.outlook import Interval
-from backend.planner.plan import Plan
 from backend.planner.throughput import Work
 from tests.bench import published
 from tests.bench.published import Run

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backend.planner import constants
+from backend import constants
 from tests.bench.throughput import Case, cases, fitted_models, result
 
 STEPS = (1.15, 1.07, 1.03, 1.015)

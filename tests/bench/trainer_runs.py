@@ -35,11 +35,11 @@ def main() -> None:
 
 def fttui(variant: str, model: Path, rows: Path, options: dict[str, Any]) -> dict[str, Any]:
     """A whole run as `fttui train` makes it, without held-out rows."""
-    from backend.planner.plan import Plan
-    from backend.run import launch
+    from backend.launch import launch
+    from backend.plan.job import Job
+    from backend.plan.plan import Plan
     from backend.run.events import Tail
     from backend.run.folder import RunFolder
-    from backend.run.job import Job
 
     method = options["method"]
     plan = Plan(

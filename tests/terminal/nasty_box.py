@@ -9,11 +9,11 @@ from pathlib import Path
 from backend import answers_file, paths
 from backend.answers import Answers
 from backend.model import used
-from backend.planner.plan import Plan
+from backend.plan.job import Job
+from backend.plan.plan import Plan
 from backend.run import plan_file
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
-from backend.run.job import Job
 from tests.tiny import make_model
 from tests.tui.nasty import ALL, NAMES, NASTY
 from tests.tui.story import FORESEEN

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from backend import doctor
 from backend.doctor import Check
-from backend.run import launch
+from backend.launch import launch
 from tests.terminal import nasty_box
 from tests.terminal.nasty_wizard import start
 from tests.tui.nasty import NAMES

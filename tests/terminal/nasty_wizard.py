@@ -15,8 +15,8 @@ from typing import Any
 from textual.app import App
 
 from backend import presets
+from backend.launch.launch import Trainer
 from backend.run.folder import RunFolder
-from backend.run.launch import Trainer
 from backend.settings import Settings
 from tests.terminal import nasty_box
 from tests.tui import box

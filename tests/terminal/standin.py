@@ -14,12 +14,12 @@ from typing import Any
 
 from textual.app import App
 
-from backend.planner.plan import Plan
+from backend.launch.launch import Trainer
+from backend.plan.job import Job
+from backend.plan.plan import Plan
 from backend.run.control import Inbox
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
-from backend.run.job import Job
-from backend.run.launch import Trainer
 from tests.tui.stage import Stage
 from tui import process
 from tui.screens.live import LiveScreen

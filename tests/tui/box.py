@@ -13,12 +13,12 @@ from textual import events
 from backend import units
 from backend.data.report import DataReport, Segment
 from backend.hardware import Cpu, Gpu, GpuProcess, GpuReading, Hardware, Ram, TorchBuild
+from backend.launch.launch import Trainer
 from backend.model import known
 from backend.model.find import Found
 from backend.model.info import ModelInfo
+from backend.plan.job import Job
 from backend.run.folder import RunFolder
-from backend.run.job import Job
-from backend.run.launch import Trainer
 from tui import theme
 from tui.app import WizardApp
 from tui.sources import Sources

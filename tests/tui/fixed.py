@@ -7,9 +7,9 @@ from dataclasses import replace
 from backend.answers import Answers, Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
+from backend.plan.plan import Plan
 from backend.planner.device import Device
 from backend.planner.outlook import Comparison, Fit, Interval, Memory, Needs, Outlook
-from backend.planner.plan import Plan
 
 GIB, MIB = 2**30, 2**20
 CATEGORIES: dict[Method, dict[str, int]] = {

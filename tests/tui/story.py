@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from backend.planner.plan import Plan
+from backend.plan.job import Foreseen, Job
+from backend.plan.plan import Plan
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder, all_runs
-from backend.run.job import Foreseen, Job
 
 START = 1_795_000_000.0
 """2026-11-18 11:06:40 UTC."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backend import paths
-from backend.planner import fields
+from backend.plan import fields
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
 from tests.backend.run.test_folder import JOB

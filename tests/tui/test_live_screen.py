@@ -10,10 +10,10 @@ import pytest
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
+from backend.launch.launch import Trainer
 from backend.run.control import Inbox
 from backend.run.folder import RunFolder
 from backend.run.history import read
-from backend.run.launch import Trainer
 from tests.tui.stage import Stage
 from tests.tui.story import GIB, START, Story, Telling, finish, make_run, tell
 from tui.panels.curve import Curve

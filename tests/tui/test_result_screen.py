@@ -11,9 +11,10 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from backend.run import plan_file, records
+from backend.measured import records
+from backend.run import plan_file
 from backend.run.folder import RunFolder
-from tests.backend.planner.test_calibration import record
+from tests.backend.measured.test_calibration import record
 from tests.tui import box
 from tests.tui.nasty import NASTY
 from tests.tui.stage import Stage

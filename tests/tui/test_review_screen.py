@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from backend import presets
+from backend.launch.launch import Trainer
+from backend.plan.job import Job
 from backend.run.folder import RunFolder
-from backend.run.job import Job
-from backend.run.launch import Trainer
 from tests.tui import box
 from tui.screens.confirm import Confirm
 from tui.screens.live import LiveScreen

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from backend.hardware import GpuProcess, Hardware
+from backend.launch.launch import Trainer
+from backend.plan.job import Job
 from backend.run.folder import RunFolder
-from backend.run.job import Job
-from backend.run.launch import Trainer
 from tests.tui import box
 from tests.tui.test_review_screen import edit
 from tui.screens.live import LiveScreen

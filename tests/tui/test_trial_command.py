@@ -15,10 +15,11 @@ import pytest
 
 from backend import paths
 from backend.answers import METHODS, Answers
+from backend.measured import records
 from backend.planner.compare import compare
-from backend.run import records, trial_plan
 from backend.run.folder import RunFolder
-from backend.run.trial_found import Figures, Found
+from backend.trial import plan as trial_plan
+from backend.trial.found import Figures, Found
 from tests.shapes import CPU, H100, LLAMA_1B, LLAMA_70B, model, rows
 from tests.terminal.tmux import ROOT
 from tui import trying

@@ -13,11 +13,11 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from backend.answers import Answers
+from backend.plan.job import Job
+from backend.plan.plan import Plan
 from backend.planner import devices, jobs
-from backend.planner.plan import Plan
 from backend.run.folder import RunFolder
-from backend.run.job import Job
-from backend.run.trial_plan import Trial
+from backend.trial.plan import Trial
 from tests.tui import box
 from tests.tui.stage import Stage
 from tui.screens.compare import CompareScreen

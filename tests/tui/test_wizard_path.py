@@ -10,10 +10,10 @@ import pytest
 
 from backend import answers_file
 from backend.answers import Answers
+from backend.launch.launch import Trainer
 from backend.model.find import Found
+from backend.plan.job import Job
 from backend.run.folder import RunFolder
-from backend.run.job import Job
-from backend.run.launch import Trainer
 from tests.tui import box
 from tui.app import WizardApp
 from tui.screens.compare import CompareScreen

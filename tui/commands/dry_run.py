@@ -45,7 +45,7 @@ def checked(comparison: Comparison) -> dict[Method, Checked]:
 
 
 def _checked(comparison: Comparison, method: Method) -> Checked:
-    from backend.planner.dryrun import run
+    from backend.dryrun import run
 
     model, plan = comparison.model, comparison.methods[method].plan
     load = throughput.work(plan, comparison.data)

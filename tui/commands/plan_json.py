@@ -12,7 +12,7 @@ from backend.answers import METHODS, Method
 from backend.planner import cost
 from backend.planner.outlook import Comparison, Interval, Outlook
 from backend.planner.rent import Offer
-from backend.run.trial_found import Found
+from backend.trial.found import Found
 from tui.commands import dry_run
 from tui.plain import in_json
 

@@ -14,9 +14,9 @@ from backend.answers import METHODS, Method
 from backend.planner import fit
 from backend.planner.outlook import Comparison
 from backend.planner.rules import title
-from backend.run import trial
-from backend.run.trial_found import Found
-from backend.run.trial_plan import Trial
+from backend.trial import trial
+from backend.trial.found import Found
+from backend.trial.plan import Trial
 from tui import trying
 from tui.plain import plain
 

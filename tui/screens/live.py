@@ -12,11 +12,11 @@ from textual.geometry import Size
 from textual.getters import query_one
 from textual.widgets import Footer
 
+from backend.launch.launch import Trainer
 from backend.run import control
 from backend.run.control import Command
 from backend.run.folder import RunFolder
 from backend.run.history import History
-from backend.run.launch import Trainer
 from tui.panels import words
 from tui.panels.curve import Curve
 from tui.panels.gpu import Gpu

@@ -12,7 +12,8 @@ from textual.widgets import Static
 
 from backend import answers_file, units
 from backend.errors import UserError
-from backend.planner import fields, fit
+from backend.plan import fields
+from backend.planner import fit
 from tui import command_line, starting
 from tui.plain import plain, safe
 from tui.screens.step import Step

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from backend import units
-from backend.run.trial_plan import Trial
+from backend.trial.plan import Trial
 from tui import trying
 from tui.plain import safe
 from tui.screens.command_box import CommandBox

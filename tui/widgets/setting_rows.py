@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Static
 
-from backend.planner import fields
+from backend.plan import fields
 from tui import plan_help
 from tui.plain import plain, safe
 from tui.widgets.cells import fit

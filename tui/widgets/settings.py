@@ -15,7 +15,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from backend.answers import Method
-from backend.planner import fields
+from backend.plan import fields
 from backend.planner.outlook import Outlook
 from tui import plan_help
 from tui.widgets.setting_rows import SettingEditor, SettingRow, StartRow

@@ -1,7 +1,7 @@
 """The peak of a training run on one device, in closed form: one function a component, each with its formula's source.
 
 Elements are counted from the shape and the plan; bytes an element come from the plan's types and presets/memory.toml.
-The counts are held against the trainer's own step under fake tensors (backend/planner/dryrun, tests/bench/memory.py).
+The counts are held against the trainer's own step under fake tensors (backend/dryrun, tests/bench/memory.py).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from backend.model.shape import ModelShape
+from backend.plan.plan import Plan
 from backend.planner.device import Device
 from backend.planner.memory.activations import Batch
 from backend.planner.memory.activations import kept as kept_activations
@@ -21,7 +22,6 @@ from backend.planner.memory.sharded import is_sharded, moments
 from backend.planner.memory.stack import OWN, Stack
 from backend.planner.memory.states import adapters, gradients, optimizer_states, weights
 from backend.planner.outlook import Memory
-from backend.planner.plan import Plan
 
 __all__ = [
     "FLOAT32",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backend import constants
 from backend.model.shape import ModelShape
-from backend.planner import constants
+from backend.plan.plan import Plan
 from backend.planner.memory.device import dequantised
 from backend.planner.memory.elements import FLOAT32, compute_bytes, residual_bytes
 from backend.planner.memory.stack import OWN, Stack
-from backend.planner.plan import Plan
 
 
 @dataclass(frozen=True)

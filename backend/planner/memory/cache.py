@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from backend import constants
 from backend.model.shape import ModelShape
-from backend.planner import constants
+from backend.plan.plan import Plan
 from backend.planner.memory.activations import Batch
 from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes
 from backend.planner.memory.stack import OWN, Stack
 from backend.planner.memory.step import Parts
-from backend.planner.plan import Plan
 
 
 def unused(shape: ModelShape, plan: Plan, batch: Batch, moments: Mapping[str, Parts], stack: Stack = OWN) -> int:

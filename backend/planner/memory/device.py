@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from backend import constants
 from backend.model.shape import ModelShape
-from backend.planner import constants
+from backend.plan.plan import Plan
 from backend.planner.device import Device
 from backend.planner.memory.elements import FLOAT32, compute_bytes
-from backend.planner.plan import Plan
 
 
 def workspace(device: Device) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from backend.model.shape import ModelShape
+from backend.plan.plan import Plan
 from backend.planner.memory.stack import OWN, Stack
-from backend.planner.plan import Plan
 
 SIXTEEN_BIT = 2
 FLOAT32 = 4

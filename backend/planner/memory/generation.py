@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from backend import constants
 from backend.model.shape import ModelShape
-from backend.planner import constants
+from backend.plan.plan import Plan
 from backend.planner.memory import states
 from backend.planner.memory.elements import FLOAT32, compute_bytes
-from backend.planner.plan import Plan
 
 
 def sampled(shape: ModelShape, plan: Plan) -> dict[str, int]:

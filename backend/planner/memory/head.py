@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backend import constants
 from backend.model.shape import ModelShape
-from backend.planner import constants
+from backend.plan.plan import Plan
 from backend.planner.memory.activations import Batch
 from backend.planner.memory.elements import compute_bytes
 from backend.planner.memory.stack import OWN, Stack
 from backend.planner.memory.states import embedding, head_copy, head_gradient
-from backend.planner.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from backend.model.shape import ModelShape
+from backend.plan.plan import Plan
 from backend.planner.memory.activations import Batch
 from backend.planner.memory.elements import FLOAT32, compute_bytes, steps_in_backward, trained_bytes
 from backend.planner.memory.stack import OWN, Stack
 from backend.planner.memory.states import embedding, update
 from backend.planner.memory.step import Parts
 from backend.planner.memory.step import moments as of_one
-from backend.planner.plan import Plan
 
 GATHERED = 2
 """Blocks that are whole at once: the one that runs, and the next, which is fetched meanwhile."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from backend import constants
 from backend.model.shape import ModelShape
-from backend.planner import constants
+from backend.plan.plan import Plan
 from backend.planner.memory.elements import (
     FLOAT32,
     SIXTEEN_BIT,
@@ -15,7 +16,6 @@ from backend.planner.memory.elements import (
     weight_bytes,
 )
 from backend.planner.memory.stack import OWN, Stack
-from backend.planner.plan import Plan
 
 
 def weights(shape: ModelShape, plan: Plan) -> int:

@@ -1,6 +1,6 @@
 """The moments of one optimizer step at which memory can be highest, in the order in which they come.
 
-The same names are the dry run's stages (backend/planner/dryrun), each linear in the number of blocks.
+The same names are the dry run's stages (backend/dryrun), each linear in the number of blocks.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from backend.model.shape import ModelShape
+from backend.plan.plan import Plan
 from backend.planner.memory import activations, states
 from backend.planner.memory.activations import Batch
 from backend.planner.memory.elements import residual_bytes, steps_in_backward, trained_bytes
 from backend.planner.memory.head import evaluated, head
 from backend.planner.memory.stack import OWN, Stack
-from backend.planner.plan import Plan
 
 Parts = Mapping[str, int]
 """Category -> bytes that come on top of weights, adapters and optimizer states."""

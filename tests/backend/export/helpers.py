@@ -9,10 +9,11 @@ from typing import Any
 from backend.answers import Method
 from backend.export import source
 from backend.export.source import Source
+from backend.plan.job import Job
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
-from backend.run.job import Job
-from backend.training import methods, result
+from backend.training import methods
+from backend.training.saving import result
 from tests.backend.training.helpers import loaded, plan
 
 

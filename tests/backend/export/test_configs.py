@@ -15,7 +15,7 @@ from backend.data.prepare import prepare
 from backend.errors import UserError
 from backend.export import yaml_text
 from backend.export.export import export
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
 from backend.training.schedule import learning_rate

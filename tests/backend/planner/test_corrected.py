@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from backend.answers import METHODS, Method
+from backend.measured.correction import Calibration, Run
+from backend.plan.plan import Plan
 from backend.planner import fit, throughput
 from backend.planner.corrected import corrected, parts, phase_peaks
-from backend.planner.correction import Calibration, Run
 from backend.planner.device import Device
 from backend.planner.outlook import Memory
-from backend.planner.plan import Plan
 from tests.shapes import A100_80, CPU, GIB, LLAMA_1B, model, rows
 
 MODEL = model(LLAMA_1B)

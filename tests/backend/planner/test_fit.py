@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from backend.answers import METHODS, Answers
+from backend.plan.plan import Plan
 from backend.planner import devices, fit, memory, throughput
 from backend.planner.compare import compare
-from backend.planner.plan import Plan
 from tests.shapes import A100_80, CPU, H200, LLAMA_1B, LLAMA_8B, RTX_4090, T4, model, rows
 
 

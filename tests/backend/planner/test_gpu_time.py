@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from backend.planner import constants, gpu_time
+from backend import constants
+from backend.plan.plan import Plan
+from backend.planner import gpu_time
 from backend.planner.gpu_time import Pass
-from backend.planner.plan import Plan
 from tests.shapes import A100_80, H100, LLAMA_8B, RTX_4090, T4
 
 FULL = Plan(method="full", quantization="none")

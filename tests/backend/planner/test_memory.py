@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from backend.model.shape import ModelShape
+from backend.plan.plan import Plan
 from backend.planner import memory
 from backend.planner.memory import Batch, sharded
-from backend.planner.plan import Plan
 from tests.shapes import A100_80, CPU, GIB, LLAMA_1B, LLAMA_8B, RTX_4090, llama, with_layers
 
 MIB = 2**20

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from backend.planner import constants, memory
+from backend import constants
+from backend.plan.plan import Plan
+from backend.planner import memory
 from backend.planner.memory import OWN, Batch, Stack
 from backend.planner.memory import activations as counted
 from backend.planner.memory.cache import unused
 from backend.planner.memory.step import moments
-from backend.planner.plan import Plan
 from tests.shapes import A100_80, CPU, LLAMA_8B
 
 BATCH = Batch(4, 2048, 2048)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from backend.plan.plan import Plan
 from backend.planner import overhead, throughput
-from backend.planner.plan import Plan
 from tests.shapes import A100_80, CPU, LLAMA_1B, LLAMA_8B, LLAMA_70B, model, rows
 
 LORA = Plan(method="lora", quantization="none")

@@ -9,8 +9,9 @@ import pytest
 from backend.answers import Answers
 from backend.data import split
 from backend.errors import UserError
-from backend.planner import counts, rules
-from backend.planner.plan import Plan
+from backend.plan import counts
+from backend.plan.plan import Plan
+from backend.planner import rules
 from tests.shapes import A100_80, CPU, LLAMA_1B, LLAMA_8B, LLAMA_70B, T4, model, rows
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from backend.answers import Answers, Method
+from backend.measured.correction import Calibration, Run
+from backend.plan.plan import Plan
 from backend.planner import throughput
 from backend.planner.compare import compare
-from backend.planner.correction import Calibration, Run
 from backend.planner.device import Device
-from backend.planner.plan import Plan
 from tests.shapes import A100_80, CPU, H100, LLAMA_1B, LLAMA_8B, RTX_4090, model, rows
 
 LORA = Plan(method="lora", quantization="none", checkpointing=True, micro_batch=4)

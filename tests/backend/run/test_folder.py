@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from backend.errors import UserError
-from backend.planner.plan import Plan
+from backend.plan.job import Foreseen, Job
+from backend.plan.plan import Plan
 from backend.run.folder import RunFolder, all_runs
-from backend.run.job import Foreseen, Job
 
 JOB = Job(
     model="org/some model",

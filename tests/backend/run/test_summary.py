@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from backend.plan.job import Foreseen
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
-from backend.run.job import Foreseen
 from backend.run.summary import summarise
 from tests.backend.run.test_folder import JOB
 

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from backend.answers import METHODS, Method
-from backend.planner.plan import Plan
+from backend.plan.job import Job
+from backend.plan.plan import Plan
 from backend.run import history
 from backend.run.events import Event, Tail
 from backend.run.folder import RunFolder
-from backend.run.job import Job
 from backend.training import loss, methods, rng
 from backend.training.batches import Row, micro_batches
-from backend.training.optimizers import Updater, updater
+from backend.training.optim.optimizers import Updater, updater
 from backend.training.step import forward_backward
 
 ALL = METHODS

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from backend.training import rank, session
+from backend.launch import rank
+from backend.training import session
 
 UPDATE = session.Session._update
 

@@ -14,13 +14,14 @@ from typing import Any
 
 import torch
 
-from backend.planner.plan import Plan
-from backend.training import loss, methods, ranks, rng
+from backend.plan.plan import Plan
+from backend.training import loss, methods, rng
 from backend.training.batches import micro_batches
 from backend.training.evaluate import held_out_loss
-from backend.training.optimizers import updater
-from backend.training.ranks import ALONE, Ranks
-from backend.training.sharding import whole
+from backend.training.optim.optimizers import updater
+from backend.training.parallel import ranks
+from backend.training.parallel.ranks import ALONE, Ranks
+from backend.training.parallel.sharding import whole
 from backend.training.step import forward_backward
 from tests.backend.training.helpers import plan, random_rows
 

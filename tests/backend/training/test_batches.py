@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 from backend.training.batches import IGNORED, Row, micro_batches
 from tests.backend.training.helpers import random_rows
 

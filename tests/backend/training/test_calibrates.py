@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from backend.answers import Answers
+from backend.measured import records
 from backend.planner import jobs, situation
-from backend.run import records
 from backend.run.folder import RunFolder
 from backend.training.train import train
 from tests.backend.training.helpers import events, log_text

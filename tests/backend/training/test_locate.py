@@ -10,8 +10,8 @@ import pytest
 import transformers
 from huggingface_hub.utils._paths import filter_repo_objects
 
-from backend.planner.plan import Plan
-from backend.run.job import Job
+from backend.plan.job import Job
+from backend.plan.plan import Plan
 from backend.training import locate
 from backend.training.quiet import libraries_to
 

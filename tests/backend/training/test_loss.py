@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 from backend.training.batches import micro_batches
 from backend.training.loss import can_chunk, chunk_rows, chunked, whole
 from tests.backend.training.families import network

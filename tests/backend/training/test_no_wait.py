@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from backend.answers import METHODS, Method
 from backend.training.batches import micro_batches
-from backend.training.optimizers import updater
+from backend.training.optim.optimizers import updater
 from tests.backend.training.helpers import loaded, one_step, plan, random_rows
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.planner.counts import eval_interval, save_interval, times_due, total_steps
-from backend.planner.plan import Plan
+from backend.plan.counts import eval_interval, save_interval, times_due, total_steps
+from backend.plan.plan import Plan
 from backend.training.order import Order
 from backend.training.schedule import learning_rate
 

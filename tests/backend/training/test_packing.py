@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM
 
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 from backend.training.batches import micro_batches
 from backend.training.checks import can_chunk, packs
 from backend.training.loss import chunked, whole

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from backend.run.events import EventLog, Tail
-from backend.training.memory_source import CudaMemory, Lap, ProcessMemory
-from backend.training.meters import Meters
+from backend.training.meters.memory_source import CudaMemory, Lap, ProcessMemory
+from backend.training.meters.meters import Meters
 from backend.training.phases import Phases
 from backend.training.report import Report
 

@@ -13,10 +13,12 @@ import pytest
 import torch
 
 from backend.answers import Method
-from backend.run import control, launch
+from backend.launch import launch
+from backend.run import control
 from backend.run.folder import RunFolder
-from backend.training import checkpoint, session
+from backend.training import session
 from backend.training.report import Report
+from backend.training.saving import checkpoint
 from backend.training.train import train
 from tests.backend.training.helpers import ALL, events, log_text, losses, new_run
 

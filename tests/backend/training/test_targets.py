@@ -6,7 +6,7 @@ import pytest
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from backend.model.config import shape_from_config
-from backend.planner.plan import Plan
+from backend.plan.plan import Plan
 from backend.training import methods
 
 SIZES = {

@@ -188,7 +188,7 @@ def test_a_tied_head_is_saved_once_and_buffers_as_they_are(tmp_path: Path) -> No
 
 
 def checkpoint_weights(folder: RunFolder) -> dict[str, Tensor]:
-    from backend.training.checkpoint import newest
+    from backend.training.saving.checkpoint import newest
 
     found, _ = newest(folder.checkpoints)
     assert found is not None

@@ -12,16 +12,17 @@ import pytest
 import torch
 
 from backend.answers import Method
-from backend.planner import ran_out
-from backend.planner.plan import Plan
+from backend.measured import ran_out
+from backend.plan.job import Foreseen, Job
+from backend.plan.plan import Plan
 from backend.run import control
 from backend.run.folder import RunFolder
-from backend.run.job import Foreseen, Job
-from backend.training import journal, loss, methods, optimizers, relief, session
+from backend.training import journal, loss, methods, relief, session
 from backend.training.advice import would_fit
 from backend.training.batches import Batch
-from backend.training.checkpoint import newest
+from backend.training.optim import optimizers
 from backend.training.relief import cheaper, is_out_of_memory
+from backend.training.saving.checkpoint import newest
 from backend.training.train import train
 from tests.backend.training.helpers import events, log_text, losses, new_run
 

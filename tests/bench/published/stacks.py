@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from backend.plan.plan import Plan
 from backend.planner.memory.stack import Stack
-from backend.planner.plan import Plan
 from tests.bench.published import Run
 
 COMMON = Stack(narrow_states=True, foreach=True, expandable_segments=False)

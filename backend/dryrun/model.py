@@ -1,0 +1,84 @@
+"""The trainer's model of a plan with sizes and no bytes: built on the meta device, then given fake parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn import Parameter
+
+from backend.errors import UserError
+from backend.model import known
+from backend.model.info import ModelInfo
+from backend.plan.plan import Plan
+from backend.training import methods
+from backend.training.precision import compute_dtype, weight_dtype
+
+
+def config(model: ModelInfo) -> Any:
+    """Transformers' configuration: from the model's folder, else from presets/models.toml.
+
+    Raises UserError where neither knows it, and for a mixture of experts.
+    """
+    from transformers import AutoConfig
+
+    if model.shape.experts:
+        raise UserError(
+            f"a dry run of {model.reference} is not possible: in a mixture of experts the sizes depend on where tokens "
+            "are routed; plan it without --dry-run",
+            "dry_run",
+        )
+    if model.folder is not None and (model.folder / "config.json").exists():
+        found = AutoConfig.from_pretrained(model.folder)
+        return found.get_text_config(decoder=True)
+    entry = known.by_name(model.hub_id or model.shape.name) or known.by_name(model.shape.name)
+    if entry is None:
+        raise UserError(
+            f"a dry run needs the config.json of {model.reference}, which is not on this box; "
+            "give a folder that holds it",
+            "dry_run",
+        )
+    settings = {key: value or None if key == "sliding_window" else value for key, value in entry[0].config.items()}
+    return AutoConfig.for_model(settings.pop("model_type"), **settings)
+
+
+def shortened(settings: Any, layers: int) -> Any:
+    """The same configuration with so many blocks."""
+    changed: dict[str, Any] = {"num_hidden_layers": layers}
+    kinds = getattr(settings, "layer_types", None)
+    if kinds:
+        changed["layer_types"] = list(kinds)[:layers]
+    return type(settings)(**{**settings.to_dict(), **changed})
+
+
+def build(settings: Any, plan: Plan, name: str) -> Any:
+    """The network that the trainer would run for `plan`, on the meta device."""
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        network = AutoModelForCausalLM.from_config(
+            settings, dtype=weight_dtype(plan), attn_implementation=methods.attention(settings, plan)
+        )
+        if plan.method == "full":
+            network.requires_grad_(True)
+        else:
+            if plan.method == "qlora":
+                from backend.dryrun.packed import pack
+
+                pack(network, compute_dtype(plan))
+            network = methods.with_adapters(network, name, plan).base_model.model
+    methods.set_checkpointing(network, plan, "cpu")
+    return network.train()
+
+
+def swap_for_fakes(network: Any, device: str) -> None:
+    """Give every parameter and buffer a fake of its size; call it inside FakeTensorMode."""
+    for module in network.modules():
+        for name, x in module._parameters.items():
+            if x is not None:
+                fake = torch.empty(x.shape, dtype=x.dtype, device=device)
+                module._parameters[name] = Parameter(fake, requires_grad=x.requires_grad)
+        for name, x in module._buffers.items():
+            if x is not None:
+                module._buffers[name] = torch.empty(x.shape, dtype=x.dtype, device=device)
+    network.tie_weights()

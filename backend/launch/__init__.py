@@ -1,0 +1,1 @@
+"""Starts a run: in this process, or one process for each device."""

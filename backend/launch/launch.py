@@ -1,0 +1,65 @@
+"""Start the trainer in a thread of this process. It belongs to `main`: no screen owns it or can end it."""
+
+from __future__ import annotations
+
+import threading
+
+from backend import settings
+from backend.errors import UserError
+from backend.launch import several
+from backend.run import control
+from backend.run.folder import RunFolder
+
+
+class Trainer(threading.Thread):
+    """Trains one run folder to its end, then runs the user's `on_finish`. Not a daemon: the process lives until then.
+
+    Raises UserError for settings that can't be read, before anything starts.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(name="trainer", daemon=False)
+        self.folder = folder
+        self._inbox = control.Inbox(folder.commands_file)  # here: a stop may come before torch is imported
+        self.state: str | None = None
+        """done, stopped, paused or failed; None while it runs."""
+        self._on_finish = settings.load().on_finish
+
+    def run(self) -> None:
+        """Train; every failure is written to the run's events by the trainer itself."""
+        self.state = self.train()
+        if self._on_finish:
+            from backend.launch import on_finish
+
+            on_finish.call(self._on_finish, self.folder)
+
+    def train(self) -> str:
+        """Train to the end; returns the state that the run ended in."""
+        return train(self.folder, self._inbox)
+
+    def stop(self) -> None:
+        """Ask for a stop with a checkpoint at the next step boundary. Safe in a signal handler's follow-up."""
+        control.send(self.folder.commands_file, "stop")
+
+
+def train(folder: RunFolder, inbox: control.Inbox) -> str:
+    """Train in this thread; over several devices, in a process for each. The state that the run ended in."""
+    if _devices(folder) > 1:
+        return several.train(folder, inbox)
+    from backend.training import train as trainer  # loads torch: not before it is needed
+
+    return trainer.train(folder, inbox)
+
+
+def _devices(folder: RunFolder) -> int:
+    try:
+        return folder.job().plan.processes
+    except UserError:  # the trainer tells what is wrong with it
+        return 1
+
+
+def start(folder: RunFolder) -> Trainer:
+    """Start training `folder` and return at once."""
+    trainer = Trainer(folder)
+    trainer.start()
+    return trainer

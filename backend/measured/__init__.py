@@ -1,0 +1,1 @@
+"""What finished runs on this box teach: records, and the corrections that follow from them."""

@@ -1,0 +1,183 @@
+"""What finished runs on this box change in its predictions: a number for each component, none for the whole.
+
+Memory is corrected by all runs of a device, those of the same method first; speed by runs of the same method only: one
+method's kernels say nothing of another's. Runs under another torch or transformers, or of a model of quite another
+size, count for a part. Few runs are believed in part, and no component is corrected without limits
+(presets/calibration.toml).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from backend import constants
+from backend.answers import Method
+
+RATIOS = ("standing", "passing", "slack", "loading", "overhead")
+Weighted = list[tuple[float, float]]
+"""Values with their weights."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A peak by components, in bytes, as the formulas say it: what the measured ones are held against."""
+
+    rest_bytes: int
+    """Weights and adapters: what lies there after loading."""
+    states_bytes: int
+    """The optimizer's states."""
+    passing_bytes: int
+    """What comes and goes in a step: activations, logits, gradients, 16-bit copies, workspace."""
+    slack_bytes: int
+    """What the allocator keeps beyond that."""
+    fixed_bytes: int
+    """The CUDA context, or the interpreter with its libraries."""
+    load_bytes: int
+    """The peak of loading, without `fixed_bytes`."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one finished run says of each component: measured over foreseen; None where it says nothing."""
+
+    method: Method
+    parameters: int
+    """Of its model."""
+    old: bool = False
+    """It ran under another torch or transformers than the one that is installed."""
+    standing: float | None = None
+    passing: float | None = None
+    slack: float | None = None
+    loading: float | None = None
+    overhead: float | None = None
+    speed: float | None = None
+    flops_per_second: float | None = None
+    """The formulas' operations a token, at the measured tokens a second."""
+    fixed_bytes: int | None = None
+    """Measured less foreseen."""
+    foreseen_fixed_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Changes one method's predictions. Ratios are measured over foreseen; the default changes nothing."""
+
+    speed: float = 1.0
+    """Tokens a second."""
+    runs: int = 0
+    """Runs of this method that `speed` comes from."""
+    confidence: float = 1.0
+    """0 to 1: how far the interval of the speed narrows from the guess's to the runs' own."""
+    agreement: float = 1.0
+    """The runs' speeds differ by up to this factor from their median."""
+    memory_runs: int = 0
+    """Runs, of any method, that the memory's numbers come from."""
+    standing: float = 1.0
+    """Weights, adapters and optimizer states. 1 on a CPU, where they can't be told from the rest of the process."""
+    passing: float = 1.0
+    """Activations, logits, gradients, copies, workspace; on a CPU the allocator's slack with them."""
+    slack: float = 1.0
+    """What the allocator keeps beyond the passing memory, over what it is then foreseen to keep. 1 on a CPU."""
+    loading: float = 1.0
+    """The peak of loading."""
+    fixed_bytes: int = 0
+    """Added to the CUDA context, or to the interpreter with its libraries."""
+    overhead: float = 1.0
+    """Seconds of starting, loading and saving."""
+    flops_per_second: float = 0.0
+    """What this method's steps reached; it stands in where nothing is known of the device's speed. 0 without runs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """The finished runs of one device, the oldest first. Compared by identity: it is looked up once."""
+
+    runs: tuple[Run, ...]
+
+    @functools.cache  # noqa: B019  (one lives as long as the comparison it was looked up for)
+    def of(self, method: Method, parameters: int) -> Correction:
+        """The correction of `method` for a model of `parameters`."""
+        weights = [_weight(run, parameters) for run in self.runs]
+        own = [weight if run.method == method else 0.0 for run, weight in zip(self.runs, weights, strict=True)]
+        mixed = [
+            weight if run.method == method else weight * _unlike()
+            for run, weight in zip(self.runs, weights, strict=True)
+        ]
+        speeds = _pairs(self.runs, own, lambda run: run.speed)
+        fixed = _pairs(self.runs, mixed, lambda run: run.fixed_bytes)
+        reached = _pairs(self.runs, own, lambda run: run.flops_per_second)
+        known = speeds or reached
+        most = _limit("fixed_fraction") * max((run.foreseen_fixed_bytes for run in self.runs), default=0)
+        return Correction(
+            speed=_ratio(self.runs, own, "speed"),
+            runs=len(known),
+            confidence=_confidence(known),
+            agreement=_agreement(known),
+            memory_runs=sum(run.passing is not None for run in self.runs),
+            fixed_bytes=round(_clamped(_believed(fixed), most)),
+            flops_per_second=_median(reached) if reached else 0.0,
+            **{name: _ratio(self.runs, mixed, name) for name in RATIOS},
+        )
+
+
+def _weight(run: Run, parameters: int) -> float:
+    """How much a run counts for a model of this size, whatever its method."""
+    sizes = sorted((run.parameters, parameters))
+    other_size = sizes[1] > constants.calibration()["weight"]["like_parameters"] * sizes[0]
+    return float(_unlike() ** (run.old + other_size))
+
+
+def _ratio(runs: Sequence[Run], weights: Sequence[float], name: str) -> float:
+    logs = [(math.log(x), w) for x, w in _pairs(runs, weights, lambda run: getattr(run, name))]
+    return math.exp(_clamped(_believed(logs), math.log(_limit(name))))
+
+
+def _pairs(runs: Sequence[Run], weights: Sequence[float], of_run: Callable[[Run], float | None]) -> Weighted:
+    """Values that are there, with their runs' weights, where those are not 0."""
+    values = zip(map(of_run, runs), weights, strict=True)
+    return [(value, weight) for value, weight in values if value is not None and weight]
+
+
+def _believed(pairs: Weighted) -> float:
+    """The weighted median, drawn towards 0 (the formulas) where the runs are few."""
+    return _median(pairs) * _confidence(pairs) if pairs else 0.0
+
+
+def _confidence(pairs: Weighted) -> float:
+    """0 without runs, towards 1 with many."""
+    weight = sum(weight for _, weight in pairs)
+    return weight / (weight + float(constants.calibration()["weight"]["prior"]))
+
+
+def _median(pairs: Weighted) -> float:
+    """The value that half of the weight lies on either side of; the mean of two where it lies between them."""
+    ordered = sorted(pairs)
+    half, below = sum(weight for _, weight in pairs) / 2, 0.0
+    for i, (value, weight) in enumerate(ordered):
+        below += weight
+        if math.isclose(below, half) and i + 1 < len(ordered):
+            return (value + ordered[i + 1][0]) / 2
+        if below > half:
+            return value
+    return ordered[-1][0]
+
+
+def _agreement(speeds: Weighted) -> float:
+    """The farthest of the runs' speeds from their median, as a factor."""
+    middle = _median(speeds) if speeds else 1.0
+    return max((max(speed / middle, middle / speed) for speed, _ in speeds), default=1.0)
+
+
+def _clamped(value: float, most: float) -> float:
+    return max(-most, min(most, value))
+
+
+def _unlike() -> float:
+    return float(constants.calibration()["weight"]["unlike"])
+
+
+def _limit(name: str) -> float:
+    return float(constants.calibration()["limits"][name])

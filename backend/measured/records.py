@@ -1,0 +1,148 @@
+"""What finished runs on this box measured, beside what was foreseen: `$FTTUI_HOME/calibration.jsonl`, a line a run."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backend import constants, paths, typed
+from backend.answers import Method
+from backend.plan.job import Job, Uncorrected
+from backend.run.events import Event, Tail
+from backend.run.folder import RunFolder
+
+FILE = "calibration.jsonl"
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """One phase of a run. Bytes are what torch allocated on a GPU, the process's resident memory on a CPU."""
+
+    peak_bytes: int
+    reserved_bytes: int
+    rest_bytes: int
+    """What lay there at the end of its first stretch."""
+    seconds: float
+    times: int
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One run."""
+
+    t: float
+    """Unix seconds."""
+    run: str
+    kind: str
+    """`cuda` or `cpu`."""
+    device: str
+    versions: dict[str, str]
+    model: str
+    method: Method
+    settings: dict[str, Any]
+    foreseen: Uncorrected
+    """What the formulas said, before any correction."""
+    phases: dict[str, Phase]
+    context_bytes: int | None
+    """What the process had on the GPU beside torch's allocator; None where it could not be read."""
+    steps: int
+    """Steady steps that the speed is of."""
+    tokens_per_second: float | None
+    """Median of the steady steps; None where there were too few."""
+
+
+def file() -> Path:
+    """Where the records are."""
+    return paths.home() / FILE
+
+
+def remember(folder: RunFolder, job: Job) -> str | None:
+    """Append the run's record, read from its events. None, or why there is none. Raises OSError (disk full)."""
+    measured, rates = _this_life(folder)
+    if job.foreseen is None or job.foreseen.uncorrected is None:
+        return "none was foreseen"
+    if job.plan.processes > 1:
+        return "several devices"
+    if not measured.get("as_planned"):
+        return "settings changed"
+    rates = _steady(rates)
+    if not rates:
+        return "too few steps"
+    record = {
+        "t": round(time.time(), 3),
+        "run": folder.name,
+        "kind": job.device,
+        "device": job.device_name,
+        "versions": measured.get("versions") or {},
+        "model": job.model,
+        "method": job.plan.method,
+        "settings": asdict(job.plan),
+        "foreseen": asdict(job.foreseen.uncorrected),
+        "phases": measured["phases"],
+        "context_bytes": measured.get("context_bytes"),
+        "steps": len(rates),
+        "tokens_per_second": statistics.median(rates),
+    }
+    _append(msgspec.json.encode(record) + b"\n")
+    return None
+
+
+def read() -> tuple[list[Record], int]:
+    """All records, the oldest first, a run that went on later only once; and how many lines can't be used."""
+    found: dict[str, Record] = {}
+    damaged = 0
+    for line in _lines():
+        try:
+            record = typed.from_json(line, Record)
+        except msgspec.DecodeError:
+            damaged += 1
+            continue
+        found.pop(record.run, None)
+        found[record.run] = record
+    return list(found.values()), damaged
+
+
+def _lines() -> Iterator[bytes]:
+    try:
+        content = file().read_bytes()
+    except OSError:
+        return
+    yield from (line for line in content.splitlines() if line.strip())
+
+
+def _append(line: bytes) -> None:
+    """One write, so that two runs that end at once don't mix their lines; a torn last line is closed first."""
+    path = file()
+    torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(fd, b"\n" + line if torn else line)
+    finally:
+        os.close(fd)
+
+
+def _this_life(folder: RunFolder) -> tuple[Event, list[float]]:
+    """`measured` with the run's versions, and the tokens a second of the steps since the trainer started last."""
+    measured: Event = {}
+    versions: Event = {}
+    rates: list[float] = []
+    for event in Tail(folder.events_file).events():
+        if event["event"] == "run_started":
+            measured, versions, rates = {}, event.get("versions") or {}, []
+        elif event["event"] == "step":
+            rates.append(float(event.get("tokens_per_second") or 0.0))
+        elif event["event"] == "measured":
+            measured = event
+    return measured | {"versions": versions}, rates
+
+
+def _steady(rates: list[float]) -> list[float]:
+    """Those after the first steps; empty where they are too few."""
+    table = constants.calibration()["steady"]
+    steady = [rate for rate in rates[table["left_out"] :] if rate > 0]
+    return steady if len(steady) >= table["least"] else []

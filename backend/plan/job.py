@@ -1,0 +1,73 @@
+"""What a run folder is made from: the plan, its inputs, and what was foreseen (plan.toml)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from backend.measured.correction import Parts
+from backend.plan.plan import Plan
+
+
+@dataclass(frozen=True)
+class Uncorrected:
+    """What the formulas alone say. Runs are held against this, so that a correction never builds on another."""
+
+    parameters: int
+    """Of the model."""
+    memory: Parts
+    tokens_per_second: float
+    """0 where the device's speed is not known."""
+    overhead_seconds: float
+    """Starting, loading, writing checkpoints and the result."""
+    flops_per_token: float = 0.0
+    device_flops_per_second: float = 0.0
+    """What the device was taken to do."""
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """The figures shown before the start; what was measured is held against them at the end."""
+
+    peak_bytes: int
+    peak_allocated_bytes: int
+    device_bytes: int
+    """Memory of one device."""
+    hours: float | None
+    """None, as all times, where the device's speed is not known."""
+    hours_low: float | None
+    hours_high: float | None
+    tokens_per_second: float | None
+    cost_usd: float | None = None
+    price_usd_per_hour: float | None = None
+    phases: Mapping[str, int] = field(default_factory=dict)
+    """Peak bytes of load, train, eval ..., as the trainer measures them."""
+    corrected_by_runs: int = 0
+    """Finished runs on this box that corrected these figures."""
+    uncorrected: Uncorrected | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a trainer needs, and nothing of any screen."""
+
+    model: str
+    """What the user typed; `model_folder` is where it is."""
+    model_folder: str
+    """Local folder, or the hub id where it must be downloaded first."""
+    data: str
+    plan: Plan
+    device: str
+    """`cuda` or `cpu`."""
+    device_name: str
+    hub_id: str | None = None
+    """What an adapter names as its base where the model came from the hub; None for a folder of the user's."""
+    device_uuids: tuple[str, ...] = ()
+    """The GPUs that were chosen, as NVML names them, one for each of the plan's processes; empty for a CPU."""
+    foreseen: Foreseen | None = None
+    mapping: tuple[str, ...] = ()
+    """`role=column` as the user said; empty for detection."""
+    output: str | None = None
+    created: float = 0.0
+    """Unix seconds."""
+    preset: str | None = None

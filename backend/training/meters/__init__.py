@@ -1,0 +1,1 @@
+"""What is measured while a run trains: memory, the GPU, progress."""

@@ -1,0 +1,1 @@
+"""Optimizers, their states, and the rounding of 16-bit weights."""

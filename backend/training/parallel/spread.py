@@ -1,0 +1,191 @@
+"""How trained parameters lie on the ranks: whole on one, as copies on each, or in shards.
+
+What an optimizer steps is always a rank's own: all of a copy, or its shard. Gradients are summed, never averaged: the
+loss is divided by the scored tokens of all ranks together before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+from torch.nn import Parameter
+
+from backend import constants
+from backend.training.parallel.ranks import Ranks
+
+OnGradient = Callable[[str], None]
+
+
+class Spread(Protocol):
+    """Parameters over ranks."""
+
+    ranks: Ranks
+    alike: bool
+    """Every rank steps the same values."""
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """What this rank steps, by name."""
+
+    def collect(self) -> None:
+        """After the last backward pass: the gradients of all ranks' rows, where `parameters` have theirs."""
+
+    def drop(self) -> None:
+        """Forget the gradients."""
+
+    def on_gradient(self, action: OnGradient) -> None:
+        """Call `action` with a name whenever that parameter's gradient is complete, and lies where it belongs."""
+
+    def share_overflow(self) -> None:
+        """Where any rank's gradients are not finite, let one of each rank's not be: a loss scale looks at its own."""
+
+    def norm(self, gradients: Sequence[Tensor]) -> Tensor:
+        """The norm of all ranks' gradients, of which this rank has `gradients`."""
+
+
+def spread(parameters: Mapping[str, Parameter], ranks: Ranks) -> Spread:
+    """Shards where the model was sharded (backend/training/sharding.py), copies where there are other ranks."""
+    if any(isinstance(p, DTensor) for p in parameters.values()):
+        return Sharded(parameters, ranks)
+    return Copied(parameters, ranks) if ranks.count > 1 else Whole(parameters, ranks)
+
+
+class Whole:
+    """Everything is here."""
+
+    alike = True
+
+    def __init__(self, parameters: Mapping[str, Parameter], ranks: Ranks) -> None:
+        self.parameters: Mapping[str, Parameter] = parameters
+        self.ranks = ranks
+
+    def collect(self) -> None:
+        """They are where they belong."""
+
+    def drop(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
+    def on_gradient(self, action: OnGradient) -> None:
+        """By autograd's own hook."""
+        for name, parameter in self.parameters.items():
+            parameter.register_post_accumulate_grad_hook(_calling(action, name))  # type: ignore[no-untyped-call]
+
+    def share_overflow(self) -> None:
+        """Every rank has all of them."""
+
+    def norm(self, gradients: Sequence[Tensor]) -> Tensor:
+        """Theirs alone."""
+        return torch.nn.utils.get_total_norm(gradients)
+
+
+class Copied(Whole):
+    """A copy on each rank: gradients add up bucket by bucket, and every rank makes the same update.
+
+    Not by DistributedDataParallel, which sends what each backward pass leaves: here it is what a step leaves, once.
+    """
+
+    def __init__(self, parameters: Mapping[str, Parameter], ranks: Ranks) -> None:
+        super().__init__(parameters, ranks)
+        for parameter in parameters.values():
+            torch.distributed.broadcast(parameter.data, src=0)
+
+    def collect(self) -> None:
+        """Sum them; a parameter that no rank's rows have reached has none, as on one device."""
+        mine = [parameter.grad is not None for parameter in self.parameters.values()]
+        reached = [any(flags) for flags in zip(*self.ranks.all_of(mine), strict=True)]
+        there = [p for p, is_there in zip(self.parameters.values(), reached, strict=True) if is_there]
+        for bucket in _buckets(there):
+            flat = torch.cat([_gradient(p).flatten() for p in bucket])
+            parts = torch.split(self.ranks.sum(flat), [p.numel() for p in bucket])
+            for parameter, part in zip(bucket, parts, strict=True):
+                parameter.grad = part.view_as(parameter).clone()
+
+
+class Sharded:
+    """A shard on each rank: torch sums and scatters the gradients within the backward pass (FSDP2)."""
+
+    alike = False
+
+    def __init__(self, parameters: Mapping[str, Parameter], ranks: Ranks) -> None:
+        self.ranks = ranks
+        self._wholes = parameters
+        shards = {name: Parameter(_local(p.data)) for name, p in parameters.items()}
+        self.parameters: Mapping[str, Parameter] = {name: shard for name, shard in shards.items() if shard.numel()}
+
+    def collect(self) -> None:
+        """Hand the gradients' shards over to what is stepped."""
+        for name in self._wholes:
+            self._hand_over(name)
+
+    def drop(self) -> None:
+        """Forget the gradients, those in mid-way too."""
+        for parameter in (*self._wholes.values(), *self.parameters.values()):
+            parameter.grad = None
+
+    def on_gradient(self, action: OnGradient) -> None:
+        """FSDP2 calls the hooks itself, once a gradient is summed."""
+        for name, parameter in self._wholes.items():
+            parameter.register_post_accumulate_grad_hook(_calling(self._then(action), name))  # type: ignore[no-untyped-call]
+
+    def _then(self, action: OnGradient) -> OnGradient:
+        def handed(name: str) -> None:
+            if self._hand_over(name):
+                action(name)
+
+        return handed
+
+    def _hand_over(self, name: str) -> bool:
+        """Move a gradient's shard; False where this rank has none."""
+        whole, shard = self._wholes[name], self.parameters.get(name)
+        if whole.grad is not None and shard is not None:
+            part = _local(whole.grad)
+            shard.grad = part if shard.grad is None else shard.grad.add_(part)
+        whole.grad = None
+        return shard is not None and shard.grad is not None
+
+    def share_overflow(self) -> None:
+        """Add nothing to the smallest gradient, or not-a-number."""
+        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
+        norm = self.norm(gradients)
+        if gradients:
+            min(gradients, key=torch.numel).add_(norm - norm)
+
+    def norm(self, gradients: Sequence[Tensor]) -> Tensor:
+        """The root of the sum of the ranks' squares."""
+        own = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
+        device = next(iter(self._wholes.values())).device
+        return self.ranks.sum(own.to(device).float() ** 2).sqrt()
+
+
+def _calling(action: OnGradient, name: str) -> Callable[[Tensor], None]:
+    return lambda parameter: action(name)
+
+
+def _local(value: Tensor) -> Tensor:
+    assert isinstance(value, DTensor)
+    local: Tensor = value.to_local()
+    return local
+
+
+def _gradient(parameter: Parameter) -> Tensor:
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def _buckets(parameters: Sequence[Parameter]) -> Iterator[list[Parameter]]:
+    """Some at a time, as memory is planned for (presets/memory.toml); of one type each."""
+    most = int(constants.memory()["several"]["bucket"])
+    bucket: list[Parameter] = []
+    for parameter in parameters:
+        together = [*bucket, parameter]
+        if bucket and (sum(x.nbytes for x in together) > most or parameter.dtype != bucket[0].dtype):
+            yield bucket
+            bucket = []
+        bucket.append(parameter)
+    if bucket:
+        yield bucket

@@ -1,0 +1,1 @@
+"""What a run writes to disk: checkpoints and the result."""

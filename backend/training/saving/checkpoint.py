@@ -1,0 +1,211 @@
+"""Checkpoints: complete or absent. Written under a temporary name, synced, then renamed; a hash for every file.
+
+A checkpoint holds the trainable weights, and a state from which training goes on exactly: optimizer, loss scale,
+random generators, and the step (which rows come next follows from step and seed). Of several ranks each has a state of
+its own, the weights are there once and whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from backend import typed
+from backend.training.saving import disk
+
+MANIFEST, WEIGHTS, STATE = "manifest.json", "weights.safetensors", "state.pt"
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a checkpoint consists of."""
+
+    step: int
+    sha256: dict[str, str]
+    """File name -> hash."""
+    eval_loss: float | None = None
+    """Held-out loss at this very step, where one was taken."""
+    ranks: int = 1
+    """Each has a state of its own."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def bytes(self) -> int:
+        """Size of its files."""
+        return sum(file.stat().st_size for file in self.path.iterdir())
+
+    def weights(self) -> dict[str, Tensor]:
+        """The trainable parameters by name, in host memory."""
+        return load_file(self.path / WEIGHTS)
+
+    def state(self, rank: int = 0) -> dict[str, Any]:
+        """What `write` was given, or `write_part` for another rank; the last one's for ranks that there were not."""
+        file = self.path / _state_name(min(rank, self.manifest.ranks - 1))
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        return state
+
+    def damage(self) -> str | None:
+        """What is wrong with its files; None where each has its hash."""
+        for name, expected in self.manifest.sha256.items():
+            file = self.path / name
+            if not file.is_file():
+                return f"{name} is missing"
+            if _sha256(file) != expected:
+                return f"{name} has changed since it was written"
+        return None
+
+
+def write_part(folder: Path, step: int, rank: int, state: dict[str, Any]) -> None:
+    """Write the state of a rank beside the first, for `write` to take in. Raises DiskFull and OSError."""
+    with disk.room(folder, _bytes(state)), _part(folder, step, rank).open("wb") as file:
+        torch.save(state, file)
+
+
+@contextmanager
+def own_part(folder: Path, step: int, rank: int) -> Iterator[None]:
+    """A rank's part is gone afterwards: taken in, or written in vain."""
+    try:
+        yield
+    finally:
+        _part(folder, step, rank).unlink(missing_ok=True)
+
+
+def write(
+    folder: Path,
+    step: int,
+    weights: dict[str, Tensor],
+    state: dict[str, Any],
+    eval_loss: float | None,
+    ranks: int = 1,
+) -> Checkpoint:
+    """Write the checkpoint of `step` into `folder`; it replaces one of the same step. Raises DiskFull and OSError.
+
+    `ranks`: as many have written their part, the first one's apart. Newer checkpoints are removed: training goes on
+    from an older one only where those are damaged.
+    """
+    final = folder / f"step-{step:08d}"
+    draft = folder / f".writing-{step:08d}"
+    with disk.draft(draft, _bytes(weights) + _bytes(state)):
+        save_file({name: x.detach().contiguous() for name, x in weights.items()}, draft / WEIGHTS)
+        with (draft / STATE).open("wb") as file:  # of a path's errors torch tells none
+            torch.save(state, file)
+        for rank in range(1, ranks):
+            _part(folder, step, rank).rename(draft / _state_name(rank))
+        hashes = {path.name: _sha256(path) for path in draft.iterdir()}
+        manifest = Manifest(step=step, sha256=hashes, eval_loss=eval_loss, ranks=ranks)
+        (draft / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+        _sync(*draft.iterdir(), draft)
+        _replace(draft, final)
+    for path in folder.glob("step-*"):
+        if path.name > final.name:
+            shutil.rmtree(path)
+    return Checkpoint(final, manifest)
+
+
+def replace_folder(draft: Path, final: Path) -> None:
+    """Sync the files of `draft` and put it in the place of `final`."""
+    _sync(*(path for path in draft.rglob("*")), draft)
+    _replace(draft, final)
+
+
+def every(folder: Path) -> list[Checkpoint]:
+    """Checkpoints whose manifest can be read, the oldest first."""
+    found = []
+    for path in sorted(folder.glob("step-*")):
+        try:
+            found.append(Checkpoint(path, typed.from_json((path / MANIFEST).read_bytes(), Manifest)))
+        except (OSError, msgspec.DecodeError):
+            continue
+    return found
+
+
+def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """The newest good checkpoint, and a sentence for each damaged one that was passed over."""
+    skipped: list[str] = []
+    readable = {checkpoint.path: checkpoint for checkpoint in every(folder)}
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        checkpoint = readable.get(path)
+        damage = checkpoint.damage() if checkpoint else f"{MANIFEST} can't be read"
+        if damage is None:
+            return checkpoint, skipped
+        skipped.append(f"checkpoint {path.name} is damaged ({damage}); an older one is used")
+    return None, skipped
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Delete all but the newest `keep` checkpoints and the one with the lowest held-out loss; drafts too."""
+    for draft in folder.glob(".*-????????"):
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
+    known = every(folder)
+    kept = {checkpoint.path for checkpoint in known[-keep:]}
+    kept |= {checkpoint.path for checkpoint in [best(folder)] if checkpoint}
+    for checkpoint in known:
+        if checkpoint.path not in kept:
+            shutil.rmtree(checkpoint.path)
+
+
+def best(folder: Path) -> Checkpoint | None:
+    """The checkpoint with the lowest held-out loss; None where none was evaluated."""
+    judged = [(x.manifest.eval_loss, x.path, x) for x in every(folder) if x.manifest.eval_loss is not None]
+    return min(judged)[2] if judged else None
+
+
+def _state_name(rank: int) -> str:
+    return f"state-{rank}.pt" if rank else STATE
+
+
+def _part(folder: Path, step: int, rank: int) -> Path:
+    return folder / f".rank-{rank}-{step:08d}"
+
+
+def _bytes(value: object) -> int:
+    """Of the tensors in `value`, a tree of dictionaries and lists."""
+    if isinstance(value, Tensor):
+        return value.nbytes
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return sum(map(_bytes, parts))
+
+
+def _replace(draft: Path, final: Path) -> None:
+    """Rename, atomically where `final` is new; an old one steps aside first."""
+    aside = final.with_name(f".old-{draft.name[-8:]}")
+    shutil.rmtree(aside, ignore_errors=True)
+    if final.exists():
+        final.rename(aside)
+    draft.rename(final)
+    _sync(final.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(*paths: Path) -> None:
+    for path in paths:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

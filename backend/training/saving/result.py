@@ -1,0 +1,70 @@
+"""What a run leaves: an adapter or a model, with the tokenizer and its chat template, in `result/`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from backend.plan.plan import Plan
+from backend.training import methods, sample
+from backend.training.parallel.ranks import ALONE, Ranks
+from backend.training.saving import disk
+from backend.training.saving.checkpoint import replace_folder
+
+
+def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, ranks: Ranks = ALONE) -> int:
+    """Save into `folder`, complete or not at all; its bytes. Raises DiskFull and OSError. The first rank writes."""
+    if not ranks.is_first:
+        methods.take_part_in_saving(loaded, plan, ranks)
+        return 0
+    draft = folder.with_name(f".writing-{folder.name}")
+    with disk.draft(draft, methods.saved_bytes(loaded, plan)):
+        methods.save(loaded, plan, draft, ranks)
+        tokenizer.save_pretrained(draft)
+        _forget_how_it_was_loaded(draft / "tokenizer_config.json")
+        _write_generation_config(loaded.network, tokenizer, draft / "generation_config.json")
+        replace_folder(draft, folder)
+    return _bytes(folder)
+
+
+def copy(folder: Path, output: str) -> Path:
+    """Copy a result to where the user wants it. Raises DiskFull and OSError."""
+    target = Path(output).expanduser().resolve()
+    target.mkdir(parents=True, exist_ok=True)
+    with disk.room(target, _bytes(folder)):
+        shutil.copytree(folder, target, dirs_exist_ok=True)
+    return target
+
+
+def tokenizer_of(folder: Path, chat_template: str | None) -> Any:
+    """The model's tokenizer, with the template that the data was rendered with where it has none of its own."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if chat_template and not tokenizer.chat_template:
+        tokenizer.chat_template = chat_template
+    return tokenizer
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _write_generation_config(network: Any, tokenizer: Any, file: Path) -> None:
+    """The base's settings, where an answer ends at the end of a turn too.
+
+    As text: transformers refuses to write settings that were changed and were not quite right before.
+    """
+    settings = json.loads(network.generation_config.to_json_string())
+    settings.pop("_from_model_config", None)
+    settings["eos_token_id"] = sample.ends(network, tokenizer)
+    file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _forget_how_it_was_loaded(tokenizer_config: Path) -> None:
+    settings = json.loads(tokenizer_config.read_text(encoding="utf-8"))
+    for name in ("is_local", "local_files_only"):
+        settings.pop(name, None)
+    tokenizer_config.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

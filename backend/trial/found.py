@@ -1,0 +1,139 @@
+"""What a trial measured, beside what was foreseen, and what follows from it for the whole run."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backend import constants
+from backend.planner import cost, overhead, throughput
+from backend.planner.outlook import Comparison, Interval
+from backend.planner.throughput import Work
+from backend.run.events import Event, Tail
+from backend.run.folder import RunFolder
+from backend.run.history import History, read
+from backend.trial.plan import Trial
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Foreseen or measured; None is what is not known."""
+
+    tokens_per_second: float | None
+    step_seconds: float | None
+    peak_bytes: int | None
+    """Allocated by torch on a GPU, the whole process on a CPU."""
+    hours: float | None
+    """Of the whole run."""
+    cost_usd: float | None
+    """Of the whole run."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One method's trial, when it is over."""
+
+    steps: int
+    """Steps that were made."""
+    planned_steps: int
+    seconds: float
+    """The whole trial, loading included."""
+    foreseen: Figures
+    measured: Figures
+    held_out_rows: int
+    loss_before: float | None
+    loss_after: float | None
+    failure: str
+    """Why it ended early, in a sentence; empty where it made all its steps."""
+    changed: str
+    """What running out of memory changed on the way; empty where everything stayed as planned."""
+    not_kept: str
+    """Why it corrects no prediction; empty where it does."""
+
+
+def found(comparison: Comparison, trial: Trial, folder: RunFolder, seconds: float, failure: str) -> Found:
+    """Read what the trial in `folder` left; `failure` is why its process was ended, empty where it ended by itself."""
+    past, events = read(folder.events_file), list(Tail(folder.events_file).events())
+    failure = failure or _failure(past, trial)
+    kept = past.calibration.get("kept")
+    return Found(
+        steps=past.step,
+        planned_steps=trial.steps,
+        seconds=seconds,
+        foreseen=_foreseen(comparison, trial),
+        measured=_measured(comparison, trial, past, _steady(events)),
+        held_out_rows=int(past.started.get("eval_rows") or 0),
+        loss_before=past.evaluations[0].loss if past.evaluations else None,
+        loss_after=past.evaluations[-1].loss if len(past.evaluations) > 1 else None,
+        failure=failure,
+        changed="; ".join(str(x.get("text", "")) for x in events if x["event"] == "replanned"),
+        not_kept="" if kept else str(past.calibration.get("reason") or failure or "it did not end"),
+    )
+
+
+def _failure(past: History, trial: Trial) -> str:
+    """What the trainer said of its end."""
+    if past.state == "failed":
+        return str(past.finished.get("error") or "it failed")
+    if past.state == "stopped":
+        return f"it was stopped after {past.step} of {trial.steps} steps: they took far longer than foreseen"
+    return ""
+
+
+def _steady(events: Sequence[Event]) -> list[Event]:
+    """The steps whose speed counts: after the first ones where there are more, as for a run's record."""
+    steps = [event for event in events if event["event"] == "step"]
+    left_out = int(constants.calibration()["steady"]["left_out"])
+    return steps[min(left_out, max(0, len(steps) - 1)) :]
+
+
+def _foreseen(comparison: Comparison, trial: Trial) -> Figures:
+    seen, said = comparison.methods[trial.method], trial.job.foreseen
+    assert said is not None
+    rate = said.tokens_per_second
+    tokens = throughput.work(trial.whole, comparison.data).step_tokens
+    return Figures(
+        tokens_per_second=rate,
+        step_seconds=tokens / rate if rate else None,
+        peak_bytes=said.peak_bytes if trial.job.device == "cpu" else said.peak_allocated_bytes,
+        hours=said.hours,
+        cost_usd=seen.cost_usd.point if seen.cost_usd and not math.isnan(seen.cost_usd.point) else None,
+    )
+
+
+def _measured(comparison: Comparison, trial: Trial, past: History, steps: Sequence[Event]) -> Figures:
+    rate = statistics.median(float(x["tokens_per_second"]) for x in steps) if steps else None
+    hours = _whole_hours(comparison, trial, past, rate) if rate else None
+    price = cost.price(comparison.answers, comparison.device)
+    dollars = cost.cost_usd(Interval(hours, hours, hours), price, comparison.device) if hours is not None else None
+    return Figures(
+        tokens_per_second=rate,
+        step_seconds=statistics.median(float(x["step_seconds"]) for x in steps) if steps else None,
+        peak_bytes=past.peak_bytes or None,
+        hours=hours,
+        cost_usd=dollars.point if dollars else None,
+    )
+
+
+def _whole_hours(comparison: Comparison, trial: Trial, past: History, rate: float) -> float | None:
+    """The whole run's hours, each part as the trial measured it; None where a part was not reached.
+
+    What the trial downloaded and tokenised is there for the run.
+    """
+    phases = past.measured.get("phases") or {}
+    if not {"load", "checkpoint", "save"} <= set(phases):
+        return None
+    load: Work = throughput.work(trial.whole, comparison.data)
+    each: dict[str, float] = {
+        name: phase["seconds"] / phase["times"] for name, phase in phases.items() if phase.get("times")
+    }
+    judged, held_out = trial.job.plan, throughput.work(trial.job.plan, comparison.data).held_out_tokens
+    rows = load.held_out_tokens / held_out if held_out else 1.0
+    evaluations = overhead.evaluations(trial.whole, trial.whole_steps) if judged.eval_fraction else 1
+    seconds = load.step_tokens / rate * trial.whole_steps
+    seconds += evaluations * (each.get("eval", 0.0) * rows + each.get("sample", 0.0))
+    seconds += overhead.checkpoints(trial.whole, trial.whole_steps) * each["checkpoint"]
+    seconds += sum(each.get(name, 0.0) for name in ("load", "save"))
+    return seconds / 3600

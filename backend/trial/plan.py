@@ -1,0 +1,89 @@
+"""What a trial of a method is: the planned run itself, cut to a few steps, with a schedule that begins as the run's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from backend import constants
+from backend.answers import Method
+from backend.data import split
+from backend.plan.job import Job
+from backend.plan.plan import Plan
+from backend.planner import gpu_time, jobs, rules, throughput
+from backend.planner.outlook import Comparison
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One method's trial, before it has run."""
+
+    method: Method
+    job: Job
+    """Its plan is the trial's; what is foreseen beside it is the whole run's, but for the uncorrected figures."""
+    steps: int
+    whole: Plan
+    """The plan of the whole run."""
+    whole_steps: int
+    warmup_steps: int
+    """Of the whole run."""
+    seconds: float
+    """Foreseen, loading included; not a number where the device's speed is not known."""
+
+
+def of(comparison: Comparison, method: Method) -> Trial:
+    """The trial of `method` as the comparison planned it."""
+    seen, model, device, data = comparison.methods[method], comparison.model, comparison.device, comparison.data
+    step = throughput.step_seconds(model.shape, seen.plan, device, throughput.work(seen.plan, data))
+    steps = _steps(seen.steps, step.point if step else None)
+    warmup = math.ceil(seen.plan.warmup_fraction * seen.steps)
+    plan = _with_few_held_out(_shortened(seen.plan, steps, seen.steps, warmup), steps, data.rows)
+    hours = throughput.run_hours(model, plan, device, data, throughput.work(plan, data))
+    whole = jobs.job(comparison, method)
+    assert whole.foreseen is not None
+    foreseen = replace(whole.foreseen, uncorrected=jobs.uncorrected(model, plan, device, data))
+    return Trial(
+        method=method,
+        job=replace(whole, plan=plan, foreseen=foreseen, output=None),
+        steps=rules.steps(plan, data),
+        whole=seen.plan,
+        whole_steps=seen.steps,
+        warmup_steps=warmup,
+        seconds=hours.point * 3600 if hours else math.nan,
+    )
+
+
+def _steps(whole: int, step_seconds: float | None) -> int:
+    """As many as there is time for, within limits."""
+    table = constants.table("trial")
+    in_time = int(table["seconds"] / step_seconds) if step_seconds else table["steps"]
+    return int(min(whole, table["steps"], max(table["least_steps"], in_time)))
+
+
+def _shortened(plan: Plan, steps: int, whole: int, warmup: int) -> Plan:
+    """The first `steps` of a run of `whole`: judged before and after, one checkpoint at the end.
+
+    The rate of each step is the whole run's through its warm-up, cut off where the trial ends within it; after that
+    it stays at the highest, which the whole run's leaves only slowly.
+    """
+    plan = replace(plan, max_steps=steps, eval_every=steps, save_every=steps, keep_checkpoints=1)
+    if steps >= whole:
+        return plan
+    within = min(steps, warmup)
+    # half a step less, so that the trainer's rounding up gives `within` whatever the division leaves
+    return replace(
+        plan,
+        schedule="constant",
+        warmup_fraction=max(0.0, within - 0.5) / steps,
+        learning_rate=plan.learning_rate * (within / warmup if warmup else 1.0),
+    )
+
+
+def _with_few_held_out(plan: Plan, steps: int, rows: int) -> Plan:
+    """With fewer rows held out where judging them twice would take longer than the steps."""
+    table = constants.table("trial")
+    in_time = table["held_out_share"] * steps * plan.effective_batch / (2 * gpu_time.forward_share(plan))
+    most = max(table["least_held_out"], int(in_time))
+    if split.count(rows, plan.eval_fraction) <= most:
+        return plan
+    return replace(plan, eval_fraction=most / rows)

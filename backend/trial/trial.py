@@ -1,0 +1,183 @@
+"""Trials: a few real steps of each method on the user's model and data, one after the other, measured.
+
+Each runs the trainer as it is, in a process of its own (backend/trial/child.py), so that memory is free again
+before the next one and a crash harms nothing. What is measured corrects this box's predictions by the rules that hold
+for any run; all else is removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend import constants, paths
+from backend.answers import Method
+from backend.errors import UserError
+from backend.plan.job import Job
+from backend.planner.outlook import Comparison
+from backend.run import control, plan_file
+from backend.run.folder import RunFolder, all_runs
+from backend.run.history import History
+from backend.trial import found as trial_found
+from backend.trial.found import Found
+from backend.trial.plan import Trial
+
+CHILD = (sys.executable, "-m", "backend.trial.child")
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a trial is."""
+
+    method: Method
+    phase: str
+    """As `History` has it: waiting until the trainer is loaded, then data, load, eval, train ..."""
+    step: int
+    steps: int
+    seconds: float
+    """Since this method's trial began."""
+
+
+Tell = Callable[[Progress], None]
+"""Called a few times a second. What it raises ends the trial."""
+
+
+def refuse_beside_a_run(job: Job) -> None:
+    """Raise UserError where a run is training on the job's device: two at once would measure neither."""
+    for run in all_runs():
+        if run.is_alive() and _share_a_device(run.job(), job):
+            raise UserError(
+                f"run {run.name} is training on this device, and beside it a trial would measure nothing that holds; "
+                "wait for its end or stop it",
+                "trial",
+            )
+
+
+def _share_a_device(one: Job, other: Job) -> bool:
+    """The same GPU, or both on the CPU."""
+    return bool(set(one.device_uuids) & set(other.device_uuids)) or one.device_uuids == other.device_uuids
+
+
+def run(comparison: Comparison, trials: Sequence[Trial], tell: Tell) -> dict[Method, Found]:
+    """Make `trials` of what was compared, one after the other; takes minutes.
+
+    Raises UserError where another trial is under way. However it ends, no process and no file is left.
+    """
+    with _alone() as home:
+        return {trial.method: _tried(comparison, trial, home, tell) for trial in trials}
+
+
+def _tried(comparison: Comparison, trial: Trial, home: Path, tell: Tell) -> Found:
+    began = time.monotonic()
+    folder = _folder(home, trial.job)
+    try:
+        failure = _watched(trial, folder, tell)
+        return trial_found.found(comparison, trial, folder, time.monotonic() - began, failure)
+    finally:
+        shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _folder(home: Path, job: Job) -> RunFolder:
+    """A run folder that is none of the user's runs; its name is the record's."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    folder = RunFolder(Path(tempfile.mkdtemp(prefix=f"trial-{stamp}-{job.plan.method}-", dir=home)))
+    folder.checkpoints.mkdir(mode=0o700)
+    plan_file.write(folder.plan_file, job)
+    return folder
+
+
+def _watched(trial: Trial, folder: RunFolder, tell: Tell) -> str:
+    """Run it to its end; why it was ended before, in a sentence, or nothing."""
+    process, clock = _started(folder), _Patience(trial, folder)
+    past, began = History(folder.events_file), time.monotonic()
+    try:
+        while process.poll() is None and not past.finished:
+            past.poll()
+            tell(Progress(trial.method, past.phase, past.step, trial.steps, time.monotonic() - began))
+            if clock.is_over(past):
+                return f"it was ended after {past.step} of {trial.steps} steps: it took far longer than foreseen"
+            time.sleep(POLL_SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+    return _crash(process.returncode, folder)
+
+
+def _started(folder: RunFolder) -> subprocess.Popen[bytes]:
+    """The process; out of the terminal's reach, it ends when its standard input closes."""
+    command = [*CHILD, str(folder.path)]
+    with folder.log_file.open("ab") as log:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+
+
+def _crash(code: int, folder: RunFolder) -> str:
+    """A process that died without a word of its trainer."""
+    past = History(folder.events_file)
+    past.poll()
+    if past.finished:
+        return ""
+    if code == -9:
+        return "its process was killed, most likely since the memory of this box ran out"
+    return f"its process died (exit code {code}) without a word"
+
+
+class _Patience:
+    """Asks a trial that is far slower than foreseen to stop at its next step; after that its time is up."""
+
+    def __init__(self, trial: Trial, folder: RunFolder) -> None:
+        table = constants.table("trial")["patience"]
+        foreseen = 0.0 if math.isnan(trial.seconds) else trial.seconds
+        self._stop_after = max(float(table["least_seconds"]), float(table["stop"]) * foreseen)
+        self._kill_after = self._stop_after * float(table["kill"])
+        self._folder = folder
+        self._since: float | None = None
+        self._asked = False
+
+    def is_over(self, past: History) -> bool:
+        """The process should be ended. Counts from loading on: what was downloaded before took what it took."""
+        if past.phase in ("waiting", "data"):
+            return False
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since > self._stop_after and not self._asked:
+            control.send(self._folder.commands_file, "stop")
+            self._asked = True
+        return now - self._since > self._kill_after
+
+
+@contextmanager
+def _alone() -> Iterator[Path]:
+    """The folder of trials, which one process at a time has; what a killed one left is removed.
+
+    Raises UserError where another process has it.
+    """
+    home = paths.home() / "trials"
+    home.mkdir(mode=0o700, exist_ok=True)
+    fd = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock(fd)
+        for left in home.glob("trial-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield home
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError("another trial is running on this box; wait for its end", "trial") from None

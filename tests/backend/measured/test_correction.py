@@ -1,0 +1,81 @@
+"""The arithmetic of the correction: how far which runs are believed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from backend.answers import Method
+from backend.measured.correction import Calibration, Correction, Run
+
+SIZE = 8_000_000_000
+
+
+def ran(method: Method = "lora", **observed: Any) -> Run:
+    return Run(method, **{"parameters": SIZE, "foreseen_fixed_bytes": 1000} | observed)
+
+
+def lora(*runs: Run, parameters: int = SIZE) -> Correction:
+    return Calibration(runs).of("lora", parameters)
+
+
+def test_no_runs_of_any_use_change_nothing() -> None:
+    assert lora(ran()) == Correction(confidence=0.0)
+
+
+@pytest.mark.parametrize("name", ["standing", "passing", "slack", "loading", "overhead", "speed"])
+def test_more_runs_are_believed_more(name: str) -> None:
+    observed: dict[str, Any] = {name: 0.9}
+    once, often = lora(ran(**observed)), lora(*[ran(**observed)] * 12)
+    first, later = getattr(once, name), getattr(often, name)
+    assert 0.9 < later < first < 1
+    assert math.log(first) / math.log(0.9) == pytest.approx(1 / 1.5)
+    untouched = {"standing", "passing", "slack", "loading", "overhead", "speed"} - {name}
+    assert all(getattr(once, other) == 1 for other in untouched), "one component, not one factor for all"
+
+
+def test_one_odd_run_does_not_move_the_rest() -> None:
+    usual = lora(*[ran(passing=0.8)] * 4)
+    with_odd = lora(ran(passing=2.4), *[ran(passing=0.8)] * 4)
+    assert with_odd.passing == pytest.approx(usual.passing, rel=0.03)
+
+
+def test_speed_is_of_the_method_alone_and_memory_mostly() -> None:
+    runs = Calibration((ran("qlora", speed=0.5, passing=2.0), ran("qlora", speed=0.5, passing=2.0)))
+    own, other = runs.of("qlora", SIZE), runs.of("full", SIZE)
+    assert own.speed < 0.6 and own.runs == 2
+    assert (other.speed, other.runs, other.confidence) == (1, 0, 0)
+    assert 1 < other.passing < own.passing and other.memory_runs == 2
+
+
+def test_a_method_s_own_run_outweighs_those_of_others() -> None:
+    mixed = lora(ran("qlora", passing=2.0), ran("full", passing=2.0), ran(passing=0.9))
+    assert mixed.passing < 1
+
+
+@pytest.mark.parametrize("less", [{"old": True}, {"parameters": SIZE // 50}, {"parameters": SIZE * 5}])
+def test_other_versions_and_sizes_count_for_a_part(less: dict[str, Any]) -> None:
+    assert lora(ran(speed=0.5)).speed < lora(ran(speed=0.5, **less)).speed < 0.9
+    beside = lora(ran(speed=0.5, **less), ran(speed=1.2))
+    assert beside.speed > 1
+
+
+def test_no_component_is_corrected_without_limits() -> None:
+    wild = lora(*[ran(standing=9.0, passing=0.01, speed=400.0, fixed_bytes=50_000)] * 20)
+    assert wild.standing == pytest.approx(1.25) and wild.passing == pytest.approx(1 / 2.5)
+    assert wild.speed == pytest.approx(5) and wild.fixed_bytes == 750
+
+
+def test_fixed_bytes_are_added() -> None:
+    assert lora(ran(fixed_bytes=-300), ran(fixed_bytes=-300)).fixed_bytes == round(-300 * 2 / 2.5)
+
+
+def test_runs_that_differ_say_so() -> None:
+    assert lora(ran(speed=1.0), ran(speed=1.0)).agreement == 1
+    assert lora(ran(speed=0.8), ran(speed=1.0), ran(speed=1.1)).agreement == pytest.approx(1.25)
+
+
+def test_of_two_runs_the_middle_counts() -> None:
+    assert lora(ran(fixed_bytes=100), ran(fixed_bytes=300)).fixed_bytes == round(200 * 2 / 2.5)

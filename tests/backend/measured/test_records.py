@@ -1,0 +1,89 @@
+"""The records of finished runs: what is kept, what is not, and damage that harms nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from backend.answers import Answers
+from backend.measured import records
+from backend.plan.job import Job
+from backend.planner import jobs
+from backend.planner.compare import compare
+from backend.run.events import EventLog
+from backend.run.folder import RunFolder
+from tests.shapes import CPU, LLAMA_1B, model, rows
+
+PHASE = {"peak_bytes": 5, "reserved_bytes": 5, "rest_bytes": 3, "seconds": 1.5, "times": 1}
+
+
+def a_job() -> Job:
+    answers = Answers(model="1b", data="rows.jsonl")
+    return jobs.job(compare(answers, replace(CPU, name="EPYC, 2 cores"), model(LLAMA_1B), rows(300)), "lora")
+
+
+def a_run(rates: list[float], job: Job | None = None, **measured: Any) -> RunFolder:
+    """A run whose steps had these tokens a second, after an earlier life with others."""
+    folder = RunFolder.create(job or a_job())
+    log = EventLog(folder.events_file)
+    for life in ([1.0] * 9, rates):
+        log.write("run_started", versions={"torch": "2.13.0"})
+        for step, rate in enumerate(life):
+            log.write("step", step=step, tokens_per_second=rate)
+        log.write("measured", **({"kind": "rss", "as_planned": True, "phases": {"load": PHASE}} | measured))
+    log.close()
+    return folder
+
+
+def test_a_record_has_the_median_of_the_steady_steps_of_this_life() -> None:
+    job = a_job()
+    assert job.foreseen is not None
+    folder = a_run([1.0, 2.0, 3.0, 90.0, 110.0, 100.0, 500.0, 95.0])
+    assert records.remember(folder, job) is None
+    (kept,), damaged = records.read()
+    assert (kept.tokens_per_second, kept.steps, damaged) == (100.0, 5, 0)
+    assert (kept.run, kept.kind, kept.device, kept.method) == (folder.name, "cpu", "EPYC, 2 cores", "lora")
+    assert kept.foreseen == job.foreseen.uncorrected and kept.versions == {"torch": "2.13.0"}
+    assert kept.phases["load"].rest_bytes == 3 and kept.settings["rank"] == job.plan.rank
+    assert records.file().stat().st_mode & 0o777 == 0o600
+
+
+def test_a_run_that_says_nothing_leaves_no_record() -> None:
+    job, rates = a_job(), [10.0] * 20
+    assert records.remember(a_run([10.0] * 7), job) == "too few steps"
+    assert records.remember(a_run(rates, as_planned=False), job) == "settings changed"
+    assert records.remember(a_run(rates), replace(job, foreseen=None)) == "none was foreseen"
+    several = replace(job, plan=replace(job.plan, processes=2))
+    assert records.remember(a_run(rates), several) == "several devices"
+    assert records.read() == ([], 0)
+
+
+def test_a_run_that_goes_on_counts_once_with_its_newest_figures() -> None:
+    folder, other = a_run([10.0] * 20), a_run([30.0] * 20)
+    assert records.remember(folder, a_job()) is None
+    assert records.remember(other, a_job()) is None
+    log = EventLog(folder.events_file)
+    log.write("run_started")
+    for step in range(20):
+        log.write("step", step=step, tokens_per_second=20.0)
+    log.write("measured", as_planned=True, phases={"load": PHASE})
+    log.close()
+    assert records.remember(folder, a_job()) is None
+    found, _ = records.read()
+    assert [(x.run, x.tokens_per_second) for x in found] == [(other.name, 30.0), (folder.name, 20.0)]
+
+
+@pytest.mark.parametrize("damage", [b"not json\n", b"[1, 2]\n", b'{"t": 1}\n', b"\xff\xfe\n", b'{"t": 1, "run": "ha'])
+def test_damaged_lines_are_passed_over_and_counted(damage: bytes) -> None:
+    records.file().write_bytes(damage)
+    assert records.read() == ([], 1)
+    assert records.remember(a_run([10.0] * 20), a_job()) is None
+    found, damaged = records.read()
+    assert (len(found), damaged) == (1, 1), "a torn last line does not take the next one with it"
+
+
+def test_a_job_with_its_components_comes_back_from_its_file() -> None:
+    job = a_job()
+    assert RunFolder.create(job).job() == job

@@ -1,0 +1,164 @@
+"""Several devices, each a real process (on CPUs, by gloo): what they train equals what one trains."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from backend.answers import Method
+from backend.launch import launch, several
+from backend.run import control, plan_file
+from backend.run.control import Inbox
+from backend.run.folder import RunFolder
+from backend.training.parallel.ranks import ALONE
+from backend.training.saving import checkpoint
+from backend.training.saving.disk import DiskFull
+from tests.backend.training import rank_faults, rank_steps
+from tests.backend.training.helpers import events, log_text, losses, new_run
+
+FEW: dict[str, Any] = {"max_steps": 4, "eval_every": 2, "save_every": 2, "learning_rate": 1e-3}
+ROUGH = {"bfloat16": 2e-3, "float16": 2e-4, "float32": 3e-6}
+"""Of losses; in 16 bits another arrangement of the rows rounds differently."""
+
+
+@pytest.fixture(autouse=True)
+def brief_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rank that has lost another has nothing to add here."""
+    monkeypatch.setattr(several, "GRACE_SECONDS", 0.5)
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranks that fail where they are asked to."""
+    monkeypatch.setattr(several, "CHILD", (sys.executable, "-m", "tests.backend.training.rank_faults"))
+
+
+@pytest.fixture(scope="module")
+def on_two(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What two ranks find for every kind of training."""
+    meeting = tmp_path_factory.mktemp("ranks") / "meeting"
+    command = [sys.executable, "-m", "tests.backend.training.rank_steps"]
+    ranks = [
+        subprocess.Popen([*command, str(rank), "2", str(meeting), str(tiny_model)], stdout=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    out, _ = ranks[0].communicate(timeout=120)
+    assert [rank.wait(timeout=20) for rank in ranks] == [0, 0]
+    found = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    return {line["kind"]: line for line in found}
+
+
+@pytest.mark.parametrize("kind", rank_steps.KINDS)
+def test_two_ranks_make_the_updates_of_one(kind: str, on_two: dict[str, dict[str, Any]], tiny_model: Path) -> None:
+    settings, theirs = rank_steps.KINDS[kind], on_two[kind]
+    one = rank_steps.steps(tiny_model, settings, ALONE)
+    rough = ROUGH[settings.precision]
+    assert theirs["losses"] == pytest.approx(one["losses"], rel=rough)
+    assert theirs["held_out"] == pytest.approx(one["held_out"], rel=rough)
+    assert theirs["norms"] == pytest.approx(one["norms"], rel=max(1e-5, 10 * rough))
+    assert theirs["alike"], "each rank has weights of its own"
+    if settings.method == "full":
+        assert one["held_share"] > 0.95 and theirs["held_share"] < 0.7, "a rank keeps more than its shard"
+
+
+def train(folder: RunFolder) -> str:
+    return launch.train(folder, Inbox(folder.commands_file))
+
+
+def run(model: Path, data: Path, method: Method, processes: int, **changes: Any) -> RunFolder:
+    """A run to its end."""
+    folder = new_run(model, data, method, processes=processes, **{**FEW, **changes})
+    assert train(folder) == "done", folder.log_file.read_text() + log_text(folder)
+    return folder
+
+
+def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
+    found, _ = checkpoint.newest(folder.checkpoints)
+    assert found is not None and found.manifest.step == 4
+    return found.weights()
+
+
+def held_out(folder: RunFolder) -> list[float]:
+    by_step = {event["step"]: event["loss"] for event in events(folder, "eval")}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def pause_after(folder: RunFolder, step: int) -> None:
+    """Ask for a pause as soon as the step is told."""
+    while not [event for event in events(folder, "step") if event["step"] >= step]:
+        time.sleep(0.02)
+    control.send(folder.commands_file, "pause")
+
+
+def test_paused_killed_and_gone_on_with_as_if_nothing_had_been(tiny_model: Path, questions: Path, faults: None) -> None:
+    """A sharded model, whose every rank has a state of its own."""
+    one, two = run(tiny_model, questions, "full", 1), run(tiny_model, questions, "full", 2)
+    assert losses(two) == pytest.approx(losses(one), rel=1e-5)
+    assert held_out(two) == pytest.approx(held_out(one), rel=1e-5) and len(held_out(two)) == 3
+    assert [path.name for path in sorted(one.result.iterdir())] == [path.name for path in sorted(two.result.iterdir())]
+
+    folder = new_run(tiny_model, questions, "full", processes=2, **FEW)
+    asking = threading.Thread(target=pause_after, args=(folder, 1))
+    asking.start()
+    assert train(folder) == "paused"
+    asking.join()
+    rank_faults.ask(folder.path, 1, 4, "kill")
+    assert train(folder) == "failed"
+    assert events(folder, "run_finished")[-1]["error"].startswith(
+        "the process of device 2 of 2 was killed, most likely"
+    )
+    assert not folder.is_alive()
+    assert train(folder) == "done"
+    assert losses(folder) == losses(two) and held_out(folder)[-1] == held_out(two)[-1]
+    expected = weights(two)
+    assert all(torch.equal(value, expected[name]) for name, value in weights(folder).items())
+
+
+def test_out_of_memory_on_one_device_lets_all_start_again_with_less(
+    tiny_model: Path, questions: Path, faults: None
+) -> None:
+    folder = new_run(tiny_model, questions, "lora", processes=2, dropout=0.1, **FEW)
+    rank_faults.ask(folder.path, 1, 4, "memory")
+    assert train(folder) == "done", log_text(folder)
+    (oom,) = events(folder, "oom")
+    assert oom["during"] == "step 4" and oom["text"].endswith("CUDA out of memory (device 2 of 2)")
+    (replanned,) = events(folder, "replanned")
+    assert replanned["changed"] == {"micro_batch": 1}
+    assert [event["step"] for event in events(folder, "step")] == [1, 2, 3, 3, 4]
+    assert folder.adjusted() == {"micro_batch": 1}
+    assert (folder.result / "adapter_model.safetensors").is_file()
+
+
+def test_shards_are_not_taken_for_those_of_another_number(tiny_model: Path, questions: Path) -> None:
+    folder = new_run(tiny_model, questions, "full", processes=2, **FEW)
+    state: dict[str, Any] = {"progress": {}}
+    checkpoint.write_part(folder.checkpoints, 2, 1, state)
+    checkpoint.write(folder.checkpoints, 2, {"a": torch.zeros(1)}, state, None, 2)
+    plan_file.write(folder.plan_file, replace(folder.job(), plan=replace(folder.job().plan, processes=1)))
+    assert train(folder) == "failed"
+    error = events(folder, "run_finished")[-1]["error"]
+    assert error.startswith("processes: 1, but the checkpoint of step 2 is in shards of 2; set processes to 2 again")
+
+
+def test_parts_of_a_checkpoint_that_found_no_room_are_gone(tmp_path: Path) -> None:
+    with pytest.raises(DiskFull), checkpoint.own_part(tmp_path, 3, 1):
+        checkpoint.write_part(tmp_path, 3, 1, {"a": torch.zeros(9)})
+        assert list(tmp_path.iterdir())
+        raise DiskFull(tmp_path, 9)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_rank_fails_of_is_told_once(tiny_model: Path, tmp_path: Path) -> None:
+    folder = new_run(tiny_model, tmp_path / "gone.jsonl", "lora", processes=2)
+    assert train(folder) == "failed"
+    (end,) = events(folder, "run_finished")
+    assert "gone.jsonl" in end["error"] and not folder.is_alive()
