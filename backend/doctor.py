@@ -1,4 +1,4 @@
-"""What this box can do, what is missing, and the command that mends it. Loads torch in a process of its own only."""
+"""What this box can do, what is missing, and the command that fixes it. Loads torch in a process of its own only."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class Check:
     state: State
     """`warn`: fttui works, with less; `missing`: something that it needs is not there."""
     detail: str
-    mend: str = ""
-    """The command that mends it; empty where there is nothing to mend."""
+    fix: str = ""
+    """The command that fixes it; empty if there is nothing to fix."""
 
 
 def checks(hardware: Hardware | None = None) -> list[Check]:
@@ -86,10 +86,10 @@ def four_bit() -> Check:
         return Check(name, "missing", f"no answer after {SELFCHECK_SECONDS} s", " ".join(command))
     if run.returncode != 0:
         return Check(name, "missing", _last_line(run.stderr) or "it ended without a word", " ".join(command))
-    return judge(typed.from_json(run.stdout.splitlines()[-1], FourBit))
+    return evaluate(typed.from_json(run.stdout.splitlines()[-1], FourBit))
 
 
-def judge(result: FourBit) -> Check:
+def evaluate(result: FourBit) -> Check:
     """What the figures of the 4-bit check mean."""
     detail = (
         f"NF4 on {result.device} in {result.dtype}: output off by {result.output_error:.1%}, "
@@ -102,11 +102,11 @@ def judge(result: FourBit) -> Check:
 
 def package(requirement: Requirement, version: str | None) -> Check:
     """Whether an installed version (None: not installed) is what fttui asks for."""
-    mend = f"pip install '{requirement.name}{requirement.specifier}'"
+    fix = f"pip install '{requirement.name}{requirement.specifier}'"
     if version is None:
-        return Check(requirement.name, "missing", f"not installed, {requirement.specifier} is needed", mend)
+        return Check(requirement.name, "missing", f"not installed, {requirement.specifier} is needed", fix)
     if not requirement.specifier.contains(version, prereleases=True):
-        return Check(requirement.name, "missing", f"{version}, {requirement.specifier} is needed", mend)
+        return Check(requirement.name, "missing", f"{version}, {requirement.specifier} is needed", fix)
     return Check(requirement.name, "ok", version)
 
 
@@ -133,7 +133,7 @@ def _torch(box: Hardware) -> Check:
     build = box.torch
     troubles = torch_build.disagreements(build, box.driver_cuda, box.gpus)
     if build is None or troubles:
-        return Check("torch build", "missing", " ".join(x.sentence for x in troubles), troubles[0].mend)
+        return Check("torch build", "missing", " ".join(x.sentence for x in troubles), troubles[0].fix)
     kind = f"CUDA {build.cuda[0]}.{build.cuda[1]}" if build.cuda else "CPU only"
     cuda = f" for CUDA up to {box.driver_cuda[0]}.{box.driver_cuda[1]}" if box.driver_cuda else ""
     driver = f", driver {box.driver}{cuda}" if box.driver else ""
@@ -148,7 +148,7 @@ def _gpus(box: Hardware) -> Iterator[Check]:
 
 
 def _no_gpu(absence: NotAvailable) -> Check:
-    """A driver mends nothing where the box has no GPU."""
+    """A driver fixes nothing if the box has no GPU."""
     detail = f"{absence.reason} Training is on the CPU."
     if absence.kind in ("no-library", "no-driver") and not pci.has_nvidia_gpu():
         return Check("GPU", "warn", f"{detail} The PCI bus shows no NVIDIA GPU either.")
@@ -251,8 +251,8 @@ def _demo() -> Check:
     try:
         demo.source()
     except UserError as error:
-        detail, _, mend = str(error).partition("; run: ")
-        return Check("demo model", "warn", detail, mend)
+        detail, _, fix = str(error).partition("; run: ")
+        return Check("demo model", "warn", detail, fix)
     command = f"{sys.executable} -m backend.training.demo_model"
     return Check("demo model", "warn", "not converted yet: the first use does it, or this command", command)
 

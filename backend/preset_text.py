@@ -30,7 +30,7 @@ class PresetError(UserError):
 
 
 @dataclass(frozen=True)
-class Parts:
+class PresetParts:
     """What a preset's file says."""
 
     description: str
@@ -40,7 +40,7 @@ class Parts:
     """`device`, and the plan fields that were chosen for it."""
 
 
-def parse(name: str, text: str) -> Parts:
+def parse(name: str, text: str) -> PresetParts:
     """The parts of the preset called `name`. Raises PresetError: one sentence that names line, field and mend."""
     try:
         document = tomlkit.parse(text).unwrap()
@@ -52,7 +52,7 @@ def parse(name: str, text: str) -> Parts:
         if not isinstance(found, dict):
             raise _wrong(name, text, table, f"[{table}] must be a table")
     device = {"device": str(made_for.pop("device"))} if "device" in made_for else {}
-    return Parts(
+    return PresetParts(
         description=str(description),
         plan=_plan(name, text, document),
         job={key: _job_value(name, text, key, value) for key, value in job.items()},

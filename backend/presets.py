@@ -21,7 +21,7 @@ from backend.answers import Answers
 from backend.errors import UserError, wont_do
 from backend.plan import fields
 from backend.plan.plan import EXECUTION
-from backend.planner.outlook import Comparison, Outlook
+from backend.planner.estimates import Comparison, MethodEstimate
 from backend.preset_text import JOB_TYPES, PresetError
 
 PER_BOX = (*EXECUTION, "attention", "precision", "processes", "quantization")
@@ -87,15 +87,15 @@ def load(name: str) -> Preset:
     raise UserError(f"no preset is called {name!r}; {hint}", "preset")
 
 
-def save(name: str, description: str, answers: Answers, outlook: Outlook, device: str = "") -> Path:
-    """Write the plan of `outlook` and `answers` as the user's preset `name` and return its path.
+def save(name: str, description: str, answers: Answers, estimate: MethodEstimate, device: str = "") -> Path:
+    """Write the plan of `estimate` and `answers` as the user's preset `name` and return its path.
 
     What belongs to this box (micro-batch, checkpointing ...) is kept open unless the user set it, so that another box
     plans it anew; under [made_for] stands what it was for `device`. Comments of a file that is there already stay.
     Raises UserError for a name that is taken by a shipped preset or is no file name.
     """
-    plan = dataclasses.asdict(outlook.plan)
-    open_fields = {key for key in PER_BOX if outlook.origin.get(key) != "you"}
+    plan = dataclasses.asdict(estimate.plan)
+    open_fields = {key for key in PER_BOX if estimate.origin.get(key) != "you"}
     own = {key: value for key, value in dataclasses.asdict(answers).items() if key in JOB_TYPES}
     job = {key: list(x) if isinstance(x, tuple) else x for key, x in own.items() if x not in (None, "", ())}
     target = _own(name)
@@ -133,14 +133,14 @@ def delete(name: str) -> None:
     target.unlink()
 
 
-def changes(preset: Preset, comparison: Comparison, outlook: Outlook) -> str:
+def changes(preset: Preset, comparison: Comparison, estimate: MethodEstimate) -> str:
     """What is planned otherwise here than on the box that a preset was made for, in a sentence; empty for nothing."""
     if preset.made_for.get("device") in (None, comparison.device.label):
         return ""
     changed = [
-        f"{key} {fields.text(getattr(outlook.plan, key))} instead of {fields.text(value)}"
+        f"{key} {fields.text(getattr(estimate.plan, key))} instead of {fields.text(value)}"
         for key, value in preset.made_for.items()
-        if key != "device" and key not in preset.plan and getattr(outlook.plan, key) != value
+        if key != "device" and key not in preset.plan and getattr(estimate.plan, key) != value
     ]
     return (
         f"Preset {preset.name} was made for {preset.made_for['device']} and is planned anew for "

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from backend.hardware import Hardware
     from backend.model.info import ModelInfo
     from backend.planner.device import Device
-    from backend.planner.outlook import Comparison
+    from backend.planner.estimates import Comparison
     from backend.presets import Preset
 
 

@@ -86,12 +86,12 @@ def run_app(
     if why := terminal.why_unusable():
         raise UserError(f"{why}; {instead}")
     leash = front.fork()
-    session = Session(terminal.Terminal(1), leash, paths.home() / "fttui.log", start)
+    session = ScreenSession(terminal.Terminal(1), leash, paths.home() / "fttui.log", start)
     session.show(make_app(session.launch))
     return session.finish()
 
 
-class Session:
+class ScreenSession:
     """One screen and at most one trainer at a time."""
 
     def __init__(

@@ -42,7 +42,7 @@ def svg(app: App[Any], title: str) -> str:
 def markdown(folder: RunFolder, past: History, title: str, step: NextStep) -> Iterator[str]:
     """The report, line by line."""
     yield from (f"# {_inline(title)}: {_inline(past.state)}", "", f"Run {_code(folder.name)}, {_steps(past)}.", "")
-    yield from (f"![The result screen: curve, foreseen and measured, samples]({PICTURE})", "")
+    yield from (f"![The result screen: curve, predicted and measured, samples]({PICTURE})", "")
     peaks = (replace(x, name=f"peak, {x.name}") for x in phases(past))
     yield from _table(("", "foreseen", "measured", "off"), (_figure(x) for x in (*figures(past), *peaks)))
     if past.evaluations:
@@ -77,8 +77,8 @@ def _settings(folder: RunFolder) -> Iterator[str]:
     except UserError:
         return
     inputs = [("model", job.model), ("data", job.data), ("device", job.device_name)]
-    if job.foreseen and job.foreseen.price_usd_per_hour is not None:
-        inputs.append(("price", f"{units.usd(job.foreseen.price_usd_per_hour)} an hour"))
+    if job.predicted and job.predicted.price_usd_per_hour is not None:
+        inputs.append(("price", f"{units.usd(job.predicted.price_usd_per_hour)} an hour"))
     yield from ("## Settings", "")
     plan = ((name, fields.text(value)) for name, value in asdict(job.plan).items())
     yield from _table(("setting", "value"), (*inputs, *plan))

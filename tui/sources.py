@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from backend.answers import Answers, Method
     from backend.data.report import DataReport
     from backend.hardware import Hardware
-    from backend.model.find import Found
+    from backend.model.find import FoundModel
     from backend.model.info import ModelInfo
     from backend.plan.job import Job
     from backend.planner.device import Device
-    from backend.planner.outlook import Comparison
-    from backend.planner.rent import Offer
+    from backend.planner.estimates import Comparison
+    from backend.planner.rent import RentOffer
     from backend.presets import Broken, Preset
 
 
@@ -45,7 +45,7 @@ def _device_names() -> list[str]:
     return devices.choices()
 
 
-def _models_here() -> list[Found]:
+def _models_here() -> list[FoundModel]:
     from backend.model import find
 
     return find.on_this_box()
@@ -69,10 +69,10 @@ def _inspect_data(reference: str, mapping: tuple[str, ...], model: ModelInfo | N
     return inspect.inspect(reference, mapping=mapping, model=model)
 
 
-def _foresee_data(rows: int, row_tokens: int) -> DataReport:
+def _predict_data(rows: int, row_tokens: int) -> DataReport:
     from backend.data import inspect
 
-    return inspect.foreseen(rows, row_tokens)
+    return inspect.assumed(rows, row_tokens)
 
 
 def _compare(
@@ -100,7 +100,7 @@ def _offers(
     data: DataReport,
     preset: Mapping[str, Any] | None = None,
     preset_name: str = "",
-) -> tuple[Offer, ...]:
+) -> tuple[RentOffer, ...]:
     from backend.planner import rent
 
     return rent.offers(answers, model, data, preset, preset_name)
@@ -165,15 +165,15 @@ class Sources:
     here: Callable[[Hardware], Device] = _here
     named: Callable[[str], Device] = _named
     device_names: Callable[[], list[str]] = _device_names
-    models_here: Callable[[], list[Found]] = _models_here
+    models_here: Callable[[], list[FoundModel]] = _models_here
     find_model: Callable[[str], ModelInfo] = _find_model
     data_here: Callable[[], list[Path]] = _data_here
     inspect_data: Callable[[str, tuple[str, ...], ModelInfo | None], DataReport] = _inspect_data
-    foresee_data: Callable[[int, int], DataReport] = _foresee_data
+    predict_data: Callable[[int, int], DataReport] = _predict_data
     compare: Callable[..., Comparison] = _compare
     """Answers, device, model, data, and a preset's plan fields and name where one was started from."""
     presets: Callable[[], list[Preset | Broken]] = _preset_listing
-    offers: Callable[..., tuple[Offer, ...]] = _offers
+    offers: Callable[..., tuple[RentOffer, ...]] = _offers
     """Answers, model, data, and a preset's plan fields and name where one was started from."""
     dry_run_command: Callable[[Answers, Preset | None], list[str]] = _dry_run_command
     """The command that checks the memory of the job with these answers, started from this preset."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend.errors import UserError
-from backend.planner.outlook import Comparison
+from backend.planner.estimates import Comparison
 from backend.run import output
 
 

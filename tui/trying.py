@@ -9,7 +9,7 @@ from dataclasses import replace
 from backend import units
 from backend.answers import METHODS, Method
 from backend.errors import DoesNotFit
-from backend.planner.outlook import Comparison
+from backend.planner.estimates import Comparison
 from backend.planner.rules import title
 from backend.trial import plan as trial_plan
 from backend.trial import trial
@@ -25,7 +25,7 @@ def trials(comparison: Comparison, wanted: Method | None) -> tuple[Trial, ...]:
     starting.refuse(comparison)
     fitting = [m for m in ((wanted,) if wanted else METHODS) if comparison.methods[m].fit != "no"]
     if not fitting:
-        reasons = (*comparison.methods[wanted].obstacles, *comparison.methods[wanted].mends) if wanted else ()
+        reasons = (*comparison.methods[wanted].obstacles, *comparison.methods[wanted].suggestions) if wanted else ()
         raise DoesNotFit(" ".join(reasons or comparison.reasons), "trial")
     fetched = replace(comparison, model=replace(comparison.model, download_bytes=0))  # by the first of them
     first, *others = fitting
@@ -35,16 +35,16 @@ def trials(comparison: Comparison, wanted: Method | None) -> tuple[Trial, ...]:
 
 
 def about(found: Sequence[Trial]) -> str:
-    """What will be done and how long it takes: `20 real steps of LoRA and QLoRA: about 2 m 10 s is foreseen.`."""
+    """What will be done and how long it takes: `20 real steps of LoRA and QLoRA: about 2 m 10 s is predicted.`."""
     steps = [one.steps for one in found]
     count = f"{min(steps)}" if min(steps) == max(steps) else f"{min(steps)} to {max(steps)}"
     seconds = seconds_of(found)
-    took = "how long that takes is not foreseen" if seconds is None else f"about {units.duration(seconds)} is foreseen"
+    took = "no time is predicted" if seconds is None else f"{units.duration(seconds)} are predicted"
     return f"{count} real steps of {listed([title(one.method) for one in found])}: {took}."
 
 
 def seconds_of(found: Sequence[Trial]) -> float | None:
-    """All of them, one after the other; None where that is not foreseen."""
+    """All of them, one after the other; None where that is not predicted."""
     seconds = sum(one.seconds for one in found)
     return None if math.isnan(seconds) else seconds
 

@@ -22,7 +22,7 @@ from backend.data.tokenizer import TextTokenizer
 from backend.errors import UserError, wont_do
 from backend.model.info import ModelInfo
 
-__all__ = ["candidates", "foreseen", "inspect"]
+__all__ = ["assumed", "candidates", "inspect"]
 
 
 def inspect(
@@ -77,7 +77,7 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def foreseen(rows: int, row_tokens: int) -> DataReport:
+def assumed(rows: int, row_tokens: int) -> DataReport:
     """The report of data that is not there yet: `rows` rows of `row_tokens` tokens, prompt and answer together."""
     if rows < 1:
         raise wont_do("rows", rows, "a whole number of at least 1")

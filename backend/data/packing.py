@@ -28,15 +28,15 @@ def arrange(lengths: Sequence[int], max_length: int) -> list[list[int]]:
     return sorted(sorted(rows) for rows in sequences)
 
 
-def deal(lengths: Sequence[int], hands: int) -> list[list[int]]:
-    """Indices of rows, one list for each of `hands` devices, of about as many tokens each.
+def balance(lengths: Sequence[int], num_ranks: int) -> list[list[int]]:
+    """Indices of rows, one list for each of `num_ranks` devices, of about as many tokens each.
 
     The longest row first, each to whoever has the fewest tokens (within 4/3 of the optimum, Graham 1969).
     """
-    dealt: list[list[int]] = [[] for _ in range(hands)]
-    tokens = [0] * hands
+    balanced: list[list[int]] = [[] for _ in range(num_ranks)]
+    tokens = [0] * num_ranks
     for row in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
         hand = tokens.index(min(tokens))
-        dealt[hand].append(row)
+        balanced[hand].append(row)
         tokens[hand] += lengths[row]
-    return [sorted(rows) for rows in dealt]
+    return [sorted(rows) for rows in balanced]

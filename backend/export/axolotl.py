@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backend.export.recipe import FINAL, OPTIMIZERS, Recipe
-from backend.export.rows import FOLDER, HELD_OUT, TRAIN, TRAINED, Rows
+from backend.export.rows import FOLDER, HELD_OUT, TRAIN, TRAINED, ExportedRows
 
 FILE = "axolotl.yaml"
 COMMAND = f"axolotl train {FILE}"
@@ -74,7 +74,7 @@ def _data(recipe: Recipe) -> dict[str, Any]:
     return {"chat_template": "jinja", "chat_template_jinja": stand_in, **_files(rows, kind)}
 
 
-def _files(rows: Rows, kind: Mapping[str, Any]) -> dict[str, Any]:
+def _files(rows: ExportedRows, kind: Mapping[str, Any]) -> dict[str, Any]:
     train, held_out = ({"path": f"{FOLDER}/{name}", **kind} for name in (TRAIN, HELD_OUT))
     return {
         "datasets": [train],

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backend import units
-from backend.export.source import Source
+from backend.export.source import ExportSource
 from backend.model import demo
 from backend.plan import fields
 from backend.planner import rules
@@ -21,12 +21,12 @@ _TRAINING = (
 )
 
 
-def markdown(source: Source, checked: str) -> str:
+def markdown(source: ExportSource, checked: str) -> str:
     """The card's text; `checked` says how the merge was checked, empty for nothing to say."""
     return "\n".join(_lines(source, checked)) + "\n"
 
 
-def _lines(source: Source, checked: str) -> Iterator[str]:
+def _lines(source: ExportSource, checked: str) -> Iterator[str]:
     base, method = _base(source), rules.title(source.job.plan.method)
     yield from ("---", *_head(source), "---", "")
     yield from (f"# {_inline(base)}, fine-tuned", "")
@@ -43,7 +43,7 @@ def _lines(source: Source, checked: str) -> Iterator[str]:
     yield from ("", "## Loss", "", *_losses(source))
 
 
-def _head(source: Source) -> Iterator[str]:
+def _head(source: ExportSource) -> Iterator[str]:
     """The hub's front matter; JSON strings are YAML ones too."""
     hub_id = demo.HUB_ID if source.job.model == "demo" else source.job.hub_id
     if hub_id:
@@ -52,7 +52,7 @@ def _head(source: Source) -> Iterator[str]:
     yield from ("library_name: transformers", "pipeline_tag: text-generation", "tags:", "- fttui", "- sft")
 
 
-def _facts(source: Source) -> Iterator[tuple[str, str]]:
+def _facts(source: ExportSource) -> Iterator[tuple[str, str]]:
     past = source.past
     if past.total_steps:
         yield "steps", f"{past.step:,} of {past.total_steps:,}"
@@ -65,7 +65,7 @@ def _facts(source: Source) -> Iterator[tuple[str, str]]:
     yield from ((name, str(versions[name])) for name in ("torch", "transformers", "peft") if name in versions)
 
 
-def _losses(source: Source) -> Iterator[str]:
+def _losses(source: ExportSource) -> Iterator[str]:
     past = source.past
     if past.evaluations:
         yield from ("| step | held-out loss |", "|---|---|")
@@ -81,11 +81,11 @@ def _losses(source: Source) -> Iterator[str]:
     yield from ("", "Nothing else was measured of the quality of its answers.")
 
 
-def _base(source: Source) -> str:
+def _base(source: ExportSource) -> str:
     return demo.HUB_ID if source.job.model == "demo" else _public(source.job.hub_id or source.job.model)
 
 
-def _data(source: Source) -> str:
+def _data(source: ExportSource) -> str:
     return "the demo's rows of GSM8K" if source.job.data == "demo" else _public(source.job.data)
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from backend.export import axolotl, llamafactory, merged, modelfile, place, rows, trl, vllm, yaml_text
 from backend.export.recipe import Recipe
-from backend.export.source import Say, Source
+from backend.export.source import ExportSource, Say
 
 Target = Literal["merged", "ollama", "vllm", "trl", "axolotl", "llamafactory"]
 TRAINERS = {"trl": trl, "axolotl": axolotl, "llamafactory": llamafactory}
@@ -27,7 +27,7 @@ class Exported:
     """Sentences about what is missing."""
 
 
-def export(source: Source, target: Target, out: Path | None, say: Say, *, check: bool = True) -> Exported:
+def export(source: ExportSource, target: Target, out: Path | None, say: Say, *, check: bool = True) -> Exported:
     """Write `target` into `out`, by default the run's own `export/<target>`, complete or not at all.
 
     `check` compares a merged model with base and adapter. Raises UserError where that can't be: something lies there,
@@ -51,13 +51,13 @@ def export(source: Source, target: Target, out: Path | None, say: Say, *, check:
     return Exported(folder, command, () if made.pieces else (left_out,))
 
 
-def _vllm(source: Source, folder: Path) -> Exported:
+def _vllm(source: ExportSource, folder: Path) -> Exported:
     with place.whole(folder) as draft:
         vllm.write(source, draft)
     return Exported(folder, shlex.join(vllm.command(source)))
 
 
-def _config(source: Source, trainer: ModuleType, folder: Path, say: Say) -> Exported:
+def _config(source: ExportSource, trainer: ModuleType, folder: Path, say: Say) -> Exported:
     with place.whole(folder) as draft:
         recipe = Recipe(source, rows.write(source, draft, say, pairs=trainer.PAIRS))
         text = yaml_text.document([*trainer.comments(recipe)], trainer.settings(recipe))
@@ -67,7 +67,7 @@ def _config(source: Source, trainer: ModuleType, folder: Path, say: Say) -> Expo
     return Exported(folder, f"cd {shlex.quote(str(folder))} && {trainer.COMMAND}")
 
 
-def _name(source: Source) -> str:
+def _name(source: ExportSource) -> str:
     """A model's name for Ollama: letters, digits, and `-_.` after the first."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in source.folder.name)
     return kept.strip("-_.").lower() or "model"

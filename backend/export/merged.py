@@ -10,7 +10,7 @@ from backend import units
 from backend.data.template import Refusal
 from backend.errors import UserError
 from backend.export import card, generation, place
-from backend.export.source import Say, Source
+from backend.export.source import ExportSource, Say
 from backend.hardware import host
 from backend.model import headers
 from backend.training.quiet import libraries_to
@@ -26,13 +26,13 @@ _MOST_TOKENS = 32
 """Of the question that both models are asked."""
 
 
-def disk_bytes(source: Source, base: Path) -> int:
+def disk_bytes(source: ExportSource, base: Path) -> int:
     """What the merged model takes on disk; a full run's weights are linked where that can be."""
     weights = headers.read(base if source.is_adapter else source.result)
     return (weights.bytes if weights else 0) + _EXTRA_BYTES
 
 
-def write(source: Source, base: Path, target: Path, say: Say, *, check: bool = True) -> None:
+def write(source: ExportSource, base: Path, target: Path, say: Say, *, check: bool = True) -> None:
     """Fill `target`. Raises UserError where the base can't be merged into, or the result is not what it should be."""
     for path in sorted(source.result.iterdir()):
         if path.is_file() and not path.name.startswith(_NOT_OF_A_MODEL) and not path.name.endswith(_WEIGHTS):
@@ -47,13 +47,13 @@ def write(source: Source, base: Path, target: Path, say: Say, *, check: bool = T
     (target / card.FILE).write_text(card.markdown(source, checked), encoding="utf-8")
 
 
-def _link(source: Source, target: Path) -> str:
+def _link(source: ExportSource, target: Path) -> str:
     for path in (source.result / "config.json", *source.result.glob("*.safetensors*")):
         place.copy_or_link(path, target / path.name)
     return ""
 
 
-def _merge(source: Source, base: Path, target: Path, say: Say, *, check: bool) -> str:
+def _merge(source: ExportSource, base: Path, target: Path, say: Say, *, check: bool) -> str:
     """Merge and compare; what the comparison said."""
     from backend.export.weights import stream, whole
 
@@ -72,7 +72,7 @@ def _merge(source: Source, base: Path, target: Path, say: Say, *, check: bool) -
     return _compared(source, base, target, say) if check else "The merge was not checked."
 
 
-def _compared(source: Source, base: Path, target: Path, say: Say) -> str:
+def _compared(source: ExportSource, base: Path, target: Path, say: Say) -> str:
     from backend.export.weights import check
 
     say("comparing it with base and adapter")
@@ -91,7 +91,7 @@ def _compared(source: Source, base: Path, target: Path, say: Say) -> str:
     return f"Checked: {figures}."
 
 
-def _question(source: Source) -> list[int]:
+def _question(source: ExportSource) -> list[int]:
     """Tokens of what the run asked its model, as the model is asked."""
     tokenizer = source.tokenizer
     text = source.past.samples[0].prompt if source.past.samples else "What is the capital of France?"
@@ -105,17 +105,17 @@ def _question(source: Source) -> list[int]:
 def _refuse_quantized(base: Path) -> None:
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     if "quantization_config" in config:
-        mend = "train over the 16-bit model to merge, or serve the adapter (--to vllm)"
-        raise UserError(f"the base {base.name} holds quantised weights, which nothing is merged into; {mend}", "run")
+        fix = "train over the 16-bit model to merge, or serve the adapter (--to vllm)"
+        raise UserError(f"the base {base.name} holds quantised weights, which nothing is merged into; {fix}", "run")
 
 
-def _refuse_little_ram(base: Path, copies: int, mend: str) -> None:
+def _refuse_little_ram(base: Path, copies: int, fix: str) -> None:
     weights = headers.read(base)
     needed = copies * weights.bytes if weights else 0
     free = host.ram().available_bytes
     if needed > free:
         raise UserError(
             f"loading the model takes {units.gib(needed)} of RAM, and {units.gib(free)} are free: "
-            f"free {units.gib(needed - free)}{mend}",
+            f"free {units.gib(needed - free)}{fix}",
             "run",
         )

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from backend.export.rows import Rows
-from backend.export.source import Source
+from backend.export.rows import ExportedRows
+from backend.export.source import ExportSource
 from backend.plan import counts
 from backend.plan.plan import Plan
 
@@ -27,8 +27,8 @@ FINAL = 0.1
 class Recipe:
     """What follows from plan and rows."""
 
-    source: Source
-    rows: Rows
+    source: ExportSource
+    rows: ExportedRows
 
     @property
     def plan(self) -> Plan:

@@ -13,7 +13,7 @@ from backend.data.conversation import Conversation, Example, Text
 from backend.data.formats import examples_of
 from backend.data.load import load
 from backend.data.prepare import prepare
-from backend.export.source import Say, Source
+from backend.export.source import ExportSource, Say
 from backend.training import locate
 
 FOLDER = "data"
@@ -25,7 +25,7 @@ Form = Literal["pairs", "messages", "text"]
 
 
 @dataclass(frozen=True)
-class Rows:
+class ExportedRows:
     """What was written."""
 
     form: Form
@@ -39,7 +39,7 @@ class Rows:
     """The model has a chat template of its own; otherwise one stood in, saved with the result."""
 
 
-def write(source: Source, folder: Path, say: Say, *, pairs: bool) -> Rows:
+def write(source: ExportSource, folder: Path, say: Say, *, pairs: bool) -> ExportedRows:
     """Write both files into `folder`/data: the rows that the run used, split as it split them.
 
     With `pairs`, conversations whose last turn alone is scored become prompt and completion. UserError where the data
@@ -59,7 +59,7 @@ def write(source: Source, folder: Path, say: Say, *, pairs: bool) -> Rows:
         if part:
             _write(folder / FOLDER / name, (_row(x, form, unscored) for x in part))
     stand_ins = (template.fallback(False), template.fallback(True))
-    return Rows(
+    return ExportedRows(
         form=form,
         train=len(train),
         held_out=len(held_out),

@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Source:
+class ExportSource:
     """A run with a result."""
 
     folder: RunFolder
@@ -73,12 +73,12 @@ class Source:
             raise UserError(f"the base {self.job.model_folder} can't be fetched: {reason}", "run") from None
 
 
-def find(reference: str | None) -> Source:
+def find(reference: str | None) -> ExportSource:
     """The run of this name, or the latest that has ended with a result. Raises UserError where there is none."""
     folder = RunFolder.find(reference) if reference else _latest()
     job, past = folder.job(), history.read(folder.events_file)
     if past.state in ENDED and _has_result(folder):
-        return Source(folder, job, past)
+        return ExportSource(folder, job, past)
     state = past.state
     if folder.is_alive():
         raise UserError(f"run {folder.name} is being trained now; export it when it has ended", "run")

@@ -7,14 +7,14 @@ import shlex
 from pathlib import Path
 
 from backend.errors import UserError
-from backend.export.source import Source
+from backend.export.source import ExportSource
 
 SCRIPT = "serve.sh"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What `--max-lora-rank` takes, but 1 (vllm/config/lora.py, v0.27.1, read August 2026)."""
 
 
-def command(source: Source) -> list[str]:
+def command(source: ExportSource) -> list[str]:
     """The command, word by word. Raises UserError where vLLM serves no adapter of this rank."""
     if not source.is_adapter:
         return ["vllm", "serve", str(source.result), "--served-model-name", source.folder.name]
@@ -25,7 +25,7 @@ def command(source: Source) -> list[str]:
     return ["vllm", "serve", source.base, "--enable-lora", *rank, "--lora-modules", adapter, *said]
 
 
-def script(source: Source) -> str:
+def script(source: ExportSource) -> str:
     """The command as a shell script."""
     words = command(source)
     lines = ["#!/bin/sh"]
@@ -40,12 +40,12 @@ def script(source: Source) -> str:
 def _largest_rank(rank: int) -> int:
     found = next((known for known in RANKS if known >= rank), None)
     if found is None:
-        mend = "`fttui export --to merged` and serve the merged model"
-        raise UserError(f"vLLM serves adapters of rank {RANKS[-1]} at the most, this one has {rank}; {mend}", "to")
+        fix = "`fttui export --to merged` and serve the merged model"
+        raise UserError(f"vLLM serves adapters of rank {RANKS[-1]} at the most, this one has {rank}; {fix}", "to")
     return found
 
 
-def write(source: Source, folder: Path) -> None:
+def write(source: ExportSource, folder: Path) -> None:
     """Write the script into `folder`."""
     path = folder / SCRIPT
     path.write_text(script(source), encoding="utf-8")

@@ -77,7 +77,7 @@ def detect() -> Hardware:
         download_path=downloads,
         download_free_bytes=psutil.disk_usage(str(existing)).free,
         one_disk=existing.stat().st_dev == disk_path.stat().st_dev,
-        notes=(*gpus.notes, *disk_notes, *(f"{x.sentence} To mend it: {x.mend}." for x in troubles)),
+        notes=(*gpus.notes, *disk_notes, *(f"{x.sentence} To mend it: {x.fix}." for x in troubles)),
     )
 
 

@@ -39,8 +39,8 @@ class Disagreement:
     """Why this torch cannot use these GPUs."""
 
     sentence: str
-    mend: str
-    """The command, or the page, that mends it."""
+    fix: str
+    """The command, or the page, that fixes it."""
 
 
 def disagreements(

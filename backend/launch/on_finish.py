@@ -9,6 +9,7 @@ import subprocess
 
 import msgspec
 
+from backend import kept_names
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
 from backend.run.summary import summarise
@@ -28,7 +29,7 @@ def call(command: str, folder: RunFolder, seconds: float = SECONDS) -> None:
 
 def payload(folder: RunFolder) -> bytes:
     """One JSON object: the figures of `fttui runs --json`, and the paths of the run and its result."""
-    figures = dataclasses.asdict(summarise(folder))
+    figures = kept_names.outside(dataclasses.asdict(summarise(folder)))
     paths = {"path": str(folder.path), "result": str(folder.result) if folder.result.is_dir() else None}
     return msgspec.json.encode({**figures, **paths})
 

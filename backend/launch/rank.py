@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from backend.launch import holder
-from backend.launch.several import FAILED, MEETING, START_AGAIN, Verdict
+from backend.launch.several import FAILED, MEETING, START_AGAIN, RankOutcome
 from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run.control import Inbox
@@ -21,7 +21,7 @@ from backend.run.folder import RunFolder
 from backend.training import device, relief
 from backend.training.advice import would_fit
 from backend.training.failure import sentence
-from backend.training.meters.progress import Progress
+from backend.training.meters.progress import RunProgress
 from backend.training.parallel import ranks as meeting
 from backend.training.parallel.ranks import Ranks
 from backend.training.quiet import libraries_to
@@ -47,7 +47,7 @@ def main() -> None:
     os._exit(code)
 
 
-def _train(folder: RunFolder, rank: int, count: int, scratch: Path, since: int) -> Verdict | None:
+def _train(folder: RunFolder, rank: int, count: int, scratch: Path, since: int) -> RankOutcome | None:
     with libraries_to(folder.log_file) as logger:
         log = Silent() if rank else EventLog(folder.events_file)
         try:
@@ -61,7 +61,7 @@ def _train(folder: RunFolder, rank: int, count: int, scratch: Path, since: int) 
             return _leaner(folder, rank, out)
         except Exception as error:
             logger.exception("%s failed on rank %d", folder.name, rank)
-            return Verdict(sentence(error, folder.name))
+            return RankOutcome(sentence(error, folder.name))
     return None
 
 
@@ -71,17 +71,17 @@ def _leave(ranks: Ranks) -> None:
     meeting.leave()
 
 
-def _leaner(folder: RunFolder, rank: int, out: relief.RanOut) -> Verdict:
+def _leaner(folder: RunFolder, rank: int, out: relief.RanOut) -> RankOutcome:
     """What all ranks start again with; or that nothing is left, and what would fit."""
     job = folder.job()
-    plan = restored(job.plan, Progress(adjusted=folder.adjusted()))
+    plan = restored(job.plan, RunProgress(adjusted=folder.adjusted()))
     said = f"{out} (device {rank + 1} of {job.plan.processes})"
     found = _cheaper(plan, job, out)
     if found is None:
         text = f"memory ran out in {out.during} with the leanest settings; {would_fit(job, plan)}"
-        return Verdict(text, said, out.during, out.step)
+        return RankOutcome(text, said, out.during, out.step)
     changed, change = found
-    return Verdict(change, said, out.during, out.step, changed)
+    return RankOutcome(change, said, out.during, out.step, changed)
 
 
 def _cheaper(plan: Plan, job: Job, out: relief.RanOut) -> tuple[relief.Changes, str] | None:

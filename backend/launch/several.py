@@ -39,7 +39,7 @@ GRACE_SECONDS = 5.0
 """After one rank has failed the others may have the same to say; then they are ended."""
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class RankOutcome(msgspec.Struct, frozen=True):
     """What a rank came to its end by."""
 
     text: str
@@ -80,21 +80,21 @@ def _held(folder: RunFolder, inbox: Inbox) -> str:
             if verdict.changed:
                 _adjust(folder, job, verdict)
         except OSError as error:
-            verdict = Verdict(f"the devices' processes can't be started or told what changes: {error}")
+            verdict = RankOutcome(f"the devices' processes can't be started or told what changes: {error}")
         with suppress(OSError):  # a full disk takes no event either
             _tell(folder, job, verdict)
         if not verdict.changed:
             return "failed"
 
 
-def _adjust(folder: RunFolder, job: Job, verdict: Verdict) -> None:
+def _adjust(folder: RunFolder, job: Job, verdict: RankOutcome) -> None:
     """What all start again with, and what this box remembers. Raises OSError: it would run out the same way again."""
     if not folder.adjusted():
         ran_out.remember(job)
     folder.adjust(verdict.changed)
 
 
-def _tell(folder: RunFolder, job: Job, verdict: Verdict) -> None:
+def _tell(folder: RunFolder, job: Job, verdict: RankOutcome) -> None:
     log = EventLog(folder.events_file)
     if verdict.ran_out:
         log.write("oom", step=verdict.step, during=verdict.during, text=verdict.ran_out)
@@ -107,7 +107,7 @@ def _tell(folder: RunFolder, job: Job, verdict: Verdict) -> None:
     log.close()
 
 
-def _one_life(folder: RunFolder, job: Job, since: int) -> Verdict | None:
+def _one_life(folder: RunFolder, job: Job, since: int) -> RankOutcome | None:
     """Start all ranks and wait for their end; None where they came to a good one."""
     with tempfile.TemporaryDirectory(prefix="fttui-ranks-") as scratch:
         ranks = [_started(folder, job, rank, Path(scratch), since) for rank in range(job.plan.processes)]
@@ -150,7 +150,7 @@ def _watched(ranks: list[subprocess.Popen[bytes]]) -> list[int]:
         time.sleep(POLL_SECONDS)
 
 
-def _verdict(scratch: Path, first: list[int]) -> Verdict | None:
+def _verdict(scratch: Path, first: list[int]) -> RankOutcome | None:
     """Why a life ended, `first` the exit codes of those that failed first; None where nobody did.
 
     What would let it fit goes before all else. Where one dies the others fail of losing it, a moment later.
@@ -158,11 +158,11 @@ def _verdict(scratch: Path, first: list[int]) -> Verdict | None:
     if not first:
         return None
     files = sorted(scratch.glob("verdict-*"), key=lambda file: file.stat().st_mtime_ns)
-    found = [typed.from_json(file.read_bytes(), Verdict) for file in files]
+    found = [typed.from_json(file.read_bytes(), RankOutcome) for file in files]
     if lean := next((verdict for verdict in found if verdict.ran_out), None):
         return lean
     died = [rank for rank, code in enumerate(first) if code not in (0, FAILED, START_AGAIN)]
-    return Verdict(_died(died[0], first[died[0]], len(first))) if died or not found else found[0]
+    return RankOutcome(_died(died[0], first[died[0]], len(first))) if died or not found else found[0]
 
 
 def _died(rank: int, code: int, count: int) -> str:

@@ -16,7 +16,7 @@ from backend.planner.device import Device
 from backend.planner.rules import title
 
 COMPARED = ("fttui", "torch", "transformers")
-"""Packages whose version (major.minor) changes what a run takes, or what is foreseen."""
+"""Packages whose version (major.minor) changes what a run takes, or what is predicted."""
 SHOWN = 0.03
 """A ratio nearer to 1 than this is not worth a word."""
 
@@ -66,48 +66,48 @@ def run(record: Record, now: Mapping[str, str], flops_per_second: float = 0.0) -
 
     `flops_per_second` is what the device is taken to do now; a CPU's rate is measured, and a busy moment makes it low.
     """
-    foreseen = record.foreseen
-    told = foreseen.device_flops_per_second
+    predicted = record.predicted
+    told = predicted.device_flops_per_second
     faster = flops_per_second / told if record.kind == "cpu" and told and flops_per_second else 1.0
     spent = sum(record.phases[name].seconds for name in ("data", "load", "checkpoint", "save") if name in record.phases)
     known = Run(
         method=record.method,
-        parameters=foreseen.parameters,
+        parameters=predicted.parameters,
         old=any(_minor(record.versions.get(name, "")) != _minor(now.get(name, "")) for name in COMPARED),
-        speed=_ratio(record.tokens_per_second, foreseen.tokens_per_second * faster),
-        flops_per_second=_product(record.tokens_per_second, foreseen.flops_per_token),
-        overhead=_ratio(spent, foreseen.overhead_seconds),
-        foreseen_fixed_bytes=foreseen.memory.fixed_bytes,
+        speed=_ratio(record.tokens_per_second, predicted.tokens_per_second * faster),
+        flops_per_second=_product(record.tokens_per_second, predicted.flops_per_token),
+        overhead=_ratio(spent, predicted.overhead_seconds),
+        predicted_fixed_bytes=predicted.memory.fixed_bytes,
     )
     return _on_cpu(known, record) if record.kind == "cpu" else _on_gpu(known, record)
 
 
 def _on_cpu(known: Run, record: Record) -> Run:
     """A process is one: what in it is no tensor shows in the rest after loading."""
-    raw, load = record.foreseen.memory, record.phases.get("load")
+    raw, load = record.predicted.memory, record.phases.get("load")
     steps = _steps_peak(record, "peak_bytes")
     if load is None or not steps:
         return known
     fixed = max(0, load.rest_bytes - raw.rest_bytes)
     return replace(
         known,
-        passing=_ratio(steps - load.rest_bytes - raw.states_bytes, raw.passing_bytes + raw.slack_bytes),
+        transient=_ratio(steps - load.rest_bytes - raw.states_bytes, raw.transient_bytes + raw.slack_bytes),
         loading=_ratio(load.peak_bytes - fixed, raw.load_bytes),
         fixed_bytes=fixed - raw.fixed_bytes,
     )
 
 
 def _on_gpu(known: Run, record: Record) -> Run:
-    raw, load, train = record.foreseen.memory, record.phases.get("load"), record.phases.get("train")
+    raw, load, train = record.predicted.memory, record.phases.get("load"), record.phases.get("train")
     if load is None or train is None:
         return known
     peak, reserved = _steps_peak(record, "peak_bytes"), _steps_peak(record, "reserved_bytes")
-    passing, context = _ratio(peak - train.rest_bytes, raw.passing_bytes), record.context_bytes
+    transient, context = _ratio(peak - train.rest_bytes, raw.transient_bytes), record.context_bytes
     return replace(
         known,
-        standing=_ratio(train.rest_bytes, raw.rest_bytes + raw.states_bytes),
-        passing=passing,
-        slack=_ratio(reserved - peak, raw.slack_bytes * (passing or 1.0)),
+        resident=_ratio(train.rest_bytes, raw.rest_bytes + raw.states_bytes),
+        transient=transient,
+        slack=_ratio(reserved - peak, raw.slack_bytes * (transient or 1.0)),
         loading=_ratio(load.peak_bytes, raw.load_bytes),
         fixed_bytes=context - raw.fixed_bytes if context is not None else None,
     )
@@ -119,11 +119,11 @@ def _steps_peak(record: Record, field: str) -> int:
     return max((int(getattr(phase, field)) for phase in later), default=0)
 
 
-def _ratio(measured: float | None, foreseen: float) -> float | None:
+def _ratio(measured: float | None, predicted: float) -> float | None:
     """None where one of them is no positive finite number."""
-    if measured is None or not all(math.isfinite(x) and x > 0 for x in (measured, foreseen)):
+    if measured is None or not all(math.isfinite(x) and x > 0 for x in (measured, predicted)):
         return None
-    return measured / foreseen
+    return measured / predicted
 
 
 def _product(rate: float | None, each: float) -> float | None:
@@ -133,7 +133,7 @@ def _product(rate: float | None, each: float) -> float | None:
 
 
 def _named(own: Correction) -> Iterator[tuple[str, float]]:
-    yield from (("weights", own.standing), ("activations", own.passing), ("slack", own.slack))
+    yield from (("weights", own.resident), ("activations", own.transient), ("slack", own.slack))
     yield from (("loading", own.loading), ("speed", own.speed), ("start and saving", own.overhead))
 
 

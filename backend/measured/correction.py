@@ -16,40 +16,22 @@ from dataclasses import dataclass
 from backend import constants
 from backend.answers import Method
 
-RATIOS = ("standing", "passing", "slack", "loading", "overhead")
+RATIOS = ("resident", "transient", "slack", "loading", "overhead")
 Weighted = list[tuple[float, float]]
 """Values with their weights."""
 
 
 @dataclass(frozen=True)
-class Parts:
-    """A peak by components, in bytes, as the formulas say it: what the measured ones are held against."""
-
-    rest_bytes: int
-    """Weights and adapters: what lies there after loading."""
-    states_bytes: int
-    """The optimizer's states."""
-    passing_bytes: int
-    """What comes and goes in a step: activations, logits, gradients, 16-bit copies, workspace."""
-    slack_bytes: int
-    """What the allocator keeps beyond that."""
-    fixed_bytes: int
-    """The CUDA context, or the interpreter with its libraries."""
-    load_bytes: int
-    """The peak of loading, without `fixed_bytes`."""
-
-
-@dataclass(frozen=True)
 class Run:
-    """What one finished run says of each component: measured over foreseen; None where it says nothing."""
+    """What one finished run says of each component: measured over predicted; None where it says nothing."""
 
     method: Method
     parameters: int
     """Of its model."""
     old: bool = False
     """It ran under another torch or transformers than the one that is installed."""
-    standing: float | None = None
-    passing: float | None = None
+    resident: float | None = None
+    transient: float | None = None
     slack: float | None = None
     loading: float | None = None
     overhead: float | None = None
@@ -57,13 +39,13 @@ class Run:
     flops_per_second: float | None = None
     """The formulas' operations a token, at the measured tokens a second."""
     fixed_bytes: int | None = None
-    """Measured less foreseen."""
-    foreseen_fixed_bytes: int = 0
+    """Measured less predicted."""
+    predicted_fixed_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Correction:
-    """Changes one method's predictions. Ratios are measured over foreseen; the default changes nothing."""
+    """Changes one method's predictions. Ratios are measured over predicted; the default changes nothing."""
 
     speed: float = 1.0
     """Tokens a second."""
@@ -75,12 +57,12 @@ class Correction:
     """The runs' speeds differ by up to this factor from their median."""
     memory_runs: int = 0
     """Runs, of any method, that the memory's numbers come from."""
-    standing: float = 1.0
+    resident: float = 1.0
     """Weights, adapters and optimizer states. 1 on a CPU, where they can't be told from the rest of the process."""
-    passing: float = 1.0
+    transient: float = 1.0
     """Activations, logits, gradients, copies, workspace; on a CPU the allocator's slack with them."""
     slack: float = 1.0
-    """What the allocator keeps beyond the passing memory, over what it is then foreseen to keep. 1 on a CPU."""
+    """What the allocator keeps beyond the passing memory, over what it is then predicted to keep. 1 on a CPU."""
     loading: float = 1.0
     """The peak of loading."""
     fixed_bytes: int = 0
@@ -110,13 +92,13 @@ class Calibration:
         fixed = _pairs(self.runs, mixed, lambda run: run.fixed_bytes)
         reached = _pairs(self.runs, own, lambda run: run.flops_per_second)
         known = speeds or reached
-        most = _limit("fixed_fraction") * max((run.foreseen_fixed_bytes for run in self.runs), default=0)
+        most = _limit("fixed_fraction") * max((run.predicted_fixed_bytes for run in self.runs), default=0)
         return Correction(
             speed=_ratio(self.runs, own, "speed"),
             runs=len(known),
             confidence=_confidence(known),
             agreement=_agreement(known),
-            memory_runs=sum(run.passing is not None for run in self.runs),
+            memory_runs=sum(run.transient is not None for run in self.runs),
             fixed_bytes=round(_clamped(_believed(fixed), most)),
             flops_per_second=_median(reached) if reached else 0.0,
             **{name: _ratio(self.runs, mixed, name) for name in RATIOS},

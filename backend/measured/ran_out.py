@@ -1,6 +1,6 @@
-"""What ran out of memory on this box although it was foreseen to fit: later plans stay below it.
+"""What ran out of memory on this box although it was predicted to fit: later plans stay below it.
 
-`$FTTUI_HOME/ran_out.json` holds, for each device, the lowest peak that was foreseen for a run whose memory then ran
+`$FTTUI_HOME/ran_out.json` holds, for each device, the lowest peak that was predicted for a run whose memory then ran
 out. It counts for some weeks: another program may have held the memory.
 """
 
@@ -21,11 +21,11 @@ FILE = "ran_out.json"
 DAY_SECONDS = 24 * 3600.0
 
 
-class Ceiling(msgspec.Struct, frozen=True):
+class Ceiling(msgspec.Struct, frozen=True, rename={"predicted_bytes": "foreseen_bytes"}):
     """One device's."""
 
-    foreseen_bytes: int
-    """The peak that had been foreseen."""
+    predicted_bytes: int
+    """The peak that had been predicted."""
     t: float
     """Unix seconds."""
 
@@ -37,13 +37,13 @@ def file() -> Path:
 
 def remember(job: Job) -> None:
     """Memory ran out in a run as it was planned. Raises OSError (disk full)."""
-    if job.foreseen is None:
+    if job.predicted is None:
         return
     now, known = time.time(), _read()
     before = known.get(job.device_name)
-    peak = job.foreseen.peak_bytes
+    peak = job.predicted.peak_bytes
     if before is not None and not _is_old(before, now):
-        peak = min(peak, before.foreseen_bytes)
+        peak = min(peak, before.predicted_bytes)
     draft = file().with_suffix(".draft")
     draft.write_bytes(msgspec.json.encode({**known, job.device_name: Ceiling(peak, round(now, 3))}))
     draft.replace(file())
@@ -52,14 +52,14 @@ def remember(job: Job) -> None:
 def bounded(device: Device) -> Device:
     """`device` with no more memory than what ran out on it, and a note that says so; itself where nothing did."""
     found = _read().get(device.name) if device.here else None
-    if found is None or _is_old(found, time.time()) or found.foreseen_bytes >= device.free_bytes:
+    if found is None or _is_old(found, time.time()) or found.predicted_bytes >= device.free_bytes:
         return device
     day = time.strftime("%Y-%m-%d", time.localtime(found.t))
     note = (
-        f"A run foreseen to take {units.memory(found.foreseen_bytes)} ran out of memory here on {day}: plans stay "
+        f"A run predicted to take {units.memory(found.predicted_bytes)} ran out of memory here on {day}: plans stay "
         f"below that; delete {file()} if something else had held the memory."
     )
-    return replace(several.bounded(device, found.foreseen_bytes), notes=(*device.notes, note))
+    return replace(several.bounded(device, found.predicted_bytes), notes=(*device.notes, note))
 
 
 def _is_old(found: Ceiling, now: float) -> bool:

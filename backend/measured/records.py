@@ -1,4 +1,4 @@
-"""What finished runs on this box measured, beside what was foreseen: `$FTTUI_HOME/calibration.jsonl`, a line a run."""
+"""What finished runs on this box measured, beside what was predicted: `$FTTUI_HOME/calibration.jsonl`, a line a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from backend import constants, paths, typed
+from backend import constants, kept_names, paths, typed
 from backend.answers import Method
 from backend.plan.job import Job, Uncorrected
 from backend.run.events import Event, Tail
@@ -45,7 +45,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     method: Method
     settings: dict[str, Any]
-    foreseen: Uncorrected
+    predicted: Uncorrected
     """What the formulas said, before any correction."""
     phases: dict[str, Phase]
     context_bytes: int | None
@@ -64,8 +64,8 @@ def file() -> Path:
 def remember(folder: RunFolder, job: Job) -> str | None:
     """Append the run's record, read from its events. None, or why there is none. Raises OSError (disk full)."""
     measured, rates = _this_life(folder)
-    if job.foreseen is None or job.foreseen.uncorrected is None:
-        return "none was foreseen"
+    if job.predicted is None or job.predicted.uncorrected is None:
+        return "none was predicted"
     if job.plan.processes > 1:
         return "several devices"
     if not measured.get("as_planned"):
@@ -82,7 +82,7 @@ def remember(folder: RunFolder, job: Job) -> str | None:
         "model": job.model,
         "method": job.plan.method,
         "settings": asdict(job.plan),
-        "foreseen": asdict(job.foreseen.uncorrected),
+        "foreseen": kept_names.outside(asdict(job.predicted.uncorrected)),
         "phases": measured["phases"],
         "context_bytes": measured.get("context_bytes"),
         "steps": len(rates),
@@ -98,7 +98,7 @@ def read() -> tuple[list[Record], int]:
     damaged = 0
     for line in _lines():
         try:
-            record = typed.from_json(line, Record)
+            record = typed.convert(kept_names.inside(msgspec.json.decode(line)), Record)
         except msgspec.DecodeError:
             damaged += 1
             continue

@@ -18,7 +18,7 @@ from backend.model.used import remember as remember
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundModel:
     """A model that is on this box already."""
 
     reference: str
@@ -47,7 +47,7 @@ def find(reference: str) -> ModelInfo:
     return _by_name(said)
 
 
-def on_this_box() -> list[Found]:
+def on_this_box() -> list[FoundModel]:
     """Models that need no download: folders used before, the hub cache's causal models, the demo model last.
 
     What is broken, or can't be fine-tuned, is left out.
@@ -58,7 +58,7 @@ def on_this_box() -> list[Found]:
     return [found for found in [*offered, _offer_demo()] if found is not None]
 
 
-def _offer(reference: str, path: Path, origin: str) -> Found | None:
+def _offer(reference: str, path: Path, origin: str) -> FoundModel | None:
     try:
         files = headers.weight_files(path)
         if not files:
@@ -67,15 +67,15 @@ def _offer(reference: str, path: Path, origin: str) -> Found | None:
         weight_bytes = sum(file.stat().st_size for file in files)
     except (UserError, OSError):
         return None
-    return Found(reference, _label(shape, weight_bytes, origin), weight_bytes)
+    return FoundModel(reference, _label(shape, weight_bytes, origin), weight_bytes)
 
 
-def _offer_demo() -> Found | None:
+def _offer_demo() -> FoundModel | None:
     try:
         info = demo.info()
     except UserError:
         return None
-    return Found("demo", _label(info.shape, info.weight_bytes, "ships with fttui"), info.weight_bytes)
+    return FoundModel("demo", _label(info.shape, info.weight_bytes, "ships with fttui"), info.weight_bytes)
 
 
 def _label(shape: ModelShape, weight_bytes: int, origin: str) -> str:

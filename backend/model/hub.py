@@ -22,8 +22,8 @@ _MEND: Final = "connect, or give a folder (config.json is enough for planning), 
 class Unreachable(UserError):
     """The hub said nothing of a model that may well be there: no network, or no access yet. `reason` says which."""
 
-    def __init__(self, hub_id: str, reason: str, mend: str) -> None:
-        super().__init__(f"{hub_id} is not on this box and {reason}; {mend}", "model")
+    def __init__(self, hub_id: str, reason: str, fix: str) -> None:
+        super().__init__(f"{hub_id} is not on this box and {reason}; {fix}", "model")
         self.reason = reason
 
 
@@ -99,8 +99,8 @@ def _said_plainly(hub_id: str) -> Iterator[None]:
     try:
         yield
     except errors.GatedRepoError:
-        mend = f"accept its licence at https://huggingface.co/{hub_id}, then log in with `hf auth login`"
-        raise Unreachable(hub_id, "is gated on the hub", mend) from None
+        fix = f"accept its licence at https://huggingface.co/{hub_id}, then log in with `hf auth login`"
+        raise Unreachable(hub_id, "is gated on the hub", fix) from None
     except errors.RepositoryNotFoundError:
         raise UserError(_not_found(hub_id), "model") from None
     except errors.HFValidationError:

@@ -1,4 +1,4 @@
-"""How many steps, evaluations and checkpoints a run has: what the trainer does and the planner foresees."""
+"""How many steps, evaluations and checkpoints a run has: what the trainer does and the planner predicts."""
 
 from __future__ import annotations
 

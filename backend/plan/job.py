@@ -1,12 +1,29 @@
-"""What a run folder is made from: the plan, its inputs, and what was foreseen (plan.toml)."""
+"""What a run folder is made from: the plan, its inputs, and what was predicted (plan.toml)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from backend.measured.correction import Parts
 from backend.plan.plan import Plan
+
+
+@dataclass(frozen=True)
+class PeakParts:
+    """A peak by components, in bytes, as the formulas say it: what the measured ones are held against."""
+
+    rest_bytes: int
+    """Weights and adapters: what lies there after loading."""
+    states_bytes: int
+    """The optimizer's states."""
+    transient_bytes: int
+    """What comes and goes in a step: activations, logits, gradients, 16-bit copies, workspace."""
+    slack_bytes: int
+    """What the allocator keeps beyond that."""
+    fixed_bytes: int
+    """The CUDA context, or the interpreter with its libraries."""
+    load_bytes: int
+    """The peak of loading, without `fixed_bytes`."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +32,7 @@ class Uncorrected:
 
     parameters: int
     """Of the model."""
-    memory: Parts
+    memory: PeakParts
     tokens_per_second: float
     """0 where the device's speed is not known."""
     overhead_seconds: float
@@ -26,7 +43,7 @@ class Uncorrected:
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class Prediction:
     """The figures shown before the start; what was measured is held against them at the end."""
 
     peak_bytes: int
@@ -64,7 +81,7 @@ class Job:
     """What an adapter names as its base where the model came from the hub; None for a folder of the user's."""
     device_uuids: tuple[str, ...] = ()
     """The GPUs that were chosen, as NVML names them, one for each of the plan's processes; empty for a CPU."""
-    foreseen: Foreseen | None = None
+    predicted: Prediction | None = None
     mapping: tuple[str, ...] = ()
     """`role=column` as the user said; empty for detection."""
     output: str | None = None

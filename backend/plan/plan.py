@@ -74,7 +74,7 @@ class Plan:
     chunked_loss: bool = False
     """Never hold the logits whole."""
     compile: bool = False
-    """Compile each block with torch.compile: minutes at the start; what it gains is not foreseen."""
+    """Compile each block with torch.compile: minutes at the start; what it gains is not predicted."""
     attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
     """The attention kernel; all of them keep packed rows apart."""
     precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"

@@ -11,7 +11,7 @@ from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.planner import fit, host
 from backend.planner.device import Device
-from backend.planner.outlook import Outlook
+from backend.planner.estimates import MethodEstimate
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Case:
     device: Device
     model: ModelInfo
     data: DataReport
-    outlooks: Mapping[Method, Outlook]
+    estimates: Mapping[Method, MethodEstimate]
 
     @property
     def thresholds(self) -> Mapping[str, float]:
@@ -42,32 +42,32 @@ class Case:
 
     def over_budget(self, method: Method) -> bool:
         """The run is expected to cost more than the budget."""
-        cost, budget = self.outlooks[method].cost_usd, self.answers.budget_usd
+        cost, budget = self.estimates[method].cost_usd, self.answers.budget_usd
         return cost is not None and budget is not None and cost.point > budget
 
     def too_late(self, method: Method) -> bool:
         """The run is expected to take longer than the deadline."""
         deadline = self.answers.deadline_hours
-        return deadline is not None and self.outlooks[method].hours.point > deadline
+        return deadline is not None and self.estimates[method].hours.point > deadline
 
     def lacking(self, method: Method) -> tuple[str, ...]:
         """What this box has too little of: disk, memory of the host."""
-        seen = self.outlooks[method]
+        seen = self.estimates[method]
         return tuple(host.obstacles(seen.host, seen.plan, self.device))
 
     def carried(self, method: Method) -> bool:
         """It fits the device and the box, the budget and the deadline."""
-        fits = self.outlooks[method].fit != "no" and not self.lacking(method)
+        fits = self.estimates[method].fit != "no" and not self.lacking(method)
         return fits and not self.over_budget(method) and not self.too_late(method)
 
     def runs_paid(self, method: Method) -> float | None:
         """How many such runs the budget pays for; None without a budget or a price, or at no cost."""
-        cost, budget = self.outlooks[method].cost_usd, self.answers.budget_usd
+        cost, budget = self.estimates[method].cost_usd, self.answers.budget_usd
         return budget / cost.point if cost and budget is not None and cost.point > 0 else None
 
     def roomy(self, method: Method) -> bool:
         """Its leanest settings leave a good part of the device's memory: for speed, longer rows, a surprise."""
-        return self.outlooks[method].least_bytes <= self.thresholds["roomy_fraction"] * self.room
+        return self.estimates[method].least_bytes <= self.thresholds["roomy_fraction"] * self.room
 
     @property
     def evidence(self) -> Mapping[str, float]:
@@ -77,20 +77,20 @@ class Case:
 
     def spare(self, method: Method) -> float:
         """Part of the device's memory that its leanest settings leave; negative where it does not fit."""
-        return 1 - self.outlooks[method].least_bytes / max(1, self.room)
+        return 1 - self.estimates[method].least_bytes / max(1, self.room)
 
     def holds(self, method: Method) -> bool:
         """Its adapters have at least as many parameters as the data has scored tokens."""
-        return self.outlooks[method].trainable_parameters >= self.data.scored_tokens
+        return self.estimates[method].trainable_parameters >= self.data.scored_tokens
 
     @property
     def saves_little(self) -> bool:
         """4-bit weights bring LoRA's memory down by less than is worth their cost."""
-        lora, qlora = self.outlooks["lora"].least_bytes, self.outlooks["qlora"].least_bytes
+        lora, qlora = self.estimates["lora"].least_bytes, self.estimates["qlora"].least_bytes
         return lora - qlora < self.thresholds["worthwhile_saving"] * lora
 
     def healthy(self, method: Method) -> bool:
         """The budget pays for more than one such run, or is no limit, or QLoRA would not be cheaper on this device."""
-        runs, cost, other = self.runs_paid(method), self.outlooks[method].cost_usd, self.outlooks["qlora"].cost_usd
+        runs, cost, other = self.runs_paid(method), self.estimates[method].cost_usd, self.estimates["qlora"].cost_usd
         cheapest = cost is None or other is None or cost.point <= other.point
         return runs is None or runs >= self.thresholds["healthy_budget"] or cheapest

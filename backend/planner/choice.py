@@ -17,12 +17,12 @@ from backend.model.info import ModelInfo
 from backend.planner import reasons
 from backend.planner.case import Case
 from backend.planner.device import Device
-from backend.planner.outlook import Outlook
+from backend.planner.estimates import MethodEstimate
 from backend.planner.rules import title
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Recommendation:
     """The recommended method, why it, and why not each of the others."""
 
     method: Method | None
@@ -37,21 +37,21 @@ def choose(
     device: Device,
     model: ModelInfo,
     data: DataReport,
-    outlooks: Mapping[Method, Outlook],
+    estimates: Mapping[Method, MethodEstimate],
     wanted: Method | None = None,
-) -> Verdict:
+) -> Recommendation:
     """The first rule that holds decides; `wanted` is a method that the user set."""
-    case = Case(answers, device, model, data, outlooks)
+    case = Case(answers, device, model, data, estimates)
     method, reason = _decide(case, wanted)
-    obstacles = {m: tuple(reasons.obstacles(case, m)) for m in outlooks}
+    obstacles = {m: tuple(reasons.obstacles(case, m)) for m in estimates}
     notes = tuple(reasons.notes(case, method))
     if method is None:
-        against = {m: (*obstacles[m], *outlooks[m].mends) for m in outlooks}
-        return Verdict(None, (reason, *reasons.ways_out(case, wanted)), against, obstacles, notes)
+        against = {m: (*obstacles[m], *estimates[m].suggestions) for m in estimates}
+        return Recommendation(None, (reason, *reasons.ways_out(case, wanted)), against, obstacles, notes)
     others: dict[Method, tuple[str, ...]] = {
-        m: tuple(reasons.against(case, m, method)) for m in outlooks if m != method
+        m: tuple(reasons.against(case, m, method)) for m in estimates if m != method
     }
-    return Verdict(method, (reason, *reasons.support(case, method)), others, obstacles, notes)
+    return Recommendation(method, (reason, *reasons.support(case, method)), others, obstacles, notes)
 
 
 def _decide(case: Case, wanted: Method | None) -> tuple[Method | None, str]:
@@ -64,12 +64,12 @@ def _decide(case: Case, wanted: Method | None) -> tuple[Method | None, str]:
     if answers.shift == "deep" and many and case.clean and answers.variants == 1 and case.carried("full"):
         return "full", f"A deep change with {data.rows:,} clean rows is what full fine-tuning is for, and it fits."
     if answers.variants > 1 and case.carried("lora"):
-        size = units.disk(case.outlooks["lora"].checkpoint_bytes)
+        size = units.disk(case.estimates["lora"].checkpoint_bytes)
         return "lora", f"You keep {answers.variants} variants: one base in 16 bit, {size} for each adapter."
     if answers.stakes == "high" and case.carried("lora") and case.spare("lora") >= case.evidence["spare"]:
         return "lora", reasons.stakes(case)
     if case.carried("lora") and case.roomy("lora") and case.healthy("lora"):
-        least, room = units.memory(case.outlooks["lora"].least_bytes), units.memory(case.room)
+        least, room = units.memory(case.estimates["lora"].least_bytes), units.memory(case.room)
         return "lora", f"At its leanest LoRA takes {least} of {room}: nothing is gained by squeezing to 4 bit."
     if case.carried("lora") and case.saves_little:
         return "lora", reasons.saves_little(case)

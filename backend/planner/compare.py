@@ -13,8 +13,8 @@ from backend.measured import calibration
 from backend.model.info import ModelInfo
 from backend.planner import choice, cost, fit, host, memory, rules, several, throughput
 from backend.planner.device import Device
-from backend.planner.mends import Stuck, mends
-from backend.planner.outlook import Comparison, Interval, Outlook
+from backend.planner.estimates import Comparison, Interval, MethodEstimate
+from backend.planner.suggestions import Stuck, suggestions
 
 UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
@@ -36,27 +36,27 @@ def compare(
     """
     kept = rules.fixed(answers, preset, preset_name)
     device = several.take(device, min(kept.values.get("processes", device.count), several.most(device)))
-    outlooks = {method: outlook(method, answers, device, model, data, kept) for method in METHODS}
-    device = several.take(device, max(seen.plan.processes for seen in outlooks.values()))
+    estimates = {method: estimate(method, answers, device, model, data, kept) for method in METHODS}
+    device = several.take(device, max(seen.plan.processes for seen in estimates.values()))
     if advise:
-        outlooks = {
-            method: replace(seen, mends=mends(Stuck(answers, device, model, data, kept, seen), outlooks))
+        estimates = {
+            method: replace(seen, suggestions=suggestions(Stuck(answers, device, model, data, kept, seen), estimates))
             if seen.fit == "no"
             else seen
-            for method, seen in outlooks.items()
+            for method, seen in estimates.items()
         }
     wanted = kept.values.get("method")
-    verdict = choice.choose(answers, device, model, data, outlooks, wanted)
-    judged = {
+    verdict = choice.choose(answers, device, model, data, estimates, wanted)
+    evaluated = {
         method: replace(seen, why_not=verdict.why_not.get(method, ()), obstacles=verdict.obstacles[method])
-        for method, seen in outlooks.items()
+        for method, seen in estimates.items()
     }
     return Comparison(
         answers=answers,
         device=device,
         model=model,
         data=data,
-        methods=judged,
+        methods=evaluated,
         recommended=verdict.method,
         reasons=verdict.reasons,
         notes=(
@@ -70,9 +70,9 @@ def compare(
     )
 
 
-def outlook(
-    method: Method, answers: Answers, device: Device, model: ModelInfo, data: DataReport, kept: rules.Fixed
-) -> Outlook:
+def estimate(
+    method: Method, answers: Answers, device: Device, model: ModelInfo, data: DataReport, kept: rules.Pinned
+) -> MethodEstimate:
     """One method: its plan, what it takes, what to expect."""
     settled, origin = rules.settle(method, answers, device, model, data, kept)
     device = several.take(device, settled.processes)
@@ -81,7 +81,7 @@ def outlook(
     own = constants.methods()[method]
     hours = throughput.run_hours(model, plan, device, data, chosen.load)
     step = throughput.step_seconds(model.shape, plan, device, chosen.load)
-    return Outlook(
+    return MethodEstimate(
         method=method,
         plan=plan,
         origin=origin | fit.origins(plan, kept),

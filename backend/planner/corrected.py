@@ -4,44 +4,45 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from backend.measured.correction import Correction, Parts
+from backend.measured.correction import Correction
 from backend.model.shape import ModelShape
+from backend.plan.job import PeakParts
 from backend.plan.plan import Plan
 from backend.planner import memory
 from backend.planner.device import Device
-from backend.planner.outlook import Memory
+from backend.planner.estimates import MemoryEstimate
 
-STANDING = ("weights", "adapters", "optimizer")
+RESIDENT = ("weights", "adapters", "optimizer")
 """Categories that lie there all the time."""
 LOAD = "load"
 STEP_PHASES = ("forward", "backward", "optimizer")
 
 
-def parts(foreseen: Memory, shape: ModelShape, plan: Plan, device: Device) -> Parts:
+def parts(predicted: MemoryEstimate, shape: ModelShape, plan: Plan, device: Device) -> PeakParts:
     """The components of an uncorrected prediction; those of the steps' peak, whatever phase the run's peak is in."""
     rest, states = memory.weights(shape, plan) + memory.adapters(shape, plan), memory.optimizer_states(shape, plan)
-    highest = max(size for name, size in foreseen.by_phase.items() if name != LOAD)
-    passing = max(0, highest - rest - states)
+    highest = max(size for name, size in predicted.by_phase.items() if name != LOAD)
+    transient = max(0, highest - rest - states)
     fixed = memory.reserve(device, 0)
-    with_slack = memory.reserve(device, passing)
-    if foreseen.peak_phase != LOAD:
-        with_slack = foreseen.peak_bytes - foreseen.peak_allocated_bytes
-    return Parts(rest, states, passing, max(0, with_slack - fixed), fixed, foreseen.by_phase.get(LOAD, 0))
+    with_slack = memory.reserve(device, transient)
+    if predicted.peak_phase != LOAD:
+        with_slack = predicted.peak_bytes - predicted.peak_allocated_bytes
+    return PeakParts(rest, states, transient, max(0, with_slack - fixed), fixed, predicted.by_phase.get(LOAD, 0))
 
 
-def corrected(foreseen: Memory, shape: ModelShape, plan: Plan, device: Device) -> Memory:
-    """`foreseen` as the finished runs of this box correct it, component by component; itself where there are none."""
+def corrected(predicted: MemoryEstimate, shape: ModelShape, plan: Plan, device: Device) -> MemoryEstimate:
+    """`predicted` as the finished runs of this box correct it, component by component; itself where there are none."""
     own = device.correction(plan.method, shape.parameters)
     if not own.memory_runs or plan.processes > 1:
-        return foreseen
-    raw = parts(foreseen, shape, plan, device)
-    by_phase = {name: round(_phase(name, size, raw, own)) for name, size in foreseen.by_phase.items()}
-    slack, fixed = round(raw.slack_bytes * own.passing * own.slack), max(0, raw.fixed_bytes + own.fixed_bytes)
+        return predicted
+    raw = parts(predicted, shape, plan, device)
+    by_phase = {name: round(_phase(name, size, raw, own)) for name, size in predicted.by_phase.items()}
+    slack, fixed = round(raw.slack_bytes * own.transient * own.slack), max(0, raw.fixed_bytes + own.fixed_bytes)
     whole = {name: size + (slack if name != LOAD else 0) for name, size in by_phase.items()}
     phase = max(whole, key=lambda name: whole[name])
     allocated, reserve = by_phase[phase], whole[phase] - by_phase[phase] + fixed
-    kept = _categories(foreseen, phase, raw, own, allocated)
-    return Memory(
+    kept = _categories(predicted, phase, raw, own, allocated)
+    return MemoryEstimate(
         peak_bytes=allocated + reserve,
         peak_allocated_bytes=allocated,
         peak_phase=phase,
@@ -50,45 +51,47 @@ def corrected(foreseen: Memory, shape: ModelShape, plan: Plan, device: Device) -
     )
 
 
-def phase_peaks(foreseen: Memory, shape: ModelShape, plan: Plan, device: Device) -> dict[str, int]:
+def phase_peaks(predicted: MemoryEstimate, shape: ModelShape, plan: Plan, device: Device) -> dict[str, int]:
     """Peaks of the trainer's own phases (load, train, eval ...), as it measures them.
 
     On a GPU that is what torch has allocated; on a CPU the whole process, with the interpreter and the slack.
     """
-    peaks = {name: size for name, size in foreseen.by_phase.items() if name not in STEP_PHASES}
-    peaks["train"] = max(size for name, size in foreseen.by_phase.items() if name in STEP_PHASES)
+    peaks = {name: size for name, size in predicted.by_phase.items() if name not in STEP_PHASES}
+    peaks["train"] = max(size for name, size in predicted.by_phase.items() if name in STEP_PHASES)
     if device.kind != "cpu":
         return peaks
-    raw = parts(foreseen, shape, plan, replace(device, calibration=None))
+    raw = parts(predicted, shape, plan, replace(device, calibration=None))
     fixed = max(0, raw.fixed_bytes + device.correction(plan.method, shape.parameters).fixed_bytes)
-    slack = max(0, foreseen.peak_bytes - foreseen.peak_allocated_bytes - fixed) if foreseen.peak_phase != LOAD else 0
-    standing = raw.rest_bytes + raw.states_bytes
-    share = slack / max(1, peaks["train"] - standing)
+    slack = max(0, predicted.peak_bytes - predicted.peak_allocated_bytes - fixed) if predicted.peak_phase != LOAD else 0
+    resident = raw.rest_bytes + raw.states_bytes
+    share = slack / max(1, peaks["train"] - resident)
     return {
-        name: size + fixed + (round(share * max(0, size - standing)) if name != LOAD else 0)
+        name: size + fixed + (round(share * max(0, size - resident)) if name != LOAD else 0)
         for name, size in peaks.items()
     }
 
 
-def _phase(name: str, size: int, raw: Parts, own: Correction) -> float:
+def _phase(name: str, size: int, raw: PeakParts, own: Correction) -> float:
     """Allocated bytes of a phase: what stands, and what passes."""
     if name == LOAD:
         return size * own.loading
-    standing = min(size, raw.rest_bytes + raw.states_bytes)
-    return standing * own.standing + (size - standing) * own.passing
+    resident = min(size, raw.rest_bytes + raw.states_bytes)
+    return resident * own.resident + (size - resident) * own.transient
 
 
-def _categories(foreseen: Memory, phase: str, raw: Parts, own: Correction, allocated: int) -> dict[str, int]:
+def _categories(
+    predicted: MemoryEstimate, phase: str, raw: PeakParts, own: Correction, allocated: int
+) -> dict[str, int]:
     """Categories of the corrected peak without the reserve; they sum to `allocated`."""
     if phase == LOAD:
         return {"weights": allocated}
-    if foreseen.peak_phase == LOAD:  # its categories say nothing about a step
-        weights, states = round(raw.rest_bytes * own.standing), round(raw.states_bytes * own.standing)
+    if predicted.peak_phase == LOAD:  # its categories say nothing about a step
+        weights, states = round(raw.rest_bytes * own.resident), round(raw.states_bytes * own.resident)
         return {"weights": weights, "optimizer": states, "activations": allocated - weights - states}
-    there = {name: size for name, size in foreseen.by_category.items() if name != "reserve"}
-    copies = max(0, sum(there.get(name, 0) for name in STANDING) - raw.rest_bytes - raw.states_bytes)
-    found = {name: round(size * (own.standing if name in STANDING else own.passing)) for name, size in there.items()}
-    found["weights"] = round((there["weights"] - copies) * own.standing + copies * own.passing)
+    there = {name: size for name, size in predicted.by_category.items() if name != "reserve"}
+    copies = max(0, sum(there.get(name, 0) for name in RESIDENT) - raw.rest_bytes - raw.states_bytes)
+    found = {name: round(size * (own.resident if name in RESIDENT else own.transient)) for name, size in there.items()}
+    found["weights"] = round((there["weights"] - copies) * own.resident + copies * own.transient)
     largest = max(found, key=lambda name: found[name])
     found[largest] += allocated - sum(found.values())  # rounding, and a peak that moved to another phase
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backend.answers import Answers
 from backend.planner.device import Device, Price
-from backend.planner.outlook import Interval
+from backend.planner.estimates import Interval
 
 _YOU = "you"
 

@@ -16,30 +16,30 @@ from backend.plan.plan import EXECUTION, Plan
 from backend.planner import memory, throughput
 from backend.planner.corrected import corrected
 from backend.planner.device import Device
-from backend.planner.outlook import Fit, Memory
-from backend.planner.rules import Fixed
+from backend.planner.estimates import Fit, MemoryEstimate
+from backend.planner.rules import Pinned
 
 MICRO_BATCHES = (64, 32, 16, 8, 4, 2, 1)
 
 
 @dataclass(frozen=True)
-class Choice:
+class FittedPlan:
     """A plan with its execution settings, and its memory."""
 
     plan: Plan
-    memory: Memory
+    memory: MemoryEstimate
     load: throughput.Work
     least_bytes: int = 0
     """Peak of the leanest candidate."""
 
 
-def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, kept: Fixed) -> Choice:
+def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, kept: Pinned) -> FittedPlan:
     """The fastest candidate that fits without being tight; else the leanest of all.
 
     What costs more than time is a last resort: it is tried only where nothing else fits.
     """
     load = throughput.work(plan, data)
-    tried: list[Choice] = []
+    tried: list[FittedPlan] = []
     for resort in _resorts(plan, device, kept):
         some = [
             choice
@@ -56,16 +56,16 @@ def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, kept:
 
 def _while_it_fits(
     growing: Iterator[Plan], model: ModelInfo, device: Device, load: throughput.Work
-) -> Iterator[Choice]:
+) -> Iterator[FittedPlan]:
     """Up to the first that does not fit, that included: memory grows with the micro-batch."""
     for plan in growing:
-        choice = Choice(plan, foresee(model, plan, device, load), load)
+        choice = FittedPlan(plan, predict(model, plan, device, load), load)
         yield choice
         if verdict(choice.memory, device) != "fits":
             return
 
 
-def _resorts(plan: Plan, device: Device, kept: Fixed) -> Iterator[Plan]:
+def _resorts(plan: Plan, device: Device, kept: Pinned) -> Iterator[Plan]:
     """As it is; then with activations in host memory; then full's weights in 16 bits; then both."""
     offloads = device.kind == "cuda" and "activation_offload" not in kept.values
     offloads = offloads and kept.values.get("checkpointing", True)
@@ -77,14 +77,16 @@ def _resorts(plan: Plan, device: Device, kept: Fixed) -> Iterator[Plan]:
             yield replace(base, activation_offload=True)
 
 
-def foresee(model: ModelInfo, plan: Plan, device: Device, load: throughput.Work) -> Memory:
+def predict(model: ModelInfo, plan: Plan, device: Device, load: throughput.Work) -> MemoryEstimate:
     """The memory that `plan` takes, corrected by what finished runs on this box took."""
-    foreseen = _predicted(model.shape, plan, _sort(device), load.length, load.scored, model.weight_bytes)
-    return corrected(foreseen, model.shape, plan, device)
+    predicted = _predicted(model.shape, plan, _sort(device), load.length, load.scored, model.weight_bytes)
+    return corrected(predicted, model.shape, plan, device)
 
 
 @functools.lru_cache(maxsize=8192)
-def _predicted(shape: ModelShape, plan: Plan, sort: Device, length: int, scored: int, stored_bytes: int) -> Memory:
+def _predicted(
+    shape: ModelShape, plan: Plan, sort: Device, length: int, scored: int, stored_bytes: int
+) -> MemoryEstimate:
     """Kept: a list of many GPUs, and every key on the compare screen, ask for the same ones again."""
     return memory.predict(shape, plan, sort, length, scored, stored_bytes)
 
@@ -96,12 +98,12 @@ def _sort(device: Device) -> Device:
     return Device(device.kind, "", 1, 0, 0, 0.0, 0.0, True, hopper, None, False)
 
 
-def verdict(foreseen: Memory, device: Device) -> Fit:
+def verdict(predicted: MemoryEstimate, device: Device) -> Fit:
     """fits, tight (more than the stated share of the device), or no."""
     room = available(device)
-    if foreseen.peak_bytes > room:
+    if predicted.peak_bytes > room:
         return "no"
-    return "tight" if foreseen.peak_bytes > constants.methods()["choice"]["tight_fraction"] * room else "fits"
+    return "tight" if predicted.peak_bytes > constants.methods()["choice"]["tight_fraction"] * room else "fits"
 
 
 def available(device: Device) -> int:
@@ -109,12 +111,12 @@ def available(device: Device) -> int:
     return min(device.memory_bytes, device.free_bytes) if device.here else device.memory_bytes
 
 
-def origins(plan: Plan, kept: Fixed) -> dict[str, str]:
+def origins(plan: Plan, kept: Pinned) -> dict[str, str]:
     """Where each execution setting comes from."""
     return {name: kept.origin.get(name, "the fastest that fits") for name in EXECUTION}
 
 
-def _fastest(choices: list[Choice], model: ModelInfo, device: Device) -> Choice:
+def _fastest(choices: list[FittedPlan], model: ModelInfo, device: Device) -> FittedPlan:
     """Of those about as fast as the fastest, the plainest optimizer, and then the lowest peak."""
     seconds = [_seconds(x, model, device) for x in choices]
     enough = min(seconds) * constants.throughput()["step"]["as_fast"]
@@ -127,13 +129,13 @@ def _liberties(plan: Plan) -> int:
     return (plan.optimizer != "adamw") + plan.optimizer_in_backward
 
 
-def _seconds(choice: Choice, model: ModelInfo, device: Device) -> float:
+def _seconds(choice: FittedPlan, model: ModelInfo, device: Device) -> float:
     step = throughput.step_seconds(model.shape, choice.plan, device, choice.load)
     # Where the device's rate is unknown only the recomputed pass tells candidates apart.
     return step.point if step else 3.0 + choice.plan.checkpointing
 
 
-def _candidates(plan: Plan, device: Device, load: throughput.Work, kept: Fixed) -> Iterator[Iterator[Plan]]:
+def _candidates(plan: Plan, device: Device, load: throughput.Work, kept: Pinned) -> Iterator[Iterator[Plan]]:
     """For each combination of the other settings, plans of growing micro-batch."""
     most = throughput.sequences_per_step(plan, load)
     sizes = tuple(sorted({min(size, most) for size in MICRO_BATCHES}))
@@ -154,7 +156,7 @@ def _candidates(plan: Plan, device: Device, load: throughput.Work, kept: Fixed) 
             yield _growing(replace(candidate, optimizer_in_backward=True, max_grad_norm=0.0), sizes)
 
 
-def _may_step_in_backward(plan: Plan, kept: Fixed) -> bool:
+def _may_step_in_backward(plan: Plan, kept: Pinned) -> bool:
     """Full only, where no clipping is asked for; float16 needs its gradients whole (backend/training/optimizers.py)."""
     open_to_it = not {"optimizer_in_backward", "max_grad_norm"} & set(kept.values)
     return plan.method == "full" and plan.precision != "float16" and open_to_it

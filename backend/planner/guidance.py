@@ -11,7 +11,7 @@ from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.planner import rules
 from backend.planner.device import Device
-from backend.planner.outlook import Outlook
+from backend.planner.estimates import MethodEstimate
 
 
 def figures() -> Mapping[str, Any]:
@@ -30,7 +30,7 @@ def comparable(method: Method, model: ModelInfo, device: Device) -> bool:
     return low <= model.shape.parameters <= high and named and many
 
 
-def notes(model: ModelInfo, device: Device, data: DataReport, seen: Outlook) -> Iterator[str]:
+def notes(model: ModelInfo, device: Device, data: DataReport, seen: MethodEstimate) -> Iterator[str]:
     """A sentence where the range of cost lies outside the guidance's, and how much data would cost that."""
     if seen.cost_usd is None or not seen.cost_usd.point or not comparable(seen.method, model, device):
         return
@@ -41,6 +41,6 @@ def notes(model: ModelInfo, device: Device, data: DataReport, seen: Outlook) -> 
     tokens = data.cut(seen.plan.max_length).tokens * seen.plan.epochs
     yield (
         f"The guidance has {rules.title(seen.method)} of an 8B at USD {low}-{high} on {figures()[seen.method]['on']}; "
-        f"for your {units.count(tokens)} tokens we foresee {units.usd(seen.cost_usd.point)}, and USD {bound} for "
+        f"for your {units.count(tokens)} tokens we predict {units.usd(seen.cost_usd.point)}, and USD {bound} for "
         f"about {units.count(tokens * bound / seen.cost_usd.point)}."
     )

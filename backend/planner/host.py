@@ -14,16 +14,18 @@ from backend.plan.plan import Plan
 from backend.planner import memory, rules, throughput
 from backend.planner.box import Box
 from backend.planner.device import Device
+from backend.planner.estimates import HostEstimate
 from backend.planner.memory.sharded import is_sharded
-from backend.planner.outlook import Needs
 
 
-def needs(model: ModelInfo, plan: Plan, device: Device, data: DataReport, answers: Answers, peak_bytes: int) -> Needs:
+def needs(
+    model: ModelInfo, plan: Plan, device: Device, data: DataReport, answers: Answers, peak_bytes: int
+) -> HostEstimate:
     """Host memory and disk of a run. `peak_bytes` is the device's peak, which on a CPU is the host's."""
     ram = {"train": peak_bytes} if device.kind == "cpu" else _ram(model, plan, data)
     if plan.method != "full":
         ram["merge"] = int(constants.table("host")["ram"]["merge_factor"] * _merged_bytes(model.shape))
-    return Needs(ram, _disk(model, plan, data, answers))
+    return HostEstimate(ram, _disk(model, plan, data, answers))
 
 
 def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
@@ -52,7 +54,7 @@ def _offloaded(shape: ModelShape, plan: Plan, data: DataReport) -> int:
     if not (plan.checkpointing and plan.activation_offload):
         return 0
     load = throughput.work(plan, data)
-    batch = memory.Batch(plan.micro_batch, load.length, load.scored)
+    batch = memory.BatchShape(plan.micro_batch, load.length, load.scored)
     return memory.kept_activations(shape, replace(plan, activation_offload=False), batch)
 
 
@@ -86,7 +88,7 @@ def result_bytes(model: ModelInfo, plan: Plan) -> int:
     return memory.adapters(model.shape, plan)
 
 
-def obstacles(needed: Needs, plan: Plan, device: Device) -> Iterator[str]:
+def obstacles(needed: HostEstimate, plan: Plan, device: Device) -> Iterator[str]:
     """What this box lacks, each with the mend, the smallest change first. Empty for a box that is not here."""
     if device.box is None:
         return
@@ -94,7 +96,7 @@ def obstacles(needed: Needs, plan: Plan, device: Device) -> Iterator[str]:
     yield from _lacking_disk(needed, plan, device.box)
 
 
-def _lacking_ram(needed: Needs, plan: Plan, device: Device, box: Box) -> Iterator[str]:
+def _lacking_ram(needed: HostEstimate, plan: Plan, device: Device, box: Box) -> Iterator[str]:
     """On a CPU the fit itself is judged by the RAM."""
     free = box.ram_bytes
     if device.kind == "cpu" or needed.ram_bytes <= free:
@@ -114,7 +116,7 @@ def _ram_mend(plan: Plan, phase: str) -> str:
     return "take an adapter method, or " if plan.method == "full" else ""
 
 
-def _lacking_disk(needed: Needs, plan: Plan, box: Box) -> Iterator[str]:
+def _lacking_disk(needed: HostEstimate, plan: Plan, box: Box) -> Iterator[str]:
     """The file system of the runs, and that of the downloads where it is another."""
     download = needed.disk_by_part["download"]
     run = needed.disk_bytes - (0 if box.one_disk else download)
@@ -132,7 +134,7 @@ def _lacking_disk(needed: Needs, plan: Plan, box: Box) -> Iterator[str]:
         )
 
 
-def _disk_mend(needed: Needs, plan: Plan, run: int, box: Box) -> str:
+def _disk_mend(needed: HostEstimate, plan: Plan, run: int, box: Box) -> str:
     """Fewer checkpoints, where that is enough."""
     each = needed.disk_by_part["checkpoints"] // (
         plan.keep_checkpoints + constants.table("host")["disk"]["beside_kept"]

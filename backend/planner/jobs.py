@@ -1,4 +1,4 @@
-"""From the comparison to a job: what was foreseen is written down beside the plan."""
+"""From the comparison to a job: what was predicted is written down beside the plan."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from backend.answers import Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
-from backend.plan.job import Foreseen, Job, Uncorrected
+from backend.plan.job import Job, Prediction, Uncorrected
 from backend.plan.plan import Plan
 from backend.planner import cost, fit, overhead, rules, throughput
 from backend.planner.corrected import parts, phase_peaks
 from backend.planner.device import Device
-from backend.planner.outlook import Comparison, Outlook
+from backend.planner.estimates import Comparison, MethodEstimate
 
 
 def job(comparison: Comparison, method: Method, preset: str | None = None) -> Job:
@@ -30,7 +30,7 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
         device=device.kind,
         device_name=device.name,
         device_uuids=device.uuids[: seen.plan.processes] if device.here else (),
-        foreseen=_foreseen(comparison, seen),
+        predicted=_predicted(comparison, seen),
         mapping=answers.mapping,
         output=str(Path(answers.output).expanduser().absolute()) if answers.output else None,  # it may go on elsewhere
         created=time.time(),
@@ -38,10 +38,10 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
     )
 
 
-def _foreseen(comparison: Comparison, seen: Outlook) -> Foreseen:
+def _predicted(comparison: Comparison, seen: MethodEstimate) -> Prediction:
     device, shape = comparison.device, comparison.model.shape
     rate, own = cost.price(comparison.answers, device), device.correction(seen.method, shape.parameters)
-    return Foreseen(
+    return Prediction(
         peak_bytes=seen.memory.peak_bytes,
         peak_allocated_bytes=seen.memory.peak_allocated_bytes,
         device_bytes=device.memory_bytes,
@@ -64,7 +64,7 @@ def uncorrected(model: ModelInfo, plan: Plan, device: Device, data: DataReport) 
     written = overhead.checkpoint_seconds(model.shape, plan, rules.steps(plan, data))
     return Uncorrected(
         parameters=model.shape.parameters,
-        memory=parts(fit.foresee(model, plan, new, load), model.shape, plan, new),
+        memory=parts(fit.predict(model, plan, new, load), model.shape, plan, new),
         tokens_per_second=load.step_tokens / step.point if step else 0.0,
         flops_per_token=throughput.flops_per_token(model.shape, plan, load),
         device_flops_per_second=device.flops_per_second,

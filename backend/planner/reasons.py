@@ -10,7 +10,7 @@ from backend.answers import Method
 from backend.planner import guidance
 from backend.planner.case import Case
 from backend.planner.device import Device
-from backend.planner.outlook import Outlook
+from backend.planner.estimates import MethodEstimate
 from backend.planner.rules import title
 
 
@@ -22,14 +22,14 @@ def stakes(case: Case) -> str:
 
 def saves_little(case: Case) -> str:
     """Why not 4 bit, where there is little to pack."""
-    lora, qlora = case.outlooks["lora"].least_bytes, case.outlooks["qlora"].least_bytes
+    lora, qlora = case.estimates["lora"].least_bytes, case.estimates["qlora"].least_bytes
     why = ": its experts are fused and stay in 16 bit" if case.model.shape.experts else ""
     return f"4-bit weights would bring LoRA's {units.gib(lora)} down to {units.gib(qlora)} only{why}."
 
 
 def four_bit(case: Case) -> str:
     """Why 4-bit: LoRA's obstacle, in numbers."""
-    lora, qlora = case.outlooks["lora"], case.outlooks["qlora"]
+    lora, qlora = case.estimates["lora"], case.estimates["qlora"]
     if lora.fit == "no":
         return f"LoRA needs {_of_room(case, lora)}; 4-bit weights bring it down to {units.gib(qlora.least_bytes)}."
     if not case.roomy("lora"):
@@ -40,19 +40,19 @@ def four_bit(case: Case) -> str:
 
 def nothing(case: Case) -> str:
     """Why none of them can be taken."""
-    if all(seen.fit == "no" for seen in case.outlooks.values()):
-        least = min(case.outlooks.values(), key=lambda seen: seen.least_bytes)
+    if all(seen.fit == "no" for seen in case.estimates.values()):
+        least = min(case.estimates.values(), key=lambda seen: seen.least_bytes)
         return f"Nothing fits: even {title(least.method)} needs {_of_room(case, least)}."
-    fitting = [m for m, seen in case.outlooks.items() if seen.fit != "no"]
+    fitting = [m for m, seen in case.estimates.items() if seen.fit != "no"]
     if all(case.lacking(m) for m in fitting):
-        return case.lacking(min(fitting, key=lambda m: case.outlooks[m].host.disk_bytes))[0]
+        return case.lacking(min(fitting, key=lambda m: case.estimates[m].host.disk_bytes))[0]
     if any(case.over_budget(m) for m in fitting):
-        cheapest = min((x.cost_usd.point for x in case.outlooks.values() if x.cost_usd and x.fit != "no"), default=0.0)
+        cheapest = min((x.cost_usd.point for x in case.estimates.values() if x.cost_usd and x.fit != "no"), default=0.0)
         return (
             f"Your budget of {units.usd(case.answers.budget_usd or 0)} carries none of them: the cheapest costs about "
             f"{units.usd(cheapest)}. Fewer epochs or less data make it cheaper."
         )
-    fastest = min(x.hours.point for x in case.outlooks.values() if x.fit != "no")
+    fastest = min(x.hours.point for x in case.estimates.values() if x.fit != "no")
     return (
         f"Nothing ends within your {case.answers.deadline_hours:g} h: the fastest takes about "
         f"{units.duration(fastest * 3600)}. Fewer epochs, less data or a faster GPU help."
@@ -61,16 +61,18 @@ def nothing(case: Case) -> str:
 
 def ways_out(case: Case, wanted: Method | None) -> tuple[str, ...]:
     """Where nothing fits: what would make the method that the user set fit, or the one that needs least."""
-    looked_at = [case.outlooks[wanted]] if wanted else list(case.outlooks.values())
+    looked_at = [case.estimates[wanted]] if wanted else list(case.estimates.values())
     if any(seen.fit != "no" for seen in looked_at):
         return ()
     leanest = min(looked_at, key=lambda seen: seen.least_bytes)
-    return leanest.mends or ("No GPU with a dated price holds it, not even eight together: take a smaller model.",)
+    return leanest.suggestions or (
+        "No GPU with a dated price holds it, not even eight together: take a smaller model.",
+    )
 
 
 def support(case: Case, method: Method) -> Iterator[str]:
     """Further sentences for the recommended method."""
-    chosen, data = case.outlooks[method], case.data
+    chosen, data = case.estimates[method], case.data
     if method == "full":
         yield from _support_full(case)
     else:
@@ -92,7 +94,7 @@ def support(case: Case, method: Method) -> Iterator[str]:
 
 def _support_full(case: Case) -> Iterator[str]:
     """Where the evidence is less sure of full fine-tuning than the guidance."""
-    tokens, adapter = units.count(case.data.scored_tokens), case.outlooks["lora"]
+    tokens, adapter = units.count(case.data.scored_tokens), case.estimates["lora"]
     of = f"rank {adapter.plan.rank} ({units.count(adapter.trainable_parameters)} parameters)"
     if case.holds("lora"):
         alike = f"Published runs see no gap where an adapter holds the data ({_alike(case)})"
@@ -139,7 +141,7 @@ def _times(runs: float) -> str:
 
 def obstacles(case: Case, method: Method) -> Iterator[str]:
     """What stands against a method: memory, money, time."""
-    seen = case.outlooks[method]
+    seen = case.estimates[method]
     if seen.fit == "no":
         yield f"{title(method)} needs {_of_room(case, seen)}."
     if case.over_budget(method) and seen.cost_usd:
@@ -155,13 +157,13 @@ def obstacles(case: Case, method: Method) -> Iterator[str]:
 def against(case: Case, method: Method, chosen: Method) -> Iterator[str]:
     """Why not `method`, where `chosen` is recommended."""
     yield from obstacles(case, method)
-    yield from case.outlooks[method].mends
+    yield from case.estimates[method].suggestions
     if method == "full":
         yield from _why_not_full(case, chosen)
-    elif method == "lora" and chosen == "qlora" and case.outlooks["lora"].fit != "no":
+    elif method == "lora" and chosen == "qlora" and case.estimates["lora"].fit != "no":
         yield f"16-bit weights leave {_left(case, 'lora')} at the leanest; 4-bit ones leave {_left(case, 'qlora')}."
     elif method == "qlora" and chosen == "lora":
-        saved = case.outlooks["lora"].least_bytes - case.outlooks["qlora"].least_bytes
+        saved = case.estimates["lora"].least_bytes - case.estimates["qlora"].least_bytes
         price = "some quality and a slower step" if _is_slower(case, "qlora", "lora") else "some quality"
         if saved > 0:
             yield f"4-bit weights would save {units.memory(saved)} that you do not need, for {price}."
@@ -174,11 +176,11 @@ def against(case: Case, method: Method, chosen: Method) -> Iterator[str]:
 
 def _is_slower(case: Case, one: Method, other: Method) -> bool:
     """By the figures that stand beside the reasons; an unknown speed is not slower."""
-    return case.outlooks[one].tokens_per_second.point < case.outlooks[other].tokens_per_second.point
+    return case.estimates[one].tokens_per_second.point < case.estimates[other].tokens_per_second.point
 
 
 def _why_no_adapter(case: Case, method: Method) -> str:
-    tokens, parameters = case.data.scored_tokens, case.outlooks[method].trainable_parameters
+    tokens, parameters = case.data.scored_tokens, case.estimates[method].trainable_parameters
     held = f"Its {units.count(parameters)} parameters hold your {units.count(tokens)} scored tokens"
     if case.holds(method):
         return f"{held}: the cheaper thing to try first, if the change may prove less deep."
@@ -187,8 +189,8 @@ def _why_no_adapter(case: Case, method: Method) -> str:
 
 def _why_not_full(case: Case, chosen: Method) -> Iterator[str]:
     if case.answers.variants > 1:
-        whole = units.disk(case.outlooks["full"].checkpoint_bytes)
-        each = units.disk(case.outlooks[chosen].checkpoint_bytes)
+        whole = units.disk(case.estimates["full"].checkpoint_bytes)
+        each = units.disk(case.estimates[chosen].checkpoint_bytes)
         yield f"Each of your {case.answers.variants} variants would be a model of {whole}; an adapter has {each}."
     seen, many = case.evidence, case.data.rows > case.evidence["many_rows"]
     if case.answers.shift != "deep":
@@ -207,16 +209,16 @@ def notes(case: Case, chosen: Method | None) -> Iterator[str]:
     few = case.thresholds["few_rows"]
     if 0 < case.data.rows < few:
         yield f"Under {few:g} rows a good prompt or retrieval usually does better than fine-tuning."
-    if all(math.isnan(seen.hours.point) for seen in case.outlooks.values()):
-        yield f"The speed of {case.device.name} is not known: no time or cost is foreseen."
-    elif all(seen.cost_usd is None for seen in case.outlooks.values()):
+    if all(math.isnan(seen.hours.point) for seen in case.estimates.values()):
+        yield f"The speed of {case.device.name} is not known: no time or cost is predicted."
+    elif all(seen.cost_usd is None for seen in case.estimates.values()):
         give = "give yours, with --price or at the goal step (0 for a box that you own)"
         yield f"No dated price of {_named(case.device)} is known; {give}."
     yield from _different_amounts(case)
     yield from _attention_note(case)
     if chosen is not None:
-        yield from guidance.notes(case.model, case.device, case.data, case.outlooks[chosen])
-    full = case.outlooks["full"]
+        yield from guidance.notes(case.model, case.device, case.data, case.estimates[chosen])
+    full = case.estimates["full"]
     if full.plan.weights_dtype == "bfloat16" and full.origin.get("weights_dtype") != "you" and full.fit != "no":
         yield "Full fits with its weights kept in bfloat16, each update rounded by chance: float32 ones would not."
     if case.device.count > 1:
@@ -226,7 +228,7 @@ def notes(case: Case, chosen: Method | None) -> Iterator[str]:
 def _different_amounts(case: Case) -> Iterator[str]:
     """Where the methods don't train equally much, their time and cost are not those of equal work."""
     alike: dict[str, list[str]] = {}
-    for method, seen in case.outlooks.items():
+    for method, seen in case.estimates.items():
         plan = seen.plan
         ends = plan.max_steps and plan.max_steps == seen.steps
         passes = "" if ends else f"{plan.epochs:g} epoch{'' if plan.epochs == 1 else 's'}, "
@@ -239,7 +241,7 @@ def _different_amounts(case: Case) -> Iterator[str]:
 
 def _attention_note(case: Case) -> Iterator[str]:
     """A family that has not the usual attention takes more memory and time."""
-    has, plan = case.model.shape.attention, case.outlooks["lora"].plan
+    has, plan = case.model.shape.attention, case.estimates["lora"].plan
     if has and "sdpa" not in has and plan.attention == "eager":
         yield (
             f"transformers has no sdpa attention for {case.model.shape.family}: eager attention is planned, which "
@@ -247,12 +249,12 @@ def _attention_note(case: Case) -> Iterator[str]:
         )
 
 
-def _of_room(case: Case, seen: Outlook) -> str:
+def _of_room(case: Case, seen: MethodEstimate) -> str:
     return f"{units.gib(seen.least_bytes)} of the {units.gib(case.room)} that {_named(case.device)} has"
 
 
 def _left(case: Case, method: Method) -> str:
-    return units.memory(max(0, case.room - case.outlooks[method].least_bytes))
+    return units.memory(max(0, case.room - case.estimates[method].least_bytes))
 
 
 def _named(device: Device) -> str:

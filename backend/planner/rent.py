@@ -15,15 +15,15 @@ from backend.model.info import ModelInfo
 from backend.planner import cost, device_names, devices, fit, rules
 from backend.planner.compare import compare
 from backend.planner.device import Device
-from backend.planner.outlook import Comparison, Outlook
+from backend.planner.estimates import Comparison, MethodEstimate
 
 
 @dataclass(frozen=True)
-class Offer:
+class RentOffer:
     """What one GPU, or several of a kind, would be for this job."""
 
     device: Device
-    outlook: Outlook | None
+    estimate: MethodEstimate | None
     """The method that is recommended on it; None where it drops out."""
     out: str = ""
     """Why it drops out, in one sentence; empty where it carries the job."""
@@ -31,17 +31,17 @@ class Offer:
     @property
     def method(self) -> Method | None:
         """The recommended method."""
-        return self.outlook.method if self.outlook else None
+        return self.estimate.method if self.estimate else None
 
     @property
     def usd(self) -> float:
         """What the run is expected to cost; not a number where the offer drops out."""
-        return self.outlook.cost_usd.point if self.outlook and self.outlook.cost_usd else float("nan")
+        return self.estimate.cost_usd.point if self.estimate and self.estimate.cost_usd else float("nan")
 
     @property
     def hours(self) -> float:
         """How long it is expected to take; not a number where the offer drops out."""
-        return self.outlook.hours.point if self.outlook else float("nan")
+        return self.estimate.hours.point if self.estimate else float("nan")
 
     @property
     def caveat(self) -> str:
@@ -64,7 +64,7 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Job:
+class RentJob:
     """What is to be trained; the device is what is asked for."""
 
     answers: Answers
@@ -90,24 +90,24 @@ def offers(
     data: DataReport,
     preset: Mapping[str, Any] | None = None,
     preset_name: str = "",
-) -> tuple[Offer, ...]:
+) -> tuple[RentOffer, ...]:
     """Those that carry the job, the cheapest first, then one entry for each GPU that drops out.
 
     Every GPU of presets/gpus.toml is there with the number that costs least; a larger number only where it is faster
     than all that cost less. A price that the user gave is that of the GPU that `answers.gpu` names; the others have
     their dated ones. Raises UserError as `compare` does.
     """
-    job = Job(replace(answers, gpu=None, price_usd_per_hour=None), model, data, preset, preset_name)
+    job = RentJob(replace(answers, gpu=None, price_usd_per_hour=None), model, data, preset, preset_name)
     counts = _counts(answers, preset, preset_name)
     singles = [_offer(job, device) for device in _devices(answers, counts[0])]
     latest = {single.device.name: single for single in singles}
-    carried = [offer for offer in singles if offer.outlook]
+    carried = [offer for offer in singles if offer.estimate]
     for single in sorted(singles, key=lambda x: x.usd):
         for count in counts[1:]:
             if _worth_looking(job, single, count, carried):
                 seen = _offer(job, replace(single.device, count=count))
                 latest[single.device.name] = seen
-                carried += [seen] if seen.outlook else []
+                carried += [seen] if seen.estimate else []
     kept = tuple(_undominated(sorted(carried, key=lambda x: (x.usd, x.hours))))
     names = {offer.device.name for offer in kept}
     return (*kept, *(offer for name, offer in latest.items() if name not in names))
@@ -137,14 +137,14 @@ def _named(answers: Answers) -> str | None:
     return spec.name
 
 
-def _offer(job: Job, device: Device) -> Offer:
+def _offer(job: RentJob, device: Device) -> RentOffer:
     seen = job.on(device)
     best = seen.methods[seen.recommended] if seen.recommended else None
     if best is None:
-        return Offer(device, None, _why_out(seen, job.wanted))
+        return RentOffer(device, None, _why_out(seen, job.wanted))
     if best.cost_usd is None:
-        return Offer(device, None, _no_price(best))
-    return Offer(device, best)
+        return RentOffer(device, None, _no_price(best))
+    return RentOffer(device, best)
 
 
 def _why_out(seen: Comparison, wanted: Method | None) -> str:
@@ -166,25 +166,25 @@ def _why_out(seen: Comparison, wanted: Method | None) -> str:
     return f"{rules.title(fastest.method)} takes about {took}, past {answers.deadline_hours or 0:g} h."
 
 
-def _no_price(best: Outlook) -> str:
+def _no_price(best: MethodEstimate) -> str:
     took = units.duration(best.hours.point * 3600)
     return f"No dated price; {rules.title(best.method)} would take {took}."
 
 
-def _worth_looking(job: Job, single: Offer, count: int, carried: Iterable[Offer]) -> bool:
+def _worth_looking(job: RentJob, single: RentOffer, count: int, carried: Iterable[RentOffer]) -> bool:
     """Whether `count` of them can be better than what is there: bounds that cost nothing to know.
 
     Several devices are at best so many times as fast, at the same cost; and hold at best so many times as much.
     """
     if single.device.price is None:
         return False
-    if single.outlook is None or job.answers.shift == "deep":
+    if single.estimate is None or job.answers.shift == "deep":
         return True  # sharded, full fine-tuning may fit, or end in time
     hours, usd = single.hours / count, single.usd
     return not any(x.usd <= usd and x.hours <= hours for x in carried)
 
 
-def _undominated(offers: Iterable[Offer]) -> Iterator[Offer]:
+def _undominated(offers: Iterable[RentOffer]) -> Iterator[RentOffer]:
     """Of offers, the cheapest first: the first of each GPU, and what is faster than all before it by its method."""
     names: set[str] = set()
     fastest: dict[Method | None, float] = {}

@@ -20,14 +20,14 @@ from backend.planner.device import Device
 
 
 @dataclass(frozen=True)
-class Fixed:
+class Pinned:
     """Plan fields that the user or a preset set: the planner keeps them and plans around."""
 
     values: Mapping[str, Any]
     origin: Mapping[str, str]
 
 
-def fixed(answers: Answers, preset: Mapping[str, Any] | None = None, preset_name: str = "") -> Fixed:
+def fixed(answers: Answers, preset: Mapping[str, Any] | None = None, preset_name: str = "") -> Pinned:
     """What is not open: the preset's plan fields, then `--set`, then the options that are plan fields themselves.
 
     Raises UserError for an unknown field or a value that it does not take.
@@ -42,11 +42,11 @@ def fixed(answers: Answers, preset: Mapping[str, Any] | None = None, preset_name
         for key, value in source.items():
             values[key] = fields.parse(key, value)
             origin[key] = name
-    return Fixed(values, origin)
+    return Pinned(values, origin)
 
 
 def settle(
-    method: Method, answers: Answers, device: Device, model: ModelInfo, data: DataReport, kept: Fixed
+    method: Method, answers: Answers, device: Device, model: ModelInfo, data: DataReport, kept: Pinned
 ) -> tuple[Plan, dict[str, str]]:
     """The plan of `method` before memory is looked at, and the origin of each field that a rule or the user decided."""
     values: dict[str, Any] = {"method": method, "quantization": "nf4" if method == "qlora" else "none"}
@@ -174,7 +174,7 @@ def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:
     return device.kind == "cpu" and model.kind == "demo" and data.reference == "demo"
 
 
-def _refuse_contradictions(method: Method, kept: Fixed, device: Device, effective_batch: int) -> None:
+def _refuse_contradictions(method: Method, kept: Pinned, device: Device, effective_batch: int) -> None:
     """Settings that exclude each other, where the user asked for this very method, and what can't be done yet."""
     if kept.values.get("replay_fraction"):
         raise UserError(

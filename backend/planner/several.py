@@ -65,8 +65,8 @@ def refuse(method: Method, device: Device, kept: Mapping[str, Any], effective_ba
     count = int(kept.get("processes", 1))
     if count > device.count:
         are = "is one" if device.count == 1 else f"are {device.count}"
-        mend = f"say --gpu NAME:{count}" if not device.here else "leave it out"
-        raise UserError(f"processes: {count}, but there {are} of the device; {mend}", "processes")
+        fix = f"say --gpu NAME:{count}" if not device.here else "leave it out"
+        raise UserError(f"processes: {count}, but there {are} of the device; {fix}", "processes")
     if count > effective_batch:
         raise UserError(
             f"processes: {count}, but effective_batch is {effective_batch} and each device needs a row of it; set "

@@ -15,10 +15,10 @@ from backend.model.info import ModelInfo
 from backend.planner import devices
 from backend.planner.compare import compare
 from backend.planner.device import Device
-from backend.planner.outlook import Comparison
+from backend.planner.estimates import Comparison
 
 
-def foresee(answers: Answers, preset: Mapping[str, Any] | None = None, preset_name: str = "") -> Comparison:
+def predict(answers: Answers, preset: Mapping[str, Any] | None = None, preset_name: str = "") -> Comparison:
     """Look everything up and compare. Raises UserError for what can't be found or used."""
     check(answers)
     model = find.find(answers.model)
@@ -36,7 +36,7 @@ def data(answers: Answers, model: ModelInfo) -> DataReport:
         return inspect.inspect(answers.data, mapping=answers.mapping, model=model, seed=answers.seed or 0)
     if answers.rows is None or answers.row_tokens is None:
         raise UserError("give the data with --data, or --rows N --row-tokens T where there is none yet", "data")
-    return inspect.foreseen(answers.rows, answers.row_tokens)
+    return inspect.assumed(answers.rows, answers.row_tokens)
 
 
 def check(answers: Answers) -> None:

@@ -14,8 +14,8 @@ from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
 from backend.planner import gpu_time, overhead, rules
 from backend.planner.device import Device
+from backend.planner.estimates import Interval
 from backend.planner.gpu_time import Kernels, Pass
-from backend.planner.outlook import Interval
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,13 @@ def _as_measured(shape: ModelShape, plan: Plan, load: Work, measured: Correction
     return Interval(seconds / spread, seconds, seconds * spread)
 
 
-def _corrected(foreseen: Interval, measured: Correction) -> Interval:
+def _corrected(predicted: Interval, measured: Correction) -> Interval:
     """By what runs of this method showed; the more of them, the more of the guess's width gives way to their own."""
     if not measured.runs:
-        return foreseen
-    point, trust = foreseen.point / measured.speed, measured.confidence
+        return predicted
+    point, trust = predicted.point / measured.speed, measured.confidence
     own = max(measured.agreement, constants.throughput()["measured"]["spread"]) ** trust
-    faster, slower = (foreseen.point / foreseen.low) ** (1 - trust), (foreseen.high / foreseen.point) ** (1 - trust)
+    faster, slower = (predicted.point / predicted.low) ** (1 - trust), (predicted.high / predicted.point) ** (1 - trust)
     return Interval(point / (own * faster), point, point * own * slower)
 
 

@@ -183,7 +183,7 @@ class History:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Seconds to the end as the trainer foresees them; None before the first step."""
+        """Seconds to the end as the trainer predicts them; None before the first step."""
         value = self.last_step.get("eta_seconds")
         return float(value) if isinstance(value, int | float) else None
 

@@ -27,20 +27,20 @@ class Summary:
     """Held-out loss before training."""
     loss: float | None = None
     """Held-out loss, the last one measured."""
-    foreseen_peak_bytes: int | None = None
+    predicted_peak_bytes: int | None = None
     peak_bytes: int | None = None
-    foreseen_hours: float | None = None
+    predicted_hours: float | None = None
     hours: float | None = None
-    foreseen_cost_usd: float | None = None
+    predicted_cost_usd: float | None = None
     cost_usd: float | None = None
-    foreseen_tokens_per_second: float | None = None
+    predicted_tokens_per_second: float | None = None
     tokens_per_second: float | None = None
-    foreseen_phases: Mapping[str, int] = field(default_factory=dict)
+    predicted_phases: Mapping[str, int] = field(default_factory=dict)
     """Peak bytes of load, train, eval ..."""
     phases: Mapping[str, int] = field(default_factory=dict)
     """The same, measured."""
     corrected_by_runs: int = 0
-    """Earlier runs on this box that the foreseen figures were corrected by."""
+    """Earlier runs on this box that the predicted figures were corrected by."""
     corrects: bool = False
     """This run corrects the next prediction on its box."""
 
@@ -55,7 +55,7 @@ def summarise(folder: RunFolder) -> Summary:
     state = history.state
     if state == "running" and not folder.is_alive():
         state = "interrupted"
-    foreseen, finished = job.foreseen, history.finished
+    predicted, finished = job.predicted, history.finished
     hours = finished.get("hours")
     return Summary(
         name=folder.name,
@@ -67,17 +67,17 @@ def summarise(folder: RunFolder) -> Summary:
         total_steps=history.total_steps,
         loss_before=history.evaluations[0].loss if history.evaluations else None,
         loss=history.evaluations[-1].loss if len(history.evaluations) > 1 else None,
-        foreseen_peak_bytes=_foreseen_peak(job),
+        predicted_peak_bytes=_predicted_peak(job),
         peak_bytes=history.peak_bytes or None,
-        foreseen_hours=foreseen.hours if foreseen else None,
+        predicted_hours=predicted.hours if predicted else None,
         hours=hours,
-        foreseen_cost_usd=foreseen.cost_usd if foreseen else None,
+        predicted_cost_usd=predicted.cost_usd if predicted else None,
         cost_usd=_cost(job, hours),
-        foreseen_tokens_per_second=foreseen.tokens_per_second if foreseen else None,
+        predicted_tokens_per_second=predicted.tokens_per_second if predicted else None,
         tokens_per_second=finished.get("tokens_per_second"),
-        foreseen_phases=foreseen.phases if foreseen else {},
+        predicted_phases=predicted.phases if predicted else {},
         phases=phase_peaks(history),
-        corrected_by_runs=foreseen.corrected_by_runs if foreseen else 0,
+        corrected_by_runs=predicted.corrected_by_runs if predicted else 0,
         corrects=bool(history.calibration.get("kept")),
     )
 
@@ -88,14 +88,14 @@ def phase_peaks(history: History) -> dict[str, int]:
     return {name: int(phase.get("peak_bytes") or 0) for name, phase in phases.items()} if phases else {}
 
 
-def _foreseen_peak(job: Job) -> int | None:
+def _predicted_peak(job: Job) -> int | None:
     """What the measured peak is held against: the process on a CPU, what torch allocates on a GPU."""
-    if job.foreseen is None:
+    if job.predicted is None:
         return None
-    return job.foreseen.peak_bytes if job.device == "cpu" else job.foreseen.peak_allocated_bytes
+    return job.predicted.peak_bytes if job.device == "cpu" else job.predicted.peak_allocated_bytes
 
 
 def _cost(job: Job, hours: float | None) -> float | None:
     """Hours at the price of a device that the plan was made with, for each of its devices."""
-    price = job.foreseen.price_usd_per_hour if job.foreseen else None
+    price = job.predicted.price_usd_per_hour if job.predicted else None
     return hours * price * job.plan.processes if hours is not None and price is not None else None

@@ -60,7 +60,7 @@ def _peak(shape: ModelShape, plan: Plan, device: Device) -> int:
 
 def _device(job: Job) -> Device:
     """As much of the device as the formulas ask for."""
-    total = job.foreseen.device_bytes if job.foreseen else psutil.virtual_memory().total
+    total = job.predicted.device_bytes if job.predicted else psutil.virtual_memory().total
     return Device(
         kind="cuda" if job.device == "cuda" else "cpu",
         name=job.device_name,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from backend.data.packing import arrange, deal
+from backend.data.packing import arrange, balance
 from backend.plan.plan import Plan
 from backend.training.parallel.ranks import ALONE, Ranks
 
@@ -71,7 +71,7 @@ def micro_batches(
     `flat` lays the sequences of a micro-batch one behind the other, as flash attention wants packed ones.
     """
     lengths = [len(ids) for ids, _ in rows]
-    shares = [_arranged(share, lengths, plan) for share in deal(lengths, ranks.count)]
+    shares = [_arranged(share, lengths, plan) for share in balance(lengths, ranks.count)]
     mine, most = shares[ranks.rank], max(map(len, shares))
     parts = [[_Sequence.of([rows[i] for i in group]) for group in part] for part in mine]
     if len(parts) < most:

@@ -14,7 +14,7 @@ def sentence(error: BaseException, run: str) -> str:
     if isinstance(error, UserError | TrainingFailed):
         return str(error)
     if isinstance(error, DiskFull):
-        return f"the disk is full: {error}; {error.mend}, then `fttui resume {run}`"
+        return f"the disk is full: {error}; {error.fix}, then `fttui resume {run}`"
     if isinstance(error, OSError) and error.errno in FULL:
         return f"the disk is full; free some space, then `fttui resume {run}`"
     if is_out_of_memory(error):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from backend.errors import TrainingFailed
-from backend.training.meters.progress import Pace, Progress
+from backend.training.meters.progress import Pace, RunProgress
 from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.report import Report
 
@@ -19,7 +19,7 @@ MOST_SKIPPED = 5
 
 
 @dataclass(frozen=True)
-class Step:
+class StepRecord:
     """What one step leaves; `loss` and `norm` are still on the device."""
 
     number: int
@@ -39,7 +39,7 @@ class Journal:
     """Collects steps and writes them, at once on a CPU, about every second on a GPU."""
 
     def __init__(
-        self, report: Report, progress: Progress, pace: Pace, device: str, likely_cause: str, ranks: Ranks = ALONE
+        self, report: Report, progress: RunProgress, pace: Pace, device: str, likely_cause: str, ranks: Ranks = ALONE
     ) -> None:
         self._report = report
         self._progress = progress
@@ -47,7 +47,7 @@ class Journal:
         self._likely_cause = likely_cause
         self._ranks = ranks
         self._wait = 0.0 if device == "cpu" else SECONDS
-        self._steps: list[Step] = []
+        self._steps: list[StepRecord] = []
         self._since = time.perf_counter()
         self._skipped = 0
 
@@ -55,7 +55,7 @@ class Journal:
         """Time from here on belongs to steps (it was spent on something else before)."""
         self._since = time.perf_counter()
 
-    def add(self, step: Step) -> None:
+    def add(self, step: StepRecord) -> None:
         """Note a step; written now where enough time has passed. Raises SkippedTooOften."""
         self._steps.append(step)
         if self._ranks.of_first(time.perf_counter() - self._since >= self._wait):  # or one would raise before another
@@ -74,7 +74,7 @@ class Journal:
             self._pace.stepped(seconds)
             self._write(step, loss, norm, seconds)
 
-    def _write(self, step: Step, loss: float, norm: float, seconds: float) -> None:
+    def _write(self, step: StepRecord, loss: float, norm: float, seconds: float) -> None:
         finite = math.isfinite(loss) and math.isfinite(norm)
         self._report.event(
             "step",

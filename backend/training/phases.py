@@ -9,7 +9,7 @@ from typing import Protocol
 from backend.training.meters.memory_source import Lap
 
 
-class Source(Protocol):
+class MemoryReader(Protocol):
     """Memory readings in stretches."""
 
     def lap(self) -> Lap:
@@ -17,7 +17,7 @@ class Source(Protocol):
 
 
 @dataclass
-class Phase:
+class PhasePeak:
     """All stretches of one name together."""
 
     peak_bytes: int = 0
@@ -31,11 +31,11 @@ class Phase:
 class Phases:
     """Told by the trainer when a phase begins; a few microseconds each time, and nothing within a step."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: MemoryReader) -> None:
         self._source = source
         self._name: str | None = None
         self._since = time.perf_counter()
-        self.found: dict[str, Phase] = {}
+        self.found: dict[str, PhasePeak] = {}
 
     def begin(self, name: str) -> None:
         """A phase begins, and the one before ends."""
@@ -52,7 +52,7 @@ class Phases:
         self._name, self._since = None, now
 
     def _add(self, name: str, lap: Lap, seconds: float) -> None:
-        phase = self.found.setdefault(name, Phase(rest_bytes=lap.rest_bytes))
+        phase = self.found.setdefault(name, PhasePeak(rest_bytes=lap.rest_bytes))
         phase.peak_bytes = max(phase.peak_bytes, lap.peak_bytes)
         phase.reserved_bytes = max(phase.reserved_bytes, lap.reserved_bytes)
         phase.seconds += seconds

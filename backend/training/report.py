@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 
-class Log(Protocol):
+class EventSink(Protocol):
     """Takes events."""
 
     def write(self, event: str, **fields: object) -> None:
@@ -23,7 +23,7 @@ class Silent:
 class Report:
     """Writes events and remembers the phase, which the meters' thread adds to its own."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: EventSink) -> None:
         self._log = log
         self.current_phase = "load"
         self.on_phase: Callable[[str], None] | None = None

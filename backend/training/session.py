@@ -26,8 +26,8 @@ from backend.training.advice import would_fit
 from backend.training.ahead import Ahead
 from backend.training.batches import Batch, micro_batches
 from backend.training.evaluate import held_out_loss, perplexity
-from backend.training.journal import Journal, Step
-from backend.training.meters.progress import Pace, Progress
+from backend.training.journal import Journal, StepRecord
+from backend.training.meters.progress import Pace, RunProgress
 from backend.training.optim.optimizers import Updater
 from backend.training.order import Order
 from backend.training.parallel import sharding
@@ -74,7 +74,7 @@ class Session:
     tokenizer: Any
     loaded: methods.Loaded
     updater: Updater
-    progress: Progress
+    progress: RunProgress
     order: Order
     pace: Pace
     journal: Journal
@@ -114,7 +114,7 @@ class Session:
         self.progress.step += 1
         self.progress.tokens += effective.tokens
         self.journal.add(
-            Step(
+            StepRecord(
                 number=self.progress.step,
                 epoch=self.order.epoch(self.progress.step),
                 loss=mean,
@@ -145,7 +145,7 @@ class Session:
             scored=sum(int(scored[1:].sum()) for _, scored in rows),
         )
 
-    def judge(self, broken_off: Callable[[], bool]) -> None:
+    def evaluate(self, broken_off: Callable[[], bool]) -> None:
         """Held-out loss, and one answer for the eye; neither where `broken_off` says so on the way."""
         self.journal.flush()
         began = time.perf_counter()
@@ -155,7 +155,7 @@ class Session:
             if value is None:
                 self.report.say("the evaluation was broken off")
                 return
-            self.progress.judged(value)
+            self.progress.evaluated(value)
             seconds = time.perf_counter() - began
             self.report.event(
                 "eval", step=self.progress.step, loss=value, perplexity=perplexity(value), seconds=seconds
@@ -217,9 +217,9 @@ class Session:
                 self._together(lambda: checkpoint.write_part(folder, step, ranks.rank, state))
                 self._together(lambda: None)
         else:
-            judged = self.progress.eval_loss if self.progress.eval_step == step else None
+            evaluated = self.progress.eval_loss if self.progress.eval_step == step else None
             self._together(lambda: None)
-            written = self._together(lambda: checkpoint.write(folder, step, weights, state, judged, ranks.count))
+            written = self._together(lambda: checkpoint.write(folder, step, weights, state, evaluated, ranks.count))
             checkpoint.prune(folder, self.plan.keep_checkpoints)
             self.report.event("checkpoint", path=str(written.path), step=step, bytes=written.bytes)
         self.saved_step = step
@@ -282,8 +282,8 @@ class Session:
         can_chunk = checks.can_chunk(self.loaded.network, self.plan, self.device)
         found = relief.cheaper(self.plan, can_chunk=can_chunk, can_offload=self.device != "cpu")
         if found is None:
-            mend = would_fit(self.job, self.plan)
-            raise NothingLeft(f"memory ran out in {during} with the leanest settings; {mend}")
+            fix = would_fit(self.job, self.plan)
+            raise NothingLeft(f"memory ran out in {during} with the leanest settings; {fix}")
         self._ahead.forget()
         before, (self.plan, change) = self.plan, found
         changed = relief.changes(before, self.plan)
@@ -302,6 +302,6 @@ class Session:
         return loss.chunked(self.loaded.network) if self.plan.chunked_loss else loss.whole(self.loaded.network)
 
 
-def restored(plan: Plan, progress: Progress) -> Plan:
+def restored(plan: Plan, progress: RunProgress) -> Plan:
     """The plan with what running out of memory changed in an earlier life of the run."""
     return replace(plan, **progress.adjusted)  # type: ignore[arg-type]

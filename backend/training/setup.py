@@ -17,7 +17,7 @@ from backend.run.folder import RunFolder
 from backend.training import checks, compiling, cpu_formats, locate, methods, relief, rng
 from backend.training.advice import would_fit
 from backend.training.journal import Journal
-from backend.training.meters.progress import Pace, Progress
+from backend.training.meters.progress import Pace, RunProgress
 from backend.training.optim import optimizers
 from backend.training.order import Order
 from backend.training.parallel import sharding
@@ -43,7 +43,7 @@ def begin(
     if found:
         _refuse_other_shards(found, job.plan, ranks)
     past = found.state(ranks.rank) if found else {}
-    progress = typed.convert(past["progress"], Progress) if found else Progress(data=data.fingerprint)
+    progress = typed.convert(past["progress"], RunProgress) if found else RunProgress(data=data.fingerprint)
     if progress.data != data.fingerprint:
         raise TrainingFailed("the data or the tokenizer has changed since the checkpoint; start a new run")
     if job.device == "cpu" and ranks.is_first:
@@ -92,7 +92,7 @@ def _refuse_other_shards(found: Checkpoint, plan: Plan, ranks: Ranks) -> None:
 
 
 def _load(
-    plan: Plan, job: Job, model_folder: Path, progress: Progress, report: Report, ranks: Ranks
+    plan: Plan, job: Job, model_folder: Path, progress: RunProgress, report: Report, ranks: Ranks
 ) -> tuple[Plan, methods.Loaded]:
     """The model, loaded; where memory runs out once more, then with smaller weights where the run is new.
 

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from logging import Logger
 from pathlib import Path
 
+from backend import kept_names
 from backend.data.prepare import Prepared, prepare
 from backend.errors import TrainingFailed, UserError
 from backend.measured import records
@@ -113,7 +114,7 @@ def _loop(session: Session, commands: Commands) -> str | None:
     """Steps, evaluations and checkpoints, to the end (None) or to the command that ends it early."""
     progress, pace = session.progress, session.pace
     if progress.step == 0:
-        session.judge(commands.has_end)
+        session.evaluate(commands.has_end)
     session.report.phase("train")
     session.journal.resume_clock()
     while progress.step < pace.total:
@@ -123,7 +124,7 @@ def _loop(session: Session, commands: Commands) -> str | None:
             _save(session)
         session.step()
         if pace.evaluates(progress.step):
-            session.judge(commands.has_end)
+            session.evaluate(commands.has_end)
         if pace.saves(progress.step):
             _save(session)
     return None
@@ -162,7 +163,7 @@ def _known_at_start(job: Job) -> dict[str, object]:
         "device_name": job.device_name,
         "epochs": job.plan.epochs,
         "plan": asdict(job.plan),
-        "foreseen": asdict(job.foreseen) if job.foreseen else None,
+        "foreseen": kept_names.outside(asdict(job.predicted)) if job.predicted else None,
         "versions": versions(),
     }
 

@@ -1,4 +1,4 @@
-"""What a trial measured, beside what was foreseen, and what follows from it for the whole run."""
+"""What a trial measured, beside what was predicted, and what follows from it for the whole run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from backend import constants
 from backend.planner import cost, overhead, throughput
-from backend.planner.outlook import Comparison, Interval
+from backend.planner.estimates import Comparison, Interval
 from backend.planner.throughput import Work
 from backend.run.events import Event, Tail
 from backend.run.folder import RunFolder
@@ -19,7 +19,7 @@ from backend.trial.plan import Trial
 
 @dataclass(frozen=True)
 class Figures:
-    """Foreseen or measured; None is what is not known."""
+    """Predicted or measured; None is what is not known."""
 
     tokens_per_second: float | None
     step_seconds: float | None
@@ -32,7 +32,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Found:
+class TrialResult:
     """One method's trial, when it is over."""
 
     steps: int
@@ -40,7 +40,7 @@ class Found:
     planned_steps: int
     seconds: float
     """The whole trial, loading included."""
-    foreseen: Figures
+    predicted: Figures
     measured: Figures
     held_out_rows: int
     loss_before: float | None
@@ -53,16 +53,16 @@ class Found:
     """Why it corrects no prediction; empty where it does."""
 
 
-def found(comparison: Comparison, trial: Trial, folder: RunFolder, seconds: float, failure: str) -> Found:
+def found(comparison: Comparison, trial: Trial, folder: RunFolder, seconds: float, failure: str) -> TrialResult:
     """Read what the trial in `folder` left; `failure` is why its process was ended, empty where it ended by itself."""
     past, events = read(folder.events_file), list(Tail(folder.events_file).events())
     failure = failure or _failure(past, trial)
     kept = past.calibration.get("kept")
-    return Found(
+    return TrialResult(
         steps=past.step,
         planned_steps=trial.steps,
         seconds=seconds,
-        foreseen=_foreseen(comparison, trial),
+        predicted=_predicted(comparison, trial),
         measured=_measured(comparison, trial, past, _steady(events)),
         held_out_rows=int(past.started.get("eval_rows") or 0),
         loss_before=past.evaluations[0].loss if past.evaluations else None,
@@ -78,7 +78,7 @@ def _failure(past: History, trial: Trial) -> str:
     if past.state == "failed":
         return str(past.finished.get("error") or "it failed")
     if past.state == "stopped":
-        return f"it was stopped after {past.step} of {trial.steps} steps: they took far longer than foreseen"
+        return f"it was stopped after {past.step} of {trial.steps} steps: they took far longer than predicted"
     return ""
 
 
@@ -89,8 +89,8 @@ def _steady(events: Sequence[Event]) -> list[Event]:
     return steps[min(left_out, max(0, len(steps) - 1)) :]
 
 
-def _foreseen(comparison: Comparison, trial: Trial) -> Figures:
-    seen, said = comparison.methods[trial.method], trial.job.foreseen
+def _predicted(comparison: Comparison, trial: Trial) -> Figures:
+    seen, said = comparison.methods[trial.method], trial.job.predicted
     assert said is not None
     rate = said.tokens_per_second
     tokens = throughput.work(trial.whole, comparison.data).step_tokens
@@ -129,9 +129,9 @@ def _whole_hours(comparison: Comparison, trial: Trial, past: History, rate: floa
     each: dict[str, float] = {
         name: phase["seconds"] / phase["times"] for name, phase in phases.items() if phase.get("times")
     }
-    judged, held_out = trial.job.plan, throughput.work(trial.job.plan, comparison.data).held_out_tokens
+    evaluated, held_out = trial.job.plan, throughput.work(trial.job.plan, comparison.data).held_out_tokens
     rows = load.held_out_tokens / held_out if held_out else 1.0
-    evaluations = overhead.evaluations(trial.whole, trial.whole_steps) if judged.eval_fraction else 1
+    evaluations = overhead.evaluations(trial.whole, trial.whole_steps) if evaluated.eval_fraction else 1
     seconds = load.step_tokens / rate * trial.whole_steps
     seconds += evaluations * (each.get("eval", 0.0) * rows + each.get("sample", 0.0))
     seconds += overhead.checkpoints(trial.whole, trial.whole_steps) * each["checkpoint"]

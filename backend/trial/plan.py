@@ -11,7 +11,7 @@ from backend.data import split
 from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.planner import gpu_time, jobs, rules, throughput
-from backend.planner.outlook import Comparison
+from backend.planner.estimates import Comparison
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Trial:
 
     method: Method
     job: Job
-    """Its plan is the trial's; what is foreseen beside it is the whole run's, but for the uncorrected figures."""
+    """Its plan is the trial's; what is predicted beside it is the whole run's, but for the uncorrected figures."""
     steps: int
     whole: Plan
     """The plan of the whole run."""
@@ -28,7 +28,7 @@ class Trial:
     warmup_steps: int
     """Of the whole run."""
     seconds: float
-    """Foreseen, loading included; not a number where the device's speed is not known."""
+    """Predicted, loading included; not a number where the device's speed is not known."""
 
 
 def of(comparison: Comparison, method: Method) -> Trial:
@@ -40,11 +40,11 @@ def of(comparison: Comparison, method: Method) -> Trial:
     plan = _with_few_held_out(_shortened(seen.plan, steps, seen.steps, warmup), steps, data.rows)
     hours = throughput.run_hours(model, plan, device, data, throughput.work(plan, data))
     whole = jobs.job(comparison, method)
-    assert whole.foreseen is not None
-    foreseen = replace(whole.foreseen, uncorrected=jobs.uncorrected(model, plan, device, data))
+    assert whole.predicted is not None
+    predicted = replace(whole.predicted, uncorrected=jobs.uncorrected(model, plan, device, data))
     return Trial(
         method=method,
-        job=replace(whole, plan=plan, foreseen=foreseen, output=None),
+        job=replace(whole, plan=plan, predicted=predicted, output=None),
         steps=rules.steps(plan, data),
         whole=seen.plan,
         whole_steps=seen.steps,

@@ -24,12 +24,12 @@ from backend import constants, paths
 from backend.answers import Method
 from backend.errors import UserError
 from backend.plan.job import Job
-from backend.planner.outlook import Comparison
+from backend.planner.estimates import Comparison
 from backend.run import control, plan_file
 from backend.run.folder import RunFolder, all_runs
 from backend.run.history import History
 from backend.trial import found as trial_found
-from backend.trial.found import Found
+from backend.trial.found import TrialResult
 from backend.trial.plan import Trial
 
 CHILD = (sys.executable, "-m", "backend.trial.child")
@@ -37,7 +37,7 @@ POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrialProgress:
     """How far a trial is."""
 
     method: Method
@@ -49,7 +49,7 @@ class Progress:
     """Since this method's trial began."""
 
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[TrialProgress], None]
 """Called a few times a second. What it raises ends the trial."""
 
 
@@ -69,7 +69,7 @@ def _share_a_device(one: Job, other: Job) -> bool:
     return bool(set(one.device_uuids) & set(other.device_uuids)) or one.device_uuids == other.device_uuids
 
 
-def run(comparison: Comparison, trials: Sequence[Trial], tell: Tell) -> dict[Method, Found]:
+def run(comparison: Comparison, trials: Sequence[Trial], tell: Tell) -> dict[Method, TrialResult]:
     """Make `trials` of what was compared, one after the other; takes minutes.
 
     Raises UserError where another trial is under way. However it ends, no process and no file is left.
@@ -78,7 +78,7 @@ def run(comparison: Comparison, trials: Sequence[Trial], tell: Tell) -> dict[Met
         return {trial.method: _tried(comparison, trial, home, tell) for trial in trials}
 
 
-def _tried(comparison: Comparison, trial: Trial, home: Path, tell: Tell) -> Found:
+def _tried(comparison: Comparison, trial: Trial, home: Path, tell: Tell) -> TrialResult:
     began = time.monotonic()
     folder = _folder(home, trial.job)
     try:
@@ -104,9 +104,9 @@ def _watched(trial: Trial, folder: RunFolder, tell: Tell) -> str:
     try:
         while process.poll() is None and not past.finished:
             past.poll()
-            tell(Progress(trial.method, past.phase, past.step, trial.steps, time.monotonic() - began))
+            tell(TrialProgress(trial.method, past.phase, past.step, trial.steps, time.monotonic() - began))
             if clock.is_over(past):
-                return f"it was ended after {past.step} of {trial.steps} steps: it took far longer than foreseen"
+                return f"it was ended after {past.step} of {trial.steps} steps: it took far longer than predicted"
             time.sleep(POLL_SECONDS)
     finally:
         process.kill()
@@ -135,12 +135,12 @@ def _crash(code: int, folder: RunFolder) -> str:
 
 
 class _Patience:
-    """Asks a trial that is far slower than foreseen to stop at its next step; after that its time is up."""
+    """Asks a trial that is far slower than predicted to stop at its next step; after that its time is up."""
 
     def __init__(self, trial: Trial, folder: RunFolder) -> None:
         table = constants.table("trial")["patience"]
-        foreseen = 0.0 if math.isnan(trial.seconds) else trial.seconds
-        self._stop_after = max(float(table["least_seconds"]), float(table["stop"]) * foreseen)
+        predicted = 0.0 if math.isnan(trial.seconds) else trial.seconds
+        self._stop_after = max(float(table["least_seconds"]), float(table["stop"]) * predicted)
         self._kill_after = self._stop_after * float(table["kill"])
         self._folder = folder
         self._since: float | None = None

@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from backend import doctor, logind
-from backend.doctor import Check, checks, judge, package
+from backend.doctor import Check, checks, evaluate, package
 from backend.hardware import GpuProcess, Hardware, NotAvailable, Ram, TorchBuild, pci
 from backend.measured import records
 from backend.model import demo
@@ -29,7 +29,7 @@ GOOD = FourBit("cpu", "bfloat16", 0.002, 0.002, 0.1)
 @pytest.fixture
 def look(monkeypatch: pytest.MonkeyPatch) -> Looker:
     """All checks of a box by name, the 4-bit one without its process."""
-    monkeypatch.setattr(doctor, "four_bit", lambda: judge(GOOD))
+    monkeypatch.setattr(doctor, "four_bit", lambda: evaluate(GOOD))
     return lambda hardware: {check.name: check for check in checks(hardware)}
 
 
@@ -52,13 +52,13 @@ def test_whatever_is_not_ok_and_can_be_mended_says_how(look: Looker, monkeypatch
     found = look(poor)
     for name, state in {"torch build": "missing", "GPU": "warn", "RAM": "warn", "disk": "warn"}.items():
         assert found[name].state == state
-        assert found[name].mend
+        assert found[name].fix
     assert "limited by the container" in found["RAM"].detail
 
 
 def test_a_torch_for_the_cpu_beside_a_gpu_is_missing_something(look: Looker) -> None:
     check = look(replace(healthy(), torch=TorchBuild("2.13.0+cpu", None, None)))["torch build"]
-    assert (check.state, check.mend) == ("missing", "pip install --force-reinstall torch==2.13.0")
+    assert (check.state, check.fix) == ("missing", "pip install --force-reinstall torch==2.13.0")
 
 
 def test_a_gpu_in_use_names_its_user(look: Looker) -> None:
@@ -75,16 +75,16 @@ def test_a_gpu_whose_memory_is_refused(look: Looker) -> None:
 
 def test_a_gpu_that_is_hidden_says_what_to_unset(look: Looker) -> None:
     check = look(replace(box(), no_gpu=NotAvailable("hidden", "All are hidden.")))["GPU"]
-    assert (check.state, check.mend) == ("warn", "unset CUDA_VISIBLE_DEVICES")
+    assert (check.state, check.fix) == ("warn", "unset CUDA_VISIBLE_DEVICES")
 
 
-@pytest.mark.parametrize(("there", "mend"), [(True, "ubuntu-drivers"), (False, "")])
+@pytest.mark.parametrize(("there", "fix"), [(True, "ubuntu-drivers"), (False, "")])
 def test_a_driver_is_only_proposed_where_the_bus_shows_a_gpu(
-    there: bool, mend: str, look: Looker, monkeypatch: pytest.MonkeyPatch
+    there: bool, fix: str, look: Looker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pci, "has_nvidia_gpu", lambda: there)
     check = look(replace(box(), no_gpu=NotAvailable("no-library", "There is no NVIDIA driver library.")))["GPU"]
-    assert check.state == "warn" and (mend in check.mend if there else not check.mend)
+    assert check.state == "warn" and (fix in check.fix if there else not check.fix)
     assert ("shows no NVIDIA GPU" in check.detail) != there
 
 
@@ -108,7 +108,7 @@ def test_an_old_gpu_has_no_bfloat16(look: Looker) -> None:
 
 def test_logout_that_ends_the_run(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logind, "kills_processes", lambda: True)
-    assert "systemd-run --user --scope" in look(healthy())["after logout"].mend
+    assert "systemd-run --user --scope" in look(healthy())["after logout"].fix
 
 
 def test_a_home_that_cannot_be_written(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,12 +129,12 @@ def test_runs_that_correct_the_predictions_are_counted(look: Looker) -> None:
         file.write(b"{torn\n")
     check = look(healthy())["calibration"]
     assert check.state == "warn" and "1 line of calibration.jsonl can't be read" in check.detail
-    assert check.mend.startswith("mv ")
+    assert check.fix.startswith("mv ")
 
 
 def test_the_demo_model_before_and_after_its_conversion(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "source", Path)
-    assert "backend.training.demo_model" in look(healthy())["demo model"].mend
+    assert "backend.training.demo_model" in look(healthy())["demo model"].fix
     monkeypatch.setattr(demo, "is_ready", lambda: True)
     assert look(healthy())["demo model"].state == "ok"
 
@@ -142,14 +142,14 @@ def test_the_demo_model_before_and_after_its_conversion(look: Looker, monkeypatc
 def test_packages_are_held_against_what_is_asked_for() -> None:
     asked = Requirement("torch>=2.9")
     assert package(asked, "2.13.0+cpu") == Check("torch", "ok", "2.13.0+cpu")
-    assert package(asked, "2.8.1").mend == "pip install 'torch>=2.9'"
+    assert package(asked, "2.8.1").fix == "pip install 'torch>=2.9'"
     assert package(asked, None).state == "missing"
 
 
 def test_errors_beyond_rounding_are_wrong_results() -> None:
-    assert judge(GOOD).state == "ok"
-    assert judge(replace(GOOD, gradient_error=1.0)).state == "missing"
-    assert judge(replace(GOOD, output_error=float("nan"))).state == "missing"
+    assert evaluate(GOOD).state == "ok"
+    assert evaluate(replace(GOOD, gradient_error=1.0)).state == "missing"
+    assert evaluate(replace(GOOD, output_error=float("nan"))).state == "missing"
 
 
 def test_a_check_that_dies_is_told_by_its_last_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from backend.answers import Answers
 from backend.errors import UserError
 from backend.planner.compare import compare
 from backend.planner.device import Device
-from backend.planner.outlook import Comparison, Outlook
+from backend.planner.estimates import Comparison, MethodEstimate
 from backend.preset_text import PresetError
 from tests.shapes import A100_80, LLAMA_8B, RTX_4090, model, rows
 
@@ -94,18 +94,18 @@ def test_an_unknown_preset_names_the_nearest_one(tmp_path: Path) -> None:
     assert presets.load(str(own)).plan == {"rank": 4}
 
 
-def seen_on(device: Device, **answers: Any) -> tuple[Comparison, Outlook]:
+def seen_on(device: Device, **answers: Any) -> tuple[Comparison, MethodEstimate]:
     comparison = compare(Answers(**answers), device, model(), rows(5000))
     return comparison, comparison.methods["qlora"]
 
 
 def test_saving_again_keeps_the_comments_of_the_file() -> None:
-    _, outlook = seen_on(RTX_4090, set=("rank=64",))
-    path = presets.save("mine", "a try", Answers(model="8b"), outlook, "RTX 4090")
+    _, estimate = seen_on(RTX_4090, set=("rank=64",))
+    path = presets.save("mine", "a try", Answers(model="8b"), estimate, "RTX 4090")
     text = path.read_text().replace("rank = 64", "rank = 64  # as in the paper").replace("[job]", "# whose\n[job]")
     path.write_text("# my own words\n" + text)
-    _, outlook = seen_on(RTX_4090, set=("rank=32",))
-    presets.save("mine", "a try", Answers(model="13b", budget_usd=3.0), outlook, "RTX 4090")
+    _, estimate = seen_on(RTX_4090, set=("rank=32",))
+    presets.save("mine", "a try", Answers(model="13b", budget_usd=3.0), estimate, "RTX 4090")
     saved = path.read_text()
     for comment in ("# my own words", "# as in the paper", "# whose"):
         assert comment in saved

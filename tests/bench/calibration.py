@@ -2,8 +2,8 @@
 
     python -m tests.bench.calibration [FOLDER]
 
-Each method runs once; then once with half as many rows a step, foreseen by the formulas alone and as the first three
-runs correct them. So nothing is foreseen from its own measurement. Prints Markdown for RESULTS.md. With FOLDER the
+Each method runs once; then once with half as many rows a step, predicted by the formulas alone and as the first three
+runs correct them. So nothing is predicted from its own measurement. Prints Markdown for RESULTS.md. With FOLDER the
 runs are kept there, and those that are there already are not made again: the formulas of today are held against them.
 """
 
@@ -36,7 +36,7 @@ PACKAGES = ("torch", "transformers", "peft", "bitsandbytes")
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class Prediction:
     """Peak and step time of a run."""
 
     peak_bytes: int
@@ -68,13 +68,13 @@ def make_runs() -> None:
 
 
 def against(runs: list[Record]) -> Iterator[str]:
-    """Measured and foreseen; the second runs by the first ones too."""
+    """Measured and predicted; the second runs by the first ones too."""
     yield "| run | | measured | formulas alone | off | corrected | off |"
     yield "|---|---|--:|--:|--:|--:|--:|"
     known = _calibration([record for record in runs if record.settings["effective_batch"] == FIRST])
     for record in runs:
         second = record.settings["effective_batch"] == SECOND
-        alone, after = foresee(record, None), foresee(record, known) if second else None
+        alone, after = predict(record, None), predict(record, known) if second else None
         peak = max(phase.peak_bytes for phase in record.phases.values()) / 2**30
         seconds = tokens_a_step(record) / (record.tokens_per_second or 1)
         later = (after.peak_bytes / 2**30, after.seconds) if after else (None, None)
@@ -93,25 +93,25 @@ def by_phase(runs: list[Record]) -> Iterator[str]:
 
 
 def by_component(runs: list[Record]) -> Iterator[str]:
-    """Measured over foreseen, and the interpreter's bytes."""
-    yield "| measured over foreseen | activations | loading | start and saving | speed | interpreter, MiB (foreseen) |"
+    """Measured over predicted, and the interpreter's bytes."""
+    yield "| measured over predicted | activations | loading | start and saving | speed | interpreter, MiB |"
     yield "|---|--:|--:|--:|--:|--:|"
     for record in runs:
         run = calibration.run(record, record.versions)
-        ratios = (run.passing, run.loading, run.overhead, run.speed)
-        foreseen = run.foreseen_fixed_bytes / 2**20
-        interpreter = f"{foreseen + (run.fixed_bytes or 0) / 2**20:.0f} ({foreseen:.0f})"
+        ratios = (run.transient, run.loading, run.overhead, run.speed)
+        predicted = run.predicted_fixed_bytes / 2**20
+        interpreter = f"{predicted + (run.fixed_bytes or 0) / 2**20:.0f} ({predicted:.0f})"
         yield f"| {_name(record)} | " + " | ".join([*(f"{x:.2f}" if x else "" for x in ratios), interpreter]) + " |"
 
 
-def foresee(record: Record, known: Calibration | None) -> Foreseen:
+def predict(record: Record, known: Calibration | None) -> Prediction:
     """The formulas of today for the plan of `record`, corrected by `known`."""
     model, plan = find.find("demo"), _plan(record)
     device = replace(devices.named("cpu"), calibration=known)
     load = throughput.work(plan, situation.data(Answers(data="demo"), model))
     step = throughput.step_seconds(model.shape, plan, device, load)
     assert step is not None
-    return Foreseen(fit.foresee(model, plan, device, load).peak_bytes, step.point, step.low, step.high)
+    return Prediction(fit.predict(model, plan, device, load).peak_bytes, step.point, step.low, step.high)
 
 
 def tokens_a_step(record: Record) -> float:
@@ -122,7 +122,7 @@ def tokens_a_step(record: Record) -> float:
 def _by_today_s_formulas(record: Record) -> Record:
     model = find.find("demo")
     data, device = situation.data(Answers(data="demo"), model), devices.named("cpu")
-    return msgspec.structs.replace(record, foreseen=jobs.uncorrected(model, _plan(record), device, data))
+    return msgspec.structs.replace(record, predicted=jobs.uncorrected(model, _plan(record), device, data))
 
 
 def _calibration(runs: list[Record]) -> Calibration:
@@ -137,7 +137,7 @@ def _name(record: Record) -> str:
     return f"{record.method}, {record.settings['effective_batch']} rows"
 
 
-def _range(alone: Foreseen, after: Foreseen | None) -> str:
+def _range(alone: Prediction, after: Prediction | None) -> str:
     shown = after or alone
     return f"{shown.low:.1f} to {shown.high:.1f}"
 

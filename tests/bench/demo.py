@@ -34,7 +34,7 @@ def main() -> None:
         rows = [row(method, train(method, steps)) for method in METHODS]
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     print(f"\n{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, no GPU; {versions}\n")
-    print("| method | steps | held-out loss before | half way | after | tokens/s | peak RSS | foreseen | minutes |")
+    print("| method | steps | held-out loss before | half way | after | tokens/s | peak RSS | predicted | minutes |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     print("\n".join(table for table, _ in rows))
     print(f"\nAsked: {QUESTION}\n")
@@ -61,14 +61,14 @@ def row(method: str, events: Events) -> tuple[str, dict[str, str]]:
     finished = next(of(events, "run_finished"))
     started = next(of(events, "run_started"))
     losses = [event["loss"] for event in of(events, "eval")]
-    foreseen = started["foreseen"]["peak_bytes"]
+    predicted = started["foreseen"]["peak_bytes"]
     cells = (
         method,
         finished["step"],
         *(f"{loss:.4f}" for loss in (losses[0], losses[len(losses) // 2], losses[-1])),
         f"{finished['tokens_per_second']:.0f}",
         f"{finished['peak_bytes'] / 2**30:.2f} GiB",
-        f"{foreseen / 2**30:.2f} GiB",
+        f"{predicted / 2**30:.2f} GiB",
         f"{finished['seconds'] / 60:.1f}",
     )
     return "| " + " | ".join(map(str, cells)) + " |", ask(method, Path(finished["result"]))

@@ -31,8 +31,8 @@ STEPS = {"memory": 3, "speed": 8}
 SKIPPED = 2
 """Steps that are not timed: kernels are chosen and states made in them."""
 HEADER = {
-    "memory": "| model | method | settings | tokens | phase | allocated | foreseen | reserved | card | foreseen |",
-    "speed": "| model | method | settings | tokens | tokens/s | foreseen |",
+    "memory": "| model | method | settings | tokens | phase | allocated | predicted | reserved | card | predicted |",
+    "speed": "| model | method | settings | tokens | tokens/s | predicted |",
 }
 
 
@@ -177,7 +177,7 @@ def run(folder: Path, name: str, plan: Plan, device: str, steps: int) -> dict[st
     card.note("save")
     timed = seconds[min(SKIPPED, steps - 1) :]
     speed = plan.max_length * len(timed) / sum(timed)
-    return {"phases": card.phases, "tokens_per_second": speed, **foreseen(name, plan, device)}
+    return {"phases": card.phases, "tokens_per_second": speed, **predicted(name, plan, device)}
 
 
 class Card:
@@ -209,7 +209,7 @@ class Card:
         torch.cuda.reset_peak_memory_stats()
 
 
-def foreseen(name: str, plan: Plan, device: str) -> dict[str, Any]:
+def predicted(name: str, plan: Plan, device: str) -> dict[str, Any]:
     """The planner's own figures for the plan on this device."""
     from backend import hardware
     from backend.planner import devices, memory, throughput
@@ -246,7 +246,7 @@ def _rows(what: str, name: str, method: str, settings: str, length: int, found: 
 
 
 def _memory(phase: str, found: dict[str, Any]) -> str:
-    """allocated | foreseen | reserved | card | foreseen, in GiB; the card's peak is foreseen for the whole run only."""
+    """allocated | predicted | reserved | card | predicted, in GiB; the card's is of the whole run."""
     seen = found["phases"].get(phase)
     guess = found["foreseen"].get(phase)
     of_run = found["foreseen_card"] if phase == max(found["phases"], default=None, key=_allocated(found)) else None

@@ -13,7 +13,7 @@ from backend import units
 from backend.answers import Answers, Method
 from backend.planner import devices, guidance
 from backend.planner.compare import compare
-from backend.planner.outlook import Comparison, Outlook
+from backend.planner.estimates import Comparison, MethodEstimate
 from backend.planner.rules import title
 from tests.shapes import LLAMA_8B, model, rows
 
@@ -58,7 +58,7 @@ def cost_line(method: Method, card: str, length: int) -> str:
     return f"| {' | '.join(cells)} | {start} |"
 
 
-def cost(seen: Outlook, low: float, high: float) -> str:
+def cost(seen: MethodEstimate, low: float, high: float) -> str:
     """The point and its interval; in bold where the point is the guidance's, with a ~ where only the interval is."""
     assert seen.cost_usd is not None
     text = f"{seen.cost_usd.point:,.2f} ({seen.cost_usd.low:,.2f}-{seen.cost_usd.high:,.2f})"
@@ -85,7 +85,7 @@ def span(sizes: list[int]) -> str:
     return " to ".join(units.disk(size) for size in sizes)
 
 
-def planned(method: Method, card: str, count: int, length: int) -> tuple[Outlook, Comparison]:
+def planned(method: Method, card: str, count: int, length: int) -> tuple[MethodEstimate, Comparison]:
     """The method as it is planned there."""
     answers = Answers(shift="deep" if method == "full" else "domain")
     comparison = compare(answers, devices.named(card), model(LLAMA_8B), rows(count, length))

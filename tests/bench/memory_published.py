@@ -1,6 +1,6 @@
 """The closed form of memory against published runs: `make bench-memory-published`. Pure arithmetic.
 
-Each run is foreseen by the planner's own formulas with the run's own settings and its own stack
+Each run is predicted by the planner's own formulas with the run's own settings and its own stack
 (tests/bench/published/stacks.py). What torch handed out is held against `peak_allocated_bytes`; what it reserved, or
 the card showed (nvidia-smi), against `peak_bytes`. The constants of presets/memory.toml that say how the two differ
 were fitted on the runs of one half of the models; the error on the other half is their worth.
@@ -46,7 +46,7 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
         "full",
         "card",
         "mistralai/Mistral-7B-v0.1",
-    ): "the cache would grow beyond the card, so the card's size is foreseen; "
+    ): "the cache would grow beyond the card, so the card's size is predicted; "
     "in truth the allocator emptied it and showed as little as 1 GiB more than it had handed out",
     ("lora", "card", "Qwen/Qwen-7B"): "with one sequence a batch the cache held less than in other runs",
     ("lora", "card", "mistralai/Mistral-7B-v0.1"): "the loss and a block need about as much here, and the cache used "
@@ -112,10 +112,10 @@ def of(run: Run) -> Iterator[Result]:
     """A run's figures; the card's is never above what the card has, since a full allocator empties its cache."""
     device = published.device(run)
     plan, stack = stacks.plan_as_run(run, plan_of(run)), stacks.stack_of(run)
-    foreseen = memory.predict(_shape(run), plan, device, run.length, stack=stack)
-    phase = max(TRAINING, key=lambda name: foreseen.by_phase[name])
-    allocated = foreseen.by_phase[phase]
-    whole = allocated + foreseen.peak_bytes - foreseen.peak_allocated_bytes
+    peak = memory.predict(_shape(run), plan, device, run.length, stack=stack)
+    phase = max(TRAINING, key=lambda name: peak.by_phase[name])
+    allocated = peak.by_phase[phase]
+    whole = allocated + peak.peak_bytes - peak.peak_allocated_bytes
     predicted: dict[Kind, int] = {
         "allocated": allocated,
         "reserved": whole - memory.reserve(device, 0),

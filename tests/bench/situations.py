@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from backend import units
 from backend.planner.compare import compare
-from backend.planner.outlook import Comparison
+from backend.planner.estimates import Comparison
 from backend.planner.rules import title
 from tests.shapes import model
 from tests.situations import SITUATIONS, Situation

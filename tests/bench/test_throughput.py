@@ -19,7 +19,7 @@ def test_the_point_is_near_and_the_interval_holds(group: str) -> None:
 
 
 def test_the_interval_is_no_barn_door() -> None:
-    seen = [x.foreseen for x in throughput.results("one GPU, dense")]
+    seen = [x.predicted for x in throughput.results("one GPU, dense")]
     assert sorted(x.high / x.low for x in seen)[len(seen) // 2] < 2
 
 

@@ -18,8 +18,8 @@ from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
 from backend.planner import throughput
 from backend.planner.device import Device
+from backend.planner.estimates import Interval
 from backend.planner.gpu_time import Kernels
-from backend.planner.outlook import Interval
 from backend.planner.throughput import Work
 from tests.bench import published
 from tests.bench.published import Run
@@ -45,13 +45,13 @@ class Result:
 
     run: Run
     published: float
-    foreseen: Interval
+    predicted: Interval
     """low is the slowest."""
 
     @property
     def ratio(self) -> float:
         """Estimated over published."""
-        return self.foreseen.point / self.published
+        return self.predicted.point / self.published
 
     @property
     def error(self) -> float:
@@ -61,7 +61,7 @@ class Result:
     @property
     def inside(self) -> bool:
         """The interval holds the published value."""
-        return self.foreseen.low <= self.published <= self.foreseen.high
+        return self.predicted.low <= self.published <= self.predicted.high
 
 
 def complete(run: Run) -> bool:
@@ -183,7 +183,7 @@ def every(found: Iterable[Result]) -> Iterator[str]:
     yield "| source | model | GPUs | method | kernels | batch x length | published | estimated | ratio | inside |"
     yield "|---|---|---|---|---|--:|--:|--:|--:|---|"
     for x in found:
-        run, seen = x.run, x.foreseen
+        run, seen = x.run, x.predicted
         names = (run.source, run.model.split("/")[-1], f"{run.gpus} x {run.gpu}", run.method, run.kernels)
         span = f"{seen.point:,.0f} ({seen.low:,.0f}-{seen.high:,.0f})"
         figures = (f"{run.micro_batch} x {run.length}", f"{x.published:,.0f}", span, f"{x.ratio:.2f}")

@@ -16,7 +16,7 @@ from backend.run.events import EventLog
 from backend.run.folder import RunFolder
 from tests.tiny import make_model
 from tests.tui.nasty import ALL, NAMES, NASTY
-from tests.tui.story import FORESEEN
+from tests.tui.story import PREDICTED
 
 TITLE, LINK, MARKUP = NASTY["title"], NASTY["link"], NASTY["markup"]
 MODEL = f"m{NAMES['title']}{NAMES['clear in C1']}"
@@ -85,7 +85,7 @@ def presets() -> None:
 
 def run(state: str, name: str) -> RunFolder:
     """A run that has ended, with nasty names and texts."""
-    job = Job(f"/m/{TITLE}{MARKUP}", f"/m/{TITLE}", f"rows {LINK}", Plan(), "cpu", f"CPU {TITLE}", foreseen=FORESEEN)
+    job = Job(f"/m/{TITLE}{MARKUP}", f"/m/{TITLE}", f"rows {LINK}", Plan(), "cpu", f"CPU {TITLE}", predicted=PREDICTED)
     made = RunFolder.create(job)
     folder = RunFolder(made.path.rename(made.path.with_name(name)))
     plan_file.write(folder.plan_file, replace(job, preset=PRESET))

@@ -169,7 +169,7 @@ def look_at_presets(app: Watched) -> None:
 def train(app: Watched) -> None:
     """A run that says nasty things, its result, what is copied of it and its report."""
     app.type(ENTER)
-    screen = app.wait("Foreseen, measured")
+    screen = app.wait("Predicted, measured")
     app.wait("Saved: load it")
     assert "asked" in screen and plain(NASTY["colour"]) in screen
     app.type("y")

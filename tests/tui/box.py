@@ -15,7 +15,7 @@ from backend.data.report import DataReport, Segment
 from backend.hardware import Cpu, Gpu, GpuProcess, GpuReading, Hardware, Ram, TorchBuild
 from backend.launch.launch import Trainer
 from backend.model import known
-from backend.model.find import Found
+from backend.model.find import FoundModel
 from backend.model.info import ModelInfo
 from backend.plan.job import Job
 from backend.run.folder import RunFolder
@@ -100,12 +100,12 @@ def sources(**changes: Any) -> Sources:
     fixed = Sources(
         detect=hardware,
         models_here=lambda: [
-            Found(
+            FoundModel(
                 "meta-llama/Llama-3.1-8B-Instruct",
                 "Llama-3.1-8B-Instruct · 8.03 B parameters · 16.1 GB · downloaded",
                 16,
             ),
-            Found("demo", "SmolLM2-135M-Instruct · 134.5 M parameters · 538 MB · ships with fttui", 5),
+            FoundModel("demo", "SmolLM2-135M-Instruct · 134.5 M parameters · 538 MB · ships with fttui", 5),
         ],
         find_model=lambda reference: model(),
         data_here=lambda: [Path("support.jsonl")],

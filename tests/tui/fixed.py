@@ -9,7 +9,7 @@ from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.plan.plan import Plan
 from backend.planner.device import Device
-from backend.planner.outlook import Comparison, Fit, Interval, Memory, Needs, Outlook
+from backend.planner.estimates import Comparison, Fit, HostEstimate, Interval, MemoryEstimate, MethodEstimate
 
 GIB, MIB = 2**30, 2**20
 CATEGORIES: dict[Method, dict[str, int]] = {
@@ -38,15 +38,15 @@ WHY_NOT: dict[Method, tuple[str, ...]] = {
 }
 
 
-def outlook(method: Method, epochs: float) -> Outlook:
+def estimate(method: Method, epochs: float) -> MethodEstimate:
     plan = replace(Plan(), method=method, epochs=epochs, learning_rate=2e-5 if method == "full" else 2e-4)
     peak, hours = sum(CATEGORIES[method].values()), HOURS[method] * epochs / 3
-    return Outlook(
+    return MethodEstimate(
         method=method,
         plan=plan,
         origin={"max_length": "99.5 % of the rows fit", "epochs": "you" if epochs != 3 else "4,800 rows"},
         fit=FITS[method],
-        memory=Memory(peak, peak - 1200 * MIB, "backward", CATEGORIES[method], {}),
+        memory=MemoryEstimate(peak, peak - 1200 * MIB, "backward", CATEGORIES[method], {}),
         least_bytes=peak,
         steps=round(300 * epochs),
         hours=Interval(0.8 * hours, hours, 1.3 * hours),
@@ -54,7 +54,7 @@ def outlook(method: Method, epochs: float) -> Outlook:
         tokens_per_second=Interval(400, 500, 650),
         trainable_parameters=8_030_261_248 if method == "full" else 41_943_040,
         checkpoint_bytes=16_060_522_496 if method == "full" else 167_772_160,
-        host=Needs({"train": 4 * 2**30}, {"result": 200_000_000_000 if method == "full" else 2_200_000_000}),
+        host=HostEstimate({"train": 4 * 2**30}, {"result": 200_000_000_000 if method == "full" else 2_200_000_000}),
         quality_ceiling={"lora": "very high", "qlora": "high", "full": "highest"}[method],
         forgetting_risk={"lora": "low to moderate", "qlora": "low to moderate", "full": "high"}[method],
         why_not=WHY_NOT[method],
@@ -68,7 +68,7 @@ def compare(answers: Answers, device: Device, model: ModelInfo, data: DataReport
         device=device,
         model=model,
         data=data,
-        methods={method: outlook(method, epochs) for method in ("lora", "qlora", "full")},
+        methods={method: estimate(method, epochs) for method in ("lora", "qlora", "full")},
         recommended="qlora",
         reasons=(
             "LoRA would leave 1.5 GiB of this card: one long row ends the run.",

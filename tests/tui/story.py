@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from backend.plan.job import Foreseen, Job
+from backend.plan.job import Job, Prediction
 from backend.plan.plan import Plan
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder, all_runs
@@ -19,7 +19,7 @@ GIB = 2**30
 Telling = tuple[float, str, dict[str, Any]]
 """Seconds since the start, the event and its fields."""
 
-FORESEEN = Foreseen(
+PREDICTED = Prediction(
     peak_bytes=int(12.4 * GIB),
     peak_allocated_bytes=int(11.6 * GIB),
     device_bytes=int(23.5 * GIB),
@@ -64,7 +64,7 @@ class Story:
                 "step": 0,
                 "train_rows": 4560,
                 "trainable_parameters": 41_943_040,
-                "foreseen": _fields(FORESEEN),
+                "foreseen": _fields(PREDICTED),
             },
         )
         yield 24.5, "log", {"level": "info", "text": "QLoRA rank 16 on 224 layers, 41.9 M parameters train"}
@@ -129,15 +129,15 @@ class Story:
         }
 
 
-def _fields(foreseen: Foreseen) -> dict[str, Any]:
-    return {name: getattr(foreseen, name) for name in foreseen.__dataclass_fields__}
+def _fields(predicted: Prediction) -> dict[str, Any]:
+    return {name: getattr(predicted, name) for name in predicted.__dataclass_fields__}
 
 
 def make_run(method: str = "qlora", model: str = "llama-3.1-8b", device: str = "cuda") -> RunFolder:
     """An empty run folder."""
     plan = Plan(method=method)  # type: ignore[arg-type]
     device_name = "RTX 4090" if device == "cuda" else "CPU"
-    job = Job(model, f"/models/{model}", "rows.jsonl", plan, device, device_name, foreseen=FORESEEN, created=START)
+    job = Job(model, f"/models/{model}", "rows.jsonl", plan, device, device_name, predicted=PREDICTED, created=START)
     made = RunFolder.create(job)
     before = len(all_runs()) - 1
     name = f"20261118-110640-{model}-{method}" + (f"-{before + 1}" if before else "")

@@ -17,9 +17,9 @@ from backend.run.history import read
 from tests.tui.stage import Stage
 from tests.tui.story import GIB, START, Story, Telling, finish, make_run, tell
 from tui.panels.curve import Curve
-from tui.panels.log import Log
+from tui.panels.log import LogPanel
 from tui.panels.panel import Panel
-from tui.panels.progress import Progress
+from tui.panels.progress import ProgressPanel
 from tui.process import STOPPING
 from tui.screens.ask import Ask
 from tui.screens.live import LiveScreen
@@ -93,7 +93,7 @@ async def test_c_p_and_s_write_commands_for_the_trainer() -> None:
     app = opened(folder, at)
     async with app.run_test() as pilot:
         await pilot.press("c")
-        assert "checkpoint at the next step" in app.screen.query_one(Progress).notice
+        assert "checkpoint at the next step" in app.screen.query_one(ProgressPanel).notice
         await pilot.press("p", "s", "s")
     assert inbox.poll() == ["checkpoint", "pause", "stop"]
 
@@ -113,7 +113,7 @@ async def test_the_checkpoint_notice_goes_when_it_is_written() -> None:
         await pilot.press("c")
         tell(folder, [(4000.0, "checkpoint", {"step": 1205, "path": "checkpoints/step-1205"})])
         screen_of(app).tick()
-        assert app.screen.query_one(Progress).notice == ""
+        assert app.screen.query_one(ProgressPanel).notice == ""
 
 
 @pytest.mark.parametrize(("key", "result", "commands"), [("k", None, []), ("s", STOPPING, ["stop"])])
@@ -164,7 +164,7 @@ async def test_numbers_go_to_a_panel_and_the_same_again_maximises_it() -> None:
     app = opened(*run_at("mid"))
     async with app.run_test() as pilot:
         await pilot.press("5")
-        assert isinstance(app.focused, Log)
+        assert isinstance(app.focused, LogPanel)
         await pilot.press("5")
         assert [panel.id for panel in app.screen.query(Panel) if panel.display] == ["log"]
         await pilot.press("1")
@@ -185,7 +185,7 @@ async def test_new_events_show_without_a_key() -> None:
         tell(folder, [(9000.0, "step", {"step": 1205, "total_steps": 3600, "loss": 1.0})])
         screen.tick()
         assert app.screen.query_one(Curve).history.step == before + 1
-        assert "1,205" in app.screen.query_one(Progress).render_line(0).text
+        assert "1,205" in app.screen.query_one(ProgressPanel).render_line(0).text
 
 
 async def test_the_result_comes_by_itself() -> None:
@@ -234,7 +234,7 @@ async def test_a_run_whose_process_died_ends_in_a_result_that_says_so() -> None:
             screen.tick()
         await pilot.pause()
         assert isinstance(app.screen, ResultScreen)
-        assert "interrupted" in app.screen.query_one(Progress).render_line(0).text
+        assert "interrupted" in app.screen.query_one(ProgressPanel).render_line(0).text
 
 
 async def test_memory_before_the_first_step_is_drawn() -> None:
@@ -249,13 +249,13 @@ async def test_memory_before_the_first_step_is_drawn() -> None:
 async def test_h_hides_a_panel_and_its_number_brings_it_back() -> None:
     app = opened(*run_at("mid"))
     async with app.run_test(size=(80, 24)) as pilot:
-        room = app.screen.query_one(Log).size.height
+        room = app.screen.query_one(LogPanel).size.height
         await pilot.press("h")
         assert all(panel.display for panel in app.screen.query(Panel)), "none has the focus"
         await pilot.press("4", "h")
         await pilot.pause()
         assert [panel.id for panel in app.screen.query(Panel) if not panel.display] == ["samples"]
-        assert app.screen.query_one(Log).size.height == room + 5
+        assert app.screen.query_one(LogPanel).size.height == room + 5
         await pilot.press("1", "h", "2", "h", "3", "h", "5", "h")
         assert [panel.id for panel in app.screen.query(Panel) if panel.display] == ["log"], "the last one stays"
         await pilot.press("4")
@@ -269,7 +269,7 @@ async def test_what_libraries_printed_is_in_the_log_and_can_be_filtered() -> Non
     folder.log_file.write_text("NCCL INFO ring\nsomething else\n")
     app = opened(folder, at)
     async with app.run_test(size=(80, 24)) as pilot:
-        log = app.screen.query_one(Log)
+        log = app.screen.query_one(LogPanel)
         await pilot.press("5", "slash", *"printed nccl")
         assert "│ NCCL INFO ring" in log.render_line(1).text
         assert log.render_line(2).text.strip("│ ") == ""
@@ -284,7 +284,7 @@ async def test_what_libraries_printed_is_in_the_log_and_can_be_filtered() -> Non
 async def test_esc_drops_a_kept_filter_and_h_says_what_it_needs() -> None:
     app = opened(*run_at("mid"))
     async with app.run_test(size=(80, 24)) as pilot:
-        log = app.screen.query_one(Log)
+        log = app.screen.query_one(LogPanel)
         footer = app.screen.query_one(Footer)
         await pilot.press("h")
         assert any("Choose a panel" in note.message for note in app._notifications)
@@ -308,7 +308,7 @@ async def test_while_a_filter_is_typed_its_letters_are_no_commands() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("5", "slash", *"cpqsx", "backspace")
         assert isinstance(app.screen, LiveScreen)
-        assert "/cpqs_" in app.screen.query_one(Log).render_line(0).text
+        assert "/cpqs_" in app.screen.query_one(LogPanel).render_line(0).text
     assert inbox.poll() == []
 
 
@@ -320,10 +320,10 @@ async def test_on_a_line_that_is_behind_nothing_is_drawn_until_it_is_through(mon
         monkeypatch.setattr(type(app), "is_terminal_behind", True)
         tell(folder, [(9000.0, "step", {"step": 1205, "total_steps": 3600, "loss": 1.0})])
         screen.tick()
-        assert "1,204" in app.screen.query_one(Progress).render_line(0).text
+        assert "1,204" in app.screen.query_one(ProgressPanel).render_line(0).text
         monkeypatch.setattr(type(app), "is_terminal_behind", False)
         screen.tick()
-        assert "1,205" in app.screen.query_one(Progress).render_line(0).text
+        assert "1,205" in app.screen.query_one(ProgressPanel).render_line(0).text
 
 
 async def test_a_long_run_that_is_over_is_read_in_parts_and_then_its_result_comes() -> None:
@@ -338,7 +338,7 @@ async def test_a_long_run_that_is_over_is_read_in_parts_and_then_its_result_come
             if isinstance(app.screen, ResultScreen):
                 break
         assert isinstance(app.screen, ResultScreen)
-        assert "1,204" in app.screen.query_one(Progress).render_line(0).text
+        assert "1,204" in app.screen.query_one(ProgressPanel).render_line(0).text
 
 
 async def test_it_draws_at_any_size_a_window_can_be_dragged_to() -> None:
@@ -347,7 +347,7 @@ async def test_it_draws_at_any_size_a_window_can_be_dragged_to() -> None:
         for width, height in ((34, 11), (1, 1), (20, 5), (41, 3), (9, 40), (200, 4), (36, 24), (80, 24)):
             await pilot.resize_terminal(width, height)
             await pilot.pause()
-        assert "1,204" in app.screen.query_one(Progress).render_line(0).text
+        assert "1,204" in app.screen.query_one(ProgressPanel).render_line(0).text
 
 
 @pytest.mark.parametrize("size", [(40, 12), (60, 24), (80, 14)], ids=str)

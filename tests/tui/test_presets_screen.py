@@ -92,8 +92,8 @@ async def test_enter_starts_the_wizard_from_it_and_the_review_says_so() -> None:
         assert app.journey.answers.shift == "deep"
         assert app.journey.answers.data == "support.jsonl", "what the preset does not say stays"
         await box.to_step(pilot, "review")
-        outlook = app.journey.comparison().methods[app.journey.chosen()]
-        assert (outlook.method, outlook.plan.rank, outlook.origin["rank"]) == ("qlora", 64, "preset mine")
+        estimate = app.journey.comparison().methods[app.journey.chosen()]
+        assert (estimate.method, estimate.plan.rank, estimate.origin["rank"]) == ("qlora", 64, "preset mine")
         assert "fttui train mine --method qlora" in str(app.screen.query_one("#command", Static).content)
 
 

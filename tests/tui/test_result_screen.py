@@ -21,7 +21,7 @@ from tests.tui.stage import Stage
 from tests.tui.story import Story, finish, make_run, measure, tell
 from tests.tui.test_live_screen import SIZES, utc
 from tui.panels.next_step import NextPanel, Trouble
-from tui.panels.progress import Progress
+from tui.panels.progress import ProgressPanel
 from tui.screens.result import ResultScreen
 
 __all__ = ["utc"]
@@ -106,7 +106,7 @@ async def test_q_leaves_without_a_question() -> None:
 async def test_a_run_without_any_event_is_shown_too() -> None:
     app = Stage(ResultScreen(make_run()))
     async with app.run_test(size=(80, 24)):
-        assert "interrupted" in app.screen.query_one(Progress).render_line(0).text
+        assert "interrupted" in app.screen.query_one(ProgressPanel).render_line(0).text
         assert "less " in app.screen.query_one(NextPanel).step.to_copy
 
 

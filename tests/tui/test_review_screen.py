@@ -15,7 +15,7 @@ from tui.screens.confirm import Confirm
 from tui.screens.live import LiveScreen
 from tui.screens.review import ReviewScreen
 from tui.widgets.setting_rows import SettingEditor
-from tui.widgets.settings import Settings
+from tui.widgets.settings import PlanSettings
 
 SIZE = (80, 24)
 
@@ -30,7 +30,7 @@ def launched(jobs: list[Job]) -> Any:
 
 
 async def edit(pilot: Any, key: str, text: str) -> None:
-    settings = pilot.app.screen.query_one(Settings)
+    settings = pilot.app.screen.query_one(PlanSettings)
     settings.index = [row.key for row in settings.rows].index(key)
     await pilot.press("e")
     await pilot.pause()

@@ -19,7 +19,7 @@ from backend.measured import records
 from backend.planner.compare import compare
 from backend.run.folder import RunFolder
 from backend.trial import plan as trial_plan
-from backend.trial.found import Figures, Found
+from backend.trial.found import Figures, TrialResult
 from tests.shapes import CPU, H100, LLAMA_1B, LLAMA_70B, model, rows
 from tests.terminal.tmux import ROOT
 from tui import trying
@@ -27,8 +27,8 @@ from tui.cli import run
 from tui.commands import trial as trials
 
 MEASURED = Figures(1240.0, 2.4, 2 << 30, 0.9, 0.27)
-FORESEEN = Figures(1100.0, 2.7, 3 << 30, 1.1, 0.3)
-FOUND = Found(20, 20, 62.0, FORESEEN, MEASURED, 50, 1.5694, 1.5251, "", "", "")
+PREDICTED = Figures(1100.0, 2.7, 3 << 30, 1.1, 0.3)
+FOUND = TrialResult(20, 20, 62.0, PREDICTED, MEASURED, 50, 1.5694, 1.5251, "", "", "")
 SHORT = ("--max-length", "128", "--effective-batch", "4", "--set", "max_steps=9")
 
 
@@ -91,7 +91,7 @@ def the_table(**changes: Any) -> str:
     return trials.table(comparison, [trial_plan.of(comparison, method) for method in METHODS], found)
 
 
-def test_the_table_has_measured_above_foreseen_and_fits() -> None:
+def test_the_table_has_measured_above_predicted_and_fits() -> None:
     text = the_table()
     lines = {line[:14].strip(): line[14:].split("   ")[0] for line in text.splitlines()[:13] if "foreseen" not in line}
     assert lines["tokens/s"] == "1,240" and lines["a step"] == "2.40 s" and lines["peak memory"] == "2.0 GiB"
@@ -101,7 +101,7 @@ def test_the_table_has_measured_above_foreseen_and_fits() -> None:
     said = " ".join(text.split())
     assert "which learns best" in said and "corrected by what LoRA, QLoRA and Full" in said
     nothing = Figures(None, None, None, None, None)
-    assert "cost" not in the_table(measured=replace(MEASURED, cost_usd=None), foreseen=nothing)
+    assert "cost" not in the_table(measured=replace(MEASURED, cost_usd=None), predicted=nothing)
 
 
 def test_failures_and_detours_are_sentences_below_the_table() -> None:
@@ -150,8 +150,8 @@ def test_only_the_first_downloads_the_model() -> None:
     large = replace(comparison.model, kind="hub", has_weights=True, download_bytes=50_000_000_000)
     first, second, _ = trying.trials(replace(comparison, model=large), None)
     assert first.seconds > 500 > second.seconds
-    assert second.job.foreseen is not None and second.job.foreseen.uncorrected is not None
-    assert second.job.foreseen.uncorrected.overhead_seconds < 500
+    assert second.job.predicted is not None and second.job.predicted.uncorrected is not None
+    assert second.job.predicted.uncorrected.overhead_seconds < 500
 
 
 def test_none_is_made_beside_a_run(tiny_model: Path, questions: Path, capsys: pytest.CaptureFixture[str]) -> None:

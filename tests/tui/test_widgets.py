@@ -11,7 +11,7 @@ from textual.content import Content
 from backend import presets
 from backend.answers import METHODS, Answers
 from backend.errors import UserError
-from backend.planner.outlook import Interval
+from backend.planner.estimates import Interval
 from tests.tui import box
 from tui import command_line, plan_help, starting, theme
 from tui.screens import numbers

@@ -11,7 +11,7 @@ import pytest
 from backend import answers_file
 from backend.answers import Answers
 from backend.launch.launch import Trainer
-from backend.model.find import Found
+from backend.model.find import FoundModel
 from backend.plan.job import Job
 from backend.run.folder import RunFolder
 from tests.tui import box
@@ -28,7 +28,9 @@ from tui.widgets.picker import Picker
 
 SIZE = (80, 24)
 DEMO: dict[str, Any] = {
-    "models_here": lambda: [Found("demo", "SmolLM2-135M-Instruct · 134.5 M parameters · 538 MB · ships with fttui", 5)],
+    "models_here": lambda: [
+        FoundModel("demo", "SmolLM2-135M-Instruct · 134.5 M parameters · 538 MB · ships with fttui", 5)
+    ],
     "find_model": lambda reference: box.model("HuggingFaceTB/SmolLM2-135M-Instruct", reference),
     "data_here": list,
 }

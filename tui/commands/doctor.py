@@ -1,4 +1,4 @@
-"""`fttui doctor`: what this box can do, what is missing, and the command that mends it."""
+"""`fttui doctor`: what this box can do, what is missing, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
     Args:
         json: Print a JSON array.
     """
+    from backend import kept_names
     from backend.doctor import checks
 
     found = checks()
     if json:
-        objects = [dataclasses.asdict(check) for check in found]
+        objects = kept_names.outside([dataclasses.asdict(check) for check in found])
         print(in_json(msgspec.json.format(msgspec.json.encode(objects), indent=2).decode()))
     else:
         width = max(len(check.name) for check in found)
         for check in found:
             print(f"{SIGNS[check.state]}  {check.name:{width}}  {plain(check.detail, lines=False)}")
-            if check.mend:
-                print(f"{'':6}{'':{width}}  -> {plain(check.mend, lines=False)}")
+            if check.fix:
+                print(f"{'':6}{'':{width}}  -> {plain(check.fix, lines=False)}")
     return 4 if any(check.state == "missing" for check in found) else 0

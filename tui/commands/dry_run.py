@@ -10,7 +10,7 @@ from typing import Any
 from backend import units
 from backend.answers import METHODS, Method
 from backend.planner import memory, throughput
-from backend.planner.outlook import Comparison
+from backend.planner.estimates import Comparison
 from backend.planner.rules import title
 
 LABEL, COLUMN, WIDTH = 14, 19, 72

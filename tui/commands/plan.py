@@ -16,8 +16,8 @@ from backend.planner import rules, situation
 from tui.commands.options import Shared
 
 if TYPE_CHECKING:
-    from backend.planner.outlook import Comparison
-    from backend.planner.rent import Offer
+    from backend.planner.estimates import Comparison
+    from backend.planner.rent import RentOffer
 
 
 def plan(
@@ -60,7 +60,7 @@ def plan(
     settings, name = (start.plan, start.name) if start else (None, "")
     if trial and (rent or dry_run):
         raise UserError("--trial goes alone: leave out --rent and --dry-run", "trial")
-    comparison = situation.foresee(answers, settings, name)
+    comparison = situation.predict(answers, settings, name)
     if trial:
         return trials.command(comparison, rules.fixed(answers, settings, name).values.get("method"), as_json=json)
     offers = _offers(comparison, settings, name) if rent else None
@@ -74,11 +74,11 @@ def plan(
     else:
         text = plan_table.table(comparison)
     sys.stdout.write(text + "\n")
-    carried = comparison.recommended if offers is None else any(offer.outlook for offer in offers)
+    carried = comparison.recommended if offers is None else any(offer.estimate for offer in offers)
     return 0 if carried else 3
 
 
-def _offers(comparison: Comparison, settings: Mapping[str, Any] | None, name: str) -> tuple[Offer, ...]:
+def _offers(comparison: Comparison, settings: Mapping[str, Any] | None, name: str) -> tuple[RentOffer, ...]:
     from backend.planner import rent
 
     return rent.offers(comparison.answers, comparison.model, comparison.data, settings, name)

@@ -8,20 +8,21 @@ from typing import Any
 
 import msgspec
 
+from backend import kept_names
 from backend.answers import METHODS, Method
 from backend.planner import cost
-from backend.planner.outlook import Comparison, Interval, Outlook
-from backend.planner.rent import Offer
-from backend.trial.found import Found
+from backend.planner.estimates import Comparison, Interval, MethodEstimate
+from backend.planner.rent import RentOffer
+from backend.trial.found import TrialResult
 from tui.commands import dry_run
 from tui.plain import in_json
 
 
 def encode(
     comparison: Comparison,
-    offers: Sequence[Offer] | None = None,
+    offers: Sequence[RentOffer] | None = None,
     found: Mapping[Method, dry_run.Checked] | None = None,
-    tried: Mapping[Method, Found] | None = None,
+    tried: Mapping[Method, TrialResult] | None = None,
 ) -> str:
     """One JSON object, indented; a figure that is not known is null.
 
@@ -33,7 +34,7 @@ def encode(
     if found is not None:
         whole["dry_run"] = dry_run.as_object(found)
     if tried is not None:
-        whole["trial"] = {method: dataclasses.asdict(seen) for method, seen in tried.items()}
+        whole["trial"] = kept_names.outside({method: dataclasses.asdict(seen) for method, seen in tried.items()})
     return in_json(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
 
 
@@ -48,7 +49,7 @@ def as_object(comparison: Comparison) -> dict[str, Any]:
         "recommended": comparison.recommended,
         "reasons": list(comparison.reasons),
         "notes": list(comparison.notes),
-        "methods": {method: _outlook(seen) for method, seen in comparison.methods.items()},
+        "methods": {method: _estimate(seen) for method, seen in comparison.methods.items()},
     }
 
 
@@ -66,7 +67,7 @@ def _calibration(comparison: Comparison) -> dict[str, Any] | None:
     if device.calibration is None:
         return None
     by_method = {method: dataclasses.asdict(device.correction(method, parameters)) for method in METHODS}
-    return {"runs": len(device.calibration.runs), "methods": by_method}
+    return {"runs": len(device.calibration.runs), "methods": kept_names.outside(by_method)}
 
 
 def _price(comparison: Comparison) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def _data(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _outlook(seen: Outlook) -> dict[str, Any]:
+def _estimate(seen: MethodEstimate) -> dict[str, Any]:
     return {
         "fits": seen.fit != "no",
         "fit": seen.fit,
@@ -146,12 +147,12 @@ def _outlook(seen: Outlook) -> dict[str, Any]:
         "settings": dataclasses.asdict(seen.plan),
         "origin": dict(seen.origin),
         "why_not": list(seen.why_not),
-        "mends": list(seen.mends),
+        "mends": list(seen.suggestions),
     }
 
 
-def _offer(offer: Offer) -> dict[str, Any]:
-    seen, price = offer.outlook, offer.device.price
+def _offer(offer: RentOffer) -> dict[str, Any]:
+    seen, price = offer.estimate, offer.device.price
     return {
         "gpu": offer.device.name,
         "count": offer.device.count,

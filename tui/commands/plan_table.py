@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from backend import units
 from backend.answers import METHODS, Method
 from backend.planner import cost, fit
-from backend.planner.outlook import Comparison, Interval, Outlook
+from backend.planner.estimates import Comparison, Interval, MethodEstimate
 from backend.planner.rules import title
 from tui.plain import plain
 
@@ -77,13 +77,13 @@ def _row(label: str, cells: list[str]) -> str:
     return f"{label:{LABEL}}" + "".join(f"{cell:{COLUMN}}" for cell in cells).rstrip()
 
 
-def _epochs(seen: Outlook) -> str:
+def _epochs(seen: MethodEstimate) -> str:
     """What is planned; or that the limit of steps ends the run before."""
     ended_by_steps = seen.plan.max_steps == seen.steps
     return f"under {seen.plan.epochs:g}" if ended_by_steps else f"{seen.plan.epochs:g}"
 
 
-def _of(seen: Outlook, room: int) -> str:
+def _of(seen: MethodEstimate, room: int) -> str:
     return f"{seen.memory.peak_bytes / units.GIB:.1f} of {room / units.GIB:.1f}"
 
 

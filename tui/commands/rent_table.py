@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from backend import units
 from backend.planner import fit
 from backend.planner.device import Device
-from backend.planner.outlook import Comparison
-from backend.planner.rent import Offer
+from backend.planner.estimates import Comparison
+from backend.planner.rent import RentOffer
 from backend.planner.rules import title
 from tui.commands.plan_table import WIDTH, head
 
@@ -21,17 +21,17 @@ PRICES = (
     "A larger number is listed where it is faster than all that cost less."
 )
 CAVEATS = {
-    "not measured": "not measured: no run over several GPUs was measured with fttui yet; the formulas foresee it.",
+    "not measured": "not measured: no run over several GPUs was measured with fttui yet; the formulas predict it.",
     "ROCm untried": "ROCm untried: planned by the data sheet; training on AMD was not tried with fttui.",
     "float16": "float16: the card has no bfloat16; float16 with loss scaling is used.",
 }
 TAKE = "* the GPU that is planned for. Take another with --gpu NAME or NAME:COUNT."
 
 
-def table(comparison: Comparison, offers: Sequence[Offer], columns: int) -> str:
+def table(comparison: Comparison, offers: Sequence[RentOffer], columns: int) -> str:
     """The list for a terminal of `columns`; `comparison` is that of the device that is planned for."""
-    carried = [offer for offer in offers if offer.outlook]
-    out = [offer for offer in offers if not offer.outlook]
+    carried = [offer for offer in offers if offer.estimate]
+    out = [offer for offer in offers if not offer.estimate]
     lines = [*head(comparison), "", *_first(comparison, carried)]
     if carried:
         lines += ["", *_rows(carried, comparison.device, wide=columns >= WIDE)]
@@ -40,16 +40,16 @@ def table(comparison: Comparison, offers: Sequence[Offer], columns: int) -> str:
     return "\n".join([*lines, "", *_notes(carried)]).rstrip()
 
 
-def _first(comparison: Comparison, carried: Sequence[Offer]) -> Iterator[str]:
+def _first(comparison: Comparison, carried: Sequence[RentOffer]) -> Iterator[str]:
     """The answer in a sentence or two, before the list."""
     if comparison.device.here:
         yield from textwrap.wrap(_this_box(comparison), WIDTH)
     best = next((offer for offer in carried if offer.trains_now), None)
     if best is None:
         yield "No NVIDIA GPU with a dated price carries this job."
-    elif best.outlook:
+    elif best.estimate:
         took, usd = units.duration(best.hours * 3600), units.usd(best.usd)
-        sentence = f"The cheapest that this version trains on: {best.device.label}, {title(best.outlook.method)}"
+        sentence = f"The cheapest that this version trains on: {best.device.label}, {title(best.estimate.method)}"
         yield from textwrap.wrap(f"{sentence}, about {took} and {usd}.", WIDTH)
 
 
@@ -60,7 +60,7 @@ def _this_box(comparison: Comparison) -> str:
     return f"This box ({comparison.device.label}) does it by {title(comparison.recommended)} in about {took}."
 
 
-def _rows(carried: Sequence[Offer], planned: Device, *, wide: bool) -> Iterator[str]:
+def _rows(carried: Sequence[RentOffer], planned: Device, *, wide: bool) -> Iterator[str]:
     more = f"  {'memory':19}{'USD/h':>7}  price" if wide else ""
     yield f"  {'GPU':26} {'method':6}{'time':>10}{'USD':>8}  {'range':13}{'':12}{more}".rstrip()
     for offer in carried:
@@ -68,8 +68,8 @@ def _rows(carried: Sequence[Offer], planned: Device, *, wide: bool) -> Iterator[
         yield (_row(offer, mark) + (_more(offer) if wide else "")).rstrip()
 
 
-def _row(offer: Offer, mark: str) -> str:
-    seen = offer.outlook
+def _row(offer: RentOffer, mark: str) -> str:
+    seen = offer.estimate
     assert seen is not None and seen.cost_usd is not None
     span = f"{units.dollars(seen.cost_usd.low)}-{units.dollars(seen.cost_usd.high)}"
     took = units.duration(offer.hours * 3600)
@@ -77,14 +77,14 @@ def _row(offer: Offer, mark: str) -> str:
     return f"{mark} {offer.device.label:26} {figures}{offer.caveat:12}"
 
 
-def _more(offer: Offer) -> str:
-    seen, price = offer.outlook, offer.device.price
+def _more(offer: RentOffer) -> str:
+    seen, price = offer.estimate, offer.device.price
     assert seen is not None and price is not None
     memory = f"{seen.memory.peak_bytes / units.GIB:.1f} of {fit.available(offer.device) / units.GIB:.1f} GiB"
     return f"  {memory:19}{price.typical:>7.2f}  {price.source}"
 
 
-def _reasons(out: Sequence[Offer]) -> Iterator[str]:
+def _reasons(out: Sequence[RentOffer]) -> Iterator[str]:
     """A line each."""
     for offer in out:
         yield from textwrap.wrap(
@@ -92,7 +92,7 @@ def _reasons(out: Sequence[Offer]) -> Iterator[str]:
         )
 
 
-def _notes(carried: Sequence[Offer]) -> Iterator[str]:
+def _notes(carried: Sequence[RentOffer]) -> Iterator[str]:
     caveats = {offer.caveat for offer in carried}
     for note in (PRICES, *(text for caveat, text in CAVEATS.items() if caveat in caveats), TAKE):
         yield from textwrap.wrap(note, WIDTH)

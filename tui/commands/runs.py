@@ -9,19 +9,19 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from backend import units
+from backend import kept_names, units
 from backend.run.folder import all_runs
 from backend.run.summary import Summary, summarise
 from tui.plain import in_json, plain
 
 HEAD = (
     *("run", "state", "steps", "held-out loss"),
-    *("peak, foreseen", "time, foreseen", "tokens/s, foreseen", "cost, foreseen"),
+    *("peak, predicted", "time, predicted", "tokens/s, predicted", "cost, predicted"),
 )
 
 
 def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
-    """List the runs of this box, newest first: state, method, loss, what was foreseen and what came.
+    """List the runs of this box, newest first: state, method, loss, what was predicted and what came.
 
     For example:
 
@@ -33,7 +33,7 @@ def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
     """
     summaries = [summarise(folder) for folder in all_runs()]
     if json:
-        objects = [dataclasses.asdict(summary) for summary in summaries]
+        objects = kept_names.outside([dataclasses.asdict(summary) for summary in summaries])
         print(in_json(msgspec.json.format(msgspec.json.encode(objects), indent=2).decode()))
     elif not summaries:
         print("no run has been made on this box yet; `fttui` or `fttui train` makes one")
@@ -56,10 +56,10 @@ def _row(run: Summary) -> tuple[str, ...]:
         plain(run.state, lines=False),
         f"{run.step:,}/{run.total_steps:,}" if run.total_steps else "",
         " -> ".join(losses),
-        _beside(run.peak_bytes, run.foreseen_peak_bytes, units.memory),
-        _beside(_seconds(run.hours), _seconds(run.foreseen_hours), units.duration),
-        _beside(run.tokens_per_second, run.foreseen_tokens_per_second, units.rate),
-        _beside(run.cost_usd, run.foreseen_cost_usd, units.usd),
+        _beside(run.peak_bytes, run.predicted_peak_bytes, units.memory),
+        _beside(_seconds(run.hours), _seconds(run.predicted_hours), units.duration),
+        _beside(run.tokens_per_second, run.predicted_tokens_per_second, units.rate),
+        _beside(run.cost_usd, run.predicted_cost_usd, units.usd),
     )
 
 
@@ -67,5 +67,5 @@ def _seconds(hours: float | None) -> float | None:
     return hours * 3600 if hours is not None else None
 
 
-def _beside(actual: float | None, foreseen: float | None, words: units.Words) -> str:
-    return ", ".join(words(value) if value is not None else "-" for value in (actual, foreseen))
+def _beside(actual: float | None, predicted: float | None, words: units.Words) -> str:
+    return ", ".join(words(value) if value is not None else "-" for value in (actual, predicted))

@@ -11,7 +11,7 @@ from backend import presets
 from backend.answers import Answers, Method
 from backend.errors import DoesNotFit, UserError
 from backend.planner import jobs, situation
-from backend.planner.outlook import Comparison
+from backend.planner.estimates import Comparison
 from backend.planner.rules import title
 from backend.run.folder import RunFolder
 from backend.run.history import read
@@ -44,14 +44,14 @@ def train(
         method: lora, qlora or full; the recommended one where it is left out.
         json: Print the run's events as JSON lines instead of plain lines.
         detach: Give the shell back and train on in the background.
-        anyway: Start although it is not foreseen to fit, or to cost more than the budget.
+        anyway: Start although it is not predicted to fit, or to cost more than the budget.
     """
     from tui import headless
 
     start = presets.load(preset) if preset else None
     if start:
         answers = presets.merged(start, answers)
-    comparison = situation.foresee(answers, start.plan if start else None, start.name if start else "")
+    comparison = situation.predict(answers, start.plan if start else None, start.name if start else "")
     starting.refuse(comparison)
     chosen = _chosen(comparison, method or (start.plan.get("method") if start else None), anyway)
     if start and (said := presets.changes(start, comparison, comparison.methods[chosen])):
@@ -84,7 +84,7 @@ def resume(run: str | None = None, *, json: Flag = False, detach: Flag = False) 
 
 
 def _chosen(comparison: Comparison, wanted: Method | None, anyway: bool) -> Method:
-    """The method to train. Raises DoesNotFit where it is not foreseen to fit or to be paid for, unless `anyway`."""
+    """The method to train. Raises DoesNotFit where it is not predicted to fit or to be paid for, unless `anyway`."""
     method = wanted or comparison.recommended
     if method is None:
         if not anyway:
@@ -92,7 +92,7 @@ def _chosen(comparison: Comparison, wanted: Method | None, anyway: bool) -> Meth
             raise DoesNotFit(f"{reasons} --anyway starts it all the same, with --method.", "method")
         raise UserError("--anyway needs --method lora, qlora or full, as none is recommended", "method")
     seen = comparison.methods[method]
-    obstacles = (*seen.obstacles, *seen.mends)
+    obstacles = (*seen.obstacles, *seen.suggestions)
     if obstacles and not anyway:
         raise DoesNotFit(f"{title(method)}: {' '.join(obstacles)} --anyway starts it all the same.", "method")
     return method

@@ -1,4 +1,4 @@
-"""`fttui plan --trial`: a few real steps of each method that fits, measured, beside what was foreseen."""
+"""`fttui plan --trial`: a few real steps of each method that fits, measured, beside what was predicted."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 from backend import units
 from backend.answers import METHODS, Method
 from backend.planner import fit
-from backend.planner.outlook import Comparison
+from backend.planner.estimates import Comparison
 from backend.planner.rules import title
 from backend.trial import trial
-from backend.trial.found import Found
+from backend.trial.found import TrialResult
 from backend.trial.plan import Trial
 from tui import trying
 from tui.plain import plain
@@ -51,7 +51,7 @@ def command(comparison: Comparison, wanted: Method | None, *, as_json: bool) -> 
     return 0 if any(seen.steps for seen in found.values()) else FAILED
 
 
-def measured(comparison: Comparison, trials: Sequence[Trial]) -> dict[Method, Found]:
+def measured(comparison: Comparison, trials: Sequence[Trial]) -> dict[Method, TrialResult]:
     """Make them, with a line of progress on stderr. Raises UserError, and BrokenPipeError where nobody reads."""
     line = _Line()
     sys.stderr.write(f"{trying.about(trials)}\n")
@@ -68,7 +68,7 @@ class _Line:
         self._on_terminal = sys.stderr.isatty()
         self._shown = ""
 
-    def tell(self, now: trial.Progress) -> None:
+    def tell(self, now: trial.TrialProgress) -> None:
         """Show it where it has changed. Raises BrokenPipeError where the reader has left, whoever that was."""
         if _reader_left():
             raise BrokenPipeError
@@ -90,7 +90,7 @@ class _Line:
         sys.stderr.flush()
 
 
-def words(now: trial.Progress) -> str:
+def words(now: trial.TrialProgress) -> str:
     """`LoRA: step 3 of 20`."""
     doing = _PHASES.get(now.phase, f"step {now.step} of {now.steps}")
     return f"{title(now.method)}: {doing}"
@@ -103,31 +103,31 @@ def _reader_left() -> bool:
     return any(state & select.POLLERR for _, state in poll.poll(0)) if not os.isatty(2) else False
 
 
-def table(comparison: Comparison, trials: Sequence[Trial], found: Mapping[Method, Found]) -> str:
+def table(comparison: Comparison, trials: Sequence[Trial], found: Mapping[Method, TrialResult]) -> str:
     """A column for each method that was tried, at most 72 wide; below, in sentences, what the figures mean."""
     columns = [*_columns([found[one.method] for one in trials], [title(one.method) for one in trials])]
     sentences = [*_ends(comparison, found), *_meaning(trials), *_calibration(found)]
     return "\n".join([*columns, "", *(line for text in sentences for line in textwrap.wrap(plain(text), WIDTH))])
 
 
-def _columns(seen: list[Found], names: list[str]) -> Iterator[str]:
+def _columns(seen: list[TrialResult], names: list[str]) -> Iterator[str]:
     yield _row("trial", names)
     yield _row("steps", [_steps(x) for x in seen])
     for label, name, shown in _ROWS:
-        pairs = [(getattr(x.measured, name), getattr(x.foreseen, name)) for x in seen]
+        pairs = [(getattr(x.measured, name), getattr(x.predicted, name)) for x in seen]
         if any(figure is not None for pair in pairs for figure in pair):
-            for text, figures in zip((label, "  foreseen"), zip(*pairs, strict=True), strict=True):
+            for text, figures in zip((label, "  predicted"), zip(*pairs, strict=True), strict=True):
                 yield _row(text, ["-" if figure is None else shown(figure) for figure in figures])
     yield _row("held-out loss", [_losses(x) for x in seen])
 
 
-def _steps(seen: Found) -> str:
+def _steps(seen: TrialResult) -> str:
     if seen.steps < seen.planned_steps:
         return f"{seen.steps} of {seen.planned_steps}"
     return f"{seen.steps} in {units.duration(seen.seconds)}"
 
 
-def _losses(seen: Found) -> str:
+def _losses(seen: TrialResult) -> str:
     before, after = (f"{x:.3f}" if x is not None else "-" for x in (seen.loss_before, seen.loss_after))
     return f"{before} -> {after}"
 
@@ -147,7 +147,7 @@ _ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 )
 
 
-def _ends(comparison: Comparison, found: Mapping[Method, Found]) -> Iterator[str]:
+def _ends(comparison: Comparison, found: Mapping[Method, TrialResult]) -> Iterator[str]:
     """What did not go as planned, a sentence a method."""
     for method, seen in found.items():
         if seen.failure:
@@ -182,7 +182,7 @@ def _rate(trials: Sequence[Trial]) -> str:
     return f"The learning rate is the whole run's through its warm-up ({steps} steps), then stays at the highest."
 
 
-def _calibration(found: Mapping[Method, Found]) -> Iterator[str]:
+def _calibration(found: Mapping[Method, TrialResult]) -> Iterator[str]:
     kept = [title(method) for method, seen in found.items() if not seen.not_kept]
     if kept:
         yield f"The next comparison on this box is corrected by what {trying.listed(kept)} took."

@@ -10,7 +10,7 @@ from tui.panels.lines import Row
 from tui.panels.panel import Panel
 
 
-class Gpu(Panel):
+class GpuPanel(Panel):
     """Throughput against the prediction, the GPU's readings, and the step's own figures."""
 
     TITLE = "Speed"
@@ -24,7 +24,7 @@ class Gpu(Panel):
     def body(self, width: int, height: int) -> Iterable[Row]:
         """Most important first, since a small panel shows the first rows only."""
         del width, height
-        rows = [self._device(), self._foreseen(), self._step(), self._norm()]
+        rows = [self._device(), self._predicted(), self._step(), self._norm()]
         return [row for row in rows if row]
 
     def _device(self) -> Row:
@@ -45,10 +45,10 @@ class Gpu(Panel):
             return (("no GPU: CPU training", "faint"),)
         return (("GPU readings: none yet", "faint"),)
 
-    def _foreseen(self) -> Row:
-        foreseen = self.history.started.get("foreseen")
-        rate = _number(foreseen, "tokens_per_second") if isinstance(foreseen, dict) else None
-        return (("foreseen ", "faint"), (f"{units.rate(rate):>7}", ""), (" tok/s", "faint")) if rate else ()
+    def _predicted(self) -> Row:
+        predicted = self.history.started.get("foreseen")
+        rate = _number(predicted, "tokens_per_second") if isinstance(predicted, dict) else None
+        return (("predicted ", "faint"), (f"{units.rate(rate):>7}", ""), (" tok/s", "faint")) if rate else ()
 
     def _step(self) -> Row:
         seconds = _number(self.history.last_step, "step_seconds")

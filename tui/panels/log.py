@@ -17,7 +17,7 @@ from tui.plain import plain
 _SIGNS = {"warning": ("! ", "warn"), "error": ("✗ ", "bad"), PRINTED: ("│ ", "faint")}
 
 
-class Log(Panel):
+class LogPanel(Panel):
     """One line an entry, the newest at the bottom. ↑ ↓, PgUp PgDn and the wheel scroll; End follows again.
 
     `/` filters: only lines that hold every word that is typed stay; warning, error and printed are words of their own.

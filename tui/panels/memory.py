@@ -1,4 +1,4 @@
-"""Memory now and at its peak, against what was foreseen and what the device has."""
+"""Memory now and at its peak, against what was predicted and what the device has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_EMPTY = 5
 """A bar that fills less than this part of the device is drawn on a scale of its own."""
 
 
-class Memory(Panel):
+class MemoryPanel(Panel):
     """Three bars on one scale: the whole bar is the device, where that leaves something to see."""
 
     TITLE = "Memory"
@@ -24,24 +24,24 @@ class Memory(Panel):
 
     def note(self) -> Row:
         """The peak against the prediction, in a word."""
-        foreseen, peak = foreseen_peak(self.history), self.history.peak_bytes
-        if not peak or not foreseen:
+        predicted, peak = predicted_peak(self.history), self.history.peak_bytes
+        if not peak or not predicted:
             return ()
-        part = peak / foreseen
+        part = peak / predicted
         style = "good" if part <= 1 else "warn" if part <= 1.1 else "bad"
-        return ((f"{part * 100:.0f} % ", style), ("of foreseen", "faint"))
+        return ((f"{part * 100:.0f} % ", style), ("of predicted", "faint"))
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """Bars for now, peak and foreseen, then whose memory it is."""
+        """Bars for now, peak and predicted, then whose memory it is."""
         whole = self._whole()
-        now, peak, foreseen = self._now(), self.history.peak_bytes, foreseen_peak(self.history)
+        now, peak, predicted = self._now(), self.history.peak_bytes, predicted_peak(self.history)
         if not whole:
             return [(("no reading yet", "faint"),)]
-        scale = scale_for(whole, max(peak, foreseen, now))
+        scale = scale_for(whole, max(peak, predicted, now))
         bars = [
-            _bar("now", now, scale, width, "curve", foreseen),
-            _bar("peak", peak, scale, width, "second", foreseen),
-            _bar("foreseen", foreseen, scale, width, "faint", foreseen),
+            _bar("now", now, scale, width, "curve", predicted),
+            _bar("peak", peak, scale, width, "second", predicted),
+            _bar("foreseen", predicted, scale, width, "faint", predicted),
         ]
         return bars if height < 4 else [*bars, self._whose(whole, scale, width)]
 
@@ -56,7 +56,7 @@ class Memory(Panel):
         return named if row_width(named) <= width else row
 
     def _whole(self) -> int:
-        return int(self.history.memory.get("device_bytes") or 0) or foreseen_bytes(self.history, "device_bytes")
+        return int(self.history.memory.get("device_bytes") or 0) or predicted_bytes(self.history, "device_bytes")
 
     def _now(self) -> int:
         return int(self.history.memory.get("allocated_bytes") or 0)
@@ -69,19 +69,19 @@ def scale_for(whole: int, most: int) -> int:
     return int(2 ** (most.bit_length() + 1))
 
 
-def foreseen_bytes(history: History, name: str) -> int:
+def predicted_bytes(history: History, name: str) -> int:
     """A figure of the prediction that the run started with; 0 where there was none."""
-    foreseen = history.started.get("foreseen")
-    return int(foreseen.get(name) or 0) if isinstance(foreseen, dict) else 0
+    predicted = history.started.get("foreseen")
+    return int(predicted.get(name) or 0) if isinstance(predicted, dict) else 0
 
 
-def foreseen_peak(history: History) -> int:
+def predicted_peak(history: History) -> int:
     """The prediction that the measured peak is held against.
 
     On a GPU torch's allocator measures itself, so it is the allocated peak; on a CPU the whole process counts.
     """
     is_rss = history.memory.get("kind") == "rss"
-    return foreseen_bytes(history, "peak_bytes" if is_rss else "peak_allocated_bytes")
+    return predicted_bytes(history, "peak_bytes" if is_rss else "peak_allocated_bytes")
 
 
 def _bar(label: str, value: int, whole: int, width: int, style: str, mark: int) -> Row:

@@ -1,4 +1,4 @@
-"""Foreseen and measured: how far the figures shown before the start were off."""
+"""Predicted and measured: how far the figures shown before the start were off."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from backend import units
 from backend.run.history import History
 from tui.panels.lines import Row
-from tui.panels.memory import foreseen_peak
+from tui.panels.memory import predicted_peak
 from tui.panels.panel import Panel
 from tui.plain import plain
 
 _GOOD, _USUAL = 0.10, 0.25
-"""What is worse than foreseen by up to these parts is drawn as good and as usual."""
+"""What is worse than predicted by up to these parts is drawn as good and as usual."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One foreseen and measured quantity; None where it is not known."""
+    """One predicted and measured quantity; None where it is not known."""
 
     name: str
-    foreseen: float | None
+    predicted: float | None
     measured: float | None
     shown: Callable[[float], str]
 
@@ -34,19 +34,19 @@ class Figure:
 
     @property
     def error(self) -> float | None:
-        """Measured over foreseen, less one."""
+        """Measured over predicted, less one."""
         if not self.comparable:
             return None
-        return self.measured / self.foreseen - 1 if self.foreseen and self.measured is not None else None
+        return self.measured / self.predicted - 1 if self.predicted and self.measured is not None else None
 
     @property
     def is_better(self) -> bool:
-        """Better than foreseen: less memory, time or money, or more speed."""
+        """Better than predicted: less memory, time or money, or more speed."""
         return self.error is not None and (self.error > 0) == self.more_is_better
 
     def words(self) -> tuple[str, str]:
-        """Foreseen and measured as they are shown."""
-        return self._words(self.foreseen), self._words(self.measured)
+        """Predicted and measured as they are shown."""
+        return self._words(self.predicted), self._words(self.measured)
 
     def _words(self, value: float | None) -> str:
         return self.unknown if value is None else self.shown(value)
@@ -54,28 +54,28 @@ class Figure:
 
 def figures(history: History) -> list[Figure]:
     """Peak memory, seconds and USD of the whole run that has ended, and the mean tokens/s of its training steps."""
-    foreseen: dict[str, Any] = history.started.get("foreseen") or {}
+    predicted: dict[str, Any] = history.started.get("foreseen") or {}
     seconds = _seconds(history)
-    price, hours = foreseen.get("price_usd_per_hour"), foreseen.get("hours")
+    price, hours = predicted.get("price_usd_per_hour"), predicted.get("hours")
     priceless = "-" if price is not None else "no price"
     paid = seconds / 3600 * price if seconds is not None and price is not None else None
     rate = history.finished.get("tokens_per_second")
     return [
-        Figure("peak", foreseen_peak(history) or None, history.peak_bytes or None, units.memory),
+        Figure("peak", predicted_peak(history) or None, history.peak_bytes or None, units.memory),
         Figure("time", hours * 3600 if hours else None, seconds, units.duration, history.state == "done"),
-        Figure("cost", foreseen.get("cost_usd"), paid, units.usd, history.state == "done", unknown=priceless),
-        Figure("tokens/s", foreseen.get("tokens_per_second"), rate, units.rate, more_is_better=True),
+        Figure("cost", predicted.get("cost_usd"), paid, units.usd, history.state == "done", unknown=priceless),
+        Figure("tokens/s", predicted.get("tokens_per_second"), rate, units.rate, more_is_better=True),
     ]
 
 
 def phases(history: History) -> list[Figure]:
-    """The peak of each phase that was foreseen, in the order they came; empty until the run has ended."""
-    foreseen: dict[str, Any] = (history.started.get("foreseen") or {}).get("phases") or {}
+    """The peak of each phase that was predicted, in the order they came; empty until the run has ended."""
+    predicted: dict[str, Any] = (history.started.get("foreseen") or {}).get("phases") or {}
     measured: dict[str, Any] = history.measured.get("phases") or {}
     return [
-        Figure(name, foreseen[name], phase.get("peak_bytes"), units.memory)
+        Figure(name, predicted[name], phase.get("peak_bytes"), units.memory)
         for name, phase in measured.items()
-        if name in foreseen
+        if name in predicted
     ]
 
 
@@ -107,7 +107,7 @@ def _seconds(history: History) -> float | None:
 class Outcome(Panel):
     """A table with the error in percent, and what became of the loss."""
 
-    TITLE = "Foreseen, measured"
+    TITLE = "Predicted, measured"
     KEY = "2"
 
     def body(self, width: int, height: int) -> Iterable[Row]:
@@ -121,9 +121,9 @@ class Outcome(Panel):
         return [*rows, *more] if len(rows) + len(more) <= height else rows
 
     def _more(self, column: int) -> list[Row]:
-        """What the figures cover, peaks by phase, and how many earlier runs the foreseen figures come from."""
+        """What the figures cover, peaks by phase, and how many earlier runs the predicted figures come from."""
         runs = int((self.history.started.get("foreseen") or {}).get("corrected_by_runs") or 0)
-        before: Row = ((f"foreseen with {runs} run{'' if runs == 1 else 's'} of this box", "faint"),)
+        before: Row = ((f"predicted with {runs} run{'' if runs == 1 else 's'} of this box", "faint"),)
         peaks = [_figure(replace(x, name=f"  {plain(x.name, lines=False)}"), column) for x in phases(self.history)]
         covers: Row = (("time: whole run; tokens/s: training steps", "faint"),)
         head: list[Row] = [(), (("peak of each phase", "faint"),)]
@@ -147,9 +147,9 @@ def _signed(part: float) -> str:
 
 
 def _figure(figure: Figure, column: int) -> Row:
-    """A line; what is worse than foreseen is coloured by how far it is off."""
-    foreseen, measured = figure.words()
-    row: Row = ((f"{figure.name:<9}", "faint"), (f"{foreseen:>{column}}", ""), (f"{measured:>{column}}", "strong"))
+    """A line; what is worse than predicted is coloured by how far it is off."""
+    predicted, measured = figure.words()
+    row: Row = ((f"{figure.name:<9}", "faint"), (f"{predicted:>{column}}", ""), (f"{measured:>{column}}", "strong"))
     if figure.error is None:
         return row
     off = abs(figure.error)

@@ -20,7 +20,7 @@ _STATES = {
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
-class Progress(Lines):
+class ProgressPanel(Lines):
     """A header without a frame. Each figure has a width of its own, so that none pushes the next about."""
 
     def __init__(self, history: History, title: str, clock: Clock = time.time, *, id: str | None = None) -> None:

@@ -16,8 +16,8 @@ from backend import units
 from backend.answers import METHODS, Method
 from backend.errors import UserError
 from backend.planner import fit, rules
-from backend.planner.outlook import Comparison
-from tui.screens.step import Step
+from backend.planner.estimates import Comparison
+from tui.screens.step import WizardStep
 from tui.theme import METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.bar import cells, legend, scale_for
@@ -26,7 +26,7 @@ from tui.widgets.prose import Prose, sentences, stacked
 from tui.widgets.what_if import WhatIf
 
 if TYPE_CHECKING:
-    from backend.planner.rent import Offer
+    from backend.planner.rent import RentOffer
 
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 EPOCHS = (1.0, 2.0, 3.0, 4.0, 5.0, 8.0)
@@ -43,7 +43,7 @@ _HELP = (
 )
 
 
-class CompareScreen(Step):
+class CompareScreen(WizardStep):
     """Three columns and why."""
 
     STEP: ClassVar[str] = "compare"
@@ -198,7 +198,7 @@ class CompareScreen(Step):
         self._moved = f"trial: {METHOD_NAMES[method]} {figures.change(before, journey.comparison().methods[method])}"
         self.show()
 
-    def _rented(self, offer: Offer | None) -> None:
+    def _rented(self, offer: RentOffer | None) -> None:
         """Plan for it at its dated price: a price that was given is that of the GPU before."""
         if offer is None:
             return

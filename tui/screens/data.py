@@ -151,7 +151,7 @@ class DataScreen(LookingStep):
         chosen, mapping = self._chosen, self._mapping
         if chosen == NO_DATA.value:
             call = partial(
-                self._foresee, self.query_one("#row-rows", Field).text, self.query_one("#row-row_tokens", Field).text
+                self._predict, self.query_one("#row-rows", Field).text, self.query_one("#row-row_tokens", Field).text
             )
             self.look((chosen, *call.args), call, delay)
         else:
@@ -164,8 +164,8 @@ class DataScreen(LookingStep):
             journey.model = journey.sources.find_model("demo")
         return journey.sources.inspect_data(chosen, mapping, journey.model)
 
-    def _foresee(self, rows: str, row_tokens: str) -> DataReport:
-        return self.journey.sources.foresee_data(
+    def _predict(self, rows: str, row_tokens: str) -> DataReport:
+        return self.journey.sources.predict_data(
             numbers.whole(rows, "rows", "rows", least=1),
             numbers.whole(row_tokens, "tokens a row", "row_tokens", least=1),
         )

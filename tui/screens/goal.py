@@ -12,7 +12,7 @@ from textual.widgets import Static
 from backend import units
 from backend.errors import UserError
 from tui.screens import numbers
-from tui.screens.step import Step
+from tui.screens.step import WizardStep
 from tui.widgets.choices import Choices
 from tui.widgets.entry import Entry
 from tui.widgets.field import Field
@@ -35,7 +35,7 @@ _HELP = (
 )
 
 
-class GoalScreen(Step):
+class GoalScreen(WizardStep):
     """Goal and limits."""
 
     STEP: ClassVar[str] = "goal"

@@ -15,7 +15,7 @@ from backend import units
 from backend.errors import UserError
 from tui.messages import Looked
 from tui.screens import numbers
-from tui.screens.step import Step
+from tui.screens.step import WizardStep
 from tui.widgets.entry import Entry
 from tui.widgets.field import Field
 from tui.widgets.hardware_preview import planned, preview
@@ -35,7 +35,7 @@ _HELP = (
 Seen = tuple["Hardware", "Device", list[Choice]]
 
 
-class HardwareScreen(Step):
+class HardwareScreen(WizardStep):
     """The first screen: the box."""
 
     STEP: ClassVar[str] = "hardware"

@@ -19,11 +19,11 @@ from backend.run.folder import RunFolder
 from backend.run.history import History
 from tui.panels import words
 from tui.panels.curve import Curve
-from tui.panels.gpu import Gpu
-from tui.panels.log import Log
-from tui.panels.memory import Memory
+from tui.panels.gpu import GpuPanel
+from tui.panels.log import LogPanel
+from tui.panels.memory import MemoryPanel
 from tui.panels.panel import Clock, Panel
-from tui.panels.progress import Progress
+from tui.panels.progress import ProgressPanel
 from tui.panels.samples import Samples
 from tui.process import STOPPING
 from tui.screens import places
@@ -62,13 +62,13 @@ class LiveScreen(RunScreen):
     ]
     HELP_TEXT = """\
 The curve shows each step's loss faint, its moving average strong, and evaluations on held-out rows as ◆.
-Memory is held against what was foreseen and what the device has.
+Memory is held against what was predicted and what the device has.
 {leaving}; closing the terminal never stops a run.
 s stops and p pauses at the next step; both write a checkpoint, and `fttui resume` goes on from it.
 1 to 5 choose a panel, the same key again or m gives it the whole screen, h hides it, Esc brings all of them back.
 ↑ ↓ go through the questions and the log; / in the log shows only the lines with what you type."""
 
-    progress = query_one(Progress)
+    progress = query_one(ProgressPanel)
 
     def __init__(self, folder: RunFolder, trainer: Trainer | None = None, *, clock: Clock = time.time) -> None:
         super().__init__()
@@ -89,13 +89,13 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
     def compose(self) -> ComposeResult:
         """Header, panels, keys."""
         past, clock = self._history, self._clock
-        yield Progress(past, self._title, clock)
+        yield ProgressPanel(past, self._title, clock)
         with Panels(self.places):
             yield Curve(past, clock, id="curve")
-            yield Memory(past, clock, id="memory")
-            yield Gpu(past, clock, id="gpu")
+            yield MemoryPanel(past, clock, id="memory")
+            yield GpuPanel(past, clock, id="gpu")
             yield Samples(past, clock, id="samples")
-            yield Log(past, clock, id="log")
+            yield LogPanel(past, clock, id="log")
         yield Footer(show_command_palette=False)
 
     @property

@@ -14,14 +14,14 @@ from textual.worker import get_current_worker
 
 from backend.errors import UserError
 from tui.messages import Looked
-from tui.screens.step import Step
+from tui.screens.step import WizardStep
 from tui.widgets.picker import Picker
 
 TYPING_PAUSE_SECONDS = 0.4
 """No look-up while keys still come."""
 
 
-class LookingStep(Step):
+class LookingStep(WizardStep):
     """`look` asks; `found` or `failed` is called with the answer to the latest question only."""
 
     def __init__(self) -> None:

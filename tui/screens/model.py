@@ -21,7 +21,7 @@ from tui.widgets.preview import Fact, Preview, facts
 from tui.widgets.prose import sentences, stacked
 
 if TYPE_CHECKING:
-    from backend.model.find import Found
+    from backend.model.find import FoundModel
     from backend.model.info import ModelInfo
     from backend.planner.device import Device
 
@@ -62,7 +62,7 @@ class ModelScreen(LookingStep):
 
     def on_listed(self, event: Listed) -> None:
         """Offer it; what was answered last is highlighted."""
-        found: list[Found] = event.found
+        found: list[FoundModel] = event.found
         here = [_choice(x) for x in found]
         known = [choice.value for choice in here]
         choices = [*here, *([] if DEMO.value in known else [DEMO])]
@@ -99,7 +99,7 @@ class ModelScreen(LookingStep):
         self.post_message(Listed(self.journey.sources.models_here()))
 
 
-def _choice(found: Found) -> Choice:
+def _choice(found: FoundModel) -> Choice:
     """Its name at the left, what else its label says at the right."""
     name, _, rest = found.label.partition(" · ")
     return Choice(found.reference, "demo" if found.reference == DEMO.value else name, rest)

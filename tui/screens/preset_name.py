@@ -43,9 +43,9 @@ class PresetName(ModalScreen[str]):
         name = self.query_one("#row-preset", Field).text
         description = self.query_one("#row-description", Field).text
         comparison = self._journey.comparison()
-        outlook = comparison.methods[self._journey.chosen()]
+        estimate = comparison.methods[self._journey.chosen()]
         try:
-            presets.save(name, description, self._journey.answers, outlook, comparison.device.label)
+            presets.save(name, description, self._journey.answers, estimate, comparison.device.label)
         except UserError as error:
             self.query_one("#row-preset", Field).complain(str(error))
             return

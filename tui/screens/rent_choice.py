@@ -21,10 +21,10 @@ from tui.widgets.picklist import Choice, PickList
 from tui.widgets.prose import Prose, sentences
 
 if TYPE_CHECKING:
-    from backend.planner.rent import Offer
+    from backend.planner.rent import RentOffer
 
 CAVEATS = {
-    "not measured": "No run over several GPUs was measured with fttui yet; the formulas foresee it.",
+    "not measured": "No run over several GPUs was measured with fttui yet; the formulas predict it.",
     "ROCm untried": "Planned by the data sheet: training on AMD was not tried with fttui.",
     "float16": "The card has no bfloat16: float16 with loss scaling is used.",
 }
@@ -32,7 +32,7 @@ _WIDE = 100
 """Columns from which a line says its caveat in words; below it a sign, and the words are under the list."""
 
 
-class RentChoice(ModalScreen["Offer | None"]):
+class RentChoice(ModalScreen["RentOffer | None"]):
     """The list; it is dismissed with what was taken, or with None."""
 
     DEFAULT_CSS = """
@@ -56,11 +56,11 @@ class RentChoice(ModalScreen["Offer | None"]):
         Binding("end", "move(999)", "last", show=False),
     ]
 
-    def __init__(self, find: Callable[[], tuple[Offer, ...]], planned: str) -> None:
+    def __init__(self, find: Callable[[], tuple[RentOffer, ...]], planned: str) -> None:
         super().__init__()
         self._find = find
         self._planned = planned
-        self._offers: dict[str, Offer] = {}
+        self._offers: dict[str, RentOffer] = {}
 
     def compose(self) -> ComposeResult:
         """Title, columns' names, the list, a few words on the highlighted one."""
@@ -115,15 +115,15 @@ class RentChoice(ModalScreen["Offer | None"]):
         lines = self.query_one(PickList)
         now = lines.choice.value if lines.choice else self._planned
         lines.show([Choice(spec, x.device.label, _detail(x, wide)) for spec, x in self._offers.items()], now)
-        carried = sum(offer.outlook is not None for offer in self._offers.values())
+        carried = sum(offer.estimate is not None for offer in self._offers.values())
         names = _columns("method", "time", "USD", "range", "" if wide else " ", wide)
         title = f"  {carried} offers carry the job"
         room = self.query_one("#rent-head").size.width - 1
         self.query_one("#rent-head", Static).update(f"{title}{names.rjust(max(0, room - len(title)))}")
 
 
-def _detail(offer: Offer, wide: bool) -> str:
-    seen = offer.outlook
+def _detail(offer: RentOffer, wide: bool) -> str:
+    seen = offer.estimate
     if seen is None:
         return offer.out.removesuffix(".")
     caveat = offer.caveat if wide else "~" if offer.caveat else ""
@@ -135,9 +135,9 @@ def _columns(method: str, time: str, usd: str, span: str, caveat: str, wide: boo
     return f"{method:6}{time:>10}{usd:>8}  {span:13} {caveat:{12 if wide else 1}}"
 
 
-def _about(offer: Offer, width: int) -> Content:
+def _about(offer: RentOffer, width: int) -> Content:
     """Why it drops out; or memory, price and whose it is, and what is not as with the others."""
-    seen, price = offer.outlook, offer.device.price
+    seen, price = offer.estimate, offer.device.price
     if seen is None or price is None:
         return sentences([f"{offer.device.label}: {offer.out}"], width)
     peak, room = units.gib(seen.memory.peak_bytes), units.gib(offer.device.memory_bytes)

@@ -21,7 +21,7 @@ from tui.panels.curve import Curve
 from tui.panels.next_step import NextPanel, NextStep, Trouble
 from tui.panels.outcome import Outcome
 from tui.panels.panel import Clock, Panel
-from tui.panels.progress import Progress
+from tui.panels.progress import ProgressPanel
 from tui.panels.samples import Samples
 from tui.plain import plain
 from tui.screens import places
@@ -44,7 +44,7 @@ class ResultScreen(RunScreen):
         Binding("q,ctrl+c", "leave", "quit", key_display="q"),
     ]
     HELP_TEXT = """\
-Foreseen, measured: what the comparison foresaw and what this run took; off says by how much, green where it is better.
+Predicted, measured: what the comparison foresaw and what this run took; off says by how much, green where it is better.
 It says: the same question, answered before training and after; ↑ ↓ in that panel show the other questions.
 y copies the next command, also over SSH where the terminal allows it (OSC 52).
 s writes report.md and report.svg, this screen as it is, into the run's folder."""
@@ -60,7 +60,7 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
     def compose(self) -> ComposeResult:
         """Header, curve and figures, the answers or what went wrong, the next command, keys."""
         past, clock = self._history, self._clock
-        progress = Progress(past, self._title, clock)
+        progress = ProgressPanel(past, self._title, clock)
         progress.is_lost = not past.finished
         yield progress
         with Panels(self.places):
@@ -79,7 +79,7 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
 
     def on_mount(self) -> None:
         """Draw once."""
-        self.query_one(Progress).redraw()
+        self.query_one(ProgressPanel).redraw()
         for panel in self.query(Panel):
             panel.redraw()
 

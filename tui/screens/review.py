@@ -16,12 +16,12 @@ from backend.plan import fields
 from backend.planner import fit
 from tui import command_line, starting
 from tui.plain import plain, safe
-from tui.screens.step import Step
+from tui.screens.step import WizardStep
 from tui.theme import METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.prose import Prose, wrapped
 from tui.widgets.setting_rows import SettingEditor
-from tui.widgets.settings import Settings
+from tui.widgets.settings import PlanSettings
 
 QUIET_SECONDS = 0.7
 """An Enter starts the run only where none came for so long: neither a burst nor a held key does."""
@@ -34,7 +34,7 @@ _HELP = (
 )
 
 
-class ReviewScreen(Step):
+class ReviewScreen(WizardStep):
     """Settings, warnings, the equivalent command, start."""
 
     STEP: ClassVar[str] = "review"
@@ -51,7 +51,7 @@ class ReviewScreen(Step):
     def body(self) -> ComposeResult:
         """Summary above, settings, command below."""
         yield Static("", id="summary", markup=False)
-        yield Settings(self.journey.chosen())
+        yield PlanSettings(self.journey.chosen())
         with Vertical(id="foot"):
             yield Prose(id="explanation")
             yield Static("", id="command", markup=False)
@@ -59,7 +59,7 @@ class ReviewScreen(Step):
 
     def on_mount(self) -> None:
         """The list has the keys."""
-        self.query_one(Settings).focus()
+        self.query_one(PlanSettings).focus()
 
     def refreshed(self) -> None:
         """In front: from now on an Enter must be a new one."""
@@ -69,7 +69,7 @@ class ReviewScreen(Step):
     def show(self) -> None:
         """Everything, from the comparison as it is now."""
         comparison, method = self.journey.comparison(), self.journey.chosen()
-        self.query_one(Settings).show(comparison.methods[method])
+        self.query_one(PlanSettings).show(comparison.methods[method])
         self.query_one("#summary", Static).update(self._summary())
         line = self._command_line()
         self.query_one("#command", Static).update(Content.assemble(("$ ", "bold $primary"), safe(line, lines=False)))
@@ -97,12 +97,12 @@ class ReviewScreen(Step):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Enter starts on the start only, and edits elsewhere; Esc leaves an editor, also where no step is before."""
         if action in ("next", "edit"):
-            return (action == "next") == self.query_one(Settings).is_on_start
+            return (action == "next") == self.query_one(PlanSettings).is_on_start
         return (action == "back" and bool(self.query(SettingEditor))) or super().check_action(action, parameters)
 
     def action_back(self) -> None:
         """Esc: leave the edited row, else back."""
-        if not self.query_one(Settings).leave():
+        if not self.query_one(PlanSettings).leave():
             super().action_back()
 
     def on_settings_moved(self) -> None:
@@ -112,7 +112,7 @@ class ReviewScreen(Step):
 
     def action_edit(self) -> None:
         """Change the setting under the cursor, in its place."""
-        self.query_one(Settings).action_edit()
+        self.query_one(PlanSettings).action_edit()
 
     def on_setting_editor_wanted(self, event: SettingEditor.Wanted) -> None:
         """A setting was typed: plan around it, or say under it what it takes."""
@@ -125,7 +125,7 @@ class ReviewScreen(Step):
             self.journey.answers = before
             event.editor.complain(str(error))
             return
-        self.query_one(Settings).leave()
+        self.query_one(PlanSettings).leave()
         self.show()
 
     def action_save(self) -> None:
@@ -149,7 +149,7 @@ class ReviewScreen(Step):
         return command_line.train(self.journey.answers, self.journey.chosen(), start.reference if start else None)
 
     def _explain(self) -> None:
-        explanation = self.query_one(Settings).explanation
+        explanation = self.query_one(PlanSettings).explanation
         self.query_one("#explanation", Prose).show(lambda width: wrapped(explanation, width, 2))
 
     def _set(self, key: str, text: str) -> None:

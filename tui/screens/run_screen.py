@@ -13,7 +13,7 @@ from textual.screen import Screen
 
 from backend.errors import UserError
 from backend.run.folder import RunFolder
-from tui.panels.log import Log
+from tui.panels.log import LogPanel
 from tui.panels.panel import Panel
 from tui.screens.places import Panels, Regions
 from tui.screens.repaint import CroppingCompositor
@@ -68,7 +68,7 @@ class RunScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a filter is typed, keys are its own; a panel is hidden that has the focus."""
-        if isinstance(self.focused, Log) and self.focused.is_typing:
+        if isinstance(self.focused, LogPanel) and self.focused.is_typing:
             return action == "interrupt"
         return isinstance(self.focused, Panel) == (action == "hide") if "hide" in action else True
 

@@ -1,4 +1,4 @@
-"""What ran on this box: state, loss, foreseen and measured; filtered, sorted, and two of them compared."""
+"""What ran on this box: state, loss, predicted and measured; filtered, sorted, and two of them compared."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _OTHER_COLUMNS = 50
 """Cells that all columns but the first take."""
 _HELP = (
-    "Every run of this box, the newest first. Peak and time are what was measured, and under them what was foreseen. "
+    "Every run of this box, the newest first. Peak and time are what was measured, and under them what was predicted. "
     "Enter opens a run: live while it trains, its result when it is over. / shows only the runs with the "
     "words that you type; s sorts by the next column, S the other way round. Space marks a run, and c lays two runs "
     "over each other: two marked ones, or the marked one and the one under the cursor."

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tui.app import WizardApp
 
 
-class Step(Screen[None]):
+class WizardStep(Screen[None]):
     """A step of the wizard. Subclasses say `STEP`, compose `body` and go on in `proceed`."""
 
     STEP: ClassVar[str]

@@ -73,8 +73,8 @@ class TrialScreen(CommandBox):
     def _tick(self) -> None:
         if self._since is not None and not self._over:
             passed = units.duration(self._clock() - self._since)
-            foreseen = trying.seconds_of(self._trials)
-            of = f" of about {units.duration(foreseen)}" if foreseen is not None else ""
+            predicted = trying.seconds_of(self._trials)
+            of = f" of about {units.duration(predicted)}" if predicted is not None else ""
             self._say("Esc ends it", f"{self._line} · {passed}{of}")
 
     def _say(self, keys: str, progress: str) -> None:

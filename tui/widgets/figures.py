@@ -12,13 +12,13 @@ from tui.theme import FIT_SIGNS, METHOD_NAMES
 from tui.widgets.prose import sentences, stacked
 
 if TYPE_CHECKING:
-    from backend.planner.outlook import Comparison, Interval, Outlook
+    from backend.planner.estimates import Comparison, Interval, MethodEstimate
 
 UNKNOWN = "unknown"
 
 
 def is_known(value: float) -> bool:
-    """Not the planner's not-a-number for what it can't foresee."""
+    """Not the planner's not-a-number for what it can't predict."""
     return not math.isnan(value)
 
 
@@ -59,10 +59,10 @@ def of_room(used: int, room: int) -> str:
     return f"{used / units.MIB:.0f} of {room / units.MIB:.0f} MiB"
 
 
-def fit_word(outlook: Outlook) -> Content:
+def fit_word(estimate: MethodEstimate) -> Content:
     """`✓ fits`, `! tight`, `✗ no`: a sign, a word and a colour."""
-    sign, style = FIT_SIGNS[outlook.fit]
-    word = {"fits": "fits", "tight": "tight", "no": "too big"}[outlook.fit]
+    sign, style = FIT_SIGNS[estimate.fit]
+    word = {"fits": "fits", "tight": "tight", "no": "too big"}[estimate.fit]
     return Content.styled(f"{sign} {word}", f"bold {style}")
 
 
@@ -88,7 +88,7 @@ def in_short(comparison: Comparison, width: int) -> Content:
     return stacked(lines)
 
 
-def change(before: Outlook, after: Outlook) -> str:
+def change(before: MethodEstimate, after: MethodEstimate) -> str:
     """What a what-if moved: `+2.1 GiB, +48 min, +$0.40`."""
     parts = []
     memory = after.memory.peak_bytes - before.memory.peak_bytes

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from backend import units
 from backend.answers import Method
-from backend.planner.outlook import Comparison, Outlook
+from backend.planner.estimates import Comparison, MethodEstimate
 from tui.theme import MEMORY, METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.bar import stacked
@@ -73,49 +73,49 @@ class MethodCard(Widget):
         if self._seen is None or width < 10:
             return []
         comparison, room, scale, details = self._seen
-        outlook = comparison.methods[self.method]
+        estimate = comparison.methods[self.method]
         lines = [
-            _ends(figures.fit_word(outlook), _of_room(outlook, room, width), width),
-            stacked(outlook.memory.by_category, width, scale, room),
-            *_spanned("time", figures.hours(outlook.hours.point), figures.hour_range(outlook.hours), width),
-            *_spanned("cost", figures.cost(outlook.cost_usd), figures.cost_range(outlook.cost_usd), width),
-            _figure("ceiling", outlook.quality_ceiling, width),
-            _figure("forgets", outlook.forgetting_risk.replace(" to ", "–"), width),
-            _figure("saves", units.disk(outlook.checkpoint_bytes), width),
+            _ends(figures.fit_word(estimate), _of_room(estimate, room, width), width),
+            stacked(estimate.memory.by_category, width, scale, room),
+            *_spanned("time", figures.hours(estimate.hours.point), figures.hour_range(estimate.hours), width),
+            *_spanned("cost", figures.cost(estimate.cost_usd), figures.cost_range(estimate.cost_usd), width),
+            _figure("ceiling", estimate.quality_ceiling, width),
+            _figure("forgets", estimate.forgetting_risk.replace(" to ", "–"), width),
+            _figure("saves", units.disk(estimate.checkpoint_bytes), width),
         ]
         if details > 1:
-            lines += _more(outlook, width)
-        return [*lines, *_categories(comparison, outlook, width)] if details else lines
+            lines += _more(estimate, width)
+        return [*lines, *_categories(comparison, estimate, width)] if details else lines
 
 
-def _of_room(outlook: Outlook, room: int, width: int) -> str:
+def _of_room(estimate: MethodEstimate, room: int, width: int) -> str:
     """`12.4 of 23.5 GiB`, without the unit where the column is narrow: the legend has it."""
-    text = figures.of_room(outlook.memory.peak_bytes, room)
-    return text if figures.fit_word(outlook).cell_length + 2 + len(text) <= width else text.rpartition(" ")[0]
+    text = figures.of_room(estimate.memory.peak_bytes, room)
+    return text if figures.fit_word(estimate).cell_length + 2 + len(text) <= width else text.rpartition(" ")[0]
 
 
-def _more(outlook: Outlook, width: int) -> list[Content]:
+def _more(estimate: MethodEstimate, width: int) -> list[Content]:
     """Speed, what trains and how."""
-    plan = outlook.plan
+    plan = estimate.plan
     batch = f"{plan.micro_batch} at a time" + (", recomputed" if plan.checkpointing else "")
     return [
-        _figure("speed", figures.speed(outlook.tokens_per_second.point), width),
-        _figure("steps", f"{outlook.steps:,} of {plan.effective_batch} rows", width),
-        _figure("trains", units.count(outlook.trainable_parameters), width),
+        _figure("speed", figures.speed(estimate.tokens_per_second.point), width),
+        _figure("steps", f"{estimate.steps:,} of {plan.effective_batch} rows", width),
+        _figure("trains", units.count(estimate.trainable_parameters), width),
         _figure("batch", batch, width),
         _figure("optimizer", plan.optimizer.replace("_", " "), width),
         _figure("rate", f"{plan.learning_rate:g}", width),
-        _figure("disk", units.disk(outlook.host.disk_bytes), width),
-        _figure("host RAM", units.gib(outlook.host.ram_bytes), width),
+        _figure("disk", units.disk(estimate.host.disk_bytes), width),
+        _figure("host RAM", units.gib(estimate.host.ram_bytes), width),
     ]
 
 
-def _categories(comparison: Comparison, outlook: Outlook, width: int) -> list[Content]:
+def _categories(comparison: Comparison, estimate: MethodEstimate, width: int) -> list[Content]:
     """The memory by category, those that any method needs."""
-    lines = [Content(""), Content.styled(f"the peak is in {outlook.memory.peak_phase}".ljust(width), "$faint")]
+    lines = [Content(""), Content.styled(f"the peak is in {estimate.memory.peak_phase}".ljust(width), "$faint")]
     for category, sign in MEMORY.items():
         if any(x.memory.by_category.get(category) for x in comparison.methods.values()):
-            size = outlook.memory.by_category.get(category, 0)
+            size = estimate.memory.by_category.get(category, 0)
             label = Content.assemble((sign.glyph, sign.variable), f" {category}")
             lines.append(_ends(label, units.memory(size) if size else "–", width))
     return lines

@@ -44,7 +44,7 @@ def chosen(runs: Iterable[Summary], typed: str, column: str, backwards: bool) ->
 
 
 def row(run: Summary, width: int, colours: Mapping[str, str], *, marked: bool) -> tuple[Text, ...]:
-    """Two lines a run: what came, and under it what was foreseen; `width` cells for the name."""
+    """Two lines a run: what came, and under it what was predicted; `width` cells for the name."""
     sign, colour = _SIGNS.get(run.state, ("?", "foreground"))
     losses = [f"{x:.3f}" for x in (run.loss_before, run.loss) if x is not None]
     steps = f"{run.step:,} of {run.total_steps:,}" if run.total_steps else ""
@@ -57,9 +57,9 @@ def row(run: Summary, width: int, colours: Mapping[str, str], *, marked: bool) -
             (f"\n{MARK if marked else ' '}", "bold"),
             (f" {steps}", "dim"),
         ),
-        _lines(" → ".join(losses), "foreseen".rjust(13) if run.foreseen_peak_bytes else ""),
-        _lines(_figure(run.peak_bytes, units.memory), _figure(run.foreseen_peak_bytes, units.memory)),
-        _lines(_figure(_seconds(run.hours), units.duration), _figure(_seconds(run.foreseen_hours), units.duration)),
+        _lines(" → ".join(losses), "foreseen".rjust(13) if run.predicted_peak_bytes else ""),
+        _lines(_figure(run.peak_bytes, units.memory), _figure(run.predicted_peak_bytes, units.memory)),
+        _lines(_figure(_seconds(run.hours), units.duration), _figure(_seconds(run.predicted_hours), units.duration)),
     )
 
 

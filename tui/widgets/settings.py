@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from backend.answers import Method
 from backend.plan import fields
-from backend.planner.outlook import Outlook
+from backend.planner.estimates import MethodEstimate
 from tui import plan_help
 from tui.widgets.setting_rows import SettingEditor, SettingRow, StartRow
 
@@ -63,12 +63,12 @@ def shown_fields(method: Method) -> Iterator[tuple[str, str]]:
             yield group, name
 
 
-class Settings(VerticalScroll, can_focus=True):
+class PlanSettings(VerticalScroll, can_focus=True):
     """The start and all rows; up and down move."""
 
     DEFAULT_CSS = """
-    Settings { height: 1fr; scrollbar-size-vertical: 1; }
-    Settings .group { color: $faint; text-style: bold; height: 1; margin-top: 1; }
+    PlanSettings { height: 1fr; scrollbar-size-vertical: 1; }
+    PlanSettings .group { color: $faint; text-style: bold; height: 1; margin-top: 1; }
     StartRow, SettingRow { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     SettingRow.-edited { display: none; }
     SettingEditor { height: auto; }
@@ -96,7 +96,7 @@ class Settings(VerticalScroll, can_focus=True):
     def __init__(self, method: Method) -> None:
         super().__init__(id="settings")
         self._keys = list(shown_fields(method))
-        self._outlook: Outlook | None = None
+        self._estimate: MethodEstimate | None = None
 
     def compose(self) -> ComposeResult:
         """Rows under their groups' headings."""
@@ -137,13 +137,13 @@ class Settings(VerticalScroll, can_focus=True):
         if self.is_on_start:
             return Content.styled(_ON_START, "$faint")
         key = self._keys[self.index][1]
-        origin = self._outlook.origin.get(key, "default") if self._outlook else ""
+        origin = self._estimate.origin.get(key, "default") if self._estimate else ""
         meaning = plan_help.texts().get(key) or ""
         return Content.assemble((f"{key} ", "bold"), (f"{meaning} ".lstrip(), "$faint"), (f"({origin})", "$faint"))
 
-    def show(self, outlook: Outlook) -> None:
+    def show(self, estimate: MethodEstimate) -> None:
         """Show this plan."""
-        self._outlook = outlook
+        self._estimate = estimate
         for position, row in enumerate(self.rows):
             self._show_row(position, row)
 
@@ -160,9 +160,9 @@ class Settings(VerticalScroll, can_focus=True):
         if self.is_on_start:
             return
         row = self.rows[self.index]
-        if self._outlook is not None and self.editor is None:
+        if self._estimate is not None and self.editor is None:
             row.add_class("-edited")
-            self.mount(SettingEditor(row.key, fields.text(getattr(self._outlook.plan, row.key))), after=row)
+            self.mount(SettingEditor(row.key, fields.text(getattr(self._estimate.plan, row.key))), after=row)
 
     def leave(self) -> bool:
         """Back from the editor to the row; False where no row is edited."""
@@ -199,6 +199,6 @@ class Settings(VerticalScroll, can_focus=True):
             self.index = position
 
     def _show_row(self, position: int, row: SettingRow) -> None:
-        if self._outlook is not None:
-            value = fields.text(getattr(self._outlook.plan, row.key))
-            row.show(value, self._outlook.origin.get(row.key, "default"), cursor=position == self.index)
+        if self._estimate is not None:
+            value = fields.text(getattr(self._estimate.plan, row.key))
+            row.show(value, self._estimate.origin.get(row.key, "default"), cursor=position == self.index)

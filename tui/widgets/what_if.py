@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from backend.answers import Answers, Method
-from backend.planner.outlook import Comparison
+from backend.planner.estimates import Comparison
 from tui.plain import safe
 from tui.widgets.cells import cut
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
 from backend.planner.device import Device
-from backend.planner.memory.activations import Batch
+from backend.planner.estimates import MemoryEstimate
+from backend.planner.memory.activations import BatchShape
 from backend.planner.memory.activations import kept as kept_activations
 from backend.planner.memory.cache import unused
 from backend.planner.memory.device import bucket, reserve, workspace
@@ -21,13 +22,12 @@ from backend.planner.memory.generation import sampled
 from backend.planner.memory.sharded import is_sharded, moments
 from backend.planner.memory.stack import OWN, Stack
 from backend.planner.memory.states import adapters, gradients, optimizer_states, weights
-from backend.planner.outlook import Memory
 
 __all__ = [
     "FLOAT32",
     "OWN",
     "SIXTEEN_BIT",
-    "Batch",
+    "BatchShape",
     "Stack",
     "adapters",
     "compute_bytes",
@@ -55,13 +55,13 @@ def predict(
     scored: int | None = None,
     stored_bytes: int = 0,
     stack: Stack = OWN,
-) -> Memory:
+) -> MemoryEstimate:
     """Peak bytes by category and by phase for micro-batches of `plan.micro_batch` sequences of `length` tokens.
 
     `scored`: tokens of a sequence that are in the loss, all of them where it is left out. `stored_bytes`: the weights'
     files, which a CPU maps into its memory while loading.
     """
-    batch = Batch(plan.micro_batch, length, length if scored is None else scored)
+    batch = BatchShape(plan.micro_batch, length, length if scored is None else scored)
     always = at_rest(shape, plan, device, stack)
     step = moments(shape, plan, batch, stack)
     phases: dict[str, dict[str, int]] = {
@@ -84,7 +84,7 @@ def step_peak(shape: ModelShape, plan: Plan, length: int, scored: int) -> dict[s
     """
     alone = replace(plan, processes=1)
     rest = weights(shape, alone) + adapters(shape, alone) + optimizer_states(shape, alone)
-    batch = Batch(plan.micro_batch, length, scored)
+    batch = BatchShape(plan.micro_batch, length, scored)
     return {name: rest + sum(parts.values()) for name, parts in moments(shape, alone, batch).items() if name != "eval"}
 
 
@@ -108,14 +108,14 @@ def _added(always: Mapping[str, int], parts: Mapping[str, int]) -> dict[str, int
     return {name: always.get(name, 0) + parts.get(name, 0) for name in {**always, **parts}}
 
 
-def _memory(phases: Mapping[str, Mapping[str, int]], device: Device, left: int) -> Memory:
+def _memory(phases: Mapping[str, Mapping[str, int]], device: Device, left: int) -> MemoryEstimate:
     totals = {name: sum(parts.values()) for name, parts in phases.items()}
     peak_phase = max(totals, key=lambda name: totals[name])
     parts = dict(phases[peak_phase])
     parts["reserve"] = reserve(device, sum(parts.get(name, 0) for name in PASSING), left)
     parts["weights"] += parts.pop("copies", 0)
     allocated = totals[peak_phase]
-    return Memory(
+    return MemoryEstimate(
         peak_bytes=allocated + parts["reserve"],
         peak_allocated_bytes=allocated,
         peak_phase=peak_phase,

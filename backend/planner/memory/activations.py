@@ -13,7 +13,7 @@ from backend.planner.memory.stack import OWN, Stack
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchShape:
     """What one forward pass sees: `sequences` of `length` tokens, `scored` of them in the loss."""
 
     sequences: int
@@ -31,7 +31,7 @@ class Batch:
         return self.sequences * min(self.scored, self.length)
 
 
-def kept(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> int:
+def kept(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
     """What is kept of all blocks from forward to backward; with checkpointing only each block's input."""
     if plan.checkpointing:
         blocks = 0 if plan.activation_offload else shape.layers
@@ -39,7 +39,7 @@ def kept(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> int
     return shape.layers * block(shape, plan, batch, stack)
 
 
-def block(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> int:
+def block(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
     """What autograd keeps of one block, in bytes."""
     inputs = linear_inputs(shape, plan, stack) + adapter_inputs(shape, plan, stack)
     inside = attention(shape, plan, batch, stack) + mlp(shape, plan, stack)
@@ -78,7 +78,7 @@ def linear_inputs(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
     return width * shape.hidden * sum(readers)
 
 
-def attention(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> int:
+def attention(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
     """Bytes a token: queries, keys, values and result, one float32 a head.
 
     Where packed rows or a sliding window need a mask, keys and values are repeated to the queries' heads and the mask
@@ -93,7 +93,7 @@ def attention(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -
     return 2 * width * query + keys + int(constants.memory()["activations"]["lse"]) * shape.heads
 
 
-def _slides(shape: ModelShape, batch: Batch) -> bool:
+def _slides(shape: ModelShape, batch: BatchShape) -> bool:
     """Some block sees less than the whole sequence; where only some do, all are counted as if they did."""
     return shape.sliding_window is not None and 0 < shape.sliding_window <= batch.length
 
@@ -132,7 +132,7 @@ def adapter_inputs(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
     return width * plan.rank * len(targets) + each * sum(x.inputs for x in targets)
 
 
-def passing(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> int:
+def transient(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
     """What is alive at once beside the kept while one block goes backward: the MLP's gradients, and the residual's.
 
     Of the MLP that is its product's gradient and the down projection's dequantised weight; then that gradient and those
@@ -143,7 +143,7 @@ def passing(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> 
     return mlps + batch.tokens * 2 * residual_bytes(plan, stack) * shape.hidden
 
 
-def forward_only(shape: ModelShape, plan: Plan, batch: Batch) -> int:
+def forward_only(shape: ModelShape, plan: Plan, batch: BatchShape) -> int:
     """Activations alive at once while one block runs with nothing kept: the MLP's three, residual and its norm."""
     width = compute_bytes(plan)
     return batch.tokens * (3 * width * shape.intermediate + (residual_bytes(plan) + width) * shape.hidden)

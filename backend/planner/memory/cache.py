@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from backend import constants
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
-from backend.planner.memory.activations import Batch
+from backend.planner.memory.activations import BatchShape
 from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes
 from backend.planner.memory.stack import OWN, Stack
 from backend.planner.memory.step import Parts
 
 
-def unused(shape: ModelShape, plan: Plan, batch: Batch, moments: Mapping[str, Parts], stack: Stack = OWN) -> int:
+def unused(shape: ModelShape, plan: Plan, batch: BatchShape, moments: Mapping[str, Parts], stack: Stack = OWN) -> int:
     """Bytes held and not handed out at the peak of a step, by presets/memory.toml.
 
     Of whole logits the cache has each of the loss's large blocks once, since one that is freed is cut up for smaller
@@ -37,7 +37,7 @@ def _share(plan: Plan) -> float:
     return float(constants.memory()["cuda"]["cached" if plan.checkpointing else "cached_plain"])
 
 
-def _loss_blocks(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack) -> int:
+def _loss_blocks(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack) -> int:
     """Whole logits as the head makes them, and the large blocks that the loss makes of them."""
     each = SIXTEEN_BIT if stack.narrow_loss else FLOAT32
     width = compute_bytes(plan) + each * int(constants.memory()["cuda"]["loss_blocks"])

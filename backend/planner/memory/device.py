@@ -26,15 +26,15 @@ def bucket(trained: int) -> int:
     return min(trained * FLOAT32, int(constants.memory()["several"]["bucket"]))
 
 
-def reserve(device: Device, passing: int, unused: int = 0) -> int:
+def reserve(device: Device, transient: int, unused: int = 0) -> int:
     """What the device must have beyond allocated tensors: context or interpreter, and the allocator's slack.
 
-    `passing` is what comes and goes in a step, in bytes: that is what fragments on a CPU. `unused` is what torch's
+    `transient` is what comes and goes in a step, in bytes: that is what fragments on a CPU. `unused` is what torch's
     allocator holds of a GPU at the peak and has not handed out.
     """
     if device.kind == "cpu":
         table = constants.memory()["cpu"]
-        return int(table["runtime"] + table["slack"] * passing)
+        return int(table["runtime"] + table["slack"] * transient)
     return _by_architecture(device, "context") + unused
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from backend import constants
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
-from backend.planner.memory.activations import Batch
+from backend.planner.memory.activations import BatchShape
 from backend.planner.memory.elements import compute_bytes
 from backend.planner.memory.stack import OWN, Stack
 from backend.planner.memory.states import embedding, head_copy, head_gradient
@@ -21,7 +21,7 @@ class Head:
     backward: int
 
 
-def head(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> Head:
+def head(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> Head:
     """Of the whole logits or of the chunked loss, as the plan says; or of another stack's loss."""
     if stack.logits_bytes is not None and not plan.chunked_loss:
         scores = int(batch.scored_tokens * shape.vocab * stack.logits_bytes)
@@ -29,7 +29,7 @@ def head(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> Hea
     return _chunked(shape, plan, batch) if plan.chunked_loss else _whole(shape, plan, batch)
 
 
-def evaluated(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> int:
+def evaluated(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
     """The same in an evaluation: the chunked loss makes no gradients, whole logits are the same."""
     table, tokens = constants.memory()["logits"], batch.scored_tokens
     rows = min(tokens, chunk_rows(tokens, shape.hidden, shape.vocab)) if plan.chunked_loss else tokens
@@ -38,7 +38,7 @@ def evaluated(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -
     return int(rows * shape.vocab * share) + _picked(shape, plan, batch)
 
 
-def _whole(shape: ModelShape, plan: Plan, batch: Batch) -> Head:
+def _whole(shape: ModelShape, plan: Plan, batch: BatchShape) -> Head:
     """Logits in the compute type, in float32, and their log-softmax; backward two gradients take the first's place.
 
     Where the head trains, its 16-bit copy stays until its gradient is made, in the compute type and then in its own.
@@ -52,7 +52,7 @@ def _whole(shape: ModelShape, plan: Plan, batch: Batch) -> Head:
     return Head(int(scores * table["whole_forward"]) + picked, backward + picked)
 
 
-def _chunked(shape: ModelShape, plan: Plan, batch: Batch) -> Head:
+def _chunked(shape: ModelShape, plan: Plan, batch: BatchShape) -> Head:
     """One chunk's logits; the gradient of the hidden states is made beside it, and the head's where that trains."""
     table, tokens, width = constants.memory()["logits"], batch.scored_tokens, compute_bytes(plan)
     rows = min(tokens, chunk_rows(tokens, shape.hidden, shape.vocab))
@@ -69,6 +69,6 @@ def chunk_rows(positions: int, hidden: int, vocab: int) -> int:
     return max(int(constants.memory()["logits"]["chunk_minimum"]), -(-positions * hidden // vocab))
 
 
-def _picked(shape: ModelShape, plan: Plan, batch: Batch) -> int:
+def _picked(shape: ModelShape, plan: Plan, batch: BatchShape) -> int:
     """The scored tokens' hidden states are picked by an index as large as they are, of 8-byte integers."""
     return batch.scored_tokens * shape.hidden * int(constants.memory()["logits"]["picked_index"])

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
-from backend.planner.memory.activations import Batch
+from backend.planner.memory.activations import BatchShape
 from backend.planner.memory.elements import FLOAT32, compute_bytes, steps_in_backward, trained_bytes
 from backend.planner.memory.stack import OWN, Stack
 from backend.planner.memory.states import embedding, update
@@ -28,7 +28,7 @@ def is_sharded(plan: Plan) -> bool:
     return plan.method == "full" and plan.processes > 1
 
 
-def moments(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> Mapping[str, Parts]:
+def moments(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> Mapping[str, Parts]:
     """What comes on top on each device, moment by moment (step.py), of a plan on one device or several.
 
     `bottom` is the second block's backward pass, the last that has another block fetched beside it. The root's

@@ -1,6 +1,6 @@
 """What a training stack keeps in memory where it may differ from this project's trainer.
 
-The planner always foresees the trainer itself (`OWN`); others are for the runs that others have published, so that the
+The planner always predicts the trainer itself (`OWN`); others are for the runs that others have published, so that the
 same formulas can be held against them (tests/bench/memory_published.py).
 """
 

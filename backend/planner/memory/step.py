@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
 from backend.planner.memory import activations, states
-from backend.planner.memory.activations import Batch
+from backend.planner.memory.activations import BatchShape
 from backend.planner.memory.elements import residual_bytes, steps_in_backward, trained_bytes
 from backend.planner.memory.head import evaluated, head
 from backend.planner.memory.stack import OWN, Stack
@@ -19,14 +19,14 @@ Parts = Mapping[str, int]
 """Category -> bytes that come on top of weights, adapters and optimizer states."""
 
 
-def moments(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> dict[str, Parts]:
+def moments(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> dict[str, Parts]:
     """forward, loss, top, bottom, embedding, optimizer, eval -> what comes on top at that moment."""
     copies = states.copies(shape, plan)
     blocks_copies = copies - states.head_copy(shape, plan)
     block_copies = blocks_copies // shape.layers
     kept, last = activations.kept(shape, plan, batch, stack), _after_blocks(shape, plan, batch, stack)
     block = _recomputed(shape, plan, batch, stack) if plan.checkpointing else 0
-    passing = activations.passing(shape, plan, batch, stack)
+    transient = activations.transient(shape, plan, batch, stack)
     loss, gradients = head(shape, plan, batch, stack), states.gradients(shape, plan)
     in_backward = 0 if plan.checkpointing else blocks_copies
     at_once = 0 if steps_in_backward(plan) else gradients
@@ -35,12 +35,12 @@ def moments(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> 
         "loss": {"copies": in_backward, "activations": kept + last, "logits": loss.backward},
         "top": {
             "copies": block_copies if plan.checkpointing else blocks_copies,
-            "activations": kept + block + passing,
+            "activations": kept + block + transient,
             "gradients": states.head_gradient(shape, plan),
         },
         "bottom": {
             "copies": block_copies,
-            "activations": activations.block(shape, plan, batch, stack) + passing,
+            "activations": activations.block(shape, plan, batch, stack) + transient,
             "gradients": gradients - _last_gradients(shape, plan),
         },
         "embedding": {"activations": _embedding_backward(shape, plan, batch, stack), "gradients": gradients},
@@ -53,13 +53,13 @@ def moments(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack = OWN) -> 
     }
 
 
-def _recomputed(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack) -> int:
+def _recomputed(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack) -> int:
     """A block run again; where its first norm keeps its input as it is, that is the block's own, which is kept."""
     shared = batch.tokens * shape.hidden * residual_bytes(plan, stack) if stack.fused_norms else 0
     return activations.block(shape, plan, batch, stack) - shared
 
 
-def _after_blocks(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack) -> int:
+def _after_blocks(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack) -> int:
     """The last norm keeps what the norms of a block keep; its result, and the last block's."""
     return batch.tokens * shape.hidden * (activations.norm(plan, stack) + residual_bytes(plan, stack))
 
@@ -72,7 +72,7 @@ def _last_gradients(shape: ModelShape, plan: Plan) -> int:
     return (own + states.embedding(shape)) * trained_bytes(plan)
 
 
-def _embedding_backward(shape: ModelShape, plan: Plan, batch: Batch, stack: Stack) -> int:
+def _embedding_backward(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack) -> int:
     """The gradient at the embedding's output; tied to the head, its own is added to the head's out of place."""
     output = batch.tokens * shape.hidden * residual_bytes(plan, stack)
     if plan.method != "full":

@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 
 from backend.training.meters.memory_source import CudaMemory, ProcessMemory
-from backend.training.meters.nvml_gpu import Gpu
+from backend.training.meters.nvml_gpu import GpuMeter
 from backend.training.phases import Phases
 from backend.training.report import Report
 
@@ -19,7 +19,7 @@ class Meters:
     def __init__(self, report: Report, device: str) -> None:
         self._report = report
         self._source: CudaMemory | ProcessMemory = CudaMemory() if device == "cuda" else ProcessMemory()
-        self._gpu = Gpu.of_torch() if device == "cuda" else None
+        self._gpu = GpuMeter.of_torch() if device == "cuda" else None
         self._phases = Phases(self._source)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="meters", daemon=True)

@@ -9,14 +9,14 @@ import pynvml
 import torch
 
 
-class Gpu:
+class GpuMeter:
     """One GPU through NVML."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
     @classmethod
-    def of_torch(cls) -> Gpu | None:
+    def of_torch(cls) -> GpuMeter | None:
         """The GPU that torch runs on; None where NVML can't be asked."""
         try:
             pynvml.nvmlInit()

@@ -13,7 +13,7 @@ from backend.plan.plan import Plan
 SMOOTHING = 0.1
 
 
-class Progress(msgspec.Struct):
+class RunProgress(msgspec.Struct):
     """Carried from checkpoint to checkpoint; figures are of the whole run, earlier lives included."""
 
     step: int = 0
@@ -35,7 +35,7 @@ class Progress(msgspec.Struct):
     adjusted: dict[str, int | bool | str] = {}
     """Plan fields that running out of memory has changed."""
 
-    def judged(self, loss: float) -> None:
+    def evaluated(self, loss: float) -> None:
         """A held-out loss was taken at this step."""
         self.eval_loss, self.eval_step = loss, self.step
         if self.step == 0:

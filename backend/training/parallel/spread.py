@@ -51,10 +51,10 @@ def spread(parameters: Mapping[str, Parameter], ranks: Ranks) -> Spread:
     """Shards where the model was sharded (backend/training/sharding.py), copies where there are other ranks."""
     if any(isinstance(p, DTensor) for p in parameters.values()):
         return Sharded(parameters, ranks)
-    return Copied(parameters, ranks) if ranks.count > 1 else Whole(parameters, ranks)
+    return Replicated(parameters, ranks) if ranks.count > 1 else Single(parameters, ranks)
 
 
-class Whole:
+class Single:
     """Everything is here."""
 
     alike = True
@@ -84,7 +84,7 @@ class Whole:
         return torch.nn.utils.get_total_norm(gradients)
 
 
-class Copied(Whole):
+class Replicated(Single):
     """A copy on each rank: gradients add up bucket by bucket, and every rank makes the same update.
 
     Not by DistributedDataParallel, which sends what each backward pass leaves: here it is what a step leaves, once.

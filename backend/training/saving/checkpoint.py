@@ -166,8 +166,8 @@ def prune(folder: Path, keep: int) -> None:
 
 def best(folder: Path) -> Checkpoint | None:
     """The checkpoint with the lowest held-out loss; None where none was evaluated."""
-    judged = [(x.manifest.eval_loss, x.path, x) for x in every(folder) if x.manifest.eval_loss is not None]
-    return min(judged)[2] if judged else None
+    evaluated = [(x.manifest.eval_loss, x.path, x) for x in every(folder) if x.manifest.eval_loss is not None]
+    return min(evaluated)[2] if evaluated else None
 
 
 def _state_name(rank: int) -> str:

@@ -18,7 +18,7 @@ NUMBER = re.compile(r"(?:os error |\[Errno )(\d+)")
 
 
 class DiskFull(OSError):
-    """There was no room. `str()` says what was needed and what is free, `mend` what to do."""
+    """There was no room. `str()` says what was needed and what is free, `fix` what to do."""
 
     def __init__(self, folder: Path, needed_bytes: int) -> None:
         free = shutil.disk_usage(folder).free
@@ -26,7 +26,7 @@ class DiskFull(OSError):
         super().__init__(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
         self._said = f"{units.disk(needed_bytes)} are needed in {folder}, where {units.disk(free)} are free"
         lacking = needed_bytes - free
-        self.mend = f"free {units.disk(lacking)}" if lacking > 0 else "free some space, or raise the quota"
+        self.fix = f"free {units.disk(lacking)}" if lacking > 0 else "free some space, or raise the quota"
 
     def __str__(self) -> str:
         return self._said

@@ -11,7 +11,7 @@ import pytest
 
 from backend.data import counting
 from backend.data.constants import constants
-from backend.data.inspect import foreseen, inspect
+from backend.data.inspect import assumed, inspect
 from backend.data.prepare import prepare
 from backend.errors import UserError
 from backend.model.info import ModelInfo
@@ -102,12 +102,12 @@ def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
 
 
 def test_data_that_is_not_there_yet() -> None:
-    report = foreseen(1000, 400)
+    report = assumed(1000, 400)
     assert (report.rows, report.tokens, report.format, report.exact) == (1000, 400_000, "none", False)
     assert 0 < report.scored_tokens < report.tokens
     for rows, row_tokens, field in ((0, 400, "rows"), (10, 1, "row_tokens")):
         with pytest.raises(UserError) as raised:
-            foreseen(rows, row_tokens)
+            assumed(rows, row_tokens)
         assert raised.value.field == field
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.answers import Method
 from backend.export import source
-from backend.export.source import Source
+from backend.export.source import ExportSource
 from backend.plan.job import Job
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
@@ -54,7 +54,7 @@ def told(
     return folder
 
 
-def found(folder: RunFolder) -> Source:
+def found(folder: RunFolder) -> ExportSource:
     """The run as an export sees it."""
     return source.find(folder.name)
 

@@ -32,7 +32,7 @@ def test_a_cpu_build_beside_a_gpu_is_said_with_the_command() -> None:
     (found,) = disagreements(cpu_build, (13, 0), [gpu()])
     assert "without CUDA" in found.sentence
     assert "RTX 4090" in found.sentence
-    assert found.mend == "pip install --force-reinstall torch==2.13.0"
+    assert found.fix == "pip install --force-reinstall torch==2.13.0"
 
 
 @pytest.mark.parametrize(("driver", "count"), [((12, 4), 1), ((13, 0), 0), ((13, 2), 0), ((14, 0), 0), (None, 0)])

@@ -14,14 +14,14 @@ import pytest
 
 from backend.hardware import visible
 from backend.launch import several
-from backend.launch.several import FAILED, START_AGAIN, Verdict
+from backend.launch.several import FAILED, START_AGAIN, RankOutcome
 from backend.run.control import Inbox
 from backend.run.events import Event, EventLog, Tail
 from backend.run.folder import RunFolder
 from tests.backend.run.test_folder import JOB
 
-LEANER = Verdict("micro-batch 4 -> 2", "out of memory in step 3", "step 3", 2, {"micro_batch": 2})
-BROKEN = Verdict("RuntimeError: connection closed by peer")
+LEANER = RankOutcome("micro-batch 4 -> 2", "out of memory in step 3", "step 3", 2, {"micro_batch": 2})
+BROKEN = RankOutcome("RuntimeError: connection closed by peer")
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def events(folder: RunFolder, name: str) -> list[Event]:
     ],
 )
 def test_who_is_believed(
-    verdicts: list[tuple[int, Verdict]], first: list[int], expected: str | None, tmp_path: Path
+    verdicts: list[tuple[int, RankOutcome]], first: list[int], expected: str | None, tmp_path: Path
 ) -> None:
     """Memory that ran out before all; then who failed first, since the others fail of losing it."""
     for rank, verdict in verdicts:
@@ -59,12 +59,12 @@ def test_who_is_believed(
 
 
 def lives(
-    monkeypatch: pytest.MonkeyPatch, folder: RunFolder, *outcomes: tuple[str | None, Verdict | None]
+    monkeypatch: pytest.MonkeyPatch, folder: RunFolder, *outcomes: tuple[str | None, RankOutcome | None]
 ) -> list[Any]:
     """Let one life after the other tell this end, and come to this verdict; the adjustments that each began with."""
     left, began = list(outcomes), []
 
-    def life(*_: Any) -> Verdict | None:
+    def life(*_: Any) -> RankOutcome | None:
         state, verdict = left.pop(0)
         began.append(folder.adjusted())
         if state:
@@ -89,7 +89,7 @@ def test_who_runs_out_of_memory_starts_again_with_less(folder: RunFolder, monkey
 def test_a_run_that_was_done_stays_done_whatever_dies_of_its_end(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lives(monkeypatch, folder, ("done", Verdict("the process of device 2 of 2 died (exit code -11)")))
+    lives(monkeypatch, folder, ("done", RankOutcome("the process of device 2 of 2 died (exit code -11)")))
     assert train(folder) == "done"
     assert [event["state"] for event in events(folder, "run_finished")] == ["done"]
 

@@ -10,17 +10,16 @@ import pytest
 
 from backend.answers import Answers
 from backend.measured import calibration, records
-from backend.measured.correction import Parts
 from backend.measured.records import Phase, Record
-from backend.plan.job import Uncorrected
+from backend.plan.job import PeakParts, Uncorrected
 from backend.planner import jobs
 from backend.planner.compare import compare
 from backend.planner.device import Device
 from tests.shapes import A100_80, CPU, LLAMA_1B, model, rows
 
 GB = 10**9
-RAW = Parts(
-    rest_bytes=2 * GB, states_bytes=GB, passing_bytes=4 * GB, slack_bytes=2 * GB, fixed_bytes=GB, load_bytes=3 * GB
+RAW = PeakParts(
+    rest_bytes=2 * GB, states_bytes=GB, transient_bytes=4 * GB, slack_bytes=2 * GB, fixed_bytes=GB, load_bytes=3 * GB
 )
 NOW = {"fttui": "0.1.0", "torch": "2.13.1", "transformers": "5.23.0"}
 HERE = replace(A100_80, here=True)
@@ -40,7 +39,7 @@ def record(device: Device = HERE, **changes: Any) -> Record:
         "model": "1b",
         "method": "lora",
         "settings": {},
-        "foreseen": Uncorrected(LLAMA_1B.parameters, RAW, 1000.0, 40.0, 5e9),
+        "predicted": Uncorrected(LLAMA_1B.parameters, RAW, 1000.0, 40.0, 5e9),
         "phases": {
             "data": phase(0, 0, seconds=5),
             "load": phase(3, 2),
@@ -57,27 +56,27 @@ def record(device: Device = HERE, **changes: Any) -> Record:
 
 def test_a_run_on_a_gpu_by_component() -> None:
     seen = calibration.run(record(), NOW)
-    assert seen.standing == pytest.approx(3.3 / 3)
-    assert seen.passing == pytest.approx((9 - 3.3) / 4)
+    assert seen.resident == pytest.approx(3.3 / 3)
+    assert seen.transient == pytest.approx((9 - 3.3) / 4)
     assert seen.slack == pytest.approx((12 - 9) / (2 * (9 - 3.3) / 4))
     assert seen.loading == 1 and seen.fixed_bytes == -GB // 2 and not seen.old
     assert seen.speed == 0.8 and seen.overhead == pytest.approx(20 / 40)
 
 
 def test_a_run_on_a_cpu_by_component() -> None:
-    """RSS: 1.4 GB of interpreter beside 2 GB of weights; 4.5 GB foreseen to pass in a step, 6 with slack."""
+    """RSS: 1.4 GB of interpreter beside 2 GB of weights; 4.5 GB predicted to pass in a step, 6 with slack."""
     phases = {"load": phase(5, 3.4), "train": phase(8.9, 7), "eval": phase(9.1, 7)}
     seen = calibration.run(record(CPU, phases=phases, context_bytes=None), NOW)
     assert seen.fixed_bytes == pytest.approx(0.4 * GB)
-    assert seen.passing == pytest.approx((9.1 - 3.4 - 1) / 6)
+    assert seen.transient == pytest.approx((9.1 - 3.4 - 1) / 6)
     assert seen.loading == pytest.approx((5 - 1.4) / 3)
-    assert seen.standing is None and seen.slack is None
+    assert seen.resident is None and seen.slack is None
 
 
 def test_a_cpu_whose_rate_was_measured_in_a_busy_moment() -> None:
-    """Foreseen at a tenth of the rate: what was measured says that the rate was low, not that the formulas are."""
-    busy = replace(record(CPU).foreseen, device_flops_per_second=CPU.flops_per_second / 10, tokens_per_second=100.0)
-    found = calibration.of(CPU, [msgspec.structs.replace(record(CPU), foreseen=busy)], NOW)
+    """Predicted at a tenth of the rate: what was measured says that the rate was low, not that the formulas are."""
+    busy = replace(record(CPU).predicted, device_flops_per_second=CPU.flops_per_second / 10, tokens_per_second=100.0)
+    found = calibration.of(CPU, [msgspec.structs.replace(record(CPU), predicted=busy)], NOW)
     assert found is not None and found.runs[0].speed == pytest.approx(0.8)
 
 
@@ -87,7 +86,7 @@ def test_a_cpu_whose_rate_was_measured_in_a_busy_moment() -> None:
         {"phases": {}},
         {"tokens_per_second": None},
         {"tokens_per_second": 0.0},
-        {"foreseen": Uncorrected(LLAMA_1B.parameters, Parts(0, 0, 0, 0, 0, 0), 0.0, 0.0)},
+        {"predicted": Uncorrected(LLAMA_1B.parameters, PeakParts(0, 0, 0, 0, 0, 0), 0.0, 0.0)},
         {"phases": {"load": phase(0, 0), "train": phase(0, 0)}},
     ],
 )
@@ -142,19 +141,19 @@ def test_a_correction_never_builds_on_another() -> None:
     keep(record(run="1"), record(run="2"))
     first = jobs.job(compare(Answers(), HERE, model(LLAMA_1B), rows(5000)), "lora")
     later = jobs.job(compare(Answers(), calibration.calibrated(HERE), model(LLAMA_1B), rows(5000)), "lora")
-    assert first.foreseen is not None and later.foreseen is not None
-    assert later.foreseen.peak_bytes != first.foreseen.peak_bytes and later.foreseen.corrected_by_runs == 2
+    assert first.predicted is not None and later.predicted is not None
+    assert later.predicted.peak_bytes != first.predicted.peak_bytes and later.predicted.corrected_by_runs == 2
     assert later.plan == first.plan
-    assert later.foreseen.uncorrected == first.foreseen.uncorrected is not None
+    assert later.predicted.uncorrected == first.predicted.uncorrected is not None
 
 
 def test_runs_stand_in_for_a_speed_that_nobody_knows() -> None:
     unknown = replace(HERE, name="RTX 7090", flops_per_second=0.0)
     first = jobs.job(compare(Answers(), unknown, model(LLAMA_1B), rows(5000)), "lora")
-    assert first.foreseen is not None and first.foreseen.hours is None
-    alone = first.foreseen.uncorrected
+    assert first.predicted is not None and first.predicted.hours is None
+    alone = first.predicted.uncorrected
     assert alone is not None and alone.tokens_per_second == 0 < alone.flops_per_token
-    keep(record(unknown, foreseen=alone, tokens_per_second=1234.0))
+    keep(record(unknown, predicted=alone, tokens_per_second=1234.0))
     after = compare(Answers(), calibration.calibrated(unknown), model(LLAMA_1B), rows(5000))
     speed = after.methods["lora"].tokens_per_second
     assert speed.point == pytest.approx(1234) and speed.low < 1100 < 1350 < speed.high

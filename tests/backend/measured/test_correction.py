@@ -14,7 +14,7 @@ SIZE = 8_000_000_000
 
 
 def ran(method: Method = "lora", **observed: Any) -> Run:
-    return Run(method, **{"parameters": SIZE, "foreseen_fixed_bytes": 1000} | observed)
+    return Run(method, **{"parameters": SIZE, "predicted_fixed_bytes": 1000} | observed)
 
 
 def lora(*runs: Run, parameters: int = SIZE) -> Correction:
@@ -25,34 +25,34 @@ def test_no_runs_of_any_use_change_nothing() -> None:
     assert lora(ran()) == Correction(confidence=0.0)
 
 
-@pytest.mark.parametrize("name", ["standing", "passing", "slack", "loading", "overhead", "speed"])
+@pytest.mark.parametrize("name", ["resident", "transient", "slack", "loading", "overhead", "speed"])
 def test_more_runs_are_believed_more(name: str) -> None:
     observed: dict[str, Any] = {name: 0.9}
     once, often = lora(ran(**observed)), lora(*[ran(**observed)] * 12)
     first, later = getattr(once, name), getattr(often, name)
     assert 0.9 < later < first < 1
     assert math.log(first) / math.log(0.9) == pytest.approx(1 / 1.5)
-    untouched = {"standing", "passing", "slack", "loading", "overhead", "speed"} - {name}
+    untouched = {"resident", "transient", "slack", "loading", "overhead", "speed"} - {name}
     assert all(getattr(once, other) == 1 for other in untouched), "one component, not one factor for all"
 
 
 def test_one_odd_run_does_not_move_the_rest() -> None:
-    usual = lora(*[ran(passing=0.8)] * 4)
-    with_odd = lora(ran(passing=2.4), *[ran(passing=0.8)] * 4)
-    assert with_odd.passing == pytest.approx(usual.passing, rel=0.03)
+    usual = lora(*[ran(transient=0.8)] * 4)
+    with_odd = lora(ran(transient=2.4), *[ran(transient=0.8)] * 4)
+    assert with_odd.transient == pytest.approx(usual.transient, rel=0.03)
 
 
 def test_speed_is_of_the_method_alone_and_memory_mostly() -> None:
-    runs = Calibration((ran("qlora", speed=0.5, passing=2.0), ran("qlora", speed=0.5, passing=2.0)))
+    runs = Calibration((ran("qlora", speed=0.5, transient=2.0), ran("qlora", speed=0.5, transient=2.0)))
     own, other = runs.of("qlora", SIZE), runs.of("full", SIZE)
     assert own.speed < 0.6 and own.runs == 2
     assert (other.speed, other.runs, other.confidence) == (1, 0, 0)
-    assert 1 < other.passing < own.passing and other.memory_runs == 2
+    assert 1 < other.transient < own.transient and other.memory_runs == 2
 
 
 def test_a_method_s_own_run_outweighs_those_of_others() -> None:
-    mixed = lora(ran("qlora", passing=2.0), ran("full", passing=2.0), ran(passing=0.9))
-    assert mixed.passing < 1
+    mixed = lora(ran("qlora", transient=2.0), ran("full", transient=2.0), ran(transient=0.9))
+    assert mixed.transient < 1
 
 
 @pytest.mark.parametrize("less", [{"old": True}, {"parameters": SIZE // 50}, {"parameters": SIZE * 5}])
@@ -63,8 +63,8 @@ def test_other_versions_and_sizes_count_for_a_part(less: dict[str, Any]) -> None
 
 
 def test_no_component_is_corrected_without_limits() -> None:
-    wild = lora(*[ran(standing=9.0, passing=0.01, speed=400.0, fixed_bytes=50_000)] * 20)
-    assert wild.standing == pytest.approx(1.25) and wild.passing == pytest.approx(1 / 2.5)
+    wild = lora(*[ran(resident=9.0, transient=0.01, speed=400.0, fixed_bytes=50_000)] * 20)
+    assert wild.resident == pytest.approx(1.25) and wild.transient == pytest.approx(1 / 2.5)
     assert wild.speed == pytest.approx(5) and wild.fixed_bytes == 750
 
 

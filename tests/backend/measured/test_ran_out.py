@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from backend.measured import ran_out
-from backend.plan.job import Foreseen, Job
+from backend.plan.job import Job, Prediction
 from backend.plan.plan import Plan
 from backend.planner import devices
 from backend.planner.device import Device
@@ -17,8 +17,8 @@ def device() -> Device:
 
 
 def job(peak: int, name: str | None = None) -> Job:
-    foreseen = Foreseen(peak, peak, 24 * GIB, 1.0, 0.5, 2.0, 1000.0)
-    return Job("m", "m", "d", Plan(), "cuda", name or device().name, foreseen=foreseen)
+    predicted = Prediction(peak, peak, 24 * GIB, 1.0, 0.5, 2.0, 1000.0)
+    return Job("m", "m", "d", Plan(), "cuda", name or device().name, predicted=predicted)
 
 
 def test_later_plans_stay_below_what_ran_out(fttui_home: Path) -> None:
@@ -26,7 +26,7 @@ def test_later_plans_stay_below_what_ran_out(fttui_home: Path) -> None:
     ran_out.remember(job(20 * GIB))
     bounded = ran_out.bounded(device())
     assert bounded.free_bytes == 20 * GIB
-    assert "A run foreseen to take 20.0 GiB ran out of memory here on " in bounded.notes[-1]
+    assert "A run predicted to take 20.0 GiB ran out of memory here on " in bounded.notes[-1]
     assert str(fttui_home) in bounded.notes[-1]
     ran_out.remember(job(18 * GIB))
     ran_out.remember(job(19 * GIB))
@@ -42,7 +42,7 @@ def test_only_this_device_of_this_box(fttui_home: Path) -> None:
 
 
 def test_it_is_forgotten_and_damage_harms_nothing(fttui_home: Path) -> None:
-    ran_out.remember(replace(job(GIB), foreseen=None))
+    ran_out.remember(replace(job(GIB), predicted=None))
     assert not ran_out.file().exists()
     ran_out.remember(job(10 * GIB))
     old = time.time() - 60 * ran_out.DAY_SECONDS

@@ -39,13 +39,13 @@ def a_run(rates: list[float], job: Job | None = None, **measured: Any) -> RunFol
 
 def test_a_record_has_the_median_of_the_steady_steps_of_this_life() -> None:
     job = a_job()
-    assert job.foreseen is not None
+    assert job.predicted is not None
     folder = a_run([1.0, 2.0, 3.0, 90.0, 110.0, 100.0, 500.0, 95.0])
     assert records.remember(folder, job) is None
     (kept,), damaged = records.read()
     assert (kept.tokens_per_second, kept.steps, damaged) == (100.0, 5, 0)
     assert (kept.run, kept.kind, kept.device, kept.method) == (folder.name, "cpu", "EPYC, 2 cores", "lora")
-    assert kept.foreseen == job.foreseen.uncorrected and kept.versions == {"torch": "2.13.0"}
+    assert kept.predicted == job.predicted.uncorrected and kept.versions == {"torch": "2.13.0"}
     assert kept.phases["load"].rest_bytes == 3 and kept.settings["rank"] == job.plan.rank
     assert records.file().stat().st_mode & 0o777 == 0o600
 
@@ -54,7 +54,7 @@ def test_a_run_that_says_nothing_leaves_no_record() -> None:
     job, rates = a_job(), [10.0] * 20
     assert records.remember(a_run([10.0] * 7), job) == "too few steps"
     assert records.remember(a_run(rates, as_planned=False), job) == "settings changed"
-    assert records.remember(a_run(rates), replace(job, foreseen=None)) == "none was foreseen"
+    assert records.remember(a_run(rates), replace(job, predicted=None)) == "none was predicted"
     several = replace(job, plan=replace(job.plan, processes=2))
     assert records.remember(a_run(rates), several) == "several devices"
     assert records.read() == ([], 0)

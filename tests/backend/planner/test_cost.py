@@ -9,7 +9,7 @@ import pytest
 from backend.answers import Answers
 from backend.planner import cost
 from backend.planner.compare import compare
-from backend.planner.outlook import Interval
+from backend.planner.estimates import Interval
 from tests.shapes import CPU, RTX_4090, model, rows
 
 CARD = replace(RTX_4090, watts=450.0)

@@ -52,7 +52,7 @@ def test_memory_depends_on_a_devices_kind_and_generation_only() -> None:
             plan = Plan(method=method, checkpointing=True)
             load = throughput.work(plan, rows(100))
             whole = memory.predict(LLAMA_1B, plan, device, load.length, load.scored, 7)
-            assert fit.foresee(model(LLAMA_1B, weight_bytes=7), plan, device, load) == whole
+            assert fit.predict(model(LLAMA_1B, weight_bytes=7), plan, device, load) == whole
 
 
 def test_float16_never_steps_in_the_backward_pass() -> None:

@@ -10,7 +10,7 @@ from backend.planner import memory
 from backend.planner.box import Box
 from backend.planner.compare import compare
 from backend.planner.device import Device
-from backend.planner.outlook import Comparison
+from backend.planner.estimates import Comparison
 from tests.shapes import A100_80, CPU, GIB, LLAMA_8B, RTX_4090, model, rows
 
 GB = 10**9

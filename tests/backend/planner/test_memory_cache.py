@@ -9,18 +9,18 @@ import pytest
 from backend import constants
 from backend.plan.plan import Plan
 from backend.planner import memory
-from backend.planner.memory import OWN, Batch, Stack
+from backend.planner.memory import OWN, BatchShape, Stack
 from backend.planner.memory import activations as counted
 from backend.planner.memory.cache import unused
 from backend.planner.memory.step import moments
 from tests.shapes import A100_80, CPU, LLAMA_8B
 
-BATCH = Batch(4, 2048, 2048)
+BATCH = BatchShape(4, 2048, 2048)
 LORA = Plan(method="lora", quantization="none", packing=False, checkpointing=True)
 FIXED = replace(OWN, expandable_segments=False)
 
 
-def left(plan: Plan, stack: Stack = FIXED, batch: Batch = BATCH) -> int:
+def left(plan: Plan, stack: Stack = FIXED, batch: BatchShape = BATCH) -> int:
     return unused(LLAMA_8B, plan, batch, moments(LLAMA_8B, plan, batch, stack), stack)
 
 
@@ -36,7 +36,7 @@ def test_expandable_segments_use_a_part_of_it_again() -> None:
 def test_a_share_of_the_backward_pass_lies_beside_the_update() -> None:
     """Full: the peak is in the update, and a block run again is what the update does not need."""
     plan = replace(LORA, method="full", weights_dtype="bfloat16", chunked_loss=True)
-    short = Batch(1, 512, 512)
+    short = BatchShape(1, 512, 512)
     step = moments(LLAMA_8B, plan, short)
     assert max(step, key=lambda name: sum(step[name].values())) == "optimizer"
     needed = max(
@@ -48,7 +48,7 @@ def test_a_share_of_the_backward_pass_lies_beside_the_update() -> None:
 def test_the_device_must_have_it_and_the_context() -> None:
     seen = memory.predict(LLAMA_8B, LORA, A100_80, 2048)
     context = memory.reserve(A100_80, 0)
-    batch = Batch(1, 2048, 2048)
+    batch = BatchShape(1, 2048, 2048)
     own = unused(LLAMA_8B, LORA, batch, moments(LLAMA_8B, LORA, batch))
     assert seen.peak_bytes - seen.peak_allocated_bytes == context + own
     assert context == constants.memory()["cuda"]["context"]

@@ -12,18 +12,18 @@ from backend.hardware import catalogue
 from backend.planner import devices, rent
 from backend.planner.compare import compare
 from backend.planner.fit import available
-from backend.planner.rent import Offer
+from backend.planner.rent import RentOffer
 from tests.shapes import LLAMA_70B, model, rows
 
 JOB = Answers(budget_usd=40)
 
 
-def carried(offers: tuple[Offer, ...]) -> list[Offer]:
-    return [offer for offer in offers if offer.outlook]
+def carried(offers: tuple[RentOffer, ...]) -> list[RentOffer]:
+    return [offer for offer in offers if offer.estimate]
 
 
-def out(offers: tuple[Offer, ...]) -> dict[str, str]:
-    return {offer.device.name: offer.out for offer in offers if not offer.outlook}
+def out(offers: tuple[RentOffer, ...]) -> dict[str, str]:
+    return {offer.device.name: offer.out for offer in offers if not offer.estimate}
 
 
 def test_every_gpu_is_there_and_the_cheapest_is_first() -> None:
@@ -39,7 +39,7 @@ def test_an_offer_is_what_the_comparison_says_of_that_gpu() -> None:
     for offer in carried(rent.offers(JOB, model(), rows(5000)))[:12]:
         seen = compare(JOB, devices.named(offer.spec), model(), rows(5000))
         assert offer.method == seen.recommended
-        assert offer.outlook == seen.methods[offer.method or "lora"]
+        assert offer.estimate == seen.methods[offer.method or "lora"]
 
 
 def test_a_larger_number_is_there_only_where_it_is_faster_than_all_that_cost_less() -> None:
@@ -64,8 +64,8 @@ def test_what_drops_out_says_memory_money_time_or_price() -> None:
 def test_full_fine_tuning_is_sharded_over_several_and_adapters_are_not() -> None:
     full = rent.offers(Answers(set=("method=full",)), model(LLAMA_70B), rows(5000))
     several = next(x for x in full if x.device.name == "H200 SXM")
-    assert several.outlook is not None and several.device.count > 1
-    assert several.outlook.memory.peak_bytes <= available(several.device)
+    assert several.estimate is not None and several.device.count > 1
+    assert several.estimate.memory.peak_bytes <= available(several.device)
     small = out(full)["RTX 4090"]
     assert small.startswith("Full needs") and "on each of 8; each has 23.5 GiB." in small
     adapters = rent.offers(Answers(set=("method=qlora",)), model(LLAMA_70B), rows(5000))
@@ -92,7 +92,7 @@ def test_the_users_price_is_that_of_the_named_gpu() -> None:
     [("T4", "float16", True), ("MI300X", "ROCm untried", False), ("L40S:4", "not measured", True), ("L40S", "", True)],
 )
 def test_what_is_not_as_with_the_others_is_said(gpu: str, caveat: str, trains_now: bool) -> None:
-    offer = Offer(devices.named(gpu), None)
+    offer = RentOffer(devices.named(gpu), None)
     assert (offer.caveat, offer.trains_now) == (caveat, trains_now)
 
 

@@ -11,7 +11,7 @@ from backend.errors import UserError
 from backend.planner import devices, jobs
 from backend.planner.compare import compare
 from backend.planner.device import Card, Device, Pool
-from backend.planner.outlook import Comparison
+from backend.planner.estimates import Comparison
 from tests.shapes import A100_80, CPU, model, rows
 
 GIB = 2**30

@@ -24,7 +24,7 @@ def point(plan: Plan, device: Device = A100_80) -> float:
     return step.point
 
 
-def test_an_unknown_rate_foresees_no_time_and_no_cost() -> None:
+def test_an_unknown_rate_predicts_no_time_and_no_cost() -> None:
     unknown = replace(A100_80, flops_per_second=0.0)
     comparison = compare(Answers(), unknown, model(LLAMA_8B), rows(5000))
     for seen in comparison.methods.values():
@@ -46,7 +46,7 @@ def test_time_and_cost_move_with_epochs_and_price() -> None:
 
 
 def after(*speeds: float, method: Method = "lora") -> Device:
-    """An A100 on which runs of `method` were so many times as fast as foreseen."""
+    """An A100 on which runs of `method` were so many times as fast as predicted."""
     runs = tuple(Run(method, LLAMA_8B.parameters, speed=speed) for speed in speeds)
     return replace(A100_80, calibration=Calibration(runs))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import UserError
-from backend.plan.job import Foreseen, Job
+from backend.plan.job import Job, Prediction
 from backend.plan.plan import Plan
 from backend.run.folder import RunFolder, all_runs
 
@@ -21,7 +21,7 @@ JOB = Job(
     plan=Plan(method="lora", rank=8, target_modules="q_proj,v_proj"),
     device="cpu",
     device_name="CPU",
-    foreseen=Foreseen(10, 9, 100, 1.5, 1.0, 2.0, 250.0),
+    predicted=Prediction(10, 9, 100, 1.5, 1.0, 2.0, 250.0),
     mapping=("prompt=q",),
     created=1_700_000_000.5,
 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from backend.plan.job import Foreseen
+from backend.plan.job import Prediction
 from backend.run.events import EventLog
 from backend.run.folder import RunFolder
 from backend.run.summary import summarise
 from tests.backend.run.test_folder import JOB
 
 
-def test_a_finished_run_has_foreseen_beside_measured() -> None:
+def test_a_finished_run_has_predicted_beside_measured() -> None:
     folder = RunFolder.create(JOB)
     log = EventLog(folder.events_file)
     log.write("run_started", total_steps=4)
@@ -22,11 +22,11 @@ def test_a_finished_run_has_foreseen_beside_measured() -> None:
     log.write("run_finished", state="done", hours=1.2)
     seen = summarise(folder)
     assert (seen.state, seen.step, seen.loss_before, seen.loss) == ("done", 4, 3.0, 2.0)
-    assert (seen.peak_bytes, seen.foreseen_peak_bytes, seen.hours, seen.foreseen_hours) == (11, 10, 1.2, 1.5)
+    assert (seen.peak_bytes, seen.predicted_peak_bytes, seen.hours, seen.predicted_hours) == (11, 10, 1.2, 1.5)
 
 
 def test_a_finished_run_has_its_phases_and_what_it_is_for_the_next() -> None:
-    foreseen = Foreseen(
+    predicted = Prediction(
         peak_bytes=10,
         peak_allocated_bytes=8,
         device_bytes=20,
@@ -37,16 +37,16 @@ def test_a_finished_run_has_its_phases_and_what_it_is_for_the_next() -> None:
         phases={"load": 3, "train": 8},
         corrected_by_runs=2,
     )
-    folder = RunFolder.create(replace(JOB, device="cuda", foreseen=foreseen))
+    folder = RunFolder.create(replace(JOB, device="cuda", predicted=predicted))
     log = EventLog(folder.events_file)
     log.write("run_started")
     log.write("measured", phases={"load": {"peak_bytes": 4}, "train": {"peak_bytes": 9}})
     log.write("calibration", kept=True)
     log.write("run_finished", state="done", tokens_per_second=90.0)
     seen = summarise(folder)
-    assert seen.foreseen_peak_bytes == 8, "what torch allocates on a GPU is held against the same"
-    assert (seen.tokens_per_second, seen.foreseen_tokens_per_second) == (90.0, 100.0)
-    assert (seen.phases, seen.foreseen_phases) == ({"load": 4, "train": 9}, {"load": 3, "train": 8})
+    assert seen.predicted_peak_bytes == 8, "what torch allocates on a GPU is held against the same"
+    assert (seen.tokens_per_second, seen.predicted_tokens_per_second) == (90.0, 100.0)
+    assert (seen.phases, seen.predicted_phases) == ({"load": 4, "train": 9}, {"load": 3, "train": 8})
     assert (seen.corrected_by_runs, seen.corrects) == (2, True)
 
 

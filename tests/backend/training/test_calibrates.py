@@ -17,7 +17,7 @@ from tests.backend.training.helpers import events, log_text
 def test_a_finished_run_corrects_the_next_prediction(tiny_model: Path, questions: Path) -> None:
     settings = ("effective_batch=4", "micro_batch=4", "checkpointing=false", "chunked_loss=false", "eval_fraction=0.1")
     answers = Answers(model=str(tiny_model), data=str(questions), gpu="cpu", max_length=128, epochs=2, set=settings)
-    before = situation.foresee(answers)
+    before = situation.predict(answers)
     assert before.device.calibration is None
     folder = RunFolder.create(jobs.job(before, "lora"))
     assert train(folder) == "done", folder.log_file.read_text()
@@ -32,7 +32,7 @@ def test_a_finished_run_corrects_the_next_prediction(tiny_model: Path, questions
     rates = sorted(x["tokens_per_second"] for x in events(folder, "step")[3:])
     assert kept.tokens_per_second == pytest.approx(rates[7])
 
-    after = situation.foresee(answers)
+    after = situation.predict(answers)
     first, now = (x.methods["lora"].tokens_per_second.point for x in (before, after))
     assert kept.tokens_per_second is not None
     assert abs(now - kept.tokens_per_second) < abs(first - kept.tokens_per_second)
@@ -41,11 +41,11 @@ def test_a_finished_run_corrects_the_next_prediction(tiny_model: Path, questions
 
 def test_a_run_that_was_stopped_at_once_corrects_nothing(tiny_model: Path, questions: Path) -> None:
     answers = Answers(model=str(tiny_model), data=str(questions), gpu="cpu", max_length=128, set=("max_steps=2",))
-    folder = RunFolder.create(jobs.job(situation.foresee(answers), "lora"))
+    folder = RunFolder.create(jobs.job(situation.predict(answers), "lora"))
     assert train(folder) == "done", folder.log_file.read_text()
     assert [x["kept"] for x in events(folder, "calibration")] == [False]
     assert "no prediction is corrected by this run: too few steps" in log_text(folder)
-    assert situation.foresee(answers).device.calibration is None
+    assert situation.predict(answers).device.calibration is None
 
 
 def test_a_box_that_keeps_no_records_trains_all_the_same(
@@ -56,6 +56,6 @@ def test_a_box_that_keeps_no_records_trains_all_the_same(
 
     monkeypatch.setattr(records, "_append", full)
     answers = Answers(model=str(tiny_model), data=str(questions), gpu="cpu", max_length=128, set=("max_steps=9",))
-    folder = RunFolder.create(jobs.job(situation.foresee(answers), "lora"))
+    folder = RunFolder.create(jobs.job(situation.predict(answers), "lora"))
     assert train(folder) == "done", folder.log_file.read_text()
     assert "no prediction is corrected by this run: [Errno 28] No space left on device" in log_text(folder)

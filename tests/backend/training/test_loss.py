@@ -73,7 +73,7 @@ def test_an_evaluation_makes_no_gradient_of_the_head(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(torch, "zeros_like", zeros_like)
     with torch.no_grad():
-        judged = chunked(model)(batch)
+        evaluated = chunked(model)(batch)
     assert made == []
-    assert judged == chunked(model)(batch).detach()
+    assert evaluated == chunked(model)(batch).detach()
     assert (384, 32) in made

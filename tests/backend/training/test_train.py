@@ -279,19 +279,19 @@ def test_untied_heads_and_other_families_train(tmp_path: Path, questions: Path) 
 
 def test_a_stop_breaks_an_evaluation_off(tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = new_run(tiny_model, questions, packing=False, micro_batch=1, eval_fraction=0.5)
-    judged: list[int] = []
+    evaluated: list[int] = []
     arrange = batches.micro_batches
 
     def stopping(*arguments: Any, **options: Any) -> Any:
         for batch in arrange(*arguments, **options):
-            if len(judged) == 2:
+            if len(evaluated) == 2:
                 control.send(folder.commands_file, "stop")
-            judged.append(1)
+            evaluated.append(1)
             yield batch
 
     monkeypatch.setattr(evaluate, "micro_batches", stopping)
     assert train(folder) == "stopped"
-    assert len(judged) == 3, "of twenty rows"
+    assert len(evaluated) == 3, "of twenty rows"
     assert not events(folder, "eval") and not events(folder, "sample") and not events(folder, "step")
     assert "the evaluation was broken off" in log_text(folder)
     assert train(folder) == "done"

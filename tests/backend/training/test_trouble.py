@@ -13,7 +13,7 @@ import torch
 
 from backend.answers import Method
 from backend.measured import ran_out
-from backend.plan.job import Foreseen, Job
+from backend.plan.job import Job, Prediction
 from backend.plan.plan import Plan
 from backend.run import control
 from backend.run.folder import RunFolder
@@ -103,8 +103,8 @@ def test_what_memory_forced_is_kept_when_resumed(
     tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = new_run(tiny_model, questions, "lora", packing=False, micro_batch=8, max_steps=4)
-    foreseen = Foreseen(10**9, 10**9, 4 * 10**9, 1.0, 0.5, 2.0, 1000.0)
-    folder = RunFolder.create(replace(folder.job(), foreseen=foreseen))
+    predicted = Prediction(10**9, 10**9, 4 * 10**9, 1.0, 0.5, 2.0, 1000.0)
+    folder = RunFolder.create(replace(folder.job(), predicted=predicted))
     Fault(monkeypatch, room=4)
     assert train(folder) == "done"
     assert json.loads(ran_out.file().read_text())["CPU"]["foreseen_bytes"] == 10**9, "later plans on this box know it"
@@ -240,7 +240,7 @@ def test_a_stop_that_finds_too_many_skipped_steps_still_leaves_a_checkpoint(
     folder = new_run(tiny_model, questions, save_every=100, eval_every=100)
     not_finite(monkeypatch, 3, 99)
 
-    def add(self: journal.Journal, step: journal.Step) -> None:
+    def add(self: journal.Journal, step: journal.StepRecord) -> None:
         self._steps.append(step)
         if step.number == 8:
             control.send(folder.commands_file, "stop")

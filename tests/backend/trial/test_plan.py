@@ -75,8 +75,8 @@ def test_held_out_rows_take_no_longer_than_the_steps() -> None:
 
 def test_the_formulas_say_what_the_trial_takes_and_the_screen_what_the_run_does() -> None:
     trial, whole = a_trial(), a_trial(max_steps=0)
-    assert trial.job.foreseen is not None and whole.job.foreseen is not None
-    assert trial.job.foreseen.hours == whole.job.foreseen.hours
-    assert trial.job.foreseen.hours is not None and trial.seconds < trial.job.foreseen.hours * 3600
-    written = trial.job.foreseen.uncorrected
+    assert trial.job.predicted is not None and whole.job.predicted is not None
+    assert trial.job.predicted.hours == whole.job.predicted.hours
+    assert trial.job.predicted.hours is not None and trial.seconds < trial.job.predicted.hours * 3600
+    written = trial.job.predicted.uncorrected
     assert written is not None and written.overhead_seconds < 60

@@ -14,11 +14,11 @@ from backend import constants, paths
 from backend.answers import Answers
 from backend.errors import UserError
 from backend.planner.compare import compare
-from backend.planner.outlook import Comparison
+from backend.planner.estimates import Comparison
 from backend.run.folder import RunFolder
 from backend.trial import plan as trial_plan
 from backend.trial import trial
-from backend.trial.found import Found
+from backend.trial.found import TrialResult
 from backend.trial.plan import Trial
 from tests.shapes import CPU, LLAMA_1B, model, rows
 
@@ -47,7 +47,7 @@ def a_comparison(price: float | None = None) -> Comparison:
     return compare(answers, CPU, model(LLAMA_1B), rows(300))
 
 
-def tried(comparison: Comparison | None = None, **changes: Any) -> Found:
+def tried(comparison: Comparison | None = None, **changes: Any) -> TrialResult:
     """LoRA's trial; afterwards nothing is there."""
     comparison = comparison or a_comparison()
     one = replace(trial_plan.of(comparison, "lora"), steps=3, **changes)
@@ -79,8 +79,8 @@ def test_what_it_measured_is_drawn_out_to_the_whole_run(monkeypatch: pytest.Monk
     seen = comparison.methods["lora"]
     assert measured.hours is not None and measured.hours > seen.steps * 400 * seen.plan.effective_batch / 300 / 3600
     assert measured.cost_usd == pytest.approx(2.0 * measured.hours)
-    assert found.foreseen.hours == seen.hours.point
-    assert found.foreseen.tokens_per_second == seen.tokens_per_second.point
+    assert found.predicted.hours == seen.hours.point
+    assert found.predicted.tokens_per_second == seen.tokens_per_second.point
 
 
 def test_settings_that_memory_changed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def patience(monkeypatch: pytest.MonkeyPatch, **changes: float) -> None:
     monkeypatch.setitem(table, "patience", {"stop": 0.0, "kill": 1.0, "least_seconds": 0.0} | changes)
 
 
-def test_one_far_slower_than_foreseen_is_stopped_at_its_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_far_slower_than_predicted_is_stopped_at_its_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(
         monkeypatch,
         """
@@ -131,14 +131,14 @@ def test_one_far_slower_than_foreseen_is_stopped_at_its_next_step(monkeypatch: p
     )
     patience(monkeypatch, least_seconds=0.1, kill=1e6)
     found = tried()
-    assert found.failure == "it was stopped after 2 of 3 steps: they took far longer than foreseen"
+    assert found.failure == "it was stopped after 2 of 3 steps: they took far longer than predicted"
     assert found.measured.tokens_per_second == 200.0
 
 
 def test_one_that_does_not_stop_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, "steps(1)\ntime.sleep(600)")
     patience(monkeypatch)
-    assert tried().failure == "it was ended after 1 of 3 steps: it took far longer than foreseen"
+    assert tried().failure == "it was ended after 1 of 3 steps: it took far longer than predicted"
 
 
 def test_the_time_of_a_download_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_an_interruption_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     stand_in(monkeypatch, "steps(1)\ntime.sleep(600)")
     comparison = a_comparison()
 
-    def interrupted(now: trial.Progress) -> None:
+    def interrupted(now: trial.TrialProgress) -> None:
         if now.step:
             raise KeyboardInterrupt
 

@@ -12,15 +12,15 @@ from backend.run.events import EventLog
 from backend.run.history import History, read
 from tests.tui.nasty import NASTY
 from tests.tui.stage import Stage
-from tests.tui.story import AFTER, BEFORE, FORESEEN, GIB, PROMPT, SECOND, START, Story, finish, make_run, measure, tell
+from tests.tui.story import AFTER, BEFORE, GIB, PREDICTED, PROMPT, SECOND, START, Story, finish, make_run, measure, tell
 from tui.panels.curve import Curve
-from tui.panels.gpu import Gpu
+from tui.panels.gpu import GpuPanel
 from tui.panels.lines import Lines
-from tui.panels.log import Log
-from tui.panels.memory import Memory
+from tui.panels.log import LogPanel
+from tui.panels.memory import MemoryPanel
 from tui.panels.outcome import Outcome, figures
 from tui.panels.panel import Panel
-from tui.panels.progress import Progress
+from tui.panels.progress import ProgressPanel
 from tui.panels.samples import Samples
 
 
@@ -44,7 +44,7 @@ async def shown(widget: Lines, size: tuple[int, int] = (60, 14), press: tuple[st
         if press:
             widget.focus()
         await pilot.press(*press)
-        if isinstance(widget, Panel | Progress):
+        if isinstance(widget, Panel | ProgressPanel):
             widget.redraw()
         return [widget.render_line(y).text for y in range(size[1])]
 
@@ -88,10 +88,10 @@ async def test_a_resumed_run_draws_its_repeated_steps_once(tmp_path: Path) -> No
     assert "9." not in "\n".join(await shown(Curve(fresh)))
 
 
-async def test_memory_is_held_against_what_was_foreseen() -> None:
+async def test_memory_is_held_against_what_was_predicted() -> None:
     history, _ = run_until(600)
-    rows = await shown(Memory(history))
-    peak = f"{history.peak_bytes / FORESEEN.peak_allocated_bytes * 100:.0f} % of foreseen"
+    rows = await shown(MemoryPanel(history))
+    peak = f"{history.peak_bytes / PREDICTED.peak_allocated_bytes * 100:.0f} % of predicted"
     assert peak in rows[0]
     assert "11.6 GiB" in rows[3]
     assert "card 23.5 GiB · torch's allocator" in rows[4]
@@ -100,22 +100,22 @@ async def test_memory_is_held_against_what_was_foreseen() -> None:
 async def test_memory_of_a_cpu_run_is_said_to_be_the_process(tmp_path: Path) -> None:
     memory = {"kind": "rss", "allocated_bytes": GIB, "peak_bytes": 2 * GIB, "device_bytes": 16 * GIB}
     history = events(tmp_path, ("run_started", {"foreseen": {"peak_bytes": 4 * GIB}}), ("memory", memory))
-    rows = await shown(Memory(history))
-    assert "50 % of foreseen" in rows[0]
+    rows = await shown(MemoryPanel(history))
+    assert "50 % of predicted" in rows[0]
     assert "RAM 16.0 GiB · this process (RSS)" in rows[4]
 
 
 async def test_memory_without_a_reading_or_a_prediction_says_so(tmp_path: Path) -> None:
-    assert "no reading yet" in (await shown(Memory(events(tmp_path, ("phase", {"name": "data"})))))[1]
+    assert "no reading yet" in (await shown(MemoryPanel(events(tmp_path, ("phase", {"name": "data"})))))[1]
 
 
-async def test_speed_shows_the_gpu_and_what_was_foreseen() -> None:
-    text = "\n".join(await shown(Gpu(run_until(40)[0])))
+async def test_speed_shows_the_gpu_and_what_was_predicted() -> None:
+    text = "\n".join(await shown(GpuPanel(run_until(40)[0])))
     assert all(part in text for part in ("°C", "398 W", "2,700 tok/s", "gradient norm"))
 
 
 async def test_speed_without_a_gpu_says_so() -> None:
-    text = "\n".join(await shown(Gpu(run_until(40, device="cpu")[0])))
+    text = "\n".join(await shown(GpuPanel(run_until(40, device="cpu")[0])))
     assert "no GPU: CPU training" in text
 
 
@@ -134,14 +134,14 @@ async def test_arrows_turn_to_the_next_question() -> None:
 
 async def test_the_log_follows_until_it_is_scrolled(tmp_path: Path) -> None:
     history = events(tmp_path, *[("log", {"text": f"line {i}"}) for i in range(100)])
-    assert "line 99" in "\n".join(await shown(Log(history), (60, 8)))
-    scrolled = "\n".join(await shown(Log(history), (60, 8), press=("up", "up", "up")))
+    assert "line 99" in "\n".join(await shown(LogPanel(history), (60, 8)))
+    scrolled = "\n".join(await shown(LogPanel(history), (60, 8), press=("up", "up", "up")))
     assert "line 99" not in scrolled
     assert "line 96" in scrolled
     assert "3 newer" in scrolled
-    oldest = "\n".join(await shown(Log(history), (60, 8), press=("home",)))
+    oldest = "\n".join(await shown(LogPanel(history), (60, 8), press=("home",)))
     assert "line 0 " in oldest
-    assert "line 99" in "\n".join(await shown(Log(history), (60, 8), press=("home", "end")))
+    assert "line 99" in "\n".join(await shown(LogPanel(history), (60, 8), press=("home", "end")))
 
 
 @pytest.mark.parametrize("name", NASTY)
@@ -149,28 +149,28 @@ async def test_no_panel_lets_outside_text_through(name: str, tmp_path: Path) -> 
     text = NASTY[name]
     clean = text.encode("utf-8", "replace").decode()  # the log is JSON in UTF-8: no surrogate gets there
     history = events(tmp_path, ("log", {"text": clean}), ("sample", {"step": 0, "prompt": clean, "text": clean}))
-    for widget in (Log(history), Samples(history), Progress(history, text)):
+    for widget in (LogPanel(history), Samples(history), ProgressPanel(history, text)):
         drawn = "".join(await shown(widget))
         assert all(character.isprintable() for character in drawn), drawn
 
 
 async def test_progress_says_when_it_ends() -> None:
     history, at = run_until(1204)
-    text = "\n".join(await shown(Progress(history, "demo · LoRA", lambda: at), (120, 2)))
+    text = "\n".join(await shown(ProgressPanel(history, "demo · LoRA", lambda: at), (120, 2)))
     assert all(part in text for part in ("demo · LoRA", "1,204 of 3,600", "epoch 1.00 of 3", "ETA", "33 %"))
 
 
 async def test_progress_before_the_first_step_is_never_dead(tmp_path: Path) -> None:
     history = events(tmp_path, ("phase", {"name": "data"}))
-    rows = await shown(Progress(history, "demo", lambda: START + 5), (80, 2))
+    rows = await shown(ProgressPanel(history, "demo", lambda: START + 5), (80, 2))
     assert "preparing the data 5 s" in rows[0]
 
 
 async def test_figures_do_not_push_each_other_about() -> None:
     history, at = run_until(999)
-    before = (await shown(Progress(history, "demo", lambda: at), (120, 2)))[0]
+    before = (await shown(ProgressPanel(history, "demo", lambda: at), (120, 2)))[0]
     history, at = run_until(1000)
-    after = (await shown(Progress(history, "demo", lambda: at), (120, 2)))[0]
+    after = (await shown(ProgressPanel(history, "demo", lambda: at), (120, 2)))[0]
     assert before.index("of 3,600") == after.index("of 3,600")
     assert before.index("tok/s") == after.index("tok/s")
 
@@ -181,7 +181,7 @@ def test_the_outcome_compares_what_is_comparable() -> None:
     finish(folder, at, "done", tokens_per_second=2970.0)
     by_name = {figure.name: figure for figure in figures(read(folder.events_file))}
     assert by_name["tokens/s"].error == pytest.approx(0.1)
-    assert by_name["peak"].foreseen == FORESEEN.peak_allocated_bytes
+    assert by_name["peak"].predicted == PREDICTED.peak_allocated_bytes
     assert by_name["time"].measured == pytest.approx(at - START)
     assert by_name["cost"].measured == pytest.approx((at - START) / 3600 * 0.45)
 
@@ -198,7 +198,7 @@ async def test_a_run_that_has_ended_has_one_speed_its_mean() -> None:
     folder, story = make_run(), Story(total_steps=100)
     finish(folder, tell(folder, story.begin(), story.steps(100)), "done", tokens_per_second=1234.0)
     history = read(folder.events_file)
-    assert "1,234 tok/s mean" in (await shown(Progress(history, "demo"), (120, 2)))[0]
+    assert "1,234 tok/s mean" in (await shown(ProgressPanel(history, "demo"), (120, 2)))[0]
     assert any("1,234" in row for row in await shown(Outcome(history)))
 
 
@@ -208,7 +208,7 @@ async def test_epochs_are_no_end_where_the_limit_of_steps_is(tmp_path: Path) -> 
         folder = tmp_path / str(plan["max_steps"])
         folder.mkdir()
         history = events(folder, ("run_started", {"total_steps": 40, "epochs": 4.0, "plan": plan}), step)
-        head = (await shown(Progress(history, "demo"), (120, 2)))[0]
+        head = (await shown(ProgressPanel(history, "demo"), (120, 2)))[0]
         assert "epoch 0.11" in head
         assert ("of 4" in head.split("epoch")[1]) == of
 
@@ -239,7 +239,7 @@ async def test_the_outcome_has_the_phases_where_there_is_room_and_what_the_run_i
     assert "corrects the next prediction here" in small and "each phase" not in small
     large = " ".join("\n".join(await shown(Outcome(history), (48, 20))).split())
     assert "eval 8.2 GiB 8.9 GiB +9 %" in large and "load 6.1 GiB 5.7 GiB −7 %" in large
-    assert "foreseen with 3 runs of this box" in large
+    assert "predicted with 3 runs of this box" in large
 
 
 async def test_the_outcome_says_why_a_run_corrects_nothing(tmp_path: Path) -> None:
@@ -250,6 +250,6 @@ async def test_the_outcome_says_why_a_run_corrects_nothing(tmp_path: Path) -> No
 
 async def test_bars_of_a_small_run_on_a_big_device_have_a_scale_of_their_own(tmp_path: Path) -> None:
     memory = {"kind": "rss", "allocated_bytes": 400 * 2**20, "peak_bytes": 440 * 2**20, "device_bytes": 24 * GIB}
-    rows = await shown(Memory(events(tmp_path, ("memory", memory))))
+    rows = await shown(MemoryPanel(events(tmp_path, ("memory", memory))))
     assert "bars to 1.0 GiB" in rows[4]
     assert rows[1].count("█") > 8

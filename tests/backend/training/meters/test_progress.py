@@ -8,8 +8,8 @@ import torch
 
 from backend.plan.plan import Plan
 from backend.run.events import EventLog, Tail
-from backend.training.journal import Journal, SkippedTooOften, Step
-from backend.training.meters.progress import Pace, Progress
+from backend.training.journal import Journal, SkippedTooOften, StepRecord
+from backend.training.meters.progress import Pace, RunProgress
 from backend.training.report import Report
 
 
@@ -31,29 +31,29 @@ def test_the_pace_follows_slowly() -> None:
 
 
 def test_the_best_and_the_first_loss_are_remembered() -> None:
-    progress = Progress()
+    progress = RunProgress()
     for step, loss in ((0, 2.0), (5, 1.0), (10, 1.5)):
         progress.step = step
-        progress.judged(loss)
+        progress.evaluated(loss)
     assert (progress.eval_before, progress.eval_loss) == (2.0, 1.5)
     assert (progress.best_step, progress.best_loss) == (5, 1.0)
 
 
 def test_a_loss_that_is_no_number_is_never_the_best() -> None:
-    progress = Progress()
+    progress = RunProgress()
     for step, loss in ((0, math.nan), (5, 1.0), (10, math.nan), (15, 0.9), (20, math.inf)):
         progress.step = step
-        progress.judged(loss)
+        progress.evaluated(loss)
     assert (progress.best_step, progress.best_loss) == (15, 0.9)
 
 
-def step(number: int, loss: float = 1.0) -> Step:
-    return Step(number, 0.1, torch.tensor(loss), torch.tensor(0.5), 1e-3, 100, 60)
+def step(number: int, loss: float = 1.0) -> StepRecord:
+    return StepRecord(number, 0.1, torch.tensor(loss), torch.tensor(0.5), 1e-3, 100, 60)
 
 
 def journal(tmp_path: Path, device: str) -> tuple[Journal, Path]:
     path = tmp_path / "events.jsonl"
-    return Journal(Report(EventLog(path)), Progress(), Pace.of(Plan(), 10), device, "because"), path
+    return Journal(Report(EventLog(path)), RunProgress(), Pace.of(Plan(), 10), device, "because"), path
 
 
 def test_on_a_gpu_steps_wait_for_each_other_and_none_is_lost(tmp_path: Path) -> None:

@@ -43,19 +43,19 @@ def stepped(settings: dict[str, Any], make_fail: Callable[[], Callable[[], None]
     for number in range(2):
         for attempt in (1, 2):
             update.begin(number, 1e-2)
-            mend = make_fail() if make_fail and (number, attempt) == (0, 1) else None
+            fix = make_fail() if make_fail and (number, attempt) == (0, 1) else None
             try:
                 loss = sum((x.float() ** 2).sum() for x in weights.values()) * 1e-3
                 assert isinstance(loss, Tensor)
                 update.backward(loss, last=True)
                 update.finish()
-                assert mend is None, "it was meant to fail"
+                assert fix is None, "it was meant to fail"
                 break
             except torch.OutOfMemoryError:
                 update.abandon()
             finally:
-                if mend:
-                    mend()
+                if fix:
+                    fix()
     return {name: x.detach().clone() for name, x in weights.items()}
 
 

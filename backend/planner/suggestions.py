@@ -14,7 +14,7 @@ from backend.model.info import ModelInfo
 from backend.plan.plan import EXECUTION, Plan
 from backend.planner import devices, fit, memory, rules, throughput
 from backend.planner.device import Device
-from backend.planner.outlook import Outlook
+from backend.planner.estimates import MethodEstimate
 
 LEANER: Mapping[Method, tuple[Method, ...]] = {"full": ("lora", "qlora"), "lora": ("qlora",), "qlora": ()}
 """Methods that need less memory, the nearest first."""
@@ -28,10 +28,10 @@ class Stuck:
     device: Device
     model: ModelInfo
     data: DataReport
-    kept: rules.Fixed
-    seen: Outlook
+    kept: rules.Pinned
+    seen: MethodEstimate
 
-    def choice(self, device: Device, kept: rules.Fixed | None = None) -> fit.Choice:
+    def choice(self, device: Device, kept: rules.Pinned | None = None) -> fit.FittedPlan:
         """The method's settings on another device, or with other settings kept."""
         kept = kept or self.kept
         plan, _ = rules.settle(self.seen.method, self.answers, device, self.model, self.data, kept)
@@ -39,15 +39,15 @@ class Stuck:
 
     def peak(self, plan: Plan, device: Device | None = None) -> int:
         """Bytes that `plan` takes on a device, or the job's."""
-        return fit.foresee(self.model, plan, device or self.device, throughput.work(plan, self.data)).peak_bytes
+        return fit.predict(self.model, plan, device or self.device, throughput.work(plan, self.data)).peak_bytes
 
 
-def mends(stuck: Stuck, outlooks: Mapping[Method, Outlook]) -> tuple[str, ...]:
+def suggestions(stuck: Stuck, estimates: Mapping[Method, MethodEstimate]) -> tuple[str, ...]:
     """Sentences: a setting left open, a shorter `max_length`, a leaner method, another GPU, several of them."""
     return (
         *_open_settings(stuck),
         *_shorter(stuck),
-        *_leaner_method(stuck, outlooks),
+        *_leaner_method(stuck, estimates),
         *_other_gpu(stuck),
         *_several(stuck),
     )
@@ -59,7 +59,7 @@ def _open_settings(stuck: Stuck) -> Iterator[str]:
     if not own:
         return
     rest = {name: value for name, value in stuck.kept.values.items() if name not in own}
-    chosen = stuck.choice(stuck.device, rules.Fixed(rest, stuck.kept.origin))
+    chosen = stuck.choice(stuck.device, rules.Pinned(rest, stuck.kept.origin))
     if fit.verdict(chosen.memory, stuck.device) != "no":
         yield f"With {_listed(own)} left to the planner it takes {units.gib(chosen.memory.peak_bytes)}, which fits."
 
@@ -83,16 +83,16 @@ def _shorter(stuck: Stuck) -> Iterator[str]:
 
 def _lengths(length: int) -> Iterator[int]:
     """Three quarters, a half, three eighths ... of `length`, down to the shortest that is worth training on."""
-    least = constants.methods()["mends"]["shortest_length"]
+    least = constants.methods()["suggestions"]["shortest_length"]
     half = length // 2
     while half >= least:
         yield from (half * 3 // 2, half)
         half //= 2
 
 
-def _leaner_method(stuck: Stuck, outlooks: Mapping[Method, Outlook]) -> Iterator[str]:
+def _leaner_method(stuck: Stuck, estimates: Mapping[Method, MethodEstimate]) -> Iterator[str]:
     for method in LEANER[stuck.seen.method]:
-        other = outlooks[method]
+        other = estimates[method]
         if other.fit != "no":
             yield f"{rules.title(method)} takes {units.gib(other.memory.peak_bytes)}, which fits."
             return

@@ -1,4 +1,4 @@
-"""What is foreseen for each method, and the comparison that the user decides on."""
+"""What is predicted for each method, and the comparison that the user decides on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryEstimate:
     """The peak on one device, in bytes."""
 
     peak_bytes: int
@@ -42,7 +42,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Needs:
+class HostEstimate:
     """What a run asks of the machine around the device, in bytes."""
 
     ram_by_phase: Mapping[str, int]
@@ -62,7 +62,7 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class MethodEstimate:
     """One method: the plan that was chosen for it, what it takes and what to expect."""
 
     method: Method
@@ -70,7 +70,7 @@ class Outlook:
     origin: Mapping[str, str]
     """Plan field -> where its value comes from: "you", "preset NAME", or the rule in a few words."""
     fit: Fit
-    memory: Memory
+    memory: MemoryEstimate
     least_bytes: int
     """Peak of the leanest settings (smallest micro-batch, everything recomputed): what the method can't do without."""
     steps: int
@@ -82,7 +82,7 @@ class Outlook:
     trainable_parameters: int
     checkpoint_bytes: int
     """What the finished adapter or model takes on disk."""
-    host: Needs
+    host: HostEstimate
     """Memory of the host, and disk: download, kept checkpoints with their optimizer state, the result."""
     quality_ceiling: str
     forgetting_risk: str
@@ -90,7 +90,7 @@ class Outlook:
     """Sentences, empty for the recommended one."""
     obstacles: tuple[str, ...] = ()
     """Sentences on what forbids it: memory, money, time. Empty where it can be started as it is."""
-    mends: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
     """Where it does not fit: what would make it fit, the smallest change first."""
 
 
@@ -102,7 +102,7 @@ class Comparison:
     device: Device
     model: ModelInfo
     data: DataReport
-    methods: Mapping[Method, Outlook]
+    methods: Mapping[Method, MethodEstimate]
     recommended: Method | None
     reasons: tuple[str, ...]
     notes: tuple[str, ...] = ()
