@@ -39,7 +39,7 @@ def about(found: Sequence[Trial]) -> str:
     steps = [one.steps for one in found]
     count = f"{min(steps)}" if min(steps) == max(steps) else f"{min(steps)} to {max(steps)}"
     seconds = seconds_of(found)
-    took = "no time is predicted" if seconds is None else f"{units.duration(seconds)} are predicted"
+    took = "no time is predicted" if seconds is None else f"about {units.duration(seconds)} is predicted"
     return f"{count} real steps of {listed([title(one.method) for one in found])}: {took}."
 
 

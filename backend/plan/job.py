@@ -50,11 +50,11 @@ class Prediction:
     peak_allocated_bytes: int
     device_bytes: int
     """Memory of one device."""
-    hours: float | None
+    hours: float | None = None
     """None, as all times, where the device's speed is not known."""
-    hours_low: float | None
-    hours_high: float | None
-    tokens_per_second: float | None
+    hours_low: float | None = None
+    hours_high: float | None = None
+    tokens_per_second: float | None = None
     cost_usd: float | None = None
     price_usd_per_hour: float | None = None
     phases: Mapping[str, int] = field(default_factory=dict)
