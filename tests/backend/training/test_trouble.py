@@ -358,7 +358,7 @@ def test_a_stop_whose_checkpoint_finds_no_memory_is_no_success(
     tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = new_run(tiny_model, questions)
-    monkeypatch.setattr(session.Session, "judge", lambda *_: control.send(folder.commands_file, "stop"))
+    monkeypatch.setattr(session.Session, "evaluate", lambda *_: control.send(folder.commands_file, "stop"))
     failing_times(monkeypatch, torch, "save", 2)
     assert error_of(folder) == "memory ran out while the last checkpoint was written; there is no checkpoint yet"
 
