@@ -107,7 +107,7 @@ def test_a_stop_without_room_for_its_checkpoint(
     tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = new_run(tiny_model, questions)
-    monkeypatch.setattr(session.Session, "judge", lambda *_: control.send(folder.commands_file, "stop"))
+    monkeypatch.setattr(session.Session, "evaluate", lambda *_: control.send(folder.commands_file, "stop"))
     failing_saves(monkeypatch, 1)
     error = ended(folder)
     assert error.startswith("the disk is full: ") and error.endswith(f", then `fttui resume {folder.name}`")
