@@ -1,12 +1,13 @@
 # make run    the wizard (without a terminal: the demo, headless)     make demo   the demo, headless
 # make check  lint, types and layer rules                             make test   check, then all tests
+# make quick  lint and the tests of the core that train nothing: about a minute, for the inner loop
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export PIP_CONSTRAINT := constraints.txt
 
-.PHONY: run demo check test test-core test-screen bench bench-trainer clean
+.PHONY: run demo check quick test test-core test-screen bench bench-trainer clean
 
 run: .venv/installed
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/fttui; else $(BIN)/fttui train demo; fi
@@ -20,12 +21,20 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+QUICK_TESTS := $(addprefix tests/backend/,data hardware measured model plan planner run) $(wildcard tests/backend/test_*.py) \
+	tests/test_layers.py tests/test_docs.py tests/tui/panels tests/tui/test_widgets.py tests/tui/test_plain.py \
+	tests/tui/test_event_lines.py tests/backend/training/test_golden.py tests/backend/training/test_batches.py
+
+quick: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/pytest -q -m "not torch and not terminal" $(QUICK_TESTS)
+
 # Two halves side by side: most tests keep one core busy.
 test: check
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-screen
 
 test-core:
-	$(BIN)/pytest tests/backend tests/bench tests/test_layers.py
+	$(BIN)/pytest tests/backend tests/bench tests/test_layers.py tests/test_docs.py
 
 test-screen:
 	$(BIN)/pytest tests/tui tests/terminal
