@@ -1,74 +1,53 @@
-"""This box's finished runs, as corrections: for each component what a run measured over what the formulas had said."""
+"""This box's finished runs as ratios: for each component, what a run measured over what the formulas predicted."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 
-from backend import constants, units
-from backend.answers import METHODS
-from backend.measured import records
-from backend.measured.correction import Calibration, Correction, Run
+from backend import constants
+from backend.measured.correction import Calibration, Run
 from backend.measured.records import Record
-from backend.planner.device import Device
-from backend.planner.rules import title
 
 COMPARED = ("fttui", "torch", "transformers")
 """Packages whose version (major.minor) changes what a run takes, or what is predicted."""
-SHOWN = 0.03
-"""A ratio nearer to 1 than this is not worth a word."""
 
 
-def calibrated(device: Device) -> Device:
-    """`device` with what finished runs on this box say of it; itself where there are none, or where it is not here."""
-    if not device.here:
-        return device
-    found, _ = records.read()
-    return replace(device, calibration=of(device, found))
+def of(
+    kind: str,
+    name: str,
+    found: Sequence[Record],
+    flops_per_second: float = 0.0,
+    versions: Mapping[str, str] | None = None,
+) -> Calibration | None:
+    """The newest records of the device called `name`; None if there are none.
 
-
-def of(device: Device, found: Sequence[Record], versions: Mapping[str, str] | None = None) -> Calibration | None:
-    """The newest of the records that are of `device`; None where there are none.
-
-    `versions` are those of the packages now: the installed ones where they are left out.
+    Args:
+        kind: `cuda` or `cpu`.
+        name: The device's name, as in the records.
+        found: Records, the oldest first.
+        flops_per_second: The rate that plans assume for the device now; 0 if it is not known.
+        versions: Versions of the packages now; by default the installed ones.
     """
-    own = [record for record in found if (record.kind, record.device) == (device.kind, device.name)]
+    own = [record for record in found if (record.kind, record.device) == (kind, name)]
     if not own:
         return None
     now = _installed() if versions is None else versions
     newest = own[-int(constants.calibration()["newest"]) :]
-    return Calibration(tuple(run(record, now, device.flops_per_second) for record in newest))
-
-
-def sentences(device: Device, parameters: int) -> Iterator[str]:
-    """What is corrected for a model of this size, and by how much: a sentence a method."""
-    for method in METHODS if device.calibration else ():
-        own = device.correction(method, parameters)
-        changes = [f"{name} ×{ratio:.2f}" for name, ratio in _named(own) if abs(ratio - 1) >= SHOWN]
-        if abs(own.fixed_bytes) >= units.MIB:
-            sign = "−" if own.fixed_bytes < 0 else "+"
-            what = "interpreter" if device.kind == "cpu" else "CUDA context"
-            changes.append(f"{what} {sign}{units.memory(abs(own.fixed_bytes))}")
-        if changes:
-            yield f"{title(method)} is corrected by {_runs(title(method), own)} on this box: {', '.join(changes)}."
-
-
-def _runs(name: str, own: Correction) -> str:
-    count = max(own.runs, own.memory_runs)
-    some = "" if own.runs == count else f", {own.runs or 'none'} of them {name},"
-    return f"1 run{some}" if count == 1 else f"{count} runs{some}"
+    return Calibration(tuple(run(record, now, flops_per_second) for record in newest))
 
 
 def run(record: Record, now: Mapping[str, str], flops_per_second: float = 0.0) -> Run:
-    """The components of one run.
+    """The ratios of one run, component by component.
 
-    `flops_per_second` is what the device is taken to do now; a CPU's rate is measured, and a busy moment makes it low.
+    `flops_per_second` is the rate assumed for the device now. A CPU's rate is measured each time, and comes out too low
+    on a busy box: the run's predicted speed is rescaled to today's rate.
     """
     predicted = record.predicted
-    told = predicted.device_flops_per_second
-    faster = flops_per_second / told if record.kind == "cpu" and told and flops_per_second else 1.0
+    then = predicted.device_flops_per_second
+    faster = flops_per_second / then if record.kind == "cpu" and then and flops_per_second else 1.0
     spent = sum(record.phases[name].seconds for name in ("data", "load", "checkpoint", "save") if name in record.phases)
     known = Run(
         method=record.method,
@@ -83,7 +62,7 @@ def run(record: Record, now: Mapping[str, str], flops_per_second: float = 0.0) -
 
 
 def _on_cpu(known: Run, record: Record) -> Run:
-    """A process is one: what in it is no tensor shows in the rest after loading."""
+    """Resident memory of the process: what is no tensor (the interpreter) shows in what is left after loading."""
     raw, load = record.predicted.memory, record.phases.get("load")
     steps = _steps_peak(record, "peak_bytes")
     if load is None or not steps:
@@ -120,21 +99,16 @@ def _steps_peak(record: Record, field: str) -> int:
 
 
 def _ratio(measured: float | None, predicted: float) -> float | None:
-    """None where one of them is no positive finite number."""
+    """None unless both are positive finite numbers."""
     if measured is None or not all(math.isfinite(x) and x > 0 for x in (measured, predicted)):
         return None
     return measured / predicted
 
 
 def _product(rate: float | None, each: float) -> float | None:
-    """None where the product is no positive finite number."""
+    """None unless the product is a positive finite number."""
     found = (rate or 0.0) * each
     return found if 0 < found < math.inf else None
-
-
-def _named(own: Correction) -> Iterator[tuple[str, float]]:
-    yield from (("weights", own.resident), ("activations", own.transient), ("slack", own.slack))
-    yield from (("loading", own.loading), ("speed", own.speed), ("start and saving", own.overhead))
 
 
 def _minor(version: str) -> str:

@@ -1,42 +1,39 @@
-"""What ran out of memory on this box although it was predicted to fit: later plans stay below it.
+"""Runs on this box that ran out of memory although they were predicted to fit: later plans stay below their peak.
 
-`$FTTUI_HOME/ran_out.json` holds, for each device, the lowest peak that was predicted for a run whose memory then ran
-out. It counts for some weeks: another program may have held the memory.
+`$FTTUI_HOME/ran_out.json` holds, for each device, the lowest peak that was predicted for a run that then ran out of
+memory. An entry counts for some weeks only, because another program may have been holding the memory.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from backend import constants, paths, typed, units
+from backend import constants, paths, typed
 from backend.plan.job import Job
-from backend.planner import several
-from backend.planner.device import Device
 
 FILE = "ran_out.json"
 DAY_SECONDS = 24 * 3600.0
 
 
 class Ceiling(msgspec.Struct, frozen=True, rename={"predicted_bytes": "foreseen_bytes"}):
-    """One device's."""
+    """What ran out on one device."""
 
     predicted_bytes: int
-    """The peak that had been predicted."""
+    """The peak that had been predicted for the run."""
     t: float
     """Unix seconds."""
 
 
 def file() -> Path:
-    """Where it is remembered."""
+    """The file that remembers it."""
     return paths.home() / FILE
 
 
 def remember(job: Job) -> None:
-    """Memory ran out in a run as it was planned. Raises OSError (disk full)."""
+    """Note that `job`, run as it was planned, ran out of memory. Raises OSError (disk full)."""
     if job.predicted is None:
         return
     now, known = time.time(), _read()
@@ -49,17 +46,10 @@ def remember(job: Job) -> None:
     draft.replace(file())
 
 
-def bounded(device: Device) -> Device:
-    """`device` with no more memory than what ran out on it, and a note that says so; itself where nothing did."""
-    found = _read().get(device.name) if device.here else None
-    if found is None or _is_old(found, time.time()) or found.predicted_bytes >= device.free_bytes:
-        return device
-    day = time.strftime("%Y-%m-%d", time.localtime(found.t))
-    note = (
-        f"A run predicted to take {units.memory(found.predicted_bytes)} ran out of memory here on {day}: plans stay "
-        f"below that; delete {file()} if something else had held the memory."
-    )
-    return replace(several.bounded(device, found.predicted_bytes), notes=(*device.notes, note))
+def limit(device_name: str) -> Ceiling | None:
+    """What ran out on a device of this box lately; None if nothing did."""
+    found = _read().get(device_name)
+    return None if found is None or _is_old(found, time.time()) else found
 
 
 def _is_old(found: Ceiling, now: float) -> bool:

@@ -9,9 +9,8 @@ from typing import Any
 from backend import constants
 from backend.answers import METHODS, Answers, Method
 from backend.data.report import DataReport
-from backend.measured import calibration
 from backend.model.info import ModelInfo
-from backend.planner import choice, cost, fit, host, memory, rules, several, throughput
+from backend.planner import choice, cost, fit, host, learned, memory, rules, several, throughput
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison, Interval, MethodEstimate
 from backend.planner.suggestions import Stuck, suggestions
@@ -62,7 +61,7 @@ def compare(
         notes=(
             *device.taken,
             *device.notes,
-            *calibration.sentences(device, model.shape.parameters),
+            *learned.sentences(device, model.shape.parameters),
             *model.notes,
             *data.problems,
             *verdict.notes,

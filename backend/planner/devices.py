@@ -11,11 +11,10 @@ from backend.errors import UserError
 from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host
 from backend.hardware.catalogue import GpuSpec
 from backend.hardware.rate import cpu_flops, does_bf16_well
-from backend.measured.calibration import calibrated
-from backend.measured.ran_out import bounded
 from backend.planner import device_names, several
 from backend.planner.box import box
 from backend.planner.device import Card, Device, Pool, Price
+from backend.planner.learned import bounded, calibrated
 from backend.units import memory
 
 CPU = "cpu"

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from backend.answers import Answers
-from backend.measured import calibration, records
+from backend.measured import calibration
+from backend.measured.correction import Calibration
 from backend.measured.records import Phase, Record
 from backend.plan.job import PeakParts, Uncorrected
-from backend.planner import jobs
 from backend.planner.compare import compare
 from backend.planner.device import Device
 from tests.shapes import A100_80, CPU, LLAMA_1B, model, rows
@@ -54,6 +54,10 @@ def record(device: Device = HERE, **changes: Any) -> Record:
     return Record(**known | changes)
 
 
+def of(device: Device, *found: Record) -> Calibration | None:
+    return calibration.of(device.kind, device.name, found, device.flops_per_second, NOW)
+
+
 def test_a_run_on_a_gpu_by_component() -> None:
     seen = calibration.run(record(), NOW)
     assert seen.resident == pytest.approx(3.3 / 3)
@@ -76,7 +80,7 @@ def test_a_run_on_a_cpu_by_component() -> None:
 def test_a_cpu_whose_rate_was_measured_in_a_busy_moment() -> None:
     """Predicted at a tenth of the rate: what was measured says that the rate was low, not that the formulas are."""
     busy = replace(record(CPU).predicted, device_flops_per_second=CPU.flops_per_second / 10, tokens_per_second=100.0)
-    found = calibration.of(CPU, [msgspec.structs.replace(record(CPU), predicted=busy)], NOW)
+    found = of(CPU, msgspec.structs.replace(record(CPU), predicted=busy))
     assert found is not None and found.runs[0].speed == pytest.approx(0.8)
 
 
@@ -92,7 +96,7 @@ def test_a_cpu_whose_rate_was_measured_in_a_busy_moment() -> None:
 )
 @pytest.mark.parametrize("device", [HERE, CPU], ids=["gpu", "cpu"])
 def test_figures_that_make_no_sense_say_nothing(device: Device, changes: dict[str, Any]) -> None:
-    found = calibration.of(device, [record(device, **changes)], NOW)
+    found = of(device, record(device, **changes))
     assert found is not None
     after = replace(device, calibration=found)
     for method, seen in compare(Answers(), after, model(LLAMA_1B), rows(1000)).methods.items():
@@ -101,8 +105,8 @@ def test_figures_that_make_no_sense_say_nothing(device: Device, changes: dict[st
 
 def test_only_runs_of_this_device_count() -> None:
     others = [record(replace(HERE, name="A100 SXM 40GB")), record(CPU)]
-    assert calibration.of(HERE, others, NOW) is None
-    found = calibration.of(HERE, [*others, record()], NOW)
+    assert of(HERE, *others) is None
+    found = of(HERE, *others, record())
     assert found is not None and len(found.runs) == 1
 
 
@@ -110,52 +114,3 @@ def test_versions_differ_by_their_minor() -> None:
     assert not calibration.run(record(), NOW).old
     assert calibration.run(record(), {**NOW, "torch": "2.14.0"}).old
     assert calibration.run(record(versions={}), NOW).old
-
-
-def keep(*found: Record) -> None:
-    records.file().write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in found))
-
-
-def test_a_comparison_is_corrected_and_says_so() -> None:
-    keep(*(record(run=str(i)) for i in range(3)))
-    device = calibration.calibrated(HERE)
-    before, after = (compare(Answers(), x, model(LLAMA_1B), rows(5000)) for x in (HERE, device))
-    assert after.methods["lora"].tokens_per_second.point < before.methods["lora"].tokens_per_second.point
-    assert after.methods["qlora"].tokens_per_second == before.methods["qlora"].tokens_per_second
-    said = [note for note in after.notes if "corrected by" in note]
-    assert said[0] == (
-        "LoRA is corrected by 3 runs on this box: weights ×1.09, activations ×1.35, slack ×1.04, speed ×0.83, "
-        "start and saving ×0.55, CUDA context −409 MiB."
-    )
-    assert said[1].startswith("QLoRA is corrected by 3 runs, none of them QLoRA, on this box: ")
-    assert "speed" not in said[1]
-    assert not [note for note in before.notes if "corrected" in note]
-
-
-def test_a_device_elsewhere_is_never_corrected() -> None:
-    keep(record())
-    assert calibration.calibrated(A100_80) is A100_80
-
-
-def test_a_correction_never_builds_on_another() -> None:
-    keep(record(run="1"), record(run="2"))
-    first = jobs.job(compare(Answers(), HERE, model(LLAMA_1B), rows(5000)), "lora")
-    later = jobs.job(compare(Answers(), calibration.calibrated(HERE), model(LLAMA_1B), rows(5000)), "lora")
-    assert first.predicted is not None and later.predicted is not None
-    assert later.predicted.peak_bytes != first.predicted.peak_bytes and later.predicted.corrected_by_runs == 2
-    assert later.plan == first.plan
-    assert later.predicted.uncorrected == first.predicted.uncorrected is not None
-
-
-def test_runs_stand_in_for_a_speed_that_nobody_knows() -> None:
-    unknown = replace(HERE, name="RTX 7090", flops_per_second=0.0)
-    first = jobs.job(compare(Answers(), unknown, model(LLAMA_1B), rows(5000)), "lora")
-    assert first.predicted is not None and first.predicted.hours is None
-    alone = first.predicted.uncorrected
-    assert alone is not None and alone.tokens_per_second == 0 < alone.flops_per_token
-    keep(record(unknown, predicted=alone, tokens_per_second=1234.0))
-    after = compare(Answers(), calibration.calibrated(unknown), model(LLAMA_1B), rows(5000))
-    speed = after.methods["lora"].tokens_per_second
-    assert speed.point == pytest.approx(1234) and speed.low < 1100 < 1350 < speed.high
-    assert after.methods["qlora"].hours.point != after.methods["qlora"].hours.point, "not a number"
-    assert not any("is not known" in note for note in after.notes)
