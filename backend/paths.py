@@ -10,6 +10,8 @@ import platformdirs
 from backend.errors import UserError
 
 SHIPPED = Path(__file__).resolve().parent.parent / "presets"
+"""Data files that ship: constants, catalogues, presets."""
+SHIPPED_PRESETS = SHIPPED / "recipes"
 
 
 def home() -> Path:

@@ -21,30 +21,12 @@ from backend.answers import Answers
 from backend.errors import UserError, wont_do
 from backend.plan import fields
 from backend.plan.plan import EXECUTION
+from backend.plan.preset import Preset
 from backend.planner.estimates import Comparison, MethodEstimate
 from backend.preset_text import JOB_TYPES, PresetError
 
 PER_BOX = (*EXECUTION, "attention", "precision", "processes", "quantization")
 """Plan fields that belong to a box rather than to a job: a preset leaves them open unless the user set them."""
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A named start: plan fields that are kept, and answers that are defaults."""
-
-    name: str
-    description: str
-    plan: Mapping[str, Any]
-    job: Mapping[str, Any]
-    path: Path
-    shipped: bool
-    made_for: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """`device`, and the plan fields that were chosen for it when it was saved; another box plans them anew."""
-
-    @property
-    def reference(self) -> str:
-        """What a command takes for it: its name, or its file where that is not among the named ones."""
-        return self.name if self.path.parent in (paths.own_presets(), _shipped_folder()) else str(self.path)
 
 
 @dataclass(frozen=True)
@@ -164,12 +146,8 @@ def merged(preset: Preset, answers: Answers) -> Answers:
     return dataclasses.replace(Answers(), **{**job, **given})
 
 
-def _shipped_folder() -> Path:
-    return paths.SHIPPED / "recipes"
-
-
 def _files() -> list[Path]:
-    return [*sorted(paths.own_presets().glob("*.toml")), *sorted(_shipped_folder().glob("*.toml"))]
+    return [*sorted(paths.own_presets().glob("*.toml")), *sorted(paths.SHIPPED_PRESETS.glob("*.toml"))]
 
 
 def _read(path: Path) -> Preset:
@@ -178,7 +156,7 @@ def _read(path: Path) -> Preset:
     except (OSError, UnicodeDecodeError) as error:
         raise PresetError(f"preset {path.stem} can't be read: {error}", None) from None
     parts = preset_text.parse(path.stem, text)
-    shipped = path.parent == _shipped_folder()
+    shipped = path.parent == paths.SHIPPED_PRESETS
     return Preset(path.stem, parts.description, parts.plan, parts.job, path, shipped, parts.made_for)
 
 
@@ -186,7 +164,7 @@ def _own(name: str) -> Path:
     """The file of the user's preset `name`. Raises UserError where that is no name, or a shipped one's."""
     if not re.fullmatch(r"[a-zA-Z0-9][\w.-]{0,60}", name):
         raise wont_do("preset", name, "a name of letters, digits, - and _")
-    if (_shipped_folder() / f"{name}.toml").exists():
+    if (paths.SHIPPED_PRESETS / f"{name}.toml").exists():
         raise UserError(f"{name!r} is a shipped preset and stays as it is; take another name", "preset")
     return paths.own_presets() / f"{name}.toml"
 

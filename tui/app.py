@@ -23,7 +23,7 @@ from tui.widgets.rail import STEPS
 if TYPE_CHECKING:
     from backend.launch.launch import Trainer
     from backend.plan.job import Job
-    from backend.presets import Preset
+    from backend.plan.preset import Preset
     from backend.run.folder import RunFolder
 
 ORDER = tuple(step for step, _ in STEPS)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from backend.data.report import DataReport
     from backend.hardware import Hardware
     from backend.model.info import ModelInfo
+    from backend.plan.preset import Preset
     from backend.planner.device import Device
     from backend.planner.estimates import Comparison
-    from backend.presets import Preset
 
 
 class Journey:
@@ -64,12 +64,8 @@ class Journey:
         asked = (self.answers, self.device, self.model, self.data)
         key = (*asked, self.start)
         if self._compared is None or any(a is not b for a, b in zip(self._compared[0], key, strict=True)):
-            self._compared = (key, self.sources.compare(*asked, *self.kept()))
+            self._compared = (key, self.sources.compare(*key))
         return self._compared[1]
-
-    def kept(self) -> tuple[Any, ...]:
-        """The plan fields and the name of the preset that was started from; nothing without one."""
-        return (self.start.plan, self.start.name) if self.start else ()
 
     def changes(self) -> str:
         """What the preset's own box had otherwise, in a sentence; empty without such a preset."""

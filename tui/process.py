@@ -27,7 +27,7 @@ from tui import front
 if TYPE_CHECKING:
     from textual.app import App
 
-    from backend.presets import Preset
+    from backend.plan.preset import Preset
     from tui.terminal import Terminal
 
 Launch = Callable[[Job], tuple[RunFolder, Trainer]]

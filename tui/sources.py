@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from backend.answers import Answers, Method
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from backend.model.find import FoundModel
     from backend.model.info import ModelInfo
     from backend.plan.job import Job
+    from backend.plan.preset import Preset
     from backend.planner.device import Device
     from backend.planner.estimates import Comparison
     from backend.planner.rent import RentOffer
-    from backend.presets import Broken, Preset
+    from backend.presets import Broken
 
 
 def _detect() -> Hardware:
@@ -80,12 +81,11 @@ def _compare(
     device: Device,
     model: ModelInfo,
     data: DataReport,
-    preset: Mapping[str, Any] | None = None,
-    preset_name: str = "",
+    preset: Preset | None = None,
 ) -> Comparison:
     from backend.planner import compare
 
-    return compare.compare(answers, device, model, data, preset, preset_name)
+    return compare.compare(answers, device, model, data, preset)
 
 
 def _preset_listing() -> list[Preset | Broken]:
@@ -98,12 +98,11 @@ def _offers(
     answers: Answers,
     model: ModelInfo,
     data: DataReport,
-    preset: Mapping[str, Any] | None = None,
-    preset_name: str = "",
+    preset: Preset | None = None,
 ) -> tuple[RentOffer, ...]:
     from backend.planner import rent
 
-    return rent.offers(answers, model, data, preset, preset_name)
+    return rent.offers(answers, model, data, preset)
 
 
 def _dry_run_command(answers: Answers, start: Preset | None) -> list[str]:
@@ -171,10 +170,10 @@ class Sources:
     inspect_data: Callable[[str, tuple[str, ...], ModelInfo | None], DataReport] = _inspect_data
     predict_data: Callable[[int, int], DataReport] = _predict_data
     compare: Callable[..., Comparison] = _compare
-    """Answers, device, model, data, and a preset's plan fields and name where one was started from."""
+    """Answers, device, model, data, and the preset that was started from, if any."""
     presets: Callable[[], list[Preset | Broken]] = _preset_listing
     offers: Callable[..., tuple[RentOffer, ...]] = _offers
-    """Answers, model, data, and a preset's plan fields and name where one was started from."""
+    """Answers, model, data, and the preset that was started from, if any."""
     dry_run_command: Callable[[Answers, Preset | None], list[str]] = _dry_run_command
     """The command that checks the memory of the job with these answers, started from this preset."""
     trial_command: Callable[[Answers, Preset | None], list[str]] = _trial_command

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from backend import constants
 from backend.answers import METHODS, Answers, Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
+from backend.plan.preset import Preset
 from backend.planner import choice, cost, fit, host, learned, memory, rules, several, throughput
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison, Interval, MethodEstimate
@@ -23,28 +22,27 @@ def compare(
     device: Device,
     model: ModelInfo,
     data: DataReport,
-    preset: Mapping[str, Any] | None = None,
-    preset_name: str = "",
+    preset: Preset | None = None,
     *,
     advise: bool = True,
 ) -> Comparison:
     """Plan all three methods and choose. Pure: no file is read but presets/, nothing is loaded.
 
-    `preset` holds plan fields of a preset; without `advise` a method that does not fit is not told what would mend it.
+    The plan fields of `preset` are kept. Without `advise` no suggestions are made for a method that does not fit.
     Raises UserError for a setting that is unknown or contradicts another.
     """
-    kept = rules.fixed(answers, preset, preset_name)
-    device = several.take(device, min(kept.values.get("processes", device.count), several.most(device)))
-    estimates = {method: estimate(method, answers, device, model, data, kept) for method in METHODS}
+    pinned = rules.pin(answers, preset)
+    device = several.take(device, min(pinned.values.get("processes", device.count), several.most(device)))
+    estimates = {method: estimate(method, answers, device, model, data, pinned) for method in METHODS}
     device = several.take(device, max(seen.plan.processes for seen in estimates.values()))
     if advise:
         estimates = {
-            method: replace(seen, suggestions=suggestions(Stuck(answers, device, model, data, kept, seen), estimates))
+            method: replace(seen, suggestions=suggestions(Stuck(answers, device, model, data, pinned, seen), estimates))
             if seen.fit == "no"
             else seen
             for method, seen in estimates.items()
         }
-    wanted = kept.values.get("method")
+    wanted = pinned.values.get("method")
     verdict = choice.choose(answers, device, model, data, estimates, wanted)
     evaluated = {
         method: replace(seen, why_not=verdict.why_not.get(method, ()), obstacles=verdict.obstacles[method])
@@ -70,12 +68,12 @@ def compare(
 
 
 def estimate(
-    method: Method, answers: Answers, device: Device, model: ModelInfo, data: DataReport, kept: rules.Pinned
+    method: Method, answers: Answers, device: Device, model: ModelInfo, data: DataReport, pinned: rules.Pinned
 ) -> MethodEstimate:
     """One method: its plan, what it takes, what to expect."""
-    settled, origin = rules.settle(method, answers, device, model, data, kept)
+    settled, origin = rules.settle(method, answers, device, model, data, pinned)
     device = several.take(device, settled.processes)
-    chosen = fit.choose(settled, model, device, data, kept)
+    chosen = fit.choose(settled, model, device, data, pinned)
     plan = chosen.plan
     own = constants.methods()[method]
     hours = throughput.run_hours(model, plan, device, data, chosen.load)
@@ -83,7 +81,7 @@ def estimate(
     return MethodEstimate(
         method=method,
         plan=plan,
-        origin=origin | fit.origins(plan, kept),
+        origin=origin | fit.origins(plan, pinned),
         fit=fit.verdict(chosen.memory, device),
         memory=chosen.memory,
         least_bytes=chosen.least_bytes,

@@ -33,17 +33,17 @@ class FittedPlan:
     """Peak of the leanest candidate."""
 
 
-def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, kept: Pinned) -> FittedPlan:
+def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, pinned: Pinned) -> FittedPlan:
     """The fastest candidate that fits without being tight; else the leanest of all.
 
     What costs more than time is a last resort: it is tried only where nothing else fits.
     """
     load = throughput.work(plan, data)
     tried: list[FittedPlan] = []
-    for resort in _resorts(plan, device, kept):
+    for resort in _resorts(plan, device, pinned):
         some = [
             choice
-            for growing in _candidates(resort, device, load, kept)
+            for growing in _candidates(resort, device, load, pinned)
             for choice in _while_it_fits(growing, model, device, load)
         ]
         tried += some
@@ -65,11 +65,11 @@ def _while_it_fits(
             return
 
 
-def _resorts(plan: Plan, device: Device, kept: Pinned) -> Iterator[Plan]:
+def _resorts(plan: Plan, device: Device, pinned: Pinned) -> Iterator[Plan]:
     """As it is; then with activations in host memory; then full's weights in 16 bits; then both."""
-    offloads = device.kind == "cuda" and "activation_offload" not in kept.values
-    offloads = offloads and kept.values.get("checkpointing", True)
-    narrows = plan.method == "full" and plan.precision == "bfloat16" and "weights_dtype" not in kept.values
+    offloads = device.kind == "cuda" and "activation_offload" not in pinned.values
+    offloads = offloads and pinned.values.get("checkpointing", True)
+    narrows = plan.method == "full" and plan.precision == "bfloat16" and "weights_dtype" not in pinned.values
     for narrow in (False, True) if narrows else (False,):
         base = replace(plan, weights_dtype="bfloat16") if narrow else plan
         yield base
@@ -111,9 +111,9 @@ def available(device: Device) -> int:
     return min(device.memory_bytes, device.free_bytes) if device.here else device.memory_bytes
 
 
-def origins(plan: Plan, kept: Pinned) -> dict[str, str]:
+def origins(plan: Plan, pinned: Pinned) -> dict[str, str]:
     """Where each execution setting comes from."""
-    return {name: kept.origin.get(name, "the fastest that fits") for name in EXECUTION}
+    return {name: pinned.origin.get(name, "the fastest that fits") for name in EXECUTION}
 
 
 def _fastest(choices: list[FittedPlan], model: ModelInfo, device: Device) -> FittedPlan:
@@ -135,30 +135,30 @@ def _seconds(choice: FittedPlan, model: ModelInfo, device: Device) -> float:
     return step.point if step else 3.0 + choice.plan.checkpointing
 
 
-def _candidates(plan: Plan, device: Device, load: throughput.Work, kept: Pinned) -> Iterator[Iterator[Plan]]:
+def _candidates(plan: Plan, device: Device, load: throughput.Work, pinned: Pinned) -> Iterator[Iterator[Plan]]:
     """For each combination of the other settings, plans of growing micro-batch."""
     most = throughput.sequences_per_step(plan, load)
     sizes = tuple(sorted({min(size, most) for size in MICRO_BATCHES}))
-    if "micro_batch" in kept.values:
-        sizes = (kept.values["micro_batch"],)
+    if "micro_batch" in pinned.values:
+        sizes = (pinned.values["micro_batch"],)
     options: dict[str, tuple[Any, ...]] = {
         "checkpointing": (True,) if plan.activation_offload else (False, True),
         "chunked_loss": (False, True),
         "optimizer": _optimizers(plan, device),
     }
     for name in options:
-        if name in kept.values:
-            options[name] = (kept.values[name],)
+        if name in pinned.values:
+            options[name] = (pinned.values[name],)
     for values in itertools.product(*options.values()):
         candidate = replace(plan, **dict(zip(options, values, strict=True)))
         yield _growing(candidate, sizes)
-        if _may_step_in_backward(plan, kept):
+        if _may_step_in_backward(plan, pinned):
             yield _growing(replace(candidate, optimizer_in_backward=True, max_grad_norm=0.0), sizes)
 
 
-def _may_step_in_backward(plan: Plan, kept: Pinned) -> bool:
+def _may_step_in_backward(plan: Plan, pinned: Pinned) -> bool:
     """Full only, where no clipping is asked for; float16 needs its gradients whole (backend/training/optimizers.py)."""
-    open_to_it = not {"optimizer_in_backward", "max_grad_norm"} & set(kept.values)
+    open_to_it = not {"optimizer_in_backward", "max_grad_norm"} & set(pinned.values)
     return plan.method == "full" and plan.precision != "float16" and open_to_it
 
 

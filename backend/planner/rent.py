@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from backend import constants, units
 from backend.answers import Answers, Method
@@ -12,6 +11,7 @@ from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.hardware import catalogue
 from backend.model.info import ModelInfo
+from backend.plan.preset import Preset
 from backend.planner import cost, device_names, devices, fit, rules
 from backend.planner.compare import compare
 from backend.planner.device import Device
@@ -70,26 +70,24 @@ class RentJob:
     answers: Answers
     model: ModelInfo
     data: DataReport
-    preset: Mapping[str, Any] | None = None
-    preset_name: str = ""
+    preset: Preset | None = None
 
     @property
     def wanted(self) -> Method | None:
         """The method that the user or the preset set."""
-        method: Method | None = rules.fixed(self.answers, self.preset, self.preset_name).values.get("method")
+        method: Method | None = rules.pin(self.answers, self.preset).values.get("method")
         return method
 
     def on(self, device: Device) -> Comparison:
         """The three methods on `device`."""
-        return compare(self.answers, device, self.model, self.data, self.preset, self.preset_name, advise=False)
+        return compare(self.answers, device, self.model, self.data, self.preset, advise=False)
 
 
 def offers(
     answers: Answers,
     model: ModelInfo,
     data: DataReport,
-    preset: Mapping[str, Any] | None = None,
-    preset_name: str = "",
+    preset: Preset | None = None,
 ) -> tuple[RentOffer, ...]:
     """Those that carry the job, the cheapest first, then one entry for each GPU that drops out.
 
@@ -97,8 +95,8 @@ def offers(
     than all that cost less. A price that the user gave is that of the GPU that `answers.gpu` names; the others have
     their dated ones. Raises UserError as `compare` does.
     """
-    job = RentJob(replace(answers, gpu=None, price_usd_per_hour=None), model, data, preset, preset_name)
-    counts = _counts(answers, preset, preset_name)
+    job = RentJob(replace(answers, gpu=None, price_usd_per_hour=None), model, data, preset)
+    counts = _counts(answers, preset)
     singles = [_offer(job, device) for device in _devices(answers, counts[0])]
     latest = {single.device.name: single for single in singles}
     carried = [offer for offer in singles if offer.estimate]
@@ -113,9 +111,9 @@ def offers(
     return (*kept, *(offer for name, offer in latest.items() if name not in names))
 
 
-def _counts(answers: Answers, preset: Mapping[str, Any] | None, preset_name: str) -> tuple[int, ...]:
+def _counts(answers: Answers, preset: Preset | None) -> tuple[int, ...]:
     """The numbers of GPUs to look at; one only where the user set `processes`."""
-    wanted = rules.fixed(answers, preset, preset_name).values.get("processes")
+    wanted = rules.pin(answers, preset).values.get("processes")
     return (wanted,) if wanted else tuple(constants.methods()["rent"]["counts"])
 
 

@@ -15,6 +15,7 @@ from backend.errors import UserError
 from backend.model.info import ModelInfo
 from backend.plan import counts, fields
 from backend.plan.plan import Plan
+from backend.plan.preset import Preset
 from backend.planner import several
 from backend.planner.device import Device
 
@@ -27,8 +28,8 @@ class Pinned:
     origin: Mapping[str, str]
 
 
-def fixed(answers: Answers, preset: Mapping[str, Any] | None = None, preset_name: str = "") -> Pinned:
-    """What is not open: the preset's plan fields, then `--set`, then the options that are plan fields themselves.
+def pin(answers: Answers, preset: Preset | None = None) -> Pinned:
+    """The preset's plan fields, then those of `--set` and of the options that are plan fields themselves.
 
     Raises UserError for an unknown field or a value that it does not take.
     """
@@ -38,7 +39,8 @@ def fixed(answers: Answers, preset: Mapping[str, Any] | None = None, preset_name
     for key in ("max_length", "epochs", "effective_batch", "seed"):
         if getattr(answers, key) is not None:
             own[key] = fields.parse(key, getattr(answers, key))
-    for source, name in ((preset or {}, f"preset {preset_name}"), (own, "you")):
+    sources = [(preset.plan, f"preset {preset.name}")] if preset else []
+    for source, name in (*sources, (own, "you")):
         for key, value in source.items():
             values[key] = fields.parse(key, value)
             origin[key] = name
@@ -46,21 +48,21 @@ def fixed(answers: Answers, preset: Mapping[str, Any] | None = None, preset_name
 
 
 def settle(
-    method: Method, answers: Answers, device: Device, model: ModelInfo, data: DataReport, kept: Pinned
+    method: Method, answers: Answers, device: Device, model: ModelInfo, data: DataReport, pinned: Pinned
 ) -> tuple[Plan, dict[str, str]]:
     """The plan of `method` before memory is looked at, and the origin of each field that a rule or the user decided."""
     values: dict[str, Any] = {"method": method, "quantization": "nf4" if method == "qlora" else "none"}
     origin: dict[str, str] = {"method": "the method", "quantization": "the method"}
     for rule in (_common, _lengths, _batch, _duration, _learning_rate, _adapter, _precision):
-        for key, (value, why) in rule(method, device, model, data, {**values, **kept.values}).items():
+        for key, (value, why) in rule(method, device, model, data, {**values, **pinned.values}).items():
             values[key], origin[key] = value, why
-    for key, value in kept.values.items():
+    for key, value in pinned.values.items():
         if key not in ("method", "quantization"):
-            values[key], origin[key] = value, kept.origin[key]
-    _refuse_contradictions(method, kept, device, values["effective_batch"])
+            values[key], origin[key] = value, pinned.origin[key]
+    _refuse_contradictions(method, pinned, device, values["effective_batch"])
     for key, (value, why) in _attention(model, values).items():
         values[key], origin[key] = value, why
-    for key, (value, why) in several.processes(method, device, {**values, **kept.values}).items():
+    for key, (value, why) in several.processes(method, device, {**values, **pinned.values}).items():
         values[key], origin[key] = value, why
     return Plan(**values), origin
 
@@ -174,23 +176,23 @@ def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:
     return device.kind == "cpu" and model.kind == "demo" and data.reference == "demo"
 
 
-def _refuse_contradictions(method: Method, kept: Pinned, device: Device, effective_batch: int) -> None:
+def _refuse_contradictions(method: Method, pinned: Pinned, device: Device, effective_batch: int) -> None:
     """Settings that exclude each other, where the user asked for this very method, and what can't be done yet."""
-    if kept.values.get("replay_fraction"):
+    if pinned.values.get("replay_fraction"):
         raise UserError(
             "replay_fraction: this version has no general rows to mix in; leave it at 0, or add such rows to your data",
             "replay_fraction",
         )
-    several.refuse(method, device, kept.values, effective_batch)
-    if kept.values.get("method") != method:
+    several.refuse(method, device, pinned.values, effective_batch)
+    if pinned.values.get("method") != method:
         return
-    wanted = kept.values.get("quantization")
+    wanted = pinned.values.get("quantization")
     right = "nf4" if method == "qlora" else "none"
     if wanted not in (None, right):
         raise UserError(
             f"quantization: {wanted} does not go with {method}; leave it out or set {right}", "quantization"
         )
-    if kept.values.get("optimizer_in_backward") and method != "full":
+    if pinned.values.get("optimizer_in_backward") and method != "full":
         raise UserError(
             "optimizer_in_backward: true is for full fine-tuning only; adapters' gradients are small anyway",
             "optimizer_in_backward",

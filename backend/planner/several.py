@@ -60,9 +60,9 @@ def processes(method: Method, device: Device, known: Mapping[str, Any]) -> dict[
     return {"processes": (device.count, "the devices")} if device.count > 1 else {}
 
 
-def refuse(method: Method, device: Device, kept: Mapping[str, Any], effective_batch: int) -> None:
+def refuse(method: Method, device: Device, pinned: Mapping[str, Any], effective_batch: int) -> None:
     """More processes than devices or rows, or more than one where full fine-tuning can have one: UserError."""
-    count = int(kept.get("processes", 1))
+    count = int(pinned.get("processes", 1))
     if count > device.count:
         are = "is one" if device.count == 1 else f"are {device.count}"
         fix = f"say --gpu NAME:{count}" if not device.here else "leave it out"
@@ -73,9 +73,9 @@ def refuse(method: Method, device: Device, kept: Mapping[str, Any], effective_ba
             f"processes to at most {effective_batch}, or effective_batch to {count}",
             "processes",
         )
-    alone = _trains_on_one(kept) if method == kept.get("method") == "full" else ""
+    alone = _trains_on_one(pinned) if method == pinned.get("method") == "full" else ""
     if count > 1 and alone:
-        name = "optimizer" if kept.get("optimizer") == "adafactor" else "compile"
+        name = "optimizer" if pinned.get("optimizer") == "adafactor" else "compile"
         raise UserError(f"{name}: {alone}, and processes is {count}; leave {name} out, or set processes to 1", name)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from backend.answers import Answers
 from backend.data import inspect
 from backend.data.report import DataReport
@@ -12,17 +9,18 @@ from backend.errors import UserError, wont_do
 from backend.hardware import Hardware, detect
 from backend.model import find
 from backend.model.info import ModelInfo
+from backend.plan.preset import Preset
 from backend.planner import devices
 from backend.planner.compare import compare
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison
 
 
-def predict(answers: Answers, preset: Mapping[str, Any] | None = None, preset_name: str = "") -> Comparison:
+def predict(answers: Answers, preset: Preset | None = None) -> Comparison:
     """Look everything up and compare. Raises UserError for what can't be found or used."""
     check(answers)
     model = find.find(answers.model)
-    return compare(answers, device(answers), model, data(answers, model), preset, preset_name)
+    return compare(answers, device(answers), model, data(answers, model), preset)
 
 
 def device(answers: Answers, hardware: Hardware | None = None) -> Device:

@@ -28,14 +28,14 @@ class Stuck:
     device: Device
     model: ModelInfo
     data: DataReport
-    kept: rules.Pinned
+    pinned: rules.Pinned
     seen: MethodEstimate
 
-    def choice(self, device: Device, kept: rules.Pinned | None = None) -> fit.FittedPlan:
-        """The method's settings on another device, or with other settings kept."""
-        kept = kept or self.kept
-        plan, _ = rules.settle(self.seen.method, self.answers, device, self.model, self.data, kept)
-        return fit.choose(plan, self.model, device, self.data, kept)
+    def choice(self, device: Device, pinned: rules.Pinned | None = None) -> fit.FittedPlan:
+        """The method's settings on another device, or with other settings pinned."""
+        pinned = pinned or self.pinned
+        plan, _ = rules.settle(self.seen.method, self.answers, device, self.model, self.data, pinned)
+        return fit.choose(plan, self.model, device, self.data, pinned)
 
     def peak(self, plan: Plan, device: Device | None = None) -> int:
         """Bytes that `plan` takes on a device, or the job's."""
@@ -55,11 +55,11 @@ def suggestions(stuck: Stuck, estimates: Mapping[Method, MethodEstimate]) -> tup
 
 def _open_settings(stuck: Stuck) -> Iterator[str]:
     """Execution settings that the user fixed, where the planner's own would fit."""
-    own = [name for name in EXECUTION if name in stuck.kept.values]
+    own = [name for name in EXECUTION if name in stuck.pinned.values]
     if not own:
         return
-    rest = {name: value for name, value in stuck.kept.values.items() if name not in own}
-    chosen = stuck.choice(stuck.device, rules.Pinned(rest, stuck.kept.origin))
+    rest = {name: value for name, value in stuck.pinned.values.items() if name not in own}
+    chosen = stuck.choice(stuck.device, rules.Pinned(rest, stuck.pinned.origin))
     if fit.verdict(chosen.memory, stuck.device) != "no":
         yield f"With {_listed(own)} left to the planner it takes {units.gib(chosen.memory.peak_bytes)}, which fits."
 
@@ -103,7 +103,7 @@ def _other_gpu(stuck: Stuck) -> Iterator[str]:
 
     Where none alone does, several of a kind for full fine-tuning, which is sharded over them.
     """
-    wanted = stuck.kept.values.get("processes")
+    wanted = stuck.pinned.values.get("processes")
     sharded = stuck.seen.method == "full" and wanted is None
     several = tuple(constants.methods()["rent"]["counts"][1:]) if sharded else ()
     leanest = _leanest(stuck)
@@ -146,7 +146,7 @@ def _may_hold(stuck: Stuck, leanest: Plan | None, device: Device) -> bool:
 
 def _several(stuck: Stuck) -> Iterator[str]:
     """More of the same GPU: full fine-tuning is sharded; adapters are replicas, each as large as one."""
-    if stuck.seen.method != "full" or stuck.device.kind != "cuda" or "processes" in stuck.kept.values:
+    if stuck.seen.method != "full" or stuck.device.kind != "cuda" or "processes" in stuck.pinned.values:
         return
     for count in constants.methods()["rent"]["counts"]:
         device = replace(stuck.device, count=count)

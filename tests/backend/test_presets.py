@@ -11,6 +11,7 @@ import pytest
 from backend import paths, presets
 from backend.answers import Answers
 from backend.errors import UserError
+from backend.plan.preset import Preset
 from backend.planner.compare import compare
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison, MethodEstimate
@@ -19,11 +20,11 @@ from tests.shapes import A100_80, LLAMA_8B, RTX_4090, model, rows
 
 
 def test_every_shipped_preset_loads_and_plans() -> None:
-    shipped = [preset for preset in presets.listing() if isinstance(preset, presets.Preset)]
+    shipped = [preset for preset in presets.listing() if isinstance(preset, Preset)]
     assert {"demo", "solo-qlora", "many-variants-lora", "high-stakes-full"} <= {preset.name for preset in shipped}
     for preset in shipped:
         answers = presets.merged(preset, Answers())
-        comparison = compare(answers, A100_80, model(), rows(5000), preset.plan, preset.name)
+        comparison = compare(answers, A100_80, model(), rows(5000), preset)
         assert preset.description
         for key, value in preset.plan.items():
             method = preset.plan.get("method", "lora")
@@ -81,7 +82,7 @@ def test_a_broken_preset_is_listed_with_its_reason(text: str, reason: str) -> No
     assert reason in broken.reason
     assert broken.line == (2 if "[job]" in text else 1)
     assert "line" in broken.reason
-    assert isinstance(found["demo"], presets.Preset)
+    assert isinstance(found["demo"], Preset)
     with pytest.raises(UserError):
         presets.load("broken")
 
@@ -123,11 +124,11 @@ def test_a_preset_of_another_box_says_what_is_planned_otherwise() -> None:
     _, there = seen_on(A100_80)
     presets.save("mine", "", Answers(), there, A100_80.label)
     preset = presets.load("mine")
-    here = compare(Answers(), RTX_4090, model(), rows(5000), preset.plan, preset.name)
+    here = compare(Answers(), RTX_4090, model(), rows(5000), preset)
     said = presets.changes(preset, here, here.methods["qlora"])
     assert f"made for {A100_80.label} and is planned anew for {RTX_4090.label}" in said
     assert f"micro_batch {here.methods['qlora'].plan.micro_batch} instead of {there.plan.micro_batch}" in said
-    again = compare(Answers(), A100_80, model(), rows(5000), preset.plan, preset.name)
+    again = compare(Answers(), A100_80, model(), rows(5000), preset)
     assert presets.changes(preset, again, again.methods["qlora"]) == ""
     assert presets.changes(presets.load("demo"), here, here.methods["qlora"]) == ""
 

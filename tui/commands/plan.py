@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -16,6 +15,7 @@ from backend.planner import rules, situation
 from tui.commands.options import Shared
 
 if TYPE_CHECKING:
+    from backend.plan.preset import Preset
     from backend.planner.estimates import Comparison
     from backend.planner.rent import RentOffer
 
@@ -57,13 +57,12 @@ def plan(
     start = presets.load(preset) if preset else None
     if start:
         answers = presets.merged(start, answers)
-    settings, name = (start.plan, start.name) if start else (None, "")
     if trial and (rent or dry_run):
         raise UserError("--trial goes alone: leave out --rent and --dry-run", "trial")
-    comparison = situation.predict(answers, settings, name)
+    comparison = situation.predict(answers, start)
     if trial:
-        return trials.command(comparison, rules.fixed(answers, settings, name).values.get("method"), as_json=json)
-    offers = _offers(comparison, settings, name) if rent else None
+        return trials.command(comparison, rules.pin(answers, start).values.get("method"), as_json=json)
+    offers = _offers(comparison, start) if rent else None
     found = dry_runs.checked(comparison) if dry_run else None
     if json:
         text = plan_json.encode(comparison, offers, found)
@@ -78,7 +77,7 @@ def plan(
     return 0 if carried else 3
 
 
-def _offers(comparison: Comparison, settings: Mapping[str, Any] | None, name: str) -> tuple[RentOffer, ...]:
+def _offers(comparison: Comparison, start: Preset | None) -> tuple[RentOffer, ...]:
     from backend.planner import rent
 
-    return rent.offers(comparison.answers, comparison.model, comparison.data, settings, name)
+    return rent.offers(comparison.answers, comparison.model, comparison.data, start)

@@ -51,7 +51,7 @@ def train(
     start = presets.load(preset) if preset else None
     if start:
         answers = presets.merged(start, answers)
-    comparison = situation.predict(answers, start.plan if start else None, start.name if start else "")
+    comparison = situation.predict(answers, start)
     starting.refuse(comparison)
     chosen = _chosen(comparison, method or (start.plan.get("method") if start else None), anyway)
     if start and (said := presets.changes(start, comparison, comparison.methods[chosen])):

@@ -14,7 +14,8 @@ from textual.widgets import Footer, Static
 
 from backend import presets
 from backend.errors import UserError
-from backend.presets import Broken, Preset
+from backend.plan.preset import Preset
+from backend.presets import Broken
 from tui import command_line
 from tui.plain import plain, safe
 from tui.widgets.picklist import Choice, PickList

@@ -19,7 +19,7 @@ from backend.planner.memory.cache import unused
 from backend.planner.memory.device import bucket, reserve, workspace
 from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes, trainable, trained_bytes
 from backend.planner.memory.generation import sampled
-from backend.planner.memory.sharded import is_sharded, moments
+from backend.planner.memory.sharded import is_sharded, peak_points
 from backend.planner.memory.stack import OWN, Stack
 from backend.planner.memory.states import adapters, gradients, optimizer_states, weights
 
@@ -63,7 +63,7 @@ def predict(
     """
     batch = BatchShape(plan.micro_batch, length, length if scored is None else scored)
     always = at_rest(shape, plan, device, stack)
-    step = moments(shape, plan, batch, stack)
+    step = peak_points(shape, plan, batch, stack)
     phases: dict[str, dict[str, int]] = {
         "load": {"weights": always["weights"] + (stored_bytes if device.kind == "cpu" else 0)}
     }
@@ -85,7 +85,9 @@ def step_peak(shape: ModelShape, plan: Plan, length: int, scored: int) -> dict[s
     alone = replace(plan, processes=1)
     rest = weights(shape, alone) + adapters(shape, alone) + optimizer_states(shape, alone)
     batch = BatchShape(plan.micro_batch, length, scored)
-    return {name: rest + sum(parts.values()) for name, parts in moments(shape, alone, batch).items() if name != "eval"}
+    return {
+        name: rest + sum(parts.values()) for name, parts in peak_points(shape, alone, batch).items() if name != "eval"
+    }
 
 
 def at_rest(shape: ModelShape, plan: Plan, device: Device, stack: Stack = OWN) -> dict[str, int]:

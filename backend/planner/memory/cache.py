@@ -13,7 +13,7 @@ from backend.planner.memory.stack import OWN, Stack
 from backend.planner.memory.step import Parts
 
 
-def unused(shape: ModelShape, plan: Plan, batch: BatchShape, moments: Mapping[str, Parts], stack: Stack = OWN) -> int:
+def unused(shape: ModelShape, plan: Plan, batch: BatchShape, points: Mapping[str, Parts], stack: Stack = OWN) -> int:
     """Bytes held and not handed out at the peak of a step, by presets/memory.toml.
 
     Of whole logits the cache has each of the loss's large blocks once, since one that is freed is cut up for smaller
@@ -22,11 +22,11 @@ def unused(shape: ModelShape, plan: Plan, batch: BatchShape, moments: Mapping[st
     used again: only a part of all that is left.
     """
     table = constants.memory()["cuda"]
-    held = {name: dict(parts) for name, parts in moments.items()}
+    held = {name: dict(parts) for name, parts in points.items()}
     if not plan.chunked_loss:
         held["loss"]["logits"] = max(held["loss"]["logits"], _loss_blocks(shape, plan, batch, stack))
     most = max(sum(parts.values()) + _share(plan) * _elsewhere(held, parts) for parts in held.values())
-    left = most - max(sum(parts.values()) for parts in moments.values())
+    left = most - max(sum(parts.values()) for parts in points.values())
     return int(left * (table["cached_expandable"] if stack.expandable_segments else 1.0))
 
 
@@ -44,6 +44,6 @@ def _loss_blocks(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack)
     return batch.scored_tokens * shape.vocab * width
 
 
-def _elsewhere(moments: Mapping[str, Parts], now: Parts) -> int:
+def _elsewhere(points: Mapping[str, Parts], now: Parts) -> int:
     """The most that another moment needs of what there is not now, category by category."""
-    return max(sum(max(0, size - now.get(name, 0)) for name, size in parts.items()) for parts in moments.values())
+    return max(sum(max(0, size - now.get(name, 0)) for name, size in parts.items()) for parts in points.values())

@@ -17,7 +17,7 @@ from backend.planner.memory.elements import FLOAT32, compute_bytes, steps_in_bac
 from backend.planner.memory.stack import OWN, Stack
 from backend.planner.memory.states import embedding, update
 from backend.planner.memory.step import Parts
-from backend.planner.memory.step import moments as of_one
+from backend.planner.memory.step import peak_points as of_one
 
 GATHERED = 2
 """Blocks that are whole at once: the one that runs, and the next, which is fetched meanwhile."""
@@ -28,7 +28,7 @@ def is_sharded(plan: Plan) -> bool:
     return plan.method == "full" and plan.processes > 1
 
 
-def moments(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> Mapping[str, Parts]:
+def peak_points(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> Mapping[str, Parts]:
     """What comes on top on each device, moment by moment (step.py), of a plan on one device or several.
 
     `bottom` is the second block's backward pass, the last that has another block fetched beside it. The root's

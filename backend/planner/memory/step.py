@@ -19,7 +19,7 @@ Parts = Mapping[str, int]
 """Category -> bytes that come on top of weights, adapters and optimizer states."""
 
 
-def moments(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> dict[str, Parts]:
+def peak_points(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> dict[str, Parts]:
     """forward, loss, top, bottom, embedding, optimizer, eval -> what comes on top at that moment."""
     copies = states.copies(shape, plan)
     blocks_copies = copies - states.head_copy(shape, plan)

@@ -130,14 +130,15 @@ def test_full_weights_are_sharded_over_devices_and_adapters_are_not() -> None:
 def test_a_sharded_step_takes_what_was_measured(checkpointing: bool, moment: str, measured: float) -> None:
     shape = replace(LLAMA_8B, layers=4, norm_parameters=9 * LLAMA_8B.hidden)
     sharded_plan = plan("full", processes=4, packing=False, checkpointing=checkpointing)
-    parts = sharded.moments(shape, sharded_plan, BatchShape(1, 4096, 4096))[moment]
+    parts = sharded.peak_points(shape, sharded_plan, BatchShape(1, 4096, 4096))[moment]
     predicted = memory.weights(shape, sharded_plan) // 4 + sum(parts.values())
     assert predicted / 2**30 == pytest.approx(measured, rel=0.03)
 
 
 def test_what_is_gathered_does_not_shrink_with_more_devices() -> None:
     four, eight = (
-        sharded.moments(LLAMA_8B, plan("full", processes=count), BatchShape(1, 512, 512))["forward"] for count in (4, 8)
+        sharded.peak_points(LLAMA_8B, plan("full", processes=count), BatchShape(1, 512, 512))["forward"]
+        for count in (4, 8)
     )
     assert four == eight
     whole = sharded.root(LLAMA_8B) + 2 * sharded.block(LLAMA_8B)

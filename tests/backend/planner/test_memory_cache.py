@@ -12,7 +12,7 @@ from backend.planner import memory
 from backend.planner.memory import OWN, BatchShape, Stack
 from backend.planner.memory import activations as counted
 from backend.planner.memory.cache import unused
-from backend.planner.memory.step import moments
+from backend.planner.memory.step import peak_points
 from tests.shapes import A100_80, CPU, LLAMA_8B
 
 BATCH = BatchShape(4, 2048, 2048)
@@ -21,7 +21,7 @@ FIXED = replace(OWN, expandable_segments=False)
 
 
 def left(plan: Plan, stack: Stack = FIXED, batch: BatchShape = BATCH) -> int:
-    return unused(LLAMA_8B, plan, batch, moments(LLAMA_8B, plan, batch, stack), stack)
+    return unused(LLAMA_8B, plan, batch, peak_points(LLAMA_8B, plan, batch, stack), stack)
 
 
 def test_whole_logits_leave_more_unused_than_chunks() -> None:
@@ -37,7 +37,7 @@ def test_a_share_of_the_backward_pass_lies_beside_the_update() -> None:
     """Full: the peak is in the update, and a block run again is what the update does not need."""
     plan = replace(LORA, method="full", weights_dtype="bfloat16", chunked_loss=True)
     short = BatchShape(1, 512, 512)
-    step = moments(LLAMA_8B, plan, short)
+    step = peak_points(LLAMA_8B, plan, short)
     assert max(step, key=lambda name: sum(step[name].values())) == "optimizer"
     needed = max(
         sum(size for name, size in parts.items() if name in ("activations", "logits")) for parts in step.values()
@@ -49,7 +49,7 @@ def test_the_device_must_have_it_and_the_context() -> None:
     seen = memory.predict(LLAMA_8B, LORA, A100_80, 2048)
     context = memory.reserve(A100_80, 0)
     batch = BatchShape(1, 2048, 2048)
-    own = unused(LLAMA_8B, LORA, batch, moments(LLAMA_8B, LORA, batch))
+    own = unused(LLAMA_8B, LORA, batch, peak_points(LLAMA_8B, LORA, batch))
     assert seen.peak_bytes - seen.peak_allocated_bytes == context + own
     assert context == constants.memory()["cuda"]["context"]
     assert memory.predict(LLAMA_8B, LORA, CPU, 2048, stack=FIXED) == memory.predict(LLAMA_8B, LORA, CPU, 2048)
@@ -79,4 +79,4 @@ def test_another_stacks_update_copies_what_trains() -> None:
     plan = replace(LORA, method="full", weights_dtype="bfloat16")
     stack = Stack(narrow_states=True, foreach=True)
     assert memory.optimizer_states(LLAMA_8B, plan, stack) == 4 * LLAMA_8B.parameters
-    assert moments(LLAMA_8B, plan, BATCH, stack)["optimizer"]["workspace"] == 2 * LLAMA_8B.parameters
+    assert peak_points(LLAMA_8B, plan, BATCH, stack)["optimizer"]["workspace"] == 2 * LLAMA_8B.parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,12 +12,13 @@ from backend.data import split
 from backend.errors import UserError
 from backend.plan import counts
 from backend.plan.plan import Plan
+from backend.plan.preset import Preset
 from backend.planner import rules
 from tests.shapes import A100_80, CPU, LLAMA_1B, LLAMA_8B, LLAMA_70B, T4, model, rows
 
 
 def settle(method: str = "lora", answers: Answers = Answers(), shape=LLAMA_8B, data=None, device=A100_80, **info):  # type: ignore[no-untyped-def] # noqa: B008
-    return rules.settle(method, answers, device, model(shape, **info), data or rows(5000), rules.fixed(answers))  # type: ignore[arg-type]
+    return rules.settle(method, answers, device, model(shape, **info), data or rows(5000), rules.pin(answers))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -62,9 +64,10 @@ def test_what_the_user_sets_stays() -> None:
 
 
 def test_a_preset_is_kept_and_the_user_wins_over_it() -> None:
-    kept = rules.fixed(Answers(set=("rank=5",)), {"rank": 8, "alpha": 64.0}, "mine")
-    assert (kept.values["rank"], kept.origin["rank"]) == (5, "you")
-    assert (kept.values["alpha"], kept.origin["alpha"]) == (64.0, "preset mine")
+    preset = Preset("mine", "", {"rank": 8, "alpha": 64.0}, {}, Path("mine.toml"), shipped=False)
+    pinned = rules.pin(Answers(set=("rank=5",)), preset)
+    assert (pinned.values["rank"], pinned.origin["rank"]) == (5, "you")
+    assert (pinned.values["alpha"], pinned.origin["alpha"]) == (64.0, "preset mine")
 
 
 def test_settings_that_exclude_each_other_are_refused() -> None:
