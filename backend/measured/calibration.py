@@ -35,7 +35,7 @@ def of(
     if not own:
         return None
     now = _installed() if versions is None else versions
-    newest = own[-int(constants.calibration()["newest"]) :]
+    newest = own[-constants.calibration().newest :]
     return Calibration(tuple(run(record, now, flops_per_second) for record in newest))
 
 

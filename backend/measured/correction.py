@@ -8,10 +8,9 @@ size, count for a part. Few runs are believed in part, and no component is corre
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backend import constants
 from backend.answers import Method
@@ -75,13 +74,20 @@ class Correction:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """The finished runs of one device, the oldest first. Compared by identity: it is looked up once."""
+    """The finished runs of one device, the oldest first. Compared by identity, so that hashing a device stays cheap."""
 
     runs: tuple[Run, ...]
+    _known: dict[tuple[Method, int], Correction] = field(default_factory=dict, init=False, repr=False)
+    """Corrections that were asked for before: a comparison asks for each thousands of times."""
 
-    @functools.cache  # noqa: B019  (one lives as long as the comparison it was looked up for)
     def of(self, method: Method, parameters: int) -> Correction:
         """The correction of `method` for a model of `parameters`."""
+        key = (method, parameters)
+        if key not in self._known:
+            self._known[key] = self._correction(method, parameters)
+        return self._known[key]
+
+    def _correction(self, method: Method, parameters: int) -> Correction:
         weights = [_weight(run, parameters) for run in self.runs]
         own = [weight if run.method == method else 0.0 for run, weight in zip(self.runs, weights, strict=True)]
         mixed = [
@@ -108,7 +114,7 @@ class Calibration:
 def _weight(run: Run, parameters: int) -> float:
     """How much a run counts for a model of this size, whatever its method."""
     sizes = sorted((run.parameters, parameters))
-    other_size = sizes[1] > constants.calibration()["weight"]["like_parameters"] * sizes[0]
+    other_size = sizes[1] > constants.calibration().weight.like_parameters * sizes[0]
     return float(_unlike() ** (run.old + other_size))
 
 
@@ -131,7 +137,7 @@ def _believed(pairs: Weighted) -> float:
 def _confidence(pairs: Weighted) -> float:
     """0 without runs, towards 1 with many."""
     weight = sum(weight for _, weight in pairs)
-    return weight / (weight + float(constants.calibration()["weight"]["prior"]))
+    return weight / (weight + constants.calibration().weight.prior)
 
 
 def _median(pairs: Weighted) -> float:
@@ -158,8 +164,8 @@ def _clamped(value: float, most: float) -> float:
 
 
 def _unlike() -> float:
-    return float(constants.calibration()["weight"]["unlike"])
+    return constants.calibration().weight.unlike
 
 
 def _limit(name: str) -> float:
-    return float(constants.calibration()["limits"][name])
+    return float(getattr(constants.calibration().limits, name))

@@ -53,7 +53,7 @@ def limit(device_name: str) -> Ceiling | None:
 
 
 def _is_old(found: Ceiling, now: float) -> bool:
-    return bool(now - found.t > constants.calibration()["ran_out_days"] * DAY_SECONDS)
+    return now - found.t > constants.calibration().ran_out_days * DAY_SECONDS
 
 
 def _read() -> dict[str, Ceiling]:

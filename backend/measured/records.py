@@ -143,6 +143,6 @@ def _this_life(folder: RunFolder) -> tuple[Event, list[float]]:
 
 def _steady(rates: list[float]) -> list[float]:
     """Those after the first steps; empty where they are too few."""
-    table = constants.calibration()["steady"]
-    steady = [rate for rate in rates[table["left_out"] :] if rate > 0]
-    return steady if len(steady) >= table["least"] else []
+    table = constants.calibration().steady
+    steady = [rate for rate in rates[table.left_out :] if rate > 0]
+    return steady if len(steady) >= table.least else []

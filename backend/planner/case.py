@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from backend import constants
 from backend.answers import Answers, Method
+from backend.constants.methods_toml import ChoiceTable, EvidenceTable
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.planner import fit, host
@@ -25,10 +26,9 @@ class Case:
     estimates: Mapping[Method, MethodEstimate]
 
     @property
-    def thresholds(self) -> Mapping[str, float]:
+    def thresholds(self) -> ChoiceTable:
         """The [choice] table of presets/methods.toml."""
-        table: Mapping[str, float] = constants.methods()["choice"]
-        return table
+        return constants.methods().choice
 
     @property
     def room(self) -> int:
@@ -38,7 +38,7 @@ class Case:
     @property
     def clean(self) -> bool:
         """Few enough duplicates."""
-        return self.data.duplicate_rows <= self.thresholds["duplicate_fraction"] * max(1, self.data.rows)
+        return self.data.duplicate_rows <= self.thresholds.duplicate_fraction * max(1, self.data.rows)
 
     def over_budget(self, method: Method) -> bool:
         """The run is expected to cost more than the budget."""
@@ -67,13 +67,12 @@ class Case:
 
     def roomy(self, method: Method) -> bool:
         """Its leanest settings leave a good part of the device's memory: for speed, longer rows, a surprise."""
-        return self.estimates[method].least_bytes <= self.thresholds["roomy_fraction"] * self.room
+        return self.estimates[method].least_bytes <= self.thresholds.roomy_fraction * self.room
 
     @property
-    def evidence(self) -> Mapping[str, float]:
-        """The [evidence] table: what published runs say where it differs from the guidance."""
-        table: Mapping[str, float] = constants.methods()["evidence"]
-        return table
+    def evidence(self) -> EvidenceTable:
+        """The [evidence] table: what published runs say if it differs from the guidance."""
+        return constants.methods().evidence
 
     def spare(self, method: Method) -> float:
         """Part of the device's memory that its leanest settings leave; negative where it does not fit."""
@@ -87,10 +86,10 @@ class Case:
     def saves_little(self) -> bool:
         """4-bit weights bring LoRA's memory down by less than is worth their cost."""
         lora, qlora = self.estimates["lora"].least_bytes, self.estimates["qlora"].least_bytes
-        return lora - qlora < self.thresholds["worthwhile_saving"] * lora
+        return lora - qlora < self.thresholds.worthwhile_saving * lora
 
     def healthy(self, method: Method) -> bool:
         """The budget pays for more than one such run, or is no limit, or QLoRA would not be cheaper on this device."""
         runs, cost, other = self.runs_paid(method), self.estimates[method].cost_usd, self.estimates["qlora"].cost_usd
         cheapest = cost is None or other is None or cost.point <= other.point
-        return runs is None or runs >= self.thresholds["healthy_budget"] or cheapest
+        return runs is None or runs >= self.thresholds.healthy_budget or cheapest

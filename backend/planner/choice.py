@@ -60,13 +60,13 @@ def _decide(case: Case, wanted: Method | None) -> tuple[Method | None, str]:
         if case.carried(wanted):
             return wanted, f"You set {title(wanted)}."
         return None, f"You set {title(wanted)}. " + " ".join(reasons.obstacles(case, wanted))
-    many = data.rows >= case.thresholds["deep_rows"]
+    many = data.rows >= case.thresholds.deep_rows
     if answers.shift == "deep" and many and case.clean and answers.variants == 1 and case.carried("full"):
         return "full", f"A deep change with {data.rows:,} clean rows is what full fine-tuning is for, and it fits."
     if answers.variants > 1 and case.carried("lora"):
         size = units.disk(case.estimates["lora"].checkpoint_bytes)
         return "lora", f"You keep {answers.variants} variants: one base in 16 bit, {size} for each adapter."
-    if answers.stakes == "high" and case.carried("lora") and case.spare("lora") >= case.evidence["spare"]:
+    if answers.stakes == "high" and case.carried("lora") and case.spare("lora") >= case.evidence.spare:
         return "lora", reasons.stakes(case)
     if case.carried("lora") and case.roomy("lora") and case.healthy("lora"):
         least, room = units.memory(case.estimates["lora"].least_bytes), units.memory(case.room)

@@ -75,7 +75,7 @@ def estimate(
     device = several.take(device, settled.processes)
     chosen = fit.choose(settled, model, device, data, pinned)
     plan = chosen.plan
-    own = constants.methods()[method]
+    own = constants.methods().of(method)
     hours = throughput.run_hours(model, plan, device, data, chosen.load)
     step = throughput.step_seconds(model.shape, plan, device, chosen.load)
     return MethodEstimate(
@@ -92,8 +92,8 @@ def estimate(
         trainable_parameters=memory.trainable(model.shape, plan),
         checkpoint_bytes=host.result_bytes(model, plan),
         host=host.needs(model, plan, device, data, answers, chosen.memory.peak_bytes),
-        quality_ceiling=own["quality_ceiling"],
-        forgetting_risk=own["forgetting_risk"],
+        quality_ceiling=own.quality_ceiling,
+        forgetting_risk=own.forgetting_risk,
     )
 
 

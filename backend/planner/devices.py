@@ -141,7 +141,7 @@ def _kind(gpu: Gpu) -> tuple[str, int | None, str]:
 
 def _card(gpu: Gpu, capacity: int) -> Card:
     computes = any(process.computes for process in gpu.processes)
-    idle = not computes and (gpu.free_bytes or 0) >= constants.methods()["several"]["idle"] * capacity
+    idle = not computes and (gpu.free_bytes or 0) >= constants.methods().several.idle * capacity
     free = capacity if gpu.free_bytes is None else min(capacity, gpu.free_bytes)
     return Card(gpu.uuid, gpu.index, capacity, free, idle, tuple(_users(gpu)))
 

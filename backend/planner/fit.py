@@ -6,7 +6,7 @@ import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from backend import constants
 from backend.data.report import DataReport
@@ -91,11 +91,14 @@ def _predicted(
     return memory.predict(shape, plan, sort, length, scored, stored_bytes)
 
 
-@functools.lru_cache(maxsize=256)
 def _sort(device: Device) -> Device:
-    """What memory depends on of a device: its kind, and whether it is of Hopper or later. All else is left out."""
-    hopper = (9, 0) if (device.compute_capability or (0, 0)) >= (9, 0) else None
-    return Device(device.kind, "", 1, 0, 0, 0.0, 0.0, True, hopper, None, False)
+    """What the memory depends on of a device: its kind, and whether it is Hopper or later. All else is left out."""
+    return _bare(device.kind, (9, 0) if (device.compute_capability or (0, 0)) >= (9, 0) else None)
+
+
+@functools.cache
+def _bare(kind: Literal["cuda", "cpu"], capability: tuple[int, int] | None) -> Device:
+    return Device(kind, "", 1, 0, 0, 0.0, 0.0, True, capability, None, False)
 
 
 def verdict(predicted: MemoryEstimate, device: Device) -> Fit:
@@ -103,7 +106,7 @@ def verdict(predicted: MemoryEstimate, device: Device) -> Fit:
     room = available(device)
     if predicted.peak_bytes > room:
         return "no"
-    return "tight" if predicted.peak_bytes > constants.methods()["choice"]["tight_fraction"] * room else "fits"
+    return "tight" if predicted.peak_bytes > constants.methods().choice.tight_fraction * room else "fits"
 
 
 def available(device: Device) -> int:
@@ -119,7 +122,7 @@ def origins(plan: Plan, pinned: Pinned) -> dict[str, str]:
 def _fastest(choices: list[FittedPlan], model: ModelInfo, device: Device) -> FittedPlan:
     """Of those about as fast as the fastest, the plainest optimizer, and then the lowest peak."""
     seconds = [_seconds(x, model, device) for x in choices]
-    enough = min(seconds) * constants.throughput()["step"]["as_fast"]
+    enough = min(seconds) * constants.throughput().step.as_fast
     equal = (x for x, time in zip(choices, seconds, strict=True) if time <= enough)
     return min(equal, key=lambda x: (_liberties(x.plan), x.memory.peak_bytes))
 

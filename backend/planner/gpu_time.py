@@ -6,9 +6,10 @@ The constants are in presets/throughput.toml, fitted to published runs; tests/be
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from backend import constants
+from backend.constants.throughput_toml import GpuClass, KernelTraffic
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
 from backend.planner import memory
@@ -16,8 +17,6 @@ from backend.planner.device import Device
 
 Kernels = Literal["stock", "fused"]
 """`stock` is what the trainer runs: transformers' own. `fused` ones are other trainers', for their published runs."""
-
-_KEPT_IN = {memory.SIXTEEN_BIT: "bfloat16", memory.FLOAT32: "float32"}
 
 
 @dataclass(frozen=True)
@@ -36,44 +35,44 @@ def step_seconds(
     shape: ModelShape, plan: Plan, device: Device, one: Pass, passes: int, kernels: Kernels = "stock"
 ) -> float:
     """Seconds of one optimizer step of `passes` micro-batches on each device, its bandwidth and rate known."""
-    table = constants.throughput()["gpu"]
-    bandwidth = table["bandwidth"] * device.bytes_per_second
+    table = constants.throughput().gpu
+    bandwidth = table.bandwidth * device.bytes_per_second
     trained = passes * pass_seconds(shape, plan, device, one, kernels)
     update = optimizer_bytes(shape, plan) / plan.processes / bandwidth
-    return float((trained + update) / (table["several"] if plan.processes > 1 else 1.0))
+    return float((trained + update) / (table.several if plan.processes > 1 else 1.0))
 
 
 def pass_seconds(shape: ModelShape, plan: Plan, device: Device, one: Pass, kernels: Kernels = "stock") -> float:
     """Seconds of one micro-batch, forward and backward: the GPU's, or the host's where launching takes longer."""
     table, reach = constants.throughput(), gpu_class(device)
     products = (
-        dense_flops(shape, plan, one.scored) / reach["matmul"]
-        + attention_flops(shape, plan, one.attended) / (reach["attention"])
+        dense_flops(shape, plan, one.scored) / reach.matmul
+        + attention_flops(shape, plan, one.attended) / reach.attention
     )
     moved = one.tokens * activation_bytes(shape, plan, one.scored, kernels) + weight_bytes(shape, plan)
     seconds = one.tokens * products / _rate(plan, device)
-    seconds += moved / (table["gpu"]["bandwidth"] * device.bytes_per_second)
+    seconds += moved / (table.gpu.bandwidth * device.bytes_per_second)
     if plan.activation_offload:
-        seconds += one.tokens * offloaded_bytes(shape) / table["gpu"]["host_link_bytes_per_second"]
+        seconds += one.tokens * offloaded_bytes(shape) / table.gpu.host_link_bytes_per_second
     return float(max(seconds, launch_seconds(shape, plan, kernels)))
 
 
 def _rate(plan: Plan, device: Device) -> float:
     """Peak FLOP/s in the plan's compute type."""
-    slower = constants.throughput()["gpu"]["float32_rate"] if plan.precision == "float32" else 1.0
+    slower = constants.throughput().gpu.float32_rate if plan.precision == "float32" else 1.0
     return float(device.flops_per_second * slower)
 
 
 def spread(shape: ModelShape, plan: Plan, device: Device) -> float:
     """How many times longer, or shorter, a step may take than estimated: by GPU, and by what few runs speak of."""
-    table = constants.throughput()["gpu"]
-    factor = gpu_class(device)["spread"]
-    for applies, name in (
-        (plan.processes > 1, "several_spread"),
-        (shape.experts > 0, "experts_spread"),
-        (plan.precision == "float32", "float32_spread"),
+    table = constants.throughput().gpu
+    factor = gpu_class(device).spread
+    for applies, wider in (
+        (plan.processes > 1, table.several_spread),
+        (shape.experts > 0, table.experts_spread),
+        (plan.precision == "float32", table.float32_spread),
     ):
-        factor *= table[name] if applies else 1.0
+        factor *= wider if applies else 1.0
     return float(factor)
 
 
@@ -82,16 +81,19 @@ def forward_share(plan: Plan) -> float:
     return 1 / (2 + (plan.method == "full") + plan.checkpointing)
 
 
-def gpu_class(device: Device) -> dict[str, Any]:
+def gpu_class(device: Device) -> GpuClass:
     """The entry of presets/throughput.toml for a GPU: by its name, else by its compute capability, else the last."""
-    entries: list[dict[str, Any]] = constants.throughput()["class"]
-    return next(x for x in entries if _matches(x, device))
+    return next(x for x in constants.throughput().gpu_classes if _matches(x, device))
 
 
-def _matches(entry: dict[str, Any], device: Device) -> bool:
-    if "names" in entry:
-        return device.name in entry["names"]
-    return tuple(entry.get("compute_capability", ())) in ((), device.compute_capability)
+def _matches(entry: GpuClass, device: Device) -> bool:
+    if entry.names:
+        return device.name in entry.names
+    return entry.compute_capability in (None, device.compute_capability)
+
+
+def _traffic(kernels: Kernels) -> KernelTraffic:
+    return constants.throughput().kernels.fused if kernels == "fused" else constants.throughput().kernels.stock
 
 
 def dense_flops(shape: ModelShape, plan: Plan, scored: float = 1.0) -> float:
@@ -105,7 +107,7 @@ def dense_flops(shape: ModelShape, plan: Plan, scored: float = 1.0) -> float:
     blocks = shape.matmul_parameters_per_token - head
     full = plan.method == "full"
     adapters = 0 if full else memory.trainable(shape, plan)
-    recomputed = plan.checkpointing * constants.throughput()["gpu"]["recompute"]
+    recomputed = plan.checkpointing * constants.throughput().gpu.recompute
     return float(2 * (blocks * (2 + full + recomputed) + head * scored * (2 + full) + adapters * (3 + recomputed)))
 
 
@@ -119,33 +121,34 @@ def attention_flops(shape: ModelShape, plan: Plan, attended: float) -> float:
 
 def activation_bytes(shape: ModelShape, plan: Plan, scored: float, kernels: Kernels = "stock") -> float:
     """Bytes a token moves beside the products: norms, residual sums, rotary positions, gate, adapters, loss."""
-    table = constants.throughput()["kernels"][kernels]
-    block = table["hidden"] * shape.hidden + table["mlp"] * shape.intermediate
-    block += table["heads"] * (shape.heads + shape.kv_heads) * shape.head_dim
+    table = _traffic(kernels)
+    block = table.hidden * shape.hidden + table.mlp * shape.intermediate
+    block += table.heads * (shape.heads + shape.kv_heads) * shape.head_dim
     if plan.method != "full":
         targets = shape.lora_targets(plan.target_modules)
-        block += sum(table["adapter_inputs"] * x.inputs + table["adapter_outputs"] * x.outputs for x in targets)
+        block += sum(table.adapter_inputs * x.inputs + table.adapter_outputs * x.outputs for x in targets)
     wider = memory.compute_bytes(plan) / memory.SIXTEEN_BIT
-    return float(wider * (shape.layers * block * (3 + plan.checkpointing) + table["logits"] * shape.vocab * scored))
+    return float(wider * (shape.layers * block * (3 + plan.checkpointing) + table.logits * shape.vocab * scored))
 
 
 def weight_bytes(shape: ModelShape, plan: Plan) -> float:
     """Bytes of weights that a micro-batch moves, however few its tokens: read, cast, dequantised, their gradients."""
-    table = constants.throughput()["traffic"]
+    table = constants.throughput().traffic
     passes = 2 + plan.checkpointing
-    moved = table["weight_read"] * shape.parameters * passes
+    moved = table.weight_read * shape.parameters * passes
     if plan.method == "qlora":
-        moved += table["nf4"] * shape.quantizable_parameters * passes
+        moved += table.nf4 * shape.quantizable_parameters * passes
     if plan.method == "full":
         wide = memory.compute_bytes(plan) < memory.trained_bytes(plan)
-        moved += shape.parameters * (table["cast"] * (passes - 1) * wide + table["gradient" if wide else "gradient_16"])
+        moved += shape.parameters * (table.cast * (passes - 1) * wide + (table.gradient if wide else table.gradient_16))
     return float(moved)
 
 
 def optimizer_bytes(shape: ModelShape, plan: Plan) -> float:
     """Bytes that the optimizer moves a step: clipping, weights, gradients and states, read and written."""
-    table = constants.throughput()["optimizer_bytes"][_KEPT_IN[memory.trained_bytes(plan)]]
-    return float(memory.trainable(shape, plan) * table[plan.optimizer])
+    table = constants.throughput().optimizer_bytes
+    moved = table.bfloat16 if memory.trained_bytes(plan) == memory.SIXTEEN_BIT else table.float32
+    return float(memory.trainable(shape, plan) * moved.of(plan.optimizer))
 
 
 def offloaded_bytes(shape: ModelShape) -> float:
@@ -155,6 +158,6 @@ def offloaded_bytes(shape: ModelShape) -> float:
 
 def launch_seconds(shape: ModelShape, plan: Plan, kernels: Kernels = "stock") -> float:
     """Seconds that the host needs to launch the kernels of one micro-batch: below them the GPU waits."""
-    table = constants.throughput()["kernels"][kernels]
-    more = 1.0 if plan.method == "full" else table["adapter_launches"]
-    return float(shape.layers * (3 + plan.checkpointing) * table["launch_seconds"] * more)
+    table = _traffic(kernels)
+    more = 1.0 if plan.method == "full" else table.adapter_launches
+    return float(shape.layers * (3 + plan.checkpointing) * table.launch_seconds * more)

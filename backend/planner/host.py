@@ -24,7 +24,7 @@ def needs(
     """Host memory and disk of a run. `peak_bytes` is the device's peak, which on a CPU is the host's."""
     ram = {"train": peak_bytes} if device.kind == "cpu" else _ram(model, plan, data)
     if plan.method != "full":
-        ram["merge"] = int(constants.table("host")["ram"]["merge_factor"] * _merged_bytes(model.shape))
+        ram["merge"] = int(constants.host().ram.merge_factor * _merged_bytes(model.shape))
     return HostEstimate(ram, _disk(model, plan, data, answers))
 
 
@@ -36,14 +36,14 @@ def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
     processes each has its own interpreter, libraries, activations and, of an adapter, states; mapped files they share.
     What is sharded the first of them reads whole (backend/training/sharding.py).
     """
-    table = constants.table("host")["ram"]
-    always = plan.processes * (int(constants.memory()["cpu"]["runtime"]) + table["cuda_libraries"])
+    table = constants.host().ram
+    always = plan.processes * (constants.memory().cpu.runtime + table.cuda_libraries)
     replicas = 1 if plan.method == "full" else plan.processes
     paged = replicas * memory.optimizer_states(model.shape, plan) if plan.optimizer.startswith("paged") else 0
     offloaded = plan.processes * _offloaded(model.shape, plan, data)
     trained = memory.trainable(model.shape, plan) * memory.trained_bytes(plan)
     return {
-        "load": always + min(model.weight_bytes, table["shard_bytes"]) + (trained if is_sharded(plan) else 0),
+        "load": always + min(model.weight_bytes, table.shard_bytes) + (trained if is_sharded(plan) else 0),
         "train": always + paged + offloaded,
         "save": always + paged + trained,
     }
@@ -63,15 +63,15 @@ def _merged_bytes(shape: ModelShape) -> int:
 
 
 def _disk(model: ModelInfo, plan: Plan, data: DataReport, answers: Answers) -> dict[str, int]:
-    table = constants.table("host")["disk"]
+    table = constants.host().disk
     trained = memory.trainable(model.shape, plan) * memory.trained_bytes(plan)
     each = trained + memory.optimizer_states(model.shape, plan)
     result = result_bytes(model, plan)
     tokens = data.cut(plan.max_length).tokens
     parts = {
         "download": model.download_bytes,
-        "data": tokens * table["token_bytes"] + data.rows * table["row_bytes"],
-        "checkpoints": each * (plan.keep_checkpoints + table["beside_kept"]),
+        "data": tokens * table.token_bytes + data.rows * table.row_bytes,
+        "checkpoints": each * (plan.keep_checkpoints + table.beside_kept),
         "result": result,
         "output": result if answers.output else 0,
     }
@@ -136,9 +136,7 @@ def _lacking_disk(needed: HostEstimate, plan: Plan, box: Box) -> Iterator[str]:
 
 def _disk_mend(needed: HostEstimate, plan: Plan, run: int, box: Box) -> str:
     """Fewer checkpoints, where that is enough."""
-    each = needed.disk_by_part["checkpoints"] // (
-        plan.keep_checkpoints + constants.table("host")["disk"]["beside_kept"]
-    )
+    each = needed.disk_by_part["checkpoints"] // (plan.keep_checkpoints + constants.host().disk.beside_kept)
     for keep in range(plan.keep_checkpoints - 1, 0, -1):
         less = run - each * (plan.keep_checkpoints - keep)
         if less <= box.run_free_bytes:

@@ -23,30 +23,30 @@ def checkpoints(plan: Plan, steps: int) -> int:
 
 def start_seconds(model: ModelInfo, plan: Plan) -> float:
     """Starting torch and its friends, downloading what is not here, reading the weights, packing them into NF4."""
-    table = constants.throughput()["overhead"]
-    seconds = table["start_seconds"] + model.weight_bytes / table["disk_bytes_per_second"]
-    seconds += model.download_bytes / table["download_bytes_per_second"]
+    table = constants.throughput().overhead
+    seconds = table.start_seconds + model.weight_bytes / table.disk_bytes_per_second
+    seconds += model.download_bytes / table.download_bytes_per_second
     if plan.method == "qlora":
-        seconds += model.weight_bytes / table["quantise_bytes_per_second"]
+        seconds += model.weight_bytes / table.quantise_bytes_per_second
     return float(seconds)
 
 
 def checkpoint_seconds(shape: ModelShape, plan: Plan, steps: int) -> float:
     """Writing all checkpoints and the result, synced to the disk; a checkpoint's files are read again and hashed."""
-    table = constants.throughput()["overhead"]
+    table = constants.throughput().overhead
     weights = memory.trainable(shape, plan) * memory.trained_bytes(plan)
     each = weights + memory.optimizer_states(shape, plan)
-    written = each * (1 / table["disk_bytes_per_second"] + 1 / table["hash_bytes_per_second"])
-    return float(checkpoints(plan, steps) * written + weights / table["disk_bytes_per_second"])
+    written = each * (1 / table.disk_bytes_per_second + 1 / table.hash_bytes_per_second)
+    return float(checkpoints(plan, steps) * written + weights / table.disk_bytes_per_second)
 
 
 def sample_seconds(shape: ModelShape, plan: Plan, device: Device) -> float:
     """One sample answer: a token at a time, each reading all weights, until it is long enough or its time is up."""
-    table = constants.throughput()["sample"]
+    table = constants.throughput().sample
     if device.kind == "cpu":
-        bandwidth = constants.throughput()["cpu"]["bytes_per_second"]
+        bandwidth = constants.throughput().cpu.bytes_per_second
     else:
-        bandwidth = constants.throughput()["gpu"]["bandwidth"] * device.bytes_per_second
+        bandwidth = constants.throughput().gpu.bandwidth * device.bytes_per_second
     token = memory.weights(shape, plan) / bandwidth
     token += gpu_time.launch_seconds(shape, plan) / (3 + plan.checkpointing)
-    return float(min(table["seconds_most"], table["tokens"] * token))
+    return float(min(table.seconds_most, table.tokens * token))

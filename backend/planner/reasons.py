@@ -35,7 +35,7 @@ def four_bit(case: Case) -> str:
     if not case.roomy("lora"):
         least, other = f"{units.gib(lora.least_bytes)} of {units.gib(case.room)}", units.gib(qlora.least_bytes)
         return f"At its leanest LoRA takes {least}, QLoRA {other}: what is left buys speed and longer rows."
-    return f"LoRA fits, but your budget pays for less than {case.thresholds['healthy_budget']:g} such runs."
+    return f"LoRA fits, but your budget pays for less than {case.thresholds.healthy_budget:g} such runs."
 
 
 def nothing(case: Case) -> str:
@@ -102,25 +102,25 @@ def _support_full(case: Case) -> Iterator[str]:
     else:
         yield f"Your {tokens} scored tokens are more than an adapter of {of} holds: it would learn less of each."
     seen = case.evidence
-    kept = f"full kept {seen['kept_full']:g} of general ability against LoRA's {seen['kept_lora']:g} in one study"
-    less = f"drifted less in another ({seen['drift_full']:g} against {seen['drift_lora']:g})"
+    kept = f"full kept {seen.kept_full:g} of general ability against LoRA's {seen.kept_lora:g} in one study"
+    less = f"drifted less in another ({seen.drift_full:g} against {seen.drift_lora:g})"
     yield f"Forgetting has to be measured: {kept}, and {less}."
 
 
 def _alike(case: Case) -> str:
     seen = case.evidence
-    return f"on {seen['score_rows']:,.0f} rows LoRA scored {seen['lora_score']:g} and full {seen['full_score']:g}"
+    return f"on {seen.score_rows:,.0f} rows LoRA scored {seen.lora_score:g} and full {seen.full_score:g}"
 
 
 def _cost_of_four_bit(case: Case) -> Iterator[str]:
     """When 4-bit weights cost quality, and what they do not reach."""
     shape, spare = case.model.shape, case.spare("lora")
-    small = constants.methods()["qlora"]["small_parameters"]
+    small = constants.methods().qlora.small_parameters
     if shape.parameters < small:
-        lost = f"up to {case.evidence['points_lost_small']:g} points"
+        lost = f"up to {case.evidence.points_lost_small:g} points"
         yield f"Below {units.count(small)} parameters 4-bit weights cost {lost}; take LoRA where you can."
-    elif case.carried("lora") and spare >= case.evidence["spare"]:
-        lost = f"up to {case.evidence['points_lost']:g} point of quality"
+    elif case.carried("lora") and spare >= case.evidence.spare:
+        lost = f"up to {case.evidence.points_lost:g} point of quality"
         yield f"LoRA would leave {spare:.0%} of the memory: by the evidence enough to take it, for {lost}."
     yield from _experts(case)
 
@@ -192,21 +192,21 @@ def _why_not_full(case: Case, chosen: Method) -> Iterator[str]:
         whole = units.disk(case.estimates["full"].checkpoint_bytes)
         each = units.disk(case.estimates[chosen].checkpoint_bytes)
         yield f"Each of your {case.answers.variants} variants would be a model of {whole}; an adapter has {each}."
-    seen, many = case.evidence, case.data.rows > case.evidence["many_rows"]
+    seen, many = case.evidence, case.data.rows > case.evidence.many_rows
     if case.answers.shift != "deep":
         yield f"A change of {case.answers.shift} is within an adapter's reach: {_alike(case)}."
-        if case.model.shape.parameters <= seen["tiny_parameters"] and many and case.carried("full"):
+        if case.model.shape.parameters <= seen.tiny_parameters and many and case.carried("full"):
             small = units.count(case.model.shape.parameters)
             yield f"At {small} parameters it costs little: by the evidence it may be tried."
-    elif case.data.rows < case.thresholds["deep_rows"]:
-        yield f"Full pays off from {case.thresholds['deep_rows']:,.0f} clean rows; you have {case.data.rows:,}."
+    elif case.data.rows < case.thresholds.deep_rows:
+        yield f"Full pays off from {case.thresholds.deep_rows:,.0f} clean rows; you have {case.data.rows:,}."
     elif not case.clean:
         yield f"{case.data.duplicate_rows:,} of {case.data.rows:,} rows are duplicates: clean the data first."
 
 
 def notes(case: Case, chosen: Method | None) -> Iterator[str]:
     """What was assumed, and what differs from the guidance."""
-    few = case.thresholds["few_rows"]
+    few = case.thresholds.few_rows
     if 0 < case.data.rows < few:
         yield f"Under {few:g} rows a good prompt or retrieval usually does better than fine-tuning."
     if all(math.isnan(seen.hours.point) for seen in case.estimates.values()):

@@ -114,7 +114,7 @@ def offers(
 def _counts(answers: Answers, preset: Preset | None) -> tuple[int, ...]:
     """The numbers of GPUs to look at; one only where the user set `processes`."""
     wanted = rules.pin(answers, preset).values.get("processes")
-    return (wanted,) if wanted else tuple(constants.methods()["rent"]["counts"])
+    return (wanted,) if wanted else constants.methods().rent.counts
 
 
 def _devices(answers: Answers, count: int) -> Iterator[Device]:

@@ -72,37 +72,43 @@ Known = Mapping[str, Any]
 
 
 def _common(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
-    table, own = constants.methods()["common"], constants.methods()[method]
-    settled: Settled = {key: (table[key], "default") for key in ("schedule", "eval_fraction", "keep_checkpoints")}
-    return settled | {key: (own[key], f"{own['title']} default") for key in ("max_grad_norm", "weight_decay")}
+    table, own = constants.methods().common, constants.methods().of(method)
+    by_method = f"{own.title} default"
+    return {
+        "schedule": (table.schedule, "default"),
+        "eval_fraction": (table.eval_fraction, "default"),
+        "keep_checkpoints": (table.keep_checkpoints, "default"),
+        "max_grad_norm": (own.max_grad_norm, by_method),
+        "weight_decay": (own.weight_decay, by_method),
+    }
 
 
 def _lengths(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
-    table = constants.methods()["common"]
-    longest = max(data.percentile(table["length_percentile"]), 1)
-    top = min(table["length_maximum"], model.shape.context or table["length_maximum"])
-    length = max(table["length_minimum"], 2 ** math.ceil(math.log2(longest)))
-    why = f"{table['length_percentile']} % of the rows have at most {longest:,} tokens"
+    table = constants.methods().common
+    longest = max(data.percentile(table.length_percentile), 1)
+    top = min(table.length_maximum, model.shape.context or table.length_maximum)
+    length = max(table.length_minimum, 2 ** math.ceil(math.log2(longest)))
+    why = f"{table.length_percentile} % of the rows have at most {longest:,} tokens"
     return {"max_length": (min(length, top), why)}
 
 
 def _batch(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
     if _is_demo(device, model, data):
-        return {"effective_batch": (constants.methods()["demo"]["effective_batch"], "demo: a few minutes")}
-    return {"effective_batch": (constants.methods()[method]["effective_batch"], f"{title(method)} default")}
+        return {"effective_batch": (constants.methods().demo.effective_batch, "demo: a few minutes")}
+    return {"effective_batch": (constants.methods().of(method).effective_batch, f"{title(method)} default")}
 
 
 def _duration(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
-    table = constants.methods()["common"]
-    entry = next(x for x in table["epochs"] if data.rows < x.get("below_rows", math.inf))
-    epochs = float(max(1, entry["epochs"] - (method == "full")))
+    table = constants.methods().common
+    entry = next(x for x in table.epochs if data.rows < x.below_rows)
+    epochs = float(max(1, entry.epochs - (method == "full")))
     settled: Settled = {"epochs": (epochs, units.counted(data.rows, "row"))}
     limit = known.get("max_steps", 0)
     if _is_demo(device, model, data):
-        demo = constants.methods()["demo"]
-        limit = known.get("max_steps", demo["max_steps"])
+        demo = constants.methods().demo
+        limit = known.get("max_steps", demo.max_steps)
         settled["max_steps"] = (limit, "demo: a few minutes")
-        settled["eval_every"] = (demo["eval_every"], "demo: a few minutes")
+        settled["eval_every"] = (demo.eval_every, "demo: a few minutes")
     planned = Plan(**{**known, "epochs": known.get("epochs", epochs), "max_steps": limit})
     settled["warmup_fraction"] = _warmup(steps(planned, data))
     return settled
@@ -110,39 +116,39 @@ def _duration(method: Method, device: Device, model: ModelInfo, data: DataReport
 
 def _warmup(total: int) -> tuple[float, str]:
     """A part of the steps, more of few; but never fewer steps than a handful, nor more than are needed."""
-    table = constants.methods()["common"]
-    short = total < table["short_steps"]
-    fraction = table["warmup_fraction_short" if short else "warmup_fraction"]
-    least, most = table["warmup_steps"]
+    table = constants.methods().common
+    short = total < table.short_steps
+    fraction = table.warmup_fraction_short if short else table.warmup_fraction
+    least, most = table.warmup_steps
     if fraction * total > most:
         return round(most / total, 5), f"{most} steps are enough"
-    if fraction * total < least <= total * table["warmup_most"]:
+    if fraction * total < least <= total * table.warmup_most:
         return round(least / total, 5), f"at least {least} steps"
-    return fraction, f"{'under' if short else 'at least'} {table['short_steps']} steps"
+    return fraction, f"{'under' if short else 'at least'} {table.short_steps} steps"
 
 
 def _learning_rate(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
-    own = constants.methods()[method]
-    large = model.shape.parameters > own["large_parameters"]
+    own = constants.methods().of(method)
+    large = model.shape.parameters > own.large_parameters
     if large or (method == "full" and model.shape.instruct):
         why = f"{units.count(model.shape.parameters)} parameters" if large else "an instruct model"
-        return {"learning_rate": (own["learning_rate_large"], why)}
-    return {"learning_rate": (own["learning_rate"], f"{own['title']} default")}
+        return {"learning_rate": (own.learning_rate_large, why)}
+    return {"learning_rate": (own.learning_rate, f"{own.title} default")}
 
 
 def _adapter(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
     if method == "full":
         return {}
-    own = constants.methods()[method]
+    own = constants.methods().adapter(method)
     targets = str(known.get("target_modules", "all-linear"))
     scored = data.scored_tokens
-    enough = (x for x in own["rank_steps"] if model.shape.lora_parameters(x, targets) >= scored)
-    rank = next(enough, own["rank_steps"][-1])
-    why = f"{own['title']} default" if rank == own["rank"] else f"{units.count(scored)} scored tokens"
+    enough = (x for x in own.rank_steps if model.shape.lora_parameters(x, targets) >= scored)
+    rank = next(enough, own.rank_steps[-1])
+    why = f"{own.title} default" if rank == own.rank else f"{units.count(scored)} scored tokens"
     return {
         "rank": (rank, why),
-        "alpha": (own["alpha"], f"{own['title']} default"),
-        "dropout": (own["dropout"], f"{own['title']} default"),
+        "alpha": (own.alpha, f"{own.title} default"),
+        "dropout": (own.dropout, f"{own.title} default"),
     }
 
 
@@ -164,7 +170,7 @@ def _attention(model: ModelInfo, known: Known) -> Settled:
 
 def title(method: Method) -> str:
     """LoRA, QLoRA or Full."""
-    return str(constants.methods()[method]["title"])
+    return constants.methods().of(method).title
 
 
 def steps(plan: Plan, data: DataReport) -> int:

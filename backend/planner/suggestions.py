@@ -83,7 +83,7 @@ def _shorter(stuck: Stuck) -> Iterator[str]:
 
 def _lengths(length: int) -> Iterator[int]:
     """Three quarters, a half, three eighths ... of `length`, down to the shortest that is worth training on."""
-    least = constants.methods()["suggestions"]["shortest_length"]
+    least = constants.methods().suggestions.shortest_length
     half = length // 2
     while half >= least:
         yield from (half * 3 // 2, half)
@@ -105,7 +105,7 @@ def _other_gpu(stuck: Stuck) -> Iterator[str]:
     """
     wanted = stuck.pinned.values.get("processes")
     sharded = stuck.seen.method == "full" and wanted is None
-    several = tuple(constants.methods()["rent"]["counts"][1:]) if sharded else ()
+    several = constants.methods().rent.counts[1:] if sharded else ()
     leanest = _leanest(stuck)
     for hourly, device in (*_offers((wanted or 1,)), *_offers(several)):
         if device.name == stuck.device.name or not _may_hold(stuck, leanest, device):
@@ -148,7 +148,7 @@ def _several(stuck: Stuck) -> Iterator[str]:
     """More of the same GPU: full fine-tuning is sharded; adapters are replicas, each as large as one."""
     if stuck.seen.method != "full" or stuck.device.kind != "cuda" or "processes" in stuck.pinned.values:
         return
-    for count in constants.methods()["rent"]["counts"]:
+    for count in constants.methods().rent.counts:
         device = replace(stuck.device, count=count)
         if count <= stuck.device.count or not _may_hold(stuck, _leanest(stuck), device):
             continue

@@ -126,11 +126,11 @@ def step_seconds(
 
 
 def _on_cpu(shape: ModelShape, plan: Plan, device: Device, load: Work) -> Interval:
-    table = constants.throughput()["cpu"]
-    gain = table["bf16_gain"] if plan.precision == "bfloat16" else 1.0
+    table = constants.throughput().cpu
+    gain = table.bf16_gain if plan.precision == "bfloat16" else 1.0
     flops = flops_per_token(shape, plan, load) * load.step_tokens * padding(plan, load)
-    seconds = flops / (gain * device.flops_per_second) * (table["chunked_loss"] if plan.chunked_loss else 1.0)
-    slowest, usual, fastest = table[plan.method]
+    seconds = flops / (gain * device.flops_per_second) * (table.chunked_loss if plan.chunked_loss else 1.0)
+    slowest, usual, fastest = table.shares(plan.method)
     return Interval(seconds / fastest, seconds / usual, seconds / slowest)
 
 
@@ -139,7 +139,7 @@ def _as_measured(shape: ModelShape, plan: Plan, load: Work, measured: Correction
     if not measured.flops_per_second or plan.processes > 1:
         return None
     seconds = flops_per_token(shape, plan, load) * load.step_tokens / measured.flops_per_second
-    spread = max(measured.agreement, constants.throughput()["measured"]["spread"]) ** (1 / measured.confidence)
+    spread = max(measured.agreement, constants.throughput().measured.spread) ** (1 / measured.confidence)
     return Interval(seconds / spread, seconds, seconds * spread)
 
 
@@ -148,7 +148,7 @@ def _corrected(predicted: Interval, measured: Correction) -> Interval:
     if not measured.runs:
         return predicted
     point, trust = predicted.point / measured.speed, measured.confidence
-    own = max(measured.agreement, constants.throughput()["measured"]["spread"]) ** trust
+    own = max(measured.agreement, constants.throughput().measured.spread) ** trust
     faster, slower = (predicted.point / predicted.low) ** (1 - trust), (predicted.high / predicted.point) ** (1 - trust)
     return Interval(point / (own * faster), point, point * own * slower)
 
@@ -171,7 +171,7 @@ def run_hours(
     samples = evaluations * overhead.sample_seconds(model.shape, plan, device)
     other = overhead.start_seconds(model, plan) + overhead.checkpoint_seconds(model.shape, plan, total)
     other *= device.correction(plan.method, model.shape.parameters).overhead
-    spread = constants.throughput()["overhead"]["spread"]
+    spread = constants.throughput().overhead.spread
     return Interval(
         (step.low * in_steps + samples + other / spread) / 3600,
         (step.point * in_steps + samples + other) / 3600,

@@ -85,7 +85,7 @@ def _failure(past: History, trial: Trial) -> str:
 def _steady(events: Sequence[Event]) -> list[Event]:
     """The steps whose speed counts: after the first ones where there are more, as for a run's record."""
     steps = [event for event in events if event["event"] == "step"]
-    left_out = int(constants.calibration()["steady"]["left_out"])
+    left_out = constants.calibration().steady.left_out
     return steps[min(left_out, max(0, len(steps) - 1)) :]
 
 

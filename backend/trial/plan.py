@@ -55,9 +55,9 @@ def of(comparison: Comparison, method: Method) -> Trial:
 
 def _steps(whole: int, step_seconds: float | None) -> int:
     """As many as there is time for, within limits."""
-    table = constants.table("trial")
-    in_time = int(table["seconds"] / step_seconds) if step_seconds else table["steps"]
-    return int(min(whole, table["steps"], max(table["least_steps"], in_time)))
+    table = constants.trial()
+    in_time = int(table.seconds / step_seconds) if step_seconds else table.steps
+    return int(min(whole, table.steps, max(table.least_steps, in_time)))
 
 
 def _shortened(plan: Plan, steps: int, whole: int, warmup: int) -> Plan:
@@ -81,9 +81,9 @@ def _shortened(plan: Plan, steps: int, whole: int, warmup: int) -> Plan:
 
 def _with_few_held_out(plan: Plan, steps: int, rows: int) -> Plan:
     """With fewer rows held out where judging them twice would take longer than the steps."""
-    table = constants.table("trial")
-    in_time = table["held_out_share"] * steps * plan.effective_batch / (2 * gpu_time.forward_share(plan))
-    most = max(table["least_held_out"], int(in_time))
+    table = constants.trial()
+    in_time = table.held_out_share * steps * plan.effective_batch / (2 * gpu_time.forward_share(plan))
+    most = max(table.least_held_out, int(in_time))
     if split.count(rows, plan.eval_fraction) <= most:
         return plan
     return replace(plan, eval_fraction=most / rows)

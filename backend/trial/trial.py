@@ -138,10 +138,10 @@ class _Patience:
     """Asks a trial that is far slower than predicted to stop at its next step; after that its time is up."""
 
     def __init__(self, trial: Trial, folder: RunFolder) -> None:
-        table = constants.table("trial")["patience"]
+        table = constants.trial().patience
         predicted = 0.0 if math.isnan(trial.seconds) else trial.seconds
-        self._stop_after = max(float(table["least_seconds"]), float(table["stop"]) * predicted)
-        self._kill_after = self._stop_after * float(table["kill"])
+        self._stop_after = max(table.least_seconds, table.stop * predicted)
+        self._kill_after = self._stop_after * table.kill
         self._folder = folder
         self._since: float | None = None
         self._asked = False

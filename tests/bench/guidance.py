@@ -7,7 +7,7 @@ Prints Markdown for RESULTS.md. Half of a row's tokens are scored; prices of pre
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from backend import units
 from backend.answers import Answers, Method
@@ -42,7 +42,7 @@ def main() -> None:
 
 def cost_line(method: Method, card: str, length: int) -> str:
     """One method on one card: our USD over the numbers of rows, and the tokens at which we reach the guidance's."""
-    low, high = guidance.figures()[method]["usd"]
+    low, high = guidance.figures().of(method).usd
     plans = [planned(method, card, count, length) for count in ROWS]
     last, comparison = plans[-1]
     assert last.cost_usd is not None
@@ -73,14 +73,14 @@ def size_lines() -> Iterator[str]:
     for rank in (8, 16, 32):
         size = LLAMA_8B.lora_parameters(rank)
         ours = f"{units.disk(size * 4)} in float32 as trained, {units.disk(size * 2)} in 16 bit"
-        yield f"| adapter, rank {rank}, all linear layers | {span(table['adapter_bytes'])} | {ours} |"
+        yield f"| adapter, rank {rank}, all linear layers | {span(table.adapter_bytes)} | {ours} |"
     full, _ = planned("full", "A100 SXM 80GB:4", 10_000, 400)
     each = units.disk(full.host.disk_by_part["checkpoints"] // 4)
     ours = f"{units.disk(full.checkpoint_bytes)} the result, {each} a checkpoint with its optimizer states"
-    yield f"| whole model | {span(table['checkpoint_bytes'])} | {ours} |"
+    yield f"| whole model | {span(table.checkpoint_bytes)} | {ours} |"
 
 
-def span(sizes: list[int]) -> str:
+def span(sizes: Sequence[int]) -> str:
     """`20 MB to 100 MB`."""
     return " to ".join(units.disk(size) for size in sizes)
 

@@ -17,6 +17,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+from unittest import mock
+
+import msgspec
 
 from backend import constants
 from backend.model.shape import ModelShape
@@ -227,16 +230,13 @@ def left_out() -> Iterator[str]:
 
 def fit() -> Iterator[str]:
     """The constants of TRIED that fit the runs of one half best; presets/memory.toml has what this prints."""
-    cuda = constants.memory()["cuda"]
-    before = dict(cuda)
-    found = []
-    try:
-        for values in itertools.product(*TRIED.values()):
-            cuda.update(zip(TRIED, values, strict=True))
+    shipped, found = constants.memory(), []
+    for values in itertools.product(*TRIED.values()):
+        cuda = msgspec.structs.replace(shipped.cuda, **dict(zip(TRIED, values, strict=True)))
+        changed = msgspec.structs.replace(shipped, cuda=cuda)
+        with mock.patch.object(constants, "memory", return_value=changed):
             errors = [x.error for x in results() if x.fitted and x.kind != "allocated"]
-            found.append((statistics.fmean(max(e, -TOO_LOW * e) for e in errors), values))
-    finally:
-        cuda.update(before)
+        found.append((statistics.fmean(max(e, -TOO_LOW * e) for e in errors), values))
     best = min(found)
     taken = max((x for x in found if x[0] <= ALIKE * best[0]), key=lambda x: x[1])
     for name, (loss, values) in {"best": best, "taken": taken}.items():

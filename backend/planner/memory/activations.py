@@ -60,7 +60,7 @@ def norm(plan: Plan, stack: Stack = OWN) -> int:
     """Bytes that one norm keeps of one element."""
     if stack.fused_norms:
         return residual_bytes(plan, stack)
-    kept_input = int(constants.memory()["activations"]["norm_input"])
+    kept_input = constants.memory().activations.norm_input
     return kept_input + (residual_bytes(plan) if plan.method == "full" else 0)
 
 
@@ -90,7 +90,7 @@ def attention(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = O
     keys = 2 * width * (query if stack.repeated_keys else key)
     if plan.attention == "sdpa" and (plan.packing or _slides(shape, batch)):
         keys = 2 * width * query + width * batch.length
-    return 2 * width * query + keys + int(constants.memory()["activations"]["lse"]) * shape.heads
+    return 2 * width * query + keys + constants.memory().activations.lse * shape.heads
 
 
 def _slides(shape: ModelShape, batch: BatchShape) -> bool:
@@ -102,7 +102,7 @@ def mlp(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
     """Bytes a token: gate, its activation and up; their product too where the down projection trains something."""
     tensors = stack.swiglu_tensors
     if tensors is None:
-        tensors = int(constants.memory()["activations"]["swiglu_tensors"])
+        tensors = constants.memory().activations.swiglu_tensors
     return _made_bytes(plan, stack) * (tensors + keeps_product(shape, plan, stack)) * shape.intermediate
 
 

@@ -21,26 +21,26 @@ def unused(shape: ModelShape, plan: Plan, batch: BatchShape, points: Mapping[str
     activations are freed block by block and gradients take their place. Expandable segments grow in place and can be
     used again: only a part of all that is left.
     """
-    table = constants.memory()["cuda"]
+    table = constants.memory().cuda
     held = {name: dict(parts) for name, parts in points.items()}
     if not plan.chunked_loss:
         held["loss"]["logits"] = max(held["loss"]["logits"], _loss_blocks(shape, plan, batch, stack))
     most = max(sum(parts.values()) + _share(plan) * _elsewhere(held, parts) for parts in held.values())
     left = most - max(sum(parts.values()) for parts in points.values())
-    return int(left * (table["cached_expandable"] if stack.expandable_segments else 1.0))
+    return int(left * (table.cached_expandable if stack.expandable_segments else 1.0))
 
 
 def _share(plan: Plan) -> float:
     """Part of what another moment needed; over sharded devices more, since streams don't use each other's blocks."""
     if plan.processes > 1 and plan.method == "full":
-        return float(constants.memory()["several"]["cached"])
-    return float(constants.memory()["cuda"]["cached" if plan.checkpointing else "cached_plain"])
+        return constants.memory().several.cached
+    return constants.memory().cuda.cached if plan.checkpointing else constants.memory().cuda.cached_plain
 
 
 def _loss_blocks(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack) -> int:
     """Whole logits as the head makes them, and the large blocks that the loss makes of them."""
     each = SIXTEEN_BIT if stack.narrow_loss else FLOAT32
-    width = compute_bytes(plan) + each * int(constants.memory()["cuda"]["loss_blocks"])
+    width = compute_bytes(plan) + each * constants.memory().cuda.loss_blocks
     return batch.scored_tokens * shape.vocab * width
 
 

@@ -11,7 +11,10 @@ from backend.planner.memory.elements import FLOAT32, compute_bytes
 
 def workspace(device: Device) -> int:
     """Scratch of cuBLAS."""
-    return _by_architecture(device, "cublas") if device.kind == "cuda" else 0
+    if device.kind != "cuda":
+        return 0
+    table = constants.memory().cuda
+    return table.cublas_hopper if _is_hopper_or_later(device) else table.cublas
 
 
 def dequantised(shape: ModelShape, plan: Plan) -> int:
@@ -23,7 +26,7 @@ def dequantised(shape: ModelShape, plan: Plan) -> int:
 
 def bucket(trained: int) -> int:
     """Where replicas add up their gradients: one bucket of them at a time, in float32."""
-    return min(trained * FLOAT32, int(constants.memory()["several"]["bucket"]))
+    return min(trained * FLOAT32, constants.memory().several.bucket)
 
 
 def reserve(device: Device, transient: int, unused: int = 0) -> int:
@@ -33,12 +36,11 @@ def reserve(device: Device, transient: int, unused: int = 0) -> int:
     allocator holds of a GPU at the peak and has not handed out.
     """
     if device.kind == "cpu":
-        table = constants.memory()["cpu"]
-        return int(table["runtime"] + table["slack"] * transient)
-    return _by_architecture(device, "context") + unused
+        table = constants.memory().cpu
+        return int(table.runtime + table.slack * transient)
+    cuda = constants.memory().cuda
+    return (cuda.context_hopper if _is_hopper_or_later(device) else cuda.context) + unused
 
 
-def _by_architecture(device: Device, name: str) -> int:
-    table = constants.memory()["cuda"]
-    hopper_or_later = (device.compute_capability or (0, 0)) >= (9, 0)
-    return int(table[f"{name}_hopper"] if hopper_or_later else table[name])
+def _is_hopper_or_later(device: Device) -> bool:
+    return (device.compute_capability or (0, 0)) >= (9, 0)

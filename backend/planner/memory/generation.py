@@ -15,6 +15,6 @@ def sampled(shape: ModelShape, plan: Plan) -> dict[str, int]:
     Keys and values: 2 x layers x key heads x head size a token, in the compute type; then the logits of the last
     token. The prompt is one row, cut like any other.
     """
-    tokens = plan.max_length + int(constants.memory()["sample"]["new_tokens"])
+    tokens = plan.max_length + constants.memory().sample.new_tokens
     cache = 2 * shape.layers * shape.kv_heads * shape.head_dim * tokens * compute_bytes(plan)
     return {"copies": states.copies(shape, plan), "activations": cache, "logits": shape.vocab * FLOAT32}

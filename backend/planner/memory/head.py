@@ -31,10 +31,10 @@ def head(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -
 
 def evaluated(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
     """The same in an evaluation: the chunked loss makes no gradients, whole logits are the same."""
-    table, tokens = constants.memory()["logits"], batch.scored_tokens
+    table, tokens = constants.memory().logits, batch.scored_tokens
     rows = min(tokens, chunk_rows(tokens, shape.hidden, shape.vocab)) if plan.chunked_loss else tokens
-    whole = table["whole_forward"] if stack.logits_bytes is None else stack.logits_bytes
-    share = table["chunked"] if plan.chunked_loss else whole
+    whole = table.whole_forward if stack.logits_bytes is None else stack.logits_bytes
+    share = table.chunked if plan.chunked_loss else whole
     return int(rows * shape.vocab * share) + _picked(shape, plan, batch)
 
 
@@ -43,32 +43,32 @@ def _whole(shape: ModelShape, plan: Plan, batch: BatchShape) -> Head:
 
     Where the head trains, its 16-bit copy stays until its gradient is made, in the compute type and then in its own.
     """
-    table, scores = constants.memory()["logits"], batch.scored_tokens * shape.vocab
+    table, scores = constants.memory().logits, batch.scored_tokens * shape.vocab
     picked = _picked(shape, plan, batch)
     gradient = head_gradient(shape, plan)
     narrow = embedding(shape) * compute_bytes(plan) if gradient else 0
-    products = max(int(scores * table["whole_backward"]), scores * compute_bytes(plan) + narrow)
+    products = max(int(scores * table.whole_backward), scores * compute_bytes(plan) + narrow)
     backward = max(products + head_copy(shape, plan), narrow + gradient)
-    return Head(int(scores * table["whole_forward"]) + picked, backward + picked)
+    return Head(int(scores * table.whole_forward) + picked, backward + picked)
 
 
 def _chunked(shape: ModelShape, plan: Plan, batch: BatchShape) -> Head:
     """One chunk's logits; the gradient of the hidden states is made beside it, and the head's where that trains."""
-    table, tokens, width = constants.memory()["logits"], batch.scored_tokens, compute_bytes(plan)
+    table, tokens, width = constants.memory().logits, batch.scored_tokens, compute_bytes(plan)
     rows = min(tokens, chunk_rows(tokens, shape.hidden, shape.vocab))
     states = 2 * tokens * shape.hidden * width + _picked(shape, plan, batch)
     gradient = head_gradient(shape, plan)
     narrow = embedding(shape) * width if gradient else 0
-    slopes = int(rows * shape.vocab * table["chunked_slope"]) + narrow
-    scores = max(int(rows * shape.vocab * table["chunked"]), slopes if gradient else 0)
+    slopes = int(rows * shape.vocab * table.chunked_slope) + narrow
+    scores = max(int(rows * shape.vocab * table.chunked), slopes if gradient else 0)
     return Head(scores + states + gradient, states + 2 * gradient)
 
 
 def chunk_rows(positions: int, hidden: int, vocab: int) -> int:
     """Scored tokens in one chunk of the loss: logits of about as many bytes as the hidden states, and at least 128."""
-    return max(int(constants.memory()["logits"]["chunk_minimum"]), -(-positions * hidden // vocab))
+    return max(constants.memory().logits.chunk_minimum, -(-positions * hidden // vocab))
 
 
 def _picked(shape: ModelShape, plan: Plan, batch: BatchShape) -> int:
     """The scored tokens' hidden states are picked by an index as large as they are, of 8-byte integers."""
-    return batch.scored_tokens * shape.hidden * int(constants.memory()["logits"]["picked_index"])
+    return batch.scored_tokens * shape.hidden * constants.memory().logits.picked_index

@@ -26,8 +26,8 @@ def weights(shape: ModelShape, plan: Plan) -> int:
     """
     if plan.method != "qlora":
         return shape.parameters * weight_bytes(plan)
-    table = constants.memory()["quantisation"]
-    block, nested = table["nf4_block"], table["nf4_nested_block"]
+    table = constants.memory().quantisation
+    block, nested = table.nf4_block, table.nf4_nested_block
     bits = 4 + 8 / block + 32 / (block * nested)
     quantised = shape.quantizable_parameters
     return int(quantised * bits / 8) + (shape.parameters - quantised) * compute_bytes(plan)
@@ -64,7 +64,7 @@ def optimizer_states(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
         return (shape.layers * block + shape.vocab + shape.hidden) * FLOAT32
     if plan.optimizer == "adamw" and stack.narrow_states:
         return 2 * trainable(shape, plan) * trained_bytes(plan)
-    return int(trainable(shape, plan) * constants.memory()["optimizer"][plan.optimizer])
+    return int(trainable(shape, plan) * constants.memory().optimizer.bytes_per_parameter(plan.optimizer))
 
 
 def update(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
@@ -75,11 +75,11 @@ def update(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
     """
     if stack.narrow_states or stack.foreach:
         return gradients(shape, plan) * stack.foreach
-    table = constants.memory()["update"]
+    table = constants.memory().update
     largest = embedding(shape) if plan.method == "full" else 0
     pieces = 0
     if trained_bytes(plan) == SIXTEEN_BIT:
-        pieces = min(largest or trainable(shape, plan), table["rounded_piece"]) * 2 * FLOAT32
+        pieces = min(largest or trainable(shape, plan), table.rounded_piece) * 2 * FLOAT32
     return pieces + (2 * largest * FLOAT32 if plan.optimizer == "adafactor" else 0)
 
 

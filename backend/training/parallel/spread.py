@@ -179,7 +179,7 @@ def _gradient(parameter: Parameter) -> Tensor:
 
 def _buckets(parameters: Sequence[Parameter]) -> Iterator[list[Parameter]]:
     """Some at a time, as memory is planned for (presets/memory.toml); of one type each."""
-    most = int(constants.memory()["several"]["bucket"])
+    most = constants.memory().several.bucket
     bucket: list[Parameter] = []
     for parameter in parameters:
         together = [*bucket, parameter]

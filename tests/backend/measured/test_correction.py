@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from typing import Any
 
 import pytest
@@ -79,3 +81,12 @@ def test_runs_that_differ_say_so() -> None:
 
 def test_of_two_runs_the_middle_counts() -> None:
     assert lora(ran(fixed_bytes=100), ran(fixed_bytes=300)).fixed_bytes == round(200 * 2 / 2.5)
+
+
+def test_a_correction_is_computed_once_and_goes_with_its_runs() -> None:
+    found = Calibration((ran(speed=0.5),))
+    assert found.of("lora", SIZE) is found.of("lora", SIZE)
+    gone = weakref.ref(found)
+    del found
+    gc.collect()
+    assert gone() is None

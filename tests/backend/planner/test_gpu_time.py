@@ -23,7 +23,7 @@ def test_operations_of_a_token() -> None:
     assert gpu_time.dense_flops(LLAMA_8B, FULL) == pytest.approx(6 * n, rel=1e-9)
     assert gpu_time.dense_flops(LLAMA_8B, LORA) == pytest.approx(4 * n + 6 * LLAMA_8B.lora_parameters(16), rel=1e-9)
     assert gpu_time.dense_flops(LLAMA_8B, FULL, scored=0.5) == pytest.approx(6 * (n - head / 2), rel=1e-9)
-    recomputed = constants.throughput()["gpu"]["recompute"]
+    recomputed = constants.throughput().gpu.recompute
     again = gpu_time.dense_flops(LLAMA_8B, replace(FULL, checkpointing=True)) - gpu_time.dense_flops(LLAMA_8B, FULL)
     assert again == pytest.approx(2 * recomputed * (n - head), rel=1e-9)
     assert gpu_time.attention_flops(LLAMA_8B, FULL, attended=2048) == 2 * 2048 * 4096 * 32 * 3
@@ -62,10 +62,10 @@ def test_the_optimizer_of_full_is_no_small_matter_and_its_8_bit_one_less() -> No
 
 
 def test_a_class_by_name_then_by_capability_then_the_widest_interval() -> None:
-    assert gpu_time.gpu_class(RTX_4090)["names"] == ["RTX 4090"]
-    assert gpu_time.gpu_class(A100_80)["compute_capability"] == [8, 0]
+    assert gpu_time.gpu_class(RTX_4090).names == ("RTX 4090",)
+    assert gpu_time.gpu_class(A100_80).compute_capability == (8, 0)
     other = gpu_time.gpu_class(T4)
-    assert "names" not in other and "compute_capability" not in other
+    assert not other.names and other.compute_capability is None
     assert gpu_time.spread(LLAMA_8B, LORA, T4) > gpu_time.spread(LLAMA_8B, LORA, A100_80)
     several = replace(LORA, processes=2)
     assert gpu_time.spread(LLAMA_8B, several, A100_80) > gpu_time.spread(LLAMA_8B, LORA, A100_80)

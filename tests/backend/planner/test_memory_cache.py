@@ -29,7 +29,7 @@ def test_whole_logits_leave_more_unused_than_chunks() -> None:
 
 
 def test_expandable_segments_use_a_part_of_it_again() -> None:
-    share = constants.memory()["cuda"]["cached_expandable"]
+    share = constants.memory().cuda.cached_expandable
     assert left(LORA, OWN) == pytest.approx(share * left(LORA), rel=1e-6)
 
 
@@ -42,7 +42,7 @@ def test_a_share_of_the_backward_pass_lies_beside_the_update() -> None:
     needed = max(
         sum(size for name, size in parts.items() if name in ("activations", "logits")) for parts in step.values()
     )
-    assert left(plan, batch=short) == pytest.approx(constants.memory()["cuda"]["cached"] * needed, rel=0.01)
+    assert left(plan, batch=short) == pytest.approx(constants.memory().cuda.cached * needed, rel=0.01)
 
 
 def test_the_device_must_have_it_and_the_context() -> None:
@@ -51,7 +51,7 @@ def test_the_device_must_have_it_and_the_context() -> None:
     batch = BatchShape(1, 2048, 2048)
     own = unused(LLAMA_8B, LORA, batch, peak_points(LLAMA_8B, LORA, batch))
     assert seen.peak_bytes - seen.peak_allocated_bytes == context + own
-    assert context == constants.memory()["cuda"]["context"]
+    assert context == constants.memory().cuda.context
     assert memory.predict(LLAMA_8B, LORA, CPU, 2048, stack=FIXED) == memory.predict(LLAMA_8B, LORA, CPU, 2048)
 
 

@@ -51,11 +51,11 @@ def test_a_run_as_short_as_a_trial_is_tried_whole() -> None:
 
 
 def test_a_slow_device_makes_fewer_steps_but_never_none() -> None:
-    table = constants.table("trial")
+    table = constants.trial()
     slow = a_trial(CPU, shape=LLAMA_8B)
-    assert slow.steps == table["least_steps"]
+    assert slow.steps == table.least_steps
     some = a_trial(replace(CPU, flops_per_second=2e12))
-    assert table["least_steps"] < some.steps < table["steps"]
+    assert table.least_steps < some.steps < table.steps
 
 
 def test_a_device_of_unknown_speed_makes_all_its_steps() -> None:

@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from backend import constants, paths
 from backend.answers import Answers
+from backend.constants.trial_toml import Patience
 from backend.errors import UserError
 from backend.planner.compare import compare
 from backend.planner.estimates import Comparison
@@ -112,9 +114,9 @@ def test_a_failure_is_one_sentence(monkeypatch: pytest.MonkeyPatch, does: str, s
     assert (found.failure, found.steps, found.measured.hours, found.not_kept) == (sentence, 0, None, sentence)
 
 
-def patience(monkeypatch: pytest.MonkeyPatch, **changes: float) -> None:
-    table = constants.table("trial")
-    monkeypatch.setitem(table, "patience", {"stop": 0.0, "kill": 1.0, "least_seconds": 0.0} | changes)
+def patience(monkeypatch: pytest.MonkeyPatch, stop: float = 0.0, kill: float = 1.0, least: float = 0.0) -> None:
+    changed = msgspec.structs.replace(constants.trial(), patience=Patience(stop, kill, least))
+    monkeypatch.setattr(constants, "trial", lambda: changed)
 
 
 def test_one_far_slower_than_predicted_is_stopped_at_its_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +131,7 @@ def test_one_far_slower_than_predicted_is_stopped_at_its_next_step(monkeypatch: 
         log.write("run_finished", state="stopped")
         """,
     )
-    patience(monkeypatch, least_seconds=0.1, kill=1e6)
+    patience(monkeypatch, least=0.1, kill=1e6)
     found = tried()
     assert found.failure == "it was stopped after 2 of 3 steps: they took far longer than predicted"
     assert found.measured.tokens_per_second == 200.0

@@ -1,0 +1,147 @@
+"""presets/throughput.toml: constants of the time estimate."""
+
+from __future__ import annotations
+
+from msgspec import field
+
+from backend.answers import Method
+from backend.constants.table import Table
+
+
+class GpuClass(Table, frozen=True):
+    """What GPUs of one kind reach of their peak rate; without names and compute capability it is any other GPU's."""
+
+    matmul: float
+    attention: float
+    spread: float
+    """A step takes between the estimate divided by this and the estimate times this."""
+    names: tuple[str, ...] = ()
+    compute_capability: tuple[int, int] | None = None
+
+
+class AnyGpu(Table, frozen=True):
+    """What holds for all GPUs."""
+
+    bandwidth: float
+    recompute: float
+    several: float
+    several_spread: float
+    experts_spread: float
+    float32_rate: float
+    float32_spread: float
+    host_link_bytes_per_second: float
+
+
+class KernelTraffic(Table, frozen=True):
+    """Bytes for each element of one block and forward pass, and the time to launch its kernels."""
+
+    hidden: float
+    heads: float
+    mlp: float
+    adapter_inputs: float
+    adapter_outputs: float
+    logits: float
+    launch_seconds: float
+    adapter_launches: float
+
+
+class Kernels(Table, frozen=True):
+    """By who runs the block: this trainer, or one with fused kernels."""
+
+    stock: KernelTraffic
+    fused: KernelTraffic
+
+
+class WeightTraffic(Table, frozen=True):
+    """Bytes for each parameter and micro-batch."""
+
+    weight_read: float
+    cast: float
+    gradient: float
+    gradient_16: float
+    nf4: float
+
+
+class UpdateTraffic(Table, frozen=True):
+    """Bytes for each trained parameter that one optimizer step moves."""
+
+    adamw: float
+    adamw_8bit: float
+    paged_adamw_8bit: float
+    adafactor: float
+
+    def of(self, optimizer: str) -> float:
+        """Of one optimizer."""
+        return {
+            "adamw": self.adamw,
+            "adamw_8bit": self.adamw_8bit,
+            "paged_adamw_8bit": self.paged_adamw_8bit,
+            "adafactor": self.adafactor,
+        }[optimizer]
+
+
+class OptimizerBytes(Table, frozen=True):
+    """By the type that the trained weights are kept in."""
+
+    float32: UpdateTraffic
+    bfloat16: UpdateTraffic
+
+
+class Cpu(Table, frozen=True):
+    """A CPU; of each method the slowest, the usual and the fastest share of the measured rate."""
+
+    full: tuple[float, float, float]
+    lora: tuple[float, float, float]
+    qlora: tuple[float, float, float]
+    bf16_gain: float
+    chunked_loss: float
+    bytes_per_second: float
+
+    def shares(self, method: Method) -> tuple[float, float, float]:
+        """Slowest, usual and fastest share of one method."""
+        return {"full": self.full, "lora": self.lora, "qlora": self.qlora}[method]
+
+
+class Step(Table, frozen=True):
+    """The choice between settings."""
+
+    as_fast: float
+
+
+class Measured(Table, frozen=True):
+    """Once runs on this box correct the estimate."""
+
+    spread: float
+
+
+class Overhead(Table, frozen=True):
+    """What is no step."""
+
+    start_seconds: float
+    disk_bytes_per_second: float
+    hash_bytes_per_second: float
+    download_bytes_per_second: float
+    quantise_bytes_per_second: float
+    spread: float
+
+
+class Sample(Table, frozen=True):
+    """A sample answer."""
+
+    tokens: int
+    seconds_most: float
+
+
+class ThroughputTable(Table, frozen=True):
+    """The whole file."""
+
+    gpu_classes: tuple[GpuClass, ...] = field(name="class")
+    gpu: AnyGpu
+    kernels: Kernels
+    traffic: WeightTraffic
+    optimizer_bytes: OptimizerBytes
+    cpu: Cpu
+    step: Step
+    measured: Measured
+    overhead: Overhead
+    sample: Sample

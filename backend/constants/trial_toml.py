@@ -1,0 +1,28 @@
+"""presets/trial.toml: how long a trial is."""
+
+from __future__ import annotations
+
+from backend.constants.table import Table
+
+
+class Patience(Table, frozen=True):
+    """When a trial that is slower than predicted is ended."""
+
+    stop: float
+    """Stopped at its next step after so many times the predicted time."""
+    kill: float
+    """Its process is killed after so many times as long as that."""
+    least_seconds: float
+
+
+class TrialTable(Table, frozen=True):
+    """The whole file."""
+
+    steps: int
+    least_steps: int
+    seconds: float
+    """Time for the steps of one method, as predicted."""
+    held_out_share: float
+    """Time for both evaluations, over that of the steps."""
+    least_held_out: int
+    patience: Patience
