@@ -5,7 +5,7 @@ from __future__ import annotations
 from backend.constants.table import Table
 
 
-class Ram(Table, frozen=True):
+class HostRam(Table, frozen=True):
     """Host memory."""
 
     cuda_libraries: int
@@ -16,7 +16,7 @@ class Ram(Table, frozen=True):
     """Peak of merging an adapter, over the size of the merged model."""
 
 
-class Disk(Table, frozen=True):
+class HostDisk(Table, frozen=True):
     """Disk space."""
 
     token_bytes: int
@@ -28,5 +28,5 @@ class Disk(Table, frozen=True):
 class HostTable(Table, frozen=True):
     """The whole file."""
 
-    ram: Ram
-    disk: Disk
+    ram: HostRam
+    disk: HostDisk

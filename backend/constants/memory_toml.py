@@ -28,7 +28,7 @@ class OptimizerStates(Table, frozen=True):
         }[optimizer]
 
 
-class Update(Table, frozen=True):
+class UpdateMemory(Table, frozen=True):
     """The optimizer's step."""
 
     rounded_piece: int
@@ -55,7 +55,7 @@ class Logits(Table, frozen=True):
     picked_index: int
 
 
-class Sample(Table, frozen=True):
+class SampleMemory(Table, frozen=True):
     """A sample answer."""
 
     new_tokens: int
@@ -81,7 +81,7 @@ class Cuda(Table, frozen=True):
     cached_expandable: float
 
 
-class Cpu(Table, frozen=True):
+class CpuMemory(Table, frozen=True):
     """What a process on a CPU holds beside tensors."""
 
     runtime: int
@@ -93,10 +93,10 @@ class MemoryTable(Table, frozen=True):
 
     quantisation: Quantisation
     optimizer: OptimizerStates
-    update: Update
+    update: UpdateMemory
     activations: Activations
     logits: Logits
-    sample: Sample
+    sample: SampleMemory
     several: Several
     cuda: Cuda
-    cpu: Cpu
+    cpu: CpuMemory

@@ -87,7 +87,7 @@ class OptimizerBytes(Table, frozen=True):
     bfloat16: UpdateTraffic
 
 
-class Cpu(Table, frozen=True):
+class CpuRates(Table, frozen=True):
     """A CPU; of each method the slowest, the usual and the fastest share of the measured rate."""
 
     full: tuple[float, float, float]
@@ -125,7 +125,7 @@ class Overhead(Table, frozen=True):
     spread: float
 
 
-class Sample(Table, frozen=True):
+class SampleTime(Table, frozen=True):
     """A sample answer."""
 
     tokens: int
@@ -140,8 +140,8 @@ class ThroughputTable(Table, frozen=True):
     kernels: Kernels
     traffic: WeightTraffic
     optimizer_bytes: OptimizerBytes
-    cpu: Cpu
+    cpu: CpuRates
     step: Step
     measured: Measured
     overhead: Overhead
-    sample: Sample
+    sample: SampleTime
