@@ -18,7 +18,7 @@ class Answers:
     model: str = ""
     """A folder, a hub id, `demo` (the model that ships), or, for planning only, a size such as `8b`."""
     data: str = ""
-    """A file, a folder, a hub id or `demo`; empty where `rows` and `row_tokens` stand for it."""
+    """A file, a folder, a hub id or `demo`; empty if `rows` and `row_tokens` stand for it."""
     rows: int | None = None
     """Rows of data that you do not have yet: for planning only."""
     row_tokens: int | None = None
@@ -50,7 +50,7 @@ class Answers:
     seed: int | None = None
     """Seed of the split, the order and the adapters' start."""
     mapping: tuple[str, ...] = ()
-    """Which column plays which part, `role=column` (repeatable); found by itself where the names are usual."""
+    """Which column plays which part, `role=column` (repeatable); found by itself if the names are usual."""
     set: tuple[str, ...] = field(default=())
     """Any other plan field, `key=value` (repeatable): method, rank, alpha, dropout, target_modules, adapter_dtype,
     weights_dtype, quantization, packing, max_steps, micro_batch, learning_rate, schedule, warmup_fraction,

@@ -6,7 +6,7 @@ from __future__ import annotations
 class UserError(ValueError):
     """Wrong input. `str()` is one sentence that names the value and the mend; the command ends with code 2.
 
-    `field` is the name in `Answers` or `Plan` that a screen marks; None where no single field is to blame.
+    `field` is the name in `Answers` or `Plan` that a screen marks; None if no single field is to blame.
     """
 
     exit_code = 2

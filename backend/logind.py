@@ -49,7 +49,7 @@ def _files(folders: Sequence[Path]) -> list[Path]:
 
 
 def _user() -> str:
-    """The login name; empty where this user has none, as in some containers."""
+    """The login name; empty if this user has none, as in some containers."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

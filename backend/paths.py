@@ -37,9 +37,9 @@ def own_presets() -> Path:
 
 
 def existing(said: str, field: str) -> Path | None:
-    """The file or folder that the user's word means; None where there is none, or where it can't be a path at all.
+    """The file or folder that the user's word means; None if there is none, or where it can't be a path at all.
 
-    Raises UserError where it may not be looked at, and for a name that is not UTF-8: no plan and no log can hold it.
+    Raises UserError if it may not be looked at, and for a name that is not UTF-8: no plan and no log can hold it.
     """
     try:
         path = Path(said).expanduser()

@@ -161,7 +161,7 @@ def _read(path: Path) -> Preset:
 
 
 def _own(name: str) -> Path:
-    """The file of the user's preset `name`. Raises UserError where that is no name, or a shipped one's."""
+    """The file of the user's preset `name`. Raises UserError if that is no name, or a shipped one's."""
     if not re.fullmatch(r"[a-zA-Z0-9][\w.-]{0,60}", name):
         raise wont_do("preset", name, "a name of letters, digits, - and _")
     if (paths.SHIPPED_PRESETS / f"{name}.toml").exists():

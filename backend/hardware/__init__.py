@@ -82,7 +82,7 @@ def detect() -> Hardware:
 
 
 def read_gpus() -> tuple[GpuReading, ...]:
-    """Utilisation, temperature, power and memory of the visible GPUs now; empty where there are none.
+    """Utilisation, temperature, power and memory of the visible GPUs now; empty if there are none.
 
     NVML stays open for the process, so that a reading costs a few calls to the driver and no more.
     """

@@ -46,7 +46,7 @@ class GpuSpec:
     torch_bytes: int
     """What torch can have."""
     bf16_flops: float | None
-    """Dense bfloat16 rate, FLOP/s; None where the card has none."""
+    """Dense bfloat16 rate, FLOP/s; None if the card has none."""
     fp16_flops: float
     bytes_per_second: float
     tdp_watts: float
@@ -89,7 +89,7 @@ def cuda_rules() -> CudaRules:
 
 
 def by_driver_name(name: str, memory_bytes: int | None) -> GpuSpec | None:
-    """The entry of a GPU that the driver reports with this name and total memory; None where the catalogue has none."""
+    """The entry of a GPU that the driver reports with this name and total memory; None if the catalogue has none."""
     for spec in specs():
         if name.casefold() in {known.casefold() for known in spec.nvml} and _same_size(spec, memory_bytes):
             return spec

@@ -27,7 +27,7 @@ class MemoryLimit:
 
 
 def memory_limit(root: Path = ROOT, membership: Path = MEMBERSHIP) -> MemoryLimit | None:
-    """The limit that leaves least, of v1 and v2; None where there is none."""
+    """The limit that leaves least, of v1 and v2; None if there is none."""
     v2 = (_memory_v2(group) for group in _groups(root, membership, ""))
     v1 = (_memory_v1(group) for group in _groups(root / "memory", membership, "memory"))
     limits = [limit for limit in (*v2, *v1) if limit is not None]
@@ -35,7 +35,7 @@ def memory_limit(root: Path = ROOT, membership: Path = MEMBERSHIP) -> MemoryLimi
 
 
 def cpu_quota(root: Path = ROOT, membership: Path = MEMBERSHIP) -> float | None:
-    """CPUs' worth of time that this process's groups may use, such as 1.5; None where there is no limit."""
+    """CPUs' worth of time that this process's groups may use, such as 1.5; None if there is no limit."""
     v2 = (_cpu_v2(group) for group in _groups(root, membership, ""))
     v1_root = root / "cpu" if (root / "cpu").is_dir() else root / "cpu,cpuacct"
     v1 = (_cpu_v1(group) for group in _groups(v1_root, membership, "cpu"))
@@ -94,7 +94,7 @@ def _cpu_v1(group: Path) -> float | None:
 
 
 def _field(text: str, name: str) -> int:
-    """The number after `name` in lines of `name number`; 0 where there is none."""
+    """The number after `name` in lines of `name number`; 0 if there is none."""
     return next((int(words[1]) for line in text.splitlines() if (words := line.split())[:1] == [name]), 0)
 
 

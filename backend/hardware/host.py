@@ -42,7 +42,7 @@ def ram() -> Ram:
 
 
 def parse_cpu_info(text: str) -> tuple[str, frozenset[str]]:
-    """Name and flags of the first processor in the text of /proc/cpuinfo; empty where it has none."""
+    """Name and flags of the first processor in the text of /proc/cpuinfo; empty if it has none."""
     fields = dict[str, str]()
     for line in text.splitlines():
         key, _, value = line.partition(":")

@@ -38,7 +38,7 @@ class Asked:
     refused: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, what: str, call: Callable[..., Any], *arguments: object) -> Any:
-        """The call's value, or None where the driver refuses it."""
+        """The call's value, or None if the driver refuses it."""
         try:
             return call(*arguments)
         except pynvml.NVMLError as error:
@@ -60,7 +60,7 @@ class Handle:
 
 @contextmanager
 def session() -> Iterator[None]:
-    """NVML while the block runs. Raises NvmlAbsent where there is none."""
+    """NVML while the block runs. Raises NvmlAbsent if there is none."""
     start()
     try:
         yield
@@ -69,7 +69,7 @@ def session() -> Iterator[None]:
 
 
 def start() -> None:
-    """Start NVML for the rest of the process. Raises NvmlAbsent where there is none."""
+    """Start NVML for the rest of the process. Raises NvmlAbsent if there is none."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
@@ -146,7 +146,7 @@ def _whole(index: int, device: Any) -> Handle:
 
 
 def _mig_handles(index: int, device: Any) -> list[Handle] | None:
-    """The slices of a GPU in MIG mode; None where it is not in MIG mode."""
+    """The slices of a GPU in MIG mode; None if it is not in MIG mode."""
     ask = Asked()
     mode = ask("mode", pynvml.nvmlDeviceGetMigMode, device)
     if not mode or mode[0] != pynvml.NVML_DEVICE_MIG_ENABLE:

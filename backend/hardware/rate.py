@@ -42,13 +42,13 @@ def does_bf16_well(cpu: Cpu) -> bool:
 
 
 def bf16_gain(cpu: Cpu) -> float | None:
-    """How many times as fast as float32 it is, the median of the last runs; None where too few have measured it."""
+    """How many times as fast as float32 it is, the median of the last runs; None if too few have measured it."""
     gains = _read(cpu).bf16_gains
     return statistics.median(gains) if len(gains) >= GAINS_NEEDED else None
 
 
 def remember_bf16_gain(cpu: Cpu, gain: float) -> None:
-    """Keep what a run measured; the oldest one is forgotten. Raises OSError where it can't be written."""
+    """Keep what a run measured; the oldest one is forgotten. Raises OSError if it can't be written."""
     known = _read(cpu)
     known.bf16_gains = [*known.bf16_gains, gain][-GAINS_KEPT:]
     _write(known)

@@ -15,7 +15,7 @@ OTHER_BUILDS = "see https://pytorch.org/get-started/locally"
 
 
 def installed() -> TorchBuild | None:
-    """The installed torch; None where there is none."""
+    """The installed torch; None if there is none."""
     try:
         distribution = importlib.metadata.distribution("torch")
     except importlib.metadata.PackageNotFoundError:
@@ -46,7 +46,7 @@ class Disagreement:
 def disagreements(
     build: TorchBuild | None, driver_cuda: Version | None, gpus: Sequence[Gpu]
 ) -> tuple[Disagreement, ...]:
-    """Where torch build, driver and GPUs do not go together; empty where all is well."""
+    """Where torch build, driver and GPUs do not go together; empty if all is well."""
     if build is None:
         return (Disagreement("torch is not installed.", "pip install torch"),)
     if not gpus:

@@ -26,7 +26,7 @@ class GpuProcess:
 
     pid: int
     name: str | None
-    """None where the process is not visible from here, as in a container."""
+    """None if the process is not visible from here, as in a container."""
     memory_bytes: int | None
     computes: bool = True
     """False for one that only draws, as a desktop does."""
@@ -34,7 +34,7 @@ class GpuProcess:
 
 @dataclass(frozen=True)
 class GpuReading:
-    """One GPU at one moment; None where the driver or a container does not let it be read."""
+    """One GPU at one moment; None if the driver or a container does not let it be read."""
 
     index: int
     """The device's place in the visible list, which is torch's numbering where all GPUs are of one kind."""
@@ -130,7 +130,7 @@ class Hardware:
     gpus: tuple[Gpu, ...]
     """Devices that CUDA_VISIBLE_DEVICES lets a program see, in its order."""
     no_gpu: NotAvailable | None
-    """Why `gpus` is empty; None where it is not."""
+    """Why `gpus` is empty; None if it is not."""
     hidden_gpus: int
     """Devices that are there but not visible."""
     driver: str | None
@@ -138,7 +138,7 @@ class Hardware:
     driver_cuda: Version | None
     """Newest CUDA version that the driver supports."""
     torch: TorchBuild | None
-    """None where torch is not installed."""
+    """None if torch is not installed."""
     cpu: Cpu
     ram: Ram
     disk_path: Path

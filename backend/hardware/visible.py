@@ -49,7 +49,7 @@ def select(variable: str | None, uuids: Sequence[str], parents: Sequence[int] = 
 
 
 def _by_uuid(entry: str, uuids: Sequence[str]) -> int | None:
-    """The one device whose UUID starts with `entry`; None where none or several do."""
+    """The one device whose UUID starts with `entry`; None if none or several do."""
     if not entry.startswith(("GPU-", "MIG-")):
         return None
     matches = [i for i, uuid in enumerate(uuids) if uuid.startswith(entry)]

@@ -22,7 +22,7 @@ Weighted = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Run:
-    """What one finished run says of each component: measured over predicted; None where it says nothing."""
+    """What one finished run says of each component: measured over predicted; None if it says nothing."""
 
     method: Method
     parameters: int

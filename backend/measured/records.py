@@ -49,11 +49,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What the formulas said, before any correction."""
     phases: dict[str, Phase]
     context_bytes: int | None
-    """What the process had on the GPU beside torch's allocator; None where it could not be read."""
+    """What the process had on the GPU beside torch's allocator; None if it could not be read."""
     steps: int
     """Steady steps that the speed is of."""
     tokens_per_second: float | None
-    """Median of the steady steps; None where there were too few."""
+    """Median of the steady steps; None if there were too few."""
 
 
 def file() -> Path:
@@ -142,7 +142,7 @@ def _this_life(folder: RunFolder) -> tuple[Event, list[float]]:
 
 
 def _steady(rates: list[float]) -> list[float]:
-    """Those after the first steps; empty where they are too few."""
+    """Those after the first steps; empty if they are too few."""
     table = constants.calibration().steady
     steady = [rate for rate in rates[table.left_out :] if rate > 0]
     return steady if len(steady) >= table.least else []

@@ -21,7 +21,7 @@ def shape_from_config(config: Config, name: str) -> ModelShape:
     """The shape that config.json describes; of a multimodal model that of its text part.
 
     Counts are exact for the families of presets/families.toml; any other dense causal model is taken for a Llama
-    (`is_exact` tells). Raises UserError where it is no causal language model, its sizes are missing or it is quantised.
+    (`is_exact` tells). Raises UserError if it is no causal language model, its sizes are missing or it is quantised.
     """
     check_trainable(config, name)
     text = text_part(config)
@@ -73,7 +73,7 @@ def is_multimodal(config: Config) -> bool:
 
 
 def is_exact(config: Config) -> bool:
-    """Its family is known, so that counts are exact; False where it was taken for a Llama, or some blocks differ."""
+    """Its family is known, so that counts are exact; False if it was taken for a Llama, or some blocks differ."""
     text = text_part(config)
     uneven = bool(text.get("mlp_only_layers")) or int(text.get("decoder_sparse_step") or 1) != 1
     return str(text.get("model_type", "")) in families() and not uneven
@@ -85,7 +85,7 @@ def is_instruct(name: str) -> bool:
 
 
 def check_trainable(config: Config, name: str) -> None:
-    """Raise UserError where this is no causal language model, needs code of its own, or is already quantised."""
+    """Raise UserError if this is no causal language model, needs code of its own, or is already quantised."""
     _check_causal(config, name)
     _check_code(config, name)
     quantised = config.get("quantization_config")
@@ -180,7 +180,7 @@ def _sizes(family: Family, known: Config) -> dict[str, int]:
 
 
 def _first(known: Config, keys: tuple[str, ...]) -> int:
-    """The first of `keys` that is there; 0 where none is."""
+    """The first of `keys` that is there; 0 if none is."""
     return next((int(known[key]) for key in keys if key in known), 0)
 
 

@@ -57,7 +57,7 @@ def source() -> Path:
 
 
 def info() -> ModelInfo:
-    """The demo model for the planner, converted or not. Raises UserError where it can't be had."""
+    """The demo model for the planner, converted or not. Raises UserError if it can't be had."""
     entry = known.by_name(HUB_ID)
     assert entry, f"presets/models.toml lacks {HUB_ID}"
     shape = entry[0].shape(HUB_ID)
@@ -78,10 +78,10 @@ def info() -> ModelInfo:
 
 
 def start_conversion() -> subprocess.Popen[bytes] | None:
-    """Convert in a process of its own, so that a screen stays smooth; None where nothing is left to do.
+    """Convert in a process of its own, so that a screen stays smooth; None if nothing is left to do.
 
     What it says goes to a log beside the model. Several at once do no harm: they wait for each other.
-    Raises UserError where the packages are missing.
+    Raises UserError if the packages are missing.
     """
     if is_ready():
         return None

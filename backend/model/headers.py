@@ -38,7 +38,7 @@ class Weights:
 
 
 def read(folder: Path) -> Weights | None:
-    """The weights in `folder`; None where there are none. Raises UserError where a part is missing or damaged."""
+    """The weights in `folder`; None if there are none. Raises UserError if a part is missing or damaged."""
     files = weight_files(folder)
     if not files:
         return None
@@ -50,7 +50,7 @@ def read(folder: Path) -> Weights | None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The model's safetensors files: one, or the shards of an index. Raises UserError where a shard is missing."""
+    """The model's safetensors files: one, or the shards of an index. Raises UserError if a shard is missing."""
     if (folder / SINGLE).is_file():
         return [folder / SINGLE]
     if not (folder / INDEX).is_file():
@@ -71,7 +71,7 @@ def are_whole(folder: Path) -> bool:
 
 
 def header(path: Path) -> dict[str, Any]:
-    """Tensor name -> dtype, shape, data_offsets of one file. Raises UserError where it is damaged or cut short."""
+    """Tensor name -> dtype, shape, data_offsets of one file. Raises UserError if it is damaged or cut short."""
     with path.open("rb") as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0

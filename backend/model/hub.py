@@ -34,7 +34,7 @@ class Remote:
     config: Config
     weight_bytes: int
     parameters: int | None
-    """All elements in its safetensors files; None where the hub does not say."""
+    """All elements in its safetensors files; None if the hub does not say."""
     license: str
 
 

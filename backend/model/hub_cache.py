@@ -21,7 +21,7 @@ def root() -> Path:
 
 
 def snapshot(hub_id: str) -> Path | None:
-    """The folder of the version that `main` was at the last download; None where there is none with a config.json."""
+    """The folder of the version that `main` was at the last download; None if there is none with a config.json."""
     folder = root() / f"models--{hub_id.replace('/', '--')}"
     try:
         commit = (folder / "refs" / "main").read_text(encoding="ascii").strip()

@@ -18,15 +18,15 @@ class ModelInfo:
     kind: Literal["folder", "hub", "demo", "size"]
     shape: ModelShape
     folder: Path | None
-    """The local folder (also a hub cache's snapshot, or the converted demo); None where nothing is here yet."""
+    """The local folder (also a hub cache's snapshot, or the converted demo); None if nothing is here yet."""
     has_weights: bool
     """Loadable weights are on this box."""
     weight_bytes: int
     """Bytes of the weights as stored (or that the download will bring)."""
     download_bytes: int
-    """Bytes that must be fetched before training: 0 where the weights are here."""
+    """Bytes that must be fetched before training: 0 if the weights are here."""
     tokenizer_file: Path | None
-    """`tokenizer.json`, for counting tokens without transformers; None where there is none."""
+    """`tokenizer.json`, for counting tokens without transformers; None if there is none."""
     hub_id: str | None = None
     """Where the weights are fetched from when `folder` is None; None for a size."""
     notes: tuple[str, ...] = ()

@@ -81,7 +81,7 @@ def size_of(reference: str) -> float | None:
 
 
 def by_size(parameters: float, said: str) -> Known:
-    """The dense model nearest to a size. Raises UserError where none comes near."""
+    """The dense model nearest to a size. Raises UserError if none comes near."""
     dense = [known for known in models() if shape_from_config(known.config, known.name).experts == 0]
     sizes = [known.parameters for known in dense]
     nearest = min(dense, key=lambda known: abs(math.log(known.parameters / max(parameters, 1.0))))

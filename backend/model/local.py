@@ -31,7 +31,7 @@ def read_folder(
     hub_id: str | None = None,
     license: str = "",
 ) -> ModelInfo:
-    """The model in `folder`, called `name`. Raises UserError where it is none, or none that can be fine-tuned."""
+    """The model in `folder`, called `name`. Raises UserError if it is none, or none that can be fine-tuned."""
     called = name or folder.name
     config = read_config(folder)
     shape = replace(shape_from_config(config, called), license=license)
@@ -61,7 +61,7 @@ def read_folder(
 
 
 def read_config(folder: Path) -> Config:
-    """config.json of `folder`. Raises UserError where it is missing or broken, saying what the folder is instead."""
+    """config.json of `folder`. Raises UserError if it is missing or broken, saying what the folder is instead."""
     path = folder / "config.json"
     if not path.is_file():
         raise UserError(_what_it_is_instead(folder), "model")

@@ -79,7 +79,7 @@ class ModelShape:
 
     @cached_property
     def head_parameters(self) -> int:
-        """The output head's own weights: 0 where tied."""
+        """The output head's own weights: 0 if tied."""
         return 0 if self.tied else self.vocab * self.hidden
 
     @cached_property

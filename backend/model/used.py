@@ -25,7 +25,7 @@ def remember(reference: str) -> None:
 
 
 def folders() -> list[str]:
-    """The folders that were noted, the newest first; none where the note is missing or damaged."""
+    """The folders that were noted, the newest first; none if the note is missing or damaged."""
     try:
         return typed.from_json(_file().read_bytes(), list[str])
     except (FileNotFoundError, msgspec.DecodeError):

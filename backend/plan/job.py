@@ -34,7 +34,7 @@ class Uncorrected:
     """Of the model."""
     memory: PeakParts
     tokens_per_second: float
-    """0 where the device's speed is not known."""
+    """0 if the device's speed is not known."""
     overhead_seconds: float
     """Starting, loading, writing checkpoints and the result."""
     flops_per_token: float = 0.0

@@ -31,7 +31,7 @@ def parts(predicted: MemoryEstimate, shape: ModelShape, plan: Plan, device: Devi
 
 
 def corrected(predicted: MemoryEstimate, shape: ModelShape, plan: Plan, device: Device) -> MemoryEstimate:
-    """`predicted` as the finished runs of this box correct it, component by component; itself where there are none."""
+    """`predicted` as the finished runs of this box correct it, component by component; itself if there are none."""
     own = device.correction(plan.method, shape.parameters)
     if not own.memory_runs or plan.processes > 1:
         return predicted

@@ -30,7 +30,7 @@ def _energy(kwh_price_usd: float, watts: float, here: bool) -> Price:
 
 
 def cost_usd(hours: Interval, rate: Price | None, device: Device) -> Interval | None:
-    """USD of the run; None where no price is known."""
+    """USD of the run; None if no price is known."""
     if rate is None:
         return None
     low, point, high = (
@@ -41,7 +41,7 @@ def cost_usd(hours: Interval, rate: Price | None, device: Device) -> Interval | 
 
 
 def origin(answers: Answers, device: Device) -> str:
-    """Where the price comes from, in a few words; empty where none is known.
+    """Where the price comes from, in a few words; empty if none is known.
 
     `0.45 USD an hour: Vast 0.31-0.45, May 2026`, or `0.135 USD an hour: energy: 450 W, its power limit, at ...`.
     """

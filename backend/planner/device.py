@@ -42,7 +42,7 @@ class Pool:
 
     cards: tuple[Card, ...]
     has: str
-    """What the box has, as the beginning of a sentence; empty where it is one GPU."""
+    """What the box has, as the beginning of a sentence; empty if it is one GPU."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Device:
     free_bytes: int
     """What is free now on one device; equal to `memory_bytes` where the device is not here."""
     flops_per_second: float
-    """Peak dense 16-bit rate of one device (bf16, or fp16 where it has no bf16); 0 where unknown."""
+    """Peak dense 16-bit rate of one device (bf16, or fp16 where it has no bf16); 0 if unknown."""
     bytes_per_second: float
-    """Memory bandwidth of one device; 0 where unknown."""
+    """Memory bandwidth of one device; 0 if unknown."""
     bf16: bool
     """Does bfloat16 well."""
     compute_capability: tuple[int, int] | None
@@ -77,7 +77,7 @@ class Device:
     box: Box | None = None
     """What this box has around it; None for a device that is not here."""
     calibration: Calibration | None = None
-    """What finished runs on this box say of the predictions; None where there are none, and for a device elsewhere."""
+    """What finished runs on this box say of the predictions; None if there are none, and for a device elsewhere."""
 
     def correction(self, method: Method, parameters: int) -> Correction:
         """What predictions for a model of `parameters` are corrected by; by nothing without finished runs."""

@@ -76,7 +76,7 @@ class MethodEstimate:
     steps: int
     hours: Interval
     cost_usd: Interval | None
-    """None where no price is known."""
+    """None if no price is known."""
     tokens_per_second: Interval
     """Tokens of the data (not padding) that one second trains."""
     trainable_parameters: int
@@ -89,7 +89,7 @@ class MethodEstimate:
     why_not: tuple[str, ...] = ()
     """Sentences, empty for the recommended one."""
     obstacles: tuple[str, ...] = ()
-    """Sentences on what forbids it: memory, money, time. Empty where it can be started as it is."""
+    """Sentences on what forbids it: memory, money, time. Empty if it can be started as it is."""
     suggestions: tuple[str, ...] = ()
     """Where it does not fit: what would make it fit, the smallest change first."""
 

@@ -24,9 +24,9 @@ class RentOffer:
 
     device: Device
     estimate: MethodEstimate | None
-    """The method that is recommended on it; None where it drops out."""
+    """The method that is recommended on it; None if it drops out."""
     out: str = ""
-    """Why it drops out, in one sentence; empty where it carries the job."""
+    """Why it drops out, in one sentence; empty if it carries the job."""
 
     @property
     def method(self) -> Method | None:
@@ -35,12 +35,12 @@ class RentOffer:
 
     @property
     def usd(self) -> float:
-        """What the run is expected to cost; not a number where the offer drops out."""
+        """What the run is expected to cost; not a number if the offer drops out."""
         return self.estimate.cost_usd.point if self.estimate and self.estimate.cost_usd else float("nan")
 
     @property
     def hours(self) -> float:
-        """How long it is expected to take; not a number where the offer drops out."""
+        """How long it is expected to take; not a number if the offer drops out."""
         return self.estimate.hours.point if self.estimate else float("nan")
 
     @property

@@ -46,7 +46,7 @@ def bounded(device: Device, free_bytes: int) -> Device:
 
 
 def processes(method: Method, device: Device, known: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
-    """Value and origin of `processes`: a device each, with a row of the update at least; nothing where it stays.
+    """Value and origin of `processes`: a device each, with a row of the update at least; nothing if it stays.
 
     Full fine-tuning takes one where its settings can't be sharded.
     """
@@ -80,7 +80,7 @@ def refuse(method: Method, device: Device, pinned: Mapping[str, Any], effective_
 
 
 def _trains_on_one(known: Mapping[str, Any]) -> str:
-    """Why full fine-tuning with these settings can't be sharded over several devices; empty where it can."""
+    """Why full fine-tuning with these settings can't be sharded over several devices; empty if it can."""
     if known.get("optimizer") == "adafactor":
         return "adafactor's update needs whole rows of a weight"
     return "a sharded model is not compiled" if known.get("compile") else ""

@@ -32,7 +32,7 @@ class Work:
     attended: float
     """Length of the row that a token belongs to, mean over the tokens."""
     row_lengths: tuple[int, ...] = ()
-    """Expected lengths of the rows of one device's step, ascending, where rows are padded; empty where they are packed,
+    """Expected lengths of the rows of one device's step, ascending, where rows are padded; empty if they are packed,
     or where the lengths are not known."""
 
 
@@ -109,7 +109,7 @@ def step_seconds(
     load: Work,
     kernels: Kernels = "stock",
 ) -> Interval | None:
-    """Seconds of one optimizer step; None where the device's rate, or a GPU's bandwidth, is not known.
+    """Seconds of one optimizer step; None if the device's rate, or a GPU's bandwidth, is not known.
 
     What finished runs on this box showed replaces the guess, and stands in for it where the device is not known.
     `kernels` other than `stock` are those of other trainers.
@@ -160,7 +160,7 @@ def run_hours(
     data: DataReport,
     load: Work,
 ) -> Interval | None:
-    """Hours of the run: steps, evaluations, samples, checkpoints, loading; None where the rate is not known."""
+    """Hours of the run: steps, evaluations, samples, checkpoints, loading; None if the rate is not known."""
     step = step_seconds(model.shape, plan, device, load)
     if step is None:
         return None

@@ -57,7 +57,7 @@ class RunFolder:
     def find(cls, reference: str | None = None) -> RunFolder:
         """The run of this name, unique part of a name, or path; the latest where none is given.
 
-        Raises UserError where there is none, or several.
+        Raises UserError if there is none, or several.
         """
         known = all_runs()
         if reference is None:
@@ -76,7 +76,7 @@ class RunFolder:
         return matches[0]
 
     def job(self) -> Job:
-        """What plan.toml says. Raises UserError where it is missing or damaged."""
+        """What plan.toml says. Raises UserError if it is missing or damaged."""
         return plan_file.read(self.plan_file)
 
     def adjusted(self) -> dict[str, int | bool | str]:
@@ -98,7 +98,7 @@ class RunFolder:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold the run's lock while it trains. Raises UserError where another process trains it."""
+        """Hold the run's lock while it trains. Raises UserError if another process trains it."""
         fd = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if not _locked(fd):

@@ -10,7 +10,7 @@ from backend.errors import UserError
 
 
 def refuse_unusable(output: str) -> None:
-    """Raise UserError where no result could be copied to `output`: it holds something, or can't be written to."""
+    """Raise UserError if no result could be copied to `output`: it holds something, or can't be written to."""
     try:
         why = _trouble(Path(output).expanduser().absolute())
     except (OSError, ValueError, RuntimeError) as error:  # closed to us, not UTF-8, the home of nobody

@@ -23,7 +23,7 @@ class Printed:
         self._rest = b""
 
     def poll(self) -> list[str]:
-        """New complete lines, at most `LINES_AT_ONCE` of them, the newest ones; empty where there is no file yet."""
+        """New complete lines, at most `LINES_AT_ONCE` of them, the newest ones; empty if there is no file yet."""
         try:
             with self._path.open("rb") as file:
                 data = self._read(file.seek(0, 2), file)

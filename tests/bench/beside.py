@@ -148,7 +148,7 @@ class Watcher:
     seen: int = 0
 
     def step(self, master: int, *, training: bool) -> bool:
-        """Read what there is; False where the other end is closed."""
+        """Read what there is; False if the other end is closed."""
         if select.select([master], [], [], 0.05)[0]:
             try:
                 data = os.read(master, 65536)

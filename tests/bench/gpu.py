@@ -6,7 +6,7 @@
 Each row is a process of its own: load as the trainer does, some optimizer steps, an evaluation pass, the result saved.
 Twice for each method: fast (nothing recomputed, logits whole) and lean (checkpointing, chunked loss; full with bfloat16
 weights and 8-bit states stepped in the backward pass). Prints Markdown for RESULTS.md. Without a GPU it prints "not
-measured". `--device cpu --models tiny` tries the script itself where there is none.
+measured". `--device cpu --models tiny` tries the script itself if there is none.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ SHARE = 0.7
 
 
 def main() -> None:
-    """Kill, resume, compare; exit status 1 where anything differs."""
+    """Kill, resume, compare; exit status 1 if anything differs."""
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     draw = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -93,7 +93,7 @@ def _new(method: Method, model: Path, rows: Path) -> RunFolder:
 
 
 def _live(folder: RunFolder, seconds: float | None) -> bool:
-    """One life of the run, killed after `seconds`; True where it came to its end."""
+    """One life of the run, killed after `seconds`; True if it came to its end."""
     child = os.fork()
     if child == 0:
         from backend.training.train import train

@@ -83,7 +83,7 @@ class Result:
 
     @property
     def explanation(self) -> str:
-        """Why the error is among the worst; empty where nobody had to say."""
+        """Why the error is among the worst; empty if nobody had to say."""
         return EXPLAINED.get((self.run.method, self.kind, self.run.model), "")
 
 

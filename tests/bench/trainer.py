@@ -109,7 +109,7 @@ def _settings(model: Path, rows: Path, method: str) -> tuple[dict[str, Any], int
 
 
 def _run(name: str, model: Path, rows: Path, settings: dict[str, Any], trl_python: str) -> dict[str, Any] | None:
-    """One contestant in a process of its own; None where TRL is not there."""
+    """One contestant in a process of its own; None if TRL is not there."""
     setting, _, heap = name.partition("+")
     arguments = [setting, str(model), str(rows), json.dumps(settings)]
     if setting.startswith("trl"):

@@ -68,7 +68,7 @@ def block(shape: ModelShape) -> int:
 
 
 def _shards(elements: int, plan: Plan) -> int:
-    """A device's part of gradients that were reduced; none where each is stepped by as soon as it is there."""
+    """A device's part of gradients that were reduced; none if each is stepped by as soon as it is there."""
     return 0 if steps_in_backward(plan) else elements * trained_bytes(plan) // plan.processes
 
 

@@ -45,7 +45,7 @@ class Run:
     length: int
     """Tokens of a sequence, or of the longest row where they are not packed."""
     row_tokens: float | None
-    """Mean tokens of a row; None where every sequence is filled, or where it is not told."""
+    """Mean tokens of a row; None if every sequence is filled, or where it is not told."""
     packed: bool
     """Sequences are filled: no padding."""
     checkpointing: bool | None
