@@ -1,4 +1,4 @@
-"""What this box has around its device: memory of the host and free disk, read once when the box is looked at."""
+"""Host memory and free disk of this box, read once when its hardware is detected."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from backend.hardware import Hardware
 
 @dataclass(frozen=True)
 class Box:
-    """Free bytes for this user, under the limits of the cgroup."""
+    """Bytes that this user may have, within the limits of the cgroup."""
 
     ram_bytes: int
     run_folder: str
     run_free_bytes: int
     download_folder: str
-    """Where models from the hub go."""
+    """The folder that models from the hub are downloaded to."""
     download_free_bytes: int
     one_disk: bool
-    """Runs and downloads share one file system."""
+    """Whether runs and downloads share one file system."""
 
 
 def box(hardware: Hardware) -> Box:
-    """Of a box that was detected."""
+    """The host memory and disk of detected hardware."""
     return Box(
         ram_bytes=hardware.ram.available_bytes,
         run_folder=str(hardware.disk_path),

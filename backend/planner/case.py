@@ -1,4 +1,4 @@
-"""All that the rules of the choice look at, and the questions that they ask of it."""
+"""What the rules of the choice look at, and the questions that they ask."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from backend.planner.estimates import MethodEstimate
 
 @dataclass(frozen=True)
 class Case:
-    """All that the rules look at."""
+    """What the rules look at."""
 
     answers: Answers
     device: Device
@@ -37,26 +37,26 @@ class Case:
 
     @property
     def clean(self) -> bool:
-        """Few enough duplicates."""
+        """Whether the data has few enough duplicates."""
         return self.data.duplicate_rows <= self.thresholds.duplicate_fraction * max(1, self.data.rows)
 
     def over_budget(self, method: Method) -> bool:
-        """The run is expected to cost more than the budget."""
+        """Whether the run is predicted to cost more than the budget."""
         cost, budget = self.estimates[method].cost_usd, self.answers.budget_usd
         return cost is not None and budget is not None and cost.point > budget
 
     def too_late(self, method: Method) -> bool:
-        """The run is expected to take longer than the deadline."""
+        """Whether the run is predicted to take longer than the deadline."""
         deadline = self.answers.deadline_hours
         return deadline is not None and self.estimates[method].hours.point > deadline
 
     def lacking(self, method: Method) -> tuple[str, ...]:
-        """What this box has too little of: disk, memory of the host."""
+        """Sentences on what this box has too little of: disk, host memory."""
         seen = self.estimates[method]
         return tuple(host.obstacles(seen.host, seen.plan, self.device))
 
     def carried(self, method: Method) -> bool:
-        """It fits the device and the box, the budget and the deadline."""
+        """Whether it fits the device and the box, the budget and the deadline."""
         fits = self.estimates[method].fit != "no" and not self.lacking(method)
         return fits and not self.over_budget(method) and not self.too_late(method)
 
@@ -66,7 +66,7 @@ class Case:
         return budget / cost.point if cost and budget is not None and cost.point > 0 else None
 
     def roomy(self, method: Method) -> bool:
-        """Its leanest settings leave a good part of the device's memory: for speed, longer rows, a surprise."""
+        """Whether its leanest settings leave much of the device's memory free: for speed, longer rows, a surprise."""
         return self.estimates[method].least_bytes <= self.thresholds.roomy_fraction * self.room
 
     @property
@@ -75,21 +75,21 @@ class Case:
         return constants.methods().evidence
 
     def spare(self, method: Method) -> float:
-        """Part of the device's memory that its leanest settings leave; negative where it does not fit."""
+        """Part of the device's memory that its leanest settings leave free; negative if it does not fit."""
         return 1 - self.estimates[method].least_bytes / max(1, self.room)
 
     def holds(self, method: Method) -> bool:
-        """Its adapters have at least as many parameters as the data has scored tokens."""
+        """Whether its adapters have at least as many parameters as the data has target tokens."""
         return self.estimates[method].trainable_parameters >= self.data.scored_tokens
 
     @property
     def saves_little(self) -> bool:
-        """4-bit weights bring LoRA's memory down by less than is worth their cost."""
+        """Whether 4-bit weights save too little of LoRA's memory to be worth their cost."""
         lora, qlora = self.estimates["lora"].least_bytes, self.estimates["qlora"].least_bytes
         return lora - qlora < self.thresholds.worthwhile_saving * lora
 
     def healthy(self, method: Method) -> bool:
-        """The budget pays for more than one such run, or is no limit, or QLoRA would not be cheaper on this device."""
+        """Whether the budget pays for several such runs or sets no limit, or QLoRA would not be cheaper here."""
         runs, cost, other = self.runs_paid(method), self.estimates[method].cost_usd, self.estimates["qlora"].cost_usd
         cheapest = cost is None or other is None or cost.point <= other.point
         return runs is None or runs >= self.thresholds.healthy_budget or cheapest

@@ -1,8 +1,8 @@
 """Which method to take, by rules that are read from top to bottom.
 
-The rules are the guidance that fttui stands for: QLoRA by default; LoRA when the 16-bit model fits with room and the
-budget is healthy, or where many variants are kept; full only for a deep change with thousands of clean examples and
-a budget that carries it. Where published evidence differs, the reasons say so. Thresholds: presets/methods.toml.
+The rules follow the usual guidance: QLoRA by default; LoRA if the 16-bit model fits with room to spare and the budget
+is healthy, or if many variants are kept; full only for a deep change with thousands of clean examples and a budget
+that pays for it. If published evidence differs, the reasons say so. Thresholds: presets/methods.toml.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from backend.planner.rules import title
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The recommended method, why it, and why not each of the others."""
+    """The recommended method with its reasons, and why not each of the others."""
 
     method: Method | None
     reasons: tuple[str, ...]
@@ -70,13 +70,13 @@ def _decide(case: Case, wanted: Method | None) -> tuple[Method | None, str]:
         return "lora", reasons.stakes(case)
     if case.carried("lora") and case.roomy("lora") and case.healthy("lora"):
         least, room = units.memory(case.estimates["lora"].least_bytes), units.memory(case.room)
-        return "lora", f"At its leanest LoRA takes {least} of {room}: nothing is gained by squeezing to 4 bit."
+        return "lora", f"At its leanest LoRA takes {least} of {room}: 4-bit weights would gain nothing."
     if case.carried("lora") and case.saves_little:
         return "lora", reasons.saves_little(case)
     if case.carried("qlora"):
         return "qlora", reasons.four_bit(case)
     if case.carried("lora"):
-        return "lora", "LoRA is the one adapter method that fits your limits."
+        return "lora", "LoRA is the only adapter method that fits your limits."
     if case.carried("full"):
         return "full", "Full fine-tuning is the only method that fits your limits."
     return None, reasons.nothing(case)

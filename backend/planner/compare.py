@@ -1,4 +1,4 @@
-"""The comparison: the three methods planned for one job on one device, and the one to take."""
+"""The comparison: the three methods planned for one job on one device, and the recommended one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def compare(
 def estimate(
     method: Method, answers: Answers, device: Device, model: ModelInfo, data: DataReport, pinned: rules.Pinned
 ) -> MethodEstimate:
-    """One method: its plan, what it takes, what to expect."""
+    """One method: its plan, and the predicted memory, time and cost."""
     settled, origin = rules.settle(method, answers, device, model, data, pinned)
     device = several.take(device, settled.processes)
     chosen = fit.choose(settled, model, device, data, pinned)

@@ -1,4 +1,4 @@
-"""A memory prediction by components, and the same after this box's correction: the one place where it is applied."""
+"""A memory prediction by components, and its correction by this box's finished runs, which is applied only here."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from backend.planner.device import Device
 from backend.planner.estimates import MemoryEstimate
 
 RESIDENT = ("weights", "adapters", "optimizer")
-"""Categories that lie there all the time."""
+"""Categories that are allocated all the time."""
 LOAD = "load"
 STEP_PHASES = ("forward", "backward", "optimizer")
 
 
 def parts(predicted: MemoryEstimate, shape: ModelShape, plan: Plan, device: Device) -> PeakParts:
-    """The components of an uncorrected prediction; those of the steps' peak, whatever phase the run's peak is in."""
+    """The components of an uncorrected prediction at the peak of the steps, whatever phase the run's peak is in."""
     rest, states = memory.weights(shape, plan) + memory.adapters(shape, plan), memory.optimizer_states(shape, plan)
     highest = max(size for name, size in predicted.by_phase.items() if name != LOAD)
     transient = max(0, highest - rest - states)
@@ -31,7 +31,7 @@ def parts(predicted: MemoryEstimate, shape: ModelShape, plan: Plan, device: Devi
 
 
 def corrected(predicted: MemoryEstimate, shape: ModelShape, plan: Plan, device: Device) -> MemoryEstimate:
-    """`predicted` as the finished runs of this box correct it, component by component; itself if there are none."""
+    """`predicted`, corrected by the finished runs of this box component by component; unchanged if there are none."""
     own = device.correction(plan.method, shape.parameters)
     if not own.memory_runs or plan.processes > 1:
         return predicted
@@ -54,7 +54,7 @@ def corrected(predicted: MemoryEstimate, shape: ModelShape, plan: Plan, device: 
 def phase_peaks(predicted: MemoryEstimate, shape: ModelShape, plan: Plan, device: Device) -> dict[str, int]:
     """Peaks of the trainer's own phases (load, train, eval ...), as it measures them.
 
-    On a GPU that is what torch has allocated; on a CPU the whole process, with the interpreter and the slack.
+    On a GPU these are allocated bytes; on a CPU the memory of the whole process, with interpreter and slack.
     """
     peaks = {name: size for name, size in predicted.by_phase.items() if name not in STEP_PHASES}
     peaks["train"] = max(size for name, size in predicted.by_phase.items() if name in STEP_PHASES)
@@ -72,7 +72,7 @@ def phase_peaks(predicted: MemoryEstimate, shape: ModelShape, plan: Plan, device
 
 
 def _phase(name: str, size: int, raw: PeakParts, own: Correction) -> float:
-    """Allocated bytes of a phase: what stands, and what passes."""
+    """Allocated bytes of a phase: the corrected resident and transient parts."""
     if name == LOAD:
         return size * own.loading
     resident = min(size, raw.rest_bytes + raw.states_bytes)
@@ -82,7 +82,7 @@ def _phase(name: str, size: int, raw: PeakParts, own: Correction) -> float:
 def _categories(
     predicted: MemoryEstimate, phase: str, raw: PeakParts, own: Correction, allocated: int
 ) -> dict[str, int]:
-    """Categories of the corrected peak without the reserve; they sum to `allocated`."""
+    """Bytes by category at the corrected peak, without the reserve; they sum to `allocated`."""
     if phase == LOAD:
         return {"weights": allocated}
     if predicted.peak_phase == LOAD:  # its categories say nothing about a step

@@ -1,4 +1,4 @@
-"""What a run costs: hours x price x devices, with where the price comes from; for an own box the energy."""
+"""What a run costs: hours x price x devices, with the source of the price; for a box that you own, the energy."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _YOU = "you"
 
 
 def price(answers: Answers, device: Device) -> Price | None:
-    """The user's price, else the dated one of presets/gpus.toml, else None: it is asked for, never guessed.
+    """The user's price, else the dated one of presets/gpus.toml, else None: a price is asked for, never guessed.
 
-    A box that is yours (its price is 0, or it is this one and none is given) costs its energy, where the price of a
+    A box that you own (its price is 0, or it is this box and no price is given) costs its energy, if the price of a
     kilowatt-hour is given and the device's power is known.
     """
     own = answers.price_usd_per_hour
@@ -23,7 +23,7 @@ def price(answers: Answers, device: Device) -> Price | None:
 
 
 def _energy(kwh_price_usd: float, watts: float, here: bool) -> Price:
-    """An hour of one device at the most it may draw; the rest of the box is not in it."""
+    """An hour of one device at its power limit; the rest of the box is not counted."""
     hourly = watts / 1000 * kwh_price_usd
     whence = "its power limit" if here else "its board power by presets/gpus.toml"
     return Price(hourly, hourly, hourly, f"energy: {watts:g} W, {whence}, at {kwh_price_usd:g} USD a kWh")

@@ -12,7 +12,7 @@ from backend.planner.box import Box
 
 @dataclass(frozen=True)
 class Price:
-    """USD for one GPU for an hour; `source` says where it comes from and when."""
+    """USD for one GPU for an hour; `source` says who asks it, and when that was."""
 
     low: float
     typical: float
@@ -27,22 +27,22 @@ class Card:
     uuid: str
     """As CUDA_VISIBLE_DEVICES takes it."""
     index: int
-    """nvidia-smi's number."""
+    """Its number in nvidia-smi."""
     memory_bytes: int
     free_bytes: int
     idle: bool
-    """Nothing computes on it, and about all of its memory is free."""
+    """Nothing computes on it, and nearly all of its memory is free."""
     users: tuple[str, ...] = ()
-    """Sentences on who is on it."""
+    """Sentences on the processes that use it."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The alike GPUs of this box that a run may take: the idle ones first, of those and of the others the freest."""
+    """The GPUs of one kind in this box that a run may take, the idle ones first, then by free memory."""
 
     cards: tuple[Card, ...]
     has: str
-    """What the box has, as the beginning of a sentence; empty if it is one GPU."""
+    """What the box has, as the beginning of a sentence; empty for a single GPU."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,17 @@ class Device:
     memory_bytes: int
     """What torch can have on one device: its total capacity; for a CPU the RAM that is available."""
     free_bytes: int
-    """What is free now on one device; equal to `memory_bytes` where the device is not here."""
+    """What is free now on one device; equal to `memory_bytes` if the device is not in this box."""
     flops_per_second: float
-    """Peak dense 16-bit rate of one device (bf16, or fp16 where it has no bf16); 0 if unknown."""
+    """Peak dense 16-bit rate of one device (bf16, or fp16 without bf16); 0 if unknown."""
     bytes_per_second: float
     """Memory bandwidth of one device; 0 if unknown."""
     bf16: bool
-    """Does bfloat16 well."""
+    """Whether it computes bfloat16 at full speed."""
     compute_capability: tuple[int, int] | None
     price: Price | None
     here: bool
-    """This box has it; a measured figure can replace a guess."""
+    """Whether it is in this box; a measured figure can then replace a guess."""
     watts: float | None = None
     notes: tuple[str, ...] = ()
     uuids: tuple[str, ...] = ()
@@ -73,14 +73,14 @@ class Device:
     pool: Pool | None = None
     """The GPUs of this box that it is taken from (backend/planner/several.py); None for any other device."""
     taken: tuple[str, ...] = ()
-    """Sentences: which of the pool it is, and who else is on them."""
+    """Sentences on which GPUs of the pool it is, and which processes use them."""
     box: Box | None = None
-    """What this box has around it; None for a device that is not here."""
+    """Host memory and disk of this box; None for a device that is not in it."""
     calibration: Calibration | None = None
-    """What finished runs on this box say of the predictions; None if there are none, and for a device elsewhere."""
+    """What finished runs on this device showed; None if there are none, and for a device that is not in this box."""
 
     def correction(self, method: Method, parameters: int) -> Correction:
-        """What predictions for a model of `parameters` are corrected by; by nothing without finished runs."""
+        """The correction of predictions for a model of `parameters`; without finished runs it changes nothing."""
         return self.calibration.of(method, parameters) if self.calibration else Correction()
 
     @property

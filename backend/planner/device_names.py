@@ -47,7 +47,7 @@ def key(text: str) -> Key:
 
 
 def find(text: str) -> tuple[GpuSpec, str | None]:
-    """The one GPU that `text` means, and a sentence where a choice was made. Raises UserError with the candidates."""
+    """The one GPU that `text` means, and a sentence if there was a choice. Raises UserError with the candidates."""
     wanted = key(text)
     found = [spec for spec in catalogue.specs() if _means(spec, wanted)]
     if len(found) == 1:

@@ -1,4 +1,4 @@
-"""The device that a run is planned for: what this box has, or what the user names."""
+"""Finds the device that a run is planned for: of this box, or the one that the user names."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def named(text: str) -> Device:
 
 
 def here(hardware: Hardware) -> Device:
-    """The device of this box: its idle GPUs of the largest kind, else the freest of them, or the CPU.
+    """The device of this box: its idle GPUs of the largest kind, or the one with most free memory, or the CPU.
 
-    It carries what finished runs on it say of the predictions, and no more memory than what ran out on it.
+    It carries the corrections by finished runs on it, and no more free memory than a run needed that ran out of it.
     """
     return bounded(calibrated(replace(_here(hardware), box=box(hardware))))
 
@@ -98,7 +98,7 @@ def cpu(processor: Cpu, ram: Ram, notes: tuple[str, ...] = ()) -> Device:
 
 
 def _detected(gpus: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:
-    """GPUs of one kind that are here: memory as the driver says, rates and price from the catalogue."""
+    """GPUs of one kind in this box: memory as the driver reports it, rates and price from the catalogue."""
     group, has = _alike(gpus)
     gpu, spec = group[0], _spec(group[0])
     compute, bandwidth = _shares(gpu)
@@ -123,7 +123,7 @@ def _detected(gpus: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:
 
 
 def _alike(gpus: Sequence[Gpu]) -> tuple[Sequence[Gpu], str]:
-    """The GPUs that a run can take: those of the largest kind; and what the box has where that is more than one."""
+    """The GPUs that a run can take (those of the largest kind), and what the box has if there are several."""
     largest = max(gpus, key=lambda gpu: gpu.memory_bytes or 0)
     group = [gpu for gpu in gpus if _kind(gpu) == _kind(largest)]
     if largest.mig:
@@ -147,7 +147,7 @@ def _card(gpu: Gpu, capacity: int) -> Card:
 
 
 def _users(gpu: Gpu) -> Iterator[str]:
-    """Who holds memory that the run would need."""
+    """Sentences on the processes that hold memory of a GPU."""
     for process in gpu.processes:
         who = f"{process.name or 'a program outside this container'} (pid {process.pid})"
         size = f", {memory(process.memory_bytes)}" if process.memory_bytes else ""
@@ -160,7 +160,7 @@ def _spec(gpu: Gpu) -> GpuSpec | None:
 
 
 def _capacity(gpu: Gpu, spec: GpuSpec | None, ram: Ram) -> int:
-    """What torch can have: the total without the driver's reserve; the catalogue's where the driver does not tell."""
+    """What torch can have: the total without the driver's reserve; the catalogue's if the driver does not report it."""
     if gpu.memory_bytes is None:
         return min(spec.torch_bytes, ram.total_bytes) if spec else 0
     if gpu.reserved_bytes is None:
@@ -169,7 +169,7 @@ def _capacity(gpu: Gpu, spec: GpuSpec | None, ram: Ram) -> int:
 
 
 def _shares(gpu: Gpu) -> tuple[float, float]:
-    """Parts of the rate and bandwidth that a device has; a MIG slice's follow its slices and memory; 0 if unknown."""
+    """Shares of the GPU's rate and bandwidth that a device has; of a MIG slice by its profile; 0 if unknown."""
     if gpu.mig is None:
         return 1.0, 1.0
     rate, bandwidth = gpu.mig.compute_share, gpu.mig.memory_share

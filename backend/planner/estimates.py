@@ -1,4 +1,4 @@
-"""What is predicted for each method, and the comparison that the user decides on."""
+"""What is predicted for each method, and the comparison from which the user chooses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Fit = Literal["fits", "tight", "no"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with the range that it is expected in."""
+    """A predicted figure and the range that it is expected in."""
 
     low: float
     point: float
@@ -31,7 +31,7 @@ class MemoryEstimate:
     peak_bytes: int
     """What the device must have: allocated, the allocator's slack, the CUDA context."""
     peak_allocated_bytes: int
-    """What torch's allocator has handed out at the peak."""
+    """Bytes that torch's allocator has allocated at the peak."""
     peak_phase: str
     """load, forward, backward, optimizer, eval, sample, save or merge."""
     by_category: Mapping[str, int]
@@ -43,55 +43,55 @@ class MemoryEstimate:
 
 @dataclass(frozen=True)
 class HostEstimate:
-    """What a run asks of the machine around the device, in bytes."""
+    """Host memory and disk that a run needs, in bytes."""
 
     ram_by_phase: Mapping[str, int]
-    """load, train, save: what the process holds in each; merge: what merging the adapter takes afterwards."""
+    """load, train, save: what the process holds in each phase; merge: what merging the adapter takes afterwards."""
     disk_by_part: Mapping[str, int]
     """download, data, checkpoints, result, output: what the run writes; merged: the merged model afterwards."""
 
     @property
     def ram_bytes(self) -> int:
-        """The run's peak; merging is a step of its own."""
+        """The run's peak; merging happens after the run."""
         return max(size for phase, size in self.ram_by_phase.items() if phase != "merge")
 
     @property
     def disk_bytes(self) -> int:
-        """All that the run writes."""
+        """All that the run writes to disk."""
         return sum(size for part, size in self.disk_by_part.items() if part != "merged")
 
 
 @dataclass(frozen=True)
 class MethodEstimate:
-    """One method: the plan that was chosen for it, what it takes and what to expect."""
+    """One method: its plan, and the predicted memory, time, cost and quality."""
 
     method: Method
     plan: Plan
     origin: Mapping[str, str]
-    """Plan field -> where its value comes from: "you", "preset NAME", or the rule in a few words."""
+    """Plan field -> the origin of its value: "you", "preset NAME", or the rule in a few words."""
     fit: Fit
     memory: MemoryEstimate
     least_bytes: int
-    """Peak of the leanest settings (smallest micro-batch, everything recomputed): what the method can't do without."""
+    """Peak with the leanest settings (smallest micro-batch, everything recomputed): the least the method needs."""
     steps: int
     hours: Interval
     cost_usd: Interval | None
     """None if no price is known."""
     tokens_per_second: Interval
-    """Tokens of the data (not padding) that one second trains."""
+    """Tokens of the data (not padding) trained per second."""
     trainable_parameters: int
     checkpoint_bytes: int
-    """What the finished adapter or model takes on disk."""
+    """Size of the finished adapter or model on disk."""
     host: HostEstimate
     """Memory of the host, and disk: download, kept checkpoints with their optimizer state, the result."""
     quality_ceiling: str
     forgetting_risk: str
     why_not: tuple[str, ...] = ()
-    """Sentences, empty for the recommended one."""
+    """Sentences on why not this method; empty for the recommended one."""
     obstacles: tuple[str, ...] = ()
-    """Sentences on what forbids it: memory, money, time. Empty if it can be started as it is."""
+    """Sentences on what prevents it: memory, money, time. Empty if it can be started as it is."""
     suggestions: tuple[str, ...] = ()
-    """Where it does not fit: what would make it fit, the smallest change first."""
+    """If it does not fit, what would make it fit, the smallest change first."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class FittedPlan:
 def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, pinned: Pinned) -> FittedPlan:
     """The fastest candidate that fits without being tight; else the leanest of all.
 
-    What costs more than time is a last resort: it is tried only where nothing else fits.
+    What costs more than time is a last resort: it is tried only if nothing else fits.
     """
     load = throughput.work(plan, data)
     tried: list[FittedPlan] = []
@@ -57,7 +57,7 @@ def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, pinne
 def _while_it_fits(
     growing: Iterator[Plan], model: ModelInfo, device: Device, load: throughput.Work
 ) -> Iterator[FittedPlan]:
-    """Up to the first that does not fit, that included: memory grows with the micro-batch."""
+    """Plans up to and including the first that does not fit: memory grows with the micro-batch."""
     for plan in growing:
         choice = FittedPlan(plan, predict(model, plan, device, load), load)
         yield choice
@@ -66,7 +66,7 @@ def _while_it_fits(
 
 
 def _resorts(plan: Plan, device: Device, pinned: Pinned) -> Iterator[Plan]:
-    """As it is; then with activations in host memory; then full's weights in 16 bits; then both."""
+    """The plan as it is; then with activations in host memory; then with full's weights in 16 bits; then both."""
     offloads = device.kind == "cuda" and "activation_offload" not in pinned.values
     offloads = offloads and pinned.values.get("checkpointing", True)
     narrows = plan.method == "full" and plan.precision == "bfloat16" and "weights_dtype" not in pinned.values
@@ -87,7 +87,7 @@ def predict(model: ModelInfo, plan: Plan, device: Device, load: throughput.Work)
 def _predicted(
     shape: ModelShape, plan: Plan, sort: Device, length: int, scored: int, stored_bytes: int
 ) -> MemoryEstimate:
-    """Kept: a list of many GPUs, and every key on the compare screen, ask for the same ones again."""
+    """Cached: a list of many GPUs, and every key on the compare screen, ask for the same predictions again."""
     return memory.predict(shape, plan, sort, length, scored, stored_bytes)
 
 
@@ -110,7 +110,7 @@ def verdict(predicted: MemoryEstimate, device: Device) -> Fit:
 
 
 def available(device: Device) -> int:
-    """Bytes that a run can have on one device: what is free now where it is here, else all of it."""
+    """Bytes that a run can have on one device: what is free now if it is in this box, else all of it."""
     return min(device.memory_bytes, device.free_bytes) if device.here else device.memory_bytes
 
 
@@ -120,7 +120,7 @@ def origins(plan: Plan, pinned: Pinned) -> dict[str, str]:
 
 
 def _fastest(choices: list[FittedPlan], model: ModelInfo, device: Device) -> FittedPlan:
-    """Of those about as fast as the fastest, the plainest optimizer, and then the lowest peak."""
+    """Among those about as fast as the fastest: the most exact optimizer, then the lowest peak."""
     seconds = [_seconds(x, model, device) for x in choices]
     enough = min(seconds) * constants.throughput().step.as_fast
     equal = (x for x, time in zip(choices, seconds, strict=True) if time <= enough)
@@ -128,13 +128,13 @@ def _fastest(choices: list[FittedPlan], model: ModelInfo, device: Device) -> Fit
 
 
 def _liberties(plan: Plan) -> int:
-    """How much an optimizer saves at the cost of exactness: 8-bit states, and no clipping to the step's own norm."""
+    """How many of the optimizer's savings cost exactness: 8-bit states, and no clipping by the step's own norm."""
     return (plan.optimizer != "adamw") + plan.optimizer_in_backward
 
 
 def _seconds(choice: FittedPlan, model: ModelInfo, device: Device) -> float:
     step = throughput.step_seconds(model.shape, choice.plan, device, choice.load)
-    # Where the device's rate is unknown only the recomputed pass tells candidates apart.
+    # If the device's rate is unknown, candidates differ only by the recomputed pass.
     return step.point if step else 3.0 + choice.plan.checkpointing
 
 
@@ -160,7 +160,7 @@ def _candidates(plan: Plan, device: Device, load: throughput.Work, pinned: Pinne
 
 
 def _may_step_in_backward(plan: Plan, pinned: Pinned) -> bool:
-    """Full only, where no clipping is asked for; float16 needs its gradients whole (backend/training/optimizers.py)."""
+    """Full only, unless clipping is asked for; float16 needs all gradients at once (training/optim/optimizers.py)."""
     open_to_it = not {"optimizer_in_backward", "max_grad_norm"} & set(pinned.values)
     return plan.method == "full" and plan.precision != "float16" and open_to_it
 
@@ -170,5 +170,5 @@ def _growing(plan: Plan, sizes: tuple[int, ...]) -> Iterator[Plan]:
 
 
 def _optimizers(plan: Plan, device: Device) -> tuple[str, ...]:
-    """AdamW, and for full fine-tuning on a GPU the 8-bit one: adapters have too few states for it to matter."""
+    """AdamW, and for full fine-tuning on a GPU 8-bit AdamW; adapters have too few states for it to matter."""
     return ("adamw", "adamw_8bit") if plan.method == "full" and device.kind == "cuda" else ("adamw",)

@@ -1,4 +1,4 @@
-"""How long a GPU takes for an optimizer step: products, attention, memory traffic and launches, each by its rate.
+"""Seconds of an optimizer step on a GPU: matrix products, attention, memory traffic and kernel launches.
 
 The constants are in presets/throughput.toml, fitted to published runs; tests/bench/throughput.py shows the error.
 """
@@ -16,19 +16,19 @@ from backend.planner import memory
 from backend.planner.device import Device
 
 Kernels = Literal["stock", "fused"]
-"""`stock` is what the trainer runs: transformers' own. `fused` ones are other trainers', for their published runs."""
+"""`stock`: transformers' own, which the trainer runs. `fused`: those of other trainers, for their published runs."""
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What one forward and backward pass holds, on one device."""
+    """The input of one forward and backward pass on one device."""
 
     tokens: float
-    """Padding counted."""
+    """Tokens, padding included."""
     attended: float
-    """Length of the causal square that a token's attention is a part of."""
+    """Length of the sequence that a token attends within, mean over the tokens."""
     scored: float
-    """Part of the tokens that the head sees."""
+    """Part of the tokens that are target tokens: the head computes their logits."""
 
 
 def step_seconds(
@@ -43,7 +43,7 @@ def step_seconds(
 
 
 def pass_seconds(shape: ModelShape, plan: Plan, device: Device, one: Pass, kernels: Kernels = "stock") -> float:
-    """Seconds of one micro-batch, forward and backward: the GPU's, or the host's where launching takes longer."""
+    """Seconds of one micro-batch, forward and backward: of the GPU, or of the host if launching kernels takes longer."""
     table, reach = constants.throughput(), gpu_class(device)
     products = (
         dense_flops(shape, plan, one.scored) / reach.matmul
@@ -64,7 +64,7 @@ def _rate(plan: Plan, device: Device) -> float:
 
 
 def spread(shape: ModelShape, plan: Plan, device: Device) -> float:
-    """How many times longer, or shorter, a step may take than estimated: by GPU, and by what few runs speak of."""
+    """Factor by which a step may take longer or shorter than estimated; wider for what few published runs cover."""
     table = constants.throughput().gpu
     factor = gpu_class(device).spread
     for applies, wider in (
@@ -99,9 +99,9 @@ def _traffic(kernels: Kernels) -> KernelTraffic:
 def dense_flops(shape: ModelShape, plan: Plan, scored: float = 1.0) -> float:
     """Floating-point operations of a token's matrix products.
 
-    2N forward, 2N for the activations' gradient, 2N for the weights' gradient (full only: adapters skip the frozen
-    weights'), 2N more where checkpointing recomputes; N counts the weights that multiply a token. The head works on the
-    scored part of the tokens and is never recomputed. Adapters do all three for theirs.
+    2N forward, 2N for the gradient of the activations, 2N for the gradient of the weights (full only: frozen weights need
+    none), 2N more if checkpointing recomputes; N counts the weights that multiply a token. The head works on the target
+    tokens only and is never recomputed. Adapters do all three for their own weights.
     """
     head = shape.vocab * shape.hidden
     blocks = shape.matmul_parameters_per_token - head
@@ -114,13 +114,13 @@ def dense_flops(shape: ModelShape, plan: Plan, scored: float = 1.0) -> float:
 def attention_flops(shape: ModelShape, plan: Plan, attended: float) -> float:
     """Operations of a token's attention: scores and values over half of the causal square it is in.
 
-    2 x length x width x layers a pass: one forward, two backward, one more where checkpointing recomputes.
+    2 x length x width x layers a pass: one forward, two backward, one more if checkpointing recomputes.
     """
     return 2 * attended * shape.heads * shape.head_dim * shape.layers * (3 + plan.checkpointing)
 
 
 def activation_bytes(shape: ModelShape, plan: Plan, scored: float, kernels: Kernels = "stock") -> float:
-    """Bytes a token moves beside the products: norms, residual sums, rotary positions, gate, adapters, loss."""
+    """Bytes moved for a token beside the matrix products: norms, residuals, rotary positions, gate, adapters, loss."""
     table = _traffic(kernels)
     block = table.hidden * shape.hidden + table.mlp * shape.intermediate
     block += table.heads * (shape.heads + shape.kv_heads) * shape.head_dim
@@ -132,7 +132,7 @@ def activation_bytes(shape: ModelShape, plan: Plan, scored: float, kernels: Kern
 
 
 def weight_bytes(shape: ModelShape, plan: Plan) -> float:
-    """Bytes of weights that a micro-batch moves, however few its tokens: read, cast, dequantised, their gradients."""
+    """Bytes moved for the weights in a micro-batch, however few its tokens: read, cast, dequantised, and gradients."""
     table = constants.throughput().traffic
     passes = 2 + plan.checkpointing
     moved = table.weight_read * shape.parameters * passes
@@ -152,12 +152,12 @@ def optimizer_bytes(shape: ModelShape, plan: Plan) -> float:
 
 
 def offloaded_bytes(shape: ModelShape) -> float:
-    """Bytes a token sends to host memory and back: the input of every block, in 16 bits."""
+    """Bytes moved for a token to host memory and back: the input of every block, in 16 bits."""
     return 2.0 * memory.SIXTEEN_BIT * shape.hidden * shape.layers
 
 
 def launch_seconds(shape: ModelShape, plan: Plan, kernels: Kernels = "stock") -> float:
-    """Seconds that the host needs to launch the kernels of one micro-batch: below them the GPU waits."""
+    """Seconds that the host needs to launch the kernels of one micro-batch; the GPU waits if it is faster."""
     table = _traffic(kernels)
     more = 1.0 if plan.method == "full" else table.adapter_launches
     return float(shape.layers * (3 + plan.checkpointing) * table.launch_seconds * more)

@@ -1,4 +1,4 @@
-"""The guidance's own figures beside ours, where a job is comparable and they differ."""
+"""The guidance's own figures beside ours, if a job is comparable and they differ."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def figures() -> GuidanceTable:
 
 
 def comparable(method: Method, model: ModelInfo, device: Device) -> bool:
-    """The model's size and the kind and number of GPUs are those that the guidance speaks of."""
+    """Whether the model's size and the kind and number of GPUs are those of the guidance."""
     low, high = figures().parameters
     own = figures().of(method)
     named = device.name.startswith(own.gpus)
@@ -29,7 +29,7 @@ def comparable(method: Method, model: ModelInfo, device: Device) -> bool:
 
 
 def notes(model: ModelInfo, device: Device, data: DataReport, seen: MethodEstimate) -> Iterator[str]:
-    """A sentence where the range of cost lies outside the guidance's, and how much data would cost that."""
+    """A sentence if the predicted cost is outside the guidance's range, with the data that would cost as much."""
     if seen.cost_usd is None or not seen.cost_usd.point or not comparable(seen.method, model, device):
         return
     own = figures().of(seen.method)

@@ -1,4 +1,4 @@
-"""What a run asks of the machine around the device: memory of the host, and disk; and whether this box has it."""
+"""Host memory and disk that a run needs, and whether this box has them."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
     """Of a run on a GPU: what the process always holds, and what each phase adds.
 
     A checkpoint's weights are all copied to the host before they are written (safetensors 0.8); optimizer states go
-    one by one. A whole model is saved in its stored 16-bit type. Paged states may all be moved to the host. Of several
-    processes each has its own interpreter, libraries, activations and, of an adapter, states; mapped files they share.
-    What is sharded the first of them reads whole (backend/training/sharding.py).
+    one by one. A whole model is saved in its stored 16-bit type. Paged states may all be moved to the host. With several
+    processes each has its own interpreter, libraries and activations, and the states of its adapter replica; mapped
+    files are shared. A model to be sharded is read whole by the first process (backend/training/parallel/sharding.py).
     """
     table = constants.host().ram
     always = plan.processes * (constants.memory().cpu.runtime + table.cuda_libraries)
@@ -50,7 +50,7 @@ def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
 
 
 def _offloaded(shape: ModelShape, plan: Plan, data: DataReport) -> int:
-    """Checkpointed activations that lie in host memory: each block's input."""
+    """Bytes of checkpointed activations in host memory: each block's input."""
     if not (plan.checkpointing and plan.activation_offload):
         return 0
     load = throughput.work(plan, data)
@@ -89,7 +89,7 @@ def result_bytes(model: ModelInfo, plan: Plan) -> int:
 
 
 def obstacles(needed: HostEstimate, plan: Plan, device: Device) -> Iterator[str]:
-    """What this box lacks, each with the mend, the smallest change first. Empty for a box that is not here."""
+    """Sentences on what this box lacks, each with fixes, the smallest change first; none for another box."""
     if device.box is None:
         return
     yield from _lacking_ram(needed, plan, device, device.box)
@@ -97,7 +97,7 @@ def obstacles(needed: HostEstimate, plan: Plan, device: Device) -> Iterator[str]
 
 
 def _lacking_ram(needed: HostEstimate, plan: Plan, device: Device, box: Box) -> Iterator[str]:
-    """On a CPU the fit itself is judged by the RAM."""
+    """On a CPU the fit itself says whether the RAM is enough."""
     free = box.ram_bytes
     if device.kind == "cpu" or needed.ram_bytes <= free:
         return
@@ -105,10 +105,10 @@ def _lacking_ram(needed: HostEstimate, plan: Plan, device: Device, box: Box) -> 
     what = {"load": "loading", "train": "training", "save": "writing a checkpoint"}[phase]
     lacking = units.gib(needed.ram_bytes - free)
     says = f"{rules.title(plan.method)} needs {units.gib(needed.ram_bytes)} of host RAM for {what}, {units.gib(free)}"
-    yield f"{says} are available: {_ram_mend(plan, phase)}free {lacking}."
+    yield f"{says} are available: {_ram_fix(plan, phase)}free {lacking}."
 
 
-def _ram_mend(plan: Plan, phase: str) -> str:
+def _ram_fix(plan: Plan, phase: str) -> str:
     if phase == "train" and plan.activation_offload:
         return "leave activations on the GPU (--set activation_offload=false), or "
     if plan.optimizer.startswith("paged"):
@@ -117,13 +117,13 @@ def _ram_mend(plan: Plan, phase: str) -> str:
 
 
 def _lacking_disk(needed: HostEstimate, plan: Plan, box: Box) -> Iterator[str]:
-    """The file system of the runs, and that of the downloads where it is another."""
+    """The file system of the runs, and that of the downloads if it is another."""
     download = needed.disk_by_part["download"]
     run = needed.disk_bytes - (0 if box.one_disk else download)
     if run > box.run_free_bytes:
         yield (
             f"The run writes {units.disk(run)} to {box.run_folder}, where {units.disk(box.run_free_bytes)} are free: "
-            f"{_disk_mend(needed, plan, run, box)}set FTTUI_HOME to another disk, or free "
+            f"{_disk_fix(needed, plan, run, box)}set FTTUI_HOME to another disk, or free "
             f"{units.disk(run - box.run_free_bytes)}."
         )
     if not box.one_disk and download > box.download_free_bytes:
@@ -134,8 +134,8 @@ def _lacking_disk(needed: HostEstimate, plan: Plan, box: Box) -> Iterator[str]:
         )
 
 
-def _disk_mend(needed: HostEstimate, plan: Plan, run: int, box: Box) -> str:
-    """Fewer checkpoints, where that is enough."""
+def _disk_fix(needed: HostEstimate, plan: Plan, run: int, box: Box) -> str:
+    """Fewer checkpoints, if that is enough."""
     each = needed.disk_by_part["checkpoints"] // (plan.keep_checkpoints + constants.host().disk.beside_kept)
     for keep in range(plan.keep_checkpoints - 1, 0, -1):
         less = run - each * (plan.keep_checkpoints - keep)

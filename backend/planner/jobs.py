@@ -1,4 +1,4 @@
-"""From the comparison to a job: what was predicted is written down beside the plan."""
+"""From the comparison to a job: the plan, and what was predicted for it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _predicted(comparison: Comparison, seen: MethodEstimate) -> Prediction:
 
 
 def uncorrected(model: ModelInfo, plan: Plan, device: Device, data: DataReport) -> Uncorrected:
-    """What the formulas say of this very plan, as if nothing had ever run here."""
+    """What the formulas predict for this plan, as if nothing had run on this box before."""
     new, load = replace(device, calibration=None), throughput.work(plan, data)
     step = throughput.step_seconds(model.shape, plan, new, load)
     written = overhead.checkpoint_seconds(model.shape, plan, rules.steps(plan, data))

@@ -1,4 +1,4 @@
-"""Seconds of a run that are no step: starting, loading, samples, checkpoints. Only what the trainer does counts."""
+"""Seconds of a run beside its steps: starting, loading, sample answers, checkpoints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.planner.device import Device
 
 
 def evaluations(plan: Plan, steps: int) -> int:
-    """Times that the held-out rows are judged: before the first step, every `eval_every`, at the end."""
+    """Evaluations on the held-out rows: before the first step, every `eval_every`, at the end."""
     return 1 + counts.times_due(counts.eval_interval(plan, steps), 0, steps)
 
 
@@ -22,7 +22,7 @@ def checkpoints(plan: Plan, steps: int) -> int:
 
 
 def start_seconds(model: ModelInfo, plan: Plan) -> float:
-    """Starting torch and its friends, downloading what is not here, reading the weights, packing them into NF4."""
+    """Importing torch and the other libraries, downloading, reading the weights, quantising them to NF4."""
     table = constants.throughput().overhead
     seconds = table.start_seconds + model.weight_bytes / table.disk_bytes_per_second
     seconds += model.download_bytes / table.download_bytes_per_second
@@ -41,7 +41,7 @@ def checkpoint_seconds(shape: ModelShape, plan: Plan, steps: int) -> float:
 
 
 def sample_seconds(shape: ModelShape, plan: Plan, device: Device) -> float:
-    """One sample answer: a token at a time, each reading all weights, until it is long enough or its time is up."""
+    """One sample answer: token by token, each reading all weights, until it is long enough or its time is up."""
     table = constants.throughput().sample
     if device.kind == "cpu":
         bandwidth = constants.throughput().cpu.bytes_per_second

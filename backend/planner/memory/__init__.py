@@ -1,7 +1,7 @@
-"""The peak of a training run on one device, in closed form: one function a component, each with its formula's source.
+"""The peak memory of a training run on one device, by formula: one function a component, each with its source.
 
 Elements are counted from the shape and the plan; bytes an element come from the plan's types and presets/memory.toml.
-The counts are held against the trainer's own step under fake tensors (backend/dryrun, tests/bench/memory.py).
+The counts are compared with the trainer's own step under fake tensors (backend/dryrun, tests/bench/memory.py).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 PHASES = {"loss": "backward", "top": "backward", "bottom": "backward", "embedding": "backward"}
-"""Moments that are not named as the phase that they belong to."""
+"""Peak points whose name is not that of their phase."""
 PASSING = ("activations", "logits", "gradients", "copies")
 
 
@@ -58,8 +58,8 @@ def predict(
 ) -> MemoryEstimate:
     """Peak bytes by category and by phase for micro-batches of `plan.micro_batch` sequences of `length` tokens.
 
-    `scored`: tokens of a sequence that are in the loss, all of them where it is left out. `stored_bytes`: the weights'
-    files, which a CPU maps into its memory while loading.
+    `scored`: target tokens of a sequence (those in the loss), by default all of them. `stored_bytes`: size of the
+    weight files, which a CPU maps into its memory while loading.
     """
     batch = BatchShape(plan.micro_batch, length, length if scored is None else scored)
     always = at_rest(shape, plan, device, stack)
@@ -78,9 +78,9 @@ def predict(
 
 
 def step_peak(shape: ModelShape, plan: Plan, length: int, scored: int) -> dict[str, int]:
-    """Moment of one step (backend/planner/memory/step.py) -> allocated bytes, on one device that holds everything.
+    """Peak point of one step (backend/planner/memory/step.py) -> allocated bytes, on one device that holds everything.
 
-    What the dry run measures: no context, no slack, no scratch of libraries, no evaluation.
+    This is what the dry run measures: no context, no slack, no workspace of libraries, no evaluation.
     """
     alone = replace(plan, processes=1)
     rest = weights(shape, alone) + adapters(shape, alone) + optimizer_states(shape, alone)
@@ -91,9 +91,9 @@ def step_peak(shape: ModelShape, plan: Plan, length: int, scored: int) -> dict[s
 
 
 def at_rest(shape: ModelShape, plan: Plan, device: Device, stack: Stack = OWN) -> dict[str, int]:
-    """What lies on the device all the time once the first step is made.
+    """Resident memory: what the device holds all the time after the first step, by category.
 
-    Over several devices a full model is sharded; adapters are replicated, and their gradients added up bucket by
+    Over several devices a full model is sharded; adapters are replicated, and their gradients are reduced bucket by
     bucket.
     """
     shards = plan.processes if is_sharded(plan) else 1

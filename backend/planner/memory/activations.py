@@ -1,4 +1,4 @@
-"""What the blocks hold for the backward pass, part by part, and what comes and goes while one of them runs."""
+"""What the blocks keep for the backward pass, part by part, and what is allocated while one of them runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.planner.memory.stack import OWN, Stack
 
 @dataclass(frozen=True)
 class BatchShape:
-    """What one forward pass sees: `sequences` of `length` tokens, `scored` of them in the loss."""
+    """The input of one forward pass: `sequences` of `length` tokens, `scored` of which are target tokens."""
 
     sequences: int
     length: int
@@ -27,12 +27,12 @@ class BatchShape:
 
     @property
     def scored_tokens(self) -> int:
-        """Tokens whose logits are made."""
+        """Target tokens: those whose logits are computed."""
         return self.sequences * min(self.scored, self.length)
 
 
 def kept(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
-    """What is kept of all blocks from forward to backward; with checkpointing only each block's input."""
+    """Bytes kept of all blocks from the forward to the backward pass; with checkpointing only each block's input."""
     if plan.checkpointing:
         blocks = 0 if plan.activation_offload else shape.layers
         return blocks * batch.tokens * shape.hidden * residual_bytes(plan, stack)
@@ -40,16 +40,16 @@ def kept(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -
 
 
 def block(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
-    """What autograd keeps of one block, in bytes."""
+    """Bytes that autograd keeps of one block."""
     inputs = linear_inputs(shape, plan, stack) + adapter_inputs(shape, plan, stack)
     inside = attention(shape, plan, batch, stack) + mlp(shape, plan, stack)
     return batch.tokens * (norms(shape, plan, stack) + inputs + inside)
 
 
 def norms(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
-    """Bytes a token: each RMSNorm keeps its input in float32, and the normalised values where its weight trains.
+    """Bytes a token: each RMSNorm keeps its input in float32, and the normalised values if its weight trains.
 
-    Families with norms of queries and keys keep those too.
+    Families with norms on queries and keys keep those too.
     """
     each = norm(plan, stack)
     width = norms_per_block(shape) * shape.hidden + _head_norms(shape)
@@ -67,8 +67,8 @@ def norm(plan: Plan, stack: Stack = OWN) -> int:
 def linear_inputs(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
     """Bytes a token: the inputs that trained weights or adapters need for their gradients.
 
-    Queries, keys and values read one tensor, gate and up another; of a float32 residual stream autocast casts each
-    input anew. The inputs of the output and down projections are counted with attention and the MLP.
+    Queries, keys and values share one input tensor, gate and up another; if the residual stream is float32, autocast
+    casts it anew for each of them. The inputs of the output and down projections are counted with attention and MLP.
     """
     if not shares_inputs(plan, stack):
         return 0
@@ -79,10 +79,10 @@ def linear_inputs(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
 
 
 def attention(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
-    """Bytes a token: queries, keys, values and result, one float32 a head.
+    """Bytes a token: queries, keys, values and result, and one float32 for each head (the log-sum-exp).
 
-    Where packed rows or a sliding window need a mask, keys and values are repeated to the queries' heads and the mask
-    is kept in the compute type; eager attention keeps its scores twice (in float32 and in the compute type).
+    If packed rows or a sliding window need a mask, keys and values are repeated for all query heads and the mask is
+    kept in the compute type. Eager attention keeps its scores twice (in float32 and in the compute type).
     """
     width, query, key = compute_bytes(plan), shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     if plan.attention == "eager":
@@ -94,12 +94,12 @@ def attention(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = O
 
 
 def _slides(shape: ModelShape, batch: BatchShape) -> bool:
-    """Some block sees less than the whole sequence; where only some do, all are counted as if they did."""
+    """Whether some block has a sliding window shorter than the sequence; if only some do, all are counted as such."""
     return shape.sliding_window is not None and 0 < shape.sliding_window <= batch.length
 
 
 def mlp(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
-    """Bytes a token: gate, its activation and up; their product too where the down projection trains something."""
+    """Bytes a token: gate, its activation and up; and their product if the down projection trains something."""
     tensors = stack.swiglu_tensors
     if tensors is None:
         tensors = constants.memory().activations.swiglu_tensors
@@ -107,23 +107,23 @@ def mlp(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
 
 
 def _made_bytes(plan: Plan, stack: Stack) -> int:
-    """Bytes of one element that a linear layer of a block makes."""
+    """Bytes of one element of a linear layer's output within a block."""
     return FLOAT32 if stack.wide_residual else compute_bytes(plan)
 
 
 def keeps_product(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> bool:
-    """The down projection keeps its input."""
+    """Whether the down projection keeps its input."""
     adapted = any(x.name == "down_proj" for x in shape.lora_targets(plan.target_modules))
     return plan.method == "full" or (adapted and shares_inputs(plan, stack))
 
 
 def shares_inputs(plan: Plan, stack: Stack = OWN) -> bool:
-    """Linear layers keep their inputs as they are; adapters with dropout, or wider ones, keep only their own."""
+    """Whether linear layers keep one shared input; adapters with dropout, or in float32, keep a copy of their own."""
     return plan.method == "full" or not (plan.dropout or stack.wide_adapter_inputs)
 
 
 def adapter_inputs(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
-    """Bytes a token: what lies between an adapter's two matrices; with dropout its dropped inputs and their mask."""
+    """Bytes a token: the result of an adapter's first matrix; with dropout its own input and the mask too."""
     if plan.method == "full":
         return 0
     targets = shape.lora_targets(plan.target_modules)
@@ -133,10 +133,10 @@ def adapter_inputs(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
 
 
 def transient(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
-    """What is alive at once beside the kept while one block goes backward: the MLP's gradients, and the residual's.
+    """Bytes allocated beside what is kept in one block's backward pass: gradients of the MLP and the residual.
 
-    Of the MLP that is its product's gradient and the down projection's dequantised weight; then that gradient and those
-    of both factors, when a product that was kept is gone.
+    Of the MLP these are the gradient of its product and the down projection's dequantised weight; later that gradient
+    and those of both factors, when a product that was kept has been freed.
     """
     inner = batch.tokens * _made_bytes(plan, stack) * shape.intermediate
     mlps = max(inner + dequantised(shape, plan), inner * (3 - keeps_product(shape, plan, stack)))
@@ -144,24 +144,24 @@ def transient(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = O
 
 
 def forward_only(shape: ModelShape, plan: Plan, batch: BatchShape) -> int:
-    """Activations alive at once while one block runs with nothing kept: the MLP's three, residual and its norm."""
+    """Activations allocated while a block runs with nothing kept: three of the MLP, the residual and its norm."""
     width = compute_bytes(plan)
     return batch.tokens * (3 * width * shape.intermediate + (residual_bytes(plan) + width) * shape.hidden)
 
 
 def norms_per_block(shape: ModelShape) -> int:
-    """Norms over the hidden size in one block: two, in some families four."""
+    """Norms over the hidden size in one block: two, or four in some families."""
     return max(2, (shape.norm_parameters - shape.hidden) // (shape.layers * shape.hidden))
 
 
 def _head_norms(shape: ModelShape) -> int:
-    """Elements a token of queries and keys that a norm of their own sees."""
+    """Elements a token of queries and keys, if they have norms of their own."""
     rest = (shape.norm_parameters - shape.hidden) // shape.layers - norms_per_block(shape) * shape.hidden
     return (shape.heads + shape.kv_heads) * shape.head_dim if rest >= 2 * shape.head_dim else 0
 
 
 def _readers(shape: ModelShape, plan: Plan) -> list[int]:
-    """How many linear layers with something to train read the first and the second norm's result."""
+    """How many linear layers with something to train read the first and the second norm's output."""
     linears = shape.linears if plan.method == "full" else shape.lora_targets(plan.target_modules)
     reading = [x for x in linears if x.inputs == shape.hidden and x.name not in ("o_proj", "down_proj")]
     in_mlp = sum(x.name in ("gate_proj", "up_proj", "gate_up_proj") for x in reading)

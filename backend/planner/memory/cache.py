@@ -1,4 +1,4 @@
-"""What torch's allocator holds of a GPU beyond what it has handed out: blocks that no other moment could use."""
+"""What torch's caching allocator reserves beyond what is allocated: cached blocks that cannot be used at the peak."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from backend.planner.memory.step import Parts
 
 
 def unused(shape: ModelShape, plan: Plan, batch: BatchShape, points: Mapping[str, Parts], stack: Stack = OWN) -> int:
-    """Bytes held and not handed out at the peak of a step, by presets/memory.toml.
+    """Bytes that are reserved and not allocated at the peak of a step, by presets/memory.toml.
 
-    Of whole logits the cache has each of the loss's large blocks once, since one that is freed is cut up for smaller
-    ones. It has a share of what another moment needed and this one does not: less of it without checkpointing, where
-    activations are freed block by block and gradients take their place. Expandable segments grow in place and can be
-    used again: only a part of all that is left.
+    With whole logits the cache holds each of the loss's large blocks once, since a freed one is split up for smaller
+    ones. It also holds a share of what another peak point needed and this one does not: a smaller share without
+    checkpointing, since activations are then freed block by block and gradients take their place. Expandable segments
+    grow in place and can be reused, so that only a part of all this remains.
     """
     table = constants.memory().cuda
     held = {name: dict(parts) for name, parts in points.items()}
@@ -31,19 +31,19 @@ def unused(shape: ModelShape, plan: Plan, batch: BatchShape, points: Mapping[str
 
 
 def _share(plan: Plan) -> float:
-    """Part of what another moment needed; over sharded devices more, since streams don't use each other's blocks."""
+    """Share of what another peak point needed; more if sharded, since streams don't reuse each other's blocks."""
     if plan.processes > 1 and plan.method == "full":
         return constants.memory().several.cached
     return constants.memory().cuda.cached if plan.checkpointing else constants.memory().cuda.cached_plain
 
 
 def _loss_blocks(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack) -> int:
-    """Whole logits as the head makes them, and the large blocks that the loss makes of them."""
+    """Bytes of the whole logits as the head computes them, and of the large blocks that the loss makes of them."""
     each = SIXTEEN_BIT if stack.narrow_loss else FLOAT32
     width = compute_bytes(plan) + each * constants.memory().cuda.loss_blocks
     return batch.scored_tokens * shape.vocab * width
 
 
 def _elsewhere(points: Mapping[str, Parts], now: Parts) -> int:
-    """The most that another moment needs of what there is not now, category by category."""
+    """The most that another peak point needs beyond what is allocated now, category by category."""
     return max(sum(max(0, size - now.get(name, 0)) for name, size in parts.items()) for parts in points.values())

@@ -1,4 +1,4 @@
-"""What a device must have beyond tensors of the step: context, the allocator's slack, scratch of the libraries."""
+"""What a device must have beside the tensors of a step: CUDA context, the allocator's slack, workspace of libraries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backend.planner.memory.elements import FLOAT32, compute_bytes
 
 
 def workspace(device: Device) -> int:
-    """Scratch of cuBLAS."""
+    """Bytes of the cuBLAS workspace."""
     if device.kind != "cuda":
         return 0
     table = constants.memory().cuda
@@ -18,22 +18,22 @@ def workspace(device: Device) -> int:
 
 
 def dequantised(shape: ModelShape, plan: Plan) -> int:
-    """One weight while NF4 goes backward: in the compute type, and before that its scales in float32."""
+    """Bytes of the largest weight that NF4 dequantises for the backward pass, in the compute type."""
     if plan.method != "qlora":
         return 0
     return max((x.weights for x in shape.linears), default=0) * compute_bytes(plan)
 
 
 def bucket(trained: int) -> int:
-    """Where replicas add up their gradients: one bucket of them at a time, in float32."""
+    """Bytes of the buffer in which replicas reduce gradients: one bucket at a time, in float32."""
     return min(trained * FLOAT32, constants.memory().several.bucket)
 
 
 def reserve(device: Device, transient: int, unused: int = 0) -> int:
-    """What the device must have beyond allocated tensors: context or interpreter, and the allocator's slack.
+    """Bytes beside allocated tensors: the CUDA context or the interpreter, and the allocator's slack.
 
-    `transient` is what comes and goes in a step, in bytes: that is what fragments on a CPU. `unused` is what torch's
-    allocator holds of a GPU at the peak and has not handed out.
+    `transient`: bytes that are allocated and freed in a step; on a CPU the slack follows from them. `unused`: bytes
+    that torch's allocator has reserved on a GPU at the peak and not allocated.
     """
     if device.kind == "cpu":
         table = constants.memory().cpu

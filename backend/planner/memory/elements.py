@@ -1,4 +1,4 @@
-"""Bytes of one element, by what it is; and how many elements train."""
+"""Bytes of one element of each kind, and how many elements train."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ FLOAT32 = 4
 
 
 def compute_bytes(plan: Plan) -> int:
-    """Bytes of one element that products are made of."""
+    """Bytes of one element in the compute type (`plan.precision`)."""
     return FLOAT32 if plan.precision == "float32" else SIXTEEN_BIT
 
 
 def trained_bytes(plan: Plan) -> int:
-    """Bytes of one trained element, and of its gradient: 16 bits only where products run in bfloat16 too."""
+    """Bytes of one trained element and of its gradient: 16 bits only if the compute type is bfloat16 too."""
     wanted = plan.weights_dtype if plan.method == "full" else plan.adapter_dtype
     return SIXTEEN_BIT if wanted == plan.precision == "bfloat16" else FLOAT32
 
 
 def weight_bytes(plan: Plan) -> int:
-    """Bytes of one weight that is not quantised: what trains is kept as it trains, the rest as computed."""
+    """Bytes of one weight that is not quantised: in its own type if it trains, else in the compute type."""
     return trained_bytes(plan) if plan.method == "full" else compute_bytes(plan)
 
 
 def residual_bytes(plan: Plan, stack: Stack = OWN) -> int:
-    """Bytes of one element of the residual stream, which is what the embedding's weights are."""
+    """Bytes of one element of the residual stream, which has the type of the embedding's weights."""
     return FLOAT32 if stack.wide_residual else weight_bytes(plan)
 
 
 def is_cast(plan: Plan) -> bool:
-    """Autocast makes 16-bit copies of what trains, since that is float32."""
+    """Whether autocast makes 16-bit copies of what trains, since that is float32."""
     return compute_bytes(plan) == SIXTEEN_BIT and trained_bytes(plan) == FLOAT32
 
 
 def steps_in_backward(plan: Plan) -> bool:
-    """Gradients never exist all at once; float16's loss scale needs them whole, whatever the plan says."""
+    """Whether gradients never exist all at once; float16's loss scaling needs all of them, whatever the plan says."""
     return plan.method == "full" and plan.optimizer_in_backward and plan.precision != "float16"
 
 

@@ -1,4 +1,4 @@
-"""The sample answers between training steps: a cache of keys and values, and one token's logits at a time."""
+"""Sample answers between training steps: the cache of keys and values, and the logits of one token at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backend.planner.memory.elements import FLOAT32, compute_bytes
 
 
 def sampled(shape: ModelShape, plan: Plan) -> dict[str, int]:
-    """Category -> bytes on top of what lies there all the time.
+    """Category -> bytes on top of the resident memory.
 
     Keys and values: 2 x layers x key heads x head size a token, in the compute type; then the logits of the last
     token. The prompt is one row, cut like any other.

@@ -1,4 +1,4 @@
-"""The vocabulary's share: logits of the scored tokens, or chunks of them, with what the head's gradients need."""
+"""The vocabulary's share: logits of the target tokens, whole or in chunks, and what the head's gradients need."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from backend.planner.memory.states import embedding, head_copy, head_gradient
 
 @dataclass(frozen=True)
 class Head:
-    """Bytes alive at once between the last block's output and the gradient of that output."""
+    """Bytes allocated at once between the last block's output and the gradient of that output."""
 
     forward: int
     backward: int
 
 
 def head(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> Head:
-    """Of the whole logits or of the chunked loss, as the plan says; or of another stack's loss."""
+    """For whole logits or the chunked loss, as the plan says; or for the loss of another training stack."""
     if stack.logits_bytes is not None and not plan.chunked_loss:
         scores = int(batch.scored_tokens * shape.vocab * stack.logits_bytes)
         return Head(scores, scores + head_gradient(shape, plan))
@@ -30,7 +30,7 @@ def head(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -
 
 
 def evaluated(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
-    """The same in an evaluation: the chunked loss makes no gradients, whole logits are the same."""
+    """Bytes in an evaluation: the chunked loss makes no gradients then; whole logits are the same."""
     table, tokens = constants.memory().logits, batch.scored_tokens
     rows = min(tokens, chunk_rows(tokens, shape.hidden, shape.vocab)) if plan.chunked_loss else tokens
     whole = table.whole_forward if stack.logits_bytes is None else stack.logits_bytes
@@ -39,9 +39,9 @@ def evaluated(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = O
 
 
 def _whole(shape: ModelShape, plan: Plan, batch: BatchShape) -> Head:
-    """Logits in the compute type, in float32, and their log-softmax; backward two gradients take the first's place.
+    """Logits in the compute type and in float32, and their log-softmax; in the backward pass two gradients beside it.
 
-    Where the head trains, its 16-bit copy stays until its gradient is made, in the compute type and then in its own.
+    If the head trains, its 16-bit copy stays until its gradient is there, in the compute type and then in its own.
     """
     table, scores = constants.memory().logits, batch.scored_tokens * shape.vocab
     picked = _picked(shape, plan, batch)
@@ -53,7 +53,7 @@ def _whole(shape: ModelShape, plan: Plan, batch: BatchShape) -> Head:
 
 
 def _chunked(shape: ModelShape, plan: Plan, batch: BatchShape) -> Head:
-    """One chunk's logits; the gradient of the hidden states is made beside it, and the head's where that trains."""
+    """One chunk's logits, the gradient of all hidden states, and the head's gradient if the head trains."""
     table, tokens, width = constants.memory().logits, batch.scored_tokens, compute_bytes(plan)
     rows = min(tokens, chunk_rows(tokens, shape.hidden, shape.vocab))
     states = 2 * tokens * shape.hidden * width + _picked(shape, plan, batch)
@@ -65,10 +65,10 @@ def _chunked(shape: ModelShape, plan: Plan, batch: BatchShape) -> Head:
 
 
 def chunk_rows(positions: int, hidden: int, vocab: int) -> int:
-    """Scored tokens in one chunk of the loss: logits of about as many bytes as the hidden states, and at least 128."""
+    """Target tokens in one chunk of the loss: its logits take about as much as the hidden states; at least 128."""
     return max(constants.memory().logits.chunk_minimum, -(-positions * hidden // vocab))
 
 
 def _picked(shape: ModelShape, plan: Plan, batch: BatchShape) -> int:
-    """The scored tokens' hidden states are picked by an index as large as they are, of 8-byte integers."""
+    """Bytes of the index that picks the hidden states of the target tokens: an 8-byte integer for each element."""
     return batch.scored_tokens * shape.hidden * constants.memory().logits.picked_index

@@ -1,8 +1,8 @@
-"""A full model over several devices (FSDP2): shards of all that lies there, and what is gathered whole for a while.
+"""A full model over several devices (FSDP2): shards of all resident memory, and what is gathered for a while.
 
-Each block is a group of its own; embedding, last norm and head are the root's, which is gathered with the forward pass
-and let go at the end of the backward pass. Gathered weights and their gradients have the compute type, so that autocast
-makes no copies; gradients are reduced in float32 (pytorch/torch/distributed/fsdp/_fully_shard, torch 2.13).
+Each block is a group of its own; embedding, last norm and head are the root group, which is gathered for the forward
+pass and freed at the end of the backward pass. Gathered weights and their gradients have the compute type, so that
+autocast makes no copies; gradients are reduced in float32 (pytorch/torch/distributed/fsdp/_fully_shard, torch 2.13).
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from backend.planner.memory.step import Parts
 from backend.planner.memory.step import peak_points as of_one
 
 GATHERED = 2
-"""Blocks that are whole at once: the one that runs, and the next, which is fetched meanwhile."""
+"""Blocks that are gathered at once: the one that runs, and the next, which is prefetched."""
 
 
 def is_sharded(plan: Plan) -> bool:
-    """Adapters are replicated; so is what one device has."""
+    """Whether the model is sharded: full fine-tuning over several devices. Adapters are replicated."""
     return plan.method == "full" and plan.processes > 1
 
 
 def peak_points(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> Mapping[str, Parts]:
-    """What comes on top on each device, moment by moment (step.py), of a plan on one device or several.
+    """Peak point (step.py) -> bytes on top of the resident memory on each device, for one device or several.
 
-    `bottom` is the second block's backward pass, the last that has another block fetched beside it. The root's
-    gradients stay whole, in the compute type, until all of the backward pass is done.
+    `bottom` is the second block's backward pass, the last during which another block is prefetched. The root group's
+    gradients stay whole, in the compute type, until the backward pass is done.
     """
     if not is_sharded(plan):
         return of_one(shape, plan, batch, stack)
@@ -58,7 +58,7 @@ def peak_points(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack =
 
 
 def root(shape: ModelShape) -> int:
-    """Elements of the embedding, the head where it is another, and the last norm."""
+    """Elements of the root group: the embedding, the head unless it is tied, and the last norm."""
     return embedding(shape) * (1 if shape.tied else 2) + shape.hidden
 
 
@@ -68,12 +68,12 @@ def block(shape: ModelShape) -> int:
 
 
 def _shards(elements: int, plan: Plan) -> int:
-    """A device's part of gradients that were reduced; none if each is stepped by as soon as it is there."""
+    """Bytes of a device's shard of reduced gradients; 0 if the optimizer steps in the backward pass."""
     return 0 if steps_in_backward(plan) else elements * trained_bytes(plan) // plan.processes
 
 
 def _on_each(plan: Plan) -> Plan:
-    """The pass that a device makes: of weights that have the compute type already."""
+    """The plan as one device runs it: on gathered weights, which have the compute type already."""
     if compute_bytes(plan) == FLOAT32:
         return replace(plan, processes=1)
     return replace(plan, processes=1, precision="bfloat16", weights_dtype="bfloat16")

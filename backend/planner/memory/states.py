@@ -1,4 +1,4 @@
-"""What lies on a device between two passes: weights, adapters, gradients, optimizer states; and 16-bit copies."""
+"""Weights, adapters, gradients and optimizer states on a device, and 16-bit copies of what trains."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from backend.planner.memory.stack import OWN, Stack
 
 
 def weights(shape: ModelShape, plan: Plan) -> int:
-    """The model's own weights as they lie on the device.
+    """Bytes of the model's own weights on the device.
 
-    NF4 with double quantisation: 4 bits, an 8-bit scale a block of 64 and a float32 one for 256 of those
-    (QLoRA 2305.14314), linear layers of the blocks only; embedding, head, norms and biases stay in the compute type.
+    NF4 with double quantisation: 4 bits, an 8-bit scale for each block of 64 and a float32 one for 256 of those scales
+    (QLoRA 2305.14314), for the linear layers of the blocks; embedding, head, norms and biases keep the compute type.
     """
     if plan.method != "qlora":
         return shape.parameters * weight_bytes(plan)
@@ -34,19 +34,19 @@ def weights(shape: ModelShape, plan: Plan) -> int:
 
 
 def adapters(shape: ModelShape, plan: Plan) -> int:
-    """LoRA's matrices; peft keeps them in float32 over a 16-bit base."""
+    """Bytes of LoRA's matrices; peft keeps them in float32 over a 16-bit base."""
     return 0 if plan.method == "full" else trainable(shape, plan) * trained_bytes(plan)
 
 
 def gradients(shape: ModelShape, plan: Plan) -> int:
-    """One gradient a trained element; with the optimizer in the backward pass only the largest parameter's."""
+    """Bytes of all gradients; if the optimizer steps in the backward pass, of the largest parameter's only."""
     if steps_in_backward(plan):
         return embedding(shape) * trained_bytes(plan)
     return trainable(shape, plan) * trained_bytes(plan)
 
 
 def head_gradient(shape: ModelShape, plan: Plan) -> int:
-    """The head's own gradient, where it trains."""
+    """Bytes of the head's own gradient, if it trains."""
     return embedding(shape) * trained_bytes(plan) if plan.method == "full" else 0
 
 
@@ -56,7 +56,7 @@ def embedding(shape: ModelShape) -> int:
 
 
 def optimizer_states(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
-    """The optimizer's states, by presets/memory.toml; Adafactor keeps one row and one column a matrix."""
+    """Bytes of the optimizer's states, by presets/memory.toml; Adafactor keeps one row and one column a matrix."""
     if plan.optimizer == "adafactor":
         block = sum(x.inputs + x.outputs for x in shape.linears) + shape.experts * sum(
             x.inputs + x.outputs for x in shape.expert_linears
@@ -68,10 +68,11 @@ def optimizer_states(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
 
 
 def update(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
-    """What an update needs beside gradients and states: the fused AdamW and the 8-bit ones nothing.
+    """Bytes that an optimizer step needs beside gradients and states: none for the fused AdamW and the 8-bit ones.
 
-    16-bit weights are widened and rounded piece by piece (backend/training/rounding.py); Adafactor works out the update
-    of one matrix at a time, in float32, with its square beside it.
+    16-bit weights are updated in float32 and rounded stochastically, piece by piece
+    (backend/training/optim/rounding.py). Adafactor computes the update of one matrix at a time, in float32, and its
+    square.
     """
     if stack.narrow_states or stack.foreach:
         return gradients(shape, plan) * stack.foreach
@@ -84,9 +85,9 @@ def update(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
 
 
 def copies(shape: ModelShape, plan: Plan) -> int:
-    """16-bit copies of float32 weights that train: autocast makes them once a pass.
+    """Bytes of the 16-bit copies that autocast makes, once a pass, of float32 weights that train.
 
-    The embedding is looked up as it is; the head is copied. Autograd keeps them to the backward pass.
+    The embedding is looked up as it is; the head is copied. Autograd keeps the copies for the backward pass.
     """
     if not is_cast(plan):
         return 0
@@ -96,5 +97,5 @@ def copies(shape: ModelShape, plan: Plan) -> int:
 
 
 def head_copy(shape: ModelShape, plan: Plan) -> int:
-    """The 16-bit copy of the head alone."""
+    """Bytes of the head's 16-bit copy."""
     return embedding(shape) * SIXTEEN_BIT if plan.method == "full" and is_cast(plan) else 0

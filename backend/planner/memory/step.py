@@ -1,6 +1,6 @@
-"""The moments of one optimizer step at which memory can be highest, in the order in which they come.
+"""The peak points of one optimizer step: the points at which its memory can be highest, in order.
 
-The same names are the dry run's stages (backend/dryrun), each linear in the number of blocks.
+The dry run's stages (backend/dryrun) have the same names. The memory at each point is linear in the number of blocks.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from backend.planner.memory.head import evaluated, head
 from backend.planner.memory.stack import OWN, Stack
 
 Parts = Mapping[str, int]
-"""Category -> bytes that come on top of weights, adapters and optimizer states."""
+"""Category -> bytes on top of weights, adapters and optimizer states."""
 
 
 def peak_points(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> dict[str, Parts]:
-    """forward, loss, top, bottom, embedding, optimizer, eval -> what comes on top at that moment."""
+    """Peak point -> bytes on top of the resident memory.
+
+    `forward`: after the last block; `loss`: in its backward pass; `top` and `bottom`: in the backward pass of the last
+    and the first block; `embedding`: in its backward pass; `optimizer`: in the update; `eval`: in an evaluation.
+    """
     copies = states.copies(shape, plan)
     blocks_copies = copies - states.head_copy(shape, plan)
     block_copies = blocks_copies // shape.layers
@@ -54,18 +58,18 @@ def peak_points(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack =
 
 
 def _recomputed(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack) -> int:
-    """A block run again; where its first norm keeps its input as it is, that is the block's own, which is kept."""
+    """Bytes of a recomputed block; if its first norm keeps the block's input itself, that is not counted twice."""
     shared = batch.tokens * shape.hidden * residual_bytes(plan, stack) if stack.fused_norms else 0
     return activations.block(shape, plan, batch, stack) - shared
 
 
 def _after_blocks(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack) -> int:
-    """The last norm keeps what the norms of a block keep; its result, and the last block's."""
+    """Bytes after the blocks: what the last norm keeps, and its output."""
     return batch.tokens * shape.hidden * (activations.norm(plan, stack) + residual_bytes(plan, stack))
 
 
 def _last_gradients(shape: ModelShape, plan: Plan) -> int:
-    """Gradients that are not there yet while the first block goes backward: its own, and the embedding's."""
+    """Bytes of gradients that don't exist yet during the first block's backward pass: its own, and the embedding's."""
     if plan.method != "full" or steps_in_backward(plan):
         return 0
     own = shape.block_linear_parameters // shape.layers
@@ -73,7 +77,7 @@ def _last_gradients(shape: ModelShape, plan: Plan) -> int:
 
 
 def _embedding_backward(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack) -> int:
-    """The gradient at the embedding's output; tied to the head, its own is added to the head's out of place."""
+    """Bytes of the gradient at the embedding's output; if it is tied, its own and the head's are added out of place."""
     output = batch.tokens * shape.hidden * residual_bytes(plan, stack)
     if plan.method != "full":
         return output
