@@ -1,8 +1,8 @@
-"""What finished runs on this box change in its predictions: a number for each component, none for the whole.
+"""How finished runs on this box correct its predictions, component by component.
 
-Memory is corrected by all runs of a device, those of the same method first; speed by runs of the same method only: one
-method's kernels say nothing of another's. Runs under another torch or transformers, or of a model of quite another
-size, count for a part. Few runs are believed in part, and no component is corrected without limits
+Memory is corrected by all runs of a device, with more weight on those of the same method; speed by runs of the same
+method only, since methods run different kernels. Runs under another torch or transformers, or of a model of quite
+another size, count for less. The fewer the runs, the smaller the correction, and each component's has a limit
 (presets/calibration.toml).
 """
 
@@ -22,11 +22,11 @@ Weighted = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Run:
-    """What one finished run says of each component: measured over predicted; None if it says nothing."""
+    """One finished run, component by component: measured over predicted; None for what it did not measure."""
 
     method: Method
     parameters: int
-    """Of its model."""
+    """Parameters of its model."""
     old: bool = False
     """It ran under another torch or transformers than the one that is installed."""
     resident: float | None = None
@@ -36,7 +36,7 @@ class Run:
     overhead: float | None = None
     speed: float | None = None
     flops_per_second: float | None = None
-    """The formulas' operations a token, at the measured tokens a second."""
+    """Operations per token by the formulas, times the measured tokens per second."""
     fixed_bytes: int | None = None
     """Measured less predicted."""
     predicted_fixed_bytes: int = 0
@@ -44,24 +44,24 @@ class Run:
 
 @dataclass(frozen=True)
 class Correction:
-    """Changes one method's predictions. Ratios are measured over predicted; the default changes nothing."""
+    """Corrects one method's predictions by ratios of measured over predicted; the default changes nothing."""
 
     speed: float = 1.0
-    """Tokens a second."""
+    """Tokens per second."""
     runs: int = 0
     """Runs of this method that `speed` comes from."""
     confidence: float = 1.0
-    """0 to 1: how far the interval of the speed narrows from the guess's to the runs' own."""
+    """0 to 1: how far the interval of the speed narrows from the estimate's to that of the runs."""
     agreement: float = 1.0
     """The runs' speeds differ by up to this factor from their median."""
     memory_runs: int = 0
-    """Runs, of any method, that the memory's numbers come from."""
+    """Runs, of any method, that the memory ratios come from."""
     resident: float = 1.0
-    """Weights, adapters and optimizer states. 1 on a CPU, where they can't be told from the rest of the process."""
+    """Weights, adapters and optimizer states. 1 on a CPU, where the rest of the process can't be separated."""
     transient: float = 1.0
     """Activations, logits, gradients, copies, workspace; on a CPU the allocator's slack with them."""
     slack: float = 1.0
-    """What the allocator keeps beyond the passing memory, over what it is then predicted to keep. 1 on a CPU."""
+    """The allocator's slack, over what is predicted from the corrected transient memory. 1 on a CPU."""
     loading: float = 1.0
     """The peak of loading."""
     fixed_bytes: int = 0
@@ -69,7 +69,7 @@ class Correction:
     overhead: float = 1.0
     """Seconds of starting, loading and saving."""
     flops_per_second: float = 0.0
-    """What this method's steps reached; it stands in where nothing is known of the device's speed. 0 without runs."""
+    """Rate that this method's steps reached, used if the device's speed is not known. 0 without runs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,13 +124,13 @@ def _ratio(runs: Sequence[Run], weights: Sequence[float], name: str) -> float:
 
 
 def _pairs(runs: Sequence[Run], weights: Sequence[float], of_run: Callable[[Run], float | None]) -> Weighted:
-    """Values that are there, with their runs' weights, where those are not 0."""
+    """The values that runs have, with the runs' weights, without weights of 0."""
     values = zip(map(of_run, runs), weights, strict=True)
     return [(value, weight) for value, weight in values if value is not None and weight]
 
 
 def _believed(pairs: Weighted) -> float:
-    """The weighted median, drawn towards 0 (the formulas) where the runs are few."""
+    """The weighted median, drawn towards 0 (no correction) if there are few runs."""
     return _median(pairs) * _confidence(pairs) if pairs else 0.0
 
 
@@ -141,7 +141,7 @@ def _confidence(pairs: Weighted) -> float:
 
 
 def _median(pairs: Weighted) -> float:
-    """The value that half of the weight lies on either side of; the mean of two where it lies between them."""
+    """The weighted median: half of the weight is on either side; the mean of two values if it falls between them."""
     ordered = sorted(pairs)
     half, below = sum(weight for _, weight in pairs) / 2, 0.0
     for i, (value, weight) in enumerate(ordered):
@@ -154,7 +154,7 @@ def _median(pairs: Weighted) -> float:
 
 
 def _agreement(speeds: Weighted) -> float:
-    """The farthest of the runs' speeds from their median, as a factor."""
+    """The largest factor between a run's speed and their median."""
     middle = _median(speeds) if speeds else 1.0
     return max((max(speed / middle, middle / speed) for speed, _ in speeds), default=1.0)
 

@@ -1,4 +1,4 @@
-"""What finished runs on this box measured, beside what was predicted: `$FTTUI_HOME/calibration.jsonl`, a line a run."""
+"""What finished runs on this box measured and what was predicted: `$FTTUI_HOME/calibration.jsonl`, a line a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Phase(msgspec.Struct, frozen=True):
     peak_bytes: int
     reserved_bytes: int
     rest_bytes: int
-    """What lay there at the end of its first stretch."""
+    """Resident bytes at the end of its first part."""
     seconds: float
     times: int
 
@@ -49,21 +49,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What the formulas said, before any correction."""
     phases: dict[str, Phase]
     context_bytes: int | None
-    """What the process had on the GPU beside torch's allocator; None if it could not be read."""
+    """Bytes of the process on the GPU outside torch's allocator; None if they could not be read."""
     steps: int
-    """Steady steps that the speed is of."""
+    """Number of steady steps, over which the speed is measured."""
     tokens_per_second: float | None
     """Median of the steady steps; None if there were too few."""
 
 
 def file() -> Path:
-    """Where the records are."""
+    """The file with the records."""
     return paths.home() / FILE
 
 
 def remember(folder: RunFolder, job: Job) -> str | None:
-    """Append the run's record, read from its events. None, or why there is none. Raises OSError (disk full)."""
-    measured, rates = _this_life(folder)
+    """Append the run's record, read from its events; returns why if there is none. Raises OSError (disk full)."""
+    measured, rates = _last_attempt(folder)
     if job.predicted is None or job.predicted.uncorrected is None:
         return "none was predicted"
     if job.plan.processes > 1:
@@ -93,7 +93,7 @@ def remember(folder: RunFolder, job: Job) -> str | None:
 
 
 def read() -> tuple[list[Record], int]:
-    """All records, the oldest first, a run that went on later only once; and how many lines can't be used."""
+    """All records, the oldest first, a resumed run only once; and the number of lines that can't be used."""
     found: dict[str, Record] = {}
     damaged = 0
     for line in _lines():
@@ -116,7 +116,7 @@ def _lines() -> Iterator[bytes]:
 
 
 def _append(line: bytes) -> None:
-    """One write, so that two runs that end at once don't mix their lines; a torn last line is closed first."""
+    """One write, so that runs that end at the same time don't mix their lines; a torn last line is ended first."""
     path = file()
     torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -126,8 +126,8 @@ def _append(line: bytes) -> None:
         os.close(fd)
 
 
-def _this_life(folder: RunFolder) -> tuple[Event, list[float]]:
-    """`measured` with the run's versions, and the tokens a second of the steps since the trainer started last."""
+def _last_attempt(folder: RunFolder) -> tuple[Event, list[float]]:
+    """The `measured` event with the run's versions, and the steps' tokens per second, since the trainer's last start."""
     measured: Event = {}
     versions: Event = {}
     rates: list[float] = []
@@ -142,7 +142,7 @@ def _this_life(folder: RunFolder) -> tuple[Event, list[float]]:
 
 
 def _steady(rates: list[float]) -> list[float]:
-    """Those after the first steps; empty if they are too few."""
+    """The rates after the first steps; empty if there are too few."""
     table = constants.calibration().steady
     steady = [rate for rate in rates[table.left_out :] if rate > 0]
     return steady if len(steady) >= table.least else []

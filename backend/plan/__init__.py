@@ -1,1 +1,1 @@
-"""A run as nouns: the plan, its fields as text, the job, and how many steps it has."""
+"""The nouns of a run: the plan, its fields as text, presets, the job, and how many steps it has."""

@@ -24,7 +24,7 @@ def eval_interval(plan: Plan, total: int) -> int:
 
 
 def save_interval(plan: Plan, total: int) -> int:
-    """Steps between checkpoints; a multiple of the evaluations' where both are open, so that the best is known."""
+    """Steps between checkpoints; if both are open a multiple of `eval_interval`, so that the best is known."""
     if plan.save_every:
         return plan.save_every
     return max(1, round(total / 5)) if plan.eval_every else 2 * eval_interval(plan, total)

@@ -10,16 +10,16 @@ from backend.plan.plan import Plan
 
 @dataclass(frozen=True)
 class PeakParts:
-    """A peak by components, in bytes, as the formulas say it: what the measured ones are held against."""
+    """A peak by components, in bytes, as the formulas predict it; measured components are compared with these."""
 
     rest_bytes: int
-    """Weights and adapters: what lies there after loading."""
+    """Weights and adapters: what is allocated after loading."""
     states_bytes: int
     """The optimizer's states."""
     transient_bytes: int
-    """What comes and goes in a step: activations, logits, gradients, 16-bit copies, workspace."""
+    """What is allocated and freed in a step: activations, logits, gradients, 16-bit copies, workspace."""
     slack_bytes: int
-    """What the allocator keeps beyond that."""
+    """What the allocator reserves beyond that."""
     fixed_bytes: int
     """The CUDA context, or the interpreter with its libraries."""
     load_bytes: int
@@ -28,10 +28,10 @@ class PeakParts:
 
 @dataclass(frozen=True)
 class Uncorrected:
-    """What the formulas alone say. Runs are held against this, so that a correction never builds on another."""
+    """What the formulas alone predict. Runs are compared with this, so that a correction never builds on another."""
 
     parameters: int
-    """Of the model."""
+    """Parameters of the model."""
     memory: PeakParts
     tokens_per_second: float
     """0 if the device's speed is not known."""
@@ -39,19 +39,19 @@ class Uncorrected:
     """Starting, loading, writing checkpoints and the result."""
     flops_per_token: float = 0.0
     device_flops_per_second: float = 0.0
-    """What the device was taken to do."""
+    """The rate that was assumed for the device."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The figures shown before the start; what was measured is held against them at the end."""
+    """The figures shown before the start, with which the measured ones are compared at the end."""
 
     peak_bytes: int
     peak_allocated_bytes: int
     device_bytes: int
     """Memory of one device."""
     hours: float | None = None
-    """None, as all times, where the device's speed is not known."""
+    """None, like all times, if the device's speed is not known."""
     hours_low: float | None = None
     hours_high: float | None = None
     tokens_per_second: float | None = None
@@ -66,21 +66,21 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything a trainer needs, and nothing of any screen."""
+    """Everything that the trainer needs, and nothing of any screen."""
 
     model: str
-    """What the user typed; `model_folder` is where it is."""
+    """What the user typed; `model_folder` says where it is."""
     model_folder: str
-    """Local folder, or the hub id where it must be downloaded first."""
+    """Local folder, or the hub id if it must be downloaded first."""
     data: str
     plan: Plan
     device: str
     """`cuda` or `cpu`."""
     device_name: str
     hub_id: str | None = None
-    """What an adapter names as its base where the model came from the hub; None for a folder of the user's."""
+    """What an adapter names as its base if the model came from the hub; None for a folder of the user's."""
     device_uuids: tuple[str, ...] = ()
-    """The GPUs that were chosen, as NVML names them, one for each of the plan's processes; empty for a CPU."""
+    """The chosen GPUs by their NVML UUIDs, one for each process of the plan; empty for a CPU."""
     predicted: Prediction | None = None
     mapping: tuple[str, ...] = ()
     """`role=column` as the user said; empty for detection."""

@@ -13,7 +13,7 @@ EXECUTION = (
     *("micro_batch", "checkpointing", "chunked_loss", "optimizer", "optimizer_in_backward", "activation_offload"),
     "weights_dtype",
 )
-"""Plan fields of memory and speed rather than of what is learned: the planner's where the user leaves them open."""
+"""Plan fields that change memory and speed but not what is learned; the planner chooses them unless the user does."""
 
 Count = Annotated[int, Meta(ge=1)]
 Zero = Annotated[int, Meta(ge=0)]
@@ -36,9 +36,9 @@ class Plan:
     target_modules: str = "all-linear"
     """`all-linear` (every linear layer but the head), or a comma list of module names."""
     adapter_dtype: Literal["float32", "bfloat16"] = "float32"
-    """What the adapters are kept in; `bfloat16` as for weights_dtype. The base keeps its own type."""
+    """Type of the adapters; `bfloat16` as for weights_dtype. The base keeps its own type."""
     weights_dtype: Literal["float32", "bfloat16"] = "float32"
-    """What `full` keeps its weights and gradients in; bfloat16 (with that precision only) rounds stochastically."""
+    """Type of the weights and gradients of `full`; bfloat16 (with that precision only) uses stochastic rounding."""
     quantization: Literal["none", "nf4"] = "nf4"
     """The base weights' format: `nf4` (4-bit with double quantisation) for qlora, `none` otherwise."""
     max_length: Annotated[int, Meta(ge=16)] = 2048
@@ -52,7 +52,7 @@ class Plan:
     effective_batch: Count = 16
     """Rows per optimizer step. Packing only arranges them: the same rows make the same update either way."""
     micro_batch: Count = 1
-    """Sequences (packed, or rows where `packing` is off) in one forward and backward pass on one device."""
+    """Sequences (packed, or rows if `packing` is off) in one forward and backward pass on one device."""
     learning_rate: Positive = 2e-4
     """The highest rate of the schedule, reached after warm-up."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -72,17 +72,17 @@ class Plan:
     activation_offload: bool = False
     """Keep checkpointed activations in host memory (CUDA only)."""
     chunked_loss: bool = False
-    """Never hold the logits whole."""
+    """Compute the loss in chunks, so that the logits never exist whole."""
     compile: bool = False
-    """Compile each block with torch.compile: minutes at the start; what it gains is not predicted."""
+    """Compile each block with torch.compile: takes minutes at the start; the gain is not predicted."""
     attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
     """The attention kernel; all of them keep packed rows apart."""
     precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
-    """The compute type; the frozen base is kept in it. What trains is kept by weights_dtype and adapter_dtype."""
+    """The compute type, which the frozen base is kept in. weights_dtype and adapter_dtype are for what trains."""
     eval_fraction: Fraction = 0.05
     """Part of the rows held out for evaluation."""
     eval_every: Zero = 0
-    """Optimizer steps between evaluations; 0 for about ten in a run. One is always made before and at the end."""
+    """Optimizer steps between evaluations; 0 for about ten in a run. There are always one before and one at the end."""
     save_every: Zero = 0
     """Optimizer steps between checkpoints; 0 for about five in a run. One is always made at the end."""
     keep_checkpoints: Count = 2

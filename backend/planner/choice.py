@@ -70,7 +70,7 @@ def _decide(case: Case, wanted: Method | None) -> tuple[Method | None, str]:
         return "lora", reasons.stakes(case)
     if case.carried("lora") and case.roomy("lora") and case.healthy("lora"):
         least, room = units.memory(case.estimates["lora"].least_bytes), units.memory(case.room)
-        return "lora", f"At its leanest LoRA takes {least} of {room}: 4-bit weights would gain nothing."
+        return "lora", f"At its leanest LoRA takes {least} of {room}: nothing is gained by quantising to 4 bit."
     if case.carried("lora") and case.saves_little:
         return "lora", reasons.saves_little(case)
     if case.carried("qlora"):

@@ -43,7 +43,7 @@ def step_seconds(
 
 
 def pass_seconds(shape: ModelShape, plan: Plan, device: Device, one: Pass, kernels: Kernels = "stock") -> float:
-    """Seconds of one micro-batch, forward and backward: of the GPU, or of the host if launching kernels takes longer."""
+    """Seconds of one micro-batch, forward and backward: the GPU's, or the host's if launching kernels takes longer."""
     table, reach = constants.throughput(), gpu_class(device)
     products = (
         dense_flops(shape, plan, one.scored) / reach.matmul
@@ -99,7 +99,7 @@ def _traffic(kernels: Kernels) -> KernelTraffic:
 def dense_flops(shape: ModelShape, plan: Plan, scored: float = 1.0) -> float:
     """Floating-point operations of a token's matrix products.
 
-    2N forward, 2N for the gradient of the activations, 2N for the gradient of the weights (full only: frozen weights need
+    2N forward, 2N for the gradient of the activations, 2N for that of the weights (full only: frozen weights need
     none), 2N more if checkpointing recomputes; N counts the weights that multiply a token. The head works on the target
     tokens only and is never recomputed. Adapters do all three for their own weights.
     """

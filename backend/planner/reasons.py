@@ -1,4 +1,4 @@
-"""The reasons of the choice: one sentence each, with the user's own numbers, the evidence beside the guidance."""
+"""The reasons of the choice, a sentence each: with the user's own numbers, and the evidence beside the guidance."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from backend.planner.rules import title
 
 
 def stakes(case: Case) -> str:
-    """Why 16 bit, where a wrong answer is costly."""
+    """Why 16-bit weights, if a wrong answer is costly."""
     kept = "High stakes: LoRA trains on the 16-bit weights that you will serve, and merges into them exactly"
     return f"{kept}; it fits with {_left(case, 'lora')} to spare."
 
 
 def saves_little(case: Case) -> str:
-    """Why not 4 bit, where there is little to pack."""
+    """Why not 4-bit weights, if there is little to quantise."""
     lora, qlora = case.estimates["lora"].least_bytes, case.estimates["qlora"].least_bytes
     why = ": its experts are fused and stay in 16 bit" if case.model.shape.experts else ""
-    return f"4-bit weights would bring LoRA's {units.gib(lora)} down to {units.gib(qlora)} only{why}."
+    return f"4-bit weights would bring LoRA's {units.gib(lora)} down only to {units.gib(qlora)}{why}."
 
 
 def four_bit(case: Case) -> str:
@@ -34,8 +34,8 @@ def four_bit(case: Case) -> str:
         return f"LoRA needs {_of_room(case, lora)}; 4-bit weights bring it down to {units.gib(qlora.least_bytes)}."
     if not case.roomy("lora"):
         least, other = f"{units.gib(lora.least_bytes)} of {units.gib(case.room)}", units.gib(qlora.least_bytes)
-        return f"At its leanest LoRA takes {least}, QLoRA {other}: what is left buys speed and longer rows."
-    return f"LoRA fits, but your budget pays for less than {case.thresholds.healthy_budget:g} such runs."
+        return f"At its leanest LoRA takes {least}, QLoRA {other}: the memory left over buys speed and longer rows."
+    return f"LoRA fits, but your budget pays for fewer than {case.thresholds.healthy_budget:g} such runs."
 
 
 def nothing(case: Case) -> str:
@@ -49,24 +49,24 @@ def nothing(case: Case) -> str:
     if any(case.over_budget(m) for m in fitting):
         cheapest = min((x.cost_usd.point for x in case.estimates.values() if x.cost_usd and x.fit != "no"), default=0.0)
         return (
-            f"Your budget of {units.usd(case.answers.budget_usd or 0)} carries none of them: the cheapest costs about "
+            f"Your budget of {units.usd(case.answers.budget_usd or 0)} pays for none of them: the cheapest costs about "
             f"{units.usd(cheapest)}. Fewer epochs or less data make it cheaper."
         )
     fastest = min(x.hours.point for x in case.estimates.values() if x.fit != "no")
     return (
-        f"Nothing ends within your {case.answers.deadline_hours:g} h: the fastest takes about "
+        f"Nothing finishes within your {case.answers.deadline_hours:g} h: the fastest takes about "
         f"{units.duration(fastest * 3600)}. Fewer epochs, less data or a faster GPU help."
     )
 
 
 def ways_out(case: Case, wanted: Method | None) -> tuple[str, ...]:
-    """Where nothing fits: what would make the method that the user set fit, or the one that needs least."""
+    """If nothing fits: what would make the method that the user set fit, or the one that needs least."""
     looked_at = [case.estimates[wanted]] if wanted else list(case.estimates.values())
     if any(seen.fit != "no" for seen in looked_at):
         return ()
     leanest = min(looked_at, key=lambda seen: seen.least_bytes)
     return leanest.suggestions or (
-        "No GPU with a dated price holds it, not even eight together: take a smaller model.",
+        "It fits on no GPU with a known price, not even on eight together: take a smaller model.",
     )
 
 
@@ -77,30 +77,30 @@ def support(case: Case, method: Method) -> Iterator[str]:
         yield from _support_full(case)
     else:
         held = f"an adapter of rank {chosen.plan.rank} has {units.count(chosen.trainable_parameters)} parameters"
-        enough = "room enough for them" if case.holds(method) else "fewer than tokens, so it will learn less of each"
-        yield f"{units.counted(data.rows, 'row')}, {units.count(data.scored_tokens)} scored tokens; {held}, {enough}."
+        enough = "enough for them" if case.holds(method) else "fewer than that, so it will learn less of each token"
+        yield f"{units.counted(data.rows, 'row')}, {units.count(data.scored_tokens)} target tokens; {held}, {enough}."
     runs = case.runs_paid(method)
     if runs is not None:
         yield f"Your budget of {units.usd(case.answers.budget_usd or 0)} pays for {_times(runs)}."
     if method == "qlora":
         yield from _cost_of_four_bit(case)
     if case.answers.stakes == "high":
-        yield "Compare its general ability before and after." + (
-            "" if method == "full" else " An adapter comes off again."
+        yield "Compare its general ability before and after training" + (
+            "." if method == "full" else "; an adapter can be taken off again."
         )
     if case.answers.shift == "deep" and method != "full":
-        yield "A deep change asks most of an adapter: watch the held-out loss, and raise the rank where it stalls."
+        yield "A deep change asks most of an adapter: watch the held-out loss, and raise the rank if it stalls."
 
 
 def _support_full(case: Case) -> Iterator[str]:
-    """Where the evidence is less sure of full fine-tuning than the guidance."""
+    """In what the evidence is less sure of full fine-tuning than the guidance."""
     tokens, adapter = units.count(case.data.scored_tokens), case.estimates["lora"]
     of = f"rank {adapter.plan.rank} ({units.count(adapter.trainable_parameters)} parameters)"
     if case.holds("lora"):
-        alike = f"Published runs see no gap where an adapter holds the data ({_alike(case)})"
-        yield f"{alike}; your {tokens} scored tokens fit {of}."
+        alike = f"Published runs see no gap if the adapter is large enough for the data ({_alike(case)})"
+        yield f"{alike}; your {tokens} target tokens fit {of}."
     else:
-        yield f"Your {tokens} scored tokens are more than an adapter of {of} holds: it would learn less of each."
+        yield f"Your {tokens} target tokens are more than an adapter of {of} can hold: it would learn less of each."
     seen = case.evidence
     kept = f"full kept {seen.kept_full:g} of general ability against LoRA's {seen.kept_lora:g} in one study"
     less = f"drifted less in another ({seen.drift_full:g} against {seen.drift_lora:g})"
@@ -113,24 +113,24 @@ def _alike(case: Case) -> str:
 
 
 def _cost_of_four_bit(case: Case) -> Iterator[str]:
-    """When 4-bit weights cost quality, and what they do not reach."""
+    """When 4-bit weights cost quality, and what they don't quantise."""
     shape, spare = case.model.shape, case.spare("lora")
     small = constants.methods().qlora.small_parameters
     if shape.parameters < small:
         lost = f"up to {case.evidence.points_lost_small:g} points"
-        yield f"Below {units.count(small)} parameters 4-bit weights cost {lost}; take LoRA where you can."
+        yield f"Below {units.count(small)} parameters 4-bit weights cost {lost}; take LoRA if you can."
     elif case.carried("lora") and spare >= case.evidence.spare:
         lost = f"up to {case.evidence.points_lost:g} point of quality"
-        yield f"LoRA would leave {spare:.0%} of the memory: by the evidence enough to take it, for {lost}."
+        yield f"LoRA would leave {spare:.0%} of the memory free: by the evidence enough to prefer it, for {lost}."
     yield from _experts(case)
 
 
 def _experts(case: Case) -> Iterator[str]:
-    """Of a mixture of experts NF4 packs the attention only."""
+    """In a mixture of experts NF4 quantises the attention only."""
     shape = case.model.shape
     if shape.experts:
         packed, whole = units.count(shape.quantizable_parameters), units.count(shape.parameters)
-        yield f"Its experts are fused and stay in 16 bit: QLoRA packs {packed} of {whole} parameters."
+        yield f"Its experts are fused and stay in 16 bit: QLoRA quantises only {packed} of {whole} parameters."
 
 
 def _times(runs: float) -> str:
@@ -140,7 +140,7 @@ def _times(runs: float) -> str:
 
 
 def obstacles(case: Case, method: Method) -> Iterator[str]:
-    """What stands against a method: memory, money, time."""
+    """What prevents a method: memory, money, time."""
     seen = case.estimates[method]
     if seen.fit == "no":
         yield f"{title(method)} needs {_of_room(case, seen)}."
@@ -155,18 +155,18 @@ def obstacles(case: Case, method: Method) -> Iterator[str]:
 
 
 def against(case: Case, method: Method, chosen: Method) -> Iterator[str]:
-    """Why not `method`, where `chosen` is recommended."""
+    """Why not `method`, if `chosen` is recommended."""
     yield from obstacles(case, method)
     yield from case.estimates[method].suggestions
     if method == "full":
         yield from _why_not_full(case, chosen)
     elif method == "lora" and chosen == "qlora" and case.estimates["lora"].fit != "no":
-        yield f"16-bit weights leave {_left(case, 'lora')} at the leanest; 4-bit ones leave {_left(case, 'qlora')}."
+        yield f"At their leanest LoRA leaves {_left(case, 'lora')} free, QLoRA {_left(case, 'qlora')}."
     elif method == "qlora" and chosen == "lora":
         saved = case.estimates["lora"].least_bytes - case.estimates["qlora"].least_bytes
         price = "some quality and a slower step" if _is_slower(case, "qlora", "lora") else "some quality"
         if saved > 0:
-            yield f"4-bit weights would save {units.memory(saved)} that you do not need, for {price}."
+            yield f"4-bit weights would save {units.memory(saved)} that you do not need, at the cost of {price}."
         else:
             yield f"4-bit weights save nothing at this size, and cost {price}."
         yield from _experts(case)
@@ -175,29 +175,29 @@ def against(case: Case, method: Method, chosen: Method) -> Iterator[str]:
 
 
 def _is_slower(case: Case, one: Method, other: Method) -> bool:
-    """By the figures that stand beside the reasons; an unknown speed is not slower."""
+    """Whether it is predicted to be slower; an unknown speed is not."""
     return case.estimates[one].tokens_per_second.point < case.estimates[other].tokens_per_second.point
 
 
 def _why_no_adapter(case: Case, method: Method) -> str:
     tokens, parameters = case.data.scored_tokens, case.estimates[method].trainable_parameters
-    held = f"Its {units.count(parameters)} parameters hold your {units.count(tokens)} scored tokens"
+    has, asked = f"Its {units.count(parameters)} parameters", f"your {units.count(tokens)} target tokens"
     if case.holds(method):
-        return f"{held}: the cheaper thing to try first, if the change may prove less deep."
-    return held.replace(" hold ", " are fewer than ") + ": it would learn less of each."
+        return f"{has} are enough for {asked}: cheaper to try first, in case the change proves less deep."
+    return f"{has} are fewer than {asked}: it would learn less of each."
 
 
 def _why_not_full(case: Case, chosen: Method) -> Iterator[str]:
     if case.answers.variants > 1:
         whole = units.disk(case.estimates["full"].checkpoint_bytes)
         each = units.disk(case.estimates[chosen].checkpoint_bytes)
-        yield f"Each of your {case.answers.variants} variants would be a model of {whole}; an adapter has {each}."
+        yield f"Each of your {case.answers.variants} variants would be a model of {whole}; an adapter takes {each}."
     seen, many = case.evidence, case.data.rows > case.evidence.many_rows
     if case.answers.shift != "deep":
         yield f"A change of {case.answers.shift} is within an adapter's reach: {_alike(case)}."
         if case.model.shape.parameters <= seen.tiny_parameters and many and case.carried("full"):
             small = units.count(case.model.shape.parameters)
-            yield f"At {small} parameters it costs little: by the evidence it may be tried."
+            yield f"At {small} parameters it costs little: by the evidence it is worth a try."
     elif case.data.rows < case.thresholds.deep_rows:
         yield f"Full pays off from {case.thresholds.deep_rows:,.0f} clean rows; you have {case.data.rows:,}."
     elif not case.clean:
@@ -220,13 +220,14 @@ def notes(case: Case, chosen: Method | None) -> Iterator[str]:
         yield from guidance.notes(case.model, case.device, case.data, case.estimates[chosen])
     full = case.estimates["full"]
     if full.plan.weights_dtype == "bfloat16" and full.origin.get("weights_dtype") != "you" and full.fit != "no":
-        yield "Full fits with its weights kept in bfloat16, each update rounded by chance: float32 ones would not."
+        yield "Full fits only with bfloat16 weights, updated with stochastic rounding; float32 ones would not fit."
     if case.device.count > 1:
-        yield f"No run over several GPUs was measured yet: figures for {case.device.label} are the formulas alone."
+        label = case.device.label
+        yield f"No run over several GPUs was measured yet: figures for {label} come from the formulas alone."
 
 
 def _different_amounts(case: Case) -> Iterator[str]:
-    """Where the methods don't train equally much, their time and cost are not those of equal work."""
+    """If the methods don't train the same amount, their time and cost are not those of equal work."""
     alike: dict[str, list[str]] = {}
     for method, seen in case.estimates.items():
         plan = seen.plan
@@ -236,16 +237,16 @@ def _different_amounts(case: Case) -> Iterator[str]:
         alike.setdefault(amount, []).append(title(method))
     if len(alike) > 1:
         said = "; ".join(f"{' and '.join(names)} {amount}" for amount, names in alike.items())
-        yield f"They don't train equally much, and time and cost are of that: {said}."
+        yield f"The methods train different amounts, and so differ in time and cost: {said}."
 
 
 def _attention_note(case: Case) -> Iterator[str]:
-    """A family that has not the usual attention takes more memory and time."""
+    """A family without the usual attention takes more memory and time."""
     has, plan = case.model.shape.attention, case.estimates["lora"].plan
     if has and "sdpa" not in has and plan.attention == "eager":
         yield (
             f"transformers has no sdpa attention for {case.model.shape.family}: eager attention is planned, which "
-            "takes more memory and time for long rows; flash_attention_2 works where it is installed."
+            "takes more memory and time for long rows; flash_attention_2 works if it is installed."
         )
 
 

@@ -1,4 +1,4 @@
-"""Which GPU to rent: every known GPU, in the numbers that clouds offer, compared for this very job."""
+"""Which GPU to rent: every known GPU, in the numbers that clouds offer, compared for this job."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from backend.planner.estimates import Comparison, MethodEstimate
 
 @dataclass(frozen=True)
 class RentOffer:
-    """What one GPU, or several of a kind, would be for this job."""
+    """One GPU, or several of a kind, for this job."""
 
     device: Device
     estimate: MethodEstimate | None
-    """The method that is recommended on it; None if it drops out."""
+    """The method that is recommended on it; None if the offer is out."""
     out: str = ""
-    """Why it drops out, in one sentence; empty if it carries the job."""
+    """Why it is out (memory, money or time), in one sentence; empty if it can do the job."""
 
     @property
     def method(self) -> Method | None:
@@ -35,17 +35,17 @@ class RentOffer:
 
     @property
     def usd(self) -> float:
-        """What the run is expected to cost; not a number if the offer drops out."""
+        """What the run is expected to cost; not a number if it is out."""
         return self.estimate.cost_usd.point if self.estimate and self.estimate.cost_usd else float("nan")
 
     @property
     def hours(self) -> float:
-        """How long it is expected to take; not a number if the offer drops out."""
+        """How long it is expected to take; not a number if it is out."""
         return self.estimate.hours.point if self.estimate else float("nan")
 
     @property
     def caveat(self) -> str:
-        """A word or two on what is not as with the others: several devices, ROCm, no bfloat16; empty for none."""
+        """A word or two on what sets it apart: several devices, ROCm, no bfloat16; empty for nothing."""
         if self.device.count > 1:
             return "not measured"
         if self.device.compute_capability is None:
@@ -54,7 +54,7 @@ class RentOffer:
 
     @property
     def trains_now(self) -> bool:
-        """On NVIDIA GPUs, one or several; ROCm was not tried."""
+        """Whether the trainer runs on it: on NVIDIA GPUs; ROCm was not tried."""
         return self.device.compute_capability is not None
 
     @property
@@ -65,7 +65,7 @@ class RentOffer:
 
 @dataclass(frozen=True)
 class RentJob:
-    """What is to be trained; the device is what is asked for."""
+    """What is to be trained, on a device that is looked for."""
 
     answers: Answers
     model: ModelInfo
@@ -89,11 +89,11 @@ def offers(
     data: DataReport,
     preset: Preset | None = None,
 ) -> tuple[RentOffer, ...]:
-    """Those that carry the job, the cheapest first, then one entry for each GPU that drops out.
+    """Offers that can do the job, the cheapest first, then one for each GPU that can't.
 
-    Every GPU of presets/gpus.toml is there with the number that costs least; a larger number only where it is faster
-    than all that cost less. A price that the user gave is that of the GPU that `answers.gpu` names; the others have
-    their dated ones. Raises UserError as `compare` does.
+    Every GPU of presets/gpus.toml is listed in the number that costs least, and in a larger number only if that is
+    faster than all that cost less. A price given by the user holds for the GPU that `answers.gpu` names; the others
+    have their dated prices. Raises UserError as `compare` does.
     """
     job = RentJob(replace(answers, gpu=None, price_usd_per_hour=None), model, data, preset)
     counts = _counts(answers, preset)
@@ -112,7 +112,7 @@ def offers(
 
 
 def _counts(answers: Answers, preset: Preset | None) -> tuple[int, ...]:
-    """The numbers of GPUs to look at; one only where the user set `processes`."""
+    """The numbers of GPUs to look at; only one if the user set `processes`."""
     wanted = rules.pin(answers, preset).values.get("processes")
     return (wanted,) if wanted else constants.methods().rent.counts
 
@@ -125,7 +125,7 @@ def _devices(answers: Answers, count: int) -> Iterator[Device]:
 
 
 def _named(answers: Answers) -> str | None:
-    """The named GPU, where the user has a price of it."""
+    """The GPU that the user named, if the user gave its price."""
     if answers.price_usd_per_hour is None or not answers.gpu:
         return None
     try:
@@ -170,9 +170,9 @@ def _no_price(best: MethodEstimate) -> str:
 
 
 def _worth_looking(job: RentJob, single: RentOffer, count: int, carried: Iterable[RentOffer]) -> bool:
-    """Whether `count` of them can be better than what is there: bounds that cost nothing to know.
+    """Whether `count` of them can be better than what was found, by bounds that are cheap to compute.
 
-    Several devices are at best so many times as fast, at the same cost; and hold at best so many times as much.
+    `count` devices are at best `count` times as fast, at the same cost, and have at best `count` times the memory.
     """
     if single.device.price is None:
         return False
@@ -183,7 +183,7 @@ def _worth_looking(job: RentJob, single: RentOffer, count: int, carried: Iterabl
 
 
 def _undominated(offers: Iterable[RentOffer]) -> Iterator[RentOffer]:
-    """Of offers, the cheapest first: the first of each GPU, and what is faster than all before it by its method."""
+    """Of offers in order of cost: the first of each GPU, and those faster than all cheaper ones of their method."""
     names: set[str] = set()
     fastest: dict[Method | None, float] = {}
     for offer in offers:

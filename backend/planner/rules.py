@@ -1,4 +1,4 @@
-"""Hyperparameters that the user left open, by the rules of presets/methods.toml, each with its origin."""
+"""Hyperparameters that the user left open: chosen by the rules of presets/methods.toml, each with its origin."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def pin(answers: Answers, preset: Preset | None = None) -> Pinned:
 def settle(
     method: Method, answers: Answers, device: Device, model: ModelInfo, data: DataReport, pinned: Pinned
 ) -> tuple[Plan, dict[str, str]]:
-    """The plan of `method` before memory is looked at, and the origin of each field that a rule or the user decided."""
+    """The plan of `method` before memory is considered, and the origin of each field that a rule or the user set."""
     values: dict[str, Any] = {"method": method, "quantization": "nf4" if method == "qlora" else "none"}
     origin: dict[str, str] = {"method": "the method", "quantization": "the method"}
     for rule in (_common, _lengths, _batch, _duration, _learning_rate, _adapter, _precision):
@@ -115,7 +115,7 @@ def _duration(method: Method, device: Device, model: ModelInfo, data: DataReport
 
 
 def _warmup(total: int) -> tuple[float, str]:
-    """A part of the steps, more of few; but never fewer steps than a handful, nor more than are needed."""
+    """Part of the steps: a larger one of a short run, but neither fewer steps than a handful nor more than needed."""
     table = constants.methods().common
     short = total < table.short_steps
     fraction = table.warmup_fraction_short if short else table.warmup_fraction
@@ -144,7 +144,7 @@ def _adapter(method: Method, device: Device, model: ModelInfo, data: DataReport,
     scored = data.scored_tokens
     enough = (x for x in own.rank_steps if model.shape.lora_parameters(x, targets) >= scored)
     rank = next(enough, own.rank_steps[-1])
-    why = f"{own.title} default" if rank == own.rank else f"{units.count(scored)} scored tokens"
+    why = f"{own.title} default" if rank == own.rank else f"{units.count(scored)} target tokens"
     return {
         "rank": (rank, why),
         "alpha": (own.alpha, f"{own.title} default"),
@@ -161,7 +161,7 @@ def _precision(method: Method, device: Device, model: ModelInfo, data: DataRepor
 
 
 def _attention(model: ModelInfo, known: Known) -> Settled:
-    """What the trainer falls back to where the family has no such attention, whoever asked for it."""
+    """The attention that the trainer falls back to if the model family lacks the wanted one."""
     has, wanted = model.shape.attention, str(known.get("attention", Plan.attention))
     if not has or wanted in has:
         return {}
@@ -183,7 +183,7 @@ def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:
 
 
 def _refuse_contradictions(method: Method, pinned: Pinned, device: Device, effective_batch: int) -> None:
-    """Settings that exclude each other, where the user asked for this very method, and what can't be done yet."""
+    """Refuse what is not implemented, and settings that contradict the method if the user asked for that method."""
     if pinned.values.get("replay_fraction"):
         raise UserError(
             "replay_fraction: this version has no general rows to mix in; leave it at 0, or add such rows to your data",

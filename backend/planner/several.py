@@ -1,4 +1,4 @@
-"""Several devices of one kind: how many of them a run takes, which of this box's, and how that is said."""
+"""Several devices of one kind: how many of them a run takes, which of this box's, and the sentences on that."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from backend.planner.device import Card, Device, Pool
 
 
 def ordered(cards: Iterable[Card]) -> tuple[Card, ...]:
-    """As a run takes them: the idle ones first, then the freest."""
+    """GPUs in the order in which a run takes them: the idle ones first, then by free memory."""
     return tuple(sorted(cards, key=lambda card: (not card.idle, -card.free_bytes, card.index)))
 
 
 def most(device: Device) -> int:
-    """As many of it as a run may have: all alike ones of this box, or as many as were named."""
+    """The most devices that a run may take: all of this kind in the box, or as many as were named."""
     return len(device.pool.cards) if device.pool else device.count
 
 
 def take(device: Device, count: int) -> Device:
-    """`count` of a device: of this box the freest, with the memory of the tightest of them."""
+    """`count` of a device. In this box those with most free memory; figures are of the one with least among them."""
     if device.pool is None:
         return replace(device, count=count)
     cards = device.pool.cards[:count]
@@ -46,9 +46,9 @@ def bounded(device: Device, free_bytes: int) -> Device:
 
 
 def processes(method: Method, device: Device, known: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
-    """Value and origin of `processes`: a device each, with a row of the update at least; nothing if it stays.
+    """Value and origin of `processes`: one for each device that has a row of the batch; empty if nothing changes.
 
-    Full fine-tuning takes one where its settings can't be sharded.
+    Full fine-tuning takes one device if its settings can't be sharded.
     """
     asked = int(known.get("processes", device.count))
     if method == "full" and asked > 1 and (alone := _trains_on_one(known)):
@@ -61,7 +61,7 @@ def processes(method: Method, device: Device, known: Mapping[str, Any]) -> dict[
 
 
 def refuse(method: Method, device: Device, pinned: Mapping[str, Any], effective_batch: int) -> None:
-    """More processes than devices or rows, or more than one where full fine-tuning can have one: UserError."""
+    """Raise UserError for more processes than devices or rows, or than one if full fine-tuning can't be sharded."""
     count = int(pinned.get("processes", 1))
     if count > device.count:
         are = "is one" if device.count == 1 else f"are {device.count}"

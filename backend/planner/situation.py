@@ -1,4 +1,4 @@
-"""The inputs of a comparison, looked up from answers: the device, the model, the data."""
+"""The inputs of a comparison, found from the answers: the device, the model, the data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from backend.planner.estimates import Comparison
 
 
 def predict(answers: Answers, preset: Preset | None = None) -> Comparison:
-    """Look everything up and compare. Raises UserError for what can't be found or used."""
+    """Find everything and compare. Raises UserError for what can't be found or used."""
     check(answers)
     model = find.find(answers.model)
     return compare(answers, device(answers), model, data(answers, model), preset)
@@ -29,16 +29,16 @@ def device(answers: Answers, hardware: Hardware | None = None) -> Device:
 
 
 def data(answers: Answers, model: ModelInfo) -> DataReport:
-    """The data as inspected with the model's tokenizer, or sizes only where there is none yet."""
+    """The data as inspected with the model's tokenizer, or assumed from its size if there is no data yet."""
     if answers.data:
         return inspect.inspect(answers.data, mapping=answers.mapping, model=model, seed=answers.seed or 0)
     if answers.rows is None or answers.row_tokens is None:
-        raise UserError("give the data with --data, or --rows N --row-tokens T where there is none yet", "data")
+        raise UserError("give the data with --data, or --rows N --row-tokens T if there is none yet", "data")
     return inspect.assumed(answers.rows, answers.row_tokens)
 
 
 def check(answers: Answers) -> None:
-    """Limits of the numbers that were answered. Raises UserError that names the field, the value and the mend."""
+    """Check the limits of the numbers. Raises UserError that names the field, the value and the fix."""
     if not answers.model:
         raise UserError("give the model with --model: a folder, a hub id, a size such as 8b, or demo", "model")
     for field, name, unit in (
@@ -59,8 +59,8 @@ def check(answers: Answers) -> None:
 
 
 def _refuse_two_data(answers: Answers) -> None:
-    """Sizes stand for data that is not there yet: beside data they would say nothing."""
+    """Sizes describe data that does not exist yet: together with data they would mean nothing."""
     sizes = [name for name, value in (("--rows", answers.rows), ("--row-tokens", answers.row_tokens)) if value]
     if answers.data and sizes:
-        said = f"{' and '.join(sizes)} can't stand beside --data {answers.data}"
+        said = f"{' and '.join(sizes)} can't be given together with --data {answers.data}"
         raise UserError(f"{said}; sizes are for data that is not there yet: leave out one or the other", "data")

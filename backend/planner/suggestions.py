@@ -1,4 +1,4 @@
-"""What would make a method fit that does not, the smallest change first; each one is computed, none is guessed."""
+"""What would make a method fit that does not, the smallest change first. Each suggestion is computed, not guessed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def suggestions(stuck: Stuck, estimates: Mapping[Method, MethodEstimate]) -> tup
 
 
 def _open_settings(stuck: Stuck) -> Iterator[str]:
-    """Execution settings that the user fixed, where the planner's own would fit."""
+    """Execution settings that the user set, if the planner's own would fit."""
     own = [name for name in EXECUTION if name in stuck.pinned.values]
     if not own:
         return
@@ -65,7 +65,7 @@ def _open_settings(stuck: Stuck) -> Iterator[str]:
 
 
 def _shorter(stuck: Stuck) -> Iterator[str]:
-    """The longest `max_length` that fits; memory grows with it, so that halving the list finds it."""
+    """The longest `max_length` that fits, by bisection: memory grows with it."""
     lengths = list(_lengths(stuck.seen.plan.max_length))
     room = fit.available(stuck.device)
     plans = [replace(stuck.seen.plan, max_length=length) for length in lengths]
@@ -99,9 +99,9 @@ def _leaner_method(stuck: Stuck, estimates: Mapping[Method, MethodEstimate]) -> 
 
 
 def _other_gpu(stuck: Stuck) -> Iterator[str]:
-    """The GPU of the catalogue with the lowest dated price for an hour on which the method fits.
+    """The GPU of the catalogue with the lowest price for an hour on which the method fits.
 
-    Where none alone does, several of a kind for full fine-tuning, which is sharded over them.
+    If it fits on none, several of a kind for full fine-tuning, which is sharded over them.
     """
     wanted = stuck.pinned.values.get("processes")
     sharded = stuck.seen.method == "full" and wanted is None
@@ -114,7 +114,7 @@ def _other_gpu(stuck: Stuck) -> Iterator[str]:
         if fit.verdict(chosen.memory, device) != "no":
             takes = f"{units.gib(chosen.memory.peak_bytes)} of {units.gib(device.memory_bytes)}{_each(device)}"
             cost = f"about {units.usd(hourly)} an hour"
-            yield f"The cheapest to rent that holds it is {_article(device)}: {takes}, {cost}."
+            yield f"The cheapest GPU to rent that fits it is {_article(device)}: {takes}, {cost}."
             return
         leanest = chosen.plan
 
@@ -137,7 +137,7 @@ def _leanest(stuck: Stuck) -> Plan | None:
 
 
 def _may_hold(stuck: Stuck, leanest: Plan | None, device: Device) -> bool:
-    """Whether it is worth choosing settings: where the leanest plan does not fit, none does."""
+    """Whether settings are worth choosing: if the leanest plan does not fit, none does."""
     room = fit.available(device)
     if leanest is not None:
         return stuck.peak(replace(leanest, processes=device.count), device) <= room
@@ -145,7 +145,7 @@ def _may_hold(stuck: Stuck, leanest: Plan | None, device: Device) -> bool:
 
 
 def _several(stuck: Stuck) -> Iterator[str]:
-    """More of the same GPU: full fine-tuning is sharded; adapters are replicas, each as large as one."""
+    """More of the same GPU, for full fine-tuning, which is sharded; replicas of an adapter would not get smaller."""
     if stuck.seen.method != "full" or stuck.device.kind != "cuda" or "processes" in stuck.pinned.values:
         return
     for count in constants.methods().rent.counts:

@@ -1,4 +1,4 @@
-"""How long a run takes: the seconds of an optimizer step, as an interval, and of all that is no step."""
+"""How long a run takes: the seconds of an optimizer step, as an interval, and the hours of the whole run."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from backend.planner.gpu_time import Kernels, Pass
 
 @dataclass(frozen=True)
 class Work:
-    """The data under one plan: tokens, not padding."""
+    """The data as one plan trains it, in tokens without padding."""
 
     step_tokens: float
     """Mean tokens of one effective batch."""
     length: int
     """Tokens of the longest sequence of a micro-batch."""
     scored: int
-    """Tokens of such a sequence that are in the loss."""
+    """Target tokens of such a sequence."""
     held_out_tokens: float
     attended: float
-    """Length of the row that a token belongs to, mean over the tokens."""
+    """Length of the row that a token belongs to, as a mean over the tokens."""
     row_lengths: tuple[int, ...] = ()
-    """Expected lengths of the rows of one device's step, ascending, where rows are padded; empty if they are packed,
-    or where the lengths are not known."""
+    """Expected lengths of the rows of one device's step, ascending, if rows are padded; empty if they are packed or
+    their lengths are not known."""
 
 
 def work(plan: Plan, data: DataReport) -> Work:
-    """Tokens a step and a sequence have, from the rows' lengths cut at `max_length`."""
+    """Tokens of a step and of a sequence, from the rows' lengths cut at `max_length`."""
     mean = data.cut(plan.max_length).tokens / max(1, data.rows)
     longest = min(plan.max_length, data.percentile(100) if data.rows else plan.max_length)
     step_tokens = mean * plan.effective_batch
@@ -64,9 +64,9 @@ def _row_lengths(plan: Plan, data: DataReport) -> tuple[int, ...]:
 
 
 def padding(plan: Plan, load: Work) -> float:
-    """Tokens that are computed for one of the data.
+    """Tokens that are computed, padding included, for each token of the data.
 
-    Rows that are not packed are sorted by length, and filled up to the longest of their micro-batch.
+    Rows that are not packed are sorted by length, and padded to the longest of their micro-batch.
     """
     lengths, size = load.row_lengths, plan.micro_batch
     filled = sum(max(lengths[i : i + size]) * len(lengths[i : i + size]) for i in range(0, len(lengths), size))
@@ -87,8 +87,8 @@ def passes_per_step(plan: Plan, load: Work) -> int:
 def one_pass(plan: Plan, load: Work) -> Pass:
     """The mean micro-batch of one device.
 
-    Packed rows are kept apart by a mask in sdpa, which computes the whole square of the sequence (a sequence's mean
-    length is taken) rather than half of each row's own; flash attention skips what the mask hides.
+    sdpa keeps packed rows apart with a mask and computes attention over the whole sequence (its mean length is taken)
+    rather than within each row; flash attention skips what the mask hides.
     """
     tokens = load.step_tokens / plan.processes
     masked = plan.packing and plan.attention != "flash_attention_2" and load.attended < load.length
@@ -111,7 +111,7 @@ def step_seconds(
 ) -> Interval | None:
     """Seconds of one optimizer step; None if the device's rate, or a GPU's bandwidth, is not known.
 
-    What finished runs on this box showed replaces the guess, and stands in for it where the device is not known.
+    Finished runs on this box correct the estimate, and replace it if the device is not known.
     `kernels` other than `stock` are those of other trainers.
     """
     measured = device.correction(plan.method, shape.parameters)
@@ -135,7 +135,7 @@ def _on_cpu(shape: ModelShape, plan: Plan, device: Device, load: Work) -> Interv
 
 
 def _as_measured(shape: ModelShape, plan: Plan, load: Work, measured: Correction) -> Interval | None:
-    """From the operations a second that runs of this method reached, for want of anything else."""
+    """From the FLOP/s that finished runs of this method reached, if nothing else is known."""
     if not measured.flops_per_second or plan.processes > 1:
         return None
     seconds = flops_per_token(shape, plan, load) * load.step_tokens / measured.flops_per_second
@@ -144,7 +144,7 @@ def _as_measured(shape: ModelShape, plan: Plan, load: Work, measured: Correction
 
 
 def _corrected(predicted: Interval, measured: Correction) -> Interval:
-    """By what runs of this method showed; the more of them, the more of the guess's width gives way to their own."""
+    """Corrected by runs of this method; the more of them, the more the interval narrows to their own spread."""
     if not measured.runs:
         return predicted
     point, trust = predicted.point / measured.speed, measured.confidence

@@ -81,25 +81,25 @@ def test_it_is_said_where_the_methods_train_different_amounts() -> None:
         return " ".join(compare(answers, A100_80, model(LLAMA_8B), rows(5000)).notes)
 
     assert "LoRA and QLoRA 3 epochs, 900 steps of 16 rows; Full 2 epochs, 300 steps of 32 rows." in said(Answers())
-    assert "equally much" not in said(Answers(epochs=1, effective_batch=16))
-    assert "equally much" not in said(Answers(effective_batch=16, set=("max_steps=40",)))
+    assert "different amounts" not in said(Answers(epochs=1, effective_batch=16))
+    assert "different amounts" not in said(Answers(effective_batch=16, set=("max_steps=40",)))
 
 
-def test_where_evidence_and_guidance_differ_both_are_shown() -> None:
+def test_if_evidence_and_guidance_differ_both_are_shown() -> None:
     why, against = said(DEEP, A100_80, LLAMA_8B, rows(5000))
     assert "on 20,000 rows LoRA scored 0.478 and full 0.472" in why  # full, as the guidance has it
     assert "full kept 0.45 of general ability against LoRA's 0.63" in why
-    assert "Its 41.9 M parameters hold your 1.0 M scored tokens: the cheaper thing to try first" in against
+    assert "Its 41.9 M parameters are enough for your 1.0 M target tokens: cheaper to try first" in against
     why, _ = said(Answers(), RTX_4090, LLAMA_8B, rows(5000))
-    assert "LoRA would leave 29% of the memory: by the evidence enough to take it" in why
+    assert "LoRA would leave 29% of the memory free: by the evidence enough to prefer it" in why
     _, against = said(Answers(), RTX_4090, B05, rows(50_000))
-    assert "At 494.0 M parameters it costs little: by the evidence it may be tried." in against
+    assert "At 494.0 M parameters it costs little: by the evidence it is worth a try." in against
 
 
 def test_data_that_no_adapter_holds_says_so() -> None:
     why, against = said(DEEP, A100_80, B05, rows(2_000_000, 1000))
-    assert "1.00 B scored tokens are more than an adapter of rank 256 (140.8 M parameters) holds" in why
-    assert "are fewer than your 1.00 B scored tokens: it would learn less of each." in against
+    assert "1.00 B target tokens are more than an adapter of rank 256 (140.8 M parameters) can hold" in why
+    assert "are fewer than your 1.00 B target tokens: it would learn less of each." in against
 
 
 def test_four_bit_weights_of_a_small_model_are_warned_of() -> None:
@@ -108,8 +108,8 @@ def test_four_bit_weights_of_a_small_model_are_warned_of() -> None:
     assert "4-bit weights cost up to 2 points" in why
 
 
-def test_a_mixture_of_experts_says_what_qlora_does_not_pack() -> None:
-    words = "Its experts are fused and stay in 16 bit: QLoRA packs 906.0 M of 30.53 B parameters."
+def test_a_mixture_of_experts_says_what_qlora_does_not_quantise() -> None:
+    words = "Its experts are fused and stay in 16 bit: QLoRA quantises only 906.0 M of 30.53 B parameters."
     why, against = said(Answers(), A100_80, MOE_30B, rows(5000))
     assert "its experts are fused" in why and words in against
     why, _ = said(Answers(set=("method=qlora",)), A100_80, MOE_30B, rows(5000))
@@ -124,7 +124,7 @@ def test_a_family_without_sdpa_has_a_note() -> None:
     assert "no sdpa" not in " ".join(compare(flash, A100_80, model(soft_capped), rows(5000)).notes)
 
 
-def test_the_guidances_range_stands_beside_ours_where_they_differ() -> None:
+def test_the_guidances_range_is_shown_beside_ours_if_they_differ() -> None:
     def notes(device: Device, data: DataReport, answers: Answers = Answers()) -> str:  # noqa: B008
         return " ".join(compare(answers, device, model(), data).notes)
 
@@ -137,7 +137,8 @@ def test_the_guidances_range_stands_beside_ours_where_they_differ() -> None:
     assert "Full of an 8B at USD 150-500 on 4 A100 or 2 H100" in notes(four, rows(5000), DEEP)
 
 
-def test_high_stakes_take_16_bit_weights_where_they_fit() -> None:
+def test_high_stakes_take_16_bit_weights_if_they_fit() -> None:
     why, _ = said(Answers(stakes="high"), RTX_4090, LLAMA_8B, rows(5000))
-    assert "merges into them exactly" in why and "Compare its general ability before and after." in why
+    assert "merges into them exactly" in why
+    assert "Compare its general ability before and after training; an adapter can be taken off again." in why
     assert compare(Answers(stakes="high"), T4, model(LLAMA_8B), rows(5000)).recommended == "qlora"

@@ -31,7 +31,7 @@ def test_more_rows_take_fewer_epochs(count: int, epochs: int) -> None:
 
 def test_the_rank_grows_with_the_scored_tokens() -> None:
     assert settle(data=rows(5000))[0].rank == 16
-    many = rows(400_000, 400)  # 80 M scored tokens against 2.6 M parameters a rank
+    many = rows(400_000, 400)  # 80 M target tokens against 2.6 M parameters a rank
     assert settle(data=many)[0].rank == 32
     assert LLAMA_8B.lora_parameters(32) >= many.scored_tokens > LLAMA_8B.lora_parameters(16)
 

@@ -60,7 +60,7 @@ def test_several_devices_are_offered_for_full_fine_tuning_only() -> None:
     assert compare(Answers(), replace(RTX_4090, count=count // 2), model(), rows(5000)).methods["full"].fit == "no"
 
 
-def test_what_fits_needs_no_mending_and_a_cpu_is_told_of_gpus() -> None:
+def test_what_fits_needs_no_suggestion_and_a_cpu_is_shown_gpus() -> None:
     assert not compare(Answers(), A100_80, model(LLAMA_8B), rows(5000)).methods["lora"].suggestions
     full = compare(Answers(), CPU, model(LLAMA_8B), rows(480)).methods["full"].suggestions
-    assert any(x.startswith("The cheapest to rent that holds it is an RTX A6000") for x in full)
+    assert any(x.startswith("The cheapest GPU to rent that fits it is an RTX A6000") for x in full)
