@@ -18,7 +18,7 @@ class Answers:
     model: str = ""
     """A folder, a hub id, `demo` (the model that ships), or, for planning only, a size such as `8b`."""
     data: str = ""
-    """A file, a folder, a hub id or `demo`; empty if `rows` and `row_tokens` stand for it."""
+    """A file, a folder, a hub id or `demo`; empty if `rows` and `row_tokens` are given instead."""
     rows: int | None = None
     """Rows of data that you do not have yet: for planning only."""
     row_tokens: int | None = None
@@ -34,9 +34,9 @@ class Answers:
     kwh_price_usd: float | None = None
     """Price of a kilowatt-hour, USD: a box that you own (this one, or one at a price of 0) costs its GPUs' energy."""
     shift: Shift = "format"
-    """How deep the change goes: form and style, a domain's ways, or new behaviour throughout."""
+    """How deep the change goes: form and style, the ways of a domain, or new behaviour throughout."""
     stakes: Stakes = "normal"
-    """`high` where losing general ability, or a wrong answer, is costly."""
+    """`high` if losing general ability, or a wrong answer, is costly."""
     variants: int = 1
     """How many fine-tuned variants of this model will be kept."""
     max_length: int | None = None

@@ -14,7 +14,7 @@ from backend.answers import Answers
 
 
 def path() -> Path:
-    """Where the answers are kept."""
+    """The file that keeps the answers."""
     return paths.home() / "answers.toml"
 
 

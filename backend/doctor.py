@@ -47,18 +47,18 @@ GPU_MENDS: dict[AbsenceKind, str] = {
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     name: str
     state: State
-    """`warn`: fttui works, with less; `missing`: something that it needs is not there."""
+    """`warn`: fttui works, with limits; `missing`: something that it needs is not there."""
     detail: str
     fix: str = ""
     """The command that fixes it; empty if there is nothing to fix."""
 
 
 def checks(hardware: Hardware | None = None) -> list[Check]:
-    """Look at everything. Takes some seconds, since the 4-bit check starts a process that imports torch."""
+    """Check everything. Takes some seconds, since the 4-bit check starts a process that imports torch."""
     box = hardware or detect()
     return [
         *_packages(),
@@ -92,8 +92,8 @@ def four_bit() -> Check:
 def evaluate(result: FourBit) -> Check:
     """What the figures of the 4-bit check mean."""
     detail = (
-        f"NF4 on {result.device} in {result.dtype}: output off by {result.output_error:.1%}, "
-        f"gradient by {result.gradient_error:.1%}"
+        f"NF4 on {result.device} in {result.dtype}: output error {result.output_error:.1%}, "
+        f"gradient error {result.gradient_error:.1%}"
     )
     if result.exact:
         return Check("4-bit training", "ok", detail)
@@ -148,7 +148,7 @@ def _gpus(box: Hardware) -> Iterator[Check]:
 
 
 def _no_gpu(absence: NotAvailable) -> Check:
-    """A driver fixes nothing if the box has no GPU."""
+    """The check that says why there is no GPU; installing a driver helps only if the box has one."""
     detail = f"{absence.reason} Training is on the CPU."
     if absence.kind in ("no-library", "no-driver") and not pci.has_nvidia_gpu():
         return Check("GPU", "warn", f"{detail} The PCI bus shows no NVIDIA GPU either.")
@@ -174,7 +174,7 @@ def _gpu(gpu: Gpu) -> Check:
 
 
 def _several(box: Hardware) -> Iterator[Check]:
-    """NCCL, where it is a package of its own as beside torch's wheels; a torch with NCCL built in has none to show."""
+    """The version of NCCL, if it is a package of its own as with torch's wheels; NCCL built into torch shows none."""
     build = box.torch
     if len(box.gpus) < 2 or build is None or build.cuda is None:
         return
@@ -233,8 +233,10 @@ def _calibration(box: Hardware) -> Check:
     runs = len(device.calibration.runs) if device.calibration else 0
     detail = f"{runs} finished run{'' if runs == 1 else 's'} on the {device.name}" if runs else "no finished run yet"
     if not damaged:
-        return Check(name, "ok", f"{detail}; predictions are {'corrected by them' if runs else 'the formulas alone'}")
-    lines = f"{damaged} line{'' if damaged == 1 else 's'} of {records.FILE} can't be read and are passed over"
+        return Check(
+            name, "ok", f"{detail}; predictions {'are corrected by them' if runs else 'come from the formulas alone'}"
+        )
+    lines = f"{damaged} line{'' if damaged == 1 else 's'} of {records.FILE} can't be read and are ignored"
     return Check(name, "warn", f"{detail}; {lines}", f"mv {records.file()} {records.file()}.old")
 
 

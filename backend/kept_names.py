@@ -1,4 +1,4 @@
-"""Names that files and JSON output keep although the code has better ones: what 0.1 wrote stays readable."""
+"""Names in files and in JSON output that the code has renamed: they stay, so that what 0.1 wrote can still be read."""
 
 from __future__ import annotations
 

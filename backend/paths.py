@@ -15,7 +15,7 @@ SHIPPED_PRESETS = SHIPPED / "recipes"
 
 
 def home() -> Path:
-    """`$FTTUI_HOME`, or the platform's user data folder. Created with mode 0700 where it is missing."""
+    """`$FTTUI_HOME`, or the platform's user data folder. Created with mode 0700 if it is missing."""
     path = Path(os.environ.get("FTTUI_HOME") or platformdirs.user_data_dir("fttui", appauthor=False)).expanduser()
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
@@ -37,7 +37,7 @@ def own_presets() -> Path:
 
 
 def existing(said: str, field: str) -> Path | None:
-    """The file or folder that the user's word means; None if there is none, or where it can't be a path at all.
+    """The file or folder that the user's word means; None if there is none, or if it can't be a path at all.
 
     Raises UserError if it may not be looked at, and for a name that is not UTF-8: no plan and no log can hold it.
     """
@@ -46,8 +46,8 @@ def existing(said: str, field: str) -> Path | None:
         if not path.exists():
             return None
     except PermissionError:
-        raise UserError(f"{said} can't be read: its folder is closed to you; check its permissions", field) from None
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, the home of nobody
+        raise UserError(f"{said} can't be read: you may not open its folder; check its permissions", field) from None
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, `~` of an unknown user
         return None
     whole = str(path.absolute())
     if whole != whole.encode("utf-8", "replace").decode():

@@ -41,7 +41,7 @@ class PresetParts:
 
 
 def parse(name: str, text: str) -> PresetParts:
-    """The parts of the preset called `name`. Raises PresetError: one sentence that names line, field and mend."""
+    """The parts of the preset called `name`. Raises PresetError: one sentence that names line, field and fix."""
     try:
         document = tomlkit.parse(text).unwrap()
     except ParseError as error:
@@ -67,9 +67,9 @@ def _in_words(line: str, error: str) -> str:
     if key and equals and not value:
         return f"{key} has no value"
     if "already exists" in error:
-        return f"{line.strip()} stands twice" if not equals else f"{key} has a value already"
+        return f"{line.strip()} appears twice" if not equals else f"{key} has a value already"
     if key and re.fullmatch(r"[A-Za-z][\w-]*", value):
-        return f'text stands in quotes: {key} = "{value}"'
+        return f'text must be in quotes: {key} = "{value}"'
     return f"{line.strip():.60} is no TOML; it takes lines such as rank = 16"
 
 
@@ -104,6 +104,6 @@ def _wrong(name: str, text: str, key: str, reason: str) -> PresetError:
 
 
 def line_of(text: str, key: str) -> int | None:
-    """The line on which `key`, or the table of that name, stands in a TOML text."""
+    """The line of `key`, or of the table with that name, in a TOML text."""
     pattern = re.compile(rf"""\s*(\[\s*)?["']?{re.escape(key)}["']?\s*[\]=]""")
     return next((number for number, line in enumerate(text.split("\n"), 1) if pattern.match(line)), None)

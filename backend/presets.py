@@ -31,13 +31,13 @@ PER_BOX = (*EXECUTION, "attention", "precision", "processes", "quantization")
 
 @dataclass(frozen=True)
 class Broken:
-    """A preset file that can't be used, and why; it harms no other."""
+    """A preset file that can't be used, and why; the others still can."""
 
     name: str
     path: Path
     reason: str
     line: int | None = None
-    """The line at fault, from 1, where there is one."""
+    """The line at fault, from 1, if there is one."""
 
 
 def listing() -> list[Preset | Broken]:
@@ -73,7 +73,7 @@ def save(name: str, description: str, answers: Answers, estimate: MethodEstimate
     """Write the plan of `estimate` and `answers` as the user's preset `name` and return its path.
 
     What belongs to this box (micro-batch, checkpointing ...) is kept open unless the user set it, so that another box
-    plans it anew; under [made_for] stands what it was for `device`. Comments of a file that is there already stay.
+    plans it anew; [made_for] says what it was for `device`. Comments of an existing file stay.
     Raises UserError for a name that is taken by a shipped preset or is no file name.
     """
     plan = dataclasses.asdict(estimate.plan)
@@ -90,7 +90,7 @@ def save(name: str, description: str, answers: Answers, estimate: MethodEstimate
 
 
 def copy(name: str, new: str) -> Path:
-    """Copy the preset `name`, a shipped one too, comments and all, to an own one called `new`, which must be free."""
+    """Copy the preset `name`, own or shipped, with its comments to an own one called `new`, which must not exist."""
     text = load(name).path.read_text(encoding="utf-8")
     if _own(new).exists():
         raise UserError(f"you have a preset {new!r} already; take another name", "preset")
@@ -98,7 +98,7 @@ def copy(name: str, new: str) -> Path:
 
 
 def write(name: str, text: str) -> Path:
-    """Make `text` the own preset `name`, where it is a valid one. Raises UserError (PresetError with its line)."""
+    """Write `text` as the user's own preset `name`, if it is valid. Raises UserError (PresetError with its line)."""
     target = _own(name)
     preset_text.parse(name, text)
     beside = target.with_suffix(".toml.new")
@@ -116,7 +116,7 @@ def delete(name: str) -> None:
 
 
 def changes(preset: Preset, comparison: Comparison, estimate: MethodEstimate) -> str:
-    """What is planned otherwise here than on the box that a preset was made for, in a sentence; empty for nothing."""
+    """What is planned differently here than on the box that a preset was made for, as a sentence; empty for nothing."""
     if preset.made_for.get("device") in (None, comparison.device.label):
         return ""
     changed = [
@@ -131,7 +131,7 @@ def changes(preset: Preset, comparison: Comparison, estimate: MethodEstimate) ->
 
 
 def merged(preset: Preset, answers: Answers) -> Answers:
-    """The preset's answers, with what the user gave on top (a field at its default counts as not given).
+    """The preset's answers, overridden by those of the user (a field at its default counts as not given).
 
     Data and the sizes of data that is not there yet replace each other.
     """
@@ -170,7 +170,7 @@ def _own(name: str) -> Path:
 
 
 def _document(path: Path) -> tomlkit.TOMLDocument:
-    """The file's TOML with its comments; an empty one where there is none, or none that can be read."""
+    """The file's TOML with its comments; empty if there is no file, or none that can be read."""
     try:
         return tomlkit.parse(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, UnicodeDecodeError, ParseError):
@@ -184,7 +184,7 @@ def _table(document: tomlkit.TOMLDocument, name: str) -> Any:
 
 
 def _update(table: Any, values: Mapping[str, Any]) -> None:
-    """Make `table` hold these values, and no others beside tables; comments of those that stay, stay."""
+    """Make `table` hold exactly these values, beside its tables; comments of keys that stay are kept."""
     for key in [key for key, value in table.items() if key not in values and not isinstance(value, dict)]:
         del table[key]
     for key, value in values.items():

@@ -1,4 +1,4 @@
-"""The user's own settings, `$FTTUI_HOME/config.toml`: the one place for what is a habit and not part of a job."""
+"""The user's own settings, `$FTTUI_HOME/config.toml`: preferences that are not part of a job."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from backend.errors import UserError, wont_do
 
 @dataclass(frozen=True)
 class Settings:
-    """Each key of config.toml, with what holds where it is left out."""
+    """Each key of config.toml, with its default."""
 
     theme: str = ""
     """fttui-dark, fttui-light, fttui-contrast, ansi-dark or any other theme of the palette; empty: by the terminal."""
     ascii: bool | None = None
-    """Draw with ASCII characters only; left out: where the terminal can't show more."""
+    """Draw with ASCII characters only; left out: only if the terminal can't show more."""
     notify: Literal["desktop", "bell", "off"] = "desktop"
     """What the terminal does when a run that is on the screen ends: a desktop notification and the bell, or less."""
     title: bool = True
@@ -36,7 +36,7 @@ _WORDS = {"theme": "text", "ascii": "true or false", "title": "true or false", "
 
 
 def path() -> Path:
-    """Where the settings are."""
+    """The file with the settings."""
     return paths.home() / "config.toml"
 
 

@@ -1,7 +1,7 @@
 """Outside data into our own types, by msgspec, in one thread at a time.
 
-What msgspec needs to know of a type it collects as it first meets it. A second thread that meets the type meanwhile is
-handed what there is of it, and the whole process dies (msgspec 0.22 on Python 3.11): a lock keeps it waiting.
+msgspec collects what it needs to know of a type when it first converts to it. A second thread that converts to the type
+meanwhile gets half of that, and the whole process dies (msgspec 0.22 on Python 3.11): a lock makes it wait.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def convert(value: Any, kind: type[Wanted], *, strict: bool = True) -> Wanted: .
 @overload
 def convert(value: Any, kind: Any, *, strict: bool = True) -> Any: ...
 def convert(value: Any, kind: Any, *, strict: bool = True) -> Any:
-    """`value` as `kind`; not `strict`, of text too. Raises msgspec.ValidationError."""
+    """`value` as `kind`; unless `strict`, text is converted too. Raises msgspec.ValidationError."""
     with _lock:
         return msgspec.convert(value, kind, strict=strict)
 

@@ -70,7 +70,7 @@ def counted(number: int, what: str) -> str:
 
 
 def rate(per_second: float) -> str:
-    """Tokens a second, with decimals below ten: `2,870`, `4.3`, `0.02`."""
+    """Tokens per second, with decimals below ten: `2,870`, `4.3`, `0.02`."""
     if per_second >= 9.95 or not per_second:
         return f"{per_second:,.0f}"
     return f"{per_second:.1f}" if per_second >= 0.095 else f"{per_second:.2g}"

@@ -1,4 +1,4 @@
-"""What this box is: `detect()` once, `read_gpus()` again and again. Loads no torch; a missing part is no error."""
+"""The hardware of this box: `detect()` once, `read_gpus()` repeatedly. Loads no torch; a missing part is no error."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class _Gpus:
-    """What NVML has to say."""
+    """What NVML reports."""
 
     visible: tuple[Gpu, ...] = ()
     absence: NotAvailable | None = None
@@ -57,7 +57,7 @@ class _Gpus:
 
 
 def detect() -> Hardware:
-    """Look at the box as it is now: GPUs with who uses them, driver, torch build, CPU, RAM and disk."""
+    """The box as it is now: GPUs with the processes that use them, driver, torch build, CPU, RAM and disk."""
     gpus, build = _gpus(), torch_build.installed()
     troubles = torch_build.disagreements(build, gpus.driver_cuda, gpus.visible)
     disk_path, disk_notes = _disk()
@@ -77,7 +77,7 @@ def detect() -> Hardware:
         download_path=downloads,
         download_free_bytes=psutil.disk_usage(str(existing)).free,
         one_disk=existing.stat().st_dev == disk_path.stat().st_dev,
-        notes=(*gpus.notes, *disk_notes, *(f"{x.sentence} To mend it: {x.fix}." for x in troubles)),
+        notes=(*gpus.notes, *disk_notes, *(f"{x.sentence} To fix it: {x.fix}." for x in troubles)),
     )
 
 
@@ -101,7 +101,7 @@ def _opened(process: int) -> tuple[tuple[nvml.Handle, str], ...]:
 
 
 def _disk() -> tuple[Path, tuple[str, ...]]:
-    """Where runs and models go; the current folder where that place cannot be made, with a sentence about it."""
+    """Where runs and models go; the current folder, with a sentence about it, if that place can't be made."""
     try:
         return paths.home(), ()
     except OSError as error:
@@ -109,7 +109,7 @@ def _disk() -> tuple[Path, tuple[str, ...]]:
 
 
 def _existing(path: Path) -> Path:
-    """`path`, or the nearest folder above it that is there: the file system that it will be made on."""
+    """`path`, or the nearest existing folder above it: both are on the same file system."""
     return next((folder for folder in (path, *path.parents) if folder.is_dir()), Path.cwd())
 
 

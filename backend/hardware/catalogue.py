@@ -33,7 +33,7 @@ class GpuSpec:
     name: str
     aliases: tuple[str, ...]
     preferred: bool
-    """Of candidates with the same memory, the one to take."""
+    """Whether to take this one of several candidates with the same memory."""
     nvml: tuple[str, ...]
     """Names by which the driver reports it."""
     architecture: str
@@ -44,7 +44,7 @@ class GpuSpec:
     smi_bytes: int | None
     """Total that nvidia-smi shows."""
     torch_bytes: int
-    """What torch can have."""
+    """Memory that torch can use."""
     bf16_flops: float | None
     """Dense bfloat16 rate, FLOP/s; None if the card has none."""
     fp16_flops: float
@@ -56,7 +56,7 @@ class GpuSpec:
 
     @property
     def flops_per_second(self) -> float:
-        """Dense 16-bit rate: bfloat16, or float16 where it has no bfloat16."""
+        """Dense 16-bit rate: bfloat16, or float16 without bfloat16."""
         return self.bf16_flops or self.fp16_flops
 
 

@@ -14,20 +14,20 @@ UNLIMITED = 2**60
 
 @dataclass(frozen=True)
 class MemoryLimit:
-    """The tightest limit on the way up from this process's group."""
+    """The tightest limit of this process's group and those above it."""
 
     limit_bytes: int
     used_bytes: int
-    """What counts against it, without file cache that the kernel can drop."""
+    """Bytes that count against it, without file cache that the kernel can drop."""
 
     @property
     def free_bytes(self) -> int:
-        """What may still be taken."""
+        """Bytes that may still be used."""
         return max(0, self.limit_bytes - self.used_bytes)
 
 
 def memory_limit(root: Path = ROOT, membership: Path = MEMBERSHIP) -> MemoryLimit | None:
-    """The limit that leaves least, of v1 and v2; None if there is none."""
+    """The memory limit of v1 or v2 that leaves least; None if there is none."""
     v2 = (_memory_v2(group) for group in _groups(root, membership, ""))
     v1 = (_memory_v1(group) for group in _groups(root / "memory", membership, "memory"))
     limits = [limit for limit in (*v2, *v1) if limit is not None]
@@ -88,7 +88,7 @@ def _cpu_v2(group: Path) -> float | None:
 
 
 def _cpu_v1(group: Path) -> float | None:
-    """The quota is -1 where there is no limit."""
+    """The quota is -1 if there is no limit."""
     quota, period = _number(group / "cpu.cfs_quota_us"), _number(group / "cpu.cfs_period_us")
     return quota / period if quota and period else None
 

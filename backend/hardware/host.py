@@ -19,7 +19,7 @@ SIZES = (512, 384, 256, 192)
 
 
 def cpu() -> Cpu:
-    """The processor, and what of it may be used here."""
+    """The processor, and how much of it this process may use."""
     name, flags = parse_cpu_info(_cpu_info())
     logical = psutil.cpu_count() or 1
     return Cpu(
@@ -33,7 +33,7 @@ def cpu() -> Cpu:
 
 
 def ram() -> Ram:
-    """Memory that this process may use: the machine's, or less where a cgroup limits it."""
+    """Memory that this process may use: the machine's, or less if a cgroup limits it."""
     machine = psutil.virtual_memory()
     limit = cgroup.memory_limit()
     if limit is None or limit.limit_bytes >= machine.total:

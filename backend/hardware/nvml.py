@@ -1,4 +1,4 @@
-"""NVIDIA GPUs through NVML. What a driver or a container refuses is noted and never an exception."""
+"""NVIDIA GPUs through NVML. What a driver or a container refuses to report is noted, and never an exception."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def gpu(handle: Handle, position: int) -> Gpu:
 
 
 def reading(handle: Handle, position: int, name: str, ask: Asked | None = None) -> GpuReading:
-    """What changes from moment to moment: five calls, well under a millisecond each."""
+    """Readings that change all the time: five calls, well under a millisecond each."""
     ask, device = ask or Asked(), handle.device
     memory = _memory(ask, device)
     rates = ask("utilisation", pynvml.nvmlDeviceGetUtilizationRates, device)
@@ -177,7 +177,7 @@ def _profile(name: Any) -> str:
 
 
 def _memory(ask: Asked, device: Any) -> Any:
-    """Total, reserved, used and free bytes; without `reserved` where the driver is older than that call."""
+    """Total, reserved, used and free bytes; without `reserved` if the driver is older than that call."""
     newer = Asked()("memory", pynvml.nvmlDeviceGetMemoryInfo, device, pynvml.nvmlMemory_v2)
     return newer or ask("memory", pynvml.nvmlDeviceGetMemoryInfo, device)
 

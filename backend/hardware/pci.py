@@ -11,7 +11,7 @@ _DISPLAY = "0x03"
 
 
 def has_nvidia_gpu(bus: Path = BUS) -> bool:
-    """True if a display or 3D controller of NVIDIA is on the bus; False also where the bus can't be read."""
+    """True if a display or 3D controller of NVIDIA is on the bus; False also if the bus can't be read."""
     return any(
         _read(device / "vendor") == _NVIDIA and _read(device / "class").startswith(_DISPLAY)
         for device in (bus.iterdir() if bus.is_dir() else ())

@@ -1,4 +1,4 @@
-"""What was measured of this CPU, run after run: its speed, and whether bfloat16 pays on it."""
+"""What runs have measured on this CPU: its speed, and whether bfloat16 is faster on it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from backend.hardware.types import Cpu
 FILE = "cpu.json"
 GAINS_KEPT = 5
 GAINS_NEEDED = 3
-"""Before, the CPU's instruction set decides: one measurement may have met a busy moment."""
+"""With fewer runs the CPU's instruction set decides: a single measurement may be from a busy time."""
 
 
 class Rate(msgspec.Struct):
-    """What stands in `$FTTUI_HOME/cpu.json`."""
+    """The contents of `$FTTUI_HOME/cpu.json`."""
 
     name: str
     cores: float
     flops_per_second: float = 0.0
     bf16_gains: list[float] = msgspec.field(default_factory=list)
-    """How many times as fast as float32 products those of bfloat16 were, at the last runs."""
+    """Speed of bfloat16 matrix products over float32 ones, in the last runs."""
 
 
 def cpu_flops(cpu: Cpu) -> float:
-    """FLOP/s of a float32 matrix product: the higher of a short measurement now and the best one before."""
+    """FLOP/s of a float32 matrix product: the better of a short measurement now and the best earlier one."""
     now, known = measure_cpu_flops(), _read(cpu)
     if known.flops_per_second < now:
         known.flops_per_second = now
@@ -36,13 +36,13 @@ def cpu_flops(cpu: Cpu) -> float:
 
 
 def does_bf16_well(cpu: Cpu) -> bool:
-    """bfloat16 is faster than float32 on it: by what runs have measured, before by its instruction set."""
+    """Whether bfloat16 is faster than float32: as runs measured it, or by the instruction set before that."""
     gain = bf16_gain(cpu)
     return cpu.bf16 if gain is None else gain > 1
 
 
 def bf16_gain(cpu: Cpu) -> float | None:
-    """How many times as fast as float32 it is, the median of the last runs; None if too few have measured it."""
+    """Speed of bfloat16 over float32, as the median of the last runs; None if too few have measured it."""
     gains = _read(cpu).bf16_gains
     return statistics.median(gains) if len(gains) >= GAINS_NEEDED else None
 

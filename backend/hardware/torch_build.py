@@ -25,7 +25,7 @@ def installed() -> TorchBuild | None:
 
 
 def parse(text: str, version: str) -> TorchBuild:
-    """The build that torch/version.py describes; `version` counts where the text names none."""
+    """The build that torch/version.py describes; `version` is taken if the text names none."""
     cuda = _value(text, "cuda")
     return TorchBuild(
         version=_value(text, "__version__") or version,
@@ -46,7 +46,7 @@ class Disagreement:
 def disagreements(
     build: TorchBuild | None, driver_cuda: Version | None, gpus: Sequence[Gpu]
 ) -> tuple[Disagreement, ...]:
-    """Where torch build, driver and GPUs do not go together; empty if all is well."""
+    """What prevents this torch build from using the driver and the GPUs; empty if nothing does."""
     if build is None:
         return (Disagreement("torch is not installed.", "pip install torch"),)
     if not gpus:

@@ -1,4 +1,4 @@
-"""What a box is, as typed values. A reading that a box refuses is None, and `refused` says why."""
+"""The hardware of a box, as typed values. A reading that is refused is None, and `refused` says why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AbsenceKind = Literal["no-library", "no-driver", "no-permission", "version-misma
 
 @dataclass(frozen=True)
 class NotAvailable:
-    """Why there is no GPU to speak of."""
+    """Why no GPU was found."""
 
     kind: AbsenceKind
     reason: str
@@ -34,10 +34,10 @@ class GpuProcess:
 
 @dataclass(frozen=True)
 class GpuReading:
-    """One GPU at one moment; None if the driver or a container does not let it be read."""
+    """One reading of a GPU; None for what the driver or a container does not let us read."""
 
     index: int
-    """The device's place in the visible list, which is torch's numbering where all GPUs are of one kind."""
+    """The device's place in the visible list, which is torch's numbering if all GPUs are of one kind."""
     name: str
     utilisation_percent: int | None
     temperature_c: int | None
@@ -68,11 +68,11 @@ class Gpu:
     uuid: str
     """`GPU-...` or `MIG-...`: what CUDA_VISIBLE_DEVICES takes."""
     name: str
-    """As the driver reports it; a MIG slice carries the name of its GPU, its profile stands in `profile`."""
+    """As the driver reports it; a MIG slice has the name of its GPU, and its profile in `profile`."""
     memory_bytes: int | None
     """Total, as nvidia-smi shows it."""
     reserved_bytes: int | None
-    """What the driver keeps of the total for itself."""
+    """Part of the total that the driver keeps for itself."""
     free_bytes: int | None
     compute_capability: Version | None
     processes: tuple[GpuProcess, ...]
@@ -97,7 +97,7 @@ class TorchBuild:
 
 @dataclass(frozen=True)
 class Cpu:
-    """The processor and what of it this process may use."""
+    """The processor, and how much of it this process may use."""
 
     name: str
     physical_cores: int
@@ -109,7 +109,7 @@ class Cpu:
 
     @property
     def bf16(self) -> bool:
-        """Multiplies bfloat16 in hardware."""
+        """Whether it multiplies bfloat16 in hardware."""
         return self.avx512_bf16 or self.amx_bf16
 
 
@@ -120,7 +120,7 @@ class Ram:
     total_bytes: int
     available_bytes: int
     limited: bool
-    """A cgroup allows less than the machine has."""
+    """Whether a cgroup allows less than the machine has."""
 
 
 @dataclass(frozen=True)
@@ -143,12 +143,12 @@ class Hardware:
     ram: Ram
     disk_path: Path
     disk_free_bytes: int
-    """Free for this user at `disk_path`, where runs and models go."""
+    """Bytes free for this user at `disk_path`, where runs and models go."""
     download_path: Path | None = None
     """Where the hub's models go; None for the same place."""
     download_free_bytes: int = 0
-    """Free for this user at `download_path`."""
+    """Bytes free for this user at `download_path`."""
     one_disk: bool = True
-    """`disk_path` and `download_path` are on one file system."""
+    """Whether `disk_path` and `download_path` are on one file system."""
     notes: tuple[str, ...] = ()
     """Sentences for the user: disagreement between driver, GPU and torch; devices that could not be read."""

@@ -127,7 +127,7 @@ def _append(line: bytes) -> None:
 
 
 def _last_attempt(folder: RunFolder) -> tuple[Event, list[float]]:
-    """The `measured` event with the run's versions, and the steps' tokens per second, since the trainer's last start."""
+    """The `measured` event with the run's versions, and the steps' tokens per second, since the last start."""
     measured: Event = {}
     versions: Event = {}
     rates: list[float] = []

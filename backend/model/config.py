@@ -21,7 +21,7 @@ def shape_from_config(config: Config, name: str) -> ModelShape:
     """The shape that config.json describes; of a multimodal model that of its text part.
 
     Counts are exact for the families of presets/families.toml; any other dense causal model is taken for a Llama
-    (`is_exact` tells). Raises UserError if it is no causal language model, its sizes are missing or it is quantised.
+    (see `is_exact`). Raises UserError if it is no causal language model, its sizes are missing or it is quantised.
     """
     check_trainable(config, name)
     text = text_part(config)
@@ -68,19 +68,19 @@ def text_part(config: Config) -> Config:
 
 
 def is_multimodal(config: Config) -> bool:
-    """It has a text part among others (images, sound)."""
+    """Whether it has a text part beside others (images, sound)."""
     return text_part(config) is not config
 
 
 def is_exact(config: Config) -> bool:
-    """Its family is known, so that counts are exact; False if it was taken for a Llama, or some blocks differ."""
+    """Whether its family is known, so that counts are exact; not if it is treated as a Llama, or some blocks differ."""
     text = text_part(config)
     uneven = bool(text.get("mlp_only_layers")) or int(text.get("decoder_sparse_step") or 1) != 1
     return str(text.get("model_type", "")) in families() and not uneven
 
 
 def is_instruct(name: str) -> bool:
-    """Its name says that it was tuned to chat already."""
+    """Whether its name says that it is tuned for chat already."""
     return _INSTRUCT.search(name.rsplit("/", 1)[-1]) is not None
 
 
@@ -93,7 +93,7 @@ def check_trainable(config: Config, name: str) -> None:
         method = str(quantised.get("quant_method") or "an unnamed method")
         raise UserError(
             f"{name} is already quantised ({method}) and can't be fine-tuned here; "
-            "give the 16-bit original, QLoRA makes 4 bits of it by itself",
+            "give the 16-bit original, QLoRA quantises it to 4 bits itself",
             "model",
         )
 
@@ -124,7 +124,7 @@ def _check_code(config: Config, name: str) -> None:
 
 
 def is_native(model_type: str) -> bool:
-    """The installed transformers has this architecture. Looks at its files; loads nothing."""
+    """Whether the installed transformers has this architecture. Looks at its files; loads nothing."""
     spec = importlib.util.find_spec("transformers")
     if spec is None or not spec.submodule_search_locations or not model_type:
         return False
@@ -146,7 +146,7 @@ def _like_llama(text: Config, name: str) -> Family:
 
 
 def _with_defaults(family: Family, text: Config) -> dict[str, Any]:
-    """`text` without its nulls, and the family's defaults where it is silent; of synonyms the one that it has."""
+    """`text` without nulls, with the family's defaults for missing keys; of synonymous keys the one that it has."""
     said = {key: value for key, value in text.items() if value is not None}
     synonyms = {key for keys in family.keys.values() if any(key in said for key in keys) for key in keys}
     return {**{key: value for key, value in family.defaults.items() if key not in synonyms}, **said}
@@ -185,7 +185,7 @@ def _first(known: Config, keys: tuple[str, ...]) -> int:
 
 
 def _tied(config: Config, known: Config) -> Any:
-    """The outer word counts for a multimodal model, as transformers ties there."""
+    """Whether input embedding and head are tied; a multimodal model's outer config decides, as in transformers."""
     outer = config.get("tie_word_embeddings") if is_multimodal(config) else None
     return known.get("tie_word_embeddings", False) if outer is None else outer
 

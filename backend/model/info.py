@@ -20,7 +20,7 @@ class ModelInfo:
     folder: Path | None
     """The local folder (also a hub cache's snapshot, or the converted demo); None if nothing is here yet."""
     has_weights: bool
-    """Loadable weights are on this box."""
+    """Whether loadable weights are on this box."""
     weight_bytes: int
     """Bytes of the weights as stored (or that the download will bring)."""
     download_bytes: int

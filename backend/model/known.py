@@ -58,7 +58,7 @@ def models() -> tuple[Known, ...]:
 
 @cache
 def _index() -> dict[str, tuple[Known, str]]:
-    """Lower-case hub ids and short names -> the model and the hub id meant. The first to claim a name has it."""
+    """Lower-case hub ids and short names -> the model and the hub id meant. The first model with a name has it."""
     index: dict[str, tuple[Known, str]] = {}
     for known in models():
         for hub_id in known.ids:
@@ -81,7 +81,7 @@ def size_of(reference: str) -> float | None:
 
 
 def by_size(parameters: float, said: str) -> Known:
-    """The dense model nearest to a size. Raises UserError if none comes near."""
+    """The dense model nearest to a size. Raises UserError if none is near."""
     dense = [known for known in models() if shape_from_config(known.config, known.name).experts == 0]
     sizes = [known.parameters for known in dense]
     nearest = min(dense, key=lambda known: abs(math.log(known.parameters / max(parameters, 1.0))))

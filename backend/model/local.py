@@ -19,7 +19,7 @@ from backend.model.shape import ModelShape
 
 BYTES_16_BIT = 2
 _OFF = 0.01
-"""Counts of config and weights may differ by this part before it is worth a word."""
+"""Counts of config and weights may differ by this part before a sentence says so."""
 
 
 def read_folder(
@@ -97,14 +97,14 @@ def shape_notes(config: Config, shape: ModelShape) -> list[str]:
 
 
 def count_notes(config: Config, shape: ModelShape, stored: int | None) -> list[str]:
-    """A sentence where the weight files hold another number of parameters (`stored`) than config.json means."""
+    """A sentence if the weight files hold another number of parameters (`stored`) than config.json says."""
     if stored is None or is_multimodal(config):
         return []
     with_head = shape.embedding_parameters if shape.tied else 0  # some files store a tied head a second time
     if any(abs(stored / count - 1) < _OFF for count in (shape.parameters, shape.parameters + with_head)):
         return []
     return [
-        f"The weights hold {units.count(stored)} parameters where config.json means {units.count(shape.parameters)}: "
+        f"The weights hold {units.count(stored)} parameters, but config.json says {units.count(shape.parameters)}: "
         "figures follow config.json."
     ]
 
@@ -115,7 +115,7 @@ def _refuse_other_weights(folder: Path, name: str) -> None:
 
 
 def pickle_sentence(name: str) -> str:
-    """Weights in pickle files only."""
+    """The error for weights in pickle files only."""
     return (
         f"{name} has its weights in pickle files only (pytorch_model.bin), which can run any code when loaded; "
         "give a version with safetensors, or convert it with https://huggingface.co/spaces/safetensors/convert"
@@ -123,7 +123,7 @@ def pickle_sentence(name: str) -> str:
 
 
 def gguf_sentence(name: str) -> str:
-    """Weights as GGUF only."""
+    """The error for weights as GGUF only."""
     return f"{name} is a GGUF, which is made for inference; give the original model with config.json and safetensors"
 
 

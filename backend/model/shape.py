@@ -38,7 +38,7 @@ class ModelShape:
     """Width of the MLP that one token passes; for a mixture of experts that of all its active experts together."""
     vocab: int
     tied: bool
-    """Input embedding and head share their weights."""
+    """Whether input embedding and head share their weights."""
     context: int
     linears: tuple[Linear, ...]
     """The linear layers of ONE block (experts counted in `expert_linears`)."""
@@ -47,15 +47,15 @@ class ModelShape:
     experts: int = 0
     experts_per_token: int = 0
     expert_linears: tuple[Linear, ...] = ()
-    """The matrices of ONE expert of one block: slices of fused parameters, which neither LoRA nor NF4 reaches."""
+    """The matrices of ONE expert of one block: slices of fused parameters, which neither LoRA nor NF4 is applied to."""
     router_parameters: int = 0
     """Parameters of all routers together."""
     sliding_window: int | None = None
     license: str = ""
     instruct: bool = False
-    """Tuned to chat already."""
+    """Whether it is tuned for chat already."""
     attention: tuple[str, ...] = ()
-    """The attention implementations that transformers has for the family, the plainest first; empty for all of them."""
+    """The attention implementations that transformers has for the family, the plainest first; empty if it has all."""
 
     @cached_property
     def block_linear_parameters(self) -> int:
@@ -66,7 +66,7 @@ class ModelShape:
 
     @cached_property
     def quantizable_parameters(self) -> int:
-        """Weights that NF4 packs: the linear modules of all blocks.
+        """Weights that NF4 quantises: the linear modules of all blocks.
 
         Not biases, and not experts: transformers 5 holds them in fused 3-D parameters, which bitsandbytes passes over.
         """

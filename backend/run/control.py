@@ -24,7 +24,7 @@ class Inbox:
     """
 
     def __init__(self, commands_file: Path, since: int | None = None) -> None:
-        """`since`: bytes of the file that belong to earlier lives; all that is there where it is left out."""
+        """`since`: bytes of the file that belong to earlier attempts; by default all that is there."""
         self._tail = Tail(commands_file, since or 0)
         if since is None:
             for _ in self._tail.lines():
@@ -39,7 +39,7 @@ class Inbox:
         return commands
 
     def has_end(self) -> bool:
-        """A stop or a pause waits for the next `poll`: what takes long is better broken off."""
+        """A stop or a pause waits for the next `poll`: a long operation is better interrupted."""
         self._read()
         return any(command != "checkpoint" for command in self._waiting)
 

@@ -18,11 +18,11 @@ from backend.plan.job import Job
 from backend.run import plan_file
 
 _LONG_BYTES = 8 << 20
-"""About 60,000 events, a tenth of a second."""
+"""About 60,000 events, which take a tenth of a second to read."""
 
 
 class RunFolder:
-    """One run on disk. Whether it lives is told by a lock that dies with its process, never by a pid."""
+    """One run on disk. Whether it is running is decided by a lock that its process holds, never by a pid."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -55,7 +55,7 @@ class RunFolder:
 
     @classmethod
     def find(cls, reference: str | None = None) -> RunFolder:
-        """The run of this name, unique part of a name, or path; the latest where none is given.
+        """The run of this name, unique part of a name, or path; the latest if none is given.
 
         Raises UserError if there is none, or several.
         """
@@ -80,7 +80,7 @@ class RunFolder:
         return plan_file.read(self.plan_file)
 
     def adjusted(self) -> dict[str, int | bool | str]:
-        """Plan fields that running out of memory has changed, where all ranks had to start again for it."""
+        """Plan fields that were changed after running out of memory, for which all ranks had to start again."""
         try:
             return typed.from_json(self._adjusted_file.read_bytes(), dict[str, int | bool | str])
         except FileNotFoundError:
@@ -93,7 +93,7 @@ class RunFolder:
         draft.replace(self._adjusted_file)
 
     def has_long_history(self) -> bool:
-        """Its events take a while to read."""
+        """Whether its events take a while to read."""
         return self.events_file.exists() and self.events_file.stat().st_size > _LONG_BYTES
 
     @contextmanager
@@ -108,7 +108,7 @@ class RunFolder:
             os.close(fd)
 
     def is_alive(self) -> bool:
-        """A process trains this run now."""
+        """Whether a process trains this run now."""
         try:
             fd = os.open(self._lock_file, os.O_RDONLY)
         except FileNotFoundError:
@@ -123,7 +123,7 @@ class RunFolder:
 
 
 def _locked(fd: int) -> bool:
-    """Take the lock; a watcher that just asks who is alive holds it for a moment, so it is tried a few times."""
+    """Take the lock, in a few tries: a watcher that checks whether the run is alive holds it briefly."""
     for _ in range(5):
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Where the user wants a result copied to: looked at before the training, not after it."""
+"""The folder that the user wants the result copied to: checked before the training, not after it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def refuse_unusable(output: str) -> None:
     """Raise UserError if no result could be copied to `output`: it holds something, or can't be written to."""
     try:
         why = _trouble(Path(output).expanduser().absolute())
-    except (OSError, ValueError, RuntimeError) as error:  # closed to us, not UTF-8, the home of nobody
+    except (OSError, ValueError, RuntimeError) as error:  # no permission, not UTF-8, `~` of an unknown user
         why = getattr(error, "strerror", None) or str(error).rstrip(".")
     if why:
         raise UserError(f"output: {output!r} won't do ({why}); it takes a new or an empty folder", "output")
 
 
 def _trouble(path: Path) -> str:
-    """What stands against `path`; empty for nothing. The folder is made for a moment, beside where it would lie."""
+    """Why `path` can't be used; empty if it can. Tries to make a folder beside it."""
     str(path).encode()  # a plan is UTF-8
     if path.is_dir():
         if any(path.iterdir()):

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 FIRST_BYTES = 64 << 10
-"""Read of what was printed before somebody looks; the file has all of it."""
+"""Bytes that are read of what was printed before the first call; the file has all of it."""
 LINES_AT_ONCE = 200
-"""Lines taken from one look: a library that prints without end must not drive everything else out of the log."""
+"""Most lines of one call: a library that prints endlessly must not push everything else out of the log."""
 _REST_BYTES = 16 << 10
 _COLOURS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Printed:
-    """Reads what was added since the last call. A progress bar that overwrites its line counts as its last state."""
+    """Reads what was added since the last call.
+
+    Of a line that is overwritten, as by a progress bar, only the last state counts.
+    """
 
     def __init__(self, log_file: Path) -> None:
         self._path = log_file

@@ -65,7 +65,7 @@ def test_a_shipped_preset_is_not_overwritten() -> None:
     [
         ("rank = ", "preset broken, line 1: rank has no value"),
         ("rank =  # what?", "line 1: rank has no value"),
-        ("method = lora", 'text stands in quotes: method = "lora"'),
+        ("method = lora", 'text must be in quotes: method = "lora"'),
         ("rank 16", "rank 16 is no TOML; it takes lines such as rank = 16"),
         ("rnak = 3", "did you mean 'rank'"),
         ('rank = "many"', "whole number"),
