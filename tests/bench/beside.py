@@ -1,10 +1,10 @@
-"""What the live screen costs the training beside it, and how soon it answers a key meanwhile.
+"""What the live screen costs the training in its process, and how soon it answers a key meanwhile.
 
     python -m tests.bench.beside [REPETITIONS] [ROWS]
 
 The 10M model as in `tests.bench.trainer`, the live screen in the same process, on a pseudo-terminal of 80x24 that is
 read as fast as it is written. In a run of the first kind the screen is opened and closed every few seconds, and the
-tokens a second of neighbouring stretches compared: from run to run they differ more than the screen costs. In one of
+tokens per second of neighbouring parts compared: from run to run they differ more than the screen costs. In one of
 the second kind `m` is pressed every other second, which gives one panel the whole screen or takes it back: answered
 when 1,500 bytes have come, more than a tick of the live screen writes. Prints Markdown for RESULTS.md.
 """
@@ -34,7 +34,7 @@ PRESS_SECONDS = 2.0
 ANSWER_BYTES = 1500
 TURN_SECONDS = 6.0
 SETTLE_SECONDS = 1.0
-"""After the screen was opened or closed: not counted."""
+"""Seconds after the screen was opened or closed that are not counted."""
 TURNS, KEYS = "turns", "keys"
 LOG = "turns.jsonl"
 
@@ -70,14 +70,14 @@ def main() -> None:
 
 
 def _interval(ratios: list[float]) -> tuple[float, float]:
-    """Where the median lies with 90 % confidence: bootstrap of 10,000 draws."""
+    """The 90 % confidence interval of the median: bootstrap of 10,000 draws."""
     draw = random.Random(0)
     medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(10_000))
     return medians[500], medians[-501]
 
 
 def compare(home: Path) -> list[float]:
-    """Tokens a second with the screen open against without it, for each two neighbouring stretches."""
+    """Tokens per second with the screen open over those without it, for each two neighbouring parts."""
     turns = [json.loads(line) for line in (home / LOG).read_text().splitlines()]
     steps = [event for event in _events(home) if event["event"] == "step"]
     speeds = []
@@ -116,7 +116,7 @@ def _app(launch: Any, job: Any, *, by_turns: bool) -> Any:
     from tui.screens.live import LiveScreen
 
     class Watching(Stage):
-        """Starts its run, shows it, by turns where asked, and leaves when it is over."""
+        """Starts its run, shows it (in turns if asked), and leaves when it is over."""
 
         def on_mount(self) -> None:
             self.run_folder, self.trainer = launch(job)
@@ -139,7 +139,7 @@ def _app(launch: Any, job: Any, *, by_turns: bool) -> Any:
 
 @dataclass
 class Watcher:
-    """Reads a terminal's output, presses `m` now and then where asked, and times the answers."""
+    """Reads a terminal's output, presses `m` now and then if asked, and times the answers."""
 
     press: bool
     answers: list[float] = field(default_factory=list)
@@ -183,7 +183,7 @@ def watch(command: list[str], environment: dict[str, str], *, press: bool) -> li
 
 
 def _steps(home: Path) -> bool:
-    """The run in `home` is in its steps."""
+    """Whether the run in `home` is in its steps."""
     last = list(_events(home))[-1:]
     return bool(last) and last[0]["event"] in ("step", "memory")
 

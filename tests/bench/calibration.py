@@ -4,7 +4,7 @@
 
 Each method runs once; then once with half as many rows a step, predicted by the formulas alone and as the first three
 runs correct them. So nothing is predicted from its own measurement. Prints Markdown for RESULTS.md. With FOLDER the
-runs are kept there, and those that are there already are not made again: the formulas of today are held against them.
+runs are kept there, and those that are there already are not made again: the formulas of today are compared with them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def make_runs() -> None:
-    """What is not there yet, the first run of each method before any second one."""
+    """Make the runs that are not there yet, the first one of each method before any second one."""
     for rows, steps in STEPS.items():
         settings = (f"effective_batch={rows}", f"eval_every={steps}", f"save_every={steps}", "eval_fraction=0.02")
         there = {record.method for record in records.read()[0] if record.settings["effective_batch"] == rows}
@@ -69,7 +69,7 @@ def make_runs() -> None:
 
 def against(runs: list[Record]) -> Iterator[str]:
     """Measured and predicted; the second runs by the first ones too."""
-    yield "| run | | measured | formulas alone | off | corrected | off |"
+    yield "| run | | measured | formulas alone | error | corrected | error |"
     yield "|---|---|--:|--:|--:|--:|--:|"
     known = _calibration([record for record in runs if record.settings["effective_batch"] == FIRST])
     for record in runs:

@@ -1,4 +1,4 @@
-"""The trainer's own step on a GPU, with random weights of 1B, 3B and 8B shapes: memory by phase, and tokens a second.
+"""The trainer's own step on a GPU, with random weights of 1B, 3B and 8B shapes: memory by phase, and tokens per second.
 
     python -m tests.bench.gpu memory [--models 1B 8B] [--lengths 1024 4096]     beside the planner's prediction
     python -m tests.bench.gpu speed  [--models 1B 8B] [--lengths 1024 4096]     beside the planner's estimate
@@ -195,7 +195,7 @@ class Card:
             torch.cuda.synchronize()
 
     def note(self, phase: str) -> None:
-        """A phase ends: its peaks, the highest where it comes several times."""
+        """A phase ends: its peaks, the highest if it comes several times."""
         import torch
 
         if not self._cuda:

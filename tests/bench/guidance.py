@@ -1,4 +1,4 @@
-"""The guidance's own figures for an 8B model beside ours, over data sizes: where they agree, and why not elsewhere.
+"""The guidance's own figures for an 8B model beside ours, over data sizes: where they agree, and why elsewhere not.
 
     python -m tests.bench.guidance
 
@@ -59,7 +59,7 @@ def cost_line(method: Method, card: str, length: int) -> str:
 
 
 def cost(seen: MethodEstimate, low: float, high: float) -> str:
-    """The point and its interval; in bold where the point is the guidance's, with a ~ where only the interval is."""
+    """The point and its interval; in bold if the point is within the guidance's, with a ~ if only the interval is."""
     assert seen.cost_usd is not None
     text = f"{seen.cost_usd.point:,.2f} ({seen.cost_usd.low:,.2f}-{seen.cost_usd.high:,.2f})"
     if low <= seen.cost_usd.point <= high:

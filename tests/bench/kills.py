@@ -1,4 +1,4 @@
-"""kill -9 at random moments: what is resumed makes the curve and the weights of an undisturbed run, bit for bit.
+"""kill -9 at random times: a resumed run gives the curve and the weights of an undisturbed one, bit for bit.
 
     python -m tests.bench.kills [KILLS] [SEED]
 
@@ -29,7 +29,7 @@ from tests.bench import made
 from tests.tiny import make_model
 
 SHARE = 0.7
-"""Of an undisturbed run's time, the latest kill of a life: resumed ones are shorter."""
+"""Of an undisturbed run's time, the latest kill of an attempt: resumed ones are shorter."""
 
 
 def main() -> None:
@@ -93,7 +93,7 @@ def _new(method: Method, model: Path, rows: Path) -> RunFolder:
 
 
 def _live(folder: RunFolder, seconds: float | None) -> bool:
-    """One life of the run, killed after `seconds`; True if it came to its end."""
+    """One attempt of the run, killed after `seconds`; True if it came to its end."""
     child = os.fork()
     if child == 0:
         from backend.training.train import train
@@ -134,7 +134,7 @@ def _curve(folder: RunFolder) -> dict[int, float]:
 
 
 def _damaged(folder: RunFolder) -> int:
-    """Checkpoints under their final name that are not whole."""
+    """Checkpoints under their final name that are incomplete."""
     from backend.training.saving import checkpoint
 
     whole = {found.path for found in checkpoint.every(folder.checkpoints) if found.damage() is None}

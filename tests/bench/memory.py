@@ -1,4 +1,4 @@
-"""The closed form of memory against the trainer's own step under fake tensors, over a grid: `make bench-memory`.
+"""The memory formulas against the trainer's own step under fake tensors, over a grid: `make bench-memory`.
 
 Eight models (tied and untied heads, grouped queries, sliding windows, 32k to 262k tokens of vocabulary, 0.1B to 72B) x
 three methods x checkpointing x chunked loss x two lengths x two micro-batches. What is compared is the step's peak of
@@ -28,7 +28,7 @@ MODELS = (
 )
 LENGTHS, MICRO_BATCHES = (512, 2048), (1, 4)
 QUICK = 12
-"""Of the grid, every so manieth plan."""
+"""Every how manieth plan of the grid is taken."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Row:
 
     @property
     def error(self) -> float:
-        """Of the closed form, as a share of the dry run's peak."""
+        """Error of the formulas, as a share of the dry run's peak."""
         return self.closed_bytes / self.dry_bytes - 1
 
 
 def compare(model: ModelInfo, plan: Plan, length: int) -> Row:
-    """Both figures of one plan; half of each sequence's tokens are scored."""
+    """Both figures of one plan; half of each sequence's tokens are target tokens."""
     scored = length // 2
     dry = run.measure(model, plan, length, scored)
     closed = max(memory.step_peak(model.shape, plan, length, scored).values())
@@ -91,7 +91,7 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
             yield _line(name, method, [row for row in rows if row.model == name and row.plan.method == method])
     yield _line("all", "", rows)
     yield ""
-    yield "| worst plans | length | moment | dry run MiB | closed form MiB | error |"
+    yield "| worst plans | length | peak point | dry run MiB | formulas MiB | error |"
     yield "|---|--:|---|--:|--:|--:|"
     for row in sorted(rows, key=lambda row: -abs(row.error))[:5]:
         sizes = f"{row.dry_bytes / 2**20:,.0f} | {row.closed_bytes / 2**20:,.0f}"

@@ -1,8 +1,8 @@
-"""The closed form of memory against published runs: `make bench-memory-published`. Pure arithmetic.
+"""The memory formulas against published runs: `make bench-memory-published`. Pure arithmetic.
 
 Each run is predicted by the planner's own formulas with the run's own settings and its own stack
-(tests/bench/published/stacks.py). What torch handed out is held against `peak_allocated_bytes`; what it reserved, or
-the card showed (nvidia-smi), against `peak_bytes`. The constants of presets/memory.toml that say how the two differ
+(tests/bench/published/stacks.py). What torch allocated is compared with `peak_allocated_bytes`; what it reserved, or
+the card showed (nvidia-smi), with `peak_bytes`. The constants of presets/memory.toml that say how the two differ
 were fitted on the runs of one half of the models; the error on the other half is their worth.
 
     python -m tests.bench.memory_published [--fit]
@@ -34,15 +34,15 @@ GIB = 2**30
 TRAINING = ("forward", "backward", "optimizer")
 """The phases that the runs had; none of them evaluated with this trainer's loss."""
 TOO_LOW = 4
-"""A prediction that is too low weighs so many times one that is too high: it ends a run."""
+"""A prediction that is too low weighs this many times as much as one that is too high: it ends a run."""
 TRIED: dict[str, tuple[float, ...]] = {
     "context": tuple(round(share * GIB) for share in (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9)),
     "cached": (0.5, 0.55, 0.6, 0.65, 0.7, 0.75),
     "cached_plain": (0.0, 0.1, 0.15, 0.2, 0.25, 0.3),
 }
-"""A context can't be larger than the least by which a card showed more than torch handed out: 0.9 GiB."""
+"""A context can't be larger than the least by which a card showed more than torch allocated: 0.9 GiB."""
 ALIKE = 1.03
-"""Of constants whose loss is within so much of the best, the largest are taken: those on the safe side."""
+"""Among constants whose loss is within this factor of the best the largest are taken, which are on the safe side."""
 
 EXPLAINED: dict[tuple[str, str, str], str] = {
     (
@@ -78,22 +78,22 @@ class Result:
 
     @property
     def fitted(self) -> bool:
-        """The constants were fitted on runs of this model."""
+        """Whether the constants were fitted on runs of this model."""
         return self.run.model in fitted_models()
 
     @property
     def explanation(self) -> str:
-        """Why the error is among the worst; empty if nobody had to say."""
+        """Why the error is among the worst; empty if it is not."""
         return EXPLAINED.get((self.run.method, self.kind, self.run.model), "")
 
 
 def complete(run: Run) -> bool:
-    """One GPU, dense, and every setting that decides memory is told."""
+    """One GPU, dense, and every setting that memory depends on is given."""
     return is_single_dense(run) and run.peak_bytes is not None and not missing(run)
 
 
 def missing(run: Run) -> list[str]:
-    """Settings that decide memory and are not told."""
+    """Settings that memory depends on and that are not given."""
     names = ["checkpointing", "chunked_loss", "attention"]
     if run.method != "full":
         names += ["adapter_targets", "rank"]
@@ -138,7 +138,7 @@ def _measured(run: Run) -> dict[Kind, int]:
 
 
 def _shape(run: Run) -> ModelShape:
-    """The model; gpt_bigcode's learned positions, which stand with its norms, make no activations."""
+    """The model; gpt_bigcode's learned positions, which are counted with its norms, make no activations."""
     shape = published.shape(run.model)
     if "bigcode" in run.model:
         return replace(shape, norm_parameters=(2 * shape.layers + 1) * shape.hidden)
@@ -162,7 +162,7 @@ def median_error(found: Iterable[Result]) -> float:
 
 
 def worst(found: Iterable[Result], number: int = 5) -> list[Result]:
-    """Those furthest off, the worst first."""
+    """The figures with the largest errors, the worst first."""
     return sorted(found, key=lambda x: -abs(x.error))[:number]
 
 
@@ -219,7 +219,7 @@ def summary(found: Sequence[Result]) -> Iterator[str]:
 
 
 def left_out() -> Iterator[str]:
-    """Single-GPU dense runs with a memory figure whose settings are not complete, by what is not told."""
+    """Single-GPU dense runs with a memory figure whose settings are not complete, with what is missing."""
     for run in published.runs():
         dense = published.shape(run.model).experts == 0 and run.quantization != "gptq"
         if run.peak_bytes is None or run.gpus > 1 or not dense or complete(run):

@@ -75,7 +75,7 @@ def timed(options: list[str]) -> tuple[float, float]:
 
 
 def anew(shape: object, gpu: str, count: int) -> float:
-    """CPU seconds of one comparison that nothing was kept for: each has another rank."""
+    """CPU seconds of one comparison of which nothing is cached: each has another rank."""
     data, device, info = rows(count, 900), devices.named(gpu), model(shape)  # type: ignore[arg-type]
     compare(Answers(), device, info, data)
     start = time.process_time()
@@ -85,7 +85,7 @@ def anew(shape: object, gpu: str, count: int) -> float:
 
 
 async def keys() -> dict[str, list[float]]:
-    """From each what-if's action to the painted screen, at 80x24: what the app does for a key once it has come."""
+    """From each what-if's action to the painted screen, at 80x24: what the app does once a key has arrived."""
     from tests.tui import box
 
     app = box.at("compare")

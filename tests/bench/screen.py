@@ -27,7 +27,7 @@ SECONDS = 12.0
 PAINTS = 9
 KEYS = 200
 SLOW = 8000.0
-"""Bytes a second of a line of 64 kbit/s."""
+"""Bytes per second of a line of 64 kbit/s."""
 FROZEN_SECONDS = 20.0
 STEPS, EVENTS = 100_000, 1_000_000
 WIZARD = ["-m", "tui"]
@@ -171,7 +171,7 @@ PARTS = {part.__name__: part for part in (live, paint, keys, replay, slow, froze
 
 
 def main() -> None:
-    """The parts that are asked for, in a home of their own."""
+    """Run the parts that are asked for, with a home of their own."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["FTTUI_HOME"] = home
         for name in sys.argv[1:] or PARTS:

@@ -1,10 +1,10 @@
-"""The same run on one device and on several: tokens a second, the peak of a device, and the same losses.
+"""The same run on one device and on several: tokens per second, the peak of a device, and the same losses.
 
     python -m tests.bench.several [--counts 1 2 4] [--models 1B 8B] [--methods lora qlora full] [--rows 400]
 
 Whole runs as `fttui train` makes them, with random weights of a real model's shape (tests/bench/gpu.py) and rows of the
-demo. Prints Markdown; "not measured" where there are fewer GPUs. `--device cpu --models 10M --counts 1 2`
-tries it where there is none.
+demo. Prints Markdown; "not measured" if there are fewer GPUs. `--device cpu --models 10M --counts 1 2`
+tries it if there is none.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from tests.bench import published
 from tests.bench.published import Run
 
 SINGLE_DENSE = ("fms-2024", "fms-liger", "peft", "torchtune-3b", "qwen", "llama-factory")
-"""Sources of the runs that predictions are held against first: one GPU, dense, complete settings."""
+"""Sources of the runs that predictions are compared with first: one GPU, dense, complete settings."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """What was published and what is estimated, tokens a second and GPU."""
+    """What was published and what is estimated, tokens per second and GPU."""
 
     run: Run
     published: float
     predicted: Interval
-    """low is the slowest."""
+    """`low` is the slowest."""
 
     @property
     def ratio(self) -> float:
@@ -55,17 +55,17 @@ class Result:
 
     @property
     def error(self) -> float:
-        """How far off, the same for twice as fast and half as fast."""
+        """The error, which is the same for twice as fast and half as fast."""
         return max(self.ratio, 1 / self.ratio) - 1
 
     @property
     def inside(self) -> bool:
-        """The interval holds the published value."""
+        """Whether the interval holds the published value."""
         return self.predicted.low <= self.published <= self.predicted.high
 
 
 def complete(run: Run) -> bool:
-    """Its speed and the settings that decide it are told."""
+    """Whether its speed and the settings that it depends on are given."""
     return run.tokens_per_second is not None and run.checkpointing is not None
 
 
@@ -78,7 +78,7 @@ def cases() -> tuple[Case, ...]:
 def _case(run: Run) -> Case:
     plan = plan_of(run)
     row = run.row_tokens or run.length
-    load = Work(  # of rows that were padded no lengths are told: padding is not counted
+    load = Work(  # the lengths of padded rows are not given: padding is not counted
         step_tokens=row * plan.effective_batch,
         length=run.length,
         scored=run.length,

@@ -1,4 +1,4 @@
-"""Tokens a second and peak memory: fttui against TRL's SFTTrainer and the plainest packed PyTorch loop.
+"""Tokens per second and peak memory: fttui against TRL's SFTTrainer and the plainest packed PyTorch loop.
 
     python -m tests.bench.trainer [--quick] [--demo] [--trl-python PATH] [--repeat N]
 

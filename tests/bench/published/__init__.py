@@ -1,4 +1,4 @@
-"""Training runs that others have published, with their settings: what predictions are held against.
+"""Training runs that others have published, with their settings: predictions are compared with them.
 
 `runs.json` has one run a row and says where each was read; `shapes.json` has the models that presets/models.toml lacks.
 Nothing here was measured by this project.
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Run:
-    """One published run. None is what its source does not tell; sizes are bytes, lengths tokens."""
+    """One published run. None is what its source does not give; sizes are bytes, lengths tokens."""
 
     source: str
     """Key of `sources()`."""
@@ -43,9 +43,9 @@ class Run:
     accumulation: int | None
     """Forward passes an optimizer step."""
     length: int
-    """Tokens of a sequence, or of the longest row where they are not packed."""
+    """Tokens of a sequence, or of the longest row if they are not packed."""
     row_tokens: float | None
-    """Mean tokens of a row; None if every sequence is filled, or where it is not told."""
+    """Mean tokens of a row; None if every sequence is filled, or if it is not given."""
     packed: bool
     """Sequences are filled: no padding."""
     checkpointing: bool | None
@@ -59,13 +59,13 @@ class Run:
     precision: Literal["bfloat16", "bfloat16-amp", "float16-amp", "float32-amp"]
     """What the weights are kept in; `-amp` computes under autocast."""
     adapter_targets: str | None
-    """As the plan field `target_modules`; None for full fine-tuning, and where it is not told."""
+    """As the plan field `target_modules`; None for full fine-tuning, and if it is not given."""
     rank: int | None
     peak_bytes: int | None
     peak_kind: Literal["allocated", "reserved", "device"] | None
-    """What `peak_bytes` is: handed out by torch's allocator, held by it, or the whole card's."""
+    """What `peak_bytes` is: allocated by torch, reserved by its allocator, or in use on the whole card."""
     device_bytes: int | None
-    """The whole card's peak (nvidia-smi), where it stands beside another."""
+    """The whole card's peak (nvidia-smi), if it is given beside another."""
     at_rest_bytes: int | None
     """Allocated between two steps."""
     tokens_per_second: float | None

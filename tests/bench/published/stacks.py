@@ -13,7 +13,7 @@ from backend.planner.memory.stack import Stack
 from tests.bench.published import Run
 
 COMMON = Stack(narrow_states=True, foreach=True, expandable_segments=False)
-"""torch's AdamW as it comes: moments in the weights' type, and lists of tensors at once."""
+"""torch's AdamW with its defaults: moments in the weights' type, and lists of tensors at once."""
 
 LOGITS = {
     # float32 logits of all positions, their shifted copy and log-softmax, the 16-bit gradient (transformers 4.4x).
@@ -56,7 +56,7 @@ def stack_of(run: Run) -> Stack:
 
 
 def repeats_keys(run: Run) -> bool:
-    """transformers' Mistral did before its flash attention, sdpa does where padding needs a mask, torchtune always."""
+    """transformers' Mistral did before its flash attention, sdpa does if padding needs a mask, torchtune always."""
     return "mistral" in run.model or run.source == "torchtune-3b" or not run.packed
 
 
