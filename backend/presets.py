@@ -1,6 +1,6 @@
 """Presets as files: plan fields at the top, the job's answers under [job], what was planned for a box under [made_for].
 
-Shipped ones are not overwritten; comments in one's own stay.
+Shipped ones are not overwritten; comments in the user's own stay.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The demo model: SmolLM2-135M-Instruct, whose weights a Python package carries as a GGUF, converted at first use.
 
 The folder fills in two steps, each file moved in whole: first the tokenizer (`tokenizer.json` last), some seconds later
-config and weights (`model.safetensors` last). So whoever finds one of these two files finds all that belongs to it.
+config and weights (`model.safetensors` last). So if one of these two files is there, all that belongs to it is there too.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def info() -> ModelInfo:
 def start_conversion() -> subprocess.Popen[bytes] | None:
     """Convert in a process of its own, so that a screen stays smooth; None if nothing is left to do.
 
-    What it says goes to a log beside the model. Several at once do no harm: they wait for each other.
+    Its output goes to a log next to the model. Several conversions at once do no harm: they wait for each other.
     Raises UserError if the packages are missing.
     """
     if is_ready():

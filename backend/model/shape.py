@@ -68,7 +68,7 @@ class ModelShape:
     def quantizable_parameters(self) -> int:
         """Weights that NF4 quantises: the linear modules of all blocks.
 
-        Not biases, and not experts: transformers 5 holds them in fused 3-D parameters, which bitsandbytes passes over.
+        Not biases, and not experts: transformers 5 holds them in fused 3-D parameters, which bitsandbytes ignores.
         """
         return self.layers * sum(x.weights for x in self.linears)
 

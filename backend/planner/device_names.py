@@ -18,7 +18,7 @@ NOISE = frozenset(
         "ampere hopper blackwell hbm2 hbm2e hbm3 hbm3e gddr6 gddr6x gddr7",
     )
 )
-"""Words that no two cards of the catalogue differ in."""
+"""Words that don't tell any two cards of the catalogue apart."""
 MEMORY = re.compile(r"(?<![a-z0-9])(\d+)\s*g\b|(?<!\d)(\d+)\s*gi?b\b")
 """A memory size: `80g` as a word of its own, `80GB` and `80 GiB` also at the end of one (`A10G` has none)."""
 
@@ -69,7 +69,7 @@ def _means(spec: GpuSpec, wanted: Key) -> bool:
 
 @functools.cache
 def _keys(spec: GpuSpec) -> tuple[tuple[str, tuple[int | None, ...]], ...]:
-    """The entry's names, each with the sizes that may stand beside it: none or the card's own.
+    """The entry's names, each with the memory sizes that may follow it: none or the card's own.
 
     An alias that holds a size, and a driver's name with an odd one, takes that size only.
     """

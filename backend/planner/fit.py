@@ -79,19 +79,19 @@ def _resorts(plan: Plan, device: Device, pinned: Pinned) -> Iterator[Plan]:
 
 def predict(model: ModelInfo, plan: Plan, device: Device, load: throughput.Work) -> MemoryEstimate:
     """The memory that `plan` takes, corrected by what finished runs on this box took."""
-    predicted = _predicted(model.shape, plan, _sort(device), load.length, load.scored, model.weight_bytes)
+    predicted = _predicted(model.shape, plan, _for_memory(device), load.length, load.scored, model.weight_bytes)
     return corrected(predicted, model.shape, plan, device)
 
 
 @functools.lru_cache(maxsize=8192)
 def _predicted(
-    shape: ModelShape, plan: Plan, sort: Device, length: int, scored: int, stored_bytes: int
+    shape: ModelShape, plan: Plan, kind: Device, length: int, scored: int, stored_bytes: int
 ) -> MemoryEstimate:
     """Cached: a list of many GPUs, and every key on the compare screen, ask for the same predictions again."""
-    return memory.predict(shape, plan, sort, length, scored, stored_bytes)
+    return memory.predict(shape, plan, kind, length, scored, stored_bytes)
 
 
-def _sort(device: Device) -> Device:
+def _for_memory(device: Device) -> Device:
     """What the memory depends on of a device: its kind, and whether it is Hopper or later. All else is left out."""
     return _bare(device.kind, (9, 0) if (device.compute_capability or (0, 0)) >= (9, 0) else None)
 
@@ -124,10 +124,10 @@ def _fastest(choices: list[FittedPlan], model: ModelInfo, device: Device) -> Fit
     seconds = [_seconds(x, model, device) for x in choices]
     enough = min(seconds) * constants.throughput().step.as_fast
     equal = (x for x, time in zip(choices, seconds, strict=True) if time <= enough)
-    return min(equal, key=lambda x: (_liberties(x.plan), x.memory.peak_bytes))
+    return min(equal, key=lambda x: (_approximations(x.plan), x.memory.peak_bytes))
 
 
-def _liberties(plan: Plan) -> int:
+def _approximations(plan: Plan) -> int:
     """How many of the optimizer's savings cost exactness: 8-bit states, and no clipping by the step's own norm."""
     return (plan.optimizer != "adamw") + plan.optimizer_in_backward
 

@@ -29,7 +29,7 @@ def needs(
 
 
 def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
-    """Of a run on a GPU: what the process always holds, and what each phase adds.
+    """Host memory by phase of a run on a GPU: what the process always holds, and what each phase adds.
 
     A checkpoint's weights are all copied to the host before they are written (safetensors 0.8); optimizer states go
     one by one. A whole model is saved in its stored 16-bit type. Paged states may all be moved to the host.

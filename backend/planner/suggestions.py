@@ -114,7 +114,7 @@ def _other_gpu(stuck: Stuck) -> Iterator[str]:
         if fit.verdict(chosen.memory, device) != "no":
             takes = f"{units.gib(chosen.memory.peak_bytes)} of {units.gib(device.memory_bytes)}{_each(device)}"
             cost = f"about {units.usd(hourly)} an hour"
-            yield f"The cheapest GPU to rent that fits it is {_article(device)}: {takes}, {cost}."
+            yield f"The cheapest GPU to rent on which it fits is {_article(device)}: {takes}, {cost}."
             return
         leanest = chosen.plan
 

@@ -20,7 +20,7 @@ def send(commands_file: Path, command: Command) -> None:
 class Inbox:
     """The trainer's side, opened when it is asked to start.
 
-    Commands from before that belong to an earlier life of the run and are skipped.
+    Commands from before that belong to an earlier attempt and are skipped.
     """
 
     def __init__(self, commands_file: Path, since: int | None = None) -> None:

@@ -52,7 +52,7 @@ def test_plan_without_a_fit_exits_3_and_still_prints(capsys: pytest.CaptureFixtu
     assert run(["plan", *model, "--json"]) == 3
     assert json.loads(capsys.readouterr().out)["recommended"] is None
     assert run(["plan", *EIGHT_B, "--budget", "0.01"]) == 3
-    assert "carries none of them" in capsys.readouterr().out
+    assert "pays for none of them" in capsys.readouterr().out
 
 
 def test_the_table_names_the_choice_and_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,8 +84,8 @@ def test_every_figure_follows_a_setting(capsys: pytest.CaptureFixture[str]) -> N
     [
         (("plan",), "--model"),
         (("plan", "--model", "8b"), "--data"),
-        (("plan", *EIGHT_B, "--data", "demo"), "--rows and --row-tokens can't stand beside --data demo"),
-        (("plan", "--model", "8b", "--data", "demo", "--rows", "9"), "--rows can't stand beside --data demo"),
+        (("plan", *EIGHT_B, "--data", "demo"), "--rows and --row-tokens can't be given together with --data demo"),
+        (("plan", "--model", "8b", "--data", "demo", "--rows", "9"), "--rows can't be given together with --data demo"),
         (("plan", *EIGHT_B, "--set", "learnign_rate=1"), "did you mean 'learning_rate'"),
         (("plan", *EIGHT_B, "--budget", "-4"), "budget: -4 won't do; it takes a number of at least 0 (USD)"),
         (("plan", *EIGHT_B, "--deadline", "0"), "deadline: 0 won't do; it takes a number above 0 (hours)"),

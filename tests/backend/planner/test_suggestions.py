@@ -63,4 +63,4 @@ def test_several_devices_are_offered_for_full_fine_tuning_only() -> None:
 def test_what_fits_needs_no_suggestion_and_a_cpu_is_shown_gpus() -> None:
     assert not compare(Answers(), A100_80, model(LLAMA_8B), rows(5000)).methods["lora"].suggestions
     full = compare(Answers(), CPU, model(LLAMA_8B), rows(480)).methods["full"].suggestions
-    assert any(x.startswith("The cheapest GPU to rent that fits it is an RTX A6000") for x in full)
+    assert any(x.startswith("The cheapest GPU to rent on which it fits is an RTX A6000") for x in full)
