@@ -7,7 +7,7 @@ from types import TracebackType
 
 from backend.training.meters.memory_source import CudaMemory, ProcessMemory
 from backend.training.meters.nvml_gpu import GpuMeter
-from backend.training.phases import Phases
+from backend.training.meters.phases import Phases
 from backend.training.report import Report
 
 SECONDS = 1.0

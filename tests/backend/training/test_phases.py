@@ -11,7 +11,7 @@ import torch
 from backend.run.events import EventLog, Tail
 from backend.training.meters.memory_source import CudaMemory, Lap, ProcessMemory
 from backend.training.meters.meters import Meters
-from backend.training.phases import Phases
+from backend.training.meters.phases import Phases
 from backend.training.report import Report
 
 MB = 1_000_000
