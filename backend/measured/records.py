@@ -62,8 +62,8 @@ def file() -> Path:
 
 
 def remember(folder: RunFolder, job: Job) -> str | None:
-    """Append the run's record, read from its events; returns why if there is none. Raises OSError (disk full)."""
-    measured, rates = _last_attempt(folder)
+    """Append the run's record, read from its events. None, or why there is none. Raises OSError (disk full)."""
+    measured, rates = _this_life(folder)
     if job.predicted is None or job.predicted.uncorrected is None:
         return "none was predicted"
     if job.plan.processes > 1:
@@ -126,8 +126,8 @@ def _append(line: bytes) -> None:
         os.close(fd)
 
 
-def _last_attempt(folder: RunFolder) -> tuple[Event, list[float]]:
-    """The `measured` event with the run's versions, and the steps' tokens per second, since the last start."""
+def _this_life(folder: RunFolder) -> tuple[Event, list[float]]:
+    """`measured` with the run's versions, and the tokens a second of the steps since the trainer started last."""
     measured: Event = {}
     versions: Event = {}
     rates: list[float] = []

@@ -32,11 +32,9 @@ def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
     """Host memory by phase of a run on a GPU: what the process always holds, and what each phase adds.
 
     A checkpoint's weights are all copied to the host before they are written (safetensors 0.8); optimizer states go
-    one by one. A whole model is saved in its stored 16-bit type. Paged states may all be moved to the host.
-
-    Of several processes each has its own interpreter, libraries and activations, and the states of its adapter replica;
-    mapped files are shared. A model to be sharded is read whole by the first of them
-    (backend/training/parallel/sharding.py).
+    one by one. A whole model is saved in its stored 16-bit type. Paged states may all be moved to the host. Of several
+    processes each has its own interpreter, libraries, activations and, of an adapter, states; mapped files they share.
+    What is sharded the first of them reads whole (backend/training/parallel/sharding.py).
     """
     table = constants.host().ram
     always = plan.processes * (constants.memory().cpu.runtime + table.cuda_libraries)

@@ -39,7 +39,7 @@ class Inbox:
         return commands
 
     def has_end(self) -> bool:
-        """A stop or a pause waits for the next `poll`: a long operation is better interrupted."""
+        """A stop or a pause waits for the next `poll`: what takes long is better broken off."""
         self._read()
         return any(command != "checkpoint" for command in self._waiting)
 

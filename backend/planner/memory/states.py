@@ -70,9 +70,8 @@ def optimizer_states(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
 def update(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
     """Bytes that an optimizer step needs beside gradients and states: none for the fused AdamW and the 8-bit ones.
 
-    16-bit weights are updated in float32 and rounded stochastically, piece by piece
-    (backend/training/optim/rounding.py). Adafactor computes the update of one matrix at a time, in float32, and its
-    square.
+    16-bit weights are widened and rounded piece by piece (training/optim/rounding.py). Adafactor computes the update of
+    one matrix at a time, in float32, with its square beside it.
     """
     if stack.narrow_states or stack.foreach:
         return gradients(shape, plan) * stack.foreach
