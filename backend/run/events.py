@@ -60,7 +60,7 @@ class PredictedFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The same from the formulas alone, as `plan.toml` has it."""
 
 
-class PhasePeak(msgspec.Struct):
+class PhasePeak(msgspec.Struct, kw_only=True):
     """One phase, all its stretches together. On a GPU bytes are torch's, on a CPU the process's resident memory."""
 
     peak_bytes: Count = 0
@@ -68,7 +68,7 @@ class PhasePeak(msgspec.Struct):
     reserved_bytes: Count = 0
     """Highest use in bytes with what the allocator keeps for itself."""
     rest_bytes: Count = 0
-    """Bytes in use at the end of the first stretch: after `load` the weights, after `train` the optimizer's states too."""
+    """Bytes in use at the end of its first stretch: after `load` the weights, after `train` optimizer states too."""
     seconds: float = 0.0
     """Seconds in this phase."""
     times: Count = 0
@@ -80,7 +80,7 @@ _KNOWN_WHEN_LOADED = frozenset(
 )
 
 
-class RunStarted(Event, tag="run_started"):
+class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     """An attempt to train begins: written once at once, and again with all its fields when the model is loaded.
 
     A resumed run has these events again; what it repeats after its checkpoint replaces what was there.
@@ -124,14 +124,14 @@ class RunStarted(Event, tag="run_started"):
         return _KNOWN_WHEN_LOADED
 
 
-class PhaseStarted(Event, tag="phase"):
+class PhaseStarted(Event, tag="phase", frozen=True, kw_only=True):
     """Another phase of the run begins."""
 
     name: str = ""
     """`data`, `load`, `eval`, `sample`, `train`, `checkpoint` or `save`."""
 
 
-class StepDone(Event, tag="step"):
+class StepDone(Event, tag="step", frozen=True, kw_only=True):
     """One optimizer step. On a GPU the steps of about a second are written together."""
 
     step: Count = 0
@@ -158,7 +158,7 @@ class StepDone(Event, tag="step"):
     """Seconds to the end of the run, with evaluations and checkpoints that are still to come."""
 
 
-class MemoryReading(Event, tag="memory"):
+class MemoryReading(Event, tag="memory", frozen=True, kw_only=True):
     """Memory in use, about once a second."""
 
     kind: str = ""
@@ -181,7 +181,7 @@ class MemoryReading(Event, tag="memory"):
         return frozenset(("peak_reserved_bytes",))
 
 
-class GpuReading(Event, tag="gpu"):
+class GpuReading(Event, tag="gpu", frozen=True, kw_only=True):
     """What the GPU's driver reads, about once a second; null for what it refuses."""
 
     utilisation_percent: float | None = None
@@ -194,7 +194,7 @@ class GpuReading(Event, tag="gpu"):
     """Bytes of the card that all programs hold together."""
 
 
-class Evaluated(Event, tag="eval"):
+class Evaluated(Event, tag="eval", frozen=True, kw_only=True):
     """The loss on the held-out rows."""
 
     step: Count = 0
@@ -207,7 +207,7 @@ class Evaluated(Event, tag="eval"):
     """Seconds that the evaluation took."""
 
 
-class Sampled(Event, tag="sample"):
+class Sampled(Event, tag="sample", frozen=True, kw_only=True):
     """The model's answer to a question from the held-out rows."""
 
     step: Count = 0
@@ -220,7 +220,7 @@ class Sampled(Event, tag="sample"):
     """The answer that the data gives."""
 
 
-class CheckpointSaved(Event, tag="checkpoint"):
+class CheckpointSaved(Event, tag="checkpoint", frozen=True, kw_only=True):
     """A checkpoint is on disk, whole."""
 
     path: str = ""
@@ -231,7 +231,7 @@ class CheckpointSaved(Event, tag="checkpoint"):
     """Its size in bytes."""
 
 
-class OutOfMemory(Event, tag="oom"):
+class OutOfMemory(Event, tag="oom", frozen=True, kw_only=True):
     """Memory ran out; what follows says what was done about it."""
 
     step: Count = 0
@@ -242,7 +242,7 @@ class OutOfMemory(Event, tag="oom"):
     """A sentence for people, with the allocator's own words."""
 
 
-class Replanned(Event, tag="replanned"):
+class Replanned(Event, tag="replanned", frozen=True, kw_only=True):
     """Settings changed since memory ran out; the effective batch never does."""
 
     step: Count = 0
@@ -253,7 +253,7 @@ class Replanned(Event, tag="replanned"):
     """A sentence for people."""
 
 
-class Logged(Event, tag="log"):
+class Logged(Event, tag="log", frozen=True, kw_only=True):
     """A sentence for people."""
 
     level: str = "info"
@@ -262,7 +262,7 @@ class Logged(Event, tag="log"):
     """The sentence."""
 
 
-class PhasesMeasured(Event, tag="measured"):
+class PhasesMeasured(Event, tag="measured", frozen=True, kw_only=True):
     """What each phase of this attempt took; written when it ends with a result, a stop or a pause."""
 
     kind: str = ""
@@ -275,7 +275,7 @@ class PhasesMeasured(Event, tag="measured"):
     """Bytes on the GPU beside torch's allocator (the CUDA context); null on a CPU, or if the driver does not say."""
 
 
-class Calibrated(Event, tag="calibration"):
+class Calibrated(Event, tag="calibration", frozen=True, kw_only=True):
     """Whether this run corrects the next prediction on this machine."""
 
     kept: bool = False
@@ -284,7 +284,7 @@ class Calibrated(Event, tag="calibration"):
     """Why it does not; null if it does."""
 
 
-class ForgettingMeasured(Event, tag="forgetting"):
+class ForgettingMeasured(Event, tag="forgetting", frozen=True, kw_only=True):
     """How far the model has moved from the base model on text that it is not trained on."""
 
     step: Count = 0
@@ -299,7 +299,7 @@ class ForgettingMeasured(Event, tag="forgetting"):
     """Mean Kullback-Leibler divergence from the base model's predictions, in nats per token."""
 
 
-class TaskScored(Event, tag="task"):
+class TaskScored(Event, tag="task", frozen=True, kw_only=True):
     """The score of a task on held-out rows."""
 
     step: Count = 0
@@ -316,7 +316,7 @@ class TaskScored(Event, tag="task"):
     """Rows that the score is of."""
 
 
-class FindingReported(Event, tag="finding"):
+class FindingReported(Event, tag="finding", frozen=True, kw_only=True):
     """Something about the run or its data that the user should look at."""
 
     severity: str = ""
@@ -330,7 +330,7 @@ class FindingReported(Event, tag="finding"):
 _OF_A_FAILURE = frozenset(("state", "error", "step"))
 
 
-class RunFinished(Event, tag="run_finished"):
+class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
     """The attempt has ended; the last event, unless the run is resumed. One that was killed has none."""
 
     state: str = ""

@@ -23,6 +23,7 @@ from backend.run.events import (
     OutOfMemory,
     PhasesMeasured,
     PhaseStarted,
+    PredictedFigures,
     Replanned,
     RunFinished,
     RunStarted,
@@ -120,6 +121,11 @@ class History:
         return self._tail.bytes_left() > _MUCH_BYTES
 
     @property
+    def predicted(self) -> PredictedFigures:
+        """What was predicted before the start; empty if nothing was."""
+        return self.started.predicted or PredictedFigures()
+
+    @property
     def eta_seconds(self) -> float | None:
         """Seconds to the end as the trainer predicts them; None before the first step."""
         return self.last_step.eta_seconds
@@ -193,10 +199,9 @@ class History:
         self.total_steps = event.total_steps or self.total_steps
         self._forget_after(event.step)
         if event.train_rows is not None:
-            rows, held_out, trained = event.train_rows, event.eval_rows or 0, units.count(event.trainable_parameters or 0)
-            self._log(
-                event.t, "info", f"{rows:,} rows to train on, {held_out:,} held out; {trained} parameters train"
-            )
+            trained = units.count(event.trainable_parameters or 0)
+            rows = f"{event.train_rows:,} rows to train on, {event.eval_rows or 0:,} held out"
+            self._log(event.t, "info", f"{rows}; {trained} parameters train")
 
     def _forget_after(self, step: int) -> None:
         """A resumed run repeats the steps after its checkpoint: they replace what was there before."""
