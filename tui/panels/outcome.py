@@ -71,7 +71,7 @@ def phases(history: History) -> list[Figure]:
     """The peak of each phase that was predicted, in the order they came; empty until the run has ended."""
     predicted = history.predicted.phases
     return [
-        Figure(name, predicted[name], phase.peak_bytes, units.memory)
+        Figure(name, predicted[name], phase.peak_bytes or None, units.memory)
         for name, phase in history.measured.phases.items()
         if name in predicted
     ]
