@@ -331,7 +331,10 @@ _OF_A_FAILURE = frozenset(("state", "error", "step"))
 
 
 class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
-    """The attempt has ended; the last event, unless the run is resumed. One that was killed has none."""
+    """The attempt has ended; the last event, unless the run is resumed. A run that was killed has none.
+
+    If it failed, the line has `state`, `error` and `step` only.
+    """
 
     state: str = ""
     """`done`, `stopped`, `paused` or `failed`."""
