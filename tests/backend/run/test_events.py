@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
+from backend.plan.job import Prediction
 from backend.run import events
 from backend.run.control import Inbox, send
 from backend.run.event_log import EventLog, EventTail
@@ -21,6 +23,7 @@ from backend.run.events import (
     Logged,
     MemoryReading,
     PhasesMeasured,
+    PredictedFigures,
     RunFinished,
     RunStarted,
     StepDone,
@@ -86,6 +89,11 @@ def test_lines_have_the_names_and_the_order_that_the_file_always_had(tmp_path: P
 def test_a_misspelt_field_does_not_pass() -> None:
     with pytest.raises(TypeError, match="los"):
         StepDone(los=1.0)  # type: ignore[call-arg]
+
+
+def test_what_was_predicted_has_a_field_for_every_figure() -> None:
+    names = {field.name for field in dataclasses.fields(Prediction)}
+    assert names == set(PredictedFigures.__struct_fields__)
 
 
 def test_every_event_type_is_read() -> None:
