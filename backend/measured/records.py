@@ -1,4 +1,4 @@
-"""What finished runs on this box measured, beside what was predicted: `$FTTUI_HOME/calibration.jsonl`, a line a run."""
+"""What finished runs on this box measured and what was predicted: `$FTTUI_HOME/calibration.jsonl`, one line per run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Phase(msgspec.Struct, frozen=True):
     peak_bytes: int
     reserved_bytes: int
     rest_bytes: int
-    """What lay there at the end of its first stretch."""
+    """What was in use at the end of its first stretch."""
     seconds: float
     times: int
 
@@ -50,11 +50,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What the formulas said, before any correction."""
     phases: dict[str, Phase]
     context_bytes: int | None
-    """What the process had on the GPU beside torch's allocator; None where it could not be read."""
+    """What the process had on the GPU beside torch's allocator; None if it could not be read."""
     steps: int
     """Steady steps that the speed is of."""
     tokens_per_second: float | None
-    """Median of the steady steps; None where there were too few."""
+    """Median of the steady steps; None if there were too few."""
 
 
 def file() -> Path:
