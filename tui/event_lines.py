@@ -6,7 +6,19 @@ import time
 from collections.abc import Iterator
 
 from backend import units
-from backend.run.events import Event
+from backend.run.events import (
+    AnyEvent,
+    CheckpointSaved,
+    Evaluated,
+    Logged,
+    OutOfMemory,
+    PhaseStarted,
+    Replanned,
+    RunFinished,
+    RunStarted,
+    Sampled,
+    StepDone,
+)
 from tui.plain import plain
 
 STEP_SECONDS = 1.0
@@ -30,77 +42,73 @@ class EventLines:
         self._asked = ""
         self._trains = False
 
-    def feed(self, event: Event) -> Iterator[str]:
-        """Zero or more lines for `event`; unknown events give none."""
-        make = getattr(self, f"_on_{event['event']}", None)
-        if make is not None:
-            stamp = time.strftime("%H:%M:%S", time.localtime(event.get("t", 0)))
-            for line in make(event):
-                yield f"{stamp}  {plain(line, lines=False)}"
+    def feed(self, event: AnyEvent) -> Iterator[str]:
+        """Zero or more lines for `event`; events that are not for reading give none."""
+        stamp = time.strftime("%H:%M:%S", time.localtime(event.t))
+        for line in self._lines(event):
+            yield f"{stamp}  {plain(line, lines=False)}"
 
-    def _on_run_started(self, event: Event) -> Iterator[str]:
-        if not event.get("total_steps"):
-            return  # the first of two: nothing is loaded yet
-        steps, trains = event.get("total_steps", 0), event.get("trainable_parameters", 0)
-        yield (
-            f"{event.get('method')} on {event.get('device')}: {event.get('train_rows', 0):,} rows, {steps:,} steps, "
-            f"{units.count(trains)} trained parameters"
-        )
-        if event.get("step"):
-            yield f"goes on after step {event['step']:,}"
+    def _lines(self, event: AnyEvent) -> Iterator[str]:
+        match event:
+            case RunStarted():
+                yield from _started(event)
+            case PhaseStarted():
+                yield from self._phase(event.name)
+            case StepDone():
+                yield from self._step(event)
+            case Evaluated(loss=float(loss)):
+                yield f"held-out loss {loss:.4f} at step {event.step:,}"
+            case Sampled():
+                yield from self._sample(event)
+            case CheckpointSaved():
+                yield f"checkpoint at step {event.step:,}"
+            case Logged():
+                yield ("" if event.level == "info" else f"{event.level}: ") + event.text
+            case OutOfMemory() | Replanned():
+                yield event.text
+            case RunFinished():
+                yield from _finished(event)
 
-    def _on_phase(self, event: Event) -> Iterator[str]:
-        name = event.get("name")
+    def _phase(self, name: str) -> Iterator[str]:
         if name in PHASES and not (name == "train" and self._trains):
             yield PHASES[name]
         self._trains = self._trains or name == "train"
 
-    def _on_step(self, event: Event) -> Iterator[str]:
-        step, total = event.get("step", 0), event.get("total_steps", 0)
-        now = float(event.get("t", 0))
-        if now - self._printed < STEP_SECONDS and step != total:
+    def _step(self, event: StepDone) -> Iterator[str]:
+        if event.t - self._printed < STEP_SECONDS and event.step != event.total_steps:
             return
-        self._printed = now
-        loss = f"{event['loss']:.4f}" if event.get("loss") is not None else "n/a"
-        eta = event.get("eta_seconds")
-        yield (
-            f"step {step:,}/{total:,}  loss {loss}  {units.rate(event.get('tokens_per_second') or 0)} tokens/s"
-            + (f"  {units.duration(eta)} to go" if eta else "")
-        )
+        self._printed = event.t
+        loss = f"{event.loss:.4f}" if event.loss is not None else "n/a"
+        left = f"  {units.duration(event.eta_seconds)} to go" if event.eta_seconds else ""
+        rate = units.rate(event.tokens_per_second or 0)
+        yield f"step {event.step:,}/{event.total_steps:,}  loss {loss}  {rate} tokens/s{left}"
 
-    def _on_eval(self, event: Event) -> Iterator[str]:
-        if event.get("loss") is not None:
-            yield f"held-out loss {event['loss']:.4f} at step {event.get('step', 0):,}"
+    def _sample(self, event: Sampled) -> Iterator[str]:
+        if event.prompt != self._asked:
+            yield f"asked {event.prompt:.400}"
+        self._asked = event.prompt
+        yield f"it says {event.text:.400}"
 
-    def _on_sample(self, event: Event) -> Iterator[str]:
-        asked = str(event.get("prompt", ""))
-        if asked != self._asked:
-            yield f"asked {asked:.400}"
-        self._asked = asked
-        yield f"it says {event.get('text', '')!s:.400}"
 
-    def _on_checkpoint(self, event: Event) -> Iterator[str]:
-        yield f"checkpoint at step {event.get('step', 0):,}"
+def _started(event: RunStarted) -> Iterator[str]:
+    if not event.total_steps:
+        return  # the first of two: nothing is loaded yet
+    rows, trained = event.train_rows or 0, units.count(event.trainable_parameters or 0)
+    yield (
+        f"{event.method} on {event.device}: {rows:,} rows, {event.total_steps:,} steps, {trained} trained parameters"
+    )
+    if event.step:
+        yield f"goes on after step {event.step:,}"
 
-    def _on_log(self, event: Event) -> Iterator[str]:
-        level = event.get("level", "info")
-        yield ("" if level == "info" else f"{level}: ") + str(event.get("text", ""))
 
-    def _on_oom(self, event: Event) -> Iterator[str]:
-        yield str(event.get("text", "out of memory"))
-
-    def _on_replanned(self, event: Event) -> Iterator[str]:
-        yield str(event.get("text", "planned anew"))
-
-    def _on_run_finished(self, event: Event) -> Iterator[str]:
-        state = event.get("state", "?")
-        if state == "failed":
-            yield f"failed: {event.get('error', 'see the log')}"
-            return
-        before, after = event.get("eval_loss_before"), event.get("eval_loss")
-        losses = f", held-out loss {before:.4f} -> {after:.4f}" if before is not None and after is not None else ""
-        yield f"{state} after {units.duration(event.get('seconds') or 0)}{losses}"
-        if event.get("peak_bytes"):
-            yield f"peak memory {units.memory(event['peak_bytes'])}"
-        if event.get("result"):
-            yield f"saved in {event['result']}"
+def _finished(event: RunFinished) -> Iterator[str]:
+    if event.state == "failed":
+        yield f"failed: {event.error or 'see the log'}"
+        return
+    before, after = event.eval_loss_before, event.eval_loss
+    losses = f", held-out loss {before:.4f} -> {after:.4f}" if before is not None and after is not None else ""
+    yield f"{event.state or '?'} after {units.duration(event.seconds or 0)}{losses}"
+    if event.peak_bytes:
+        yield f"peak memory {units.memory(event.peak_bytes)}"
+    if event.result:
+        yield f"saved in {event.result}"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from backend.launch import launch
-from backend.run.events import Tail
+from backend.run.event_log import EventTail
 from backend.run.folder import RunFolder
 from tui.event_lines import EventLines
 from tui.plain import in_json, plain
@@ -29,7 +29,7 @@ def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> in
     if child:
         return _once_it_lives(folder, child)
     out = _keep_stdout(folder)
-    tail = Tail(folder.events_file)
+    tail = EventTail(folder.events_file)
     for _ in tail.lines():
         pass  # an earlier life of a resumed run was printed then
     trainer = launch.start(folder)
@@ -41,7 +41,7 @@ def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> in
     return EXIT_CODES.get(trainer.state or "failed", FAILED)
 
 
-def follow(tail: Tail, out: Out, *, as_json: bool, alive: Callable[[], bool]) -> None:
+def follow(tail: EventTail, out: Out, *, as_json: bool, alive: Callable[[], bool]) -> None:
     """Print a run's events as they come, until it is no longer alive and everything it wrote is printed."""
     lines = EventLines()
     while True:

@@ -215,7 +215,8 @@ def outcome(trainer: Trainer) -> str:
     past = history.read(folder.events_file)
     at = f"at step {past.step:,} of {past.total_steps:,}" if past.total_steps else "before its first step"
     if trainer.state == "done":
-        return f"{folder.name} is done. Its result:\n    {past.finished.get('result') or folder.result}"
+        result = past.finished.result if past.finished else None
+        return f"{folder.name} is done. Its result:\n    {result or folder.result}"
     if trainer.state in ("stopped", "paused"):
         return f"{folder.name} {trainer.state} {at}. Go on with:\n    fttui resume {folder.name}"
     return f"{folder.name} failed {at}. Look with:\n    fttui watch {folder.name}"

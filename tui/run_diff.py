@@ -9,6 +9,7 @@ from backend import units
 from backend.errors import UserError
 from backend.plan import fields
 from backend.plan.job import Job
+from backend.run.events import RunFinished
 from backend.run.folder import RunFolder
 from backend.run.history import History
 from tui.plain import plain
@@ -38,9 +39,10 @@ def _results(past: History) -> Iterator[tuple[str, str]]:
         yield "held-out loss", f"{past.evaluations[-1].loss:.4f}"
     if past.peak_bytes:
         yield "peak", units.memory(past.peak_bytes)
-    if (seconds := past.finished.get("seconds")) is not None:
-        yield "time", units.duration(seconds)
-    if rate := past.finished.get("tokens_per_second"):  # the run's mean; a single step's reading is no match for it
+    finished = past.finished or RunFinished()
+    if finished.seconds is not None:
+        yield "time", units.duration(finished.seconds)
+    if rate := finished.tokens_per_second:  # the run's mean; a single step's reading is no match for it
         yield "tokens/s", units.rate(rate)
     yield "steps", f"{past.step:,} of {past.total_steps:,}"
 

@@ -56,13 +56,13 @@ def _facts(source: ExportSource) -> Iterator[tuple[str, str]]:
     past = source.past
     if past.total_steps:
         yield "steps", f"{past.step:,} of {past.total_steps:,}"
-    if isinstance(rows := past.started.get("train_rows"), int):
-        yield "training rows", f"{rows:,}"
-    if isinstance(tokens := past.finished.get("tokens"), int):
-        yield "tokens trained on", units.count(tokens)
+    if past.started.train_rows is not None:
+        yield "training rows", f"{past.started.train_rows:,}"
+    if past.finished and past.finished.tokens is not None:
+        yield "tokens trained on", units.count(past.finished.tokens)
     yield "device", source.job.device_name
-    versions = past.started.get("versions") or {}
-    yield from ((name, str(versions[name])) for name in ("torch", "transformers", "peft") if name in versions)
+    versions = past.started.versions
+    yield from ((name, versions[name]) for name in ("torch", "transformers", "peft") if name in versions)
 
 
 def _losses(source: ExportSource) -> Iterator[str]:

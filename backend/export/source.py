@@ -13,7 +13,8 @@ from backend.errors import UserError
 from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run import history
-from backend.run.events import Tail
+from backend.run.event_log import EventTail
+from backend.run.events import Replanned
 from backend.run.folder import RunFolder, all_runs
 from backend.run.history import History
 from backend.training import locate
@@ -39,9 +40,9 @@ class ExportSource:
     def plan(self) -> Plan:
         """The settings the run ended with: the plan, and what running out of memory changed in it."""
         changed: dict[str, Any] = {}
-        for event in Tail(self.folder.events_file).events():
-            if event["event"] == "replanned":
-                changed |= event.get("changed") or {}
+        for event in EventTail(self.folder.events_file).events():
+            if isinstance(event, Replanned):
+                changed |= event.changed
         return replace(self.job.plan, **changed)
 
     @property

@@ -10,7 +10,8 @@ import subprocess
 import msgspec
 
 from backend import kept_names
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import Logged
 from backend.run.folder import RunFolder
 from backend.run.summary import summarise
 
@@ -23,7 +24,7 @@ def call(command: str, folder: RunFolder, seconds: float = SECONDS) -> None:
     trouble = _trouble(command, folder, seconds)
     if trouble:
         log = EventLog(folder.events_file)
-        log.write("log", level="warning", text=f"on_finish {trouble}: {command}")
+        log.write(Logged(level="warning", text=f"on_finish {trouble}: {command}"))
         log.close()
 
 

@@ -16,7 +16,8 @@ from backend.launch.several import FAILED, MEETING, START_AGAIN, RankOutcome
 from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run.control import Inbox
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import PlanChanges
 from backend.run.folder import RunFolder
 from backend.training import device, relief
 from backend.training.advice import would_fit
@@ -84,7 +85,7 @@ def _leaner(folder: RunFolder, rank: int, out: relief.RanOut) -> RankOutcome:
     return RankOutcome(change, said, out.during, out.step, changed)
 
 
-def _cheaper(plan: Plan, job: Job, out: relief.RanOut) -> tuple[relief.Changes, str] | None:
+def _cheaper(plan: Plan, job: Job, out: relief.RanOut) -> tuple[PlanChanges, str] | None:
     """Plan fields to change and the change in words; None where nothing is left, or would not help."""
     if out.during == SAMPLING:
         return {"micro_batch": plan.micro_batch}, "no sample answers"  # none are made of a sharded model that ran out

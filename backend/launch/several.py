@@ -24,7 +24,8 @@ from backend.hardware import visible
 from backend.measured import ran_out
 from backend.plan.job import Job
 from backend.run.control import Inbox
-from backend.run.events import EventLog, Tail
+from backend.run.event_log import EventLog, EventTail
+from backend.run.events import Logged, OutOfMemory, PlanChanges, Replanned, RunFinished
 from backend.run.folder import RunFolder
 
 VISIBLE_AT_START = os.environ.get(visible.VARIABLE)
@@ -48,7 +49,7 @@ class RankOutcome(msgspec.Struct, frozen=True):
     """Where memory ran out, and by what; empty for other failures."""
     during: str = ""
     step: int = 0
-    changed: dict[str, int | bool | str] = {}
+    changed: PlanChanges = {}
     """Plan fields that all ranks start again with; empty where the run is over."""
 
     def write(self, scratch: Path, rank: int) -> None:
@@ -97,13 +98,13 @@ def _adjust(folder: RunFolder, job: Job, verdict: RankOutcome) -> None:
 def _tell(folder: RunFolder, job: Job, verdict: RankOutcome) -> None:
     log = EventLog(folder.events_file)
     if verdict.ran_out:
-        log.write("oom", step=verdict.step, during=verdict.during, text=verdict.ran_out)
+        log.write(OutOfMemory(step=verdict.step, during=verdict.during, text=verdict.ran_out))
     if verdict.changed:
         text = f"all {job.plan.processes} devices start again from the last checkpoint with less memory: {verdict.text}"
-        log.write("replanned", step=verdict.step, changed=verdict.changed, text=text)
+        log.write(Replanned(step=verdict.step, changed=verdict.changed, text=text))
     else:
-        log.write("log", level="error", text=verdict.text)
-        log.write("run_finished", state="failed", error=verdict.text, step=_last_step(folder))
+        log.write(Logged(level="error", text=verdict.text))
+        log.write(RunFinished(state="failed", error=verdict.text, step=_last_step(folder)))
     log.close()
 
 
@@ -175,8 +176,8 @@ def _died(rank: int, code: int, count: int) -> str:
 
 def _end(folder: RunFolder, begins: int) -> str | None:
     """The state that the ranks have told since their events began at byte `begins`; None where they have told none."""
-    ends = [event for event in Tail(folder.events_file, begins).events() if event["event"] == "run_finished"]
-    return str(ends[-1]["state"]) if ends else None
+    ends = [event for event in EventTail(folder.events_file, begins).events() if isinstance(event, RunFinished)]
+    return ends[-1].state if ends else None
 
 
 def _last_step(folder: RunFolder) -> int:

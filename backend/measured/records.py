@@ -15,7 +15,8 @@ import msgspec
 from backend import constants, kept_names, paths, typed
 from backend.answers import Method
 from backend.plan.job import Job, Uncorrected
-from backend.run.events import Event, Tail
+from backend.run.event_log import EventTail
+from backend.run.events import PhasesMeasured, RunStarted, StepDone
 from backend.run.folder import RunFolder
 
 FILE = "calibration.jsonl"
@@ -27,7 +28,7 @@ class Phase(msgspec.Struct, frozen=True):
     peak_bytes: int
     reserved_bytes: int
     rest_bytes: int
-    """Resident bytes at the end of its first part."""
+    """Bytes in use at the end of its first part."""
     seconds: float
     times: int
 
@@ -63,12 +64,12 @@ def file() -> Path:
 
 def remember(folder: RunFolder, job: Job) -> str | None:
     """Append the run's record, read from its events. None, or why there is none. Raises OSError (disk full)."""
-    measured, rates = _this_life(folder)
+    measured, versions, rates = _last_attempt(folder)
     if job.predicted is None or job.predicted.uncorrected is None:
         return "none was predicted"
     if job.plan.processes > 1:
         return "several devices"
-    if not measured.get("as_planned"):
+    if not measured.as_planned:
         return "settings changed"
     rates = _steady(rates)
     if not rates:
@@ -78,13 +79,13 @@ def remember(folder: RunFolder, job: Job) -> str | None:
         "run": folder.name,
         "kind": job.device,
         "device": job.device_name,
-        "versions": measured.get("versions") or {},
+        "versions": versions,
         "model": job.model,
         "method": job.plan.method,
         "settings": asdict(job.plan),
         "foreseen": kept_names.outside(asdict(job.predicted.uncorrected)),
-        "phases": measured["phases"],
-        "context_bytes": measured.get("context_bytes"),
+        "phases": measured.phases,
+        "context_bytes": measured.context_bytes,
         "steps": len(rates),
         "tokens_per_second": statistics.median(rates),
     }
@@ -126,19 +127,18 @@ def _append(line: bytes) -> None:
         os.close(fd)
 
 
-def _this_life(folder: RunFolder) -> tuple[Event, list[float]]:
-    """`measured` with the run's versions, and the tokens a second of the steps since the trainer started last."""
-    measured: Event = {}
-    versions: Event = {}
-    rates: list[float] = []
-    for event in Tail(folder.events_file).events():
-        if event["event"] == "run_started":
-            measured, versions, rates = {}, event.get("versions") or {}, []
-        elif event["event"] == "step":
-            rates.append(float(event.get("tokens_per_second") or 0.0))
-        elif event["event"] == "measured":
-            measured = event
-    return measured | {"versions": versions}, rates
+def _last_attempt(folder: RunFolder) -> tuple[PhasesMeasured, dict[str, str], list[float]]:
+    """What was measured, the versions, and the tokens per second of the steps since the trainer started last."""
+    measured, versions, rates = PhasesMeasured(), dict[str, str](), list[float]()
+    for event in EventTail(folder.events_file).events():
+        match event:
+            case RunStarted():
+                measured, versions, rates = PhasesMeasured(), event.versions, []
+            case StepDone():
+                rates.append(event.tokens_per_second or 0.0)
+            case PhasesMeasured():
+                measured = event
+    return measured, versions, rates
 
 
 def _steady(rates: list[float]) -> list[float]:

@@ -1,108 +1,419 @@
-"""`events.jsonl`: the trainer appends one JSON object a line; whoever watches reads the same file."""
+"""What a run reports: one type per event of `events.jsonl`, which `train --json` prints line by line.
+
+`docs/events.md` is made from the docstrings here (`python -m tests.backend.run.events_page > docs/events.md`). Every
+field has a default, so that an event of another version is read too; what an event lacks or has too much does no harm.
+Names in the file differ from these only if `name=` says so.
+"""
 
 from __future__ import annotations
 
-import os
-import threading
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
-Event = dict[str, Any]
-_CHUNK_BYTES = 4 << 20
-"""Read at once: a log of any length costs a reader no more memory."""
-
-
-class EventLog:
-    """Append-only writer. One `write(2)` a line, so that a reader never meets two halves mixed."""
-
-    def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._lock = threading.Lock()
-
-    def write(self, event: str, **fields: object) -> None:
-        """Append `event` with the time in unix seconds. Not-a-number becomes null, as JSON wants it."""
-        record = {"t": round(time.time(), 3), "event": event, **fields}
-        try:
-            line = msgspec.json.encode(record) + b"\n"
-        except UnicodeEncodeError:  # a lone surrogate, of a row or a file's name, which JSON has no bytes for
-            line = msgspec.json.encode(_encodable(record)) + b"\n"
-        with self._lock:
-            os.write(self._fd, line)
-
-    def close(self) -> None:
-        """Close the file; further writes raise OSError."""
-        os.close(self._fd)
+Time: TypeAlias = Annotated[float, Meta(ge=0, le=253_402_300_799)]
+"""Unix seconds, up to the year 9999: beyond that no calendar goes."""
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**62)]
+"""Steps, rows, tokens, parameters or bytes; what is larger is damaged."""
+PlanChanges: TypeAlias = dict[str, int | bool | str]
+"""Plan fields and their new values."""
 
 
-class Tail:
-    """Reads what was appended since the last call; a half-written last line waits for its other half."""
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", gc=False):
+    """What all events have."""
 
-    def __init__(self, path: Path, offset: int = 0) -> None:
-        """`offset`: bytes of the file that are left out, up to the start of a line."""
-        self._path = path
-        self._offset = offset
-        self._rest = b""
+    t: Time = 0.0
+    """Unix seconds at which it was written; 0 in an event that is not written yet."""
 
-    def batches(self) -> Iterator[list[bytes]]:
-        """Complete new lines, without their newline, some megabytes at a time. Nothing where there is no file yet."""
-        try:
-            file = self._path.open("rb")
-        except FileNotFoundError:
-            return
-        with file:
-            file.seek(self._offset)
-            while data := file.read(_CHUNK_BYTES):
-                self._offset += len(data)
-                *complete, self._rest = (self._rest + data).split(b"\n")
-                yield complete
-
-    def bytes_left(self) -> int:
-        """Bytes of the file that are not read yet; 0 where there is no file."""
-        try:
-            return max(0, self._path.stat().st_size - self._offset)
-        except FileNotFoundError:
-            return 0
-
-    @property
-    def offset(self) -> int:
-        """Bytes of the file up to the end of the last complete line that was read."""
-        return self._offset - len(self._rest)
-
-    def lines(self) -> Iterator[bytes]:
-        """Complete new lines one by one, empty ones left out."""
-        for batch in self.batches():
-            yield from (line for line in batch if line)
-
-    def events(self) -> Iterator[Event]:
-        """New events. A damaged line (a crash in mid-write, then an append) is passed over."""
-        for line in self.lines():
-            if (event := decoded(line)) is not None:
-                yield event
+    def left_out_if_none(self) -> frozenset[str]:
+        """Names in the file of the fields that a line leaves out if they are None; any other None is a null."""
+        return frozenset()
 
 
-def _encodable(value: object) -> object:
-    """`value` with `?` for lone surrogates."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_encodable(key): _encodable(item) for key, item in value.items()}
-    return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value
+class PredictedFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What was shown before the start."""
+
+    peak_bytes: Count = 0
+    """Peak memory of the whole process on the device, in bytes: allocated, the allocator's slack, the CUDA context."""
+    peak_allocated_bytes: Count = 0
+    """The part of it that torch's allocator has handed out, in bytes."""
+    device_bytes: Count = 0
+    """Memory of one device in bytes."""
+    hours: float | None = None
+    """Hours of the whole run; null, like all times, if the device's speed is not known."""
+    hours_low: float | None = None
+    """Lower end of the interval of `hours`."""
+    hours_high: float | None = None
+    """Upper end of the interval of `hours`."""
+    tokens_per_second: float | None = None
+    """Tokens per second of the training steps, padding not counted."""
+    cost_usd: float | None = None
+    """USD of the whole run; null if there is no price."""
+    price_usd_per_hour: float | None = None
+    """USD per hour of one device; null if there is none."""
+    phases: dict[str, Count] = {}
+    """Peak bytes by phase (`load`, `train`, `eval` ...), as `measured` has them at the end."""
+    corrected_by_runs: Count = 0
+    """Finished runs on this machine that corrected these figures."""
+    uncorrected: dict[str, Any] | None = None
+    """The same from the formulas alone, as `plan.toml` has it."""
 
 
-def decoded(line: bytes) -> Event | None:
-    """The event of a line; None where the line is damaged."""
+class PhasePeak(msgspec.Struct, kw_only=True):
+    """One phase, all its stretches together. On a GPU bytes are torch's, on a CPU the process's resident memory."""
+
+    peak_bytes: Count = 0
+    """Highest use in bytes."""
+    reserved_bytes: Count = 0
+    """Highest use in bytes with what the allocator keeps for itself."""
+    rest_bytes: Count = 0
+    """Bytes in use at the end of its first stretch: after `load` the weights, after `train` optimizer states too."""
+    seconds: float = 0.0
+    """Seconds in this phase."""
+    times: Count = 0
+    """How many times the phase was entered."""
+
+
+_KNOWN_WHEN_LOADED = frozenset(
+    ("total_steps", "train_rows", "eval_rows", "dropped_rows", "truncated_rows", "trainable_parameters")
+)
+
+
+class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
+    """An attempt to train begins: written once at once, and again with all its fields when the model is loaded.
+
+    A resumed run has these events again; what it repeats after its checkpoint replaces what was there.
+    """
+
+    model: str = ""
+    """The model as the user named it."""
+    data: str = ""
+    """The data as the user named it."""
+    method: str = ""
+    """`lora`, `qlora` or `full`."""
+    device: str = ""
+    """`cuda` or `cpu`."""
+    device_name: str = ""
+    """The device's name for people."""
+    epochs: float | None = None
+    """Passes over the training rows."""
+    plan: dict[str, Any] = {}
+    """All settings; names as in `plan.toml` and `--set`."""
+    predicted: PredictedFigures | None = msgspec.field(name="foreseen", default=None)
+    """What was predicted; null if nothing was."""
+    versions: dict[str, str] = {}
+    """Package -> version, and Python's."""
+    step: Count = 0
+    """Step of the checkpoint that training starts from; 0 for a new run."""
+    total_steps: Count | None = None
+    """Optimizer steps of the whole run."""
+    train_rows: Count | None = None
+    """Rows to train on."""
+    eval_rows: Count | None = None
+    """Held-out rows."""
+    dropped_rows: Count | None = None
+    """Rows left out since they have nothing to learn from."""
+    truncated_rows: Count | None = None
+    """Rows cut at `max_length`."""
+    trainable_parameters: Count | None = None
+    """Parameters that train."""
+
+    def left_out_if_none(self) -> frozenset[str]:
+        """What is known only when data and model are loaded."""
+        return _KNOWN_WHEN_LOADED
+
+
+class PhaseStarted(Event, tag="phase", frozen=True, kw_only=True):
+    """Another phase of the run begins."""
+
+    name: str = ""
+    """`data`, `load`, `eval`, `sample`, `train`, `checkpoint` or `save`."""
+
+
+class StepDone(Event, tag="step", frozen=True, kw_only=True):
+    """One optimizer step. On a GPU the steps of about a second are written together."""
+
+    step: Count = 0
+    """Number of the step, from 1."""
+    total_steps: Count = 0
+    """Optimizer steps of the whole run."""
+    epoch: float | None = None
+    """Passes over the training rows so far."""
+    loss: float | None = None
+    """Mean cross-entropy in nats per target token; null if it is not finite, and the step was skipped."""
+    learning_rate: float | None = None
+    """Learning rate of this step."""
+    grad_norm: float | None = None
+    """Norm of all gradients before clipping; null if it is not finite."""
+    tokens: Count | None = None
+    """Tokens of this step on all devices, padding not counted."""
+    scored_tokens: Count | None = None
+    """Target tokens among them: those that the loss counts."""
+    tokens_per_second: float | None = None
+    """`tokens` over `step_seconds`."""
+    step_seconds: float | None = None
+    """Seconds that the step took."""
+    eta_seconds: float | None = None
+    """Seconds to the end of the run, with evaluations and checkpoints that are still to come."""
+
+
+class MemoryReading(Event, tag="memory", frozen=True, kw_only=True):
+    """Memory in use, about once a second."""
+
+    kind: str = ""
+    """`cuda`: torch's allocator; `rss`: the process's resident memory, on a CPU."""
+    allocated_bytes: Count = 0
+    """Bytes in use now."""
+    reserved_bytes: Count = 0
+    """Bytes that the allocator holds now; as `allocated_bytes` on a CPU."""
+    peak_bytes: Count = 0
+    """Highest use in bytes of this attempt so far."""
+    peak_reserved_bytes: Count | None = None
+    """Highest `reserved_bytes` so far; on a GPU only."""
+    device_bytes: Count = 0
+    """Memory of the GPU, or of the machine on a CPU, in bytes."""
+    phase: str = ""
+    """The phase it was read in."""
+
+    def left_out_if_none(self) -> frozenset[str]:
+        """What a CPU has not."""
+        return frozenset(("peak_reserved_bytes",))
+
+
+class GpuReading(Event, tag="gpu", frozen=True, kw_only=True):
+    """What the GPU's driver reads, about once a second; null for what it refuses."""
+
+    utilisation_percent: float | None = None
+    """Percent of the time in which a kernel ran."""
+    temperature_c: float | None = None
+    """Degrees Celsius."""
+    power_watts: float | None = None
+    """Watts."""
+    used_bytes: Count | None = None
+    """Bytes of the card that all programs hold together."""
+
+
+class Evaluated(Event, tag="eval", frozen=True, kw_only=True):
+    """The loss on the held-out rows."""
+
+    step: Count = 0
+    """Steps done so far; 0 before training."""
+    loss: float | None = None
+    """Mean cross-entropy in nats per target token; null if it is not finite."""
+    perplexity: float | None = None
+    """exp(`loss`); null if it is not finite."""
+    seconds: float | None = None
+    """Seconds that the evaluation took."""
+
+
+class Sampled(Event, tag="sample", frozen=True, kw_only=True):
+    """The model's answer to a question from the held-out rows."""
+
+    step: Count = 0
+    """Steps done so far; 0 before training."""
+    prompt: str = ""
+    """The question."""
+    text: str = ""
+    """The model's answer."""
+    wanted: str | None = None
+    """The answer that the data gives."""
+
+
+class CheckpointSaved(Event, tag="checkpoint", frozen=True, kw_only=True):
+    """A checkpoint is on disk, whole."""
+
+    path: str = ""
+    """Its folder."""
+    step: Count = 0
+    """The step that a run resumed from it continues after."""
+    bytes: Count | None = None
+    """Its size in bytes."""
+
+
+class OutOfMemory(Event, tag="oom", frozen=True, kw_only=True):
+    """Memory ran out; what follows says what was done about it."""
+
+    step: Count = 0
+    """Steps done so far."""
+    during: str = ""
+    """What was being done."""
+    text: str = "out of memory"
+    """A sentence for people, with the allocator's own words."""
+
+
+class Replanned(Event, tag="replanned", frozen=True, kw_only=True):
+    """Settings changed since memory ran out; the effective batch never does."""
+
+    step: Count = 0
+    """Steps done so far."""
+    changed: PlanChanges = {}
+    """Plan fields and their new values."""
+    text: str = "re-planned"
+    """A sentence for people."""
+
+
+class Logged(Event, tag="log", frozen=True, kw_only=True):
+    """A sentence for people."""
+
+    level: str = "info"
+    """`info`, `warning` or `error`."""
+    text: str = ""
+    """The sentence."""
+
+
+class PhasesMeasured(Event, tag="measured", frozen=True, kw_only=True):
+    """What each phase of this attempt took; written when it ends with a result, a stop or a pause."""
+
+    kind: str = ""
+    """`cuda` or `rss`, as in `memory`."""
+    as_planned: bool = False
+    """The trainer kept every setting of the plan, so that the figures can be compared with the predicted ones."""
+    phases: dict[str, PhasePeak] = {}
+    """Name of the phase -> its figures."""
+    context_bytes: Count | None = None
+    """Bytes on the GPU beside torch's allocator (the CUDA context); null on a CPU, or if the driver does not say."""
+
+
+class Calibrated(Event, tag="calibration", frozen=True, kw_only=True):
+    """Whether this run corrects the next prediction on this machine."""
+
+    kept: bool = False
+    """It does."""
+    reason: str | None = None
+    """Why it does not; null if it does."""
+
+
+class ForgettingMeasured(Event, tag="forgetting", frozen=True, kw_only=True):
+    """How far the model has moved from the base model on text that it is not trained on."""
+
+    step: Count = 0
+    """Steps done so far."""
+    part: str = ""
+    """Which text."""
+    loss: float | None = None
+    """Mean cross-entropy now, in nats per token."""
+    base_loss: float | None = None
+    """The same of the base model."""
+    kl: float | None = None
+    """Mean Kullback-Leibler divergence from the base model's predictions, in nats per token."""
+
+
+class TaskScored(Event, tag="task", frozen=True, kw_only=True):
+    """The score of a task on held-out rows."""
+
+    step: Count = 0
+    """Steps done so far."""
+    name: str = ""
+    """The task."""
+    score: float | None = None
+    """Fraction solved, 0 to 1."""
+    low: float | None = None
+    """Lower end of the score's 95 % interval."""
+    high: float | None = None
+    """Upper end of the score's 95 % interval."""
+    rows: Count = 0
+    """Rows that the score is of."""
+
+
+class FindingReported(Event, tag="finding", frozen=True, kw_only=True):
+    """Something about the run or its data that the user should look at."""
+
+    severity: str = ""
+    """How much it matters: `stops`, `warns` or `notes`."""
+    text: str = ""
+    """One sentence."""
+    fix: str = ""
+    """What to do about it; empty if there is nothing to do."""
+
+
+_OF_A_FAILURE = frozenset(("state", "error", "step"))
+
+
+class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
+    """The attempt has ended; the last event, unless the run is resumed. A run that was killed has none.
+
+    If it failed, the line has `state`, `error` and `step` only.
+    """
+
+    state: str = ""
+    """`done`, `stopped`, `paused` or `failed`."""
+    error: str | None = None
+    """Why it failed, in a sentence with its fix."""
+    step: Count = 0
+    """Steps done; of a failed run, the step of its last checkpoint."""
+    total_steps: Count | None = None
+    """Optimizer steps of the whole run."""
+    loss: float | None = None
+    """Training loss of the last step, in nats per target token."""
+    eval_loss_before: float | None = None
+    """Held-out loss before training; null if nothing was held out."""
+    eval_loss: float | None = None
+    """Held-out loss of the last evaluation."""
+    peak_bytes: Count | None = None
+    """Highest memory use in bytes, of the device that used most."""
+    hours: float | None = None
+    """`seconds` in hours."""
+    seconds: float | None = None
+    """Seconds of the whole run, with loading, evaluating and saving, earlier attempts included."""
+    train_seconds: float | None = None
+    """Seconds of the training steps alone."""
+    tokens: Count | None = None
+    """Tokens trained on, padding not counted."""
+    tokens_per_second: float | None = None
+    """`tokens` over `train_seconds`."""
+    result: str | None = None
+    """Folder of the adapter or model; null for a paused run."""
+    bytes: Count | None = None
+    """Size of the result in bytes; null for a paused run."""
+
+    def left_out_if_none(self) -> frozenset[str]:
+        """A failed run has no figures, any other no error."""
+        return frozenset(self.__struct_fields__) - _OF_A_FAILURE if self.state == "failed" else frozenset(("error",))
+
+
+AnyEvent: TypeAlias = (
+    RunStarted
+    | PhaseStarted
+    | StepDone
+    | MemoryReading
+    | GpuReading
+    | Evaluated
+    | Sampled
+    | CheckpointSaved
+    | OutOfMemory
+    | Replanned
+    | Logged
+    | PhasesMeasured
+    | Calibrated
+    | ForgettingMeasured
+    | TaskScored
+    | FindingReported
+    | RunFinished
+)
+_DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)  # once, at import: see backend/typed.py
+_DAMAGED = (ValueError, RecursionError)
+"""What msgspec raises about a line: not JSON, another type, an unknown event, not UTF-8, nested beyond all measure."""
+
+
+def decoded(lines: bytes) -> list[AnyEvent]:
+    """The events of complete lines. A line that is damaged or of an unknown event is passed over."""
     try:
-        event = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+        return _DECODER.decode_lines(lines)
+    except _DAMAGED:
+        return [event for line in lines.split(b"\n") if line and (event := _decoded(line)) is not None]
+
+
+def _decoded(line: bytes) -> AnyEvent | None:
+    try:
+        return _DECODER.decode(line)
+    except _DAMAGED:
         return None
-    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
 
 
-def name_of(line: bytes) -> bytes | None:
-    """The event's name from the head of a line, undecoded; None where the line begins otherwise than ours do."""
-    parts = line[:80].split(b'"', 6)
-    return parts[5] if len(parts) == 7 and parts[1] == b"t" and parts[3] == b"event" else None
+def record(event: Event, now: float) -> dict[str, Any]:
+    """What a line of the file says: the time first, `now` unless the event has its own, then name and fields."""
+    fields: dict[str, Any] = msgspec.to_builtins(event)
+    absent = event.left_out_if_none()
+    fields = {name: value for name, value in fields.items() if value is not None or name not in absent}
+    return {"t": 0.0} | fields | {"t": event.t or now}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from backend.errors import UserError
 from backend.plan.job import Job
+from backend.run.events import RunFinished
 from backend.run.folder import RunFolder
 from backend.run.history import History, read
 
@@ -46,7 +47,7 @@ class Summary:
 
 
 def summarise(folder: RunFolder) -> Summary:
-    """Read a run folder; a damaged one is listed as such and harms no other."""
+    """Read a run folder; a damaged one is listed as such."""
     try:
         job = folder.job()
     except UserError:
@@ -55,8 +56,7 @@ def summarise(folder: RunFolder) -> Summary:
     state = history.state
     if state == "running" and not folder.is_alive():
         state = "interrupted"
-    predicted, finished = job.predicted, history.finished
-    hours = finished.get("hours")
+    predicted, finished = job.predicted, history.finished or RunFinished()
     return Summary(
         name=folder.name,
         state=state,
@@ -70,32 +70,31 @@ def summarise(folder: RunFolder) -> Summary:
         predicted_peak_bytes=_predicted_peak(job),
         peak_bytes=history.peak_bytes or None,
         predicted_hours=predicted.hours if predicted else None,
-        hours=hours,
+        hours=finished.hours,
         predicted_cost_usd=predicted.cost_usd if predicted else None,
-        cost_usd=_cost(job, hours),
+        cost_usd=_cost(job, finished.hours),
         predicted_tokens_per_second=predicted.tokens_per_second if predicted else None,
-        tokens_per_second=finished.get("tokens_per_second"),
+        tokens_per_second=finished.tokens_per_second,
         predicted_phases=predicted.phases if predicted else {},
         phases=phase_peaks(history),
         corrected_by_runs=predicted.corrected_by_runs if predicted else 0,
-        corrects=bool(history.calibration.get("kept")),
+        corrects=bool(history.calibration and history.calibration.kept),
     )
 
 
 def phase_peaks(history: History) -> dict[str, int]:
     """Measured peak bytes of each phase; empty until the run has ended."""
-    phases = history.measured.get("phases")
-    return {name: int(phase.get("peak_bytes") or 0) for name, phase in phases.items()} if phases else {}
+    return {name: phase.peak_bytes for name, phase in history.measured.phases.items()}
 
 
 def _predicted_peak(job: Job) -> int | None:
-    """What the measured peak is held against: the process on a CPU, what torch allocates on a GPU."""
+    """What the measured peak is compared with: the process on a CPU, what torch allocates on a GPU."""
     if job.predicted is None:
         return None
     return job.predicted.peak_bytes if job.device == "cpu" else job.predicted.peak_allocated_bytes
 
 
 def _cost(job: Job, hours: float | None) -> float | None:
-    """Hours at the price of a device that the plan was made with, for each of its devices."""
+    """Hours times the price that the plan was made with, for each of its devices."""
     price = job.predicted.price_usd_per_hour if job.predicted else None
     return hours * price * job.plan.processes if hours is not None and price is not None else None

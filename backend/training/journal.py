@@ -1,4 +1,4 @@
-"""The `step` events. Figures stay on the device until some time has passed: one transfer for several steps."""
+"""The `step` events. Figures stay on the device for about a second: one transfer for several steps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from backend.errors import TrainingFailed
+from backend.run.events import StepDone
 from backend.training.meters.progress import Pace, RunProgress
 from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.report import Report
@@ -20,7 +21,7 @@ MOST_SKIPPED = 5
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What one step leaves; `loss` and `norm` are still on the device."""
+    """The figures of one step; `loss` and `norm` are still on the device."""
 
     number: int
     epoch: float
@@ -52,11 +53,11 @@ class Journal:
         self._skipped = 0
 
     def resume_clock(self) -> None:
-        """Time from here on belongs to steps (it was spent on something else before)."""
+        """Count time as step time from here on (it was spent on something else before)."""
         self._since = time.perf_counter()
 
     def add(self, step: StepRecord) -> None:
-        """Note a step; written now where enough time has passed. Raises SkippedTooOften."""
+        """Note a step; it is written now if enough time has passed. Raises SkippedTooOften."""
         self._steps.append(step)
         if self._ranks.of_first(time.perf_counter() - self._since >= self._wait):  # or one would raise before another
             self.flush()
@@ -77,18 +78,19 @@ class Journal:
     def _write(self, step: StepRecord, loss: float, norm: float, seconds: float) -> None:
         finite = math.isfinite(loss) and math.isfinite(norm)
         self._report.event(
-            "step",
-            step=step.number,
-            total_steps=self._pace.total,
-            epoch=round(step.epoch, 4),
-            loss=loss if finite else None,
-            learning_rate=step.learning_rate,
-            grad_norm=norm if finite else None,
-            tokens=step.tokens,
-            scored_tokens=step.scored,
-            tokens_per_second=step.tokens / seconds,
-            step_seconds=seconds,
-            eta_seconds=self._pace.eta_seconds(step.number),
+            StepDone(
+                step=step.number,
+                total_steps=self._pace.total,
+                epoch=round(step.epoch, 4),
+                loss=loss if finite else None,
+                learning_rate=step.learning_rate,
+                grad_norm=norm if finite else None,
+                tokens=step.tokens,
+                scored_tokens=step.scored,
+                tokens_per_second=step.tokens / seconds,
+                step_seconds=seconds,
+                eta_seconds=self._pace.eta_seconds(step.number),
+            )
         )
         self._skipped = 0 if finite else self._skipped + 1
         if finite:

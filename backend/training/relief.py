@@ -11,12 +11,11 @@ from typing import TypeVar
 import torch
 
 from backend.plan.plan import Plan
+from backend.run.events import OutOfMemory, PlanChanges
 from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.report import Report
 
 Value = TypeVar("Value")
-Changes = dict[str, int | bool | str]
-"""Plan fields and their new values."""
 LOADING = "loading the model"
 SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
 
@@ -60,7 +59,7 @@ def attempt(
         reason = str(error).split("\n")[0][:200] or type(error).__name__
         if ranks.count > 1:
             raise RanOut(during, step, reason) from error
-    report.event("oom", step=step, during=during, text=f"out of memory in {during}: {reason}")
+    report.event(OutOfMemory(step=step, during=during, text=f"out of memory in {during}: {reason}"))
     free()  # outside of `except`: the traceback would keep the tensors alive
     return None
 
@@ -98,6 +97,6 @@ def leaner_weights(plan: Plan) -> tuple[Plan, str] | None:
     return None
 
 
-def changes(before: Plan, after: Plan) -> Changes:
+def changes(before: Plan, after: Plan) -> PlanChanges:
     """The plan fields that differ, with their new values."""
     return {name: value for name, value in vars(after).items() if value != vars(before)[name]}

@@ -1,22 +1,24 @@
-"""What the trainer tells: events to the run folder. It knows no screen and never prints."""
+"""How the trainer reports: events to the run folder. It knows no screen and never prints."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
+from backend.run.events import Event, Logged, PhaseStarted
+
 
 class EventSink(Protocol):
     """Takes events."""
 
-    def write(self, event: str, **fields: object) -> None:
+    def write(self, event: Event) -> None:
         """Append one."""
 
 
 class Silent:
-    """Of several ranks only the first one tells."""
+    """For all ranks but the first, which alone reports."""
 
-    def write(self, event: str, **fields: object) -> None:
+    def write(self, event: Event) -> None:
         """Nothing."""
 
 
@@ -27,15 +29,15 @@ class Report:
         self._log = log
         self.current_phase = "load"
         self.on_phase: Callable[[str], None] | None = None
-        """Told when a phase begins: the meters measure each by itself."""
+        """Called when a phase begins: the meters measure each by itself."""
 
-    def event(self, name: str, **fields: object) -> None:
+    def event(self, event: Event) -> None:
         """Append an event."""
-        self._log.write(name, **fields)
+        self._log.write(event)
 
     def say(self, text: str, level: str = "info") -> None:
         """A sentence for the log."""
-        self._log.write("log", level=level, text=text)
+        self.event(Logged(level=level, text=text))
 
     def warn(self, text: str) -> None:
         """A sentence that should be noticed."""
@@ -46,4 +48,4 @@ class Report:
         if self.on_phase:
             self.on_phase(name)
         self.current_phase = name
-        self._log.write("phase", name=name)
+        self.event(PhaseStarted(name=name))

@@ -20,6 +20,7 @@ from backend.errors import TrainingFailed
 from backend.measured import ran_out
 from backend.plan.job import Job
 from backend.plan.plan import Plan
+from backend.run.events import CheckpointSaved, Evaluated, Replanned, Sampled
 from backend.run.folder import RunFolder
 from backend.training import checks, loss, methods, relief, rng
 from backend.training.advice import would_fit
@@ -158,7 +159,7 @@ class Session:
             self.progress.evaluated(value)
             seconds = time.perf_counter() - began
             self.report.event(
-                "eval", step=self.progress.step, loss=value, perplexity=perplexity(value), seconds=seconds
+                Evaluated(step=self.progress.step, loss=value, perplexity=perplexity(value), seconds=seconds)
             )
         self._sample()
         self.pace.eval_seconds = time.perf_counter() - began
@@ -191,7 +192,7 @@ class Session:
             self.report.warn("no memory was left for a sample answer; training goes on without it")
             return
         (text,) = written
-        self.report.event("sample", step=self.progress.step, prompt=probe.prompt, text=text, wanted=probe.answer)
+        self.report.event(Sampled(step=self.progress.step, prompt=probe.prompt, text=text, wanted=probe.answer))
 
     def save(self) -> bool:
         """Write a checkpoint of this step, unless it is there already; False where memory did not suffice."""
@@ -221,7 +222,7 @@ class Session:
             self._together(lambda: None)
             written = self._together(lambda: checkpoint.write(folder, step, weights, state, evaluated, ranks.count))
             checkpoint.prune(folder, self.plan.keep_checkpoints)
-            self.report.event("checkpoint", path=str(written.path), step=step, bytes=written.bytes)
+            self.report.event(CheckpointSaved(path=str(written.path), step=step, bytes=written.bytes))
         self.saved_step = step
         self.pace.save_seconds = time.perf_counter() - began
 
@@ -291,7 +292,7 @@ class Session:
         methods.set_checkpointing(self.loaded.network, self.plan, self.device)
         self.loss_of = self._loss()
         text = f"goes on with less memory: {change}"
-        self.report.event("replanned", step=self.progress.step, changed=changed, text=text)
+        self.report.event(Replanned(step=self.progress.step, changed=changed, text=text))
 
     def _remember_for_this_box(self) -> None:
         """The plan that ran out bounds later ones here; a full disk is no reason to end the run."""

@@ -13,6 +13,7 @@ from backend.errors import TrainingFailed, UserError
 from backend.plan.counts import total_steps
 from backend.plan.job import Job
 from backend.plan.plan import Plan
+from backend.run.events import Replanned
 from backend.run.folder import RunFolder
 from backend.training import checks, compiling, cpu_formats, locate, methods, relief, rng
 from backend.training.advice import would_fit
@@ -109,7 +110,7 @@ def _load(
         before, (plan, change) = plan, found
         progress.adjusted |= relief.changes(before, plan)
         text = f"loads with less memory: {change}"
-        report.event("replanned", step=progress.step, changed=relief.changes(before, plan), text=text)
+        report.event(Replanned(step=progress.step, changed=relief.changes(before, plan), text=text))
 
 
 def _ready(

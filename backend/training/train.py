@@ -13,13 +13,16 @@ from dataclasses import asdict
 from logging import Logger
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from backend import kept_names
 from backend.data.prepare import Prepared, prepare
 from backend.errors import TrainingFailed, UserError
 from backend.measured import records
 from backend.plan.job import Job
 from backend.run.control import Inbox
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import Calibrated, PredictedFigures, RunFinished, RunStarted
 from backend.run.folder import RunFolder
 from backend.training import device, locate
 from backend.training.commands import Commands
@@ -66,7 +69,7 @@ def _held(folder: RunFolder, inbox: Inbox, logger: Logger) -> str:
         text = sentence(error, folder.name)
         with suppress(OSError):  # a full disk takes no event either
             report.say(text, "error")
-            report.event("run_finished", state="failed", error=text, step=_last_step(folder))
+            report.event(RunFinished(state="failed", error=text, step=_last_step(folder)))
         return "failed"
     finally:
         log.close()
@@ -79,7 +82,8 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
     """
     began = time.perf_counter()
     job, commands = folder.job(), Commands(inbox, ranks)
-    report.event("run_started", **_known_at_start(job), step=_last_step(folder))
+    started = _known_at_start(job, _last_step(folder))
+    report.event(started)
     with Meters(report, job.device) as meters:
         report.phase("data")
         with ranks.first_before_others():  # they find downloaded and tokenised what it has fetched and made
@@ -87,7 +91,7 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
             data = _prepared(job, model_folder, report)
         report.phase("load")
         session = begin(folder, job, model_folder, data, report, began, ranks)
-        report.event("run_started", **_known_at_start(job), **_known_when_loaded(session))
+        report.event(_known_when_loaded(started, session))
         try:
             command = _loop(session, commands)
             if command and not session.save():
@@ -147,37 +151,41 @@ def _remember(folder: RunFolder, job: Job, report: Report) -> None:
         reason = records.remember(folder, job)
     except OSError as error:
         reason = str(error)
-    report.event("calibration", kept=reason is None, reason=reason)
+    report.event(Calibrated(kept=reason is None, reason=reason))
     if reason is None:
         report.say("the next prediction on this box is corrected by this run")
     else:
         report.say(f"no prediction is corrected by this run: {reason}")
 
 
-def _known_at_start(job: Job) -> dict[str, object]:
-    return {
-        "model": job.model,
-        "data": job.data,
-        "method": job.plan.method,
-        "device": job.device,
-        "device_name": job.device_name,
-        "epochs": job.plan.epochs,
-        "plan": asdict(job.plan),
-        "foreseen": kept_names.outside(asdict(job.predicted)) if job.predicted else None,
-        "versions": versions(),
-    }
+def _known_at_start(job: Job, step: int) -> RunStarted:
+    predicted = kept_names.outside(asdict(job.predicted)) if job.predicted else None
+    return RunStarted(
+        model=job.model,
+        data=job.data,
+        method=job.plan.method,
+        device=job.device,
+        device_name=job.device_name,
+        epochs=job.plan.epochs,
+        plan=asdict(job.plan),
+        predicted=predicted and PredictedFigures(**predicted),
+        versions=versions(),
+        step=step,
+    )
 
 
-def _known_when_loaded(session: Session) -> dict[str, object]:
-    return {
-        "step": session.progress.step,
-        "total_steps": session.pace.total,
-        "train_rows": len(session.data.train),
-        "eval_rows": len(session.data.held_out),
-        "dropped_rows": session.data.dropped,
-        "truncated_rows": session.data.truncated,
-        "trainable_parameters": sum(p.numel() for p in session.loaded.trainable().values()),
-    }
+def _known_when_loaded(started: RunStarted, session: Session) -> RunStarted:
+    return replace(
+        started,
+        t=0.0,
+        step=session.progress.step,
+        total_steps=session.pace.total,
+        train_rows=len(session.data.train),
+        eval_rows=len(session.data.held_out),
+        dropped_rows=session.data.dropped,
+        truncated_rows=session.data.truncated,
+        trainable_parameters=sum(p.numel() for p in session.loaded.trainable().values()),
+    )
 
 
 def _finish(session: Session, peak_bytes: int, state: str, result: tuple[str, int] | None) -> None:
@@ -190,21 +198,22 @@ def _finish(session: Session, peak_bytes: int, state: str, result: tuple[str, in
         )
     path, size = result or (None, None)
     session.report.event(
-        "run_finished",
-        state=state,
-        step=progress.step,
-        total_steps=session.pace.total,
-        loss=progress.loss,
-        eval_loss_before=progress.eval_before,
-        eval_loss=progress.eval_loss,
-        peak_bytes=peak_bytes,
-        hours=progress.seconds / 3600,
-        seconds=progress.seconds,
-        train_seconds=progress.train_seconds,
-        tokens=progress.tokens,
-        tokens_per_second=progress.tokens / progress.train_seconds if progress.train_seconds else None,
-        result=path,
-        bytes=size,
+        RunFinished(
+            state=state,
+            step=progress.step,
+            total_steps=session.pace.total,
+            loss=progress.loss,
+            eval_loss_before=progress.eval_before,
+            eval_loss=progress.eval_loss,
+            peak_bytes=peak_bytes,
+            hours=progress.seconds / 3600,
+            seconds=progress.seconds,
+            train_seconds=progress.train_seconds,
+            tokens=progress.tokens,
+            tokens_per_second=progress.tokens / progress.train_seconds if progress.train_seconds else None,
+            result=path,
+            bytes=size,
+        )
     )
 
 

@@ -11,7 +11,8 @@ from backend import constants
 from backend.planner import cost, overhead, throughput
 from backend.planner.estimates import Comparison, Interval
 from backend.planner.throughput import Work
-from backend.run.events import Event, Tail
+from backend.run.event_log import EventTail
+from backend.run.events import AnyEvent, Calibrated, Replanned, StepDone
 from backend.run.folder import RunFolder
 from backend.run.history import History, read
 from backend.trial.plan import Trial
@@ -55,36 +56,36 @@ class TrialResult:
 
 def found(comparison: Comparison, trial: Trial, folder: RunFolder, seconds: float, failure: str) -> TrialResult:
     """Read what the trial in `folder` left; `failure` is why its process was ended, empty where it ended by itself."""
-    past, events = read(folder.events_file), list(Tail(folder.events_file).events())
+    past, events = read(folder.events_file), list(EventTail(folder.events_file).events())
     failure = failure or _failure(past, trial)
-    kept = past.calibration.get("kept")
+    lesson = past.calibration or Calibrated()
     return TrialResult(
         steps=past.step,
         planned_steps=trial.steps,
         seconds=seconds,
         predicted=_predicted(comparison, trial),
         measured=_measured(comparison, trial, past, _steady(events)),
-        held_out_rows=int(past.started.get("eval_rows") or 0),
+        held_out_rows=past.started.eval_rows or 0,
         loss_before=past.evaluations[0].loss if past.evaluations else None,
         loss_after=past.evaluations[-1].loss if len(past.evaluations) > 1 else None,
         failure=failure,
-        changed="; ".join(str(x.get("text", "")) for x in events if x["event"] == "replanned"),
-        not_kept="" if kept else str(past.calibration.get("reason") or failure or "it did not end"),
+        changed="; ".join(x.text for x in events if isinstance(x, Replanned)),
+        not_kept="" if lesson.kept else lesson.reason or failure or "it did not end",
     )
 
 
 def _failure(past: History, trial: Trial) -> str:
     """What the trainer said of its end."""
-    if past.state == "failed":
-        return str(past.finished.get("error") or "it failed")
+    if past.finished and past.state == "failed":
+        return past.finished.error or "it failed"
     if past.state == "stopped":
         return f"it was stopped after {past.step} of {trial.steps} steps: they took far longer than predicted"
     return ""
 
 
-def _steady(events: Sequence[Event]) -> list[Event]:
+def _steady(events: Sequence[AnyEvent]) -> list[StepDone]:
     """The steps whose speed counts: after the first ones where there are more, as for a run's record."""
-    steps = [event for event in events if event["event"] == "step"]
+    steps = [event for event in events if isinstance(event, StepDone)]
     left_out = constants.calibration().steady.left_out
     return steps[min(left_out, max(0, len(steps) - 1)) :]
 
@@ -103,14 +104,16 @@ def _predicted(comparison: Comparison, trial: Trial) -> Figures:
     )
 
 
-def _measured(comparison: Comparison, trial: Trial, past: History, steps: Sequence[Event]) -> Figures:
-    rate = statistics.median(float(x["tokens_per_second"]) for x in steps) if steps else None
+def _measured(comparison: Comparison, trial: Trial, past: History, steps: Sequence[StepDone]) -> Figures:
+    rates = [x.tokens_per_second for x in steps if x.tokens_per_second is not None]
+    rate = statistics.median(rates) if rates else None
+    step_seconds = [x.step_seconds for x in steps if x.step_seconds is not None]
     hours = _whole_hours(comparison, trial, past, rate) if rate else None
     price = cost.price(comparison.answers, comparison.device)
     dollars = cost.cost_usd(Interval(hours, hours, hours), price, comparison.device) if hours is not None else None
     return Figures(
         tokens_per_second=rate,
-        step_seconds=statistics.median(float(x["step_seconds"]) for x in steps) if steps else None,
+        step_seconds=statistics.median(step_seconds) if step_seconds else None,
         peak_bytes=past.peak_bytes or None,
         hours=hours,
         cost_usd=dollars.point if dollars else None,
@@ -122,13 +125,11 @@ def _whole_hours(comparison: Comparison, trial: Trial, past: History, rate: floa
 
     What the trial downloaded and tokenised is there for the run.
     """
-    phases = past.measured.get("phases") or {}
+    phases = past.measured.phases
     if not {"load", "checkpoint", "save"} <= set(phases):
         return None
     load: Work = throughput.work(trial.whole, comparison.data)
-    each: dict[str, float] = {
-        name: phase["seconds"] / phase["times"] for name, phase in phases.items() if phase.get("times")
-    }
+    each = {name: phase.seconds / phase.times for name, phase in phases.items() if phase.times}
     evaluated, held_out = trial.job.plan, throughput.work(trial.job.plan, comparison.data).held_out_tokens
     rows = load.held_out_tokens / held_out if held_out else 1.0
     evaluations = overhead.evaluations(trial.whole, trial.whole_steps) if evaluated.eval_fraction else 1

@@ -23,8 +23,8 @@ from typing import Any
 from backend.answers import METHODS, Method
 from backend.plan.job import Job
 from backend.plan.plan import Plan
-from backend.run.events import Event, Tail
 from backend.run.folder import RunFolder
+from tests import events_on_disk
 from tests.bench import made
 from tests.tiny import make_model
 
@@ -118,8 +118,8 @@ def _wait_or_kill(child: int, seconds: float) -> None:
     os.kill(child, signal.SIGKILL)
 
 
-def _events(folder: RunFolder, name: str) -> list[Event]:
-    return [event for event in Tail(folder.events_file).events() if event["event"] == name]
+def _events(folder: RunFolder, name: str) -> list[dict[str, Any]]:
+    return events_on_disk.read(folder.events_file, name)
 
 
 def _phase(folder: RunFolder) -> str:

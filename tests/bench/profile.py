@@ -19,11 +19,11 @@ from typing import Any
 
 from backend.plan.job import Job
 from backend.plan.plan import Plan
-from backend.run.events import Tail
 from backend.run.folder import RunFolder
 from backend.training import loss
 from backend.training.optim import optimizers
 from backend.training.train import train
+from tests import events_on_disk
 from tests.bench import made
 from tests.bench.trainer_runs import NEVER, home
 
@@ -52,7 +52,7 @@ def main() -> None:
         )
         folder = RunFolder.create(Job(str(model), str(model), str(rows), plan, device="cpu", device_name="CPU"))
         assert train(folder) == "done", folder.log_file.read_text()
-        steps = [event for event in Tail(folder.events_file).events() if event["event"] == "step"]
+        steps = events_on_disk.read(folder.events_file, "step")
     whole = sum(event["step_seconds"] for event in steps)
     rest = whole - sum(seconds.values())
     print(f"{time.strftime('%Y-%m-%d')}, {method}, 10M parameters, {len(steps)} steps of 8 rows, {whole:.1f} s\n")

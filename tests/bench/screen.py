@@ -106,6 +106,7 @@ def _write_long(path: Path) -> None:
     """A step, four memory readings, four of the GPU and a log line, a hundred thousand times."""
     encode, at = msgspec.json.encode, 1_795_000_000.0
     memory = {"kind": "cuda", "allocated_bytes": 10 << 30, "reserved_bytes": 11 << 30, "device_bytes": 24 << 30}
+    gpu = {"utilisation_percent": 97, "temperature_c": 70, "power_watts": 398.0}
     with path.open("wb") as file:
         file.write(encode({"t": at, "event": "run_started", "total_steps": STEPS}) + b"\n")
         for step in range(1, STEPS + 1):
@@ -113,7 +114,7 @@ def _write_long(path: Path) -> None:
             head = {"t": at, "event": "step", "step": step, "total_steps": STEPS, "loss": 1 + 100 / (step + 99)}
             lines = [head | {"learning_rate": 1e-4, "grad_norm": 0.4, "tokens_per_second": 2850.2, "step_seconds": 0.3}]
             lines += [{"t": at, "event": "memory", **memory, "peak_bytes": (11 << 30) + step}] * 4
-            lines += [{"t": at, "event": "gpu", "utilisation": 97, "temperature": 70, "power_watts": 398.0}] * 4
+            lines += [{"t": at, "event": "gpu", **gpu}] * 4
             lines += [{"t": at, "event": "log", "level": "info", "text": "a few words of a library at this step"}]
             file.write(b"".join(encode(line) + b"\n" for line in lines))
         file.write(encode({"t": at, "event": "run_finished", "state": "done", "seconds": 30_000.0}) + b"\n")

@@ -18,6 +18,7 @@ from typing import Any
 
 from backend.answers import METHODS, Method
 from backend.plan.plan import Plan
+from tests import events_on_disk
 from tests.bench import gpu, made
 
 NEVER = 1_000_000
@@ -62,7 +63,6 @@ def run(method: Method, count: int, model: Path, rows: Path, device: str) -> dic
     from backend.launch import launch
     from backend.plan.job import Job
     from backend.run.control import Inbox
-    from backend.run.events import Tail
     from backend.run.folder import RunFolder
 
     plan = Plan(
@@ -84,7 +84,7 @@ def run(method: Method, count: int, model: Path, rows: Path, device: str) -> dic
         folder = RunFolder.create(Job(str(model), str(model), str(rows), plan, device=device, device_name=device))
         if launch.train(folder, Inbox(folder.commands_file)) != "done":
             raise SystemExit(folder.log_file.read_text(encoding="utf-8")[-3000:])
-        return [event for event in Tail(folder.events_file).events() if event["event"] == "run_finished"][-1]
+        return events_on_disk.read(folder.events_file, "run_finished")[-1]
 
 
 def _gpus() -> int:

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests import events_on_disk
+
 NEVER = 1_000_000
 
 
@@ -38,7 +40,6 @@ def fttui(variant: str, model: Path, rows: Path, options: dict[str, Any]) -> dic
     from backend.launch import launch
     from backend.plan.job import Job
     from backend.plan.plan import Plan
-    from backend.run.events import Tail
     from backend.run.folder import RunFolder
 
     method = options["method"]
@@ -62,7 +63,7 @@ def fttui(variant: str, model: Path, rows: Path, options: dict[str, Any]) -> dic
         trainer.join()
         if trainer.state != "done":
             raise SystemExit(folder.log_file.read_text())
-        (end,) = [x for x in Tail(folder.events_file).events() if x["event"] == "run_finished"]
+        (end,) = events_on_disk.read(folder.events_file, "run_finished")
     return {"seconds": end["train_seconds"], "tokens": end["tokens"], "steps": end["step"], "loss": end["loss"]}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import Logged, PhaseStarted, Sampled
 from tests.tui.nasty import NASTY
 from tests.tui.stage import Stage
 from tests.tui.story import Story, make_run, tell
@@ -16,9 +17,9 @@ def main() -> None:
     log = EventLog(folder.events_file)
     for name, text in NASTY.items():
         harmless_in_json = text.encode("utf-8", "replace").decode()
-        log.write("log", level="error", text=f"{name}: {harmless_in_json}")
-        log.write("sample", step=5, prompt=harmless_in_json, text=harmless_in_json)
-    log.write("phase", name=NASTY["title"])
+        log.write(Logged(level="error", text=f"{name}: {harmless_in_json}"))
+        log.write(Sampled(step=5, prompt=harmless_in_json, text=harmless_in_json))
+    log.write(PhaseStarted(name=NASTY["title"]))
     app = Stage(LiveScreen(folder))
     app.call_later(lambda: app.notify(safe("".join(NASTY.values())).plain, title="ALL SHOWN", timeout=60, markup=False))
     with folder.hold():

@@ -12,8 +12,21 @@ from backend.model import used
 from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run import plan_file
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import (
+    Calibrated,
+    CheckpointSaved,
+    Evaluated,
+    Logged,
+    OutOfMemory,
+    PhaseStarted,
+    RunFinished,
+    RunStarted,
+    Sampled,
+    StepDone,
+)
 from backend.run.folder import RunFolder
+from backend.run.json_lines import Appender
 from tests.tiny import make_model
 from tests.tui.nasty import ALL, NAMES, NASTY
 from tests.tui.story import PREDICTED
@@ -93,25 +106,25 @@ def run(state: str, name: str) -> RunFolder:
     return folder
 
 
-def tell(folder: RunFolder, state: str, **end: object) -> None:
+def tell(folder: RunFolder, state: str, result: str | None = None) -> None:
     """The events of a run of five steps."""
     log = EventLog(folder.events_file)
-    log.write("run_started", step=0, total_steps=5, method=f"lora{TITLE}", device=f"cpu{TITLE}", train_rows=4)
-    log.write("phase", name=f"odd{TITLE}")
-    log.write("eval", step=0, loss=2.0)
+    log.write(RunStarted(step=0, total_steps=5, method=f"lora{TITLE}", device=f"cpu{TITLE}", train_rows=4))
+    log.write(PhaseStarted(name=f"odd{TITLE}"))
+    log.write(Evaluated(step=0, loss=2.0))
     for name, text in NASTY.items():
-        log.write("log", level="error", text=f"{name}: {text}")
-    log.write("sample", step=0, prompt=f"asked {ALL}", text=f"before {ALL}")
-    log.write("phase", name="train")
+        log.write(Logged(level="error", text=f"{name}: {text}"))
+    log.write(Sampled(step=0, prompt=f"asked {ALL}", text=f"before {ALL}"))
+    log.write(PhaseStarted(name="train"))
     for step in range(1, 6):
-        log.write("step", step=step, total_steps=5, loss=2.0 - step / 10, tokens_per_second=100.0, eta_seconds=5.0)
-    log.write("sample", step=5, prompt=f"asked {ALL}", text=f"after {ALL}")
-    log.write("eval", step=5, loss=1.5)
-    log.write("oom", text=f"out of memory {TITLE}")
-    log.write("checkpoint", step=5, path=f"checkpoints/{TITLE}")
-    log.write(TITLE, text=TITLE)
-    log.write("calibration", kept=False, reason=f"odd {TITLE}")
-    log.write("run_finished", state=state, seconds=5.0, tokens_per_second=100.0, error=f"it {ALL}", **end)
+        log.write(StepDone(step=step, total_steps=5, loss=2.0 - step / 10, tokens_per_second=100.0, eta_seconds=5.0))
+    log.write(Sampled(step=5, prompt=f"asked {ALL}", text=f"after {ALL}"))
+    log.write(Evaluated(step=5, loss=1.5))
+    log.write(OutOfMemory(text=f"out of memory {TITLE}"))
+    log.write(CheckpointSaved(step=5, path=f"checkpoints/{TITLE}"))
+    Appender(folder.events_file).append({"event": TITLE, "text": TITLE})
+    log.write(Calibrated(kept=False, reason=f"odd {TITLE}"))
+    log.write(RunFinished(state=state, seconds=5.0, tokens_per_second=100.0, error=f"it {ALL}", result=result))
     log.close()
     with folder.log_file.open("a") as printed:
         printed.write(f"printed {ALL}\n")

@@ -18,7 +18,8 @@ from backend.launch.launch import Trainer
 from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run.control import Inbox
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import CheckpointSaved, PhaseStarted, RunFinished, RunStarted, StepDone
 from backend.run.folder import RunFolder
 from tests.tui.stage import Stage
 from tui import process
@@ -37,27 +38,27 @@ class StandIn(Trainer):
         pause = threading.Event()
         with self.folder.hold():
             log, inbox = EventLog(self.folder.events_file), Inbox(self.folder.commands_file)
-            log.write("run_started", step=0, total_steps=self.steps, method="lora", device="cpu")
-            log.write("phase", name="train")
+            log.write(RunStarted(step=0, total_steps=self.steps, method="lora", device="cpu"))
+            log.write(PhaseStarted(name="train"))
             state = "done"
             for step in range(1, self.steps + 1):
                 pause.wait(STEP_SECONDS)
                 print(NOISE, step)
                 os.write(2, b"\x1b[31mC noise\n")
                 left = (self.steps - step) * STEP_SECONDS
-                log.write("step", step=step, total_steps=self.steps, loss=2.0 - step / self.steps, eta_seconds=left)
+                log.write(StepDone(step=step, total_steps=self.steps, loss=2.0 - step / self.steps, eta_seconds=left))
                 commands = inbox.poll()
                 if commands:
                     self._save(log, step)
                 if "stop" in commands:
                     state = "stopped"
                     break
-            log.write("run_finished", state=state, seconds=self.steps * STEP_SECONDS)
+            log.write(RunFinished(state=state, seconds=self.steps * STEP_SECONDS))
         return state
 
     def _save(self, log: EventLog, step: int) -> None:
         (self.folder.checkpoints / f"step-{step}").mkdir()
-        log.write("checkpoint", step=step, path=f"checkpoints/step-{step}")
+        log.write(CheckpointSaved(step=step, path=f"checkpoints/step-{step}"))
 
 
 class Launching(Stage):

@@ -133,7 +133,7 @@ def test_sigterm_stops_with_a_checkpoint(tmux: Tmux) -> None:
     tmux.wait(r"code=130\s+READY\$")
     end = wait_for_end(run)
     assert end.state == "stopped"
-    assert end.checkpoints[-1]["step"] == end.step
+    assert end.checkpoints[-1].step == end.step
     tmux.type("echo still usable")
     tmux.wait("\nstill usable")
 
@@ -194,7 +194,7 @@ def test_two_watchers_of_a_run_whose_session_was_killed_and_one_stop(tmux: Tmux)
         tmux.use(watcher)
         tmux.wait("■ stopped")
     end = wait_for_end(the_run())
-    assert end.state == "stopped" and end.checkpoints[-1]["step"] == end.step
+    assert end.state == "stopped" and end.checkpoints[-1].step == end.step
 
 
 def on_a_pty(arguments: list[str], home: Path) -> tuple[int, int]:

@@ -10,9 +10,11 @@ import tempfile
 import time
 from typing import Any
 
+from msgspec.structs import replace
 from textual.screen import Screen
 
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import StepDone
 from backend.settings import Settings
 from tests.tui.story import START, Story, make_run, tell
 from tui import theme
@@ -40,14 +42,14 @@ def live(upto: int) -> None:
     tell(folder, story.begin(), story.steps(upto))
     shift = START + 66 + upto * story.step_seconds - time.time()
     log, later = EventLog(folder.events_file), story.steps(story.total_steps)
-    for _, _event, fields in later:
-        if fields.get("step") == upto + 1:
+    for _, event in later:
+        if isinstance(event, StepDone) and event.step == upto + 1:
             break
 
     def more() -> None:
-        for at, event, fields in later:
-            log.write(event, t=START + at, **fields)
-            if event == "step":
+        for at, event in later:
+            log.write(replace(event, t=START + at))
+            if isinstance(event, StepDone):
                 return
 
     screen = LiveScreen(folder, clock=lambda: time.time() + shift)

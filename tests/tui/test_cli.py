@@ -13,7 +13,8 @@ import pytest
 
 from backend import paths
 from backend.plan import fields
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import RunFinished, RunStarted, StepDone
 from backend.run.folder import RunFolder
 from tests.backend.run.test_folder import JOB
 from tests.terminal.tmux import ROOT
@@ -154,8 +155,8 @@ def test_runs_and_status_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no run" in capsys.readouterr().out
     folder = RunFolder.create(JOB)
     log = EventLog(folder.events_file)
-    log.write("run_started", total_steps=4, method="lora")
-    log.write("step", step=2, total_steps=4, loss=1.25)
+    log.write(RunStarted(total_steps=4, method="lora"))
+    log.write(StepDone(step=2, total_steps=4, loss=1.25))
     assert run(["runs"]) == 0
     assert "interrupted" in capsys.readouterr().out
     assert run(["runs", "--json"]) == 0
@@ -188,7 +189,7 @@ def test_presets_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_done_run_is_not_resumed(capsys: pytest.CaptureFixture[str]) -> None:
     folder = RunFolder.create(JOB)
-    EventLog(folder.events_file).write("run_finished", state="done")
+    EventLog(folder.events_file).write(RunFinished(state="done"))
     assert run(["resume"]) == 2
     assert "is done" in capsys.readouterr().err
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from backend.run.events import AnyEvent, Evaluated, Logged, PhaseStarted, RunFinished, RunStarted, Sampled, StepDone
 from tui.event_lines import EventLines
 
 
-def lines(*events: dict[str, object]) -> list[str]:
+def lines(*events: AnyEvent) -> list[str]:
     feed = EventLines()
     return [line[10:] for event in events for line in feed.feed(event)]
 
 
-def step(number: int, t: float, total: int = 100) -> dict[str, object]:
-    return {"t": t, "event": "step", "step": number, "total_steps": total, "loss": 1.5, "tokens_per_second": 1234.5}
+def step(number: int, t: float, total: int = 100) -> StepDone:
+    return StepDone(t=t, step=number, total_steps=total, loss=1.5, tokens_per_second=1234.5)
 
 
 def test_steps_are_thinned_to_one_a_second_and_the_last_is_printed() -> None:
@@ -20,24 +23,39 @@ def test_steps_are_thinned_to_one_a_second_and_the_last_is_printed() -> None:
     assert "loss 1.5000  1,23" in printed[0]
 
 
+def test_a_step_without_a_loss_and_an_evaluation_without_one() -> None:
+    assert lines(StepDone(step=1, total_steps=9), Evaluated(step=1)) == ["step 1/9  loss n/a  0 tokens/s"]
+
+
+def test_the_start_says_what_runs_once_it_is_loaded() -> None:
+    loaded = RunStarted(method="lora", device="cpu", total_steps=20, train_rows=4_000, step=5)
+    assert lines(RunStarted(method="lora"), loaded) == [
+        "lora on cpu: 4,000 rows, 20 steps, 0 trained parameters",
+        "goes on after step 5",
+    ]
+
+
 def test_the_end_says_what_came_of_it() -> None:
-    done = {"t": 1, "event": "run_finished", "state": "done", "seconds": 65, "eval_loss_before": 2.0, "eval_loss": 1.5}
+    done = RunFinished(state="done", seconds=65, eval_loss_before=2.0, eval_loss=1.5)
     assert lines(done)[0] == "done after 1 m 05 s, held-out loss 2.0000 -> 1.5000"
-    assert lines({"t": 1, "event": "run_finished", "state": "failed", "error": "it broke"}) == ["failed: it broke"]
+    assert lines(RunFinished(state="failed", error="it broke")) == ["failed: it broke"]
+    assert lines(RunFinished(state="failed")) == ["failed: see the log"]
 
 
 def test_outside_text_is_made_harmless() -> None:
-    said = lines({"t": 1, "event": "sample", "prompt": "\x1b[31mred", "text": "a\nb\x9b2J"})
+    said = lines(Sampled(prompt="\x1b[31mred", text="a\nb\x9b2J"))
     assert not any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 for line in said for char in line)
 
 
 def test_every_event_survives_missing_fields() -> None:
-    names = ("run_started", "phase", "step", "eval", "sample", "checkpoint", "log", "oom", "replanned", "new_one")
-    for name in (*names, "run_finished"):
-        lines({"t": 1, "event": name})
+    for kind in get_args(AnyEvent):
+        lines(kind())
 
 
 def test_a_question_is_printed_once_and_training_is_announced_once() -> None:
-    sample = {"t": 1, "event": "sample", "prompt": "why?", "text": "because"}
-    phase = {"t": 1, "event": "phase", "name": "train"}
+    sample, phase = Sampled(prompt="why?", text="because"), PhaseStarted(name="train")
     assert lines(phase, sample, phase, sample) == ["training", "asked why?", "it says because", "it says because"]
+
+
+def test_log_lines_say_their_level_if_it_matters() -> None:
+    assert lines(Logged(text="a"), Logged(level="warning", text="b")) == ["a", "warning: b"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from backend.export import vllm
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import RunFinished
 from backend.run.folder import RunFolder
 from tests.backend.run.test_folder import JOB
 from tui.cli import run
@@ -15,7 +16,7 @@ from tui.cli import run
 
 def ended(state: str = "done", result: bool = True) -> RunFolder:
     folder = RunFolder.create(JOB)
-    EventLog(folder.events_file).write("run_finished", state=state)
+    EventLog(folder.events_file).write(RunFinished(state=state))
     if result:
         folder.result.mkdir()
         (folder.result / "adapter_config.json").write_text("{}")

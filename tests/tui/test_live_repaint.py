@@ -9,6 +9,7 @@ import pytest
 from rich.cells import cell_len
 from textual.drivers.headless_driver import HeadlessDriver
 
+from backend.run.events import StepDone
 from backend.run.history import read
 from tests.tui.stage import Stage
 from tests.tui.story import START, Story, Telling, make_run, tell
@@ -53,7 +54,7 @@ def ticks(folder_steps: Iterator[Telling]) -> Iterator[list[Telling]]:
     part: list[Telling] = []
     for telling in folder_steps:
         part.append(telling)
-        if telling[1] == "step":
+        if isinstance(telling[1], StepDone):
             yield part
             part = []
 

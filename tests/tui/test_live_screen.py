@@ -12,6 +12,7 @@ from textual.widgets._footer import FooterKey
 
 from backend.launch.launch import Trainer
 from backend.run.control import Inbox
+from backend.run.events import CheckpointSaved, MemoryReading, StepDone
 from backend.run.folder import RunFolder
 from backend.run.history import read
 from tests.tui.stage import Stage
@@ -111,7 +112,7 @@ async def test_the_checkpoint_notice_goes_when_it_is_written() -> None:
     app = opened(folder, at)
     async with app.run_test() as pilot:
         await pilot.press("c")
-        tell(folder, [(4000.0, "checkpoint", {"step": 1205, "path": "checkpoints/step-1205"})])
+        tell(folder, [(4000.0, CheckpointSaved(step=1205, path="checkpoints/step-1205"))])
         screen_of(app).tick()
         assert app.screen.query_one(ProgressPanel).notice == ""
 
@@ -182,7 +183,7 @@ async def test_new_events_show_without_a_key() -> None:
         screen = screen_of(app)
         screen.tick()
         before = app.screen.query_one(Curve).history.step
-        tell(folder, [(9000.0, "step", {"step": 1205, "total_steps": 3600, "loss": 1.0})])
+        tell(folder, [(9000.0, StepDone(step=1205, total_steps=3600, loss=1.0))])
         screen.tick()
         assert app.screen.query_one(Curve).history.step == before + 1
         assert "1,205" in app.screen.query_one(ProgressPanel).render_line(0).text
@@ -239,7 +240,7 @@ async def test_a_run_whose_process_died_ends_in_a_result_that_says_so() -> None:
 
 async def test_memory_before_the_first_step_is_drawn() -> None:
     folder = make_run()
-    tell(folder, [(1.0, "memory", {"kind": "cuda", "allocated_bytes": GIB, "device_bytes": 4 * GIB})])
+    tell(folder, [(1.0, MemoryReading(kind="cuda", allocated_bytes=GIB, device_bytes=4 * GIB))])
     app = opened(folder, START + 2)
     async with app.run_test(size=(80, 24)):
         assert "1.0 GiB" in app.screen.query_one("#memory", Panel).render_line(1).text
@@ -318,7 +319,7 @@ async def test_on_a_line_that_is_behind_nothing_is_drawn_until_it_is_through(mon
     async with app.run_test(size=(80, 24)):
         screen = screen_of(app)
         monkeypatch.setattr(type(app), "is_terminal_behind", True)
-        tell(folder, [(9000.0, "step", {"step": 1205, "total_steps": 3600, "loss": 1.0})])
+        tell(folder, [(9000.0, StepDone(step=1205, total_steps=3600, loss=1.0))])
         screen.tick()
         assert "1,204" in app.screen.query_one(ProgressPanel).render_line(0).text
         monkeypatch.setattr(type(app), "is_terminal_behind", False)

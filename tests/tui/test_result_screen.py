@@ -13,6 +13,7 @@ import pytest
 
 from backend.measured import records
 from backend.run import plan_file
+from backend.run.events import Sampled
 from backend.run.folder import RunFolder
 from tests.backend.measured.test_calibration import record
 from tests.tui import box
@@ -131,8 +132,9 @@ async def test_s_saves_the_screen_and_a_report_beside_the_run() -> None:
 async def test_a_report_of_nasty_text_holds_nothing_that_a_reader_obeys() -> None:
     folder, story = make_run(model="m"), Story()
     plan_file.write(folder.plan_file, replace(folder.job(), model="[x](evil) | `y`"))
-    log = [(1.0, "sample", {"step": 0, "prompt": text, "text": f"```\n{text}"}) for text in NASTY.values()]
-    at = tell(folder, story.begin(), story.steps(3), [(a, b, _encodable(c)) for a, b, c in log])
+    clean = [text.encode("utf-8", "replace").decode() for text in NASTY.values()]  # as it comes out of JSON
+    said = [(1.0, Sampled(step=0, prompt=text, text=f"```\n{text}")) for text in clean]
+    at = tell(folder, story.begin(), story.steps(3), said)
     finish(folder, at, "failed", error=NASTY["link"])
     app = Stage(ResultScreen(folder, clock=lambda: at))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -142,10 +144,6 @@ async def test_a_report_of_nasty_text_holds_nothing_that_a_reader_obeys() -> Non
     assert "[x](evil)" not in text
     assert not [line for line in text.splitlines() if line.startswith("```")]
     ElementTree.fromstring((folder.path / "report.svg").read_text())
-
-
-def _encodable(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: x.encode("utf-8", "replace").decode() if isinstance(x, str) else x for key, x in fields.items()}
 
 
 async def test_a_report_that_can_not_be_written_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

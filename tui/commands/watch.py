@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from backend import units
-from backend.run.events import Tail
+from backend.run.event_log import EventTail
 from backend.run.folder import RunFolder
 from backend.run.history import History, read
 from tui.plain import plain
@@ -38,7 +38,7 @@ def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False, as
     if plain:
         from tui.headless import follow
 
-        follow(Tail(folder.events_file), print, as_json=False, alive=folder.is_alive)
+        follow(EventTail(folder.events_file), print, as_json=False, alive=folder.is_alive)
         return 0
     from tui.process import run_wizard
 

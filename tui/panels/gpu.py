@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from backend import units
 from tui.panels.lines import Row
@@ -18,7 +17,7 @@ class GpuPanel(Panel):
 
     def note(self) -> Row:
         """Throughput, the figure that is looked at most."""
-        rate = _number(self.history.last_step, "tokens_per_second")
+        rate = self.history.last_step.tokens_per_second
         return ((f"{units.rate(rate):>7}", "accent"), (" tok/s", "faint")) if rate is not None else ()
 
     def body(self, width: int, height: int) -> Iterable[Row]:
@@ -30,9 +29,9 @@ class GpuPanel(Panel):
     def _device(self) -> Row:
         event = self.history.gpu
         readings = [
-            (_number(event, "utilisation"), "%", 3),
-            (_number(event, "temperature"), "°C", 3),
-            (_number(event, "power_watts"), "W", 4),
+            (event.utilisation_percent, "%", 3),
+            (event.temperature_c, "°C", 3),
+            (event.power_watts, "W", 4),
         ]
         known: list[Row] = [
             ((f"{value:>{digits}.0f}", ""), (f" {unit}  ", "faint"))
@@ -41,26 +40,19 @@ class GpuPanel(Panel):
         ]
         if known:
             return (("GPU ", "faint"), *(span for row in known for span in row))
-        if self.history.memory.get("kind") == "rss":
+        if self.history.memory.kind == "rss":
             return (("no GPU: CPU training", "faint"),)
         return (("GPU readings: none yet", "faint"),)
 
     def _predicted(self) -> Row:
-        predicted = self.history.started.get("foreseen")
-        rate = _number(predicted, "tokens_per_second") if isinstance(predicted, dict) else None
+        rate = self.history.predicted.tokens_per_second
         return (("predicted ", "faint"), (f"{units.rate(rate):>7}", ""), (" tok/s", "faint")) if rate else ()
 
     def _step(self) -> Row:
-        seconds = _number(self.history.last_step, "step_seconds")
-        rate = _number(self.history.last_step, "learning_rate")
+        seconds, rate = self.history.last_step.step_seconds, self.history.last_step.learning_rate
         row: Row = (("step ", "faint"), (f"{seconds:>7.2f} s  ", "")) if seconds is not None else ()
         return (*row, ("rate ", "faint"), (f"{rate:.1e}", "")) if rate is not None else row
 
     def _norm(self) -> Row:
-        norm = _number(self.history.last_step, "grad_norm")
+        norm = self.history.last_step.grad_norm
         return (("gradient norm ", "faint"), (f"{norm:.2f}", "")) if norm is not None else ()
-
-
-def _number(event: dict[str, Any], name: str) -> float | None:
-    value = event.get(name)
-    return float(value) if isinstance(value, int | float) else None

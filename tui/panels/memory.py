@@ -47,7 +47,7 @@ class MemoryPanel(Panel):
 
     def _whose(self, whole: int, scale: int, width: int) -> Row:
         """What the bars measure, and the whole that they stand in."""
-        is_rss = self.history.memory.get("kind") == "rss"
+        is_rss = self.history.memory.kind == "rss"
         place, measure = ("RAM", "this process (RSS)") if is_rss else ("card", "torch's allocator")
         row: Row = ((f"{place} ", "faint"), (units.memory(whole), ""))
         if scale < whole:
@@ -56,10 +56,10 @@ class MemoryPanel(Panel):
         return named if row_width(named) <= width else row
 
     def _whole(self) -> int:
-        return int(self.history.memory.get("device_bytes") or 0) or predicted_bytes(self.history, "device_bytes")
+        return self.history.memory.device_bytes or self.history.predicted.device_bytes
 
     def _now(self) -> int:
-        return int(self.history.memory.get("allocated_bytes") or 0)
+        return self.history.memory.allocated_bytes
 
 
 def scale_for(whole: int, most: int) -> int:
@@ -69,19 +69,13 @@ def scale_for(whole: int, most: int) -> int:
     return int(2 ** (most.bit_length() + 1))
 
 
-def predicted_bytes(history: History, name: str) -> int:
-    """A figure of the prediction that the run started with; 0 where there was none."""
-    predicted = history.started.get("foreseen")
-    return int(predicted.get(name) or 0) if isinstance(predicted, dict) else 0
-
-
 def predicted_peak(history: History) -> int:
-    """The prediction that the measured peak is held against.
+    """The prediction that the measured peak is compared with; 0 if there was none.
 
     On a GPU torch's allocator measures itself, so it is the allocated peak; on a CPU the whole process counts.
     """
-    is_rss = history.memory.get("kind") == "rss"
-    return predicted_bytes(history, "peak_bytes" if is_rss else "peak_allocated_bytes")
+    is_rss = history.memory.kind == "rss"
+    return history.predicted.peak_bytes if is_rss else history.predicted.peak_allocated_bytes
 
 
 def _bar(label: str, value: int, whole: int, width: int, style: str, mark: int) -> Row:

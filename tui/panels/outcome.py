@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from backend import units
 from backend.run.history import History
@@ -54,39 +53,38 @@ class Figure:
 
 def figures(history: History) -> list[Figure]:
     """Peak memory, seconds and USD of the whole run that has ended, and the mean tokens/s of its training steps."""
-    predicted: dict[str, Any] = history.started.get("foreseen") or {}
+    predicted = history.predicted
     seconds = _seconds(history)
-    price, hours = predicted.get("price_usd_per_hour"), predicted.get("hours")
+    price, hours = predicted.price_usd_per_hour, predicted.hours
     priceless = "-" if price is not None else "no price"
     paid = seconds / 3600 * price if seconds is not None and price is not None else None
-    rate = history.finished.get("tokens_per_second")
+    rate = history.finished.tokens_per_second if history.finished else None
     return [
         Figure("peak", predicted_peak(history) or None, history.peak_bytes or None, units.memory),
         Figure("time", hours * 3600 if hours else None, seconds, units.duration, history.state == "done"),
-        Figure("cost", predicted.get("cost_usd"), paid, units.usd, history.state == "done", unknown=priceless),
-        Figure("tokens/s", predicted.get("tokens_per_second"), rate, units.rate, more_is_better=True),
+        Figure("cost", predicted.cost_usd, paid, units.usd, history.state == "done", unknown=priceless),
+        Figure("tokens/s", predicted.tokens_per_second, rate, units.rate, more_is_better=True),
     ]
 
 
 def phases(history: History) -> list[Figure]:
     """The peak of each phase that was predicted, in the order they came; empty until the run has ended."""
-    predicted: dict[str, Any] = (history.started.get("foreseen") or {}).get("phases") or {}
-    measured: dict[str, Any] = history.measured.get("phases") or {}
+    predicted = history.predicted.phases
     return [
-        Figure(name, predicted[name], phase.get("peak_bytes"), units.memory)
-        for name, phase in measured.items()
+        Figure(name, predicted[name], phase.peak_bytes or None, units.memory)
+        for name, phase in history.measured.phases.items()
         if name in predicted
     ]
 
 
 def lesson(history: History) -> str:
     """What the run is for the next prediction, in a few words; empty until the run has ended."""
-    told = history.calibration
-    if not told:
+    event = history.calibration
+    if event is None:
         return ""
-    if told.get("kept"):
+    if event.kept:
         return "corrects the next prediction here"
-    return f"corrects no prediction: {told.get('reason') or 'no figures'}"
+    return f"corrects no prediction: {event.reason or 'no figures'}"
 
 
 def losses(history: History) -> tuple[float, float] | None:
@@ -98,10 +96,11 @@ def losses(history: History) -> tuple[float, float] | None:
 
 def _seconds(history: History) -> float | None:
     """What the run took, earlier lives included; by the clock where the trainer did not say."""
-    told = history.finished.get("seconds")
-    if told is None and history.started and history.finished:
-        return float(history.finished["t"] - history.started["t"])
-    return told
+    if history.finished is None:
+        return None
+    if history.finished.seconds is None and history.started.t:
+        return history.finished.t - history.started.t
+    return history.finished.seconds
 
 
 class Outcome(Panel):
@@ -122,7 +121,7 @@ class Outcome(Panel):
 
     def _more(self, column: int) -> list[Row]:
         """What the figures cover, peaks by phase, and how many earlier runs the predicted figures come from."""
-        runs = int((self.history.started.get("foreseen") or {}).get("corrected_by_runs") or 0)
+        runs = self.history.predicted.corrected_by_runs
         before: Row = ((f"predicted with {runs} run{'' if runs == 1 else 's'} of this box", "faint"),)
         peaks = [_figure(replace(x, name=f"  {plain(x.name, lines=False)}"), column) for x in phases(self.history)]
         covers: Row = (("time: whole run; tokens/s: training steps", "faint"),)

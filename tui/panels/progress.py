@@ -66,10 +66,10 @@ class ProgressPanel(Lines):
             return []
         total = f"{past.total_steps:,}"
         parts: list[Row] = [(("step ", "faint"), (f"{past.step:>{len(total)},}", "strong"), (f" of {total}", "faint"))]
-        if isinstance(epoch := past.last_step.get("epoch"), int | float):
+        if (epoch := past.last_step.epoch) is not None:
             parts.append((("epoch ", "faint"), (f"{epoch:.2f}", ""), (_of_epochs(past), "faint")))
-        mean = past.finished.get("tokens_per_second")
-        if isinstance(rate := mean or past.last_step.get("tokens_per_second"), int | float):
+        mean = past.finished.tokens_per_second if past.finished else None
+        if (rate := mean or past.last_step.tokens_per_second) is not None:
             parts.append(((f"{units.rate(rate):>6}", ""), (" tok/s mean" if mean else " tok/s", "faint")))
         return parts
 
@@ -94,7 +94,7 @@ class ProgressPanel(Lines):
                 (plain(words.phase(past), lines=False), ""),
                 (f"{since} ", "faint"),
             )
-        end = float(past.last_step.get("t", now)) + past.eta_seconds
+        end = (past.last_step.t or now) + past.eta_seconds
         left = units.duration(max(0.0, end - now))
         return (("ETA ", "faint"), (f"{left:>9}", "strong"), (f", at {words.end_of_run(end, now)} ", "faint"))
 
@@ -111,6 +111,6 @@ class ProgressPanel(Lines):
 
 def _of_epochs(past: History) -> str:
     """` of 3`; nothing where the limit of steps ends the run, not its epochs."""
-    epochs, plan = past.started.get("epochs"), past.started.get("plan") or {}
-    ended_by_steps = plan.get("max_steps") == past.total_steps
-    return f" of {epochs:g}" if isinstance(epochs, int | float) and not ended_by_steps else ""
+    epochs = past.started.epochs
+    ended_by_steps = past.started.plan.get("max_steps") == past.total_steps
+    return f" of {epochs:g}" if epochs is not None and not ended_by_steps else ""

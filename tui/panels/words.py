@@ -43,7 +43,7 @@ def title(history: History, name: str, now: float) -> str:
         return f"{phase(history)} - {name}"
     part = f"{100 * history.step / history.total_steps:.0f} %"
     if history.eta_seconds is not None:
-        end = float(history.last_step.get("t", now)) + history.eta_seconds
+        end = (history.last_step.t or now) + history.eta_seconds
         part += f", ends {end_of_run(end, now)}"
     return f"{part} - {name}"
 

@@ -14,6 +14,7 @@ from textual.widgets import Footer
 from backend import units
 from backend.errors import UserError
 from backend.run import history
+from backend.run.events import RunFinished
 from backend.run.folder import RunFolder
 from backend.run.history import History
 from tui import command_line, report
@@ -112,7 +113,7 @@ def trouble(past: History) -> str | None:
     if not past.finished:
         return _LOST
     if past.state == "failed":
-        return str(past.finished.get("error") or "The training failed; the log says more.")
+        return past.finished.error or "The training failed; the log says more."
     return None
 
 
@@ -121,8 +122,8 @@ def next_step(folder: RunFolder, past: History) -> NextStep:
     if past.state == "done":
         return _load(folder, past)
     if past.checkpoints:
-        step = past.checkpoints[-1].get("step", past.step)
-        so_far = past.finished.get("result")
+        step = past.checkpoints[-1].step
+        so_far = past.finished.result if past.finished else None
         also = f"what it has learned so far is in {so_far}" if so_far else ""
         return NextStep("Go on", f"from the checkpoint at step {step:,}", (_resume(folder),), also)
     if past.state in ("stopped", "paused"):
@@ -135,8 +136,9 @@ def _resume(folder: RunFolder) -> str:
 
 
 def _load(folder: RunFolder, past: History) -> NextStep:
-    where = str(past.finished.get("result") or folder.result)
-    size = past.finished.get("bytes") or sum(x.stat().st_size for x in folder.result.rglob("*") if x.is_file())
+    finished = past.finished or RunFinished()
+    where = finished.result or str(folder.result)
+    size = finished.bytes or sum(x.stat().st_size for x in folder.result.rglob("*") if x.is_file())
     adapter = _method(folder) != "full"
     package, name = ("peft", "AutoPeftModelForCausalLM") if adapter else ("transformers", "AutoModelForCausalLM")
     lines = (

@@ -10,10 +10,12 @@ import resource
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import psutil
 import torch
+
+from backend.run.events import MemoryReading
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,19 @@ class CudaMemory:
         self._lock = threading.Lock()
         self._highest = self._highest_reserved = 0
 
-    def read(self) -> dict[str, Any]:
-        """The fields of a `memory` event."""
+    def read(self, phase: str = "") -> MemoryReading:
+        """A `memory` event, read in `phase`."""
         with self._lock:
             self._look()
-            return {
-                "kind": self.KIND,
-                "allocated_bytes": torch.cuda.memory_allocated(),
-                "reserved_bytes": torch.cuda.memory_reserved(),
-                "peak_bytes": self._highest,
-                "peak_reserved_bytes": self._highest_reserved,
-                "device_bytes": self._device_bytes,
-            }
+            return MemoryReading(
+                kind=self.KIND,
+                allocated_bytes=torch.cuda.memory_allocated(),
+                reserved_bytes=torch.cuda.memory_reserved(),
+                peak_bytes=self._highest,
+                peak_reserved_bytes=self._highest_reserved,
+                device_bytes=self._device_bytes,
+                phase=phase,
+            )
 
     def lap(self) -> Lap:
         """The stretch since the last call; the allocator's own peaks start anew, the run's are kept here."""
@@ -84,17 +87,18 @@ class ProcessMemory:
         """The kernel's peak at the start of this stretch, where it can't be reset."""
         self._highest = self._floor
 
-    def read(self) -> dict[str, Any]:
-        """The fields of a `memory` event."""
+    def read(self, phase: str = "") -> MemoryReading:
+        """A `memory` event, read in `phase`."""
         with self._lock:
             now = self._look()
-            return {
-                "kind": self.KIND,
-                "allocated_bytes": now,
-                "reserved_bytes": now,
-                "peak_bytes": self._highest,
-                "device_bytes": self._device_bytes,
-            }
+            return MemoryReading(
+                kind=self.KIND,
+                allocated_bytes=now,
+                reserved_bytes=now,
+                peak_bytes=self._highest,
+                device_bytes=self._device_bytes,
+                phase=phase,
+            )
 
     def lap(self) -> Lap:
         """The stretch since the last call."""

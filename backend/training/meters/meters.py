@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
+from backend.run.events import PhasesMeasured
 from backend.training.meters.memory_source import CudaMemory, ProcessMemory
 from backend.training.meters.nvml_gpu import GpuMeter
 from backend.training.meters.phases import Phases
@@ -37,32 +38,33 @@ class Meters:
     @property
     def peak_bytes(self) -> int:
         """The highest use so far."""
-        return int(self._source.read()["peak_bytes"])
+        return self._source.read().peak_bytes
 
     def write(self) -> None:
         """One reading now."""
-        self._report.event("memory", **self._source.read(), phase=self._report.current_phase)
+        self._report.event(self._source.read(self._report.current_phase))
         if self._gpu:
-            self._report.event("gpu", **self._gpu.read())
+            self._report.event(self._gpu.read())
 
     def conclude(self, *, as_planned: bool) -> None:
-        """Write `measured`: what each phase of this life of the run took.
+        """Write `measured`: what each phase of this attempt took.
 
-        `as_planned` says that the trainer kept every setting of the plan, so that the figures can be held against it.
+        `as_planned` says that the trainer kept every setting of the plan, so that the figures can be compared with it.
         """
         self._phases.end()
         self._report.event(
-            "measured",
-            kind=self._source.KIND,
-            as_planned=as_planned,
-            phases=self._phases.found,
-            context_bytes=self._context_bytes(),
+            PhasesMeasured(
+                kind=self._source.KIND,
+                as_planned=as_planned,
+                phases=self._phases.found,
+                context_bytes=self._context_bytes(),
+            )
         )
 
     def _context_bytes(self) -> int | None:
         """What this process has on the GPU beside torch's allocator; None on a CPU, or where the driver hides it."""
         own = self._gpu.own_bytes() if self._gpu else None
-        return own - int(self._source.read()["reserved_bytes"]) if own is not None else None
+        return own - self._source.read().reserved_bytes if own is not None else None
 
     def _run(self) -> None:
         while True:

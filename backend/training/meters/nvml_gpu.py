@@ -8,6 +8,8 @@ from typing import Any
 import pynvml
 import torch
 
+from backend.run.events import GpuReading
+
 
 class GpuMeter:
     """One GPU through NVML."""
@@ -25,14 +27,14 @@ class GpuMeter:
         except pynvml.NVMLError:
             return None
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> GpuReading:
         """Use, temperature, power, and the memory that all programs hold."""
-        return {
-            "utilisation_percent": self._asked(lambda x: pynvml.nvmlDeviceGetUtilizationRates(x).gpu),
-            "temperature_c": self._asked(lambda x: pynvml.nvmlDeviceGetTemperature(x, pynvml.NVML_TEMPERATURE_GPU)),
-            "power_watts": self._asked(lambda x: pynvml.nvmlDeviceGetPowerUsage(x) / 1000),
-            "used_bytes": self._asked(lambda x: pynvml.nvmlDeviceGetMemoryInfo(x).used),
-        }
+        return GpuReading(
+            utilisation_percent=self._asked(lambda x: pynvml.nvmlDeviceGetUtilizationRates(x).gpu),
+            temperature_c=self._asked(lambda x: pynvml.nvmlDeviceGetTemperature(x, pynvml.NVML_TEMPERATURE_GPU)),
+            power_watts=self._asked(lambda x: pynvml.nvmlDeviceGetPowerUsage(x) / 1000),
+            used_bytes=self._asked(lambda x: pynvml.nvmlDeviceGetMemoryInfo(x).used),
+        )
 
     def own_bytes(self) -> int | None:
         """Memory of this process, its CUDA context included; None where it can't be told from other programs'.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Protocol
 
+from backend.run.events import PhasePeak
 from backend.training.meters.memory_source import Lap
 
 
@@ -14,18 +14,6 @@ class MemoryReader(Protocol):
 
     def lap(self) -> Lap:
         """The stretch since the last call."""
-
-
-@dataclass
-class PhasePeak:
-    """All stretches of one name together."""
-
-    peak_bytes: int = 0
-    reserved_bytes: int = 0
-    rest_bytes: int = 0
-    """At the end of the first stretch: after `load` the weights, after `train` the optimizer's states too."""
-    seconds: float = 0.0
-    times: int = 0
 
 
 class Phases:

@@ -10,7 +10,8 @@ from backend.answers import Method
 from backend.export import source
 from backend.export.source import ExportSource
 from backend.plan.job import Job
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import Evaluated, RunFinished, RunStarted, StepDone
 from backend.run.folder import RunFolder
 from backend.training import methods
 from backend.training.saving import result
@@ -44,12 +45,12 @@ def told(
     made = Job(str(model), str(model), str(data), settings, device="cpu", device_name="CPU")
     folder = RunFolder.create(replace(made, **(job or {})))
     log = EventLog(folder.events_file)
-    log.write("run_started", total_steps=10, train_rows=36, step=0, versions={"torch": "2.13.0"})
-    log.write("eval", step=0, loss=2.5)
+    log.write(RunStarted(total_steps=10, train_rows=36, step=0, versions={"torch": "2.13.0"}))
+    log.write(Evaluated(step=0, loss=2.5))
     for step in range(1, 11):
-        log.write("step", step=step, total_steps=10, loss=2.5 - step / 10)
-    log.write("eval", step=10, loss=1.75)
-    log.write("run_finished", state="done", step=10, tokens=4321)
+        log.write(StepDone(step=step, total_steps=10, loss=2.5 - step / 10))
+    log.write(Evaluated(step=10, loss=1.75))
+    log.write(RunFinished(state="done", step=10, tokens=4321))
     log.close()
     return folder
 

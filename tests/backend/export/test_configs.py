@@ -16,7 +16,8 @@ from backend.errors import UserError
 from backend.export import yaml_text
 from backend.export.export import export
 from backend.plan.plan import Plan
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import Replanned, RunFinished
 from backend.run.folder import RunFolder
 from backend.training.schedule import learning_rate
 from tests.backend.export.helpers import found, silent, told
@@ -176,8 +177,8 @@ def test_a_stand_in_template_goes_along(tmp_path: Path, questions: Path) -> None
 def test_what_running_out_of_memory_changed_is_kept(make: Callable[..., RunFolder]) -> None:
     folder = make()
     log = EventLog(folder.events_file)
-    log.write("replanned", step=3, changed={"micro_batch": 1, "checkpointing": True}, text="")
-    log.write("run_finished", state="done", step=10)
+    log.write(Replanned(step=3, changed={"micro_batch": 1, "checkpointing": True}, text=""))
+    log.write(RunFinished(state="done", step=10))
     said, _ = config(folder, "trl")
     assert (said["per_device_train_batch_size"], said["gradient_accumulation_steps"]) == (1, 8)
     assert said["gradient_checkpointing"] is True

@@ -11,7 +11,8 @@ from backend import settings
 from backend.errors import UserError
 from backend.launch import on_finish
 from backend.launch.launch import Trainer
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import Evaluated, RunFinished
 from backend.run.folder import RunFolder
 from backend.run.history import read
 from tests.backend.run.test_folder import JOB
@@ -22,9 +23,9 @@ class Short(Trainer):
 
     def train(self) -> str:
         log = EventLog(self.folder.events_file)
-        log.write("eval", step=0, loss=2.0)
-        log.write("eval", step=9, loss=1.5)
-        log.write("run_finished", state="done")
+        log.write(Evaluated(step=0, loss=2.0))
+        log.write(Evaluated(step=9, loss=1.5))
+        log.write(RunFinished(state="done"))
         return "done"
 
 

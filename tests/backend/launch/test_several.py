@@ -16,8 +16,10 @@ from backend.hardware import visible
 from backend.launch import several
 from backend.launch.several import FAILED, START_AGAIN, RankOutcome
 from backend.run.control import Inbox
-from backend.run.events import Event, EventLog, Tail
+from backend.run.event_log import EventLog
+from backend.run.events import RunFinished
 from backend.run.folder import RunFolder
+from tests import events_on_disk
 from tests.backend.run.test_folder import JOB
 
 LEANER = RankOutcome("micro-batch 4 -> 2", "out of memory in step 3", "step 3", 2, {"micro_batch": 2})
@@ -33,8 +35,8 @@ def train(folder: RunFolder) -> str:
     return several.train(folder, Inbox(folder.commands_file))
 
 
-def events(folder: RunFolder, name: str) -> list[Event]:
-    return [event for event in Tail(folder.events_file).events() if event["event"] == name]
+def events(folder: RunFolder, name: str) -> list[dict[str, Any]]:
+    return events_on_disk.read(folder.events_file, name)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def lives(
         began.append(folder.adjusted())
         if state:
             log = EventLog(folder.events_file)
-            log.write("run_finished", state=state, step=4)
+            log.write(RunFinished(state=state, step=4))
             log.close()
         return verdict
 

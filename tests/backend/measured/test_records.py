@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -12,11 +11,12 @@ from backend.measured import records
 from backend.plan.job import Job
 from backend.planner import jobs
 from backend.planner.compare import compare
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import PhasePeak, PhasesMeasured, RunStarted, StepDone
 from backend.run.folder import RunFolder
 from tests.shapes import CPU, LLAMA_1B, model, rows
 
-PHASE = {"peak_bytes": 5, "reserved_bytes": 5, "rest_bytes": 3, "seconds": 1.5, "times": 1}
+PHASE = PhasePeak(peak_bytes=5, reserved_bytes=5, rest_bytes=3, seconds=1.5, times=1)
 
 
 def a_job() -> Job:
@@ -24,15 +24,15 @@ def a_job() -> Job:
     return jobs.job(compare(answers, replace(CPU, name="EPYC, 2 cores"), model(LLAMA_1B), rows(300)), "lora")
 
 
-def a_run(rates: list[float], job: Job | None = None, **measured: Any) -> RunFolder:
+def a_run(rates: list[float], job: Job | None = None, *, as_planned: bool = True) -> RunFolder:
     """A run whose steps had these tokens a second, after an earlier life with others."""
     folder = RunFolder.create(job or a_job())
     log = EventLog(folder.events_file)
     for life in ([1.0] * 9, rates):
-        log.write("run_started", versions={"torch": "2.13.0"})
+        log.write(RunStarted(versions={"torch": "2.13.0"}))
         for step, rate in enumerate(life):
-            log.write("step", step=step, tokens_per_second=rate)
-        log.write("measured", **({"kind": "rss", "as_planned": True, "phases": {"load": PHASE}} | measured))
+            log.write(StepDone(step=step, tokens_per_second=rate))
+        log.write(PhasesMeasured(kind="rss", as_planned=as_planned, phases={"load": PHASE}))
     log.close()
     return folder
 
@@ -65,10 +65,10 @@ def test_a_run_that_goes_on_counts_once_with_its_newest_figures() -> None:
     assert records.remember(folder, a_job()) is None
     assert records.remember(other, a_job()) is None
     log = EventLog(folder.events_file)
-    log.write("run_started")
+    log.write(RunStarted())
     for step in range(20):
-        log.write("step", step=step, tokens_per_second=20.0)
-    log.write("measured", as_planned=True, phases={"load": PHASE})
+        log.write(StepDone(step=step, tokens_per_second=20.0))
+    log.write(PhasesMeasured(as_planned=True, phases={"load": PHASE}))
     log.close()
     assert records.remember(folder, a_job()) is None
     found, _ = records.read()

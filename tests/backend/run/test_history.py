@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import get_args
 
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import (
+    AnyEvent,
+    CheckpointSaved,
+    Evaluated,
+    Event,
+    GpuReading,
+    Logged,
+    MemoryReading,
+    PhaseStarted,
+    RunFinished,
+    RunStarted,
+    Sampled,
+    StepDone,
+)
 from backend.run.history import LOG_LINES, PRINTED, History, read
 from backend.run.printed import LINES_AT_ONCE
 
 
-def written(path: Path, *events: tuple[str, dict[str, object]]) -> History:
+def written(path: Path, *events: Event) -> History:
     log = EventLog(path)
-    for name, fields in events:
-        log.write(name, **fields)
+    for event in events:
+        log.write(event)
     log.close()
     return read(path)
 
@@ -20,18 +36,17 @@ def written(path: Path, *events: tuple[str, dict[str, object]]) -> History:
 def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     history = written(
         tmp_path / "events.jsonl",
-        ("run_started", {"total_steps": 2, "method": "lora"}),
-        ("phase", {"name": "train"}),
-        ("eval", {"step": 0, "loss": 3.0}),
-        ("step", {"step": 1, "total_steps": 2, "loss": 2.5, "eta_seconds": 7}),
-        ("memory", {"peak_bytes": 100}),
-        ("memory", {"peak_bytes": 80}),
-        ("step", {"step": 2, "total_steps": 2, "loss": None}),
-        ("sample", {"step": 2, "prompt": "q", "text": "a"}),
-        ("checkpoint", {"step": 2, "path": "x"}),
-        ("log", {"text": "hello", "level": "warning"}),
-        ("something_new", {"field": 1}),
-        ("run_finished", {"state": "done", "loss": 2.0}),
+        RunStarted(total_steps=2, method="lora"),
+        PhaseStarted(name="train"),
+        Evaluated(step=0, loss=3.0),
+        StepDone(step=1, total_steps=2, loss=2.5, eta_seconds=7),
+        MemoryReading(peak_bytes=100),
+        MemoryReading(peak_bytes=80),
+        StepDone(step=2, total_steps=2, loss=None),
+        Sampled(step=2, prompt="q", text="a"),
+        CheckpointSaved(step=2, path="x"),
+        Logged(text="hello", level="warning"),
+        RunFinished(state="done", loss=2.0),
     )
     assert (history.step, history.total_steps, history.state, history.phase) == (2, 2, "done", "done")
     assert (list(history.steps), list(history.losses)) == ([1], [2.5])
@@ -42,19 +57,15 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
 
 
 def test_what_a_resumed_run_repeats_replaces_what_was(tmp_path: Path) -> None:
-    steps: list[tuple[str, dict[str, object]]] = [
-        ("step", {"step": n, "total_steps": 9, "loss": float(n)}) for n in (1, 2, 3)
-    ]
-    again: list[tuple[str, dict[str, object]]] = [
-        ("step", {"step": n, "total_steps": 9, "loss": 10.0 + n}) for n in (3, 4)
-    ]
+    steps = [StepDone(step=n, total_steps=9, loss=float(n)) for n in (1, 2, 3)]
+    again = [StepDone(step=n, total_steps=9, loss=10.0 + n) for n in (3, 4)]
     history = written(
         tmp_path / "events.jsonl",
-        ("run_started", {"total_steps": 9}),
+        RunStarted(total_steps=9),
         *steps,
-        ("eval", {"step": 3, "loss": 1.0}),
-        ("run_finished", {"state": "stopped"}),
-        ("run_started", {"total_steps": 9, "step": 2}),
+        Evaluated(step=3, loss=1.0),
+        RunFinished(state="stopped"),
+        RunStarted(total_steps=9, step=2),
         *again,
     )
     assert list(history.steps) == [1, 2, 3, 4]
@@ -67,31 +78,33 @@ def test_polling_tells_whether_anything_came(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     history, log = History(path), EventLog(path)
     assert not history.poll()
-    log.write("step", step=1, eta_seconds=4)
+    log.write(StepDone(step=1, eta_seconds=4))
     assert history.poll()
     assert history.eta_seconds == 4.0
     assert not history.poll()
 
 
 def test_missing_fields_do_no_harm(tmp_path: Path) -> None:
-    names = ("run_started", "phase", "step", "memory", "eval", "sample", "checkpoint", "log", "oom", "replanned", "gpu")
-    history = written(tmp_path / "events.jsonl", *((name, {}) for name in names), ("run_finished", {}))
-    assert history.state == "running"
-    assert history.phase == "done"
+    path = tmp_path / "events.jsonl"
+    names = [kind.__struct_config__.tag for kind in get_args(AnyEvent)]
+    path.write_text("".join(json.dumps({"event": name}) + "\n" for name in names))
+    history = read(path)
+    assert (history.state, history.phase, history.finished) == ("running", "done", RunFinished())
+    assert [line.text for line in history.log] == ["checkpoint at step 0", "out of memory", "re-planned", ""]
 
 
 def test_many_events_at_once_give_what_they_give_one_by_one(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     whole, one_by_one, log = History(path), History(path), EventLog(path)
     for step in range(1, 40):
-        log.write("step", step=step, total_steps=40, loss=float(step) if step % 7 else None, epoch=0.5)
-        log.write("memory", peak_bytes=100 - step, allocated_bytes=step)
-        log.write("gpu", utilisation=step)
-        log.write("log", text=f"line {step}")
+        log.write(StepDone(step=step, total_steps=40, loss=float(step) if step % 7 else None, epoch=0.5))
+        log.write(MemoryReading(peak_bytes=100 - step, allocated_bytes=step))
+        log.write(GpuReading(utilisation_percent=step))
+        log.write(Logged(text=f"line {step}"))
         if step % 10 == 0:
-            log.write("eval", step=step, loss=1.0)
+            log.write(Evaluated(step=step, loss=1.0))
         if step == 25:
-            log.write("run_started", step=20, total_steps=50)
+            log.write(RunStarted(step=20, total_steps=50))
         one_by_one.poll()
     whole.poll()
     for name in ("steps", "losses", "last_step", "memory", "gpu", "peak_bytes", "evaluations", "log", "log_count"):
@@ -104,10 +117,10 @@ def test_a_damaged_line_among_many_costs_itself_only(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     log = EventLog(path)
     for step in range(1, 6):
-        log.write("step", step=step, loss=1.0)
-        log.write("step", step=step, loss="not a number")
-        log.write("memory", peak_bytes=step * 10)
+        log.write(StepDone(step=step, loss=1.0))
+        log.write(MemoryReading(peak_bytes=step * 10))
         with path.open("ab") as file:
+            file.write(b'{"t":1,"event":"step","step":%d,"loss":"not a number"}\n' % step)
             file.write(b'{"t":1,"event":"step","step":\n{"t":1,"event":"memory","peak_by\n')
     history = read(path)
     assert list(history.steps) == [1, 2, 3, 4, 5]
@@ -117,7 +130,7 @@ def test_a_damaged_line_among_many_costs_itself_only(tmp_path: Path) -> None:
 def test_of_a_flood_of_log_lines_the_newest_are_kept_and_all_are_counted(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "events.jsonl")
     for n in range(LOG_LINES + 500):
-        log.write("log", text=f"line {n}")
+        log.write(Logged(text=f"line {n}"))
     history = read(tmp_path / "events.jsonl")
     assert history.log_count == LOG_LINES + 500
     assert [history.log[0].text, history.log[-1].text] == ["line 500", f"line {LOG_LINES + 499}"]

@@ -15,12 +15,12 @@ from backend.answers import METHODS, Method
 from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run import history
-from backend.run.events import Event, Tail
 from backend.run.folder import RunFolder
 from backend.training import loss, methods, rng
 from backend.training.batches import Row, micro_batches
 from backend.training.optim.optimizers import Updater, updater
 from backend.training.step import forward_backward
+from tests import events_on_disk
 
 ALL = METHODS
 SMALL = Plan(
@@ -57,9 +57,9 @@ def new_run(model: Path, data: Path, method: Method = "lora", **changes: Any) ->
     return RunFolder.create(job)
 
 
-def events(folder: RunFolder, name: str) -> list[Event]:
+def events(folder: RunFolder, name: str) -> list[dict[str, Any]]:
     """All events of one name, in order."""
-    return [event for event in Tail(folder.events_file).events() if event["event"] == name]
+    return events_on_disk.read(folder.events_file, name)
 
 
 def losses(folder: RunFolder) -> dict[int, float]:

@@ -15,6 +15,7 @@ import torch
 from backend.answers import Method
 from backend.launch import launch
 from backend.run import control
+from backend.run.events import Event, StepDone
 from backend.run.folder import RunFolder
 from backend.training import session
 from backend.training.report import Report
@@ -51,9 +52,9 @@ def on_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Any) -> None:
     write = Report.event
     done: list[int] = []
 
-    def event(self: Report, name: str, **fields: Any) -> None:
-        write(self, name, **fields)
-        if name == "step" and fields["step"] == number and not done:
+    def event(self: Report, event: Event) -> None:
+        write(self, event)
+        if isinstance(event, StepDone) and event.step == number and not done:
             done.append(number)
             action()
 
@@ -173,13 +174,14 @@ def test_data_that_changed_is_refused(tiny_model: Path, questions: Path, tmp_pat
 KILL = """
 import os, signal, sys
 from pathlib import Path
+from backend.run.events import StepDone
 from backend.run.folder import RunFolder
 from backend.training.report import Report
 from backend.training.train import train
-event = Report.event
-def deadly(self, name, **fields):
-    event(self, name, **fields)
-    if name == "step" and fields["step"] == 5:
+write = Report.event
+def deadly(self, event):
+    write(self, event)
+    if isinstance(event, StepDone) and event.step == 5:
         os.kill(os.getpid(), signal.SIGKILL)
 Report.event = deadly
 train(RunFolder(Path(sys.argv[1])))

@@ -24,17 +24,19 @@ from backend.trial.found import TrialResult
 from backend.trial.plan import Trial
 from tests.shapes import CPU, LLAMA_1B, model, rows
 
-PHASE = {"peak_bytes": 5, "reserved_bytes": 5, "rest_bytes": 3, "seconds": 2.0, "times": 2}
+PHASES = "phases=dict.fromkeys(('load', 'eval', 'checkpoint', 'save'), PHASE)"
 TRAINER = """
 import sys, os, time
 from pathlib import Path
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import *
+PHASE = PhasePeak(peak_bytes=5, reserved_bytes=5, rest_bytes=3, seconds=2.0, times=2)
 log = EventLog(Path(sys.argv[1]) / "events.jsonl")
-log.write("run_started", step=0, eval_rows=7)
+log.write(RunStarted(step=0, eval_rows=7))
 def steps(count, phase="train"):
-    log.write("phase", name=phase)
+    log.write(PhaseStarted(name=phase))
     for step in range(1, count + 1):
-        log.write("step", step=step, total_steps=3, tokens_per_second=100.0 * step, step_seconds=1.0 / step)
+        log.write(StepDone(step=step, total_steps=3, tokens_per_second=100.0 * step, step_seconds=1.0 / step))
 """
 
 
@@ -63,13 +65,13 @@ def test_what_it_measured_is_drawn_out_to_the_whole_run(monkeypatch: pytest.Monk
     stand_in(
         monkeypatch,
         f"""
-        log.write("eval", step=0, loss=2.0)
+        log.write(Evaluated(step=0, loss=2.0))
         steps(3)
-        log.write("eval", step=3, loss=1.5)
-        log.write("memory", peak_bytes=77)
-        log.write("measured", as_planned=True, phases=dict.fromkeys(("load", "eval", "checkpoint", "save"), {PHASE}))
-        log.write("calibration", kept=True)
-        log.write("run_finished", state="done")
+        log.write(Evaluated(step=3, loss=1.5))
+        log.write(MemoryReading(peak_bytes=77))
+        log.write(PhasesMeasured(as_planned=True, {PHASES}))
+        log.write(Calibrated(kept=True))
+        log.write(RunFinished(state="done"))
         """,
     )
     comparison = a_comparison(price=2.0)
@@ -89,11 +91,11 @@ def test_settings_that_memory_changed_are_told(monkeypatch: pytest.MonkeyPatch) 
     stand_in(
         monkeypatch,
         """
-        log.write("replanned", step=0, text="micro-batch 4 -> 2")
+        log.write(Replanned(step=0, text="micro-batch 4 -> 2"))
         steps(3)
-        log.write("measured", as_planned=False, phases={})
-        log.write("calibration", kept=False, reason="settings changed")
-        log.write("run_finished", state="done")
+        log.write(PhasesMeasured(as_planned=False, phases={}))
+        log.write(Calibrated(kept=False, reason="settings changed"))
+        log.write(RunFinished(state="done"))
         """,
     )
     found = tried()
@@ -103,7 +105,7 @@ def test_settings_that_memory_changed_are_told(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("does", "sentence"),
     [
-        ('log.write("run_finished", state="failed", error="memory ran out")', "memory ran out"),
+        ('log.write(RunFinished(state="failed", error="memory ran out"))', "memory ran out"),
         ("os.kill(os.getpid(), 9)", "its process was killed, most likely since the memory of this box ran out"),
         ("os._exit(7)", "its process died (exit code 7) without a word"),
     ],
@@ -128,7 +130,7 @@ def test_one_far_slower_than_predicted_is_stopped_at_its_next_step(monkeypatch: 
         steps(2)
         while not inbox.exists():
             time.sleep(0.01)
-        log.write("run_finished", state="stopped")
+        log.write(RunFinished(state="stopped"))
         """,
     )
     patience(monkeypatch, least=0.1, kill=1e6)
@@ -146,7 +148,7 @@ def test_one_that_does_not_stop_is_ended(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_time_of_a_download_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(
         monkeypatch,
-        'log.write("phase", name="data"); time.sleep(0.3); log.write("run_finished", state="done"); steps(3)',
+        'log.write(PhaseStarted(name="data")); time.sleep(0.3); log.write(RunFinished(state="done")); steps(3)',
     )
     patience(monkeypatch)
     assert tried().steps == 3
@@ -169,7 +171,7 @@ def test_what_a_killed_one_left_goes_with_the_next(monkeypatch: pytest.MonkeyPat
     left = paths.home() / "trials" / "trial-20261124-101500-lora-x"
     left.mkdir(parents=True)
     (left / "plan.toml").touch()
-    stand_in(monkeypatch, 'log.write("run_finished", state="done")')
+    stand_in(monkeypatch, 'log.write(RunFinished(state="done"))')
     tried()
 
 

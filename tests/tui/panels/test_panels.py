@@ -6,9 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from textual.app import ComposeResult
 
-from backend.run.events import EventLog
+from backend.run.event_log import EventLog
+from backend.run.events import (
+    Calibrated,
+    Event,
+    Logged,
+    MemoryReading,
+    PhaseStarted,
+    PredictedFigures,
+    RunFinished,
+    RunStarted,
+    Sampled,
+    StepDone,
+)
 from backend.run.history import History, read
 from tests.tui.nasty import NASTY
 from tests.tui.stage import Stage
@@ -24,10 +37,10 @@ from tui.panels.progress import ProgressPanel
 from tui.panels.samples import Samples
 
 
-def events(folder: Path, *told: tuple[str, dict[str, Any]]) -> History:
+def events(folder: Path, *written: Event) -> History:
     log = EventLog(folder / "events.jsonl")
-    for event, fields in told:
-        log.write(event, **{"t": START, **fields})
+    for event in written:
+        log.write(replace(event, t=START))
     log.close()
     return read(folder / "events.jsonl")
 
@@ -68,22 +81,22 @@ async def test_the_curve_has_axes_a_line_and_marks() -> None:
 
 
 async def test_before_the_first_loss_the_curve_says_what_is_done(tmp_path: Path) -> None:
-    history = events(tmp_path, ("phase", {"name": "load"}))
+    history = events(tmp_path, PhaseStarted(name="load"))
     text = "\n".join(await shown(Curve(history, lambda: START + 75)))
     assert "loading the model" in text
     assert "1 m 15 s" in text
 
 
 async def test_a_resumed_run_draws_its_repeated_steps_once(tmp_path: Path) -> None:
-    steps = [("step", {"step": i, "total_steps": 50, "loss": 9.0}) for i in range(1, 21)]
-    history = events(tmp_path, ("run_started", {"step": 0, "total_steps": 50}), *steps)
+    steps = [StepDone(step=i, total_steps=50, loss=9.0) for i in range(1, 21)]
+    history = events(tmp_path, RunStarted(step=0, total_steps=50), *steps)
     curve = Curve(history)
     await shown(curve)
-    again = [("step", {"step": i, "total_steps": 50, "loss": 1.0}) for i in range(1, 31)]
+    again = [StepDone(step=i, total_steps=50, loss=1.0) for i in range(1, 31)]
     log = EventLog(tmp_path / "events.jsonl")
-    log.write("run_started", step=0, total_steps=50)
-    for event, fields in again:
-        log.write(event, **fields)
+    log.write(RunStarted(step=0, total_steps=50))
+    for event in again:
+        log.write(event)
     fresh = read(tmp_path / "events.jsonl")
     assert "9." not in "\n".join(await shown(Curve(fresh)))
 
@@ -98,20 +111,20 @@ async def test_memory_is_held_against_what_was_predicted() -> None:
 
 
 async def test_memory_of_a_cpu_run_is_said_to_be_the_process(tmp_path: Path) -> None:
-    memory = {"kind": "rss", "allocated_bytes": GIB, "peak_bytes": 2 * GIB, "device_bytes": 16 * GIB}
-    history = events(tmp_path, ("run_started", {"foreseen": {"peak_bytes": 4 * GIB}}), ("memory", memory))
+    memory = MemoryReading(kind="rss", allocated_bytes=GIB, peak_bytes=2 * GIB, device_bytes=16 * GIB)
+    history = events(tmp_path, RunStarted(predicted=PredictedFigures(peak_bytes=4 * GIB)), memory)
     rows = await shown(MemoryPanel(history))
     assert "50 % of predicted" in rows[0]
     assert "RAM 16.0 GiB · this process (RSS)" in rows[4]
 
 
 async def test_memory_without_a_reading_or_a_prediction_says_so(tmp_path: Path) -> None:
-    assert "no reading yet" in (await shown(MemoryPanel(events(tmp_path, ("phase", {"name": "data"})))))[1]
+    assert "no reading yet" in (await shown(MemoryPanel(events(tmp_path, PhaseStarted(name="data")))))[1]
 
 
 async def test_speed_shows_the_gpu_and_what_was_predicted() -> None:
     text = "\n".join(await shown(GpuPanel(run_until(40)[0])))
-    assert all(part in text for part in ("°C", "398 W", "2,700 tok/s", "gradient norm"))
+    assert all(part in text for part in ("GPU  98 %", "72 °C", "398 W", "2,700 tok/s", "gradient norm"))
 
 
 async def test_speed_without_a_gpu_says_so() -> None:
@@ -133,7 +146,7 @@ async def test_arrows_turn_to_the_next_question() -> None:
 
 
 async def test_the_log_follows_until_it_is_scrolled(tmp_path: Path) -> None:
-    history = events(tmp_path, *[("log", {"text": f"line {i}"}) for i in range(100)])
+    history = events(tmp_path, *[Logged(text=f"line {i}") for i in range(100)])
     assert "line 99" in "\n".join(await shown(LogPanel(history), (60, 8)))
     scrolled = "\n".join(await shown(LogPanel(history), (60, 8), press=("up", "up", "up")))
     assert "line 99" not in scrolled
@@ -148,7 +161,7 @@ async def test_the_log_follows_until_it_is_scrolled(tmp_path: Path) -> None:
 async def test_no_panel_lets_outside_text_through(name: str, tmp_path: Path) -> None:
     text = NASTY[name]
     clean = text.encode("utf-8", "replace").decode()  # the log is JSON in UTF-8: no surrogate gets there
-    history = events(tmp_path, ("log", {"text": clean}), ("sample", {"step": 0, "prompt": clean, "text": clean}))
+    history = events(tmp_path, Logged(text=clean), Sampled(step=0, prompt=clean, text=clean))
     for widget in (LogPanel(history), Samples(history), ProgressPanel(history, text)):
         drawn = "".join(await shown(widget))
         assert all(character.isprintable() for character in drawn), drawn
@@ -161,7 +174,7 @@ async def test_progress_says_when_it_ends() -> None:
 
 
 async def test_progress_before_the_first_step_is_never_dead(tmp_path: Path) -> None:
-    history = events(tmp_path, ("phase", {"name": "data"}))
+    history = events(tmp_path, PhaseStarted(name="data"))
     rows = await shown(ProgressPanel(history, "demo", lambda: START + 5), (80, 2))
     assert "preparing the data 5 s" in rows[0]
 
@@ -203,11 +216,11 @@ async def test_a_run_that_has_ended_has_one_speed_its_mean() -> None:
 
 
 async def test_epochs_are_no_end_where_the_limit_of_steps_is(tmp_path: Path) -> None:
-    step = ("step", {"step": 13, "total_steps": 40, "epoch": 0.11, "loss": 1.0})
+    step = StepDone(step=13, total_steps=40, epoch=0.11, loss=1.0)
     for plan, of in (({"max_steps": 40}, False), ({"max_steps": 0}, True), ({"max_steps": 90}, True)):
         folder = tmp_path / str(plan["max_steps"])
         folder.mkdir()
-        history = events(folder, ("run_started", {"total_steps": 40, "epochs": 4.0, "plan": plan}), step)
+        history = events(folder, RunStarted(total_steps=40, epochs=4.0, plan=plan), step)
         head = (await shown(ProgressPanel(history, "demo"), (120, 2)))[0]
         assert "epoch 0.11" in head
         assert ("of 4" in head.split("epoch")[1]) == of
@@ -243,13 +256,13 @@ async def test_the_outcome_has_the_phases_where_there_is_room_and_what_the_run_i
 
 
 async def test_the_outcome_says_why_a_run_corrects_nothing(tmp_path: Path) -> None:
-    told = {"kept": False, "reason": "too few steps"}
-    rows = await shown(Outcome(events(tmp_path, ("calibration", told), ("run_finished", {"state": "done"}))))
+    event = Calibrated(kept=False, reason="too few steps")
+    rows = await shown(Outcome(events(tmp_path, event, RunFinished(state="done"))))
     assert any("corrects no prediction: too few steps" in row for row in rows)
 
 
 async def test_bars_of_a_small_run_on_a_big_device_have_a_scale_of_their_own(tmp_path: Path) -> None:
-    memory = {"kind": "rss", "allocated_bytes": 400 * 2**20, "peak_bytes": 440 * 2**20, "device_bytes": 24 * GIB}
-    rows = await shown(MemoryPanel(events(tmp_path, ("memory", memory))))
+    memory = MemoryReading(kind="rss", allocated_bytes=400 * 2**20, peak_bytes=440 * 2**20, device_bytes=24 * GIB)
+    rows = await shown(MemoryPanel(events(tmp_path, memory)))
     assert "bars to 1.0 GiB" in rows[4]
     assert rows[1].count("█") > 8

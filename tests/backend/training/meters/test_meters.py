@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.run.events import EventLog, Tail
+from backend.run.event_log import EventLog
 from backend.training.meters import memory_source
 from backend.training.meters.memory_source import ProcessMemory
 from backend.training.meters.meters import Meters
 from backend.training.report import Report
+from tests import events_on_disk
 
 
 def test_memory_is_read_at_once_with_the_phase(tmp_path: Path) -> None:
@@ -18,7 +19,7 @@ def test_memory_is_read_at_once_with_the_phase(tmp_path: Path) -> None:
     with Meters(report, "cpu") as reading:
         assert reading.peak_bytes > 10_000_000
     log.close()
-    event = next(x for x in Tail(tmp_path / "events.jsonl").events() if x["event"] == "memory")
+    event = events_on_disk.read(tmp_path / "events.jsonl", "memory")[0]
     assert event["kind"] == "rss" and event["phase"] == "eval"
     assert 0 < event["allocated_bytes"] <= event["peak_bytes"] < event["device_bytes"]
 
@@ -30,8 +31,8 @@ def test_the_peak_is_counted_between_readings() -> None:
     block[::4096] = bytes(len(block[::4096])) or b""
     del block
     after = memory.read()
-    assert after["allocated_bytes"] < before["allocated_bytes"] + 200_000_000
-    assert after["peak_bytes"] >= before["allocated_bytes"] + 250_000_000
+    assert after.allocated_bytes < before.allocated_bytes + 200_000_000
+    assert after.peak_bytes >= before.allocated_bytes + 250_000_000
 
 
 def test_a_kernel_that_does_not_reset_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,4 +40,4 @@ def test_a_kernel_that_does_not_reset_the_peak(monkeypatch: pytest.MonkeyPatch) 
         raise PermissionError
 
     monkeypatch.setattr(Path, "write_text", refused)
-    assert ProcessMemory().read()["peak_bytes"] >= memory_source._lifetime_peak_bytes() * 0.9
+    assert ProcessMemory().read().peak_bytes >= memory_source._lifetime_peak_bytes() * 0.9

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from backend.run.events import EventLog, Tail
+from backend.run.event_log import EventLog
 from backend.training.meters.memory_source import CudaMemory, Lap, ProcessMemory
 from backend.training.meters.meters import Meters
 from backend.training.meters.phases import Phases
 from backend.training.report import Report
+from tests import events_on_disk
 
 MB = 1_000_000
 
@@ -56,7 +57,7 @@ def test_a_process_has_a_peak_for_each_stretch() -> None:
     memory.lap()
     low = memory.lap()
     assert high.peak_bytes > low.peak_bytes + 200 * MB
-    assert memory.read()["peak_bytes"] >= high.peak_bytes, "the run's own peak is kept"
+    assert memory.read().peak_bytes >= high.peak_bytes, "the run's own peak is kept"
 
 
 def test_a_kernel_that_does_not_reset_the_peak_still_tells_a_higher_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +67,7 @@ def test_a_kernel_that_does_not_reset_the_peak_still_tells_a_higher_one(monkeypa
     monkeypatch.setattr(Path, "write_text", refused)
     memory = ProcessMemory()
     quiet = memory.lap()
-    block = bytearray(b"\1") * (2 * memory.read()["peak_bytes"])
+    block = bytearray(b"\1") * (2 * memory.read().peak_bytes)
     size = len(block)
     del block
     high, after = memory.lap(), memory.lap()
@@ -97,7 +98,7 @@ def test_the_gpu_s_peaks_start_anew_with_each_phase(monkeypatch: pytest.MonkeyPa
     peak["bytes"] = 60
     assert memory.lap() == Lap(60, 65, 40)
     read = memory.read()
-    assert (read["peak_bytes"], read["peak_reserved_bytes"], read["allocated_bytes"]) == (90, 95, 40)
+    assert (read.peak_bytes, read.peak_reserved_bytes, read.allocated_bytes) == (90, 95, 40)
 
 
 def test_the_meters_conclude_with_what_each_phase_took(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_the_meters_conclude_with_what_each_phase_took(tmp_path: Path) -> None:
         meters.conclude(as_planned=True)
     report.phase("save")
     log.close()
-    (measured,) = (x for x in Tail(tmp_path / "events.jsonl").events() if x["event"] == "measured")
+    (measured,) = events_on_disk.read(tmp_path / "events.jsonl", "measured")
     assert (measured["kind"], measured["as_planned"], measured["context_bytes"]) == ("rss", True, None)
     assert list(measured["phases"]) == ["data", "load", "train"]
     assert measured["phases"]["train"]["peak_bytes"] >= measured["phases"]["train"]["rest_bytes"] > 10 * MB

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from backend.plan.plan import Plan
-from backend.run.events import EventLog, Tail
+from backend.run.event_log import EventLog
 from backend.training.journal import Journal, SkippedTooOften, StepRecord
 from backend.training.meters.progress import Pace, RunProgress
 from backend.training.report import Report
+from tests import events_on_disk
 
 
 def test_the_eta_counts_evaluations_and_saves() -> None:
@@ -62,7 +63,7 @@ def test_on_a_gpu_steps_wait_for_each_other_and_none_is_lost(tmp_path: Path) -> 
         notes.add(step(number))
     assert not path.read_bytes()
     notes.flush()
-    events = list(Tail(path).events())
+    events = events_on_disk.read(path)
     assert [event["step"] for event in events] == [1, 2, 3]
     assert len({event["step_seconds"] for event in events}) == 1
 
@@ -70,7 +71,7 @@ def test_on_a_gpu_steps_wait_for_each_other_and_none_is_lost(tmp_path: Path) -> 
 def test_on_a_cpu_each_step_is_written_at_once(tmp_path: Path) -> None:
     notes, path = journal(tmp_path, "cpu")
     notes.add(step(1))
-    assert [event["step"] for event in Tail(path).events()] == [1]
+    assert [event["step"] for event in events_on_disk.read(path)] == [1]
 
 
 def test_skipped_steps_count_only_in_a_row(tmp_path: Path) -> None:

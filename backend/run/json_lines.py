@@ -1,0 +1,83 @@
+"""Files of one JSON object per line, appended by one process and read by others while they grow."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+_BLOCK_BYTES = 4 << 20
+"""Read at once: a file of any length costs a reader no more memory."""
+
+
+class Appender:
+    """Append-only writer. One `write(2)` per line, so that a reader never meets two lines mixed."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._lock = threading.Lock()
+
+    def append(self, record: Mapping[str, object]) -> None:
+        """Append one line. Not-a-number and infinity become null, since JSON has neither."""
+        try:
+            line = msgspec.json.encode(record) + b"\n"
+        except UnicodeEncodeError:  # a lone surrogate from a row or a file's name, for which JSON has no bytes
+            line = msgspec.json.encode(_encodable(record)) + b"\n"
+        with self._lock:
+            os.write(self._fd, line)
+
+    def close(self) -> None:
+        """Close the file; further lines raise OSError."""
+        os.close(self._fd)
+
+
+class Tail:
+    """Reads what was appended since the last call; a half-written last line waits for its other half."""
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        """`offset`: bytes at the start of the file to skip, up to the start of a line."""
+        self._path = path
+        self._offset = offset
+        self._rest = b""
+
+    def blocks(self) -> Iterator[bytes]:
+        """New complete lines, some megabytes of them at a time. Nothing if there is no file yet."""
+        try:
+            file = self._path.open("rb")
+        except FileNotFoundError:
+            return
+        with file:
+            file.seek(self._offset)
+            while data := file.read(_BLOCK_BYTES):
+                self._offset += len(data)
+                complete, newline, self._rest = (self._rest + data).rpartition(b"\n")
+                yield complete + newline
+
+    def lines(self) -> Iterator[bytes]:
+        """New complete lines one by one without their newline; empty ones are left out."""
+        for block in self.blocks():
+            yield from (line for line in block.split(b"\n") if line)
+
+    def bytes_left(self) -> int:
+        """Bytes of the file that are not read yet; 0 if there is no file."""
+        try:
+            return max(0, self._path.stat().st_size - self._offset)
+        except FileNotFoundError:
+            return 0
+
+    @property
+    def offset(self) -> int:
+        """Bytes of the file up to the end of the last complete line that was read."""
+        return self._offset - len(self._rest)
+
+
+def _encodable(value: object) -> object:
+    """`value` with `?` for lone surrogates."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value
