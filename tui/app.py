@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pkgutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,8 +26,18 @@ if TYPE_CHECKING:
     from backend.plan.job import Job
     from backend.presets import Preset
     from backend.run.folder import RunFolder
+    from tui.wizard import Wizard
 
 ORDER = tuple(step for step, _ in STEPS)
+_SCREENS: Mapping[str, str] = {
+    "hardware": "tui.screens.hardware:HardwareScreen",
+    "model": "tui.screens.model:ModelScreen",
+    "data": "tui.screens.data:DataScreen",
+    "goal": "tui.screens.goal:GoalScreen",
+    "compare": "tui.screens.compare:CompareScreen",
+    "review": "tui.screens.review:ReviewScreen",
+}
+"""Each step's screen; it is imported when it is first shown."""
 WARM_UP_AFTER = "model"
 """The step behind which torch is loaded: who has chosen a model is likely to train."""
 
@@ -108,7 +119,7 @@ class WizardApp(LookApp):
             while getattr(self.screen, "STEP", None) != step:
                 self.pop_screen()
 
-    def start_anew(self) -> None:
+    def start_over(self) -> None:
         """The wizard from its first step; the box is looked at again, as a run changes what is free and known of it."""
         journey = self.journey
         journey.hardware = journey.here = journey.device = None
@@ -217,19 +228,12 @@ class WizardApp(LookApp):
 
 
 def make_step(step: str) -> Screen[None]:
-    """The screen of a step; each is imported when it is first needed."""
-    if step == "hardware":
-        from tui.screens.hardware import HardwareScreen as Made
-    elif step == "model":
-        from tui.screens.model import ModelScreen as Made  # type: ignore[assignment]
-    elif step == "data":
-        from tui.screens.data import DataScreen as Made  # type: ignore[assignment]
-    elif step == "goal":
-        from tui.screens.goal import GoalScreen as Made  # type: ignore[assignment]
-    elif step == "compare":
-        from tui.screens.compare import CompareScreen as Made  # type: ignore[assignment]
-    elif step == "review":
-        from tui.screens.review import ReviewScreen as Made  # type: ignore[assignment]
-    else:
+    """The screen of a step. Raises ValueError if the wizard has no such step."""
+    if step not in _SCREENS:
         raise ValueError(f"the wizard has no step {step!r}")
-    return Made()
+    screen: type[Screen[None]] = pkgutil.resolve_name(_SCREENS[step])
+    return screen()
+
+
+if TYPE_CHECKING:
+    _SEEN_BY_SCREENS: type[Wizard] = WizardApp

@@ -61,15 +61,10 @@ class Journey:
     def comparison(self) -> Comparison:
         """The three methods under the answers as they are; computed once for the same answers."""
         assert self.device is not None and self.model is not None and self.data is not None
-        asked = (self.answers, self.device, self.model, self.data)
-        key = (*asked, self.start)
-        if self._compared is None or any(a is not b for a, b in zip(self._compared[0], key, strict=True)):
-            self._compared = (key, self.sources.compare(*asked, *self.kept()))
+        asked = (self.answers, self.device, self.model, self.data, self.start)
+        if self._compared is None or any(a is not b for a, b in zip(self._compared[0], asked, strict=True)):
+            self._compared = (asked, self.sources.compare(*asked))
         return self._compared[1]
-
-    def kept(self) -> tuple[Any, ...]:
-        """The plan fields and the name of the preset that was started from; nothing without one."""
-        return (self.start.plan, self.start.name) if self.start else ()
 
     def changes(self) -> str:
         """What the preset's own box had otherwise, in a sentence; empty without such a preset."""

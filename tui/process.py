@@ -23,6 +23,7 @@ from backend.plan.job import Job
 from backend.run import history
 from backend.run.folder import RunFolder
 from tui import front
+from tui.wizard import STOPPING
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from tui.terminal import Terminal
 
 Launch = Callable[[Job], tuple[RunFolder, Trainer]]
-STOPPING = "stopping"
-"""What a screen hands to `App.exit` when it asked the trainer to stop; with anything else the run goes on."""
 
 WITHOUT_SCREEN = "use `fttui plan` and `fttui train`"
 LOGOUT = (

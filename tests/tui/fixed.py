@@ -10,6 +10,7 @@ from backend.model.info import ModelInfo
 from backend.plan.plan import Plan
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison, Fit, HostEstimate, Interval, MemoryEstimate, MethodEstimate
+from backend.presets import Preset
 
 GIB, MIB = 2**30, 2**20
 CATEGORIES: dict[Method, dict[str, int]] = {
@@ -61,7 +62,9 @@ def estimate(method: Method, epochs: float) -> MethodEstimate:
     )
 
 
-def compare(answers: Answers, device: Device, model: ModelInfo, data: DataReport) -> Comparison:
+def compare(
+    answers: Answers, device: Device, model: ModelInfo, data: DataReport, start: Preset | None = None
+) -> Comparison:
     epochs = answers.epochs or 3.0
     return Comparison(
         answers=answers,

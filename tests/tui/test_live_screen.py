@@ -20,11 +20,11 @@ from tui.panels.curve import Curve
 from tui.panels.log import LogPanel
 from tui.panels.panel import Panel
 from tui.panels.progress import ProgressPanel
-from tui.process import STOPPING
 from tui.screens.ask import Ask
 from tui.screens.live import LiveScreen
 from tui.screens.result import ResultScreen
 from tui.widgets.prose import Prose
+from tui.wizard import STOPPING
 
 SIZES = [(80, 24), (120, 40), (200, 50)]
 

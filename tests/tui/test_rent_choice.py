@@ -57,7 +57,7 @@ async def test_enter_plans_for_it_at_its_own_price_and_esc_changes_nothing() -> 
 
 
 async def test_enter_before_the_list_is_there_does_nothing() -> None:
-    app = box.at("compare", offers=lambda answers, model, data: ())
+    app = box.at("compare", offers=lambda answers, model, data, start: ())
     async with app.run_test(size=(80, 24)) as pilot:
         await box.settled(pilot)
         await pilot.press("dollar_sign", "enter")
@@ -75,7 +75,8 @@ async def test_a_preset_that_was_started_from_holds_for_every_gpu() -> None:
     app = box.at("compare", offers=offers)
     async with app.run_test(size=(80, 24)) as pilot:
         await box.settled(pilot)
-        app.journey.start_from(Preset("mine", "", {"rank": 64}, {}, Path("mine.toml"), False))
+        preset = Preset("mine", "", {"rank": 64}, {}, Path("mine.toml"), False)
+        app.journey.start_from(preset)
         await pilot.press("dollar_sign")
         await box.settled(pilot)
-    assert asked[0][3:] == ({"rank": 64}, "mine")
+    assert asked[0][3:] == (preset,)

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from backend import units
 from backend.answers import METHODS, Method
 from backend.errors import UserError
-from backend.planner import fit, rules
+from backend.planner import fit
 from backend.planner.estimates import Comparison
 from tui.screens.step import WizardStep
 from tui.theme import METHOD_NAMES
@@ -158,7 +158,7 @@ class CompareScreen(WizardStep):
         from tui.screens.rent_choice import RentChoice
 
         journey, comparison = self.journey, self.journey.comparison()
-        find = partial(journey.sources.offers, journey.answers, comparison.model, comparison.data, *journey.kept())
+        find = partial(journey.sources.offers, journey.answers, comparison.model, comparison.data, journey.start)
         device = comparison.device
         planned = f"{device.name}:{device.count}" if device.count > 1 else device.name
         self.app.push_screen(RentChoice(find, planned), self._rented)
@@ -176,7 +176,7 @@ class CompareScreen(WizardStep):
         from tui.screens.trial import TrialScreen
 
         journey = self.journey
-        wanted = rules.fixed(journey.answers, *journey.kept()).values.get("method")
+        wanted = journey.sources.method_set(journey.answers, journey.start)
         try:
             trials = trying.trials(journey.comparison(), wanted)
         except UserError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,9 +15,7 @@ from tui.screens.hardware import choice_of
 from tui.widgets.entry import Entry
 from tui.widgets.picker import Picker
 from tui.widgets.picklist import Choice
-
-if TYPE_CHECKING:
-    from tui.app import WizardApp
+from tui.wizard import wizard_of
 
 THIS_BOX = Choice("", "this box")
 
@@ -48,8 +46,7 @@ class GpuChoice(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         """Offer this box and all known GPUs."""
-        wizard = cast("WizardApp", self.app)
-        sources = wizard.journey.sources
+        sources = wizard_of(self.app).journey.sources
         known = [choice_of(name, sources.named) for name in sources.device_names()]
         self.query_one(Picker).offer([THIS_BOX, *known], self._gpu)
         self.query_one(Entry).focus()
@@ -57,7 +54,7 @@ class GpuChoice(ModalScreen[bool]):
     def on_picker_changed(self, event: Picker.Changed) -> None:
         """Plan for the highlighted one."""
         try:
-            cast("WizardApp", self.app).plan_for(event.value)
+            wizard_of(self.app).plan_for(event.value)
         except UserError as error:
             if not self.query_one(Entry).value:
                 self.query_one(Picker).complain(str(error))
@@ -67,7 +64,7 @@ class GpuChoice(ModalScreen[bool]):
     def on_picker_submitted(self) -> None:
         """Enter: keep it, where it names a GPU."""
         try:
-            cast("WizardApp", self.app).plan_for(self.query_one(Picker).value)
+            wizard_of(self.app).plan_for(self.query_one(Picker).value)
         except UserError as error:
             self.query_one(Picker).complain(str(error))
             return

@@ -25,12 +25,12 @@ from tui.panels.memory import MemoryPanel
 from tui.panels.panel import Clock, Panel
 from tui.panels.progress import ProgressPanel
 from tui.panels.samples import Samples
-from tui.process import STOPPING
 from tui.screens import places
 from tui.screens.ask import Ask, Way
 from tui.screens.places import Panels, Regions
 from tui.screens.result import ResultScreen
 from tui.screens.run_screen import RunScreen, panel_keys, run_title
+from tui.wizard import STOPPING
 
 TICKS_PER_SECOND = 4
 _POLL_SECONDS = 0.1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -20,11 +20,10 @@ from tui.plain import plain, safe
 from tui.widgets.picklist import Choice, PickList
 from tui.widgets.preview import Preview
 from tui.widgets.prose import sentences, stacked, wrapped
+from tui.wizard import Wizard, wizard_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from tui.app import WizardApp
 
 _HELP = (
     "A preset keeps settings and answers under a name. Enter starts the wizard from it: what it says is answered, the "
@@ -145,8 +144,8 @@ class PresetsScreen(Screen[None]):
         self.app.push_screen(HelpScreen(self, self.HELP_TEXT))
 
     @property
-    def _wizard(self) -> WizardApp:
-        return cast("WizardApp", self.app)
+    def _wizard(self) -> Wizard:
+        return wizard_of(self.app)
 
     @property
     def _chosen(self) -> Preset | Broken | None:

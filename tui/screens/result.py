@@ -85,7 +85,7 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
 
     def action_new_run(self) -> None:
         """To the wizard's first step; the answers are still there."""
-        self.wizard.start_anew()
+        self.wizard.start_over()
 
     def action_leave(self) -> None:
         """The run is over: nothing to ask."""

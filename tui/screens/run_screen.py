@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -18,9 +18,7 @@ from tui.panels.panel import Panel
 from tui.screens.places import Panels, Regions
 from tui.screens.repaint import CroppingCompositor
 from tui.theme import METHOD_NAMES
-
-if TYPE_CHECKING:
-    from tui.app import WizardApp
+from tui.wizard import Wizard, wizard_of
 
 
 class RunScreen(Screen[None]):
@@ -89,9 +87,9 @@ class RunScreen(Screen[None]):
         self.wizard.go_back()
 
     @property
-    def wizard(self) -> WizardApp:
-        """The app, as what it is."""
-        return cast("WizardApp", self.app)
+    def wizard(self) -> Wizard:
+        """The app, as far as screens know it."""
+        return wizard_of(self.app)
 
     def _show(self, maximised: Panel | None) -> None:
         """This panel alone, or all that are not hidden."""

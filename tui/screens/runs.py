@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -18,9 +18,7 @@ from tui.messages import Listed
 from tui.plain import plain
 from tui.widgets.entry import Entry
 from tui.widgets.runs_rows import COLUMNS, chosen, row
-
-if TYPE_CHECKING:
-    from tui.app import WizardApp
+from tui.wizard import Wizard, wizard_of
 
 _OTHER_COLUMNS = 50
 """Cells that all columns but the first take."""
@@ -153,8 +151,8 @@ class RunsScreen(Screen[None]):
         self.app.push_screen(HelpScreen(self, self.HELP_TEXT))
 
     @property
-    def _wizard(self) -> WizardApp:
-        return cast("WizardApp", self.app)
+    def _wizard(self) -> Wizard:
+        return wizard_of(self.app)
 
     @property
     def _entry(self) -> Entry:

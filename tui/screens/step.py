@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,9 +14,7 @@ from tui.journey import Journey
 from tui.widgets.field import Field
 from tui.widgets.picker import Picker
 from tui.widgets.rail import Rail
-
-if TYPE_CHECKING:
-    from tui.app import WizardApp
+from tui.wizard import Wizard, wizard_of
 
 
 class WizardStep(Screen[None]):
@@ -53,9 +51,9 @@ class WizardStep(Screen[None]):
         """The step is in front (again): show what may have changed meanwhile."""
 
     @property
-    def wizard(self) -> WizardApp:
-        """The app, as what it is."""
-        return cast("WizardApp", self.app)
+    def wizard(self) -> Wizard:
+        """The app, as far as screens know it."""
+        return wizard_of(self.app)
 
     @property
     def journey(self) -> Journey:
