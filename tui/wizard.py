@@ -67,5 +67,5 @@ class Wizard(Protocol):
 
 
 def wizard_of(app: App[Any]) -> Wizard:
-    """`app` as what it is: the screens are shown by nothing else (tests show some by less, as far as they use it)."""
+    """`app` as a wizard, which shows every screen (in tests, some are shown by an app with only what they use)."""
     return cast("Wizard", app)

@@ -201,7 +201,7 @@ def compare_runs(app: Watched) -> None:
     screen = app.wait("(?s)LoRA of .*3 of 3 runs")
     assert ODD_RUN in screen and f"odd {TITLE}" in screen
     app.type("/")
-    app.wait("words that a run")
+    app.wait("words to find")
     app.type("odd")
     app.wait("1 of 3 runs")
     app.type(ENTER, ESC)

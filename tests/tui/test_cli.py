@@ -61,7 +61,7 @@ def test_the_table_names_the_choice_and_fits_80_columns(capsys: pytest.CaptureFi
     assert any("QLoRA *" in line for line in lines)
     rows = {line.split()[0]: line.split()[1:] for line in lines if line}
     assert rows["epochs"] == ["3", "3", "2"]
-    assert " ".join(rows["steps"]) == "900 of 16 rows 900 of 16 rows 300 of 32 rows"
+    assert " ".join(rows["steps"]) == "900, 16 rows each 900, 16 rows each 300, 32 rows each"
     assert max(map(len, lines)) <= 80
 
 

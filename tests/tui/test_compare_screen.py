@@ -120,7 +120,7 @@ async def test_time_and_cost_have_their_ranges_at_80_columns(gpu: str) -> None:
             lines = card.render().plain.splitlines()
             place = {line.split()[0]: number for number, line in enumerate(lines) if line.split()}
             assert "–" in "".join(lines[place["time"] : place["cost"]])
-            assert "–" in "".join(lines[place["cost"] : place["ceiling"]])
+            assert "–" in "".join(lines[place["cost"] : place["quality"]])
             assert max(map(len, lines)) <= card.content_size.width
 
 

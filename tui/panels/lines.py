@@ -1,4 +1,4 @@
-"""Rows of styled text that repaint only the cells that changed: what keeps a live screen small on an SSH line."""
+"""Rows of styled text that repaint only the cells that changed, so that a live screen sends little over SSH."""
 
 from __future__ import annotations
 

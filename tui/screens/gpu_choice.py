@@ -1,4 +1,4 @@
-"""Another GPU, chosen over the compare screen, whose figures move along."""
+"""Another GPU, chosen on top of the compare screen, whose figures follow."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ THIS_BOX = Choice("", "this box")
 
 
 class GpuChoice(ModalScreen[bool]):
-    """A sheet below the columns; Enter keeps, Esc takes back."""
+    """A sheet below the columns; Enter keeps the GPU, Esc goes back to the one before."""
 
     AUTO_FOCUS: ClassVar[str | None] = None
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "take back", priority=True),
+        Binding("escape", "leave", "undo", priority=True),
     ]
 
     def __init__(self, gpu: str, moved: Callable[[], None]) -> None:
@@ -37,7 +37,7 @@ class GpuChoice(ModalScreen[bool]):
         """The same picker as on the first screen."""
         with Vertical(id="gpu-choice"):
             yield Picker(
-                "What if it ran on …   Enter keeps it, Esc takes it back",
+                "What if it ran on …   Enter keeps it, Esc undoes it",
                 "gpu",
                 placeholder="4090, A100-80GB:2 …",
                 help="A GPU's name, and :N for several.",
@@ -62,7 +62,7 @@ class GpuChoice(ModalScreen[bool]):
         self._moved()
 
     def on_picker_submitted(self) -> None:
-        """Enter: keep it, where it names a GPU."""
+        """Enter: keep it, if it names a GPU."""
         try:
             wizard_of(self.app).plan_for(self.query_one(Picker).value)
         except UserError as error:
@@ -71,5 +71,5 @@ class GpuChoice(ModalScreen[bool]):
         self.dismiss(True)
 
     def action_leave(self) -> None:
-        """As it was."""
+        """Keep the GPU as it was."""
         self.dismiss(False)
