@@ -52,4 +52,4 @@ def test_the_exit_code_is_that_of_the_list(capsys: pytest.CaptureFixture[str]) -
     assert run(["plan", *big]) == 3
     assert run(["plan", *big, "--rent"]) == 0
     assert run(["plan", *big, "--rent", "--budget", "0.01"]) == 3
-    assert "No NVIDIA GPU with a dated price carries this job." in capsys.readouterr().out
+    assert "No NVIDIA GPU with a dated price fits this job." in capsys.readouterr().out

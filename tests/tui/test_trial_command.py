@@ -99,7 +99,7 @@ def test_the_table_has_measured_above_predicted_and_fits() -> None:
     assert max(map(len, text.splitlines())) <= 72
     assert lines["steps"] == "20 in 1 m 02 s"
     said = " ".join(text.split())
-    assert "which learns best" in said and "corrected by what LoRA, QLoRA and Full" in said
+    assert "which method learns best" in said and "corrected by what LoRA, QLoRA and Full" in said
     nothing = Figures(None, None, None, None, None)
     assert "cost" not in the_table(measured=replace(MEASURED, cost_usd=None), predicted=nothing)
 
@@ -126,7 +126,7 @@ def test_a_method_that_does_not_fit_is_named_with_what_it_needs() -> None:
         (("--model", "8b", "--gpu", "4090", "--data", "rows.jsonl"), 2, "is not in this box"),
         (("--model", "1b", "--rows", "500", "--row-tokens", "400"), 2, "there is no data yet"),
         (("--model", "1b", "--data", "rows.jsonl"), 2, "1b has no weights here"),
-        (("--model", "1b", "--data", "rows.jsonl", "--rent"), 2, "--trial goes alone"),
+        (("--model", "1b", "--data", "rows.jsonl", "--rent"), 2, "--trial can't be combined"),
     ],
 )
 def test_what_can_not_be_tried_is_refused_in_a_sentence(

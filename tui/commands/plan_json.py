@@ -24,9 +24,9 @@ def encode(
     found: Mapping[Method, dry_run.Checked] | None = None,
     tried: Mapping[Method, TrialResult] | None = None,
 ) -> str:
-    """One JSON object, indented; a figure that is not known is null.
+    """One JSON object, indented; an unknown figure is null.
 
-    `offers` are GPUs to rent, as `rent`; `found` is what dry runs found, as `dry_run`; `tried` by trials, `trial`.
+    `offers`, GPUs to rent, become `rent`; `found`, results of dry runs, `dry_run`; `tried`, results of trials, `trial`.
     """
     whole = as_object(comparison)
     if offers is not None:
@@ -62,7 +62,7 @@ def _hardware(comparison: Comparison) -> dict[str, Any]:
 
 
 def _calibration(comparison: Comparison) -> dict[str, Any] | None:
-    """What this box's finished runs change, by method and component; null where there are none."""
+    """What this box's finished runs change, by method and component; null if there are none."""
     device, parameters = comparison.device, comparison.model.shape.parameters
     if device.calibration is None:
         return None
@@ -71,7 +71,7 @@ def _calibration(comparison: Comparison) -> dict[str, Any] | None:
 
 
 def _price(comparison: Comparison) -> dict[str, Any]:
-    """What the costs are reckoned with: one device, one hour."""
+    """The price from which costs are computed: one device for one hour."""
     rate = cost.price(comparison.answers, comparison.device)
     return {"usd_per_hour": rate.typical if rate else None, "source": rate.source if rate else None}
 

@@ -28,7 +28,7 @@ _HELP = (
     "words that you type; s sorts by the next column, S reverses the order. Space marks a run, and c compares two runs "
     "in one chart: two marked ones, or the marked one and the one under the cursor."
 )
-_NO_RUNS = "No run has been made on this box yet: finish the wizard, or `fttui train`."
+_NO_RUNS = "No run has been made on this box yet: finish the wizard, or use `fttui train`."
 
 
 class RunsScreen(Screen[None]):

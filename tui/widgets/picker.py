@@ -144,7 +144,7 @@ class Picker(Vertical):
 
 
 def _matches(typed: str, choice: Choice) -> bool:
-    """Whether every typed word is in the name, ignoring spaces and dashes; the detail, such as a price, is not searched."""
+    """Whether every typed word is in the name, ignoring spaces and dashes; details, such as a price, don't count."""
     line = _squeezed(f"{choice.value} {choice.label}")
     return all(_squeezed(word) in line for word in typed.split())
 
