@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Sources:
-    """The real ones. `start` is the preset that the wizard was started from, whose plan fields are kept."""
+    """The real backend. `start` is the preset that the wizard was started from; its plan fields are kept."""
 
     def detect(self) -> Hardware:
         """What this box has."""
@@ -111,7 +111,7 @@ class Sources:
         return rent.offers(answers, model, data, *_kept(start))
 
     def method_set(self, answers: Answers, start: Preset | None) -> Method | None:
-        """The method that the preset or a setting of the user's names; None if the planner chooses."""
+        """The method that the preset or the user's settings name; None if the planner chooses."""
         from backend.planner import rules
 
         method: Method | None = rules.fixed(answers, *_kept(start)).values.get("method")
@@ -144,7 +144,7 @@ class Sources:
         return demo.tokenizer_ready()
 
     def prepare_demo(self) -> object:
-        """Start converting the demo model in a process of its own, which whoever asked holds on to."""
+        """Start converting the demo model in its own process, which is returned so that the caller keeps it."""
         from backend.model import demo
 
         return demo.start_conversion()

@@ -19,7 +19,7 @@ def test_the_list_fits_80_columns_and_names_what_it_assumes(
     assert run(["plan", *JOB, "--rent"]) == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
-    assert "The cheapest that this version trains on: " in text
+    assert "The cheapest that this version can train on: " in text
     assert any(line.startswith("* RTX 4090 ") for line in text.splitlines())
     assert not any(line.startswith("* 4 x RTX 4090") for line in text.splitlines())
     for words in ("No dated price", "not measured: no run over several", "ROCm untried: planned", "float16: the card"):

@@ -110,7 +110,7 @@ def test_failures_and_detours_are_sentences_below_the_table() -> None:
     assert "LoRA: its process died (exit code 7) without a word." in text.replace("\n", " ")
     assert "corrected by" not in text
     text = the_table(changed="micro-batch 4 -> 2", not_kept="settings changed").replace("\n", " ")
-    assert "QLoRA ran out of memory as planned and went on with less: micro-batch 4 -> 2." in text
+    assert "QLoRA ran out of memory as planned and continued with less: micro-batch 4 -> 2." in text
     assert "No prediction is corrected by LoRA, QLoRA and Full: settings changed." in text
 
 

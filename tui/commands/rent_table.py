@@ -18,10 +18,10 @@ WIDE = 116
 
 PRICES = (
     "USD: hours times the number of GPUs times the dated price of one in presets/gpus.toml; "
-    "real offers vary widely. More GPUs of a kind are listed if they are faster than everything that costs less."
+    "real offers vary widely. More GPUs of a kind are listed if they are faster than all that costs less."
 )
 CAVEATS = {
-    "not measured": "not measured: no fttui run on several GPUs has been measured yet; these figures come from the formulas.",
+    "not measured": "not measured: no fttui run on several GPUs has been measured yet; the formulas predict it.",
     "ROCm untried": "ROCm untried: planned from the data sheet; fttui has not been tried on AMD GPUs.",
     "float16": "float16: the card has no bfloat16; float16 with loss scaling is used.",
 }

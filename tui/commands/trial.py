@@ -56,7 +56,7 @@ def measured(comparison: Comparison, trials: Sequence[Trial]) -> dict[Method, Tr
     line = _Line()
     sys.stderr.write(f"{trying.about(trials)}\n")
     try:
-        return trial.run(comparison, trials, line.tell)
+        return trial.run(comparison, trials, line.show)
     finally:
         line.clear()
 
@@ -68,7 +68,7 @@ class _Line:
         self._on_terminal = sys.stderr.isatty()
         self._shown = ""
 
-    def tell(self, now: trial.TrialProgress) -> None:
+    def show(self, now: trial.TrialProgress) -> None:
         """Show it if it has changed. Raises BrokenPipeError if the reader of stderr has left."""
         if _reader_left():
             raise BrokenPipeError
@@ -153,7 +153,7 @@ def _ends(comparison: Comparison, found: Mapping[Method, TrialResult]) -> Iterat
         if seen.failure:
             yield f"{title(method)}: {seen.failure.rstrip('.')}."
         if seen.changed:
-            yield f"{title(method)} ran out of memory with the planned settings and continued with less: {seen.changed}."
+            yield f"{title(method)} ran out of memory as planned and continued with less: {seen.changed}."
     for method in METHODS:
         if method not in found and comparison.methods[method].fit == "no":
             need, room = comparison.methods[method].memory.peak_bytes, fit.available(comparison.device)

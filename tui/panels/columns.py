@@ -8,7 +8,7 @@ FIRST_CAPACITY = 64
 
 
 def capacity_for(step: int, total_steps: int) -> int:
-    """Steps that the x axis spans: doubling as the run goes on, and never past its end."""
+    """Steps that the x axis spans: doubling as the run continues, and never past its end."""
     capacity = FIRST_CAPACITY
     while capacity < step:
         capacity *= 2

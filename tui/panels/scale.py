@@ -39,7 +39,7 @@ class Scale:
         return min(steps - 1, max(0, round(part * (steps - 1))))
 
     def ticks(self) -> Iterator[float]:
-        """Values that carry a label, from the top."""
+        """Values that have a label, from the top."""
         first, last = math.floor(self.high / self.tick + 1e-9), math.ceil(self.low / self.tick - 1e-9)
         yield from (i * self.tick for i in range(first, last - 1, -1))
 

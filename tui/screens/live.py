@@ -102,7 +102,7 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
     def about(self) -> str:
         """The help text; q does something else for somebody who only watches."""
         own = "q asks whether to stop with a checkpoint or to train on without the screen"
-        return self.HELP_TEXT.format(leaving=own if self._trainer else "q leaves at once, and the run goes on")
+        return self.HELP_TEXT.format(leaving=own if self._trainer else "q leaves at once, and the run continues")
 
     def places(self, size: Size, shown: Sequence[str]) -> Regions:
         """The regions of the panels that are shown."""

@@ -99,7 +99,7 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
             self.notify(plain(str(error)), severity="error", markup=False)
         else:
             name = plain(self.folder.name, lines=False)
-            self.notify(f"Saved report.md, and {report.PICTURE} beside it, in {name}.", markup=False)
+            self.notify(f"Saved report.md and {report.PICTURE} in {name}.", markup=False)
 
     def action_copy(self) -> None:
         """Put the next command into the clipboard of the terminal that shows this."""

@@ -239,7 +239,7 @@ async def test_the_outcome_has_the_phases_where_there_is_room_and_what_the_run_i
     assert "corrects the next prediction here" in small and "each phase" not in small
     large = " ".join("\n".join(await shown(Outcome(history), (48, 20))).split())
     assert "eval 8.2 GiB 8.9 GiB +9 %" in large and "load 6.1 GiB 5.7 GiB −7 %" in large
-    assert "predicted with 3 runs of this box" in large
+    assert "prediction corrected by 3 runs" in large
 
 
 async def test_the_outcome_says_why_a_run_corrects_nothing(tmp_path: Path) -> None:
