@@ -33,6 +33,9 @@ _SAFE_CHUNK = 256
 class Terminal(io.TextIOBase):
     """Our end of the terminal. Once `gone`, writes are dropped; once `closing`, a stalled one has a second left."""
 
+    encoding = "utf-8"
+    """Whatever the locale, which is often wrong in a container."""
+
     def __init__(self, fd: int) -> None:
         self._fd, self._chunk = _open_own(fd)
         self.gone = False
@@ -41,11 +44,6 @@ class Terminal(io.TextIOBase):
         """A write is under way; on a slow connection it takes a while."""
         self._stalls = 0
         self.written_bytes = 0
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """Always UTF-8: the locale of a container is often wrong."""
-        return "utf-8"
 
     def isatty(self) -> bool:
         """True, as it was a terminal when it was opened."""

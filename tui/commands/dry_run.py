@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from backend import units
 from backend.answers import METHODS, Method
@@ -91,7 +90,7 @@ def _row(label: str, cells: list[str]) -> str:
     return f"{label:{LABEL}}" + "".join(f"{cell:{COLUMN}}" for cell in cells).rstrip()
 
 
-def as_object(found: Mapping[Method, Checked]) -> dict[str, Any]:
+def as_object(found: Mapping[Method, Checked]) -> dict[str, object]:
     """The figures as `dry_run` of `plan --json`, by method."""
     return {
         method: {_JSON_NAMES.get(name, name): value for name, value in asdict(one).items()}

@@ -7,7 +7,6 @@ import select
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from backend import units
 from backend.answers import METHODS, Method
@@ -138,7 +137,7 @@ def _step(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 10 else units.duration(seconds)
 
 
-_ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+_ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("tokens/s", "tokens_per_second", lambda rate: f"{rate:,.0f}"),
     ("a step", "step_seconds", _step),
     ("peak memory", "peak_bytes", units.memory),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -26,8 +27,10 @@ from tui.widgets.prose import Prose, sentences, stacked
 from tui.widgets.what_if import WhatIf
 
 if TYPE_CHECKING:
+    from backend.plan.plan import Plan
     from backend.planner.rent import RentOffer
 
+Number = TypeVar("Number", int, float)
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 EPOCHS = (1.0, 2.0, 3.0, 4.0, 5.0, 8.0)
 RANKS = (8, 16, 32, 64, 128, 256)
@@ -221,7 +224,7 @@ class CompareScreen(WizardStep):
         """Scroll the reasons, which may be longer than their room."""
         self.query_one("#reasons").scroll_relative(y=by, animate=False)
 
-    def _plan(self, method: Method | None = None) -> Any:
+    def _plan(self, method: Method | None = None) -> Plan:
         comparison = self.journey.comparison()
         return comparison.methods[method or self.journey.chosen()].plan
 
@@ -269,7 +272,7 @@ class CompareScreen(WizardStep):
         self.query_one("#why-not").display = bool(against)
 
 
-def next_of(values: Any, now: float, by: int) -> Any:
+def next_of(values: Sequence[Number], now: float, by: int) -> Number:
     """The next larger (or smaller) of `values`; after the last one, the first at the other end."""
     if by > 0:
         return next((value for value in values if value > now), values[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 
 from rich.text import Text
 
@@ -38,9 +39,9 @@ def chosen(runs: Iterable[Summary], typed: str, column: str, backwards: bool) ->
     words = typed.lower().split()
     kept = [run for run in runs if all(word in _text(run) for word in words)]
     key = _KEYS[column]
-    known = [run for run in kept if key(run) is not None]
-    known.sort(key=key, reverse=backwards)  # type: ignore[arg-type]
-    return known + [run for run in kept if key(run) is None]
+    known = [(figure, run) for run in kept if (figure := key(run)) is not None]
+    known.sort(key=itemgetter(0), reverse=backwards)
+    return [run for _, run in known] + [run for run in kept if key(run) is None]
 
 
 def row(run: Summary, width: int, colours: Mapping[str, str], *, marked: bool) -> tuple[Text, ...]:
