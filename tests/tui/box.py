@@ -143,7 +143,7 @@ def sources(**changes: Callable[..., Any]) -> Sources:
 
 
 def at(step: str, *args: Any, **changes: Any) -> WizardApp:
-    """The wizard opened at `step`, with what stands before it answered."""
+    """The wizard opened at `step`, with the steps before it answered."""
     wizard = app(*args, **changes)
     journey = wizard.journey
     journey.hardware = hardware()

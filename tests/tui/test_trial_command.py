@@ -104,7 +104,7 @@ def test_the_table_has_measured_above_predicted_and_fits() -> None:
     assert "cost" not in the_table(measured=replace(MEASURED, cost_usd=None), predicted=nothing)
 
 
-def test_failures_and_detours_are_sentences_below_the_table() -> None:
+def test_failures_and_changed_settings_are_sentences_below_the_table() -> None:
     nothing = Figures(None, None, None, None, None)
     text = the_table(steps=0, measured=nothing, failure="its process died (exit code 7) without a word", not_kept="x")
     assert "LoRA: its process died (exit code 7) without a word." in text.replace("\n", " ")
@@ -154,7 +154,7 @@ def test_only_the_first_downloads_the_model() -> None:
     assert second.job.predicted.uncorrected.overhead_seconds < 500
 
 
-def test_none_is_made_beside_a_run(tiny_model: Path, questions: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_trial_during_a_run(tiny_model: Path, questions: Path, capsys: pytest.CaptureFixture[str]) -> None:
     comparison = a_comparison()
     with RunFolder.create(trial_plan.of(comparison, "lora").job).hold():
         assert run(["plan", "--model", str(tiny_model), "--data", str(questions), "--trial"]) == 2
