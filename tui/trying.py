@@ -35,11 +35,11 @@ def trials(comparison: Comparison, wanted: Method | None) -> tuple[Trial, ...]:
 
 
 def about(found: Sequence[Trial]) -> str:
-    """What will be done and for how long: `20 real steps of LoRA and QLoRA: about 2 m 10 s predicted.`."""
+    """What will be done and for how long: `20 real steps of LoRA and QLoRA: about 2 m 10 s is predicted.`."""
     steps = [one.steps for one in found]
     count = f"{min(steps)}" if min(steps) == max(steps) else f"{min(steps)} to {max(steps)}"
     seconds = seconds_of(found)
-    took = "their time can't be predicted" if seconds is None else f"about {units.duration(seconds)} predicted"
+    took = "no time is predicted" if seconds is None else f"about {units.duration(seconds)} is predicted"
     return f"{count} real steps of {listed([title(one.method) for one in found])}: {took}."
 
 
