@@ -1,6 +1,6 @@
-"""What a run tells through the terminal itself: its title while it trains, a notification when it ends.
+"""What a run says through the terminal itself: its title while it trains, a notification when it ends.
 
-All text is plain and goes into no sequence that it could end.
+All text is plain, so that it can't end the control sequence that it is part of.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tui.plain import plain
 SAVE_TITLE, RESTORE_TITLE = "\x1b[22;0t", "\x1b[23;0t"
 BELL = "\a"
 _RXVT_LIKE = ("rxvt", "foot")
-"""Values of TERM that know OSC 777; the others that show notifications know OSC 9."""
+"""Values of TERM of terminals that know OSC 777; others that show notifications know OSC 9."""
 
 
 def title(text: str) -> str:
@@ -22,7 +22,7 @@ def title(text: str) -> str:
 
 
 def notification(text: str, how: Literal["desktop", "bell", "off"], environ: Mapping[str, str]) -> str:
-    """The bell, and a desktop notification where the terminal knows one; inside tmux it is passed through."""
+    """The bell, and a desktop notification for terminals that have them; inside tmux it is passed through."""
     if how == "off":
         return ""
     if how == "bell":
@@ -33,7 +33,7 @@ def notification(text: str, how: Literal["desktop", "bell", "off"], environ: Map
 def _desktop(text: str, term: str) -> str:
     if term.startswith(_RXVT_LIKE):
         return f"\x1b]777;notify;fttui;{text}\x1b\\"
-    return f"\x1b]9;fttui: {text}\x1b\\"  # never a number first: `4;` there would be a progress bar
+    return f"\x1b]9;fttui: {text}\x1b\\"  # it must not begin with a number: `4;` would be a progress bar
 
 
 def _through_tmux(sequence: str, environ: Mapping[str, str]) -> str:

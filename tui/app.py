@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pkgutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,14 +26,24 @@ if TYPE_CHECKING:
     from backend.plan.job import Job
     from backend.plan.preset import Preset
     from backend.run.folder import RunFolder
+    from tui.wizard import Wizard
 
 ORDER = tuple(step for step, _ in STEPS)
+_SCREENS: Mapping[str, str] = {
+    "hardware": "tui.screens.hardware:HardwareScreen",
+    "model": "tui.screens.model:ModelScreen",
+    "data": "tui.screens.data:DataScreen",
+    "goal": "tui.screens.goal:GoalScreen",
+    "compare": "tui.screens.compare:CompareScreen",
+    "review": "tui.screens.review:ReviewScreen",
+}
+"""Each step's screen; it is imported when it is first shown."""
 WARM_UP_AFTER = "model"
-"""The step behind which torch is loaded: who has chosen a model is likely to train."""
+"""The step after which torch is loaded: a user who has chosen a model is likely to train."""
 
 
 class WizardApp(LookApp):
-    """Asks, compares, starts. It owns no trainer: `launch` does, and outlives this screen."""
+    """Asks, compares, starts. Whatever `launch` belongs to owns the trainer, which outlives this app."""
 
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -41,7 +52,7 @@ class WizardApp(LookApp):
         Binding("ctrl+q", "leave", "leave fttui", show=False),
     ]
     SETTLED_SECONDS: ClassVar[float] = 0.4
-    """What a screen takes to be drawn and to have looked at what it shows, in most cases."""
+    """In most cases a screen has been drawn, with all that it looks up, after this time."""
 
     def __init__(
         self,
@@ -61,13 +72,13 @@ class WizardApp(LookApp):
         self._is_warm = False
         self._run = run
         self.clock = clock
-        """Seconds; tells a burst of Enters from a deliberate one."""
+        """Seconds; tells several presses of Enter in a row from a single one."""
         self.journey = Journey(sources or Sources(), answers_file.load())
         self.trainer: Trainer | None = None
         """The run that this process trains."""
 
     def on_mount(self) -> None:
-        """The first screen; then, behind it, the demo model is made ready where it will be needed."""
+        """Show the first screen; then prepare the demo model in the background if it may be needed."""
         if self._run is not None and self.start_at == "live":
             self.open_run(self._run)
         elif self.start_at == "runs":
@@ -82,7 +93,7 @@ class WizardApp(LookApp):
         self.push_screen(make_step(step))
 
     def go_on(self) -> None:
-        """From the step in front to the next one."""
+        """From the current step to the next one."""
         step = getattr(self.screen, "STEP", "")
         if step in ORDER[:-1]:
             self.journey.done.add(step)
@@ -91,14 +102,14 @@ class WizardApp(LookApp):
             self.open_step(ORDER[ORDER.index(step) + 1])
 
     def _warm_up(self) -> None:
-        """Load torch while the user goes on answering, once the next screen is there: a run then starts earlier."""
+        """Load torch after the next screen is shown, while the user is answering: a run then starts earlier."""
         if not self._is_warm and self.journey.device is not None and self.journey.device.here:
             self._is_warm = True
             thread = threading.Thread(target=self.journey.sources.warm_up, name="warm-up", daemon=True)
             self.set_timer(self.SETTLED_SECONDS, thread.start)
 
     def go_back(self) -> None:
-        """To the screen before; the first one stays."""
+        """To the previous screen; the first one stays."""
         if len(self.screen_stack) > 2:
             self.pop_screen()
 
@@ -108,8 +119,8 @@ class WizardApp(LookApp):
             while getattr(self.screen, "STEP", None) != step:
                 self.pop_screen()
 
-    def start_anew(self) -> None:
-        """The wizard from its first step; the box is looked at again, as a run changes what is free and known of it."""
+    def start_over(self) -> None:
+        """Restart the wizard; the box is looked at again, as a run changes its free memory and its calibration."""
         journey = self.journey
         journey.hardware = journey.here = journey.device = None
         while len(self.screen_stack) > 1:
@@ -117,14 +128,14 @@ class WizardApp(LookApp):
         self.open_step(ORDER[0])
 
     def start_from(self, preset: Preset) -> None:
-        """The wizard from its first step, with what `preset` says."""
+        """Restart the wizard from `preset`."""
         self.journey.start_from(preset)
         while len(self.screen_stack) > 1:
             self.pop_screen()
         self.open_step(ORDER[0])
 
     def plan_for(self, gpu: str) -> None:
-        """Plan for `gpu` (empty: this box). Raises UserError for a name that nobody knows."""
+        """Plan for `gpu` (empty: this box). Raises UserError for an unknown name."""
         journey = self.journey
         if (journey.answers.gpu or "") == gpu and journey.device is not None:
             return
@@ -132,14 +143,14 @@ class WizardApp(LookApp):
         journey.answer(gpu=gpu or None)
 
     def start(self, job: Job) -> None:
-        """Start training `job` and show it. Raises UserError where a run is training already."""
+        """Start training `job` and show it. Raises UserError if a run is already training."""
         from tui.screens.live import LiveScreen
 
         folder, self.trainer = self._launch(job)
         self.push_screen(LiveScreen(folder, self.trainer))
 
     def open_run(self, folder: RunFolder) -> None:
-        """A run of this box: live while it trains or while a long one is read, else its result."""
+        """Show a run of this box: live while it trains or while a long history is read, else its result."""
         from tui.screens.live import LiveScreen
         from tui.screens.result import ResultScreen
 
@@ -166,7 +177,7 @@ class WizardApp(LookApp):
         return short
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Every action of the screen in front, and the app's own."""
+        """Every action of the current screen, and the app's own."""
         from tui.screens.help import own_bindings
 
         named: set[str] = set()
@@ -179,7 +190,7 @@ class WizardApp(LookApp):
             before = self.screen_stack[: self.screen_stack.index(screen)]
             if any(getattr(x, "STEP", None) == step for x in before):
                 yield SystemCommand(f"Back to {word}", "answers stay", partial(self.go_back_to, step))
-        yield SystemCommand("Runs", "what ran on this box, key ^r", self.action_runs)
+        yield SystemCommand("Runs", "the runs of this box, key ^r", self.action_runs)
         yield SystemCommand("Presets", "start from one, copy or edit it, key ^o", self.action_presets)
         yield SystemCommand("Theme", "dark, light, high contrast, 16 colours ...", self.action_change_theme)
         yield SystemCommand("Leave fttui", "key ^q", self.action_leave)
@@ -192,14 +203,14 @@ class WizardApp(LookApp):
             self.push_screen(RunsScreen())
 
     def action_presets(self) -> None:
-        """The presets, for the wizard to start from."""
+        """The presets."""
         from tui.screens.presets import PresetsScreen
 
         if not isinstance(self.screen, PresetsScreen):
             self.push_screen(PresetsScreen())
 
     async def action_leave(self) -> None:
-        """Leave; a screen that shows a run asks what becomes of it."""
+        """Leave; a screen that shows a run first asks whether the run shall continue."""
         if hasattr(self.screen, "action_leave"):
             await self.run_action("leave", self.screen)
         else:
@@ -209,7 +220,7 @@ class WizardApp(LookApp):
         self.call_later(self.run_action, action, screen.focused or screen)
 
     def prepare_demo(self) -> None:
-        """Convert the demo model in the background where it is likely to be used; once, after the box was measured."""
+        """Convert the demo model in the background if it is likely to be used; once, after the box was looked at."""
         sources, asked = self.journey.sources, self._demo_asked
         self._demo_asked = True
         if not asked and self.journey.answers.model in ("", "demo") and not sources.demo_is_ready():
@@ -217,19 +228,12 @@ class WizardApp(LookApp):
 
 
 def make_step(step: str) -> Screen[None]:
-    """The screen of a step; each is imported when it is first needed."""
-    if step == "hardware":
-        from tui.screens.hardware import HardwareScreen as Made
-    elif step == "model":
-        from tui.screens.model import ModelScreen as Made  # type: ignore[assignment]
-    elif step == "data":
-        from tui.screens.data import DataScreen as Made  # type: ignore[assignment]
-    elif step == "goal":
-        from tui.screens.goal import GoalScreen as Made  # type: ignore[assignment]
-    elif step == "compare":
-        from tui.screens.compare import CompareScreen as Made  # type: ignore[assignment]
-    elif step == "review":
-        from tui.screens.review import ReviewScreen as Made  # type: ignore[assignment]
-    else:
+    """The screen of a step. Raises ValueError if the wizard has no such step."""
+    if step not in _SCREENS:
         raise ValueError(f"the wizard has no step {step!r}")
-    return Made()
+    screen: type[Screen[None]] = pkgutil.resolve_name(_SCREENS[step])
+    return screen()
+
+
+if TYPE_CHECKING:
+    _SEEN_BY_SCREENS: type[Wizard] = WizardApp

@@ -13,24 +13,24 @@ def main() -> None:
     """Run the command and exit with its code: 0, 2 wrong input, 3 does not fit, 4 training failed, 130 stopped."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a letter that the terminal's encoding lacks is no reason to stop
+            stream.reconfigure(errors="replace")  # a letter that the terminal's encoding lacks must not end the command
     sys.exit(run(sys.argv[1:]))
 
 
 def run(tokens: Sequence[str]) -> int:
-    """Run the command and return its exit code; what the user can mend is one sentence on stderr."""
+    """Run the command and return its exit code; an error that the user can fix is one sentence on stderr."""
     try:
         return _command(tokens) if tokens else _wizard()
     except UserError as error:
         return _refuse(str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader of a pipe left (`fttui runs | head`): nothing more to say to it.
+        # The reader of a pipe has left (`fttui runs | head`).
         sys.stdout = None
         return 0
 
 
 def _wizard() -> int:
-    """The screen, without what only the commands need."""
+    """The wizard, without importing what only the commands need."""
     from tui.process import run_wizard
 
     return run_wizard()

@@ -1,4 +1,4 @@
-"""The command that does what was answered in the wizard."""
+"""The command that does what the wizard's answers say."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import fields
 from backend.answers import Answers, Method
 
 _UNITS = ("_usd_per_hour", "_usd", "_hours")
-"""Units in names that the command line leaves to its help."""
+"""Units in field names that the names of options leave out."""
 
 
 def option(field: str) -> str:
@@ -26,7 +26,7 @@ def train(answers: Answers, method: Method, preset: str | None = None) -> str:
 
 
 def quoted(word: str) -> str:
-    """`word` for a shell. What could act on a terminal stands as an escape (`$'...'` of bash, zsh and ksh)."""
+    """`word` quoted for a shell. Control characters become escapes (`$'...'` of bash, zsh and ksh)."""
     if word.isprintable():
         return shlex.quote(word)
     return f"$'{''.join(map(_escaped, word))}'"
@@ -41,7 +41,7 @@ def _escaped(character: str) -> str:
 
 
 def options(answers: Answers) -> list[str]:
-    """The options that say what differs from the defaults, one word an item."""
+    """The options for every answer that differs from the defaults, one word an item."""
     defaults, words = Answers(), []
     for field in fields(Answers):
         value = getattr(answers, field.name)

@@ -1,6 +1,6 @@
 """A small parent that stays the shell's job, so that leaving the screen gives the prompt back and the child trains on.
 
-Forked before any thread and before CUDA. The front does nothing but wait: it leaves when the child says that its
+Forked before any thread and before CUDA. The parent, the front, only waits: it exits when the child says that its
 screen is gone, or with the child's exit code.
 """
 
@@ -14,13 +14,13 @@ from types import FrameType
 
 
 class Leash:
-    """The child's end: while it holds it, the front keeps the shell waiting."""
+    """The child's end of a pipe to the front: while it is open, the front keeps the shell waiting."""
 
     def __init__(self, fd: int) -> None:
         self._fd: int | None = fd
 
     def release(self) -> None:
-        """Give the prompt back: the front leaves with exit code 0. Once; later calls do nothing."""
+        """Give the prompt back: the front exits with code 0. Later calls do nothing."""
         if self._fd is None:
             return
         with contextlib.suppress(BrokenPipeError):  # somebody killed the front: the prompt is back already
@@ -43,7 +43,7 @@ def fork() -> Leash:
 
 
 def _wait(child: int, reader: int) -> int:
-    """Pass SIGTERM on to the child and wait for its word or its end; returns the exit code."""
+    """Forward SIGTERM to the child and wait until it releases the shell or ends; returns the exit code."""
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         os.kill(child, number)

@@ -1,8 +1,8 @@
-"""Every sign of the screen in plain ASCII, for terminals whose font or encoding has no more.
+"""Every sign of the screen in plain ASCII, for terminals whose font or encoding has nothing else.
 
-It is the last thing before a line is painted, so that frames, bars, charts and outside text all go through it. Each
-character stays as wide as it was. What differs by its shape alone keeps differing: the memory categories, raw and
-smoothed losses, the signs beside colours.
+It is the last filter before a line is painted, so that frames, bars, charts and outside text all go through it. Each
+character keeps its width. What differs only by its shape still differs: the memory categories, raw and smoothed
+losses, the signs that go with colours.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from textual.filter import LineFilter
 
 from tui.theme import MEMORY
 
-_FROM = "·–−…°‖⏎←→↑↓▲▴▼▾▶●◉○★■✓✗❯⟦⟧◇━╸┈┊┃▕▏▁▔▎▍▌▋▊▉"
-_TO = "---~'=/<>^v+^-v>**o*#+x>[]%=>-||||_----###"
+_FROM = "·×–−…°‖⏎←→↑↓▲▴▼▾▶●◉○★■✓✗❯⟦⟧◇━╸┈┊┃▕▏▁▔▎▍▌▋▊▉"
+_TO = "-x--~'=/<>^v+^-v>**o*#+x>[]%=>-||||_----###"
 _SIGNS = dict(zip(_FROM, _TO, strict=True)) | {sign.glyph: sign.ascii for sign in MEMORY.values()}
 _BRAILLE, _BLOCKS, _BOXES = range(0x2800, 0x2900), range(0x2580, 0x25A0), range(0x2500, 0x2580)
 _UPPER, _MIDDLE, _LOWER = 0x01 | 0x08, 0x02 | 0x10 | 0x04 | 0x20, 0x40 | 0x80
@@ -36,10 +36,10 @@ class Ascii(LineFilter):
 
 
 ASCII = Ascii()
-"""The one filter, since Textual keeps what a filter made of a line."""
+"""The one instance, as Textual caches lines by filter."""
 
 PLAIN_TERMINALS = ("linux", "vt100", "vt102", "vt220", "vt320", "ansi", "cons25", "sun")
-"""Values of TERM whose fonts have no braille: the kernel's console and what it stands for."""
+"""Values of TERM of terminals without braille: the kernel's console, and those that it emulates."""
 
 
 def is_ascii(app: App[Any]) -> bool:
@@ -50,7 +50,7 @@ def is_ascii(app: App[Any]) -> bool:
 def needs_ascii(environ: Mapping[str, str]) -> bool:
     """Whether the terminal can't show more: by its TERM, or by a locale that names another encoding than UTF-8.
 
-    A locale that names none (`C`, or nothing, as in many containers) says nothing of the terminal.
+    A locale that names no encoding (`C`, or unset, as in many containers) says nothing about the terminal.
     """
     if environ.get("TERM", "").partition("-")[0] in PLAIN_TERMINALS:
         return True
@@ -81,7 +81,7 @@ def _ascii(character: str) -> str:
 
 
 def _dots(dots: int) -> str:
-    """A chart's cell by where its dots are."""
+    """A chart's cell, by the height of its dots."""
     if not dots:
         return " "
     upper, middle, lower = bool(dots & _UPPER), bool(dots & _MIDDLE), bool(dots & _LOWER)
@@ -99,7 +99,7 @@ def _line(character: str) -> str:
 
 
 def _letter(character: str) -> str:
-    """`é` as `e`; what has no such likeness as `?`, twice where it takes two cells."""
+    """`é` as `e`; a character without an ASCII form as `?`, twice if it takes two cells."""
     width = get_character_cell_size(character)
-    likeness = "".join(x for x in unicodedata.normalize("NFKD", character) if x.isascii())
-    return likeness if len(likeness) == width else "?" * width
+    ascii_form = "".join(x for x in unicodedata.normalize("NFKD", character) if x.isascii())
+    return ascii_form if len(ascii_form) == width else "?" * width

@@ -1,7 +1,7 @@
-"""The last thing before the terminal: no cell that is painted holds what it would obey, whatever widget it comes from.
+"""The last filter before the terminal: no painted cell holds a control sequence, whatever widget it comes from.
 
-Outside text is made readable where it is shown, by `tui.plain`; this is the net under that, and under what is typed and
-pasted. Each cell stays where it is.
+Widgets make outside text readable with `tui.plain`; this filter is the safety net below that, and below text that is
+typed or pasted. Each cell keeps its place.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Harmless(LineFilter):
 
 
 HARMLESS = Harmless()
-"""The one filter, since Textual keeps what a filter made of a line."""
+"""The one instance, as Textual caches lines by filter."""
 
 
 def _is_harmless(segment: Segment) -> bool:
@@ -43,7 +43,7 @@ def _harmless(segment: Segment) -> Segment:
 
 @lru_cache(4096)
 def _cell(character: str) -> str:
-    """`character`, or as many cells of another one; nothing for one that takes none. A wide space stays a space."""
+    """`character`, or a replacement that takes as many cells, which may be none. A wide space stays a space."""
     if character.isprintable() or unicodedata.category(character) == "Zs":
         return character
     return REPLACEMENT * get_character_cell_size(character)

@@ -24,14 +24,14 @@ Out = Callable[[str], None]
 
 
 def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> int:
-    """Train `folder` to its end and return the exit code; with `detach` return at once and train on in a child."""
+    """Train `folder` to its end and return the exit code; with `detach` train in a child and return at once."""
     child = _fork_into_background() if detach else 0
     if child:
-        return _once_it_lives(folder, child)
+        return _when_it_runs(folder, child)
     out = _keep_stdout(folder)
     tail = EventTail(folder.events_file)
     for _ in tail.lines():
-        pass  # an earlier life of a resumed run was printed then
+        pass  # an earlier attempt of a resumed run was printed back then
     trainer = launch.start(folder)
     _stop_on_signals(trainer.stop)
     if not as_json:
@@ -42,10 +42,10 @@ def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> in
 
 
 def follow(tail: EventTail, out: Out, *, as_json: bool, alive: Callable[[], bool]) -> None:
-    """Print a run's events as they come, until it is no longer alive and everything it wrote is printed."""
+    """Print a run's events as they come, until it has ended and everything it wrote is printed."""
     lines = EventLines()
     while True:
-        living = alive()
+        was_alive = alive()
         if as_json:
             for raw in tail.lines():
                 out(in_json(raw.decode("utf-8", "replace")))
@@ -53,7 +53,7 @@ def follow(tail: EventTail, out: Out, *, as_json: bool, alive: Callable[[], bool
             for event in tail.events():
                 for line in lines.feed(event):
                     out(line)
-        if not living:
+        if not was_alive:
             return
         time.sleep(POLL_SECONDS)
 
@@ -71,8 +71,8 @@ def _fork_into_background() -> int:
     return 0
 
 
-def _once_it_lives(folder: RunFolder, child: int) -> int:
-    """Leave the shell waiting until the run can be watched and stopped; the exit code of one that ended at once."""
+def _when_it_runs(folder: RunFolder, child: int) -> int:
+    """Return 0 when the run can be watched and stopped, or the exit code of a run that ended before."""
     while not folder.is_alive():
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -84,7 +84,7 @@ def _once_it_lives(folder: RunFolder, child: int) -> int:
 
 
 def _keep_stdout(folder: RunFolder) -> Out:
-    """Keep standard output for the run's lines; what libraries print to fds 1 and 2 goes to the run's log."""
+    """Keep standard output for the run's lines; what libraries print to descriptors 1 and 2 goes to the run's log."""
     sys.stdout.flush()
     sys.stderr.flush()
     own = os.dup(1)
@@ -94,7 +94,7 @@ def _keep_stdout(folder: RunFolder) -> Out:
     os.close(log)
 
     def out(line: str) -> None:
-        # The reader may have left (a closed pipe, a lost terminal): the run goes on, its events are in the folder.
+        # The reader may have left (a closed pipe, a lost terminal): the run continues, its events are in the folder.
         with contextlib.suppress(OSError):
             os.write(own, line.encode("utf-8", "replace") + b"\n")
 

@@ -22,7 +22,7 @@ _NO_COLOR = NoColor()
 
 
 class LookApp(App[str]):
-    """Our colours and signs around whatever screens a subclass shows."""
+    """Our colours and signs, for whatever screens a subclass shows."""
 
     TITLE = "fttui"
     CSS_PATH: ClassVar[Path] = Path(__file__).with_name("style.tcss")
@@ -40,7 +40,7 @@ class LookApp(App[str]):
         return theme.defaults(self.current_theme.ansi)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """With `$NO_COLOR` no colour at all, where Textual would send shades of grey; ASCII where it is wanted."""
+        """No colour at all with `$NO_COLOR`, for which Textual would send shades of grey; ASCII if it is wanted."""
         filters = [HARMLESS, *super().get_line_filters()]
         if self.no_color:
             filters = [*(x for x in filters if not isinstance(x, Monochrome | NoColor)), _NO_COLOR]
@@ -55,35 +55,35 @@ class LookApp(App[str]):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """Textual's, for text from anywhere: markup in it is text, whatever `markup` says."""
+        """As Textual's, but for text from anywhere: markup is shown as text, whatever `markup` says."""
         super().notify(plain(message), title=plain(title), severity=severity, timeout=timeout, markup=False)
 
     def copy_to_clipboard(self, text: str) -> None:
-        """Textual's (OSC 52). A file's name may hold bytes that are no UTF-8, which no terminal takes."""
+        """As Textual's (OSC 52), but text that is not valid UTF-8, as names of files may be, is replaced."""
         super().copy_to_clipboard(text.encode("utf-8", "replace").decode())
 
     def get_key_display(self, binding: Binding) -> str:
-        """How a key is called: `Esc` as everywhere in our texts."""
+        """The name of a key: `Esc`, as everywhere in our texts."""
         return "Esc" if binding.key == "escape" else super().get_key_display(binding)
 
     def on_load(self) -> None:
-        """Put the theme on before anything is styled in another; an unknown one is no reason not to start."""
+        """Set the theme before anything is styled; an unknown one must not keep the app from starting."""
         for own in theme.THEMES:
             self.register_theme(own)
         self.theme = self.preferred_theme if self.preferred_theme in self.available_themes else theme.DARK
 
     @property
     def is_terminal_behind(self) -> bool:
-        """A slow line, or nobody who reads: a screen that moves by itself waits until the last frame is through."""
+        """The connection is slow or nobody reads: a screen that updates by itself waits for the last frame."""
         return bool(getattr(self._driver, "is_behind", False))
 
     def tell_terminal(self, sequence: str) -> None:
-        """Send a control sequence that is none of Textual's: a title, a notification."""
+        """Send a control sequence for which Textual has no call: a title, a notification."""
         if sequence and self._driver is not None:
             self._driver.write(sequence)
 
     def show_in_title(self, text: str) -> None:
-        """Put `text` into the terminal's title where the settings allow it; at exit the one before comes back."""
+        """Put `text` into the terminal's title if the settings allow it; at exit the old title is restored."""
         text = ascii_of(text) if self._ascii else text
         if not self.settings.title or text == self._title_shown:
             return
@@ -93,11 +93,11 @@ class LookApp(App[str]):
         self.tell_terminal(announce.title(text))
 
     def say_at_end(self, text: str) -> None:
-        """Ring, and notify the desktop, as the settings want it."""
+        """Ring the bell and notify the desktop, as the settings ask."""
         text = ascii_of(text) if self._ascii else text
         self.tell_terminal(announce.notification(text, self.settings.notify, os.environ))
 
     def on_unmount(self) -> None:
-        """Give the title back: an empty one where the terminal keeps none for us."""
+        """Restore the title; a terminal that can't gets an empty one."""
         if self._title_shown:
             self.tell_terminal(announce.title("") + announce.RESTORE_TITLE)

@@ -1,4 +1,4 @@
-"""The wizard's messages: what worker threads tell a screen. They post and never wait for it."""
+"""Messages from worker threads to a screen. They post them and never wait for the screen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backend.errors import UserError
 
 
 class Looked(Message):
-    """A lookup came back: `value`, or `error` where it failed; `key` says what was asked."""
+    """A look-up has ended: with `value`, or with `error` if it failed; `key` says what was asked."""
 
     def __init__(self, key: object, value: Any = None, error: UserError | None = None) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class Looked(Message):
 
 
 class Listed(Message):
-    """What there is to choose from on this box."""
+    """A list has been read: what there is to choose from."""
 
     def __init__(self, found: list[Any]) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""Outside text made harmless for a terminal: rows, samples, file names, model answers and logs all go through here.
+"""Makes outside text safe for a terminal: rows, samples, file names, model answers and logs all go through here.
 
-Escape sequences, C1 controls, bidirectional overrides, zero-width and tag characters become visible marks; heaps of
-combining marks are cut. What is left is ordinary printable text, which still needs a widget that parses no markup:
-`safe` gives it as Textual `Content`, which none does. `signs` is for text that is edited and `in_json` for JSON, which
-must stay what they are. Behind all of them `tui.harmless` looks at every cell that is painted.
+Escape sequences, C1 controls, bidirectional overrides, zero-width and tag characters become visible marks; long runs
+of combining marks are cut. The result is ordinary printable text, but a widget must not parse markup in it: `safe`
+returns it as Textual `Content`, in which no widget does. `signs` is for text that is edited and `in_json` for JSON,
+whose values must not change. After all of them, `tui.harmless` checks every cell that is painted.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 def plain(text: object, *, lines: bool = True, limit: int = 20_000) -> str:
-    """`text` with nothing in it that a terminal would obey, at most `limit` characters of it.
+    """`text` without anything that a terminal would execute, at most `limit` characters of it.
 
-    Newlines stay, or show as a sign where `lines` is False; tabs become spaces.
+    Newlines stay, or become a sign if `lines` is False; tabs become spaces.
     """
     whole = str(text)
     cut = whole[:limit].replace("\r\n", "\n")
@@ -48,14 +48,14 @@ def safe(text: object, *, lines: bool = True, limit: int = 20_000, style: str = 
 
 
 def signs(text: str) -> str:
-    """`text` with a sign for each character that a terminal would obey, and as many characters as before."""
+    """`text` with a sign for each character that a terminal would execute, and as many characters as before."""
     if text.isprintable():
         return text
     return "".join(x if x.isprintable() else _CONTROL_PICTURES.get(ord(x), REPLACEMENT)[0] for x in text)
 
 
 def in_json(text: str) -> str:
-    """JSON `text` with escapes for characters that a terminal would obey: the same values for whoever reads it."""
+    """JSON `text` with escapes for characters that a terminal would execute: a parser reads the same values."""
     return text if text.isascii() and "\x7f" not in text else _NOT_ASCII.sub(_escaped, text)
 
 
@@ -79,7 +79,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _harmless(character: str) -> str:
-    """One character, or what stands for it. Variation selectors go: terminals disagree about their width."""
+    """One character or its replacement. Variation selectors are dropped, as terminals disagree about their width."""
     if character < "\x80":
         return character
     if "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef":

@@ -1,4 +1,4 @@
-"""What a plan field means, from where it is written down: the docstrings under the fields of `Plan`."""
+"""What each plan field means: the docstrings below the fields of `Plan`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backend.plan import plan
 
 @functools.cache
 def texts() -> dict[str, str]:
-    """Field -> its docstring, empty where the name says it all."""
+    """Field -> its docstring; empty if it has none."""
     tree = ast.parse(inspect.getsource(plan))
     body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Plan")
     found: dict[str, str] = {}

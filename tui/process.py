@@ -1,6 +1,6 @@
-"""The process behind the screen: it owns the terminal, the trainer's thread and the log.
+"""The process around the screen: it owns the terminal, the trainer's thread and the log.
 
-The screen is a function that returns and may die; the run goes on until it is over or somebody asks it to stop.
+The screen may be left or crash; the run continues until it has ended or somebody asks it to stop.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from backend.plan.job import Job
 from backend.run import history
 from backend.run.folder import RunFolder
 from tui import front
+from tui.wizard import STOPPING
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -31,12 +32,10 @@ if TYPE_CHECKING:
     from tui.terminal import Terminal
 
 Launch = Callable[[Job], tuple[RunFolder, Trainer]]
-STOPPING = "stopping"
-"""What a screen hands to `App.exit` when it asked the trainer to stop; with anything else the run goes on."""
 
 WITHOUT_SCREEN = "use `fttui plan` and `fttui train`"
 LOGOUT = (
-    "Logging out ends it on this box (KillUserProcesses of logind). What outlives you is started with:\n"
+    "Logging out ends it on this box (KillUserProcesses of logind). To start a run that survives a logout:\n"
     "    loginctl enable-linger; systemd-run --user --scope fttui"
 )
 _EXIT_CODES = {"done": 0, "stopped": 130, "paused": 130}
@@ -48,8 +47,8 @@ def run_wizard(
 ) -> int:
     """Show the wizard (or the live screen of `run`) until it is left; returns the command's exit code.
 
-    `preset` is what the wizard starts from; `ascii` draws with ASCII only, None leaves that to the settings and the
-    terminal. Returns in a forked child: the parent stays the shell's job and leaves when the screen is gone.
+    `preset` is the preset to start from; `ascii` draws with ASCII only, None leaves that to the settings and the
+    terminal. Returns in a forked child: the parent stays the shell's job and exits when the screen is gone.
     """
     own = settings.load()
     begin = _preset(preset) if preset else None
@@ -79,7 +78,7 @@ def run_app(
 ) -> int:
     """Show the app that `make_app` builds; `start` starts a run's trainer. Exit codes as the README has them.
 
-    Raises UserError where there is no terminal that can show it; `instead` says what to do then.
+    Raises UserError if there is no terminal that can show it; `instead` says what to do then.
     """
     from tui import terminal
 
@@ -111,7 +110,7 @@ class ScreenSession:
         self._take_signals()
 
     def launch(self, job: Job) -> tuple[RunFolder, Trainer]:
-        """Make the run folder for `job`, send all output there and start training."""
+        """Create the run folder for `job`, redirect all output into it and start training."""
         if self._trainer is not None and self._trainer.is_alive():
             raise UserError(f"run {self._trainer.folder.name} is still training; stop it first")
         folder = RunFolder.create(job)
@@ -120,11 +119,11 @@ class ScreenSession:
         return folder, self._trainer
 
     def show(self, app: App[Any]) -> None:
-        """Run `app` until it is left or dies. Whatever happens to it, the trainer goes on."""
+        """Run `app` until it is left or crashes. Either way, the trainer continues."""
         from tui.terminal import driver_for
 
         app.driver_class = driver_for(self._terminal, self.lost)
-        # Textual swallows what the whole process prints while it runs; it belongs to the log.
+        # Textual would capture what the whole process prints while it runs; that belongs into the log.
         app._capture_stdout = sys.stdout  # type: ignore[assignment]
         app._capture_stderr = sys.stderr  # type: ignore[assignment]
         self._app = app
@@ -140,7 +139,7 @@ class ScreenSession:
             self._app = None
 
     def finish(self) -> int:
-        """What is left once the screen is gone: say where the run is, wait for its end; returns the exit code."""
+        """After the screen is gone: say how to see the run again and wait for its end; returns the exit code."""
         if self._crashed:
             self._terminal.say(f"The screen ended in an error; its traceback is in {self._log_file}.")
         if self._trainer is None:
@@ -150,7 +149,7 @@ class ScreenSession:
             if self._stopping:
                 self._terminal.say(f"Stopping {name} at the next step, with a checkpoint.")
             else:
-                self._terminal.say(f"{name} trains on without the screen. Look again with:\n    fttui watch {name}")
+                self._terminal.say(f"{name} continues without the screen. Watch it with:\n    fttui watch {name}")
                 if logind.kills_processes():
                     self._terminal.say(LOGOUT)
                 self._let_go()
@@ -159,7 +158,7 @@ class ScreenSession:
         return _EXIT_CODES.get(self._trainer.state or "failed", 4)
 
     def lost(self) -> None:
-        """The terminal hung up: end the screen, never the run. From any thread, and from a signal handler."""
+        """The terminal hung up: end the screen, never the run. Called from any thread and from a signal handler."""
         from tui.terminal import silence_input
 
         if not os.isatty(0):
@@ -175,7 +174,7 @@ class ScreenSession:
                 loop.call_soon_threadsafe(app.exit)
 
     def _let_go(self) -> None:
-        """Leave the terminal for good: the prompt comes back, and closing the terminal means nothing to us."""
+        """Leave the terminal for good: the prompt comes back, and closing the terminal no longer affects us."""
         from tui.terminal import silence_input
 
         self._terminal.close()
@@ -195,7 +194,7 @@ class ScreenSession:
         signal.signal(signal.SIGHUP, self._on_hang_up)
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
-        """A scheduler's eviction or Ctrl+C: a checkpoint at the next step boundary, then the end."""
+        """A scheduler's eviction or Ctrl+C: stop after the current step, with a checkpoint."""
         self._stopping = True
         if self._trainer is not None:
             self._trainer.stop()
@@ -218,5 +217,5 @@ def outcome(trainer: Trainer) -> str:
         result = past.finished.result if past.finished else None
         return f"{folder.name} is done. Its result:\n    {result or folder.result}"
     if trainer.state in ("stopped", "paused"):
-        return f"{folder.name} {trainer.state} {at}. Go on with:\n    fttui resume {folder.name}"
-    return f"{folder.name} failed {at}. Look with:\n    fttui watch {folder.name}"
+        return f"{folder.name} {trainer.state} {at}. Resume it with:\n    fttui resume {folder.name}"
+    return f"{folder.name} failed {at}. See why with:\n    fttui watch {folder.name}"

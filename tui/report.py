@@ -1,9 +1,9 @@
-"""A run's result as files beside it: `report.md`, and `report.svg`, the screen as it is."""
+"""A run's result as files in its folder: `report.md`, and `report.svg`, a picture of the screen."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ PICTURE = "report.svg"
 
 
 def save(folder: RunFolder, past: History, title: str, step: NextStep, app: App[Any]) -> Path:
-    """Write both files into the run's folder; returns the Markdown's path. Raises UserError where that can't be."""
+    """Write both files into the run's folder; returns the Markdown's path. Raises UserError if that fails."""
     target = folder.path / "report.md"
     try:
         (folder.path / PICTURE).write_text(svg(app, title), encoding="utf-8")
@@ -35,7 +35,7 @@ def save(folder: RunFolder, past: History, title: str, step: NextStep, app: App[
 
 
 def svg(app: App[Any], title: str) -> str:
-    """The screen as SVG. Some renderers drop leading spaces that browsers keep, so they are told not to."""
+    """The screen as SVG. `xml:space` keeps leading spaces in renderers that would drop them."""
     return re.sub(r"<text ", '<text xml:space="preserve" ', app.export_screenshot(title=plain(title, lines=False)))
 
 
@@ -44,7 +44,7 @@ def markdown(folder: RunFolder, past: History, title: str, step: NextStep) -> It
     yield from (f"# {_inline(title)}: {_inline(past.state)}", "", f"Run {_code(folder.name)}, {_steps(past)}.", "")
     yield from (f"![The result screen: curve, predicted and measured, samples]({PICTURE})", "")
     peaks = (replace(x, name=f"peak, {x.name}") for x in phases(past))
-    yield from _table(("", "foreseen", "measured", "off"), (_figure(x) for x in (*figures(past), *peaks)))
+    yield from _table(("", "predicted", "measured", "error"), (_figure(x) for x in (*figures(past), *peaks)))
     if past.evaluations:
         yield from ("## Held-out loss", "")
         yield from _table(("step", "loss"), ((f"{x.step:,}", f"{x.loss:.4f}") for x in past.evaluations))
@@ -58,8 +58,8 @@ def _steps(past: History) -> str:
 
 
 def _figure(figure: Figure) -> tuple[str, ...]:
-    off = f"{figure.error * 100:+.0f} %" if figure.error is not None else "-"
-    return (figure.name, *figure.words(), off)
+    error = f"{figure.error * 100:+.0f} %" if figure.error is not None else "-"
+    return (figure.name, *figure.words(), error)
 
 
 def _samples(past: History) -> Iterator[str]:
@@ -84,7 +84,7 @@ def _settings(folder: RunFolder) -> Iterator[str]:
     yield from _table(("setting", "value"), (*inputs, *plan))
 
 
-def _table(head: tuple[str, ...], rows: Any) -> Iterator[str]:
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
     yield "| " + " | ".join(head) + " |"
     yield "|" + "---|" * len(head)
     for row in rows:
@@ -98,11 +98,11 @@ def _block(text: str) -> list[str]:
 
 
 def _inline(text: str) -> str:
-    """Outside text within a line: no markup, no entity, no formula, no link of its own making, no cell of its own."""
+    """Outside text within a line: it can make no markup, entity, formula, link or table cell."""
     escaped = re.sub(r"([\\`*_\[\]<>|#!&~$])", r"\\\1", plain(text, lines=False))
     return re.sub(r"(?i)(://|www\.)", lambda found: found[0].replace(":", "\\:").replace(".", "\\."), escaped)
 
 
 def _code(text: str) -> str:
-    """Outside text as code within a line; a name with backticks, as `_inline`."""
+    """Outside text as code within a line; if it holds backticks, as `_inline` writes it."""
     return _inline(text) if "`" in text else f"`{plain(text, lines=False)}`"

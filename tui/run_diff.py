@@ -1,4 +1,4 @@
-"""In what two runs differ: their inputs, their settings, and what came of them."""
+"""In what two runs differ: inputs, settings and results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INPUTS = ("model", "data", "device_name", "preset")
 
 
 def differences(folders: tuple[RunFolder, RunFolder], histories: tuple[History, History]) -> list[Difference]:
-    """Name and both values of all that is not the same: first what came out, then what went in."""
+    """Name and both values of everything that differs: first results, then inputs and settings."""
     first, second = (_all(folder, past) for folder, past in zip(folders, histories, strict=True))
     names = [*first, *(name for name in second if name not in first)]
     pairs = ((name, first.get(name, "-"), second.get(name, "-")) for name in names)
@@ -42,7 +42,7 @@ def _results(past: History) -> Iterator[tuple[str, str]]:
     finished = past.finished or RunFinished()
     if finished.seconds is not None:
         yield "time", units.duration(finished.seconds)
-    if rate := finished.tokens_per_second:  # the run's mean; a single step's reading is no match for it
+    if rate := finished.tokens_per_second:  # the mean of the run, as a single step's rate says little
         yield "tokens/s", units.rate(rate)
     yield "steps", f"{past.step:,} of {past.total_steps:,}"
 

@@ -1,10 +1,11 @@
-"""What the wizard asks the backend: one object, so that a test gives a fixed box. Each call imports what it needs."""
+"""What the wizard asks the backend, in one object: a test replaces what it wants to be fixed.
+
+Each method imports what it needs when it is called, so that a screen is up before the planner is loaded.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,165 +23,139 @@ if TYPE_CHECKING:
     from backend.presets import Broken
 
 
-def _detect() -> Hardware:
-    from backend import hardware
+class Sources:
+    """The real backend. `start` is the preset that the wizard was started from; its plan fields are kept."""
 
-    return hardware.detect()
+    def detect(self) -> Hardware:
+        """What this box has."""
+        from backend import hardware
 
+        return hardware.detect()
 
-def _here(hardware: Hardware) -> Device:
-    from backend.planner import devices
+    def here(self, hardware: Hardware) -> Device:
+        """This box as a device to plan for."""
+        from backend.planner import devices
 
-    return devices.here(hardware)
+        return devices.here(hardware)
 
+    def named(self, text: str) -> Device:
+        """A known GPU, such as `4090` or `A100-80GB:2`. Raises UserError for an unknown name."""
+        from backend.planner import devices
 
-def _named(text: str) -> Device:
-    from backend.planner import devices
+        return devices.named(text)
 
-    return devices.named(text)
+    def device_names(self) -> list[str]:
+        """Every known GPU."""
+        from backend.planner import devices
 
+        return devices.choices()
 
-def _device_names() -> list[str]:
-    from backend.planner import devices
+    def models_here(self) -> list[FoundModel]:
+        """Models on this box."""
+        from backend.model import find
 
-    return devices.choices()
+        return find.on_this_box()
 
+    def find_model(self, reference: str) -> ModelInfo:
+        """The model that a folder, a hub id, a size or `demo` names. Raises UserError."""
+        from backend.model import find
 
-def _models_here() -> list[FoundModel]:
-    from backend.model import find
+        return find.find(reference)
 
-    return find.on_this_box()
+    def remember_model(self, reference: str) -> None:
+        """Offer it first next time."""
+        from backend.model import find
 
+        find.remember(reference)
 
-def _find_model(reference: str) -> ModelInfo:
-    from backend.model import find
+    def data_here(self) -> list[Path]:
+        """Data files in the working directory."""
+        from backend.data import inspect
 
-    return find.find(reference)
+        return inspect.candidates(Path.cwd())
 
+    def inspect_data(self, reference: str, mapping: tuple[str, ...], model: ModelInfo | None) -> DataReport:
+        """The report on a file, a folder, a hub id or `demo`. Raises UserError."""
+        from backend.data import inspect
 
-def _data_here() -> list[Path]:
-    from backend.data import inspect
+        return inspect.inspect(reference, mapping=mapping, model=model)
 
-    return inspect.candidates(Path.cwd())
+    def predict_data(self, rows: int, row_tokens: int) -> DataReport:
+        """The report on data of which only the size is known."""
+        from backend.data import inspect
 
+        return inspect.assumed(rows, row_tokens)
 
-def _inspect_data(reference: str, mapping: tuple[str, ...], model: ModelInfo | None) -> DataReport:
-    from backend.data import inspect
+    def presets(self) -> list[Preset | Broken]:
+        """All presets; those that can't be used with the reason."""
+        from backend import presets
 
-    return inspect.inspect(reference, mapping=mapping, model=model)
+        return presets.listing()
 
+    def compare(
+        self, answers: Answers, device: Device, model: ModelInfo, data: DataReport, start: Preset | None
+    ) -> Comparison:
+        """The three methods side by side. Raises UserError for a setting that the planner refuses."""
+        from backend.planner import compare
 
-def _predict_data(rows: int, row_tokens: int) -> DataReport:
-    from backend.data import inspect
+        return compare.compare(answers, device, model, data, start)
 
-    return inspect.assumed(rows, row_tokens)
+    def offers(
+        self, answers: Answers, model: ModelInfo, data: DataReport, start: Preset | None
+    ) -> tuple[RentOffer, ...]:
+        """The GPUs to rent for this job, the cheapest first."""
+        from backend.planner import rent
 
+        return rent.offers(answers, model, data, start)
 
-def _compare(
-    answers: Answers,
-    device: Device,
-    model: ModelInfo,
-    data: DataReport,
-    preset: Preset | None = None,
-) -> Comparison:
-    from backend.planner import compare
+    def method_set(self, answers: Answers, start: Preset | None) -> Method | None:
+        """The method that the preset or the user's settings name; None if the planner chooses."""
+        from backend.planner import rules
 
-    return compare.compare(answers, device, model, data, preset)
+        method: Method | None = rules.pin(answers, start).values.get("method")
+        return method
 
+    def job(self, comparison: Comparison, method: Method, preset: str | None) -> Job:
+        """What is trained when `method` is chosen; `preset` names where the answers come from."""
+        from backend.planner import jobs
 
-def _preset_listing() -> list[Preset | Broken]:
-    from backend import presets
+        return jobs.job(comparison, method, preset)
 
-    return presets.listing()
+    def dry_run_command(self, answers: Answers, start: Preset | None) -> list[str]:
+        """The command that checks the memory of this job."""
+        return [*_plan_command(answers, start), "--dry-run"]
 
+    def trial_command(self, answers: Answers, start: Preset | None) -> list[str]:
+        """The command that tries each method of this job for a few real steps."""
+        return [*_plan_command(answers, start), "--trial"]
 
-def _offers(
-    answers: Answers,
-    model: ModelInfo,
-    data: DataReport,
-    preset: Preset | None = None,
-) -> tuple[RentOffer, ...]:
-    from backend.planner import rent
+    def demo_is_ready(self) -> bool:
+        """Whether the demo model has been converted."""
+        from backend.model import demo
 
-    return rent.offers(answers, model, data, preset)
+        return demo.is_ready()
 
+    def demo_tokenizer_ready(self) -> bool:
+        """Whether the demo model's tokenizer has been made: tokens are then counted, not estimated."""
+        from backend.model import demo
 
-def _dry_run_command(answers: Answers, start: Preset | None) -> list[str]:
-    return [*_plan_command(answers, start), "--dry-run"]
+        return demo.tokenizer_ready()
 
+    def prepare_demo(self) -> object:
+        """Start converting the demo model in its own process, which is returned so that the caller keeps it."""
+        from backend.model import demo
 
-def _trial_command(answers: Answers, start: Preset | None) -> list[str]:
-    return [*_plan_command(answers, start), "--trial"]
+        return demo.start_conversion()
+
+    def warm_up(self) -> None:
+        """Load torch and what the trainer needs."""
+        from backend.training.warm_up import warm_up
+
+        warm_up()
 
 
 def _plan_command(answers: Answers, start: Preset | None) -> list[str]:
     from tui import command_line
 
-    preset = ["--preset", str(start.path)] if start else []  # it need not be among the named ones
+    preset = ["--preset", str(start.path)] if start else []  # its file: it need not be one of the named presets
     return [sys.executable, "-m", "tui", "plan", *preset, *command_line.options(answers)]
-
-
-def _job(comparison: Comparison, method: Method, preset: str | None) -> Job:
-    from backend.planner import jobs
-
-    return jobs.job(comparison, method, preset)
-
-
-def _remember_model(reference: str) -> None:
-    from backend.model import find
-
-    find.remember(reference)
-
-
-def _demo_is_ready() -> bool:
-    from backend.model import demo
-
-    return demo.is_ready()
-
-
-def _demo_tokenizer_ready() -> bool:
-    from backend.model import demo
-
-    return demo.tokenizer_ready()
-
-
-def _prepare_demo() -> object:
-    from backend.model import demo
-
-    return demo.start_conversion()
-
-
-def _warm_up() -> None:
-    from backend.training.warm_up import warm_up
-
-    warm_up()
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The backend's questions and answers that the screens use."""
-
-    detect: Callable[[], Hardware] = _detect
-    here: Callable[[Hardware], Device] = _here
-    named: Callable[[str], Device] = _named
-    device_names: Callable[[], list[str]] = _device_names
-    models_here: Callable[[], list[FoundModel]] = _models_here
-    find_model: Callable[[str], ModelInfo] = _find_model
-    data_here: Callable[[], list[Path]] = _data_here
-    inspect_data: Callable[[str, tuple[str, ...], ModelInfo | None], DataReport] = _inspect_data
-    predict_data: Callable[[int, int], DataReport] = _predict_data
-    compare: Callable[..., Comparison] = _compare
-    """Answers, device, model, data, and the preset that was started from, if any."""
-    presets: Callable[[], list[Preset | Broken]] = _preset_listing
-    offers: Callable[..., tuple[RentOffer, ...]] = _offers
-    """Answers, model, data, and the preset that was started from, if any."""
-    dry_run_command: Callable[[Answers, Preset | None], list[str]] = _dry_run_command
-    """The command that checks the memory of the job with these answers, started from this preset."""
-    trial_command: Callable[[Answers, Preset | None], list[str]] = _trial_command
-    """The command that tries each method of that job for a few real steps."""
-    job: Callable[[Comparison, Method, str | None], Job] = _job
-    remember_model: Callable[[str], None] = _remember_model
-    demo_is_ready: Callable[[], bool] = _demo_is_ready
-    demo_tokenizer_ready: Callable[[], bool] = _demo_tokenizer_ready
-    prepare_demo: Callable[[], object] = _prepare_demo
-    warm_up: Callable[[], None] = _warm_up

@@ -1,4 +1,4 @@
-"""What stands between a plan and a run on this box."""
+"""Checks before a plan becomes a run on this box."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from backend.run import output
 
 
 def refuse(comparison: Comparison) -> None:
-    """Raise UserError for what can be planned here but not trained here."""
+    """Raise UserError if the job can be planned here but not trained here."""
     answers, model, device = comparison.answers, comparison.model, comparison.device
     if not device.here:
         raise UserError(f"{device.label} is not in this box: it can be planned for, not trained on", "gpu")

@@ -1,8 +1,8 @@
-"""The terminal as something that may die: owned by us, never raising, never blocking for ever.
+"""A terminal that may hang up at any time: writing to it never raises and never blocks for ever.
 
 Textual's driver writes to the `Terminal` here, so that file descriptors 1 and 2 can go to a log: NCCL, CUDA and
-progress bars write past Python. The driver leans on internals of the pinned Textual version; the tests marked
-`terminal` hold it.
+progress bars write past Python. The driver relies on internals of the pinned Textual version; the tests marked
+`terminal` check them.
 """
 
 from __future__ import annotations
@@ -25,30 +25,28 @@ from tui.plain import plain
 HANG_UP_CHECK_SECONDS = 1.0
 STALL_SECONDS = 0.2
 PATIENCE = 5
-"""Stalls that a terminal may have while the screen is leaving, before it counts as gone."""
+"""Number of stalls after which a terminal counts as gone while the screen is being closed."""
 _SAFE_CHUNK = 256
-"""Bytes that a terminal which `poll` calls writable takes without blocking (the kernel's wake-up threshold)."""
+"""Bytes that a terminal takes without blocking if `poll` calls it writable (the kernel's wake-up threshold)."""
 
 
 class Terminal(io.TextIOBase):
-    """Our end of the terminal. Once `gone`, writes vanish; once `closing`, a stalled link has a second left."""
+    """Our end of the terminal. Once `gone`, writes are dropped; once `closing`, a stalled one has a second left."""
+
+    encoding = "utf-8"
+    """Whatever the locale, which is often wrong in a container."""
 
     def __init__(self, fd: int) -> None:
         self._fd, self._chunk = _open_own(fd)
         self.gone = False
         self.closing = False
         self.is_writing = False
-        """A write is under way: on a slow line, one that waits."""
+        """A write is under way; on a slow connection it takes a while."""
         self._stalls = 0
         self.written_bytes = 0
 
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """Always UTF-8: the locale of a container often lies."""
-        return "utf-8"
-
     def isatty(self) -> bool:
-        """It was one when it was opened."""
+        """True, as it was a terminal when it was opened."""
         return True
 
     def fileno(self) -> int:
@@ -56,10 +54,10 @@ class Terminal(io.TextIOBase):
         return self._fd
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""
 
     def write(self, text: str) -> int:
-        """Write all of `text`, or drop it where the terminal is gone."""
+        """Write all of `text`, or drop it if the terminal is gone."""
         if self.gone:
             return len(text)
         data = memoryview(text.encode("utf-8", "replace"))
@@ -86,14 +84,14 @@ class Terminal(io.TextIOBase):
         return count
 
     def hung_up(self) -> bool:
-        """Whether the other side is closed, also where no SIGHUP came."""
+        """Whether the other side is closed, even if there was no SIGHUP."""
         poll = select.poll()
         poll.register(self._fd, 0)
         self.gone = self.gone or any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
         return self.gone
 
     def close(self) -> None:
-        """Let go of the terminal; writes vanish from now on."""
+        """Close the terminal; writes are dropped from now on."""
         if not self.closed:
             self.gone = True
             os.close(self._fd)
@@ -107,8 +105,8 @@ class Terminal(io.TextIOBase):
 def _open_own(fd: int) -> tuple[int, int]:
     """Our own open file description of the terminal and the largest write to it.
 
-    O_NONBLOCK must not leak into the shell's description. Where none of our own can be had (some containers have no
-    name for their terminal), a duplicate is written to in chunks that do not block.
+    O_NONBLOCK must not leak into the shell's description. If the terminal can't be opened again (in some containers it
+    has no name), a duplicate is written to in chunks that do not block.
     """
     for name in (_name(fd), "/dev/tty"):
         try:
@@ -127,7 +125,7 @@ def _name(fd: int) -> str | None:
 
 
 def why_unusable() -> str:
-    """What keeps standard input and output from showing a screen, in words; empty for nothing."""
+    """Why standard input and output can't show a screen, in words; empty if they can."""
     if not (os.isatty(0) and os.isatty(1)):
         return "the screen needs a terminal for input and output"
     if os.environ.get("TERM") == "dumb":
@@ -136,7 +134,7 @@ def why_unusable() -> str:
 
 
 def redirect_output(log_file: Path) -> None:
-    """File descriptors 1 and 2, C code's too, append to `log_file` from now on."""
+    """Append what is written to descriptors 1 and 2, by C code too, to `log_file` from now on."""
     sys.stdout.flush()
     sys.stderr.flush()
     log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -146,7 +144,7 @@ def redirect_output(log_file: Path) -> None:
 
 
 def log_streams() -> None:
-    """Python's own streams for a log: UTF-8 whatever the locale, by line, and never an encoding error."""
+    """Make Python's own streams fit for a log: UTF-8 whatever the locale, line by line, no encoding errors."""
     for name, fd in (("stdout", 1), ("stderr", 2)):
         stream = open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
         setattr(sys, name, stream)
@@ -154,9 +152,9 @@ def log_streams() -> None:
 
 
 def silence_input() -> None:
-    """Put an idle pipe on descriptor 0: a hung-up terminal reads end-of-file for ever and would keep a core busy.
+    """Put an idle pipe on descriptor 0: reading from a terminal that hung up would return at once, for ever.
 
-    The pipe holds one focus event, for a read that was promised data before the swap. Its writing end stays open.
+    The pipe holds one focus event, for a read that was about to get data before the swap. Its writing end stays open.
     """
     reader, writer = os.pipe()
     os.write(writer, b"\x1b[O")
@@ -171,14 +169,14 @@ def driver_for(terminal: Terminal, lost: Callable[[], None]) -> type[LinuxDriver
         def __init__(self, app: App[Any], **options: Any) -> None:
             super().__init__(app, **options)
             self._file = terminal  # type: ignore[assignment]
-            # A stop would stop the trainer too. And the kernel sends SIGCONT after SIGHUP, upon which Textual's
+            # A stop (Ctrl+Z) would stop the trainer too. And the kernel sends SIGCONT after SIGHUP, for which Textual's
             # handler would start a second input thread.
             signal.signal(signal.SIGTSTP, signal.SIG_IGN)
             signal.signal(signal.SIGCONT, signal.SIG_DFL)
 
         @property
         def is_behind(self) -> bool:
-            """The terminal has not taken all that was written: what changes meanwhile is better drawn later."""
+            """The terminal has not taken everything that was written: it is better to draw changes later."""
             writer = self._writer_thread
             return terminal.is_writing or (writer is not None and writer._queue.qsize() > 0)
 
@@ -197,7 +195,7 @@ def driver_for(terminal: Terminal, lost: Callable[[], None]) -> type[LinuxDriver
             self._watch()
 
         def _watch(self) -> None:
-            if terminal.hung_up() or terminal.closing:  # closing: a signal came before the screen was up
+            if terminal.hung_up() or terminal.closing:  # closing: a signal arrived before the screen was shown
                 lost()
             else:
                 asyncio.get_running_loop().call_later(HANG_UP_CHECK_SECONDS, self._watch)

@@ -1,4 +1,4 @@
-"""Colours and signs, one language for every screen. Colour never carries meaning alone; a sign stands with it."""
+"""Colours and signs, the same on every screen. Colour never carries meaning alone: a sign goes with it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MEMORY: Mapping[str, Sign] = {
 """Memory categories in the order they are stacked, from the axis outwards."""
 
 CARD_LINE = "┊"
-"""Where the card's memory ends."""
+"""Marks the card's memory in a bar."""
 
 FIT_SIGNS: Mapping[str, tuple[str, str]] = {
     "fits": ("✓", "$success"),
@@ -160,14 +160,14 @@ THEMES = (
 
 
 def defaults(ansi: bool) -> dict[str, str]:
-    """Our own variables for the themes that do not know them."""
+    """Our own variables, for themes that do not define them."""
     return dict(_ANSI_COLOUR if ansi else _TRUE_COLOUR)
 
 
 def for_terminal(environ: Mapping[str, str] = os.environ, chosen: str = "") -> str:
-    """The theme to start with: `$FTTUI_THEME`, else the one `chosen` in the settings, else what the terminal can show.
+    """The theme to start with: `$FTTUI_THEME`, else the one `chosen` in the settings, else one for the terminal.
 
-    That is 16 colours where it has no more or where `$NO_COLOR` asks for none, and dark otherwise.
+    That is 16 colours if it has no more or if `$NO_COLOR` is set, and the dark theme otherwise.
     """
     if "NO_COLOR" in environ:
         return SIXTEEN

@@ -1,4 +1,4 @@
-"""What can be tried on this box before the choice, and what that takes."""
+"""Which methods can be tried on this box before the choice, and how long that takes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tui import starting
 
 
 def trials(comparison: Comparison, wanted: Method | None) -> tuple[Trial, ...]:
-    """Those of `wanted`, the method that the user set, or of all that fit.
+    """The trial of `wanted`, the method that the user set, or those of all methods that fit.
 
-    Raises UserError, in one sentence, for what can't be trained here, or not now.
+    Raises UserError, in one sentence, if the job can't be trained here or not now.
     """
     starting.refuse(comparison)
     fitting = [m for m in ((wanted,) if wanted else METHODS) if comparison.methods[m].fit != "no"]
     if not fitting:
         reasons = (*comparison.methods[wanted].obstacles, *comparison.methods[wanted].suggestions) if wanted else ()
         raise DoesNotFit(" ".join(reasons or comparison.reasons), "trial")
-    fetched = replace(comparison, model=replace(comparison.model, download_bytes=0))  # by the first of them
+    fetched = replace(comparison, model=replace(comparison.model, download_bytes=0))  # the first trial downloads it
     first, *others = fitting
     found = (trial_plan.of(comparison, first), *(trial_plan.of(fetched, method) for method in others))
     trial.refuse_beside_a_run(found[0].job)
@@ -35,7 +35,7 @@ def trials(comparison: Comparison, wanted: Method | None) -> tuple[Trial, ...]:
 
 
 def about(found: Sequence[Trial]) -> str:
-    """What will be done and how long it takes: `20 real steps of LoRA and QLoRA: about 2 m 10 s is predicted.`."""
+    """What will be done and for how long: `20 real steps of LoRA and QLoRA: about 2 m 10 s is predicted.`."""
     steps = [one.steps for one in found]
     count = f"{min(steps)}" if min(steps) == max(steps) else f"{min(steps)} to {max(steps)}"
     seconds = seconds_of(found)
@@ -44,7 +44,7 @@ def about(found: Sequence[Trial]) -> str:
 
 
 def seconds_of(found: Sequence[Trial]) -> float | None:
-    """All of them, one after the other; None where that is not predicted."""
+    """Predicted seconds of all trials together; None if they can't be predicted."""
     seconds = sum(one.seconds for one in found)
     return None if math.isnan(seconds) else seconds
 

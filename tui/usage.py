@@ -1,4 +1,4 @@
-"""What is wrong with a command line, in our own words: the parser's errors as one sentence with the mend."""
+"""What is wrong with a command line: the parser's errors as one sentence that names the fix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui.commands.app import COMMANDS
 
 
 def sentence(error: CycloptsError, tokens: Sequence[str]) -> str:
-    """What to say of `error`, which `tokens` gave."""
+    """The sentence for `error`, which parsing `tokens` raised."""
     command = " ".join(error.command_chain or ())
     if isinstance(error, UnknownCommandError):
         return _no_command(tokens[0])
@@ -39,6 +39,6 @@ def _missing(error: MissingArgumentError, command: str, tokens: Sequence[str]) -
     name = error.argument.name
     if name in tokens:
         return f"{name} needs a value after it; `fttui {command} --help` says which"
-    if error.argument.index is not None:  # by its place
+    if error.argument.index is not None:  # a positional argument
         name = name.removeprefix("--").upper()
     return f"`fttui {command}` needs {name}; `fttui {command} --help` says more"

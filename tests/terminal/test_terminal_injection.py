@@ -173,14 +173,14 @@ def train(app: Watched) -> None:
     app.wait("Saved: load it")
     assert "asked" in screen and plain(NASTY["colour"]) in screen
     app.type("y")
-    app.wait("Copied, where")
+    app.wait("Copied, if")
     code = app.terminal.copied[-1]
     assert code.isprintable() or set(filter(lambda x: not x.isprintable(), code)) == {"\n"}
     names: dict[str, object] = {}
     exec(code.split("\n")[0], names)
     assert names["path"] == f"/out {nasty_box.TITLE}\"'"
     app.type("s")
-    app.wait("report.svg beside")
+    app.wait("report.md and report.svg")
     (folder,) = (run for run in all_runs() if (run.path / "report.md").exists())
     check_report((folder.path / "report.md").read_text(), (folder.path / "report.svg").read_text())
 
@@ -201,7 +201,7 @@ def compare_runs(app: Watched) -> None:
     screen = app.wait("(?s)LoRA of .*3 of 3 runs")
     assert ODD_RUN in screen and f"odd {TITLE}" in screen
     app.type("/")
-    app.wait("words that a run")
+    app.wait("words to find")
     app.type("odd")
     app.wait("1 of 3 runs")
     app.type(ENTER, ESC)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,30 +95,55 @@ def no_run(job: Job) -> tuple[RunFolder, Trainer]:
     raise AssertionError("nothing should have been started")
 
 
-def sources(**changes: Any) -> Sources:
-    fixed = Sources(
-        detect=hardware,
-        models_here=lambda: [
+class FixedSources(Sources):
+    """The real planner on the fixed box, model and data."""
+
+    def detect(self) -> Hardware:
+        return hardware()
+
+    def models_here(self) -> list[FoundModel]:
+        return [
             FoundModel(
                 "meta-llama/Llama-3.1-8B-Instruct",
                 "Llama-3.1-8B-Instruct · 8.03 B parameters · 16.1 GB · downloaded",
                 16,
             ),
             FoundModel("demo", "SmolLM2-135M-Instruct · 134.5 M parameters · 538 MB · ships with fttui", 5),
-        ],
-        find_model=lambda reference: model(),
-        data_here=lambda: [Path("support.jsonl")],
-        inspect_data=lambda reference, mapping, of: report(reference),
-        demo_is_ready=lambda: True,
-        demo_tokenizer_ready=lambda: True,
-        prepare_demo=lambda: None,
-        warm_up=lambda: None,
-    )
-    return replace(fixed, **changes)
+        ]
+
+    def find_model(self, reference: str) -> ModelInfo:
+        return model()
+
+    def data_here(self) -> list[Path]:
+        return [Path("support.jsonl")]
+
+    def inspect_data(self, reference: str, mapping: tuple[str, ...], model: ModelInfo | None) -> DataReport:
+        return report(reference)
+
+    def demo_is_ready(self) -> bool:
+        return True
+
+    def demo_tokenizer_ready(self) -> bool:
+        return True
+
+    def prepare_demo(self) -> None:
+        pass
+
+    def warm_up(self) -> None:
+        pass
+
+
+def sources(**changes: Callable[..., Any]) -> Sources:
+    """The fixed sources, with the methods in `changes` in place of theirs."""
+    fixed = FixedSources()
+    for name, call in changes.items():
+        assert hasattr(fixed, name), name
+        setattr(fixed, name, call)
+    return fixed
 
 
 def at(step: str, *args: Any, **changes: Any) -> WizardApp:
-    """The wizard opened at `step`, with what stands before it answered."""
+    """The wizard opened at `step`, with the steps before it answered."""
     wizard = app(*args, **changes)
     journey = wizard.journey
     journey.hardware = hardware()

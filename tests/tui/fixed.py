@@ -75,7 +75,7 @@ def compare(
         recommended="qlora",
         reasons=(
             "LoRA would leave 1.5 GiB of this card: one long row ends the run.",
-            "4,800 rows, 1.1 M scored tokens; an adapter of rank 16 has 41.9 M parameters, room enough for them.",
+            "4,800 rows, 1.1 M target tokens; an adapter of rank 16 has 41.9 M parameters, room enough for them.",
             "Your budget of $40 pays for 28 such runs.",
         ),
         notes=("GPU 0 is in use by python3 (pid 4242), 600 MiB.",),

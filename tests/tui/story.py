@@ -69,7 +69,7 @@ class Story:
     def begin(self) -> Iterator[Telling]:
         """Until the first step."""
         yield 0.0, PhaseStarted(name="data")
-        yield 1.5, Logged(level="info", text="4,800 rows, 1.9 M scored tokens; 240 rows held out")
+        yield 1.5, Logged(level="info", text="4,800 rows, 1.9 M target tokens; 240 rows held out")
         yield 2.0, PhaseStarted(name="load")
         yield 3.0, self._memory(2.0, 2.0)
         yield (

@@ -1,4 +1,4 @@
-"""What goes to the terminal beside the screen: a title, a notification, and never a sequence of somebody else's."""
+"""What is sent to the terminal besides the screen: a title, a notification, and no sequence from outside text."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def test_nothing_in_it_ends_or_begins_a_sequence(name: str) -> None:
         ("desktop", {"TERM": "tmux-256color", "TMUX": "/tmp/x"}, "\a\x1bPtmux;\x1b\x1b]9;fttui: done\x1b\x1b\\\x1b\\"),
     ],
 )
-def test_each_terminal_gets_what_it_knows(how: str, environ: dict[str, str], sent: str) -> None:
+def test_each_terminal_gets_a_sequence_that_it_supports(how: str, environ: dict[str, str], sent: str) -> None:
     assert announce.notification("done", how, environ) == sent  # type: ignore[arg-type]
 
 
-def test_the_title_says_how_far_and_until_when() -> None:
+def test_the_title_has_progress_and_end() -> None:
     folder, at = run_at("mid")
     past = History(folder.events_file)
     assert words.title(past, "m", at) == "starting the trainer - m"
@@ -68,7 +68,7 @@ async def sent_by(app: Stage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return sent
 
 
-async def test_a_run_that_ends_is_told_and_the_title_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_end_of_a_run_is_announced_and_the_title_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = await sent_by(opened(*run_at("mid")), monkeypatch)
     assert sent[0] == announce.SAVE_TITLE
     assert sent[1] == announce.title("33 %, ends 14:01 - llama-3.1-8b · QLoRA")
@@ -77,7 +77,7 @@ async def test_a_run_that_ends_is_told_and_the_title_comes_back(monkeypatch: pyt
     assert sum("33 %" in x for x in sent) == 1, "an unchanged title is not sent again"
 
 
-async def test_who_wants_neither_gets_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_title_and_notification_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(*run_at("mid"))
     app.settings = Settings(notify="off", title=False)
     assert [x for x in await sent_by(app, monkeypatch) if x] == []

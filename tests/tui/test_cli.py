@@ -62,7 +62,7 @@ def test_the_table_names_the_choice_and_fits_80_columns(capsys: pytest.CaptureFi
     assert any("QLoRA *" in line for line in lines)
     rows = {line.split()[0]: line.split()[1:] for line in lines if line}
     assert rows["epochs"] == ["3", "3", "2"]
-    assert " ".join(rows["steps"]) == "900 of 16 rows 900 of 16 rows 300 of 32 rows"
+    assert " ".join(rows["steps"]) == "900, 16 rows each 900, 16 rows each 300, 32 rows each"
     assert max(map(len, lines)) <= 80
 
 
@@ -167,7 +167,7 @@ def test_runs_and_status_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "not being trained" in capsys.readouterr().err
 
 
-def test_a_command_reaches_a_living_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_reaches_a_live_run(capsys: pytest.CaptureFixture[str]) -> None:
     folder = RunFolder.create(JOB)
     with folder.hold():
         for command in ("stop", "pause", "checkpoint"):
@@ -209,7 +209,7 @@ def test_help_has_examples_and_every_plan_field(command: str, capsys: pytest.Cap
     ("arguments", "instead"), [((), "`fttui plan` and `fttui train`"), (("watch",), "--plain` prints its lines")]
 )
 @pytest.mark.parametrize(("terminal", "why"), [(False, "needs a terminal"), (True, "can't show a screen (TERM=dumb)")])
-def test_without_a_screen_the_true_reason_is_given_and_what_does_without(
+def test_without_a_screen_the_error_names_the_reason_and_an_alternative(
     arguments: tuple[str, ...],
     instead: str,
     terminal: bool,
@@ -233,7 +233,7 @@ def test_the_list_of_commands_says_what_each_does(capsys: pytest.CaptureFixture[
         assert line.split()[0] in said
 
 
-def test_letters_that_the_terminals_encoding_lacks_stop_nothing(fttui_home: Path) -> None:
+def test_letters_that_the_terminals_encoding_lacks_are_replaced(fttui_home: Path) -> None:
     own = paths.own_presets() / "mine.toml"
     own.write_text('description = "für 東京"\n', encoding="utf-8")
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}

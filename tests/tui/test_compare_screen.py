@@ -17,7 +17,7 @@ def figures(screen: CompareScreen) -> list[str]:
 
 
 @pytest.mark.parametrize(("key", "moved"), [("e", "epochs"), ("L", "length")])
-async def test_a_what_if_key_moves_every_column(key: str, moved: str) -> None:
+async def test_a_what_if_key_changes_every_column(key: str, moved: str) -> None:
     app = box.at("compare")
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
@@ -35,7 +35,7 @@ async def test_a_what_if_key_moves_every_column(key: str, moved: str) -> None:
         assert figures(screen) == before
 
 
-async def test_rank_moves_the_adapters_only() -> None:
+async def test_rank_changes_the_adapters_only() -> None:
     app = box.at("compare")
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
@@ -49,7 +49,7 @@ async def test_rank_moves_the_adapters_only() -> None:
         assert app.journey.answers.set == ("rank=32",)
 
 
-async def test_another_gpu_moves_figures_while_it_is_chosen_and_esc_takes_it_back() -> None:
+async def test_figures_follow_the_highlighted_gpu_and_esc_undoes_it() -> None:
     app = box.at("compare")
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
@@ -72,7 +72,7 @@ async def test_another_gpu_moves_figures_while_it_is_chosen_and_esc_takes_it_bac
         assert figures(screen) == before
 
 
-async def test_arrows_choose_the_method_that_review_shows() -> None:
+async def test_arrows_choose_the_method_that_is_reviewed() -> None:
     app = box.at("compare")
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
@@ -100,7 +100,7 @@ async def test_nothing_is_cut_off(size: tuple[int, int]) -> None:
         assert app.screen.query_one("#reasons").size.height >= 5
 
 
-def test_next_of_goes_round() -> None:
+def test_next_of_wraps_around() -> None:
     assert next_of((1, 2, 4), 2, 1) == 4
     assert next_of((1, 2, 4), 4, 1) == 1
     assert next_of((1, 2, 4), 3, -1) == 2
@@ -120,7 +120,7 @@ async def test_time_and_cost_have_their_ranges_at_80_columns(gpu: str) -> None:
             lines = card.render().plain.splitlines()
             place = {line.split()[0]: number for number, line in enumerate(lines) if line.split()}
             assert "–" in "".join(lines[place["time"] : place["cost"]])
-            assert "–" in "".join(lines[place["cost"] : place["ceiling"]])
+            assert "–" in "".join(lines[place["cost"] : place["quality"]])
             assert max(map(len, lines)) <= card.content_size.width
 
 

@@ -18,7 +18,7 @@ from tui.sources import Sources
 
 
 def python(code: str) -> Any:
-    """A stand-in for the command: torch and its seconds are the dry run's own tests'."""
+    """A stand-in for the command: the dry run itself has tests of its own."""
     return lambda answers, start: [sys.executable, "-c", code]
 
 
@@ -46,7 +46,7 @@ async def test_the_table_is_shown_and_fits(size: tuple[int, int]) -> None:
         assert isinstance(app.screen, CompareScreen)
 
 
-async def test_a_complaint_is_shown_as_it_is() -> None:
+async def test_an_error_is_shown_as_it_is() -> None:
     app = box.at("compare", dry_run_command=python("import sys; sys.exit('fttui: [no] \\x1b[31mconfig')"))
     async with app.run_test(size=(80, 24)) as pilot:
         await box.settled(pilot)
@@ -72,7 +72,7 @@ async def test_closing_it_ends_the_process() -> None:
         assert isinstance(app.screen, CompareScreen)
 
 
-def test_the_command_plans_the_job_that_was_answered() -> None:
+def test_the_command_plans_the_job_of_the_answers() -> None:
     command = Sources().dry_run_command(Answers(model="8b", budget_usd=40.0, set=("rank=32", "seed=1")), None)
     assert command[1:] == [
         "-m",

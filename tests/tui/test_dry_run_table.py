@@ -7,7 +7,7 @@ from backend.units import MIB
 from tui.commands.dry_run import Checked, table
 
 
-def test_small_parts_are_not_nothing_and_no_difference_has_no_minus() -> None:
+def test_small_parts_are_shown_and_a_zero_difference_has_no_minus() -> None:
     parts = {"weights": 512 * MIB, "adapters": 19 * MIB, "optimizer": 37 * MIB}
     one = Checked(568 * MIB, 568 * MIB - 1000, "loss", parts, {"loss": 568 * MIB}, 1.0)
     text = table(dict.fromkeys(METHODS, one))

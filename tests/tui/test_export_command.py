@@ -23,7 +23,7 @@ def ended(state: str = "done", result: bool = True) -> RunFolder:
     return folder
 
 
-def test_the_latest_that_ended_with_a_result_is_taken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_latest_run_with_a_result_is_exported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     stopped = ended("stopped")
     ended("failed", result=False)
     ended("paused", result=False)
@@ -35,7 +35,7 @@ def test_the_latest_that_ended_with_a_result_is_taken(capsys: pytest.CaptureFixt
     assert (tmp_path / "here" / "serve.sh").is_file()
 
 
-def test_by_default_it_lies_in_the_runs_folder() -> None:
+def test_by_default_it_is_in_the_runs_folder() -> None:
     folder = ended()
     assert run(["export", folder.name, "--to", "vllm"]) == 0
     assert (folder.path / "export" / "vllm" / "serve.sh").is_file()

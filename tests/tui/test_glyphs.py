@@ -1,4 +1,4 @@
-"""ASCII in the place of every sign: as wide, and still telling apart what must be told apart."""
+"""ASCII instead of every sign: of the same width, and what differs still differs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tui.screens.live import LiveScreen
 __all__ = ["utc"]
 
 
-def test_every_sign_of_ours_has_one_that_is_no_question_mark() -> None:
+def test_every_sign_has_an_ascii_form() -> None:
     ours = {x for path in Path(tui.__path__[0]).rglob("*.py") for x in path.read_text("utf-8") if not x.isascii()}
     assert {x for x in ours if "?" in ascii_of(x)} == set()
 
@@ -34,7 +34,7 @@ def test_the_width_stays(text: str) -> None:
     assert cell_len(shown) == cell_len(text.replace("\n", "")) or "\n" in text
 
 
-def test_letters_keep_their_likeness() -> None:
+def test_accented_letters_become_plain_ones() -> None:
     assert ascii_of("Köln, naïve") == "Koln, naive"
     assert ascii_of("東京") == "????"
 
@@ -91,7 +91,7 @@ async def test_no_color_sends_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert colours <= {"default"}
 
 
-async def test_the_sign_of_a_list_that_goes_on_stands_apart_from_its_text() -> None:
+async def test_the_sign_of_a_longer_list_is_separated_from_its_text() -> None:
     app = box.app()
     app._ascii = True
     async with app.run_test(size=(80, 24)) as pilot:

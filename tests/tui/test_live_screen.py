@@ -21,11 +21,11 @@ from tui.panels.curve import Curve
 from tui.panels.log import LogPanel
 from tui.panels.panel import Panel
 from tui.panels.progress import ProgressPanel
-from tui.process import STOPPING
 from tui.screens.ask import Ask
 from tui.screens.live import LiveScreen
 from tui.screens.result import ResultScreen
 from tui.widgets.prose import Prose
+from tui.wizard import STOPPING
 
 SIZES = [(80, 24), (120, 40), (200, 50)]
 
@@ -99,7 +99,7 @@ async def test_c_p_and_s_write_commands_for_the_trainer() -> None:
     assert inbox.poll() == ["checkpoint", "pause", "stop"]
 
 
-async def test_a_stop_that_is_not_confirmed_is_none() -> None:
+async def test_an_unconfirmed_stop_does_nothing() -> None:
     folder, at = run_at("mid")
     inbox = Inbox(folder.commands_file)
     async with opened(folder, at).run_test() as pilot:
@@ -107,7 +107,7 @@ async def test_a_stop_that_is_not_confirmed_is_none() -> None:
     assert inbox.poll() == []
 
 
-async def test_the_checkpoint_notice_goes_when_it_is_written() -> None:
+async def test_the_checkpoint_notice_ends_when_it_is_written() -> None:
     folder, at = run_at("mid")
     app = opened(folder, at)
     async with app.run_test() as pilot:
@@ -118,7 +118,7 @@ async def test_the_checkpoint_notice_goes_when_it_is_written() -> None:
 
 
 @pytest.mark.parametrize(("key", "result", "commands"), [("k", None, []), ("s", STOPPING, ["stop"])])
-async def test_q_asks_what_becomes_of_the_run(key: str, result: str | None, commands: list[str]) -> None:
+async def test_q_asks_whether_the_run_shall_continue(key: str, result: str | None, commands: list[str]) -> None:
     folder, at = run_at("mid")
     inbox = Inbox(folder.commands_file)
     app = opened(folder, at)
@@ -138,7 +138,7 @@ async def test_q_and_stay_stays() -> None:
         assert isinstance(app.screen, LiveScreen)
 
 
-async def test_ctrl_c_stops_and_once_more_leaves() -> None:
+async def test_ctrl_c_stops_and_a_second_one_leaves() -> None:
     folder, at = run_at("mid")
     inbox = Inbox(folder.commands_file)
     app = opened(folder, at)
@@ -161,7 +161,7 @@ async def test_somebody_who_only_watches_leaves_without_a_question_and_stops_not
     assert inbox.poll() == []
 
 
-async def test_numbers_go_to_a_panel_and_the_same_again_maximises_it() -> None:
+async def test_a_number_focuses_a_panel_and_pressed_again_maximises_it() -> None:
     app = opened(*run_at("mid"))
     async with app.run_test() as pilot:
         await pilot.press("5")
@@ -189,7 +189,7 @@ async def test_new_events_show_without_a_key() -> None:
         assert "1,205" in app.screen.query_one(ProgressPanel).render_line(0).text
 
 
-async def test_the_result_comes_by_itself() -> None:
+async def test_the_result_is_shown_when_the_run_ends() -> None:
     folder, at = run_at("mid")
     app = opened(folder, at)
     async with app.run_test() as pilot:
@@ -211,7 +211,7 @@ async def test_q_asks_nothing_once_the_run_is_over() -> None:
     assert not app.is_running
 
 
-async def test_a_question_about_a_run_that_ends_answers_itself() -> None:
+async def test_a_question_about_a_run_that_ends_is_closed() -> None:
     folder, at = run_at("mid")
     app = opened(folder, at)
     async with app.run_test() as pilot:
@@ -302,7 +302,7 @@ async def test_esc_drops_a_kept_filter_and_h_says_what_it_needs() -> None:
         assert "loss" not in log.render_line(0).text and log.has_focus
 
 
-async def test_while_a_filter_is_typed_its_letters_are_no_commands() -> None:
+async def test_letters_typed_into_a_filter_are_not_commands() -> None:
     folder, at = run_at("mid")
     inbox = Inbox(folder.commands_file)
     app = opened(folder, at)
@@ -313,7 +313,7 @@ async def test_while_a_filter_is_typed_its_letters_are_no_commands() -> None:
     assert inbox.poll() == []
 
 
-async def test_on_a_line_that_is_behind_nothing_is_drawn_until_it_is_through(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_drawn_while_the_terminal_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     folder, at = run_at("mid")
     app = opened(folder, at)
     async with app.run_test(size=(80, 24)):
@@ -327,7 +327,7 @@ async def test_on_a_line_that_is_behind_nothing_is_drawn_until_it_is_through(mon
         assert "1,205" in app.screen.query_one(ProgressPanel).render_line(0).text
 
 
-async def test_a_long_run_that_is_over_is_read_in_parts_and_then_its_result_comes() -> None:
+async def test_a_long_finished_run_is_read_in_parts_before_its_result_is_shown() -> None:
     folder, at = run_at("mid")
     with folder.events_file.open("ab") as events:
         events.write(b'{"t":1795000000.0,"event":"gpu","utilisation":97}\n' * 100_000)
@@ -352,7 +352,7 @@ async def test_it_draws_at_any_size_a_window_can_be_dragged_to() -> None:
 
 
 @pytest.mark.parametrize("size", [(40, 12), (60, 24), (80, 14)], ids=str)
-async def test_in_a_small_terminal_the_curve_stays_and_keys_bring_the_others(size: tuple[int, int]) -> None:
+async def test_in_a_small_terminal_the_curve_stays_and_keys_show_the_others(size: tuple[int, int]) -> None:
     app = opened(*run_at("mid"))
     async with app.run_test(size=size) as pilot:
         curve, memory = app.screen.query_one("#curve"), app.screen.query_one("#memory")

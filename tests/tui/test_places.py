@@ -1,4 +1,4 @@
-"""Where panels stand: they share the room without gaps or overlaps, whichever are hidden."""
+"""The layout of panels: they share the room without gaps or overlaps, whichever are hidden."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_whatever_is_shown_fills_the_room(place: places.Places, names: tuple[str
             assert all(size.region.contains_region(region) for region in regions.values()), shown
 
 
-def test_a_curve_alone_beside_readings_keeps_their_height() -> None:
+def test_a_curve_next_to_readings_keeps_their_height() -> None:
     regions = places.live(Size(80, 21), ("curve", "gpu", "log"))
     assert regions["curve"].height == regions["gpu"].height == 5
     assert regions["log"].height == 16

@@ -20,7 +20,7 @@ from tui.widgets.entry import Entry
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_nothing_is_left_that_a_terminal_obeys(name: str) -> None:
+def test_nothing_is_left_that_a_terminal_executes(name: str) -> None:
     shown = plain(NASTY[name])
     left = {unicodedata.category(character) for character in shown if character != "\n"}
     assert not left & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -38,7 +38,7 @@ def test_ordinary_text_is_untouched() -> None:
     assert plain(text) == text
 
 
-def test_combining_heaps_are_cut_but_accents_stay() -> None:
+def test_long_runs_of_combining_marks_are_cut_but_accents_stay() -> None:
     assert plain("e\u0301") == "e\u0301"
     assert len(plain("Z" + "\u0301" * 500)) == 4
 
@@ -61,7 +61,7 @@ def test_plain_needs_no_textual() -> None:
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_json_keeps_its_values_and_holds_nothing_that_a_terminal_obeys(name: str) -> None:
+def test_json_keeps_its_values_and_has_nothing_that_a_terminal_executes(name: str) -> None:
     value = {utf8(NASTY[name]): [utf8(NASTY[name])]}
     text = json.dumps(value, ensure_ascii=False, indent=2)
     assert json.loads(in_json(text)) == value
@@ -75,7 +75,7 @@ def test_signs_are_as_many_as_the_characters(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_a_command_means_what_was_said_and_shows_as_it_is(name: str) -> None:
+def test_a_quoted_command_keeps_its_meaning_and_is_printable(name: str) -> None:
     word = NAMES[name]
     line = command_line.quoted(word)
     assert line.isprintable()
@@ -83,14 +83,14 @@ def test_a_command_means_what_was_said_and_shows_as_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_no_cell_that_is_painted_is_obeyed(name: str) -> None:
+def test_no_painted_cell_is_executed(name: str) -> None:
     link = Style(link="http://evil.example")
     (segment,) = HARMLESS.apply([Segment(NASTY[name], link)], Color(0, 0, 0))
     assert segment.text.replace("\u3000", "").isprintable()
     assert segment.style is not None and segment.style.link is None
 
 
-async def test_what_a_widget_forgets_is_not_painted() -> None:
+async def test_what_a_widget_does_not_filter_is_not_painted() -> None:
     app = Stage(None)
     async with app.run_test(notifications=True) as pilot:
         await app.mount(Entry("\x1b]0;PWNED\x07"), Static(Content("".join(NASTY.values()))))

@@ -145,7 +145,7 @@ async def test_c_copies_a_shipped_one_and_e_edits_the_copy_with_its_comments() -
     assert "rank = 8  # smaller" in presets.load("my-solo-qlora").path.read_text()
 
 
-async def test_what_can_not_be_used_is_not_written_and_the_cursor_goes_to_its_line() -> None:
+async def test_an_invalid_preset_is_not_written_and_the_cursor_goes_to_its_line() -> None:
     own("mine", MINE)
     app = wizard()
     async with app.run_test(size=(80, 24)) as pilot:
@@ -165,7 +165,7 @@ async def test_what_can_not_be_used_is_not_written_and_the_cursor_goes_to_its_li
     assert presets.load("mine").plan["rank"] == 64
 
 
-async def test_a_broken_one_is_shown_with_line_and_reason_and_can_be_mended_or_deleted() -> None:
+async def test_a_broken_one_is_shown_with_line_and_reason_and_can_be_fixed_or_deleted() -> None:
     own("broken", "# a try\nrnak = 64\n")
     app = wizard()
     async with app.run_test(size=(80, 24)) as pilot:

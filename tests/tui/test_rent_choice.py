@@ -28,7 +28,7 @@ async def test_the_list_opens_on_the_planned_gpu_and_fits(size: tuple[int, int])
         assert max(map(len, lines.render().plain.splitlines())) <= lines.size.width
         assert screen.query_one("#rent").region.bottom <= size[1]
         about = screen.query_one(Prose).render().plain
-        assert "QLoRA on RTX 4090 takes" in about and "$0.45 an hour and GPU: Vast" in about
+        assert "QLoRA on RTX 4090 takes" in about and "$0.45 per GPU-hour: Vast" in about
         await pilot.press("end")
         await pilot.pause()
         assert "No dated price" in screen.query_one(Prose).render().plain
@@ -65,7 +65,7 @@ async def test_enter_before_the_list_is_there_does_nothing() -> None:
         assert isinstance(app.screen, RentChoice)
 
 
-async def test_a_preset_that_was_started_from_holds_for_every_gpu() -> None:
+async def test_the_preset_of_the_wizard_applies_to_every_gpu() -> None:
     asked: list[tuple[object, ...]] = []
 
     def offers(*given: object) -> tuple[()]:

@@ -63,7 +63,7 @@ def test_result(state: str, size: tuple[int, int], snap_compare: Any) -> None:
         ("interrupted", "fttui resume"),
     ],
 )
-async def test_what_is_not_done_can_go_on(state: str, command: str) -> None:
+async def test_an_unfinished_run_can_be_resumed(state: str, command: str) -> None:
     app = shown(state)
     async with app.run_test(size=(80, 24)):
         assert app.screen.query_one(NextPanel).step.to_copy.startswith("fttui resume 20261118")
@@ -72,7 +72,7 @@ async def test_what_is_not_done_can_go_on(state: str, command: str) -> None:
 @pytest.mark.parametrize(
     ("method", "loader"), [("qlora", "AutoPeftModelForCausalLM"), ("full", "AutoModelForCausalLM")]
 )
-async def test_what_is_done_can_be_loaded(method: str, loader: str) -> None:
+async def test_a_finished_run_can_be_loaded(method: str, loader: str) -> None:
     app = shown("done", method)
     async with app.run_test(size=(80, 24)):
         code = app.screen.query_one(NextPanel).step.to_copy
@@ -111,7 +111,7 @@ async def test_a_run_without_any_event_is_shown_too() -> None:
         assert "less " in app.screen.query_one(NextPanel).step.to_copy
 
 
-async def test_s_saves_the_screen_and_a_report_beside_the_run() -> None:
+async def test_s_saves_the_screen_and_a_report_in_the_runs_folder() -> None:
     app = shown("done")
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("s")
@@ -129,7 +129,7 @@ async def test_s_saves_the_screen_and_a_report_beside_the_run() -> None:
     ElementTree.fromstring((folder.path / "report.svg").read_text())
 
 
-async def test_a_report_of_nasty_text_holds_nothing_that_a_reader_obeys() -> None:
+async def test_a_report_of_nasty_text_has_nothing_that_a_reader_executes() -> None:
     folder, story = make_run(model="m"), Story()
     plan_file.write(folder.plan_file, replace(folder.job(), model="[x](evil) | `y`"))
     clean = [text.encode("utf-8", "replace").decode() for text in NASTY.values()]  # as it comes out of JSON
@@ -157,7 +157,7 @@ async def test_a_report_that_can_not_be_written_says_so(monkeypatch: pytest.Monk
         assert "No space left" in "".join(str(x.message) for x in app._notifications)
 
 
-async def test_a_new_run_is_planned_with_what_the_last_one_taught() -> None:
+async def test_a_new_run_is_planned_with_the_correction_of_the_last_one() -> None:
     app = box.at("compare")
     folder, _ = ended("done")
     async with app.run_test(size=(80, 24)) as pilot:

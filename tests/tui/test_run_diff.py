@@ -7,7 +7,7 @@ from tests.tui.story import Story, finish, make_run, tell
 from tui.run_diff import differences
 
 
-def test_a_single_steps_speed_is_no_match_for_a_runs_mean() -> None:
+def test_the_mean_speed_of_a_run_is_compared_and_not_that_of_a_step() -> None:
     folders = make_run(), make_run()
     story = Story(total_steps=20)
     finish(folders[0], tell(folders[0], story.begin(), story.steps(20)), "done", tokens_per_second=1234.0)

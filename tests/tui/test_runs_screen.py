@@ -1,4 +1,4 @@
-"""The table of runs: filter, sort, mark and compare; and two runs laid over each other."""
+"""The table of runs: filter, sort, mark and compare; and two runs in one chart."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_outside_text_in_a_line_is_plain() -> None:
         assert not any("\x1b" in cell.plain or "\x9b" in cell.plain for cell in cells)
 
 
-async def test_a_marked_run_keeps_its_name_and_the_cursor_goes_on(table: Stage) -> None:
+async def test_a_marked_run_keeps_its_name_and_the_cursor_moves_on(table: Stage) -> None:
     async with table.run_test(size=(80, 24)) as pilot:
         await box.settled(pilot)
         await pilot.press("space")
@@ -93,7 +93,7 @@ def two_runs() -> tuple[RunFolder, RunFolder]:
     return first, second
 
 
-async def test_c_lays_the_marked_run_and_the_one_under_the_cursor_over_each_other() -> None:
+async def test_c_compares_the_marked_run_and_the_one_under_the_cursor() -> None:
     first, second = two_runs()
     app = Stage(RunsScreen())
     async with app.run_test(size=(80, 24)) as pilot:
@@ -122,7 +122,7 @@ async def test_only_what_differs_is_listed() -> None:
     assert "learning_rate" not in text
 
 
-async def test_a_run_over_one_that_has_not_begun() -> None:
+async def test_a_run_compared_with_one_that_has_not_started() -> None:
     first, _ = two_runs()
     app = Stage(OverlayScreen((first, make_run())))
     async with app.run_test(size=(80, 24)):

@@ -32,7 +32,7 @@ def at_review(launch: Any, clock: box.Clock) -> Any:
     return app
 
 
-async def test_the_first_screen_says_which_ones_a_run_takes() -> None:
+async def test_the_first_screen_says_which_gpus_a_run_uses() -> None:
     app = box.app(detect=three_gpus)
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)

@@ -65,7 +65,7 @@ def test_a_run_prints_its_events_and_leaves_a_result(method: str, tiny_model: Pa
     assert not run.is_alive()
 
 
-def test_ctrl_c_stops_with_a_checkpoint_and_resume_goes_on(tiny_model: Path, questions: Path) -> None:
+def test_ctrl_c_stops_with_a_checkpoint_and_resume_continues(tiny_model: Path, questions: Path) -> None:
     arguments = ("train", "--model", str(tiny_model), "--data", str(questions), "--method", "lora", "--json", *SHORT)
     settings = ("--effective-batch", "2", "--epochs", "300", "--set", "eval_every=100000")
     with subprocess.Popen(command(*arguments, *settings), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
@@ -141,7 +141,7 @@ def test_a_run_that_breaks_exits_4_with_one_sentence(tiny_model: Path, tmp_path:
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_standard_output_holds_nothing_but_the_run(tiny_model: Path, questions: Path) -> None:
+def test_standard_output_has_only_the_runs_lines(tiny_model: Path, questions: Path) -> None:
     done = fttui(
         *("train", "--model", str(tiny_model), "--data", str(questions), "--method", "qlora", "--set", "max_steps=1"),
         *SHORT,

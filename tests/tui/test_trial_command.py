@@ -93,24 +93,24 @@ def the_table(**changes: Any) -> str:
 
 def test_the_table_has_measured_above_predicted_and_fits() -> None:
     text = the_table()
-    lines = {line[:14].strip(): line[14:].split("   ")[0] for line in text.splitlines()[:13] if "foreseen" not in line}
+    lines = {line[:14].strip(): line[14:].split("   ")[0] for line in text.splitlines()[:13] if "predicted" not in line}
     assert lines["tokens/s"] == "1,240" and lines["a step"] == "2.40 s" and lines["peak memory"] == "2.0 GiB"
     assert lines["whole run"] == "54 m 00 s" and lines["cost"] == "$0.27" and lines["held-out loss"] == "1.569 -> 1.525"
     assert max(map(len, text.splitlines())) <= 72
     assert lines["steps"] == "20 in 1 m 02 s"
     said = " ".join(text.split())
-    assert "which learns best" in said and "corrected by what LoRA, QLoRA and Full" in said
+    assert "which method learns best" in said and "corrected by what LoRA, QLoRA and Full" in said
     nothing = Figures(None, None, None, None, None)
     assert "cost" not in the_table(measured=replace(MEASURED, cost_usd=None), predicted=nothing)
 
 
-def test_failures_and_detours_are_sentences_below_the_table() -> None:
+def test_failures_and_changed_settings_are_sentences_below_the_table() -> None:
     nothing = Figures(None, None, None, None, None)
     text = the_table(steps=0, measured=nothing, failure="its process died (exit code 7) without a word", not_kept="x")
     assert "LoRA: its process died (exit code 7) without a word." in text.replace("\n", " ")
     assert "corrected by" not in text
     text = the_table(changed="micro-batch 4 -> 2", not_kept="settings changed").replace("\n", " ")
-    assert "QLoRA ran out of memory as planned and went on with less: micro-batch 4 -> 2." in text
+    assert "QLoRA ran out of memory as planned and continued with less: micro-batch 4 -> 2." in text
     assert "No prediction is corrected by LoRA, QLoRA and Full: settings changed." in text
 
 
@@ -126,7 +126,7 @@ def test_a_method_that_does_not_fit_is_named_with_what_it_needs() -> None:
         (("--model", "8b", "--gpu", "4090", "--data", "rows.jsonl"), 2, "is not in this box"),
         (("--model", "1b", "--rows", "500", "--row-tokens", "400"), 2, "there is no data yet"),
         (("--model", "1b", "--data", "rows.jsonl"), 2, "1b has no weights here"),
-        (("--model", "1b", "--data", "rows.jsonl", "--rent"), 2, "--trial goes alone"),
+        (("--model", "1b", "--data", "rows.jsonl", "--rent"), 2, "--trial can't be combined"),
     ],
 )
 def test_what_can_not_be_tried_is_refused_in_a_sentence(
@@ -154,7 +154,7 @@ def test_only_the_first_downloads_the_model() -> None:
     assert second.job.predicted.uncorrected.overhead_seconds < 500
 
 
-def test_none_is_made_beside_a_run(tiny_model: Path, questions: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_trial_during_a_run(tiny_model: Path, questions: Path, capsys: pytest.CaptureFixture[str]) -> None:
     comparison = a_comparison()
     with RunFolder.create(trial_plan.of(comparison, "lora").job).hold():
         assert run(["plan", "--model", str(tiny_model), "--data", str(questions), "--trial"]) == 2

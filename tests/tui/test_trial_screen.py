@@ -1,4 +1,4 @@
-"""The trial over the compare screen: how long first, then how far, then the table; Esc ends it at any time."""
+"""The trial on the compare screen: its duration, its progress, then the table; Esc ends it at any time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WAITS = "import sys, time; print('LoRA: step 3 of 20', file=sys.stderr, flush=Tr
 
 
 def python(code: str) -> Any:
-    """A stand-in for the command: real trials are the command's own tests'."""
+    """A stand-in for the command: real trials have tests of their own."""
     return lambda answers, start: [sys.executable, "-c", code]
 
 
@@ -61,7 +61,7 @@ async def test_it_says_how_long_and_starts_on_enter(size: tuple[int, int]) -> No
         assert isinstance(app.screen, CompareScreen)
 
 
-async def test_it_shows_how_far_it_is_and_esc_ends_its_process() -> None:
+async def test_it_shows_its_progress_and_esc_ends_its_process() -> None:
     app = box.at("compare", trial_command=python(WAITS))
     async with app.run_test(size=(80, 24)) as pilot:
         await box.settled(pilot)
@@ -92,7 +92,7 @@ async def test_leaving_the_app_ends_the_process() -> None:
         assert await screen._process.wait() != 0
 
 
-async def test_afterwards_the_figures_are_looked_up_anew() -> None:
+async def test_afterwards_the_figures_are_computed_again() -> None:
     asked: list[object] = []
 
     def here(hardware: Any) -> Any:
@@ -113,7 +113,7 @@ async def test_afterwards_the_figures_are_looked_up_anew() -> None:
         assert "trial: QLoRA +" in str(app.screen.query_one("#what-if", Static).render())
 
 
-async def test_a_complaint_is_shown_and_nothing_is_looked_up() -> None:
+async def test_an_error_is_shown_and_nothing_is_computed_again() -> None:
     complaint = "import sys; sys.exit('fttui: [no] \\x1b[31mtrial')"
     app = box.at("compare", trial_command=python(complaint))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -133,7 +133,7 @@ async def test_a_complaint_is_shown_and_nothing_is_looked_up() -> None:
         ({"data": "", "rows": 500, "row_tokens": 300}, "there is no data yet"),
     ],
 )
-async def test_where_it_can_not_be_made_a_sentence_says_why(answers: dict[str, Any], words: str) -> None:
+async def test_if_it_is_impossible_a_sentence_says_why(answers: dict[str, Any], words: str) -> None:
     app = box.at("compare")
     async with app.run_test(size=(80, 24)) as pilot:
         await box.settled(pilot)
@@ -146,7 +146,7 @@ async def test_where_it_can_not_be_made_a_sentence_says_why(answers: dict[str, A
         assert words in next(x.message for x in app._notifications)
 
 
-async def test_none_is_made_beside_a_run_of_this_very_process() -> None:
+async def test_no_trial_during_a_run_of_the_same_process() -> None:
     app = box.at("compare")
     async with app.run_test(size=(80, 24)) as pilot:
         await box.settled(pilot)
@@ -157,7 +157,7 @@ async def test_none_is_made_beside_a_run_of_this_very_process() -> None:
         assert "is training on this device" in next(x.message for x in app._notifications)
 
 
-def test_the_command_tries_the_job_that_was_answered() -> None:
+def test_the_command_tries_the_job_of_the_answers() -> None:
     command = Sources().trial_command(Answers(model="8b", set=("rank=32",)), None)
     assert command[1:] == ["-m", "tui", "plan", "--model", "8b", "--set", "rank=32", "--trial"]
 

@@ -91,7 +91,7 @@ def test_a_range_has_units() -> None:
     assert figures.cost_range(Interval(2.0, 2.0, 2.0)) == ""
 
 
-def test_change_names_what_moved() -> None:
+def test_change_names_what_changed() -> None:
     wizard = box.at("compare")
     before = wizard.journey.comparison().methods["qlora"]
     wizard.journey.answer(epochs=before.plan.epochs * 2)
@@ -101,12 +101,12 @@ def test_change_names_what_moved() -> None:
 
 
 @pytest.mark.parametrize(("text", "value"), [("", None), ("$40", 40.0), ("1,000.5", 1000.5), ("0", 0.0), ("3 h", 3.0)])
-def test_numbers_are_read_forgivingly(text: str, value: float | None) -> None:
+def test_numbers_may_have_signs_and_spaces(text: str, value: float | None) -> None:
     assert numbers.number(text, "budget", "budget_usd") == value
 
 
 @pytest.mark.parametrize("text", ["-1", "inf", "nan", "forty", "1e400"])
-def test_numbers_that_are_none_name_the_range(text: str) -> None:
+def test_invalid_numbers_name_the_range(text: str) -> None:
     with pytest.raises(UserError, match="a number of at least 0") as caught:
         numbers.number(text, "budget", "budget_usd")
     assert caught.value.field == "budget_usd"
@@ -210,14 +210,14 @@ def test_what_can_only_be_planned_is_not_started(gpu: str | None, data: str, wor
         starting.refuse(wizard.journey.comparison())
 
 
-def test_sixteen_colours_where_the_terminal_has_no_more() -> None:
+def test_sixteen_colours_if_the_terminal_has_no_more() -> None:
     assert theme.for_terminal({"TERM": "screen"}) == theme.SIXTEEN
     assert theme.for_terminal({"TERM": "xterm-256color"}) == theme.DARK
     assert theme.for_terminal({"TERM": "xterm", "COLORTERM": "truecolor"}) == theme.DARK
     assert theme.for_terminal({"TERM": "xterm-256color", "FTTUI_THEME": theme.LIGHT}) == theme.LIGHT
 
 
-async def test_signs_say_where_a_list_goes_on() -> None:
+async def test_signs_show_that_a_list_continues() -> None:
     app = box.app()
     async with app.run_test(size=(80, 24)) as pilot:
         await box.settled(pilot)
@@ -266,7 +266,7 @@ async def test_the_rail_names_the_preset_that_was_started_from() -> None:
     assert max(map(cell_len, (upper, lower))) <= 78
 
 
-def test_a_preset_is_named_and_its_method_is_no_answer_before_it_was_seen() -> None:
+def test_a_preset_is_named_and_its_method_is_no_answer_until_the_comparison() -> None:
     wizard = box.at("goal")
     wizard.journey.start_from(presets.load("solo-qlora"))
     assert wizard.answered()["preset"] == "solo-qlora"

@@ -1,4 +1,4 @@
-"""Wrong answers are marked at their field, with the mend, and the focus stays there."""
+"""Invalid answers are marked at their field, with the fix, and the focus stays there."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ REAL = Sources()
 
 
 def error_of(screen: Any, owner: str) -> str:
-    """What stands under the field, empty where nothing is shown."""
+    """The error below the field; empty if none is shown."""
     error = screen.query_one(f"{owner} > .error", Static)
     return str(error.render()) if error.display else ""
 
 
 def made(folder: Path, case: str) -> tuple[Path, str]:
-    """A file that can't be trained on, and words that its error must hold."""
+    """A file that can't be trained on, and words that its error must have."""
     path = folder / f"{case}.jsonl"
     if case == "missing":
         return path, "missing.jsonl"
@@ -65,9 +65,7 @@ async def test_bad_data_is_marked_in_place(case: str, tmp_path: Path) -> None:
         assert app.screen is screen
 
 
-async def test_columns_that_were_found_are_not_those_of_a_file_that_can_not_be_used(
-    questions: Path, tmp_path: Path
-) -> None:
+async def test_columns_of_an_earlier_file_are_not_shown_for_an_unusable_one(questions: Path, tmp_path: Path) -> None:
     broken, _ = made(tmp_path, "broken")
     app = box.app(inspect_data=REAL.inspect_data, data_here=lambda: [questions, broken])
     async with app.run_test(size=SIZE) as pilot:
@@ -98,7 +96,7 @@ async def test_a_mapping_that_names_no_column_is_marked_at_the_mapping(questions
         assert isinstance(app.screen, GoalScreen)
 
 
-async def test_a_folder_that_is_no_model_is_marked_in_place(tmp_path: Path) -> None:
+async def test_a_folder_without_a_model_is_marked_in_place(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no model here")
     app = box.app(find_model=REAL.find_model, models_here=list)
     async with app.run_test(size=SIZE) as pilot:
@@ -111,7 +109,7 @@ async def test_a_folder_that_is_no_model_is_marked_in_place(tmp_path: Path) -> N
         assert app.screen.focused is app.screen.query_one("#field-model")
 
 
-async def test_a_model_folder_that_is_typed_is_taken(tiny_model: Path) -> None:
+async def test_a_typed_model_folder_is_accepted(tiny_model: Path) -> None:
     app = box.app(find_model=REAL.find_model, models_here=list)
     async with app.run_test(size=SIZE) as pilot:
         await box.to_step(pilot, "model")
@@ -138,7 +136,7 @@ async def test_an_unknown_gpu_is_marked_in_place() -> None:
         assert app.journey.device is not None and app.journey.device.name == "A100 SXM 80GB"
 
 
-async def test_a_count_that_is_none_is_marked_at_the_count() -> None:
+async def test_an_invalid_count_is_marked_at_the_count() -> None:
     app = box.app()
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
@@ -164,7 +162,7 @@ async def test_a_count_that_is_none_is_marked_at_the_count() -> None:
         ("kwh_price_usd", "-1", "of at least 0"),
     ],
 )
-async def test_a_limit_that_is_none_is_marked_in_place(field: str, text: str, words: str) -> None:
+async def test_an_invalid_limit_is_marked_in_place(field: str, text: str, words: str) -> None:
     app = box.at("goal")
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
@@ -177,7 +175,7 @@ async def test_a_limit_that_is_none_is_marked_in_place(field: str, text: str, wo
         assert screen.focused is screen.query_one(f"#field-{field}")
 
 
-async def test_keys_that_come_at_once_act_in_their_order() -> None:
+async def test_keys_that_arrive_together_act_in_order() -> None:
     app = box.at("goal")
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
@@ -221,7 +219,7 @@ async def test_outside_text_is_harmless(tmp_path: Path) -> None:
         assert "\x1b" not in shown and "\u202e" not in shown
 
 
-async def test_enter_right_behind_what_is_typed_is_about_that(tmp_path: Path) -> None:
+async def test_enter_right_after_typing_applies_to_what_was_typed(tmp_path: Path) -> None:
     """Keys that come in one packet, as over a slow line: the Enter must not take the answer from before them."""
     app = box.app(inspect_data=REAL.inspect_data, data_here=list)
     async with app.run_test(size=SIZE) as pilot:

@@ -71,7 +71,7 @@ async def test_enter_alone_starts_the_demo() -> None:
 
 
 @pytest.mark.parametrize("seconds_between", [0.0, 0.03])
-async def test_a_burst_of_enters_starts_nothing(seconds_between: float) -> None:
+async def test_several_enters_in_a_row_start_nothing(seconds_between: float) -> None:
     launcher, clock = Launcher(), box.Clock()
     app = box.app(launcher, clock=clock, **DEMO)
     async with app.run_test(size=SIZE) as pilot:
@@ -85,7 +85,7 @@ async def test_a_burst_of_enters_starts_nothing(seconds_between: float) -> None:
         assert len(launcher.jobs) == 1
 
 
-async def test_a_burst_reaches_no_screen_twice() -> None:
+async def test_several_enters_in_a_row_reach_no_screen_twice() -> None:
     app = box.app(**DEMO)
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
@@ -172,7 +172,7 @@ async def test_last_answers_are_the_next_defaults() -> None:
     assert (second.journey.answers.budget_usd, second.journey.answers.shift) == (12.5, "domain")
 
 
-async def test_an_answer_that_comes_too_late_is_ignored() -> None:
+async def test_an_outdated_answer_is_ignored() -> None:
     app = box.app()
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
@@ -204,7 +204,7 @@ async def test_help_shows_the_field_and_the_keys() -> None:
         assert isinstance(app.screen, GoalScreen)
 
 
-async def test_the_demo_model_is_made_ready_and_counts_become_exact() -> None:
+async def test_the_demo_model_is_prepared_and_counts_become_exact() -> None:
     ready: list[bool] = []
     asked: list[str] = []
     app = box.app(
@@ -230,7 +230,7 @@ async def test_the_demo_model_is_made_ready_and_counts_become_exact() -> None:
         assert app.journey.data is not None and app.journey.data.exact
 
 
-async def test_a_refused_setting_from_before_is_dropped_and_said() -> None:
+async def test_an_earlier_setting_that_is_refused_is_dropped_with_a_message() -> None:
     answers_file.save(Answers(set=("rank=0",), model="demo", data="demo"))
     app = box.app(**DEMO)
     async with app.run_test(size=SIZE) as pilot:
@@ -240,7 +240,7 @@ async def test_a_refused_setting_from_before_is_dropped_and_said() -> None:
 
 
 @pytest.mark.parametrize(("gpu", "times"), [(None, 1), ("4090", 0)])
-async def test_torch_is_loaded_once_behind_the_model_and_only_for_this_box(
+async def test_torch_is_loaded_once_after_the_model_and_only_for_this_box(
     gpu: str | None, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(WizardApp, "SETTLED_SECONDS", 0.001)

@@ -26,9 +26,9 @@ COMMANDS = {
     "stop": ("control:stop", "Stop a run at its next step, with a checkpoint."),
     "pause": ("control:pause", "Pause a run: like stop, and listed as paused."),
     "checkpoint": ("control:checkpoint", "Write a checkpoint of a run at its next step."),
-    "resume": ("train:resume", "Go on with a paused, stopped or dead run."),
-    "runs": ("runs:runs", "What ran on this box."),
-    "presets": ("presets:app", "Named starts, shipped and your own."),
+    "resume": ("train:resume", "Resume a paused, stopped or interrupted run."),
+    "runs": ("runs:runs", "List the runs of this box."),
+    "presets": ("presets:app", "Presets: named settings, shipped and your own."),
     "export": ("export:export", "Export a result: merged, for Ollama or vLLM, or as another trainer's config."),
     "doctor": ("doctor:doctor", "What this box can do, and what is missing."),
 }
@@ -47,9 +47,9 @@ def wizard(*, preset: str | None = None, ascii: Annotated[bool, Parameter(negati
 
 
 def app_for(command: str | None = None) -> App:
-    """The commands. Each has its line in the list; `command`, the one that runs, has the help of its own docstring."""
+    """The commands, each with a line of help; `command`, the one that runs, has the help of its docstring."""
     app = App(name="fttui", help=HELP, help_format="plaintext", version_flags=["--version"], version="0.1.0")
-    if command is None or command.startswith("-"):  # a word that is no command is refused as one
+    if command is None or command.startswith("-"):  # any other word must be a command
         app.default(wizard)
     for place, (name, (target, line)) in enumerate(COMMANDS.items()):
         help_text = None if name == command else line

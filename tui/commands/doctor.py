@@ -16,7 +16,7 @@ SIGNS = {"ok": "ok  ", "warn": "warn", "missing": "MISS"}
 def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
     """Check this box: Python, packages, driver against torch, GPUs, a real 4-bit step, memory, disk, the demo model.
 
-    Exit code 4 where something that training needs is missing.
+    Exit code 4 if something that training needs is missing.
 
     For example:
 

@@ -1,11 +1,10 @@
-"""`fttui plan --dry-run`: each method's step under fake tensors, beside the closed form. This one loads torch."""
+"""`fttui plan --dry-run`: each method's step on fake tensors, next to the memory formula. Loads torch."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from backend import units
 from backend.answers import METHODS, Method
@@ -14,33 +13,36 @@ from backend.planner.estimates import Comparison
 from backend.planner.rules import title
 
 LABEL, COLUMN, WIDTH = 14, 19, 72
+_JSON_NAMES = {"formula_bytes": "closed_form_bytes", "peak_point": "moment", "by_peak_point": "by_moment"}
+"""Keys that JSON output keeps although the code has better names."""
 CATEGORIES = ("weights", "adapters", "optimizer", "gradients", "activations", "logits")
 _ABOUT = (
-    "The trainer's own step, run without values at two depths and drawn out to the model's own: what torch would hand "
-    "out at the peak of a step, on one device. The card must have the slack of its allocator and its context as well."
+    "The trainer's own step, run on tensors without values at two depths and extrapolated to all layers: the memory "
+    "that torch would allocate at the peak of a step, on one device. The card also needs room for the allocator's "
+    "unused blocks and the CUDA context."
 )
 
 
 @dataclass(frozen=True)
 class Checked:
-    """One method's step: what the dry run found, and what the closed form says; allocated bytes."""
+    """One method's step: bytes allocated in the dry run, and by the formula."""
 
     peak_allocated_bytes: int
-    closed_form_bytes: int
-    moment: str
-    """forward, loss, top, blocks, bottom, embedding or optimizer."""
+    formula_bytes: int
+    peak_point: str
+    """The part of the step with the peak: forward, loss, top, blocks, bottom, embedding or optimizer."""
     by_category: Mapping[str, int]
-    by_moment: Mapping[str, int]
+    by_peak_point: Mapping[str, int]
     seconds: float
 
     @property
     def difference(self) -> float:
-        """Of the closed form, as a share of the dry run."""
-        return self.closed_form_bytes / self.peak_allocated_bytes - 1
+        """Of the formula from the dry run, as a fraction of the dry run."""
+        return self.formula_bytes / self.peak_allocated_bytes - 1
 
 
 def checked(comparison: Comparison) -> dict[Method, Checked]:
-    """All three methods, as they are planned. Raises UserError where the model can't be run so."""
+    """All three methods, as they are planned. Raises UserError if the model can't be run on fake tensors."""
     return {method: _checked(comparison, method) for method in METHODS}
 
 
@@ -50,13 +52,13 @@ def _checked(comparison: Comparison, method: Method) -> Checked:
     model, plan = comparison.model, comparison.methods[method].plan
     load = throughput.work(plan, comparison.data)
     found = run.measure(model, plan, load.length, load.scored)
-    closed = memory.step_peak(model.shape, plan, load.length, load.scored)
+    by_formula = memory.step_peak(model.shape, plan, load.length, load.scored)
     return Checked(
         peak_allocated_bytes=found.peak_bytes,
-        closed_form_bytes=max(closed.values()),
-        moment=found.stage,
+        formula_bytes=max(by_formula.values()),
+        peak_point=found.stage,
         by_category=found.by_category,
-        by_moment={name: sum(parts.values()) for name, parts in found.by_stage.items()},
+        by_peak_point={name: sum(parts.values()) for name, parts in found.by_stage.items()},
         seconds=found.seconds,
     )
 
@@ -70,8 +72,8 @@ def _lines(found: Mapping[Method, Checked]) -> Iterator[str]:
     yield _row("dry run", [title(method) for method in METHODS])
     seen = [found[method] for method in METHODS]
     yield _row("step's peak", [units.memory(x.peak_allocated_bytes) for x in seen])
-    yield _row("closed form", [f"{units.memory(x.closed_form_bytes)}, {_signed(x.difference)}" for x in seen])
-    yield _row("highest at", [x.moment for x in seen])
+    yield _row("formula", [f"{units.memory(x.formula_bytes)}, {_signed(x.difference)}" for x in seen])
+    yield _row("peak at", [x.peak_point for x in seen])
     for name in CATEGORIES:
         yield _row(f"  {name}", [units.memory(x.by_category[name]) if name in x.by_category else "-" for x in seen])
     yield _row("took", [f"{x.seconds:.1f} s" for x in seen])
@@ -80,7 +82,7 @@ def _lines(found: Mapping[Method, Checked]) -> Iterator[str]:
 
 
 def _signed(part: float) -> str:
-    """`+1.2%`; nothing is neither more nor less."""
+    """`+1.2%`; a difference that rounds to zero is `+0.0%`."""
     return f"{round(part, 3) + 0.0:+.1%}"
 
 
@@ -88,6 +90,10 @@ def _row(label: str, cells: list[str]) -> str:
     return f"{label:{LABEL}}" + "".join(f"{cell:{COLUMN}}" for cell in cells).rstrip()
 
 
-def as_object(found: Mapping[Method, Checked]) -> dict[str, Any]:
+def as_object(found: Mapping[Method, Checked]) -> dict[str, object]:
     """The figures as `dry_run` of `plan --json`, by method."""
-    return {method: asdict(one) | {"difference": one.difference} for method, one in found.items()}
+    return {
+        method: {_JSON_NAMES.get(name, name): value for name, value in asdict(one).items()}
+        | {"difference": one.difference}
+        for method, one in found.items()
+    }

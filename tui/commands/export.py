@@ -1,4 +1,4 @@
-"""`fttui export`: a run's result for others to load, serve or train on."""
+"""`fttui export`: a run's result in a form that other programs load, serve or continue to train."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def export(run: str | None = None, *, to: Target, out: Path | None = None, unche
         fttui export --to trl    # its plan for another trainer: also axolotl, llamafactory
 
     Args:
-        run: The run's name or a part of it; the latest that has ended with a result where it is left out.
+        run: The run's name or a part of it; by default the latest one with a result.
         to: merged: the adapter merged into the base's own weights, never into 4-bit ones; ollama: that with a
             Modelfile; vllm: the command that serves the result; trl, axolotl, llamafactory: the run as that trainer's
             config, with its rows.
-        out: A new folder to write to; the run's own export/ where it is left out.
+        out: A new folder to write to; by default export/ in the run's folder.
         unchecked: Do not load the merged model to compare it with base and adapter.
     """
     try:

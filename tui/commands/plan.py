@@ -31,8 +31,8 @@ def plan(
 ) -> int:
     """Compare LoRA, QLoRA and full fine-tuning for a job, before anything is downloaded.
 
-    Exit code 3 where nothing fits or the budget carries nothing; with --rent, where no GPU carries the job.
-    With --trial 4 where no method made a step, 130 where Ctrl+C ended it.
+    Exit code 3 if nothing fits or the budget pays for nothing; with --rent, if no GPU fits the job.
+    With --trial 4 if no method made a step, 130 if Ctrl+C ended it.
 
     For example:
 
@@ -43,12 +43,12 @@ def plan(
         fttui plan --model ./my-model --data rows.jsonl --trial
 
     Args:
-        preset: Start from this preset; options given beside it win.
+        preset: Start from this preset; options override it.
         json: Print one JSON object instead of a table.
-        rent: Which GPU to rent: every known one for this job, the cheapest first.
-        dry_run: Check the memory by running each method's real step without values; loads torch, takes some seconds.
+        rent: List the GPUs to rent for this job, the cheapest first.
+        dry_run: Check the memory by running each method's real step on tensors without values; takes some seconds.
         trial: Train each method that fits (or the one of --set method=NAME) for a few real steps on your data, and
-            measure it; takes minutes, keeps nothing but the figures, which correct the next comparison.
+            measure it; takes minutes, and keeps only the figures, which correct the next comparison.
     """
     from tui.commands import dry_run as dry_runs
     from tui.commands import plan_json, plan_table, rent_table
@@ -58,7 +58,7 @@ def plan(
     if start:
         answers = presets.merged(start, answers)
     if trial and (rent or dry_run):
-        raise UserError("--trial goes alone: leave out --rent and --dry-run", "trial")
+        raise UserError("--trial can't be combined with --rent or --dry-run: leave them out", "trial")
     comparison = situation.predict(answers, start)
     if trial:
         return trials.command(comparison, rules.pin(answers, start).values.get("method"), as_json=json)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -24,9 +23,9 @@ def encode(
     found: Mapping[Method, dry_run.Checked] | None = None,
     tried: Mapping[Method, TrialResult] | None = None,
 ) -> str:
-    """One JSON object, indented; a figure that is not known is null.
+    """One JSON object, indented; an unknown figure is null.
 
-    `offers` are GPUs to rent, as `rent`; `found` is what dry runs found, as `dry_run`; `tried` by trials, `trial`.
+    `offers`, GPUs to rent, become `rent`; `found`, results of dry runs, `dry_run`; `tried`, results of trials, `trial`.
     """
     whole = as_object(comparison)
     if offers is not None:
@@ -38,7 +37,7 @@ def encode(
     return in_json(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
 
 
-def as_object(comparison: Comparison) -> dict[str, Any]:
+def as_object(comparison: Comparison) -> dict[str, object]:
     """Plain dictionaries and lists; intervals are NAME, NAME_low and NAME_high."""
     return {
         "hardware": _hardware(comparison),
@@ -53,7 +52,7 @@ def as_object(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _hardware(comparison: Comparison) -> dict[str, Any]:
+def _hardware(comparison: Comparison) -> dict[str, object]:
     device = comparison.device
     known = dataclasses.asdict(dataclasses.replace(device, calibration=None))
     del known["calibration"]
@@ -61,8 +60,8 @@ def _hardware(comparison: Comparison) -> dict[str, Any]:
     return known
 
 
-def _calibration(comparison: Comparison) -> dict[str, Any] | None:
-    """What this box's finished runs change, by method and component; null where there are none."""
+def _calibration(comparison: Comparison) -> dict[str, object] | None:
+    """What this box's finished runs change, by method and component; null if there are none."""
     device, parameters = comparison.device, comparison.model.shape.parameters
     if device.calibration is None:
         return None
@@ -70,13 +69,13 @@ def _calibration(comparison: Comparison) -> dict[str, Any] | None:
     return {"runs": len(device.calibration.runs), "methods": kept_names.outside(by_method)}
 
 
-def _price(comparison: Comparison) -> dict[str, Any]:
-    """What the costs are reckoned with: one device, one hour."""
+def _price(comparison: Comparison) -> dict[str, object]:
+    """The price from which costs are computed: one device for one hour."""
     rate = cost.price(comparison.answers, comparison.device)
     return {"usd_per_hour": rate.typical if rate else None, "source": rate.source if rate else None}
 
 
-def _model(comparison: Comparison) -> dict[str, Any]:
+def _model(comparison: Comparison) -> dict[str, object]:
     model, shape = comparison.model, comparison.model.shape
     return {
         "reference": model.reference,
@@ -100,7 +99,7 @@ def _model(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _data(comparison: Comparison) -> dict[str, Any]:
+def _data(comparison: Comparison) -> dict[str, object]:
     data = comparison.data
     length = next(iter(comparison.methods.values())).plan.max_length
     cut = data.cut(length)
@@ -122,7 +121,7 @@ def _data(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _estimate(seen: MethodEstimate) -> dict[str, Any]:
+def _estimate(seen: MethodEstimate) -> dict[str, object]:
     return {
         "fits": seen.fit != "no",
         "fit": seen.fit,
@@ -151,7 +150,7 @@ def _estimate(seen: MethodEstimate) -> dict[str, Any]:
     }
 
 
-def _offer(offer: RentOffer) -> dict[str, Any]:
+def _offer(offer: RentOffer) -> dict[str, object]:
     seen, price = offer.estimate, offer.device.price
     return {
         "gpu": offer.device.name,

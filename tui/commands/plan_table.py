@@ -22,7 +22,7 @@ def table(comparison: Comparison) -> str:
 
 
 def head(comparison: Comparison) -> Iterator[str]:
-    """What is planned: box, model, data."""
+    """What the plan is for: box, model, data."""
     model, data, device = comparison.model, comparison.data, comparison.device
     yield f"{'box':{LABEL}}{plain(device.label, lines=False)}, {units.gib(fit.available(device))}" + (
         "" if device.here else " (not here)"
@@ -34,7 +34,7 @@ def head(comparison: Comparison) -> Iterator[str]:
 
 
 def _price(comparison: Comparison) -> Iterator[str]:
-    """Whose price the cost is reckoned with."""
+    """The price that costs are computed from, with its source."""
     if origin := cost.origin(comparison.answers, comparison.device):
         yield textwrap.fill(
             plain(origin, lines=False), WIDTH, initial_indent=f"{'price':{LABEL}}", subsequent_indent=" " * LABEL
@@ -52,13 +52,13 @@ def _columns(comparison: Comparison) -> Iterator[str]:
     yield _row("cost", [_cost(x.cost_usd) for x in seen])
     yield _row("tokens/s", [_number(x.tokens_per_second) for x in seen])
     yield _row("epochs", [_epochs(x) for x in seen])
-    yield _row("steps", [f"{x.steps:,} of {x.plan.effective_batch} rows" for x in seen])
+    yield _row("steps", [f"{x.steps:,}, {x.plan.effective_batch} rows each" for x in seen])
     yield _row("trains", [units.count(x.trainable_parameters) for x in seen])
     yield _row("saves", [units.disk(x.checkpoint_bytes) for x in seen])
     yield _row("disk", [units.disk(x.host.disk_bytes) for x in seen])
     yield _row("host RAM", [units.gib(x.host.ram_bytes) for x in seen])
-    yield _row("ceiling", [x.quality_ceiling for x in seen])
-    yield _row("forgets", [x.forgetting_risk for x in seen])
+    yield _row("quality", [x.quality_ceiling for x in seen])
+    yield _row("forgetting", [x.forgetting_risk for x in seen])
 
 
 def _words(comparison: Comparison, chosen: Method | None) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _row(label: str, cells: list[str]) -> str:
 
 
 def _epochs(seen: MethodEstimate) -> str:
-    """What is planned; or that the limit of steps ends the run before."""
+    """The epochs of the plan; `under` them if the limit of steps ends the run earlier."""
     ended_by_steps = seen.plan.max_steps == seen.steps
     return f"under {seen.plan.epochs:g}" if ended_by_steps else f"{seen.plan.epochs:g}"
 
@@ -92,13 +92,13 @@ def _span(hours: Interval) -> str:
 
 
 def _range(hours: Interval) -> str:
-    """The interval that the time is expected in."""
+    """The interval in which the time is expected."""
     known = hours.point == hours.point
     return f"{units.duration(hours.low * 3600)} to {units.duration(hours.high * 3600)}" if known else ""
 
 
 def _cost(cost_usd: Interval | None) -> str:
-    """`$0.38 (0.19-1.08)`, without a range where there is none."""
+    """`$0.38 (0.19-1.08)`, without a range if there is none."""
     if cost_usd is None:
         return "no price"
     low, high = units.dollars(cost_usd.low), units.dollars(cost_usd.high)

@@ -8,7 +8,7 @@ from backend import paths, presets
 from tui.commands.runs import print_table
 from tui.plain import plain
 
-HELP = """Presets: named starts, shipped and your own.
+HELP = """Presets: named settings, shipped and your own.
 
 For example:
 
@@ -24,7 +24,7 @@ app = App(name="presets", help=HELP, help_format="plaintext")
 @app.default
 @app.command(name="list")
 def list_presets() -> int:
-    """List all presets; a broken file is listed with what is wrong."""
+    """List all presets; a broken file is listed with its error."""
     rows = []
     for preset in presets.listing():
         if isinstance(preset, presets.Broken):
@@ -49,11 +49,11 @@ def show(name: str) -> int:
 
 @app.command
 def copy(name: str, new: str) -> int:
-    """Copy a preset, a shipped one too, to one of your own.
+    """Copy a preset, also a shipped one, to one of your own.
 
     Args:
         name: The preset to copy.
-        new: What the copy is called.
+        new: The name of the copy.
     """
     print(plain(presets.copy(name, new), lines=False))
     return 0

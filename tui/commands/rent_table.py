@@ -1,4 +1,4 @@
-"""`fttui plan --rent` as plain text: the GPUs that carry the job, the cheapest first, and why the others drop out."""
+"""`fttui plan --rent` as plain text: the GPUs that fit the job, the cheapest first, and why the others do not."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from backend.planner.rules import title
 from tui.commands.plan_table import WIDTH, head
 
 WIDE = 116
-"""Columns from which the memory and whose price it is have room."""
+"""Columns from which there is room for the memory and the source of the price."""
 
 PRICES = (
-    "USD: hours by the dated prices of presets/gpus.toml for one GPU, times their number; offers differ much. "
-    "A larger number is listed where it is faster than all that cost less."
+    "USD: hours times the number of GPUs times the dated price of one in presets/gpus.toml; "
+    "real offers vary widely. More GPUs of a kind are listed if they are faster than all that costs less."
 )
 CAVEATS = {
-    "not measured": "not measured: no run over several GPUs was measured with fttui yet; the formulas predict it.",
-    "ROCm untried": "ROCm untried: planned by the data sheet; training on AMD was not tried with fttui.",
+    "not measured": "not measured: no fttui run on several GPUs has been measured yet; the formulas predict it.",
+    "ROCm untried": "ROCm untried: planned from the data sheet; fttui has not been tried on AMD GPUs.",
     "float16": "float16: the card has no bfloat16; float16 with loss scaling is used.",
 }
-TAKE = "* the GPU that is planned for. Take another with --gpu NAME or NAME:COUNT."
+TAKE = "* the GPU of this plan. Choose another with --gpu NAME or NAME:COUNT."
 
 
 def table(comparison: Comparison, offers: Sequence[RentOffer], columns: int) -> str:
-    """The list for a terminal of `columns`; `comparison` is that of the device that is planned for."""
+    """The list for a terminal of `columns`; `comparison` is that of the device to plan for."""
     carried = [offer for offer in offers if offer.estimate]
     out = [offer for offer in offers if not offer.estimate]
     lines = [*head(comparison), "", *_first(comparison, carried)]
     if carried:
         lines += ["", *_rows(carried, comparison.device, wide=columns >= WIDE)]
     if out:
-        lines += ["", "Not these", *_reasons(out)]
+        lines += ["", "Not suitable", *_reasons(out)]
     return "\n".join([*lines, "", *_notes(carried)]).rstrip()
 
 
@@ -46,18 +46,18 @@ def _first(comparison: Comparison, carried: Sequence[RentOffer]) -> Iterator[str
         yield from textwrap.wrap(_this_box(comparison), WIDTH)
     best = next((offer for offer in carried if offer.trains_now), None)
     if best is None:
-        yield "No NVIDIA GPU with a dated price carries this job."
+        yield "No NVIDIA GPU with a dated price fits this job."
     elif best.estimate:
         took, usd = units.duration(best.hours * 3600), units.usd(best.usd)
-        sentence = f"The cheapest that this version trains on: {best.device.label}, {title(best.estimate.method)}"
+        sentence = f"The cheapest that this version can train on: {best.device.label}, {title(best.estimate.method)}"
         yield from textwrap.wrap(f"{sentence}, about {took} and {usd}.", WIDTH)
 
 
 def _this_box(comparison: Comparison) -> str:
     if comparison.recommended is None:
-        return f"This box ({comparison.device.label}) does not carry it."
+        return f"This box ({comparison.device.label}) does not fit the job."
     took = units.duration(comparison.methods[comparison.recommended].hours.point * 3600)
-    return f"This box ({comparison.device.label}) does it by {title(comparison.recommended)} in about {took}."
+    return f"This box ({comparison.device.label}) does it with {title(comparison.recommended)} in about {took}."
 
 
 def _rows(carried: Sequence[RentOffer], planned: Device, *, wide: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`fttui runs`: what ran on this box."""
+"""`fttui runs`: the runs of this box."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEAD = (
 
 
 def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
-    """List the runs of this box, newest first: state, method, loss, what was predicted and what came.
+    """List the runs of this box, newest first: state, method, loss, predicted and measured figures.
 
     For example:
 
@@ -43,7 +43,7 @@ def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
 
 
 def print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows in columns as wide as their widest cell."""
+    """Print rows in columns that are as wide as their widest cell."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -40,11 +40,11 @@ def train(
         fttui train solo-qlora --model meta-llama/Llama-3.1-8B --data rows.jsonl --detach
 
     Args:
-        preset: A preset's name or file; options given beside it win.
-        method: lora, qlora or full; the recommended one where it is left out.
+        preset: A preset's name or file; options override it.
+        method: lora, qlora or full; by default the recommended one.
         json: Print the run's events as JSON lines instead of plain lines.
-        detach: Give the shell back and train on in the background.
-        anyway: Start although it is not predicted to fit, or to cost more than the budget.
+        detach: Give the shell back and train in the background.
+        anyway: Start even if it is predicted not to fit, or to cost more than the budget.
     """
     from tui import headless
 
@@ -61,7 +61,7 @@ def train(
 
 
 def resume(run: str | None = None, *, json: Flag = False, detach: Flag = False) -> int:
-    """Go on with a paused, stopped or dead run from its last good checkpoint, in the foreground until it ends.
+    """Resume a paused, stopped or interrupted run from its last good checkpoint, in the foreground until it ends.
 
     For example:
 
@@ -69,30 +69,30 @@ def resume(run: str | None = None, *, json: Flag = False, detach: Flag = False) 
         fttui resume 20261124-101500-demo-lora
 
     Args:
-        run: The run's name or a part of it; the latest where it is left out.
+        run: The run's name or a part of it; by default the latest.
         json: Print the run's events as JSON lines instead of plain lines.
-        detach: Give the shell back and train on in the background.
+        detach: Give the shell back and train in the background.
     """
     from tui import headless
 
     folder = RunFolder.find(run)
     if folder.is_alive():
-        raise UserError(f"run {folder.name} is being trained right now; `fttui watch {folder.name}` shows it", "run")
+        raise UserError(f"run {folder.name} is being trained now; `fttui watch {folder.name}` shows it", "run")
     if read(folder.events_file).state == "done":
-        raise UserError(f"run {folder.name} is done; there is nothing to go on with", "run")
+        raise UserError(f"run {folder.name} is done; there is nothing to resume", "run")
     return headless.run(folder, as_json=json, detach=detach)
 
 
 def _chosen(comparison: Comparison, wanted: Method | None, anyway: bool) -> Method:
-    """The method to train. Raises DoesNotFit where it is not predicted to fit or to be paid for, unless `anyway`."""
+    """The method to train. Raises DoesNotFit if it is predicted not to fit or to cost too much, unless `anyway`."""
     method = wanted or comparison.recommended
     if method is None:
         if not anyway:
             reasons = " ".join(comparison.reasons)
-            raise DoesNotFit(f"{reasons} --anyway starts it all the same, with --method.", "method")
+            raise DoesNotFit(f"{reasons} --anyway starts it nevertheless, with --method.", "method")
         raise UserError("--anyway needs --method lora, qlora or full, as none is recommended", "method")
     seen = comparison.methods[method]
     obstacles = (*seen.obstacles, *seen.suggestions)
     if obstacles and not anyway:
-        raise DoesNotFit(f"{title(method)}: {' '.join(obstacles)} --anyway starts it all the same.", "method")
+        raise DoesNotFit(f"{title(method)}: {' '.join(obstacles)} --anyway starts it nevertheless.", "method")
     return method

@@ -1,4 +1,4 @@
-"""`fttui plan --trial`: a few real steps of each method that fits, measured, beside what was predicted."""
+"""`fttui plan --trial`: a few real steps of each method that fits, measured, next to the prediction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import select
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from backend import units
 from backend.answers import METHODS, Method
@@ -26,15 +25,15 @@ _PHASES = {
     "waiting": "loading the trainer",
     "data": "reading the data",
     "load": "loading the model",
-    "eval": "judging held-out rows",
-    "sample": "answering a question",
+    "eval": "evaluating held-out rows",
+    "sample": "sampling",
     "checkpoint": "writing a checkpoint",
     "save": "saving",
 }
 
 
 def command(comparison: Comparison, wanted: Method | None, *, as_json: bool) -> int:
-    """Make the trials and print them: 0, 4 where no method made a step, 130 where Ctrl+C ended them.
+    """Run the trials and print them; returns 0, 4 if no method made a step, or 130 if Ctrl+C ended them.
 
     `wanted` is the method that the user set; None for all that fit.
     """
@@ -44,7 +43,7 @@ def command(comparison: Comparison, wanted: Method | None, *, as_json: bool) -> 
     try:
         found = measured(comparison, trials)
     except KeyboardInterrupt:
-        sys.stderr.write("fttui: the trial was ended; nothing of it is left\n")
+        sys.stderr.write("fttui: the trial was ended and what it wrote was deleted\n")
         return STOPPED
     text = plan_json.encode(comparison, tried=found) if as_json else table(comparison, trials, found)
     sys.stdout.write(text + "\n")
@@ -52,11 +51,11 @@ def command(comparison: Comparison, wanted: Method | None, *, as_json: bool) -> 
 
 
 def measured(comparison: Comparison, trials: Sequence[Trial]) -> dict[Method, TrialResult]:
-    """Make them, with a line of progress on stderr. Raises UserError, and BrokenPipeError where nobody reads."""
+    """Run them, with a line of progress on stderr. Raises UserError, and BrokenPipeError if nobody reads that."""
     line = _Line()
     sys.stderr.write(f"{trying.about(trials)}\n")
     try:
-        return trial.run(comparison, trials, line.tell)
+        return trial.run(comparison, trials, line.show)
     finally:
         line.clear()
 
@@ -68,8 +67,8 @@ class _Line:
         self._on_terminal = sys.stderr.isatty()
         self._shown = ""
 
-    def tell(self, now: trial.TrialProgress) -> None:
-        """Show it where it has changed. Raises BrokenPipeError where the reader has left, whoever that was."""
+    def show(self, now: trial.TrialProgress) -> None:
+        """Show it if it has changed. Raises BrokenPipeError if the reader of stderr has left."""
         if _reader_left():
             raise BrokenPipeError
         text = words(now)
@@ -80,7 +79,7 @@ class _Line:
             self._shown = text
 
     def clear(self) -> None:
-        """Take the line off the terminal."""
+        """Clear the line."""
         if self._on_terminal and self._shown:
             self._write("")
             sys.stderr.write("\r")
@@ -97,14 +96,14 @@ def words(now: trial.TrialProgress) -> str:
 
 
 def _reader_left() -> bool:
-    """Standard error is a pipe whose other end is closed: whoever asked for this trial is gone."""
+    """Whether standard error is a pipe whose other end is closed: whoever asked for this trial is gone."""
     poll = select.poll()
     poll.register(2, 0)
     return any(state & select.POLLERR for _, state in poll.poll(0)) if not os.isatty(2) else False
 
 
 def table(comparison: Comparison, trials: Sequence[Trial], found: Mapping[Method, TrialResult]) -> str:
-    """A column for each method that was tried, at most 72 wide; below, in sentences, what the figures mean."""
+    """A column for each method that was tried, at most 72 wide; below it, what the figures mean, in sentences."""
     columns = [*_columns([found[one.method] for one in trials], [title(one.method) for one in trials])]
     sentences = [*_ends(comparison, found), *_meaning(trials), *_calibration(found)]
     return "\n".join([*columns, "", *(line for text in sentences for line in textwrap.wrap(plain(text), WIDTH))])
@@ -138,7 +137,7 @@ def _step(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 10 else units.duration(seconds)
 
 
-_ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+_ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("tokens/s", "tokens_per_second", lambda rate: f"{rate:,.0f}"),
     ("a step", "step_seconds", _step),
     ("peak memory", "peak_bytes", units.memory),
@@ -148,12 +147,12 @@ _ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 
 
 def _ends(comparison: Comparison, found: Mapping[Method, TrialResult]) -> Iterator[str]:
-    """What did not go as planned, a sentence a method."""
+    """What did not go as planned, in a sentence for each method."""
     for method, seen in found.items():
         if seen.failure:
             yield f"{title(method)}: {seen.failure.rstrip('.')}."
         if seen.changed:
-            yield f"{title(method)} ran out of memory as planned and went on with less: {seen.changed}."
+            yield f"{title(method)} ran out of memory as planned and continued with less: {seen.changed}."
     for method in METHODS:
         if method not in found and comparison.methods[method].fit == "no":
             need, room = comparison.methods[method].memory.peak_bytes, fit.available(comparison.device)
@@ -161,31 +160,31 @@ def _ends(comparison: Comparison, found: Mapping[Method, TrialResult]) -> Iterat
 
 
 def _meaning(trials: Sequence[Trial]) -> Iterator[str]:
-    """How far the figures carry."""
+    """What the figures mean for the whole run."""
     if all(one.steps >= one.whole_steps for one in trials):
-        yield "That was all of so short a run."
+        yield "The run is so short that these were all of its steps."
         return
     yield (
-        "The whole run's time is its steps, evaluations and checkpoints, each as the trial measured it. So few steps "
-        "show that a method runs and what it takes, not which learns best."
+        "The time of the whole run is that of its steps, evaluations and checkpoints, as the trial measured them. So "
+        "few steps show that a method runs and what it needs, not which method learns best."
     )
     yield _rate(trials)
 
 
 def _rate(trials: Sequence[Trial]) -> str:
-    """What the learning rate does in the trials, beside the whole run's."""
+    """How the learning rate in the trials compares with that of the whole run."""
     shares = [one.steps / one.warmup_steps for one in trials if one.warmup_steps > one.steps]
     if shares:
-        return f"The learning rate rises as in the whole run, whose warm-up is longer: to {min(shares):.0%} of its top."
+        return f"The warm-up is longer than the trial: the learning rate reached {min(shares):.0%} of its peak."
     least, most = (f(one.warmup_steps for one in trials) for f in (min, max))
     steps = f"{least}" if least == most else f"{least} to {most}"
-    return f"The learning rate is the whole run's through its warm-up ({steps} steps), then stays at the highest."
+    return f"The learning rate is that of the whole run during its warm-up ({steps} steps), then stays at its peak."
 
 
 def _calibration(found: Mapping[Method, TrialResult]) -> Iterator[str]:
     kept = [title(method) for method, seen in found.items() if not seen.not_kept]
     if kept:
-        yield f"The next comparison on this box is corrected by what {trying.listed(kept)} took."
+        yield f"The next comparison on this box is corrected by what {trying.listed(kept)} needed."
     refused: dict[str, list[str]] = {}
     for method, seen in found.items():
         if seen.not_kept and not seen.failure:

@@ -1,4 +1,4 @@
-"""`fttui watch`: the live screen on a run of any process, or its plain lines."""
+"""`fttui watch`: the live screen of a run of any process, or its plain lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Flag = Annotated[bool, Parameter(negative=())]
 
 
 def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False, ascii: Flag = False) -> int:
-    """Show a run: live while it trains, its result afterwards. Costs the trainer nothing; several may watch.
+    """Show a run: live while it trains, its result afterwards. The trainer is not slowed down, however many watch.
 
     For example:
 
@@ -26,9 +26,9 @@ def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False, as
         fttui watch --once
 
     Args:
-        run: The run's name or a part of it; the latest where it is left out.
+        run: The run's name or a part of it; by default the latest.
         plain: Print plain lines, for pipes.
-        once: Print one line with the state and leave.
+        once: Print one line with the state and exit.
         ascii: Draw with ASCII characters only.
     """
     folder = RunFolder.find(run)
@@ -46,7 +46,7 @@ def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False, as
 
 
 def status(folder: RunFolder, history: History) -> str:
-    """One line: name, state, step, loss, what is left."""
+    """One line: name, state, step, loss, time left."""
     state = history.state
     if state == "running":
         state = history.phase if folder.is_alive() else "interrupted"
@@ -55,5 +55,5 @@ def status(folder: RunFolder, history: History) -> str:
         parts.append(f"loss {history.losses[-1]:.4f}")
     if history.state == "running" and folder.is_alive() and history.eta_seconds is not None:
         end = time.strftime("%H:%M", time.localtime(time.time() + history.eta_seconds))
-        parts.append(f"{units.duration(history.eta_seconds)} to go, until {end}")
+        parts.append(f"{units.duration(history.eta_seconds)} left, until {end}")
     return plain("  ".join(parts), lines=False)

@@ -10,7 +10,7 @@ GUTTER = 7
 
 
 def y_axis(scale: Scale, height: int) -> list[tuple[Row, bool]]:
-    """For each row the axis's own cells, and whether a labelled value lies there."""
+    """For each row the cells of the axis, and whether the row has a label."""
     labels = {scale.position(value, height): scale.label(value) for value in scale.ticks()}
     return [
         (((f"{labels.get(y, ''):>{GUTTER - 2}} ", "faint"), ("┤" if y in labels else "│", "frame")), y in labels)
@@ -19,7 +19,7 @@ def y_axis(scale: Scale, height: int) -> list[tuple[Row, bool]]:
 
 
 def x_axis(capacity: int, width: int) -> Row:
-    """Where steps are: `0`, the end, and about the middle where there is a whole step and room for it."""
+    """Labels of steps: `0`, the last one, and one in the middle if it is a whole step and there is room for it."""
     end = f"{capacity:,} steps"
     if len(end) + 2 > width:
         end = f"{capacity:,}"

@@ -1,4 +1,4 @@
-"""Losses folded into the dot columns of a chart, a new point at a time: a run of any length costs the same to draw."""
+"""Losses aggregated by dot column of a chart, point by point: a run of any length costs the same to draw."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ FIRST_CAPACITY = 64
 
 
 def capacity_for(step: int, total_steps: int) -> int:
-    """Steps that the x axis spans: doubling as the run goes on, and never past its end."""
+    """Steps that the x axis spans: doubling as the run continues, and never past its end."""
     capacity = FIRST_CAPACITY
     while capacity < step:
         capacity *= 2
@@ -16,12 +16,12 @@ def capacity_for(step: int, total_steps: int) -> int:
 
 
 def smoothing_window(total_steps: int) -> int:
-    """Steps that the moving average looks back: a fortieth of the run."""
+    """Steps in the window of the moving average: a fortieth of the run."""
     return max(4, min(200, total_steps // 40))
 
 
 class Columns:
-    """Per dot column: lowest and highest raw value, and the moving average at its last step; None where none fell.
+    """For each dot column the lowest and highest loss and the moving average at its last step; None if it has no step.
 
     Step 0, before any training, is the first column; the step that fills the capacity is the last one.
     """
@@ -39,7 +39,7 @@ class Columns:
         self._weight = 0.0
 
     def add(self, steps: Sequence[int], losses: Sequence[float]) -> None:
-        """Fold in what is new since the last call."""
+        """Add the points that are new since the last call."""
         for i in range(self.seen, len(steps)):
             self._add_one(self.column(steps[i]), losses[i])
         self.seen = len(steps)

@@ -1,4 +1,4 @@
-"""The loss as a braille curve: raw faint, smoothed strong, evaluations as marks; its scales stay put while they can."""
+"""The loss as a braille curve: raw faint, smoothed strong, evaluations as marks. Its scales change rarely."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tui.plain import plain
 
 EVAL_MARK = "◆"
 _ASCII_LINE = "*"
-"""The smoothed curve where there are no dots: raw values are dots and colons there."""
+"""The smoothed curve in ASCII, in which raw values are dots and colons."""
 _RAW_MARGIN = 0.35
-"""How far raw values may stretch the scale beyond smoothed ones, as a part of their range; spikes are cut there."""
+"""How far raw values may extend the scale beyond the smoothed ones, as a fraction of their range; spikes are cut."""
 
 _WIDTH_FOR_WORDS = 46
 
@@ -36,10 +36,10 @@ class Curve(Panel):
         self._columns = Columns(1, 1, 4)
         self._scale: Scale | None = None
         self._scale_rows = 0
-        self._life: object = None
+        self._attempt: object = None
 
     def note(self) -> Row:
-        """The figures that the curve ends in."""
+        """The latest training and held-out loss."""
         average, evaluations = self._columns.average, self.history.evaluations
         words = self.size.width >= _WIDTH_FOR_WORDS
         train: Row = (("train " if words else "", "faint"), (f"{average:.3f} ", "curve")) if average is not None else ()
@@ -51,14 +51,14 @@ class Curve(Panel):
         return (*train, (f"{mark}{evaluations[-1].loss:.3f}", "second"), (arrow, "faint"))
 
     def redraw(self) -> None:
-        """Fold new points in before the frame shows their figures."""
+        """Add the new points before the frame shows their figures."""
         plot_width = self.size.width - 4 - GUTTER
         if plot_width > 4:
             self._fold(2 * plot_width)
         super().redraw()
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """The chart with its axes; before the first loss, what is being done instead."""
+        """The chart with its axes; before the first loss, the phase."""
         if not self.history.steps and not self.history.evaluations:
             return self._waiting(width, height)
         plot_width, plot_height = width - GUTTER, height - 1
@@ -71,10 +71,10 @@ class Curve(Panel):
         past = self.history
         capacity = capacity_for(past.step, past.total_steps)
         held = self._columns
-        same = (held.count, held.capacity) == (dots, capacity) and past.started is self._life
+        same = (held.count, held.capacity) == (dots, capacity) and past.started is self._attempt
         if not same or held.seen > len(past.steps):
             held = self._columns = Columns(dots, capacity, smoothing_window(past.total_steps))
-            self._life = past.started
+            self._attempt = past.started
         held.add(past.steps, past.losses)
 
     def _rescale(self, rows: int) -> Scale:
@@ -99,7 +99,7 @@ class Curve(Panel):
             yield (*axis, *joined(_spans(raw[y], line, marks[y], width, "┈" if on_tick else " ")))
 
     def _waiting(self, width: int, height: int) -> Iterator[Row]:
-        """Never a dead screen: what is being done and for how long, in the middle."""
+        """In the middle, the phase and for how long it has been running: the screen never looks dead."""
         past = self.history
         since = units.duration(max(0.0, self.clock() - past.phase_since)) if past.phase_since else ""
         text = plain(words.phase(past), lines=False)
@@ -114,7 +114,7 @@ def _line_sign(pattern: int, in_ascii: bool) -> str:
 
 
 def _spans(raw: Mapping[int, int], line: Mapping[int, str], marks: Set[int], width: int, empty: str) -> Iterator[Span]:
-    """One row's cells that show something, and what is between them in one piece: most of a chart is empty."""
+    """One row: the cells that show something, and what is between them in one span, as most of a chart is empty."""
     ground, at = "grid" if empty.strip() else "", 0
     for x in sorted({*raw, *line, *marks}):
         if x > at:

@@ -1,4 +1,4 @@
-"""How fast it goes, and what the GPU does meanwhile."""
+"""Throughput, and the GPU's utilisation, temperature and power."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class GpuPanel(Panel):
     KEY = "3"
 
     def note(self) -> Row:
-        """Throughput, the figure that is looked at most."""
+        """Throughput: the figure that is read most often."""
         rate = self.history.last_step.tokens_per_second
         return ((f"{units.rate(rate):>7}", "accent"), (" tok/s", "faint")) if rate is not None else ()
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """Most important first, since a small panel shows the first rows only."""
+        """The most important row first, as a small panel shows only the first ones."""
         del width, height
         rows = [self._device(), self._predicted(), self._step(), self._norm()]
         return [row for row in rows if row]

@@ -1,4 +1,4 @@
-"""Rows of styled text that repaint only the cells that changed: what keeps a live screen small on an SSH line."""
+"""Rows of styled text that repaint only the cells that changed, so that a live screen sends little over SSH."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Lines(Widget):
         return [Region(x, y, length, 1) for x, length in changed_runs(before, after)]
 
     def notify_style_update(self) -> None:
-        """A theme or a focus changed: resolve the style names anew."""
+        """A theme or a focus changed: resolve the style names again."""
         super().notify_style_update()
         self._styles_by_name.clear()
 

@@ -1,4 +1,4 @@
-"""The run's log and what libraries printed: follows its end, until you scroll up; filtered by what you type."""
+"""The run's log and what libraries printed: it follows the end until you scroll up, and `/` filters it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIGNS = {"warning": ("! ", "warn"), "error": ("✗ ", "bad"), PRINTED: ("│ ",
 class LogPanel(Panel):
     """One line an entry, the newest at the bottom. ↑ ↓, PgUp PgDn and the wheel scroll; End follows again.
 
-    `/` filters: only lines that hold every word that is typed stay; warning, error and printed are words of their own.
+    `/` filters: only lines with every word that is typed stay; warning, error and printed match lines of that kind.
     """
 
     TITLE = "Log"
@@ -41,16 +41,16 @@ class LogPanel(Panel):
     """Number of the lowest line shown, counted from the run's first; None follows the end."""
     _filter = ""
     is_typing = False
-    """A filter is being typed: every key is of it."""
+    """A filter is being typed: every key goes to it."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Enter keeps what is typed, Esc drops a filter, where there is one."""
+        """Enter keeps a filter that is being typed; Esc drops a filter if there is one."""
         if action == "keep":
             return self.is_typing
         return self.is_typing or bool(self._filter) if action == "drop" else not self.is_typing
 
     def action_filter(self) -> None:
-        """What is typed from now on filters, until Enter keeps or Esc drops it."""
+        """Type a filter, until Enter keeps it or Esc drops it."""
         self._type(self._filter, typing=True)
 
     def action_keep(self) -> None:
@@ -62,7 +62,7 @@ class LogPanel(Panel):
         self._type("", typing=False)
 
     def on_key(self, event: events.Key) -> None:
-        """A key of the filter; Enter and Esc are bound."""
+        """A key that is typed into the filter; Enter and Esc are bindings."""
         if not self.is_typing or event.key in ("enter", "escape"):
             return
         event.stop()
@@ -77,13 +77,13 @@ class LogPanel(Panel):
         self.is_typing = False
 
     def _type(self, text: str, *, typing: bool) -> None:
-        """Another filter: from the end again."""
+        """Set the filter, and follow the end again."""
         self._filter, self.is_typing, self._lowest = text, typing, None
         self.redraw()
         self.refresh_bindings()
 
     def action_scroll_by(self, lines: int) -> None:
-        """Move the view `lines` towards the older ones."""
+        """Move the view by `lines` towards the older ones."""
         numbers = [number for number, _ in self._matching()]
         shown = min(len(numbers), max(1, self.size.height - 2))
         at = len(numbers) - self._below(numbers)
@@ -102,7 +102,7 @@ class LogPanel(Panel):
         self.action_scroll_by(-3)
 
     def note(self) -> Row:
-        """The filter, and how much is below the view."""
+        """The filter, and how many lines are below the view."""
         typed = plain(self._filter, lines=False)
         wanted: Row = (("/ filters ", "faint"),) if self.has_focus else ()
         if typed or self.is_typing:
@@ -121,19 +121,19 @@ class LogPanel(Panel):
         return [log_row(line) for _, line in lines[max(0, len(lines) - below - height) : len(lines) - below]]
 
     def _matching(self) -> list[tuple[int, LogLine]]:
-        """Lines that the filter lets through, each with its number."""
+        """Lines that match the filter, each with its number."""
         words = self._filter.lower().split()
         past = self.history
         numbered = enumerate(past.log, past.log_count - len(past.log))
         return [x for x in numbered if all(word in f"{x[1].level} {x[1].text}".lower() for word in words)]
 
     def _below(self, numbers: list[int]) -> int:
-        """Of these lines, how many are below the view."""
+        """How many of these lines are below the view."""
         return 0 if self._lowest is None else sum(number > self._lowest for number in numbers)
 
 
 def log_row(line: LogLine) -> Row:
-    """Time of day, a sign where it matters, and the text on one line."""
+    """Time of day, a sign for warnings, errors and printed lines, and the text on one line."""
     at = time.strftime("%H:%M:%S", time.localtime(line.t)) if line.t else "      ··"
     sign: Row = (_SIGNS[line.level],) if line.level in _SIGNS else ()
     return ((f"{at} ", "faint"), *sign, (plain(line.text, lines=False, limit=1000), ""))

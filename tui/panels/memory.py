@@ -1,4 +1,4 @@
-"""Memory now and at its peak, against what was predicted and what the device has."""
+"""Memory now and at its peak, against the prediction and the device's memory."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tui.panels.lines import Row
 from tui.panels.panel import Panel, row_width
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-_LABEL = 9
+_LABEL = 10
 _FIGURE = 9
 _MOST_EMPTY = 5
-"""A bar that fills less than this part of the device is drawn on a scale of its own."""
+"""If the bars fill less than one part in so many of the device, they get a scale of their own."""
 
 
 class MemoryPanel(Panel):
-    """Three bars on one scale: the whole bar is the device, where that leaves something to see."""
+    """Three bars on one scale: a full bar is the device's memory, unless the bars would look empty."""
 
     TITLE = "Memory"
     KEY = "2"
 
     def note(self) -> Row:
-        """The peak against the prediction, in a word."""
+        """The peak as a percentage of the prediction."""
         predicted, peak = predicted_peak(self.history), self.history.peak_bytes
         if not peak or not predicted:
             return ()
@@ -32,7 +32,7 @@ class MemoryPanel(Panel):
         return ((f"{part * 100:.0f} % ", style), ("of predicted", "faint"))
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """Bars for now, peak and predicted, then whose memory it is."""
+        """Bars for now, peak and prediction, then what they measure."""
         whole = self._whole()
         now, peak, predicted = self._now(), self.history.peak_bytes, predicted_peak(self.history)
         if not whole:
@@ -41,12 +41,12 @@ class MemoryPanel(Panel):
         bars = [
             _bar("now", now, scale, width, "curve", predicted),
             _bar("peak", peak, scale, width, "second", predicted),
-            _bar("foreseen", predicted, scale, width, "faint", predicted),
+            _bar("predicted", predicted, scale, width, "faint", predicted),
         ]
         return bars if height < 4 else [*bars, self._whose(whole, scale, width)]
 
     def _whose(self, whole: int, scale: int, width: int) -> Row:
-        """What the bars measure, and the whole that they stand in."""
+        """What the bars measure, and how much memory there is."""
         is_rss = self.history.memory.kind == "rss"
         place, measure = ("RAM", "this process (RSS)") if is_rss else ("card", "torch's allocator")
         row: Row = ((f"{place} ", "faint"), (units.memory(whole), ""))
@@ -63,23 +63,23 @@ class MemoryPanel(Panel):
 
 
 def scale_for(whole: int, most: int) -> int:
-    """Bytes of a whole bar: the device, or a power of two where so little is used that a bar would look empty."""
+    """Bytes of a full bar: the device's, or a power of two if so little is used that a bar would look empty."""
     if not most or most * _MOST_EMPTY > whole:
         return whole
     return int(2 ** (most.bit_length() + 1))
 
 
 def predicted_peak(history: History) -> int:
-    """The prediction that the measured peak is compared with; 0 if there was none.
+    """The prediction that the measured peak is compared with.
 
-    On a GPU torch's allocator measures itself, so it is the allocated peak; on a CPU the whole process counts.
+    On a GPU torch's allocator measures itself, so it is the allocated peak; on a CPU it is the whole process.
     """
     is_rss = history.memory.kind == "rss"
     return history.predicted.peak_bytes if is_rss else history.predicted.peak_allocated_bytes
 
 
 def _bar(label: str, value: int, whole: int, width: int, style: str, mark: int) -> Row:
-    """A labelled bar of `value` in `whole` bytes; a thin line marks where `mark` lies."""
+    """A labelled bar of `value` in `whole` bytes, with a thin line at `mark` bytes."""
     room = width - _LABEL - _FIGURE - 2
     figure = units.memory(value) if value else "-"
     if room < 6:

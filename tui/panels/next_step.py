@@ -1,4 +1,4 @@
-"""Where the result is, or how to go on: what you would copy into the shell next."""
+"""Where the result is, or how to continue: what you would copy into the shell next."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NextStep:
     note: str
     lines: tuple[str, ...]
     also: str = ""
-    """A remark under them, not copied."""
+    """A remark below the lines, which is not copied."""
 
     @property
     def to_copy(self) -> str:
@@ -48,7 +48,7 @@ class NextPanel(Panel):
         return ((f"{plain(self.step.note, lines=False)} · " if self.step.note else "", "faint"), ("y copies", "accent"))
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """One row a line; the home folder is shown as `~` and copied whole."""
+        """One row a line; the home folder is shown as `~`, and copied as its whole path."""
         del width, height
         home = str(Path.home())
         rows = [*((line, "") for line in self.step.lines), (self.step.also, "faint")]
@@ -65,7 +65,7 @@ class Trouble(Panel):
         self._sentence = sentence
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """The sentence whole, and as much of the log as there is room for."""
+        """The whole sentence, and as much of the log as there is room for."""
         rows: list[Row] = [((line, "bad"),) for line in wrapped(self._sentence, width, max(1, height - 1))]
         room = max(0, height - len(rows))
         tail = list(self.history.log)[len(self.history.log) - min(room, len(self.history.log)) :]

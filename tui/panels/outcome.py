@@ -1,4 +1,4 @@
-"""Predicted and measured: how far the figures shown before the start were off."""
+"""Predicted and measured: the error of the figures that were shown before the start."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tui.panels.panel import Panel
 from tui.plain import plain
 
 _GOOD, _USUAL = 0.10, 0.25
-"""What is worse than predicted by up to these parts is drawn as good and as usual."""
+"""Errors to the worse side up to which a figure is drawn as good and as usual, as fractions."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One predicted and measured quantity; None where it is not known."""
+    """One predicted and measured quantity; None if it is unknown."""
 
     name: str
     predicted: float | None
@@ -26,14 +26,14 @@ class Figure:
     shown: Callable[[float], str]
 
     comparable: bool = True
-    """False for a whole run's figure where the run did not get to its end."""
+    """False for a figure of the whole run if the run did not finish."""
     more_is_better: bool = False
     unknown: str = "-"
-    """What stands for None."""
+    """What is shown for None."""
 
     @property
     def error(self) -> float | None:
-        """Measured over predicted, less one."""
+        """Measured / predicted - 1; None if it can't be computed."""
         if not self.comparable:
             return None
         return self.measured / self.predicted - 1 if self.predicted and self.measured is not None else None
@@ -52,7 +52,7 @@ class Figure:
 
 
 def figures(history: History) -> list[Figure]:
-    """Peak memory, seconds and USD of the whole run that has ended, and the mean tokens/s of its training steps."""
+    """Peak memory, time and cost of the whole run, and the mean tokens per second of its training steps."""
     predicted = history.predicted
     seconds = _seconds(history)
     price, hours = predicted.price_usd_per_hour, predicted.hours
@@ -78,7 +78,7 @@ def phases(history: History) -> list[Figure]:
 
 
 def lesson(history: History) -> str:
-    """What the run is for the next prediction, in a few words; empty until the run has ended."""
+    """Whether the run corrects the next prediction, in a few words; empty until the run has ended."""
     event = history.calibration
     if event is None:
         return ""
@@ -88,14 +88,14 @@ def lesson(history: History) -> str:
 
 
 def losses(history: History) -> tuple[float, float] | None:
-    """Held-out loss before and after; the training loss's first and last where nothing was held out."""
+    """Held-out loss before and after; the first and last training loss if nothing was held out."""
     if len(history.evaluations) > 1:
         return history.evaluations[0].loss, history.evaluations[-1].loss
     return (history.losses[0], history.losses[-1]) if len(history.losses) > 1 else None
 
 
 def _seconds(history: History) -> float | None:
-    """What the run took, earlier lives included; by the clock where the trainer did not say."""
+    """Seconds that the run took, attempts before a resume included; by the clock if the trainer did not report them."""
     if history.finished is None:
         return None
     if history.finished.seconds is None and history.started.t:
@@ -104,15 +104,15 @@ def _seconds(history: History) -> float | None:
 
 
 class Outcome(Panel):
-    """A table with the error in percent, and what became of the loss."""
+    """A table with the error in percent, and how the loss changed."""
 
     TITLE = "Predicted, measured"
     KEY = "2"
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """A line a figure; the phases, and what earlier runs corrected, where there is room."""
-        column = max(8, (width - 9 - 8) // 2)
-        head = (f"{'':<9}{'foreseen':>{column}}{'measured':>{column}}{'off':>8}", "faint")
+        """A line a figure; if there is room, also the phases and how many earlier runs corrected the prediction."""
+        column = max(9, (width - 9 - 8) // 2)
+        head = (f"{'':<9}{'predicted':>{column}}{'measured':>{column}}{'error':>8}", "faint")
         rows: list[Row] = [(head,), *(_figure(figure, column) for figure in figures(self.history)), (), *self._losses()]
         said = lesson(self.history)
         rows += [((plain(said, lines=False), "faint"),)] if said else []
@@ -120,9 +120,9 @@ class Outcome(Panel):
         return [*rows, *more] if len(rows) + len(more) <= height else rows
 
     def _more(self, column: int) -> list[Row]:
-        """What the figures cover, peaks by phase, and how many earlier runs the predicted figures come from."""
+        """What the figures cover, how many earlier runs corrected the prediction, and the peak of each phase."""
         runs = self.history.predicted.corrected_by_runs
-        before: Row = ((f"predicted with {runs} run{'' if runs == 1 else 's'} of this box", "faint"),)
+        before: Row = ((f"prediction corrected by {runs} run{'' if runs == 1 else 's'}", "faint"),)
         peaks = [_figure(replace(x, name=f"  {plain(x.name, lines=False)}"), column) for x in phases(self.history)]
         covers: Row = (("time: whole run; tokens/s: training steps", "faint"),)
         head: list[Row] = [(), (("peak of each phase", "faint"),)]
@@ -146,11 +146,11 @@ def _signed(part: float) -> str:
 
 
 def _figure(figure: Figure, column: int) -> Row:
-    """A line; what is worse than predicted is coloured by how far it is off."""
+    """A line; a figure worse than predicted is coloured by its error."""
     predicted, measured = figure.words()
     row: Row = ((f"{figure.name:<9}", "faint"), (f"{predicted:>{column}}", ""), (f"{measured:>{column}}", "strong"))
     if figure.error is None:
         return row
-    off = abs(figure.error)
-    style = "good" if figure.is_better or off <= _GOOD else "warn" if off <= _USUAL else "bad"
+    error = abs(figure.error)
+    style = "good" if figure.is_better or error <= _GOOD else "warn" if error <= _USUAL else "bad"
     return (*row, (f"{_signed(figure.error):>8}", style))

@@ -1,4 +1,4 @@
-"""Two runs laid over each other: their smoothed losses in one chart, and the figures in which they differ."""
+"""Two runs compared: their smoothed losses in one chart, and the figures in which they differ."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ NAMES = ("A", "B")
 _STYLES = ("curve", "second")
 _ASCII_LINES = ("*", "o")
 _DASH = 6
-"""Dot columns of a dash of the second curve, and of the gap behind it."""
+"""Dot columns of a dash of the second curve, and of the gap after it."""
 
 Difference = tuple[str, str, str]
 """What differs, in the first run and in the second."""
 
 
 class OverlayCurve(Panel):
-    """A whole, B dashed; evaluations as ◆ and ◇."""
+    """A solid, B dashed; evaluations as ◆ and ◇."""
 
     TITLE = "Loss"
     KEY = "1"
@@ -38,7 +38,7 @@ class OverlayCurve(Panel):
         self._both = histories
 
     def note(self) -> Row:
-        """Which line is whose."""
+        """Which line belongs to which run."""
         return (("A ━━ ◆  ", _STYLES[0]), ("B ╸ ╸ ◇", _STYLES[1]))
 
     def body(self, width: int, height: int) -> Iterable[Row]:
@@ -77,7 +77,7 @@ class OverlayCurve(Panel):
 
 
 class Differences(Panel):
-    """Three columns: what differs, A, B. ↑ and ↓ are not needed: what has no room is counted."""
+    """Three columns: what differs, A, B. Rows for which there is no room are counted."""
 
     TITLE = "What differs"
     KEY = "2"
@@ -97,7 +97,7 @@ class Differences(Panel):
         if len(rows) > height:
             left = len(rows) - height + 1
             rows = [*rows[: height - 1], ((f"and {left} more; 2 gives them room", "faint"),)]
-        return rows if self._differences else [(("nothing in their settings", "faint"),)]
+        return rows if self._differences else [(("no setting and no result", "faint"),)]
 
 
 def _row(one: Difference, wide: int, column: int) -> Row:

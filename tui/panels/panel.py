@@ -32,7 +32,7 @@ class Panel(Lines, can_focus=True):
 
     @property
     def title(self) -> str:
-        """What stands in the frame."""
+        """The title in the frame."""
         return self.TITLE
 
     def feed(self, history: History) -> None:
@@ -69,7 +69,7 @@ class Panel(Lines, can_focus=True):
         self.redraw()
 
     def watch_has_focus(self, _has_focus: bool) -> None:
-        """The frame shows the focus; the event comes before it is there."""
+        """Draw the frame in the colour of focus."""
         super().watch_has_focus(_has_focus)
         self.redraw()
 
@@ -80,7 +80,7 @@ def row_width(row: Iterable[Span]) -> int:
 
 
 def fitted(row: Row, width: int) -> Row:
-    """`row` cut to `width` cells, with an ellipsis where something is lost."""
+    """`row` cut to `width` cells, with an ellipsis if something is lost."""
     if row_width(row) <= width:
         return row
     if width < 1:

@@ -1,4 +1,4 @@
-"""The two rows at the top: what runs, how far it is and when it ends."""
+"""The two rows at the top: the run's name, its progress and when it ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
 class ProgressPanel(Lines):
-    """A header without a frame. Each figure has a width of its own, so that none pushes the next about."""
+    """A header without a frame. Each figure has a fixed width, so that none moves when another changes."""
 
     def __init__(self, history: History, title: str, clock: Clock = time.time, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -31,7 +31,7 @@ class ProgressPanel(Lines):
         self.notice = ""
         """What the user asked for and has not happened yet, such as a stop."""
         self.is_lost = False
-        """The run's process is gone without having said how it ended."""
+        """The run's process ended without a last event."""
 
     def feed(self, history: History) -> None:
         """Draw what `history` holds now."""
@@ -49,7 +49,7 @@ class ProgressPanel(Lines):
             self.set_rows([self._words(width), self._bar(width)])
 
     def _words(self, width: int) -> Row:
-        """The title at the left, the end at the right, in between as many figures as there is room for."""
+        """The title at the left, the end at the right, and between them as many figures as there is room for."""
         right = self._notice() or self._end()
         middle: Row = ()
         room = width - row_width(right) - 2
@@ -110,7 +110,7 @@ class ProgressPanel(Lines):
 
 
 def _of_epochs(past: History) -> str:
-    """` of 3`; nothing where the limit of steps ends the run, not its epochs."""
+    """` of 3`; empty if the limit of steps ends the run, not its epochs."""
     epochs = past.started.epochs
     ended_by_steps = past.started.plan.get("max_steps") == past.total_steps
     return f" of {epochs:g}" if epochs is not None and not ended_by_steps else ""

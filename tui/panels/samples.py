@@ -1,4 +1,4 @@
-"""What the model says to the same questions as it learns: before training and now."""
+"""The model's answers to the same prompts as it learns: before training and now."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tui.panels.lines import Row
 from tui.panels.panel import Panel
 from tui.plain import plain
 
-NOTHING = "(it says nothing)"
+NOTHING = "(no text)"
 _NOTHING_YET = "the first answer comes with the first evaluation"
 _ROOM_FOR_ANOTHER = 6
 
 
 class Samples(Panel):
-    """The latest answers, each beside the one from before training; ↑ and ↓ go through the questions."""
+    """The latest answers, each with the one from before training; ↑ and ↓ go through the prompts."""
 
-    TITLE = "It says"
+    TITLE = "Samples"
     KEY = "4"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "turn(-1)", "question before", show=False),
@@ -37,7 +37,7 @@ class Samples(Panel):
         self.redraw()
 
     def note(self) -> Row:
-        """Which step, and which of the questions."""
+        """The step, and which of the prompts is shown."""
         if not self.history.samples:
             return ()
         count = len(prompts(self.history))
@@ -45,7 +45,7 @@ class Samples(Panel):
         return ((f"step {self.history.samples[-1].step:,}", ""), (which, "faint"))
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """Question, the answer before training, and the latest one, sharing the room."""
+        """Prompt, the answer before training, and the latest one; they share the room."""
         known = prompts(self.history)
         if not known:
             return [((line, "faint"),) for line in wrapped(_NOTHING_YET, width, height)]
@@ -69,12 +69,12 @@ class Samples(Panel):
 
 
 def prompts(history: History) -> list[str]:
-    """The questions, in the order they were first asked."""
+    """The prompts, in the order they were first asked."""
     return list(dict.fromkeys(sample.prompt for sample in history.samples))
 
 
 def before_and_after(history: History, prompt: str) -> tuple[Sample, Sample]:
-    """The first and the latest answer to `prompt`; the same one where there is only one."""
+    """The first and the latest answer to `prompt`; the same one twice if there is only one."""
     mine = [sample for sample in history.samples if sample.prompt == prompt]
     return mine[0], mine[-1]
 
@@ -88,7 +88,7 @@ def labelled(label: str, text: str, width: int, height: int, style: str) -> list
 
 
 def wrapped(text: str, width: int, height: int) -> list[str]:
-    """Harmless `text` in lines of `width` cells, blank lines left out; an ellipsis where `height` cuts it."""
+    """Harmless `text` in lines of `width` cells, without blank lines; with an ellipsis if `height` cuts it."""
     lines: list[str] = []
     for paragraph in plain(text, limit=width * (height + 4) * 2).split("\n"):
         line = ""

@@ -1,4 +1,4 @@
-"""A y axis that stays put: round ticks, and bounds with a margin that are kept while the values fit."""
+"""A y axis that changes rarely: round ticks, and bounds with a margin that are kept while the values fit."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 _ROWS_PER_TICK = 3
 _EDGES_PER_TICK = 5
 _FILL_WORTH_KEEPING = 0.4
-"""Below this part of its height in use, a range is drawn closer."""
+"""If the values fill less than this fraction of the height, the scale is made closer."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Bounds, and the round distance of labelled values between them."""
+    """Bounds, and the round distance between labelled values."""
 
     low: float
     high: float
@@ -29,7 +29,7 @@ class Scale:
         return cls(math.floor(low / edge - 0.5) * edge, math.ceil(high / edge + 0.5) * edge, tick)
 
     def kept_for(self, low: float, high: float) -> bool:
-        """The values fit, and fill enough of it."""
+        """Whether the values fit, and fill enough of the height."""
         fits = self.low <= low and high <= self.high
         return fits and (high - low) >= _FILL_WORTH_KEEPING * (self.high - self.low)
 
@@ -39,7 +39,7 @@ class Scale:
         return min(steps - 1, max(0, round(part * (steps - 1))))
 
     def ticks(self) -> Iterator[float]:
-        """Values that carry a label, from the top."""
+        """Values that have a label, from the top."""
         first, last = math.floor(self.high / self.tick + 1e-9), math.ceil(self.low / self.tick - 1e-9)
         yield from (i * self.tick for i in range(first, last - 1, -1))
 

@@ -12,7 +12,7 @@ _PHASES = {
     "data": "preparing the data",
     "eval": "evaluating",
     "train": "training",
-    "sample": "asking the model",
+    "sample": "sampling",
     "checkpoint": "writing a checkpoint",
     "save": "saving the result",
     "done": "finished",
@@ -20,23 +20,23 @@ _PHASES = {
 
 
 def phase(history: History) -> str:
-    """The present phase; an unknown one by its own name."""
+    """The current phase; an unknown one by its own name."""
     if not history.step and history.phase in ("eval", "sample"):
-        return "first evaluation" if history.phase == "eval" else "asking the untrained model"
+        return "first evaluation" if history.phase == "eval" else "sampling before training"
     if not history.step and history.phase == "train":
         return "training, first step"
     return _PHASES.get(history.phase, history.phase)
 
 
 def end_of_run(end: float, now: float) -> str:
-    """When it ends: `17:41`, or with the day where that is not today."""
+    """When it ends: `17:41`, with the day if that is not today."""
     at, today = time.localtime(end), time.localtime(now)
     same_day = (at.tm_year, at.tm_yday) == (today.tm_year, today.tm_yday)
     return time.strftime("%H:%M" if same_day else "%a %H:%M", at)
 
 
 def title(history: History, name: str, now: float) -> str:
-    """For the terminal's title: `33 %, ends 17:41 - demo, QLoRA`, or what is being done."""
+    """For the terminal's title: `33 %, ends 17:41 - demo, QLoRA`, or the phase."""
     if history.finished:
         return f"{history.state} - {name}"
     if not history.step or not history.total_steps:
@@ -49,5 +49,5 @@ def title(history: History, name: str, now: float) -> str:
 
 
 def end(history: History) -> str:
-    """How the run ended; one that says nothing was interrupted."""
+    """How the run ended; a run without a last event was interrupted."""
     return history.state if history.finished else "interrupted"

@@ -1,4 +1,4 @@
-"""A question over the screen: a few ways on, each with its key and its consequence."""
+"""A question over the screen: a few answers, each with its key and its consequence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 from tui.plain import safe
 
 
-class Way(NamedTuple):
+class Answer(NamedTuple):
     """One answer: its key, what it does, and what follows from it."""
 
     key: str
@@ -26,31 +26,31 @@ class Way(NamedTuple):
 
 
 class Ask(ModalScreen[str | None]):
-    """Returns the key of the chosen way, or None for staying."""
+    """Returns the key of the chosen answer, or None for staying."""
 
     CSS_PATH = "ask.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,ctrl+c", "stay", "stay", key_display="Esc")]
 
-    def __init__(self, question: str, ways: Sequence[Way]) -> None:
+    def __init__(self, question: str, answers: Sequence[Answer]) -> None:
         super().__init__()
         self._question = question
-        self._ways = ways
+        self._answers = answers
 
     def compose(self) -> ComposeResult:
-        """The question and its ways; the last one stays here."""
-        options = [Option(_shown(way), id=way.key) for way in self._ways]
+        """The question and its answers; the last one stays here."""
+        options = [Option(_shown(answer), id=answer.key) for answer in self._answers]
         with Vertical(id="ask"):
             yield Static(safe(self._question, lines=False), id="question")
-            yield OptionList(*options, Option(_shown(Way("Esc", "Stay", "nothing changes")), id="stay"))
+            yield OptionList(*options, Option(_shown(Answer("Esc", "Stay", "nothing changes")), id="stay"))
 
     def on_key(self, event: Key) -> None:
-        """A way's key takes it at once."""
-        if event.key in [way.key for way in self._ways]:
+        """An answer's key chooses it at once."""
+        if event.key in [answer.key for answer in self._answers]:
             event.stop()
             self.dismiss(event.key)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Enter or a click on a way."""
+        """Enter or a click on an answer."""
         event.stop()
         self.dismiss(None if event.option_id == "stay" else event.option_id)
 
@@ -59,7 +59,7 @@ class Ask(ModalScreen[str | None]):
         self.dismiss(None)
 
 
-def _shown(way: Way) -> Content:
+def _shown(answer: Answer) -> Content:
     return Content.assemble(
-        (f"{way.key:>3}  ", "bold $accent"), (f"{way.label:<24}", "bold"), (way.consequence, "$faint")
+        (f"{answer.key:>3}  ", "bold $accent"), (f"{answer.label:<24}", "bold"), (answer.consequence, "$faint")
     )

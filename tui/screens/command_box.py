@@ -1,4 +1,4 @@
-"""A command of ours over the screen, in a process of its own: what it prints is shown, and closing it ends it."""
+"""One of our commands, run in its own process: a box shows what it prints, and closing the box ends it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMPLAINT_LINES = 12
 
 
 class CommandBox(ModalScreen[bool]):
-    """Shows the command's table, or its complaint. Dismissed with True where it came to a table."""
+    """Shows the command's table, or its error. Dismissed with True if there is a table."""
 
     DEFAULT_CSS = """
     CommandBox { align: center middle; }
@@ -39,7 +39,7 @@ class CommandBox(ModalScreen[bool]):
     ]
     TITLE_TEXT: ClassVar[str]
     BEGIN: ClassVar[str]
-    """What stands there before the command says anything."""
+    """What is shown before the command prints anything."""
 
     def __init__(self, command: Sequence[str]) -> None:
         super().__init__()
@@ -58,18 +58,18 @@ class CommandBox(ModalScreen[bool]):
         """Start the command."""
         self.run_worker(self._run(), exclusive=True)
 
-    def told(self, line: str) -> None:
-        """The command said `line` on its standard error."""
+    def on_line(self, line: str) -> None:
+        """The command wrote `line` to its standard error."""
 
     def ended(self) -> None:
-        """The command is over, and what it came to is shown."""
+        """The command has ended, and its table or error is shown."""
 
     def show(self, text: Content) -> None:
         """Show this."""
         self.query_one("#found", Static).update(text)
 
     def action_scroll_box(self, by: int) -> None:
-        """The table may be longer than the terminal."""
+        """Scroll the table, which may be longer than the terminal."""
         self.query_one("#box").scroll_relative(y=by, animate=False)
 
     def action_close(self) -> None:
@@ -77,10 +77,10 @@ class CommandBox(ModalScreen[bool]):
         self.dismiss(self._has_table)
 
     async def on_unmount(self) -> None:
-        """Nobody waits for it any more."""
+        """End the process, as nobody waits for it any more."""
         self.workers.cancel_node(self)
         if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):  # it ended this very moment
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
                 self._process.kill()
             await self._process.wait()
 
@@ -98,9 +98,9 @@ class CommandBox(ModalScreen[bool]):
         self.ended()
 
     async def _follow(self, errors: asyncio.StreamReader) -> str:
-        """Its last lines, each told as it comes."""
+        """Its last lines; each is passed to `on_line` as it comes."""
         lines: deque[str] = deque(maxlen=COMPLAINT_LINES)
         async for raw in errors:
             lines.append(raw.decode(errors="replace").rstrip())
-            self.told(lines[-1])
+            self.on_line(lines[-1])
         return "\n".join(lines).strip()

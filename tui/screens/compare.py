@@ -1,10 +1,11 @@
-"""The decision: LoRA, QLoRA and full side by side, with reasons; and what-if keys that move every figure."""
+"""The decision: LoRA, QLoRA and full side by side, with reasons, and what-if keys that change every figure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,7 +16,7 @@ from textual.widgets import Static
 from backend import units
 from backend.answers import METHODS, Method
 from backend.errors import UserError
-from backend.planner import fit, rules
+from backend.planner import fit
 from backend.planner.estimates import Comparison
 from tui.screens.step import WizardStep
 from tui.theme import METHOD_NAMES
@@ -26,20 +27,22 @@ from tui.widgets.prose import Prose, sentences, stacked
 from tui.widgets.what_if import WhatIf
 
 if TYPE_CHECKING:
+    from backend.plan.plan import Plan
     from backend.planner.rent import RentOffer
 
+Number = TypeVar("Number", int, float)
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 EPOCHS = (1.0, 2.0, 3.0, 4.0, 5.0, 8.0)
 RANKS = (8, 16, 32, 64, 128, 256)
 _TALL = (36, 46)
-"""Rows of the terminal from which the columns show memory by category, and all else."""
+"""Rows of the terminal from which the columns show memory by category, and the other details."""
 _HELP = (
-    "Each column is one method, planned for your card, data and limits. The bar is the memory at the peak, by what it "
-    "holds, against the line where the card ends. Time and cost come with the range they are expected in. "
+    "Each column is one method, planned for your card, data and limits. The bar is the peak memory by category, and "
+    "the line in it is the card's memory. Time and cost are shown with the range in which they are expected. "
     "l, e and r try another length, other epochs, another rank (with Shift: the other way); g another GPU; "
-    "$ lists the GPUs to rent for this job, the cheapest first; d checks the memory by running the real step without "
-    "values; t trains each method that fits for a few real steps on your data, says first how long that takes, and "
-    "corrects these figures by what it measured; x takes all of that back."
+    "$ lists the GPUs to rent for this job, the cheapest first; d checks the memory with a dry run, the real training "
+    "step on tensors without values; t trains each method that fits for a few real steps on your data (it says first "
+    "how long that takes) and corrects these figures by what it measures; x resets all of them."
 )
 
 
@@ -51,8 +54,8 @@ class CompareScreen(WizardStep):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "select(-1)", "method", key_display="←→"),
         Binding("right", "select(1)", "method", show=False),
-        Binding("l", "length(1)", "longer rows", show=False),
-        Binding("L", "length(-1)", "shorter rows", show=False),
+        Binding("l", "length(1)", "longer", show=False),
+        Binding("L", "length(-1)", "shorter", show=False),
         Binding("e", "epochs(1)", "more epochs", show=False),
         Binding("E", "epochs(-1)", "fewer epochs", show=False),
         Binding("r", "rank(1)", "larger rank", show=False),
@@ -88,7 +91,7 @@ class CompareScreen(WizardStep):
         self.show()
 
     def on_resize(self) -> None:
-        """Details and columns as there is room."""
+        """Show as many details and columns as there is room for."""
         self.show()
 
     def proceed(self) -> None:
@@ -111,7 +114,7 @@ class CompareScreen(WizardStep):
         self.update_rail()
 
     def action_select(self, by: int) -> None:
-        """The next column, or the one before."""
+        """The next column, or the previous one."""
         here = METHODS.index(self.journey.chosen())
         self._select(METHODS[min(max(here + by, 0), len(METHODS) - 1)])
 
@@ -120,7 +123,7 @@ class CompareScreen(WizardStep):
         self._select(event.method)
 
     def action_length(self, by: int) -> None:
-        """Longer rows, or shorter ones; round at the model's context."""
+        """A longer maximum length, or a shorter one; after the model's context it starts again."""
         assert self.journey.model is not None
         context = self.journey.model.shape.context or LENGTHS[-1]
         lengths = [length for length in LENGTHS if length <= context] or [context]
@@ -139,7 +142,7 @@ class CompareScreen(WizardStep):
         self._try("rank", f"{now}", set=new.set)
 
     def action_gpu(self) -> None:
-        """Another GPU, figures moving while the list is walked through."""
+        """Another GPU; the figures follow the highlighted one."""
         from tui.screens.gpu_choice import GpuChoice
 
         before = (self.journey.answers, self.journey.device)
@@ -154,7 +157,7 @@ class CompareScreen(WizardStep):
         self.app.push_screen(GpuChoice(now, self.show), chosen)
 
     def action_rent(self) -> None:
-        """Every known GPU for this job, the cheapest first; the one that is taken is planned for."""
+        """Every known GPU for this job, the cheapest first; Enter plans for one."""
         from tui.screens.rent_choice import RentChoice
 
         journey, comparison = self.journey, self.journey.comparison()
@@ -164,19 +167,19 @@ class CompareScreen(WizardStep):
         self.app.push_screen(RentChoice(find, planned), self._rented)
 
     def action_dry_run(self) -> None:
-        """Each method's real step without values, beside the closed form."""
+        """Each method's real step on fake tensors, compared with the memory formula."""
         from tui.screens.dry_run import DryRunScreen
 
         journey = self.journey
         self.app.push_screen(DryRunScreen(journey.sources.dry_run_command(journey.answers, journey.start)))
 
     def action_trial(self) -> None:
-        """A few real steps of each method that fits, where they can be made here and now."""
+        """A few real steps of each method that fits, if this box can train them now."""
         from tui import trying
         from tui.screens.trial import TrialScreen
 
         journey = self.journey
-        wanted = rules.pin(journey.answers, journey.start).values.get("method")
+        wanted = journey.sources.method_set(journey.answers, journey.start)
         try:
             trials = trying.trials(journey.comparison(), wanted)
         except UserError as error:
@@ -186,20 +189,20 @@ class CompareScreen(WizardStep):
         self.app.push_screen(TrialScreen(command, trials), self._tried)
 
     def _tried(self, measured: bool | None) -> None:
-        """Compare again, with what was measured: it is looked up where the device is."""
+        """Compare again with what was measured, which is read together with the device."""
         journey, method = self.journey, self.journey.chosen()
         if not measured or journey.hardware is None:
             return
         before = journey.comparison().methods[method]
         if journey.model is not None and journey.model.download_bytes:
-            journey.model = journey.sources.find_model(journey.answers.model)  # it is here now
+            journey.model = journey.sources.find_model(journey.answers.model)  # the trial has downloaded it
         journey.here = journey.sources.here(journey.hardware)
         journey.device = journey.sources.named(journey.answers.gpu) if journey.answers.gpu else journey.here
         self._moved = f"trial: {METHOD_NAMES[method]} {figures.change(before, journey.comparison().methods[method])}"
         self.show()
 
     def _rented(self, offer: RentOffer | None) -> None:
-        """Plan for it at its dated price: a price that was given is that of the GPU before."""
+        """Plan for it at its listed price: a price that the user gave belongs to the GPU before."""
         if offer is None:
             return
         self.wizard.plan_for(offer.spec)
@@ -210,7 +213,7 @@ class CompareScreen(WizardStep):
         self.show()
 
     def action_reset(self) -> None:
-        """Back to this box, and length, epochs, rank and every other setting left to the planner again."""
+        """Back to this box; length, epochs, rank and every other setting are left to the planner again."""
         self._moved = ""
         self.journey.method = None
         self.journey.answer(max_length=None, epochs=None, effective_batch=None, set=())
@@ -218,10 +221,10 @@ class CompareScreen(WizardStep):
         self.show()
 
     def action_scroll_reasons(self, by: int) -> None:
-        """The reasons may be longer than their room."""
+        """Scroll the reasons, which may be longer than their room."""
         self.query_one("#reasons").scroll_relative(y=by, animate=False)
 
-    def _plan(self, method: Method | None = None) -> Any:
+    def _plan(self, method: Method | None = None) -> Plan:
         comparison = self.journey.comparison()
         return comparison.methods[method or self.journey.chosen()].plan
 
@@ -231,7 +234,7 @@ class CompareScreen(WizardStep):
         self.show()
 
     def _try(self, what: str, was: str, **changes: Any) -> None:
-        """Change answers and say what that moved; a setting that the planner refuses is not taken."""
+        """Change answers and show the effect; a setting that the planner refuses is not kept."""
         method = self.journey.chosen()
         before, answers = self.journey.comparison().methods[method], self.journey.answers
         self.journey.answers = replace(answers, **changes)
@@ -255,7 +258,7 @@ class CompareScreen(WizardStep):
         self.query_one("#legend", Static).update(legend(drawn, width, units.gib(room), what))
 
     def _show_reasons(self, comparison: Comparison, chosen: Method) -> None:
-        """Side by side where there is room; else the selected column's only."""
+        """Side by side if there is room; else only those of the selected column."""
         wide = self.size.width >= 120
         best = comparison.recommended
         pro = [_why(comparison)] if best in (None, chosen) or wide else []
@@ -269,8 +272,8 @@ class CompareScreen(WizardStep):
         self.query_one("#why-not").display = bool(against)
 
 
-def next_of(values: Any, now: float, by: int) -> Any:
-    """The next larger (or smaller) of `values`; at the end round to the other end."""
+def next_of(values: Sequence[Number], now: float, by: int) -> Number:
+    """The next larger (or smaller) of `values`; after the last one, the first at the other end."""
     if by > 0:
         return next((value for value in values if value > now), values[0])
     return next((value for value in reversed(values) if value < now), values[-1])

@@ -1,4 +1,4 @@
-"""A question that Enter alone does not answer with yes."""
+"""A yes-or-no question; Enter alone does not mean yes."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ class Confirm(ModalScreen[bool]):
             yield Static(Content.assemble(*keys), markup=False)
 
     def action_answer(self, yes: bool) -> None:
-        """Done."""
+        """Close with the answer."""
         self.dismiss(yes)

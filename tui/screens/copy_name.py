@@ -1,4 +1,4 @@
-"""Under which name a preset is copied."""
+"""The name of a preset's copy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui.widgets.field import Field
 
 
 class CopyName(ModalScreen[Path | None]):
-    """One entry; Enter copies, Esc leaves. Dismissed with the copy's file, where one was made."""
+    """One entry; Enter copies, Esc leaves. Dismissed with the copy's file if one was made."""
 
     AUTO_FOCUS: ClassVar[str | None] = "#field-copy"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "leave")]

@@ -1,4 +1,4 @@
-"""The dry run of the planned job, over the compare screen: `fttui plan --dry-run` in a process of its own."""
+"""The dry run of the planned job, from the compare screen: `fttui plan --dry-run` in its own process."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tui.screens.command_box import CommandBox
 
 
 class DryRunScreen(CommandBox):
-    """The command's table; Esc closes it, and ends the process where it still runs."""
+    """The command's table; Esc closes it, and ends the process if it is still running."""
 
-    TITLE_TEXT: ClassVar[str] = "The real step, without values"
-    BEGIN: ClassVar[str] = "Running each method's step under fake tensors: some seconds …"
+    TITLE_TEXT: ClassVar[str] = "Dry run: the real step without values"
+    BEGIN: ClassVar[str] = "Running each method's step on fake tensors: some seconds …"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,d,enter", "close", "close")]
 
     def on_mount(self) -> None:

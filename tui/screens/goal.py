@@ -1,4 +1,4 @@
-"""What for: how deep the change must go, what is at stake, and what it may cost."""
+"""The goal: how deep the change must go, what is at stake, and what it may cost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STAKES = (
 )
 _HELP = (
     "The depth of the change and the stakes decide between an adapter and full fine-tuning; budget and deadline "
-    "rule out what you can't pay or wait for. What you leave empty is no limit."
+    "rule out what you can't pay or wait for. An empty field means no limit."
 )
 
 
@@ -42,7 +42,7 @@ class GoalScreen(WizardStep):
     HELP_TEXT: ClassVar[str] = _HELP
 
     def body(self) -> ComposeResult:
-        """Two choices, five numbers, and what follows from them."""
+        """Two choices, five numbers, and the comparison that follows from them."""
         answers = self.journey.answers
         with VerticalScroll(classes="form", can_focus=False):
             yield Static("How deep must the change go?", classes="question", markup=False)
@@ -55,7 +55,7 @@ class GoalScreen(WizardStep):
                 "variants to keep",
                 numbers.text(answers.variants),
                 hint="side by side, on one base",
-                help="With several variants an adapter each is far smaller than a model each.",
+                help="With several variants, an adapter for each takes far less space than a model for each.",
             )
             yield Field(
                 "budget_usd",
@@ -88,7 +88,7 @@ class GoalScreen(WizardStep):
         """Start at the first question."""
         self.query_one("#field-shift").focus()
         if self.journey.is_complete and (refused := self.journey.forget_refused()):
-            self.notify(f"A setting from before is dropped: {refused}", severity="warning", markup=False)
+            self.notify(f"An earlier setting is dropped: {refused}", severity="warning", markup=False)
         self._follow()
 
     def on_choices_changed(self) -> None:
@@ -102,11 +102,11 @@ class GoalScreen(WizardStep):
         self._follow()
 
     def refreshed(self) -> None:
-        """The comparison may have changed with the answers before."""
+        """The comparison may have changed with earlier answers."""
         self._follow()
 
     def proceed(self) -> None:
-        """Check all fields; the first wrong one keeps the focus."""
+        """Check all fields; the first invalid one gets the focus."""
         try:
             self.journey.answer(**self._read())
         except UserError as error:
@@ -130,7 +130,7 @@ class GoalScreen(WizardStep):
         )
 
     def _read(self) -> dict[str, Any]:
-        """The answers as they stand. Raises UserError for the first that won't do."""
+        """The answers as entered. Raises UserError for the first invalid one."""
 
         def text(name: str) -> str:
             return self.query_one(f"#row-{name}", Field).text
@@ -146,7 +146,7 @@ class GoalScreen(WizardStep):
         }
 
     def _follow(self) -> None:
-        """Say what these answers lead to, as far as they can be read."""
+        """Show the comparison for these answers, if all of them are valid."""
         if not self.journey.is_complete:
             return
         try:

@@ -1,9 +1,9 @@
-"""Another GPU, chosen over the compare screen, whose figures move along."""
+"""Another GPU, chosen on top of the compare screen, whose figures follow."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,19 +15,17 @@ from tui.screens.hardware import choice_of
 from tui.widgets.entry import Entry
 from tui.widgets.picker import Picker
 from tui.widgets.picklist import Choice
-
-if TYPE_CHECKING:
-    from tui.app import WizardApp
+from tui.wizard import wizard_of
 
 THIS_BOX = Choice("", "this box")
 
 
 class GpuChoice(ModalScreen[bool]):
-    """A sheet below the columns; Enter keeps, Esc takes back."""
+    """A sheet below the columns; Enter keeps the GPU, Esc goes back to the one before."""
 
     AUTO_FOCUS: ClassVar[str | None] = None
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "take back", priority=True),
+        Binding("escape", "leave", "undo", priority=True),
     ]
 
     def __init__(self, gpu: str, moved: Callable[[], None]) -> None:
@@ -39,7 +37,7 @@ class GpuChoice(ModalScreen[bool]):
         """The same picker as on the first screen."""
         with Vertical(id="gpu-choice"):
             yield Picker(
-                "What if it ran on …   Enter keeps it, Esc takes it back",
+                "What if it ran on …   Enter keeps it, Esc undoes it",
                 "gpu",
                 placeholder="4090, A100-80GB:2 …",
                 help="A GPU's name, and :N for several.",
@@ -48,8 +46,7 @@ class GpuChoice(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         """Offer this box and all known GPUs."""
-        wizard = cast("WizardApp", self.app)
-        sources = wizard.journey.sources
+        sources = wizard_of(self.app).journey.sources
         known = [choice_of(name, sources.named) for name in sources.device_names()]
         self.query_one(Picker).offer([THIS_BOX, *known], self._gpu)
         self.query_one(Entry).focus()
@@ -57,7 +54,7 @@ class GpuChoice(ModalScreen[bool]):
     def on_picker_changed(self, event: Picker.Changed) -> None:
         """Plan for the highlighted one."""
         try:
-            cast("WizardApp", self.app).plan_for(event.value)
+            wizard_of(self.app).plan_for(event.value)
         except UserError as error:
             if not self.query_one(Entry).value:
                 self.query_one(Picker).complain(str(error))
@@ -65,14 +62,14 @@ class GpuChoice(ModalScreen[bool]):
         self._moved()
 
     def on_picker_submitted(self) -> None:
-        """Enter: keep it, where it names a GPU."""
+        """Enter: keep it, if it names a GPU."""
         try:
-            cast("WizardApp", self.app).plan_for(self.query_one(Picker).value)
+            wizard_of(self.app).plan_for(self.query_one(Picker).value)
         except UserError as error:
             self.query_one(Picker).complain(str(error))
             return
         self.dismiss(True)
 
     def action_leave(self) -> None:
-        """As it was."""
+        """Keep the GPU as it was."""
         self.dismiss(False)

@@ -1,4 +1,4 @@
-"""What this box has, and which GPU to plan for."""
+"""This box's hardware, and which GPU to plan for."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _HELP = (
     "This box is where the run will train. Name another GPU to see what a job would take on a card that you don't "
-    "have yet; such a plan can't be started here. For several GPUs say how many. Of several of this "
-    "box a run takes those that are idle, or as many as you set for processes on the review."
+    "have yet; such a plan can't be started here. For several GPUs, enter how many. If this box "
+    "has several, a run uses the idle ones, or as many as you set for processes on the review screen."
 )
 Seen = tuple["Hardware", "Device", list[Choice]]
 
@@ -64,7 +64,7 @@ class HardwareScreen(WizardStep):
             )
 
     def on_mount(self) -> None:
-        """Look at the box in a thread: the screen is there first."""
+        """Look at the box in a thread, so that the screen is shown at once."""
         self.query_one(Entry).focus()
         self.query_one("#row-count").display = False
         self.query_one(Preview).say("this box", "looking at GPUs, driver, memory and disk…", "…")
@@ -79,7 +79,7 @@ class HardwareScreen(WizardStep):
         self.wizard.prepare_demo()
         name, _ = split_count(self.journey.answers.gpu or "")
         self.query_one(Picker).offer([Choice("", f"this box: {device.label}", _memory(device)), *choices], name)
-        with suppress(UserError):  # a name that an edited file holds: its line says so when Enter takes it
+        with suppress(UserError):  # an unknown name from an edited file: Enter shows the error
             self.wizard.plan_for(self._wanted())
         self._show()
         self.update_rail()
@@ -98,7 +98,7 @@ class HardwareScreen(WizardStep):
             self._show()
 
     def proceed(self) -> None:
-        """On, where the device is known; an Enter before the box is known waits for it."""
+        """To the next step if the device is known; an Enter before the box is known waits for it."""
         if self.journey.hardware is None:
             self._goes_on = True
             return
@@ -112,7 +112,7 @@ class HardwareScreen(WizardStep):
         self.wizard.go_on()
 
     def _show(self) -> None:
-        """What is known of the highlighted device: of this box, or of a card that it need not have."""
+        """What is known about the highlighted device: this box, or a card that need not be in it."""
         hardware, value, panel = self.journey.hardware, self.query_one(Picker).value, self.query_one(Preview)
         assert hardware is not None
         self.query_one("#row-count").display = _takes_a_count(value)
@@ -124,8 +124,8 @@ class HardwareScreen(WizardStep):
             return
         try:
             device = self.journey.sources.named(self._wanted())
-        except UserError:  # half-typed: no error yet
-            panel.say(value, "no device of that name so far")
+        except UserError:  # the name may be incomplete: no error yet
+            panel.say(value, "no device has this name")
             return
         panel.show(device.label, partial(planned, device), "not in this box: a plan, not a run")
 
@@ -144,7 +144,7 @@ class HardwareScreen(WizardStep):
 
 
 def _takes_a_count(name: str) -> bool:
-    """Of a GPU there may be several; one that is typed may say so itself."""
+    """Whether to ask for a count: there may be several of a GPU, unless the name says how many."""
     return bool(name) and name != "cpu" and ":" not in name
 
 
@@ -160,7 +160,7 @@ def _memory(device: Device) -> str:
 
 
 def choice_of(name: str, named: Callable[[str], Device]) -> Choice:
-    """A device of the catalogue with its memory and price."""
+    """A known device with its memory and price."""
     if name == "cpu":
         return Choice(name, name, "the processor of this box")
     device = named(name)

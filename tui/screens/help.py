@@ -17,7 +17,7 @@ _KEY = 14
 
 
 class HelpScreen(ModalScreen[None]):
-    """Over the screen that it explains."""
+    """Shown over the screen that it explains."""
 
     AUTO_FOCUS: ClassVar[str | None] = "VerticalScroll"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,f1,question_mark,q", "leave", "close")]
@@ -49,7 +49,7 @@ class HelpScreen(ModalScreen[None]):
 
 
 def keys_of(screen: Screen[Any]) -> list[tuple[str, str]]:
-    """Keys that work on `screen` now, with what they do; several keys for one action in one line.
+    """The keys that work on `screen` now, with what they do; several keys for one action share a line.
 
     A range of keys, such as 1-5, stands for all of them.
     """
@@ -69,14 +69,14 @@ def keys_of(screen: Screen[Any]) -> list[tuple[str, str]]:
 
 
 def own_bindings(screen: Screen[Any]) -> list[Binding]:
-    """Bindings that are enabled now and that fttui defines, those of the screen first; no widget library's own."""
+    """Bindings that are enabled now and that fttui defines, not Textual; those of the screen first."""
     active = [x for x in screen.active_bindings.values() if x.enabled and x.binding.description]
     active.sort(key=lambda x: x.node is not screen)
     return [x.binding for x in active if x.binding.action in _own_actions(type(x.node))]
 
 
 def _own_actions(kind: type) -> set[str]:
-    """Actions that a class of ours binds."""
+    """Actions that our classes bind."""
     ours = (x for x in kind.__mro__ if x.__module__.startswith("tui."))
     bindings = (binding for x in ours for binding in x.__dict__.get("BINDINGS", ()))
     return {binding.action for binding in bindings if isinstance(binding, Binding)}

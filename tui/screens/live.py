@@ -1,4 +1,4 @@
-"""The run as it trains. It polls the run's events on its own clock; the trainer never waits for it."""
+"""A run while it trains. The screen polls the run's events on its own clock; the trainer never waits for it."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from tui.panels.memory import MemoryPanel
 from tui.panels.panel import Clock, Panel
 from tui.panels.progress import ProgressPanel
 from tui.panels.samples import Samples
-from tui.process import STOPPING
 from tui.screens import places
-from tui.screens.ask import Ask, Way
+from tui.screens.ask import Answer, Ask
 from tui.screens.places import Panels, Regions
 from tui.screens.result import ResultScreen
 from tui.screens.run_screen import RunScreen, panel_keys, run_title
+from tui.wizard import STOPPING
 
 TICKS_PER_SECOND = 4
 _POLL_SECONDS = 0.1
-"""Spent at once on reading the events of a long run that is opened: keys are answered meanwhile."""
+"""Spent on reading events before keys are answered again: opening a long run takes several such turns."""
 _LINGER_TICKS = 4
 """Ticks that the finished run stays on the screen before its result replaces it."""
 _DEAD_TICKS = 3 * TICKS_PER_SECOND
-"""Ticks without a living trainer before the run counts as lost: a run that just starts has no lock yet."""
+"""Ticks without a live trainer before the run counts as lost: a run that is just starting has no lock yet."""
 _NOTICES: dict[Command, str] = {
     "stop": "stopping at the next step",
     "pause": "pausing at the next step",
     "checkpoint": "checkpoint at the next step",
 }
-_STOP = Way("s", "Stop with a checkpoint", "at the next step; resume later")
-_KEEP = Way("k", "Keep training", "without the screen; the prompt comes back")
+_STOP = Answer("s", "Stop with a checkpoint", "at the next step; resume later")
+_KEEP = Answer("k", "Keep training", "without the screen; the prompt comes back")
 
 
 class LiveScreen(RunScreen):
-    """Panels over one run: this process's own, or another's where `trainer` is None."""
+    """Panels on one run: this process's own, or another process's if `trainer` is None."""
 
     CSS_PATH = "live.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -62,11 +62,11 @@ class LiveScreen(RunScreen):
     ]
     HELP_TEXT = """\
 The curve shows each step's loss faint, its moving average strong, and evaluations on held-out rows as ◆.
-Memory is held against what was predicted and what the device has.
+Memory is compared with the prediction and with the device's memory.
 {leaving}; closing the terminal never stops a run.
-s stops and p pauses at the next step; both write a checkpoint, and `fttui resume` goes on from it.
+s stops and p pauses at the next step; both write a checkpoint, and `fttui resume` continues from it.
 1 to 5 choose a panel, the same key again or m gives it the whole screen, h hides it, Esc brings all of them back.
-↑ ↓ go through the questions and the log; / in the log shows only the lines with what you type."""
+↑ ↓ go through the samples and the log; / in the log shows only the lines with what you type."""
 
     progress = query_one(ProgressPanel)
 
@@ -100,28 +100,28 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
 
     @property
     def about(self) -> str:
-        """What help says; q does another thing for somebody who only watches."""
+        """The help text; q does something else for somebody who only watches."""
         own = "q asks whether to stop with a checkpoint or to train on without the screen"
-        return self.HELP_TEXT.format(leaving=own if self._trainer else "q leaves at once, and the run goes on")
+        return self.HELP_TEXT.format(leaving=own if self._trainer else "q leaves at once, and the run continues")
 
     def places(self, size: Size, shown: Sequence[str]) -> Regions:
-        """Where the panels stand that are shown."""
+        """The regions of the panels that are shown."""
         return places.live(size, shown)
 
     def on_mount(self) -> None:
-        """Start to look."""
+        """Read what there is, then poll."""
         self._catch_up()
         self.set_interval(1 / TICKS_PER_SECOND, self.tick)
 
     def tick(self) -> None:
-        """Read what is new and show it; on a line that is still busy with the last frame, show it later."""
+        """Read what is new and show it; if the terminal is still busy with the last frame, show it later."""
         self._changed |= self._history.poll(_POLL_SECONDS)
         if not self.wizard.is_terminal_behind:
             self._show_all()
         self._look_for_the_end()
 
     def _catch_up(self) -> None:
-        """Between two ticks: read on in a long history."""
+        """Read a long history in short turns, between which keys are answered."""
         self._changed |= self._history.poll(_POLL_SECONDS)
         if self._history.is_behind:
             self.set_timer(_POLL_SECONDS / 10, self._catch_up)
@@ -143,7 +143,7 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
         return _NOTICES[self._asked] if self._asked else ""
 
     def _look_for_the_end(self) -> None:
-        """The result replaces this screen when the run is over, or when nobody trains it any more."""
+        """Show the result when the run is over, or when no process trains it any more."""
         if self._history.is_behind:
             return
         alive = self._trainer.is_alive() if self._trainer else self._is_alive_elsewhere()
@@ -154,14 +154,14 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
             self._show_result()
 
     def _is_alive_elsewhere(self) -> bool:
-        """Asked once a second: the question takes the run's lock for a moment."""
+        """Checked once a second only, as the check takes the run's lock for a moment."""
         self._ticks += 1
         if self._ticks % TICKS_PER_SECOND == 0 and not self._history.finished:
             self._seen_alive = self.folder.is_alive()
         return self._seen_alive
 
     def _show_result(self) -> None:
-        if isinstance(self.app.screen, Ask):  # its question has answered itself
+        if isinstance(self.app.screen, Ask):  # the run has ended: there is nothing left to ask
             self.app.screen.dismiss(None)
         elif self.is_current:
             if self._was_running:
@@ -169,7 +169,7 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
             self.app.switch_screen(ResultScreen(self.folder, self._history, clock=self._clock))
 
     def action_command(self, command: Command) -> None:
-        """Write a command for the trainer, whichever process it is in."""
+        """Send a command to the trainer, whichever process it is in."""
         if self._history.finished:
             return
         control.send(self.folder.commands_file, command)
@@ -177,7 +177,7 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
         self.tick()
 
     def action_stop(self) -> None:
-        """Ask, then stop with a checkpoint; the result comes up by itself."""
+        """Ask, then stop with a checkpoint; the result is shown when the run has ended."""
 
         def answer(key: str | None) -> None:
             if key == "s":
@@ -187,7 +187,7 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
             self.app.push_screen(Ask("Stop this run?", [_STOP]), answer)
 
     def action_leave(self) -> None:
-        """Ask what becomes of the run; somebody who only watches just leaves."""
+        """Ask whether the run shall continue; somebody who only watches just leaves."""
         if self._trainer is None or self._history.finished:
             self.app.exit()
         elif self._asked == "stop":
@@ -203,7 +203,7 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
             self.app.exit(STOPPING)
 
     def go_back(self) -> None:
-        """From another's run back to the list; this process's own run is left with q."""
+        """From a run of another process back to the list; this process's own run is left with q."""
         if self._trainer is None:
             super().go_back()
 

@@ -1,6 +1,6 @@
-"""A step whose answer must be looked up (a model, a file): in a thread, visibly, and ignored when it comes too late.
+"""A step whose answer must be looked up (a model, a file): in a thread, visibly; an outdated answer is ignored.
 
-What is highlighted is looked up and shown; it is the answer when Enter takes it.
+What is highlighted is looked up and shown; Enter makes it the answer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tui.screens.step import WizardStep
 from tui.widgets.picker import Picker
 
 TYPING_PAUSE_SECONDS = 0.4
-"""No look-up while keys still come."""
+"""Nothing is looked up while the user is still typing."""
 
 
 class LookingStep(WizardStep):
@@ -35,7 +35,7 @@ class LookingStep(WizardStep):
         self.error: UserError | None = None
 
     def looking(self) -> None:
-        """Show that the answer is on its way."""
+        """Show that the look-up is running."""
         raise NotImplementedError
 
     def found(self, value: Any) -> None:
@@ -43,7 +43,7 @@ class LookingStep(WizardStep):
         raise NotImplementedError
 
     def take(self, value: Any) -> None:
-        """Store the answer: Enter took it."""
+        """Store the answer, as Enter was pressed."""
         raise NotImplementedError
 
     def failed(self, error: UserError) -> None:
@@ -64,7 +64,7 @@ class LookingStep(WizardStep):
             self._start()
 
     def proceed(self) -> None:
-        """Enter: on, or as soon as the answer is there; where it is wrong, say so again and stay."""
+        """Enter: to the next step, at once or when the answer is there; if it is wrong, show the error and stay."""
         if self.is_looking:
             self._goes_on = True
             if self._timer is not None:
@@ -77,7 +77,7 @@ class LookingStep(WizardStep):
             self._go_on()
 
     def on_looked(self, event: Looked) -> None:
-        """An answer; to an older question it is of no interest any more."""
+        """Show an answer, unless something else has been asked since."""
         event.stop()
         if event.key != self._wanted:
             return
@@ -92,7 +92,7 @@ class LookingStep(WizardStep):
             self._go_on()
 
     def _go_on(self) -> None:
-        """Everything is there: to the next step."""
+        """Store the answer and go to the next step."""
         self.take(self._found)
         self.query_one(Picker).keep()
         self.update_rail()

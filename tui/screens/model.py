@@ -1,4 +1,4 @@
-"""Which model: what is on this box first, then the demo, then whatever is typed."""
+"""Which model: those on this box first, then the demo, then whatever is typed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEMO = Choice("demo", "demo", "ships with fttui, 135 M")
 _HELP = (
-    "A folder with a model, a hub id such as Qwen/Qwen3-8B, a size such as 8b (to plan before you have chosen one), "
+    "A folder with a model, a hub id such as Qwen/Qwen3-8B, a size such as 8b (to plan before you choose one), "
     "or demo, the small model that comes with fttui. Planning reads config.json and the weights' headers only: "
     "nothing is downloaded before you start."
 )
@@ -43,7 +43,7 @@ class ModelScreen(LookingStep):
     HELP_TEXT: ClassVar[str] = _HELP
 
     def body(self) -> ComposeResult:
-        """Question on one side, what is known of the model on the other."""
+        """The question on one side, what is known about the model on the other."""
         with Container(classes="split"):
             yield Picker(
                 "Which model do you fine-tune?",
@@ -61,7 +61,7 @@ class ModelScreen(LookingStep):
         self.run_worker(self._list, thread=True, group="list")
 
     def on_listed(self, event: Listed) -> None:
-        """Offer it; what was answered last is highlighted."""
+        """Offer the models; the last answer is highlighted."""
         found: list[FoundModel] = event.found
         here = [_choice(x) for x in found]
         known = [choice.value for choice in here]
@@ -75,7 +75,7 @@ class ModelScreen(LookingStep):
         self.look(event.value, call, TYPING_PAUSE_SECONDS if typed else 0.0)
 
     def looking(self) -> None:
-        """Say so."""
+        """Say that the model is being looked up."""
         self.query_one(Preview).say(self.query_one(Picker).value, "looking…", "…")
 
     def found(self, value: ModelInfo) -> None:
@@ -86,7 +86,7 @@ class ModelScreen(LookingStep):
         )
 
     def take(self, value: ModelInfo) -> None:
-        """It is the model."""
+        """Store it as the answer."""
         self.journey.model = value
         self.journey.answer(model=value.reference)
 
@@ -100,13 +100,13 @@ class ModelScreen(LookingStep):
 
 
 def _choice(found: FoundModel) -> Choice:
-    """Its name at the left, what else its label says at the right."""
+    """Its name at the left, the rest of its label at the right."""
     name, _, rest = found.label.partition(" · ")
     return Choice(found.reference, "demo" if found.reference == DEMO.value else name, rest)
 
 
 def preview(model: ModelInfo, device: Device | None, width: int) -> Content:
-    """What is known of a model, for `width` columns."""
+    """What is known about a model, for `width` columns."""
     shape = model.shape
     rows: list[Fact] = [
         ("parameters", f"{units.count(shape.parameters)}  {shape.family}"),
@@ -114,7 +114,7 @@ def preview(model: ModelInfo, device: Device | None, width: int) -> Content:
         ("vocabulary", f"{shape.vocab:,}{', head tied' if shape.tied else ''}"),
         ("context", f"{shape.context:,} tokens"),
         ("licence", shape.license or "not stated"),
-        ("tuned", "to chat already" if shape.instruct else "a base model: it completes text"),
+        ("tuned", "for chat already" if shape.instruct else "no: a base model, which completes text"),
         ("weights", _weights(model)),
     ]
     if device is not None:

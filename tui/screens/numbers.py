@@ -1,4 +1,4 @@
-"""Numbers as the user types them: one sentence with the allowed range where they won't do."""
+"""Numbers as the user types them; for one that can't be used, a sentence with the allowed range."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from backend.errors import wont_do
 
 
 def number(text: str, what: str, field: str, *, least: float = 0.0, above: bool = False) -> float | None:
-    """A number of at least (or above) `least`, or None where the text is empty. `$`, commas and spaces are forgiven."""
+    """A number of at least (or above) `least`; None if the text is empty. `$`, commas and spaces are ignored."""
     cleaned = text.replace("$", "").replace(",", "").replace(" ", "").removesuffix("h")
     if not cleaned:
         return None
@@ -36,5 +36,5 @@ def whole(text: str, what: str, field: str, *, least: int = 0) -> int:
 
 
 def text(value: float | None) -> str:
-    """As it stands in an entry; empty for None."""
+    """The text of an entry; empty for None."""
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Two runs of this box laid over each other."""
+"""Two runs of this box in one chart."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class OverlayScreen(RunScreen):
         *panel_keys(2),
     ]
     HELP_TEXT: ClassVar[str] = (
-        "The smoothed losses of both runs over their steps, A whole and B dashed, evaluations on held-out rows as ◆ "
-        "and ◇. Beside them what came out differently, and every setting that is not the same."
+        "The smoothed losses of both runs over their steps, A solid and B dashed, evaluations on held-out rows as ◆ "
+        "and ◇. Next to them, every result and every setting that differs."
     )
 
     def __init__(self, folders: tuple[RunFolder, RunFolder], *, clock: Clock = time.time) -> None:
@@ -77,5 +77,5 @@ class OverlayScreen(RunScreen):
             panel.redraw()
 
     def places(self, size: Size, shown: Sequence[str]) -> Regions:
-        """Side by side where there is room, else one above the other."""
+        """Side by side if there is room, else one above the other."""
         return places.overlay(size, shown)

@@ -1,4 +1,4 @@
-"""Where the panels of a run's screens are: what is hidden gives its room to the others."""
+"""The layout of the panels of a run's screens: a hidden panel's room goes to the others."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from textual.widget import Widget
 
 Regions = dict[str, Region]
 Places = Callable[[Size, Sequence[str]], Regions]
-"""The room and the ids of the panels that are shown -> where each of them is."""
+"""The room and the ids of the panels that are shown -> the region of each."""
 WIDE, VERY_WIDE, TALL = 100, 160, 29
-"""Columns and lines of the room from which panels stand side by side, and have more of it."""
+"""Columns and lines of the room from which panels are side by side, and are larger."""
 NARROW, LOW = 66, 16
-"""Columns and lines of the room below which not all panels have a place."""
+"""Columns and lines of the room below which not all panels are shown."""
 _REST = 0
 
 
 class PanelLayout(Layout):
-    """Puts the displayed children where `places` says."""
+    """Puts the displayed children into the regions that `places` returns."""
 
     name = "panels"
 
@@ -35,7 +35,7 @@ class PanelLayout(Layout):
 
 
 class Panels(Container):
-    """A container whose children stand where `places` says."""
+    """A container with the layout that `places` computes."""
 
     def __init__(self, places: Places) -> None:
         super().__init__(id="panels")
@@ -86,7 +86,7 @@ def result(size: Size, shown: Sequence[str]) -> Regions:
 
 
 def overlay(size: Size, shown: Sequence[str]) -> Regions:
-    """Two runs over each other: their curves and in what they differ."""
+    """Two runs compared: their curves, and in what they differ."""
     if size.width >= WIDE:
         left, right = _only(shown, curve=_REST), _only(shown, differences=_REST)
         return _two_columns(size.region, left, right, 70 if size.width >= VERY_WIDE else 56)
@@ -98,14 +98,14 @@ def _only(shown: Sequence[str], **heights: int) -> dict[str, int]:
 
 
 def _few(room: Region, names: Sequence[str]) -> Regions:
-    """The first of `names` that there is room for, one above the other; a panel's key twice brings each of them."""
+    """As many of `names` as there is room for, one above the other; a panel's key pressed twice shows any of them."""
     shown = names[: max(1, room.height // 6)]
     places = _rows(room, {name: 0 if name == shown[0] else 6 for name in shown})
     return {name: places.get(name, Region()) for name in names}
 
 
 def _two_columns(room: Region, left: Mapping[str, int], right: Mapping[str, int], width: int) -> Regions:
-    """`right` is `width` wide; one without the other has all the room."""
+    """`right` is `width` wide; if one of the two is empty, the other has all the room."""
     if not left or not right:
         return _rows(room, left or right)
     first, second = room.split_vertical(room.width - width)

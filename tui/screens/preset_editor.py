@@ -1,4 +1,4 @@
-"""A preset's TOML in an editor: nothing is written that can't be used, and comments are the user's own."""
+"""A preset's TOML in an editor: only a preset that can be used is saved, and its comments are kept."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tui.plain import plain, safe
 
 
 class PresetEditor(Screen[None]):
-    """Raises UserError for a file that holds what a terminal would obey: that is nothing to edit here."""
+    """Raises UserError for a file with control characters, which can't be edited here."""
 
     HELP_TEXT: ClassVar[str] = (
-        "Plan fields stand at the top, the job's answers under [job]; `fttui train --help` lists both. ^s checks and "
-        "saves, Esc leaves without. What is wrong stands below, and the cursor goes to its line."
+        "Plan fields are at the top, the job's answers under [job]; `fttui train --help` lists both. ^s checks and "
+        "saves, Esc leaves without saving. An error is shown below, and the cursor goes to its line."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "save", "save", key_display="^s", priority=True),
@@ -38,14 +38,14 @@ class PresetEditor(Screen[None]):
             raise UserError(f"{path} holds control characters; edit it by hand", "preset")
 
     def compose(self) -> ComposeResult:
-        """Title, text, what is wrong, footer."""
+        """Title, text, error, footer."""
         yield Static(safe(f"Preset {self._path.stem}", lines=False, style="bold"), id="editor-title", markup=False)
         yield TextArea(self._before, soft_wrap=False, show_line_numbers=True, tab_behavior="indent", id="editor")
         yield Static("", id="editor-note", markup=False)
         yield Footer(show_command_palette=False)
 
     def action_save(self) -> None:
-        """Write it where it can be used; else say why, at its line."""
+        """Write it if it can be used; else show the error and go to its line."""
         area = self.query_one(TextArea)
         try:
             presets.write(self._path.stem, area.text)
@@ -57,7 +57,7 @@ class PresetEditor(Screen[None]):
             self.dismiss(None)
 
     def action_leave(self) -> None:
-        """Back; what was changed is asked about first."""
+        """Back; ask first if something was changed."""
         from tui.screens.confirm import Confirm
 
         if not self.is_current:
@@ -65,7 +65,7 @@ class PresetEditor(Screen[None]):
         if self.query_one(TextArea).text == self._before:
             self.dismiss(None)
         else:
-            reasons = ("What you changed is not saved.",)
+            reasons = ("Your changes are not saved.",)
             self.app.push_screen(Confirm("Leave without saving?", reasons, yes="leave"), self._left)
 
     def action_help(self) -> None:

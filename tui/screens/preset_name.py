@@ -1,4 +1,4 @@
-"""Under which name the plan is kept as a preset."""
+"""The name under which the plan is saved as a preset."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ class PresetName(ModalScreen[str]):
         self.dismiss(name)
 
     def action_leave(self) -> None:
-        """Not saved."""
+        """Leave without saving."""
         self.dismiss(None)

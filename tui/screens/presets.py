@@ -1,9 +1,9 @@
-"""Presets: what each is for and what is in it; start from one, copy, edit or delete it."""
+"""Presets: what each is for and what it contains; start from one, copy, edit or delete it."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -21,17 +21,16 @@ from tui.plain import plain, safe
 from tui.widgets.picklist import Choice, PickList
 from tui.widgets.preview import Preview
 from tui.widgets.prose import sentences, stacked, wrapped
+from tui.wizard import Wizard, wizard_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tui.app import WizardApp
-
 _HELP = (
-    "A preset keeps settings and answers under a name. Enter starts the wizard from it: what it says is answered, the "
-    "rest is asked as always. Shipped presets stay as they are: c copies one, and e edits your copy here, with its "
-    "comments; by hand it is a TOML file in the folder that `fttui presets path` names. A file that can't be used is "
-    "listed with its line and the reason. y copies the command that trains from the preset without the screen."
+    "A preset stores settings and answers under a name. Enter starts the wizard from it: its answers are filled in, "
+    "the rest is asked as usual. Shipped presets can't be changed: c copies one, and e edits your copy here, comments "
+    "included; it is a TOML file in the folder that `fttui presets path` prints. A file that can't be used is "
+    "listed with the line and the reason. y copies the command that trains from the preset without the screen."
 )
 _NUMBER = 4
 
@@ -69,11 +68,11 @@ class PresetsScreen(Screen[None]):
         yield Footer(show_command_palette=False)
 
     def on_screen_resume(self) -> None:
-        """Read the files again; the highlighted one stays so."""
+        """Read the files again; the highlighted preset stays highlighted."""
         self._read(self._chosen.path if self._chosen else None)
 
     def _read(self, highlight: Path | None) -> None:
-        """Show what is there now."""
+        """Show the presets that there are now."""
         self._found = {str(preset.path): preset for preset in self._wizard.journey.sources.presets()}
         self.query_one(PickList).make_room(len(self._found))
         self.query_one(PickList).show([_choice(x) for x in self._found.values()], str(highlight))
@@ -84,7 +83,7 @@ class PresetsScreen(Screen[None]):
         self._show()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only an own one can be changed, only one that is not broken can be used."""
+        """Only a preset of the user's own can be changed, and only one that is not broken can be used."""
         chosen = self._chosen
         if action in ("edit", "delete"):
             return isinstance(chosen, Broken) or (chosen is not None and not chosen.shipped)
@@ -95,7 +94,7 @@ class PresetsScreen(Screen[None]):
         self.query_one(PickList).move(by)
 
     def action_scroll(self, by: int) -> None:
-        """The file may be longer than its room."""
+        """Scroll the file, which may be longer than its room."""
         self.query_one(Preview).scroll_relative(y=by, animate=False)
 
     def action_start(self) -> None:
@@ -125,7 +124,7 @@ class PresetsScreen(Screen[None]):
         from tui.screens.confirm import Confirm
 
         if chosen := self._chosen:
-            reasons = (f"{chosen.path} goes; there is no way back.",)
+            reasons = (f"{chosen.path} is deleted; this can't be undone.",)
             self.app.push_screen(Confirm("Delete this preset?", reasons, yes="delete"), partial(self._delete, chosen))
 
     def action_command(self) -> None:
@@ -133,10 +132,10 @@ class PresetsScreen(Screen[None]):
         if chosen := self._chosen:
             line = f"fttui train {command_line.quoted(chosen.name)}"
             self.app.copy_to_clipboard(line)
-            self.notify(f"{plain(line, lines=False)}: copied, where the terminal allows it.", markup=False)
+            self.notify(f"{plain(line, lines=False)}: copied, if the terminal allows it.", markup=False)
 
     def action_back(self) -> None:
-        """Back to where this was opened from."""
+        """Back to the screen that opened this one."""
         self._wizard.go_back()
 
     def action_help(self) -> None:
@@ -146,8 +145,8 @@ class PresetsScreen(Screen[None]):
         self.app.push_screen(HelpScreen(self, self.HELP_TEXT))
 
     @property
-    def _wizard(self) -> WizardApp:
-        return cast("WizardApp", self.app)
+    def _wizard(self) -> Wizard:
+        return wizard_of(self.app)
 
     @property
     def _chosen(self) -> Preset | Broken | None:
@@ -155,7 +154,7 @@ class PresetsScreen(Screen[None]):
         return self._found.get(choice.value) if choice else None
 
     def _copied(self, copy: Path | None) -> None:
-        """The copy is what e edits from now on."""
+        """Highlight the copy, so that e edits it."""
         if copy is not None:
             self._read(copy)
             self.notify(f"Copied: e edits {plain(copy.stem, lines=False)}.", markup=False)
@@ -182,7 +181,7 @@ def _choice(preset: Preset | Broken) -> Choice:
 
 
 def _file(preset: Preset | Broken, width: int) -> Content:
-    """What it is for, or what is wrong with it; then the file itself, by line."""
+    """What it is for, or what is wrong with it; then the lines of the file."""
     if isinstance(preset, Broken):
         head = sentences([preset.reason], width, "✗", "$error")
     else:

@@ -1,4 +1,4 @@
-"""Which GPU to rent: all of them for this job, the cheapest first, over the compare screen; Enter plans for one."""
+"""Which GPU to rent: every known one for this job, the cheapest first; Enter plans for one."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from backend.planner.rent import RentOffer
 
 CAVEATS = {
-    "not measured": "No run over several GPUs was measured with fttui yet; the formulas predict it.",
-    "ROCm untried": "Planned by the data sheet: training on AMD was not tried with fttui.",
+    "not measured": "No fttui run on several GPUs has been measured yet: these figures come from the formulas.",
+    "ROCm untried": "Planned from the data sheet: fttui has not been tried on AMD GPUs.",
     "float16": "The card has no bfloat16: float16 with loss scaling is used.",
 }
 _WIDE = 100
-"""Columns from which a line says its caveat in words; below it a sign, and the words are under the list."""
+"""Columns from which a line has its caveat in words; in narrower ones it has a sign, with the words below the list."""
 
 
 class RentChoice(ModalScreen["RentOffer | None"]):
-    """The list; it is dismissed with what was taken, or with None."""
+    """The list; dismissed with the chosen offer, or with None."""
 
     DEFAULT_CSS = """
     RentChoice #rent {
@@ -63,7 +63,7 @@ class RentChoice(ModalScreen["RentOffer | None"]):
         self._offers: dict[str, RentOffer] = {}
 
     def compose(self) -> ComposeResult:
-        """Title, columns' names, the list, a few words on the highlighted one."""
+        """Title, names of the columns, the list, more about the highlighted offer."""
         with Vertical(id="rent") as box:
             box.border_title = Content("Which GPU to rent, the cheapest first")
             box.border_subtitle = Content("Enter plans for it · Esc closes")
@@ -82,12 +82,12 @@ class RentChoice(ModalScreen["RentOffer | None"]):
         self._show()
 
     def on_resize(self) -> None:
-        """Lines have the columns that there is room for."""
+        """Show the columns for which there is room."""
         if self._offers:
             self._show()
 
     def on_pick_list_highlighted(self, event: PickList.Highlighted) -> None:
-        """Say more about it."""
+        """Show more about it."""
         event.stop()
         offer = self._offers.get(event.choice.value) if event.choice else None
         if offer is not None:
@@ -117,7 +117,7 @@ class RentChoice(ModalScreen["RentOffer | None"]):
         lines.show([Choice(spec, x.device.label, _detail(x, wide)) for spec, x in self._offers.items()], now)
         carried = sum(offer.estimate is not None for offer in self._offers.values())
         names = _columns("method", "time", "USD", "range", "" if wide else " ", wide)
-        title = f"  {carried} offers carry the job"
+        title = f"  {carried} offers fit the job"
         room = self.query_one("#rent-head").size.width - 1
         self.query_one("#rent-head", Static).update(f"{title}{names.rjust(max(0, room - len(title)))}")
 
@@ -136,7 +136,7 @@ def _columns(method: str, time: str, usd: str, span: str, caveat: str, wide: boo
 
 
 def _about(offer: RentOffer, width: int) -> Content:
-    """Why it drops out; or memory, price and whose it is, and what is not as with the others."""
+    """Memory, price with its source, and caveats; or why it is not an offer."""
     seen, price = offer.estimate, offer.device.price
     if seen is None or price is None:
         return sentences([f"{offer.device.label}: {offer.out}"], width)
@@ -144,7 +144,7 @@ def _about(offer: RentOffer, width: int) -> Content:
     each = " on each" if offer.device.count > 1 else ""
     texts = [
         f"{METHOD_NAMES[seen.method]} on {offer.device.label} takes {peak} of {room}{each}.",
-        f"{units.usd(price.typical)} an hour and GPU: {price.source}.",
+        f"{units.usd(price.typical)} per GPU-hour: {price.source}.",
         CAVEATS.get(offer.caveat, ""),
     ]
     return sentences([text for text in texts if text], width)

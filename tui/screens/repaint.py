@@ -13,7 +13,7 @@ from textual.strip import Strip
 
 
 class CroppedUpdate(ChopsUpdate):
-    """A partial update whose spans begin where the change begins."""
+    """A partial update whose spans begin at the first changed cell."""
 
     def render_segments(self, console: Console) -> str:
         """Cursor movements and text, as a terminal wants them."""

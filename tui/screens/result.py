@@ -1,4 +1,4 @@
-"""A run that has ended: what came out, how far the predictions were off, and what to do next."""
+"""A run that has ended: its result, the error of the predictions, and what to do next."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from tui.screens import places
 from tui.screens.places import Panels, Regions
 from tui.screens.run_screen import RunScreen, panel_keys, run_title
 
-_LOST = "Its process is gone without a word: it was killed, the host ran out of memory, or the power failed."
+_LOST = "Its process ended without saying why: it was killed, the host ran out of memory, or the power failed."
 
 
 class ResultScreen(RunScreen):
-    """One screen worth a screenshot. Reads the run's events once where `past` is not given; nothing in it moves."""
+    """One screen worth a screenshot. Reads the run's events once, unless `past` is given; nothing in it moves."""
 
     CSS_PATH = "result.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -45,9 +45,9 @@ class ResultScreen(RunScreen):
         Binding("q,ctrl+c", "leave", "quit", key_display="q"),
     ]
     HELP_TEXT = """\
-Predicted, measured: what the comparison foresaw and what this run took; off says by how much, green where it is better.
-It says: the same question, answered before training and after; ↑ ↓ in that panel show the other questions.
-y copies the next command, also over SSH where the terminal allows it (OSC 52).
+Predicted, measured: what was predicted and what this run took; the error is green if the run was better or close.
+Samples: the answers to the same prompt before training and after; ↑ ↓ in that panel show the other prompts.
+y copies the next command, also over SSH if the terminal allows it (OSC 52).
 s writes report.md and report.svg, this screen as it is, into the run's folder."""
 
     def __init__(self, folder: RunFolder, past: History | None = None, *, clock: Clock = time.time) -> None:
@@ -59,7 +59,7 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
         self._title = run_title(folder)
 
     def compose(self) -> ComposeResult:
-        """Header, curve and figures, the answers or what went wrong, the next command, keys."""
+        """Header, curve and figures, the samples or what went wrong, the next command, keys."""
         past, clock = self._history, self._clock
         progress = ProgressPanel(past, self._title, clock)
         progress.is_lost = not past.finished
@@ -75,7 +75,7 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
         yield Footer(show_command_palette=False)
 
     def places(self, size: Size, shown: Sequence[str]) -> Regions:
-        """Where the panels stand that are shown."""
+        """The regions of the panels that are shown."""
         return places.result(size, shown)
 
     def on_mount(self) -> None:
@@ -86,30 +86,30 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
 
     def action_new_run(self) -> None:
         """To the wizard's first step; the answers are still there."""
-        self.wizard.start_anew()
+        self.wizard.start_over()
 
     def action_leave(self) -> None:
         """The run is over: nothing to ask."""
         self.app.exit()
 
     def action_save(self) -> None:
-        """Write what is here as Markdown and SVG beside the run."""
+        """Write the result as Markdown and SVG into the run's folder."""
         try:
             report.save(self.folder, self._history, self._title, self._next, self.app)
         except UserError as error:
             self.notify(plain(str(error)), severity="error", markup=False)
         else:
             name = plain(self.folder.name, lines=False)
-            self.notify(f"Saved report.md, and {report.PICTURE} beside it, in {name}.", markup=False)
+            self.notify(f"Saved report.md and {report.PICTURE} in {name}.", markup=False)
 
     def action_copy(self) -> None:
         """Put the next command into the clipboard of the terminal that shows this."""
         self.app.copy_to_clipboard(self._next.to_copy)
-        self.notify("Copied, where your terminal allows it (OSC 52).", markup=False)
+        self.notify("Copied, if your terminal allows it (OSC 52).", markup=False)
 
 
 def trouble(past: History) -> str | None:
-    """The sentence of a run that failed or vanished; None for any other."""
+    """Why the run failed or ended, in a sentence; None for any other run."""
     if not past.finished:
         return _LOST
     if past.state == "failed":
@@ -118,13 +118,13 @@ def trouble(past: History) -> str | None:
 
 
 def next_step(folder: RunFolder, past: History) -> NextStep:
-    """Load the result, go on from the last checkpoint, or look into the log."""
+    """Load the result, resume from the last checkpoint, or look into the log."""
     if past.state == "done":
         return _load(folder, past)
     if past.checkpoints:
         step = past.checkpoints[-1].step
         so_far = past.finished.result if past.finished else None
-        also = f"what it has learned so far is in {so_far}" if so_far else ""
+        also = f"the model so far is in {so_far}" if so_far else ""
         return NextStep("Go on", f"from the checkpoint at step {step:,}", (_resume(folder),), also)
     if past.state in ("stopped", "paused"):
         return NextStep("Go on", "", (_resume(folder),))
@@ -151,7 +151,7 @@ def _load(folder: RunFolder, past: History) -> NextStep:
 
 
 def _literal(text: str) -> str:
-    """`text` in Python, in double quotes where it holds none: nothing of it runs when it is pasted."""
+    """`text` as a Python literal, in double quotes if it holds none: no part of it runs when it is pasted."""
     said = repr(text)
     return f'"{said[1:-1]}"' if said[0] == "'" and '"' not in said else said
 

@@ -1,4 +1,4 @@
-"""What will run, with where each setting comes from; the last look before the start."""
+"""Every setting of the run and its origin: the last screen before the start."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tui.widgets.setting_rows import SettingEditor
 from tui.widgets.settings import PlanSettings
 
 QUIET_SECONDS = 0.7
-"""An Enter starts the run only where none came for so long: neither a burst nor a held key does."""
+"""Enter starts the run only if it was not pressed for so long: pressing it several times or holding it does not."""
 _ANSWERS = ("max_length", "epochs", "effective_batch", "seed")
-"""Plan fields that are answers of their own."""
+"""Plan fields that are also fields of `Answers`."""
 _HELP = (
     "Every setting of the run, and where it comes from. Enter on the first line starts the training; on a setting it "
-    "changes that: the planner keeps what you set and plans the rest around it; empty gives it back. s saves all of it "
-    "as a preset, y copies the command that does the same without the screen."
+    "edits that: the planner keeps what you set and plans the rest around it; an empty value is left to the planner. "
+    "s saves all of it as a preset, y copies the command that does the same without the screen."
 )
 
 
@@ -62,7 +62,7 @@ class ReviewScreen(WizardStep):
         self.query_one(PlanSettings).focus()
 
     def refreshed(self) -> None:
-        """In front: from now on an Enter must be a new one."""
+        """Shown: an Enter from the screen before does not count."""
         self._last_enter = self.wizard.clock()
         self.show()
 
@@ -78,7 +78,7 @@ class ReviewScreen(WizardStep):
         self.update_rail()
 
     def proceed(self) -> None:
-        """Enter: start the run, where it is meant so."""
+        """Enter: start the run, unless the key was pressed just before."""
         now = self.wizard.clock()
         quiet, self._last_enter = now - self._last_enter, now
         if quiet < QUIET_SECONDS:
@@ -95,7 +95,7 @@ class ReviewScreen(WizardStep):
             self._start()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Enter starts on the start only, and edits elsewhere; Esc leaves an editor, also where no step is before."""
+        """Enter starts on the first line and edits on the others; Esc leaves an editor, even on the first screen."""
         if action in ("next", "edit"):
             return (action == "next") == self.query_one(PlanSettings).is_on_start
         return (action == "back" and bool(self.query(SettingEditor))) or super().check_action(action, parameters)
@@ -115,7 +115,7 @@ class ReviewScreen(WizardStep):
         self.query_one(PlanSettings).action_edit()
 
     def on_setting_editor_wanted(self, event: SettingEditor.Wanted) -> None:
-        """A setting was typed: plan around it, or say under it what it takes."""
+        """A setting was typed: plan around it, or say under it which values are allowed."""
         event.stop()
         before = self.journey.answers
         try:
@@ -137,7 +137,7 @@ class ReviewScreen(WizardStep):
     def action_copy(self) -> None:
         """Copy the command, over SSH too (OSC 52)."""
         self.app.copy_to_clipboard(self._command_line())
-        self._say("The command is in the clipboard, where the terminal allows it.")
+        self._say("The command is in the clipboard, if the terminal allows it.")
 
     def action_reset(self) -> None:
         """Leave all settings to the planner again."""
@@ -200,7 +200,7 @@ class ReviewScreen(WizardStep):
             if anyway:
                 self._start()
 
-        self.app.push_screen(Confirm("Start all the same?", obstacles, yes="start anyway"), answered)
+        self.app.push_screen(Confirm("Start anyway?", obstacles, yes="start anyway"), answered)
 
     def _start(self) -> None:
         """Make the run and show it."""

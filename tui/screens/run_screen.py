@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -18,13 +18,11 @@ from tui.panels.panel import Panel
 from tui.screens.places import Panels, Regions
 from tui.screens.repaint import CroppingCompositor
 from tui.theme import METHOD_NAMES
-
-if TYPE_CHECKING:
-    from tui.app import WizardApp
+from tui.wizard import Wizard, wizard_of
 
 
 class RunScreen(Screen[None]):
-    """Panels in `#panels` over one run. A panel's key goes to it, also to a hidden one; again, it gets all the room."""
+    """Panels in `#panels` on one run. A panel's key focuses it, a hidden one too; pressed again, it maximises it."""
 
     AUTO_FOCUS = ""
     HELP_TEXT: ClassVar[str] = ""
@@ -38,7 +36,7 @@ class RunScreen(Screen[None]):
         self._maximised: Panel | None = None
 
     def places(self, size: Size, shown: Sequence[str]) -> Regions:
-        """Where the panels stand that are shown."""
+        """The regions of the panels that are shown."""
         raise NotImplementedError
 
     def action_panel(self, key: str) -> None:
@@ -53,7 +51,7 @@ class RunScreen(Screen[None]):
                 panel.focus()
 
     def action_maximise(self) -> None:
-        """Give the panel in focus (the first where none is) all the room, or show the others again."""
+        """Give the panel in focus (the first if none is) all the room, or show the others again."""
         shown = [panel for panel in self.query(Panel) if panel.display]
         chosen = self.focused if isinstance(self.focused, Panel) else shown[0]
         self._show(None if self._maximised else chosen)
@@ -67,17 +65,17 @@ class RunScreen(Screen[None]):
             self._show(None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While a filter is typed, keys are its own; a panel is hidden that has the focus."""
+        """While a filter is typed, keys belong to it; hiding needs a panel in focus."""
         if isinstance(self.focused, LogPanel) and self.focused.is_typing:
             return action == "interrupt"
         return isinstance(self.focused, Panel) == (action == "hide") if "hide" in action else True
 
     def action_hide_which(self) -> None:
-        """No panel is chosen yet."""
+        """Say that no panel is chosen yet."""
         self.notify("Choose a panel with its number first; h then hides it.", markup=False)
 
     def action_restore(self) -> None:
-        """All panels, none in focus; from there back to where the run was opened from."""
+        """Show all panels, none in focus; if they are, go back to the screen that opened the run."""
         if self.focused is None and self._maximised is None and not self._hidden:
             self.go_back()
         self._hidden.clear()
@@ -85,13 +83,13 @@ class RunScreen(Screen[None]):
         self.set_focus(None)
 
     def go_back(self) -> None:
-        """To the screen before, where there is one to go back to."""
+        """To the previous screen, if there is one."""
         self.wizard.go_back()
 
     @property
-    def wizard(self) -> WizardApp:
-        """The app, as what it is."""
-        return cast("WizardApp", self.app)
+    def wizard(self) -> Wizard:
+        """The app, as far as screens know it."""
+        return wizard_of(self.app)
 
     def _show(self, maximised: Panel | None) -> None:
         """This panel alone, or all that are not hidden."""
@@ -109,7 +107,7 @@ class RunScreen(Screen[None]):
 
     @property
     def about(self) -> str:
-        """What help says of the screen."""
+        """The help text of the screen."""
         return self.HELP_TEXT
 
 
@@ -127,7 +125,7 @@ def panel_keys(count: int) -> list[BindingType]:
 
 
 def run_title(folder: RunFolder) -> str:
-    """`demo · QLoRA`; the folder's name where its plan can't be read."""
+    """`demo · QLoRA`; the folder's name if its plan can't be read."""
     try:
         job = folder.job()
     except UserError:

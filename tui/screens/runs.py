@@ -1,8 +1,8 @@
-"""What ran on this box: state, loss, predicted and measured; filtered, sorted, and two of them compared."""
+"""The runs of this box: state, loss, predicted and measured figures; filter, sort, and compare two of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -18,19 +18,17 @@ from tui.messages import Listed
 from tui.plain import plain
 from tui.widgets.entry import Entry
 from tui.widgets.runs_rows import COLUMNS, chosen, row
-
-if TYPE_CHECKING:
-    from tui.app import WizardApp
+from tui.wizard import Wizard, wizard_of
 
 _OTHER_COLUMNS = 50
 """Cells that all columns but the first take."""
 _HELP = (
-    "Every run of this box, the newest first. Peak and time are what was measured, and under them what was predicted. "
-    "Enter opens a run: live while it trains, its result when it is over. / shows only the runs with the "
-    "words that you type; s sorts by the next column, S the other way round. Space marks a run, and c lays two runs "
-    "over each other: two marked ones, or the marked one and the one under the cursor."
+    "Every run of this box, the newest first. Peak and time are measured; the prediction is below them. "
+    "Enter opens a run: live while it trains, its result when it has ended. / shows only the runs that match the "
+    "words that you type; s sorts by the next column, S reverses the order. Space marks a run, and c compares two runs "
+    "in one chart: two marked ones, or the marked one and the one under the cursor."
 )
-_NO_RUNS = "No run has been made on this box yet: finish the wizard, or `fttui train`."
+_NO_RUNS = "No run has been made on this box yet: finish the wizard, or use `fttui train`."
 
 
 class RunsScreen(Screen[None]):
@@ -43,7 +41,7 @@ class RunsScreen(Screen[None]):
         Binding("escape", "back", "back", key_display="Esc"),
         Binding("slash", "filter", "filter", key_display="/"),
         Binding("s", "sort", "sort"),
-        Binding("S", "turn", "sort the other way", show=False),
+        Binding("S", "turn", "reverse the order", show=False),
         Binding("space", "mark", "mark", key_display="Space"),
         Binding("c", "compare", "compare"),
         Binding("y", "copy", "copy name", show=False),
@@ -60,7 +58,7 @@ class RunsScreen(Screen[None]):
         """Title, filter, table, footer."""
         yield Static("Runs on this box", id="runs-title", markup=False)
         yield Entry(
-            placeholder="words that a run's line must hold", id="field-filter", help="Enter keeps, Esc drops it."
+            placeholder="words to find in the runs", id="field-filter", help="Enter keeps the filter, Esc drops it."
         )
         table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=False)
         for column in COLUMNS:
@@ -70,7 +68,7 @@ class RunsScreen(Screen[None]):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        """The filter comes with `/`."""
+        """The filter is hidden until `/` is pressed."""
         self._entry.display = False
 
     def on_screen_resume(self) -> None:
@@ -90,7 +88,7 @@ class RunsScreen(Screen[None]):
         self._fill()
 
     def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
-        """A click on a column sorts by it, one more the other way."""
+        """A click on a column sorts by it; another one reverses the order."""
         self._sort(str(event.column_key.value))
 
     def action_open(self) -> None:
@@ -101,7 +99,7 @@ class RunsScreen(Screen[None]):
             self._wizard.open_run(RunFolder.find(self._run_name))
 
     def action_back(self) -> None:
-        """Without the filter; then back to where this was opened from."""
+        """Close the filter; without one, go back to the screen that opened this one."""
         if self._entry.display:
             self._entry.value = ""
             self._entry.display = False
@@ -119,11 +117,11 @@ class RunsScreen(Screen[None]):
         self._sort(COLUMNS[(COLUMNS.index(self._column) + 1) % len(COLUMNS)])
 
     def action_turn(self) -> None:
-        """The other way round."""
+        """Reverse the order."""
         self._sort(self._column)
 
     def action_mark(self) -> None:
-        """Mark the run under the cursor, or take its mark away; two at the most. The cursor goes on to the next run."""
+        """Mark the run under the cursor, or unmark it; two at most. The cursor moves to the next run."""
         if name := self._run_name:
             others = [x for x in self._marked if x != name]
             self._marked = others if name in self._marked else [*others, name][-2:]
@@ -131,12 +129,12 @@ class RunsScreen(Screen[None]):
             self._table.action_cursor_down()
 
     def action_compare(self) -> None:
-        """Two runs over each other."""
+        """Compare two runs."""
         from tui.screens.overlay import OverlayScreen
 
         names = list(dict.fromkeys([*self._marked, *([self._run_name] if self._run_name else [])]))[:2]
         if len(names) < 2:
-            self.notify("Mark a run with Space, go to another one, then c.", markup=False)
+            self.notify("Mark a run with Space, move to another one, then press c.", markup=False)
         else:
             self.app.push_screen(OverlayScreen((RunFolder.find(names[0]), RunFolder.find(names[1]))))
 
@@ -144,7 +142,7 @@ class RunsScreen(Screen[None]):
         """The run's name into the clipboard."""
         if self._run_name:
             self.app.copy_to_clipboard(self._run_name)
-            self.notify("The run's name is in the clipboard, where the terminal allows it.", markup=False)
+            self.notify("The run's name is in the clipboard, if the terminal allows it.", markup=False)
 
     def action_help(self) -> None:
         """Help and keys."""
@@ -153,8 +151,8 @@ class RunsScreen(Screen[None]):
         self.app.push_screen(HelpScreen(self, self.HELP_TEXT))
 
     @property
-    def _wizard(self) -> WizardApp:
-        return cast("WizardApp", self.app)
+    def _wizard(self) -> Wizard:
+        return wizard_of(self.app)
 
     @property
     def _entry(self) -> Entry:
@@ -171,13 +169,13 @@ class RunsScreen(Screen[None]):
         return self._table.coordinate_to_cell_key(self._table.cursor_coordinate).row_key.value
 
     def _sort(self, column: str) -> None:
-        """By `column`, downwards; by the same one again the other way."""
+        """Sort by `column`; by the same one again in the other order."""
         self._backwards = not self._backwards if column == self._column else column == COLUMNS[0]
         self._column = column
         self._fill()
 
     def _fill(self) -> None:
-        """Show what the filter lets through, in order; the cursor stays on its run."""
+        """Show the runs that match the filter, sorted; the cursor stays on its run."""
         before = self._run_name
         runs = chosen(self._runs, self._entry.value, self._column, self._backwards)
         self._table.clear()
@@ -191,7 +189,7 @@ class RunsScreen(Screen[None]):
         self._say(len(runs))
 
     def _widen(self, rows: list[tuple[Text, ...]]) -> None:
-        """Columns as wide as what is in them: the table measures late, and what it painted before that would stay."""
+        """Columns as wide as their content. The table measures late, and would keep what it painted before."""
         for column, cells in zip(self._table.ordered_columns, zip(*rows, strict=True), strict=False):
             column.auto_width = False
             column.width = max(text.cell_len for cell in (column.label, *cells) for text in cell.split("\n"))

@@ -1,8 +1,8 @@
-"""What every step of the wizard has: the rail, the keys that are the same everywhere, and the way on and back."""
+"""What every step of the wizard has: the rail, the keys that are the same everywhere, next and back."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,13 +14,11 @@ from tui.journey import Journey
 from tui.widgets.field import Field
 from tui.widgets.picker import Picker
 from tui.widgets.rail import Rail
-
-if TYPE_CHECKING:
-    from tui.app import WizardApp
+from tui.wizard import Wizard, wizard_of
 
 
 class WizardStep(Screen[None]):
-    """A step of the wizard. Subclasses say `STEP`, compose `body` and go on in `proceed`."""
+    """A step of the wizard. Subclasses set `STEP`, compose `body` and go to the next step in `proceed`."""
 
     STEP: ClassVar[str]
     HELP_TEXT: ClassVar[str] = ""
@@ -31,7 +29,7 @@ class WizardStep(Screen[None]):
         Binding("enter", "next", "next", key_display="Enter"),
         Binding("escape", "back", "back", key_display="Esc"),
         Binding("tab", "app.focus_next", "next field", show=False, priority=True),
-        Binding("shift+tab", "app.focus_previous", "field before", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", "previous field", show=False, priority=True),
         Binding("f1,question_mark", "help", "help", key_display="F1"),
     ]
 
@@ -46,16 +44,16 @@ class WizardStep(Screen[None]):
         raise NotImplementedError
 
     def proceed(self) -> None:
-        """Enter: check, store and go on."""
+        """Enter: check and store the answers, then go to the next step."""
         raise NotImplementedError
 
     def refreshed(self) -> None:
-        """The step is in front (again): show what may have changed meanwhile."""
+        """The step is shown (again): show what may have changed meanwhile."""
 
     @property
-    def wizard(self) -> WizardApp:
-        """The app, as what it is."""
-        return cast("WizardApp", self.app)
+    def wizard(self) -> Wizard:
+        """The app, as far as screens know it."""
+        return wizard_of(self.app)
 
     @property
     def journey(self) -> Journey:
@@ -63,7 +61,7 @@ class WizardStep(Screen[None]):
         return self.wizard.journey
 
     def on_screen_resume(self) -> None:
-        """Bring the rail up to date. A screen that was in front only while others were left has nothing to say."""
+        """Update the rail and the step, unless the screen is passed over while others above and below it are left."""
         if not self.is_current:
             return
         self.update_rail()
@@ -74,7 +72,7 @@ class WizardStep(Screen[None]):
         self.query_one(Rail).show(self.wizard.answered())
 
     def action_next(self) -> None:
-        """Enter. A burst of them must not reach a screen that is being left."""
+        """Enter. If it is pressed several times, a screen that is being left ignores it."""
         if self.is_current:
             self.proceed()
 
@@ -87,11 +85,11 @@ class WizardStep(Screen[None]):
         self.action_next()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is no back from the first screen."""
+        """The first screen has no back."""
         return action != "back" or len(self.app.screen_stack) > 2
 
     def action_back(self) -> None:
-        """Esc: the step before; answers stay."""
+        """Esc: the previous step; answers stay."""
         if self.is_current:
             self.wizard.go_back()
 
@@ -106,7 +104,7 @@ class WizardStep(Screen[None]):
         self.wizard.go_back_to(event.step)
 
     def complain(self, error: UserError, default: str) -> None:
-        """Mark `error` at its field, or at `default` where that field is not on this screen."""
+        """Show `error` at its field, or at `default` if that field is not on this screen."""
         for name in (error.field, default):
             for widget in self.query(f"#picker-{name}, #row-{name}"):
                 if isinstance(widget, Picker | Field):

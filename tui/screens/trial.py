@@ -1,4 +1,4 @@
-"""A trial of each method that fits, over the compare screen: `fttui plan --trial` in a process of its own."""
+"""A trial of each method that fits, from the compare screen: `fttui plan --trial` in its own process."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tui.screens.command_box import CommandBox
 
 TICK_SECONDS = 1.0
 _ABOUT = (
-    "One method after the other trains on your model and your data as planned, each in a process of its own. What they "
-    "take is measured, and corrects this comparison where the steps are enough; all else they write is removed again."
+    "One method after the other trains on your model and your data as planned, each in its own process. Time and "
+    "memory are measured and correct this comparison if there are enough steps; everything else they write is deleted."
 )
 
 
 class TrialScreen(CommandBox):
-    """Says how long it will take, starts on Enter, and shows how far it is; Esc ends it and leaves nothing behind.
+    """Says how long it will take, starts on Enter and shows its progress; Esc ends it and deletes what it wrote.
 
-    Dismissed with True where something was measured.
+    Dismissed with True if something was measured.
     """
 
     TITLE_TEXT: ClassVar[str] = "A trial on your own data"
@@ -46,7 +46,7 @@ class TrialScreen(CommandBox):
         self._over = False
 
     def on_mount(self) -> None:
-        """What it would do; nothing is started yet."""
+        """Say what it would do; nothing is started yet."""
         self._say("Enter starts, Esc closes", "")
 
     def action_go(self) -> None:
@@ -60,13 +60,13 @@ class TrialScreen(CommandBox):
             self._tick()
             self.set_interval(TICK_SECONDS, self._tick)
 
-    def told(self, line: str) -> None:
-        """How far it is."""
+    def on_line(self, line: str) -> None:
+        """Show the progress."""
         self._line = line
         self._tick()
 
     def ended(self) -> None:
-        """The table stands; what was running is over."""
+        """The table is shown; nothing runs any more."""
         self._over = True
         self.query_one("#box").border_subtitle = Content("Esc closes")
 

@@ -1,4 +1,4 @@
-"""Memory as one stacked bar against the card's line: a glyph and a colour a category."""
+"""Memory as one stacked bar with a line at the card's memory; each category has a glyph and a colour."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Piece = tuple[str, str]
 
 
 def scale_for(card_bytes: int, peaks: Iterable[int]) -> int:
-    """Bytes of a whole bar: the card and a little beyond it, so that all bars of a screen share one scale.
+    """Bytes of a full bar: a little more than the card's memory, so that all bars of a screen have the same scale.
 
-    A peak further out than that runs off the end, and is marked there.
+    A peak beyond that runs off the end, and is marked there.
     """
     most = max(peaks, default=0)
     return int(max(card_bytes * 1.04, min(most, card_bytes * 1.15))) or 1
 
 
 def cells(by_category: Mapping[str, int], width: int, scale: int) -> list[str]:
-    """The category of each filled cell, in stacking order. Rounding is of the sum, so that no error adds up."""
+    """The category of each filled cell, in stacking order. Sums are rounded, so that rounding errors do not add up."""
     filled: list[str] = []
     total = 0
     for category in _in_order(by_category):
@@ -48,9 +48,9 @@ def stacked(by_category: Mapping[str, int], width: int, scale: int, card_bytes: 
 
 
 def legend(shown: Iterable[str], width: int, room: str, what: str) -> Content:
-    """The glyphs of the categories that occur, and the card's line with its `room`, in `width` cells.
+    """The glyphs of the categories in `shown`, and the card's line with its `room`, in `width` cells.
 
-    Where they are too many for one line, first the gaps give way, then `what` the line stands for.
+    If they are too long for one line, first the gaps are narrowed, then `what` the line means is left out.
     """
     wanted = set(shown)
     items: list[tuple[Piece, str]] = [((MEMORY[x].glyph, MEMORY[x].variable), x) for x in MEMORY if x in wanted]

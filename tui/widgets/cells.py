@@ -1,4 +1,4 @@
-"""Text cut and filled to a width in terminal cells: outside text may hold letters that take two."""
+"""Text cut and padded to a width in terminal cells: outside text may hold letters that take two."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from rich.cells import cell_len, set_cell_size
 
 
 def fit(text: str, width: int) -> str:
-    """`text` in exactly `width` cells, with an ellipsis where something is lost."""
+    """`text` in exactly `width` cells, with an ellipsis if something is lost."""
     return set_cell_size(cut(text, width), max(0, width))
 
 
 def cut(text: str, width: int) -> str:
-    """`text` in at most `width` cells, with an ellipsis where something is lost."""
+    """`text` in at most `width` cells, with an ellipsis if something is lost."""
     if cell_len(text) <= width:
         return text
     return set_cell_size(text, max(0, width - 1)).rstrip() + "…" if width > 0 else ""

@@ -1,4 +1,4 @@
-"""One of a few, each with a sentence: the highlighted one is the chosen one."""
+"""One of a few choices, each with a sentence: the highlighted one is chosen."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ class Choices(Widget, can_focus=True):
         return Content(self.help_text)
 
     async def on_key(self, event: events.Key) -> None:
-        """Act here and now: sent to the app and back, a key would come after a Tab that was pressed behind it."""
+        """Act at once: sent to the app and back, a key would come after a Tab that was pressed after it."""
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
             event.stop()
             await self.run_action(binding.action)
 
     def action_move(self, by: int) -> None:
-        """Choose the next or the one before."""
+        """Choose the next or the previous one."""
         self.index = min(max(self.index + by, 0), len(self._choices) - 1)
 
     def watch_index(self) -> None:
-        """Tell of it."""
+        """Post that another one is chosen."""
         self.post_message(self.Changed(self))
 
     def on_click(self, event: events.Click) -> None:

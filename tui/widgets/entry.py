@@ -1,4 +1,4 @@
-"""A one-line input that selects its text on focus, so that typing replaces a default, and can say its help."""
+"""A one-line input with a help text. It selects its text on focus, so that typing replaces a default."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tui.plain import signs
 
 
 class Entry(Input):
-    """Compact. Enter comes as `Submitted`, behind all that was typed or pasted before it."""
+    """Compact. Enter posts `Submitted`, after everything that was typed or pasted before it."""
 
     DEFAULT_CSS = """
     Entry {
@@ -31,23 +31,23 @@ class Entry(Input):
     def __init__(self, value: str = "", *, placeholder: str = "", id: str | None = None, help: str = "") -> None:
         super().__init__(value, placeholder=placeholder, id=id, compact=True, select_on_focus=True)
         self.help_text = help
-        """What F1 says of this field."""
+        """What F1 shows for this field."""
 
     async def on_key(self, event: events.Key) -> None:
-        """Act on an editing key here and now: sent to the app and back, it would come after keys typed behind it.
+        """Act on an editing key at once: sent to the app and back, it would come after keys that were typed after it.
 
-        Over a slow line many keys arrive at once, and each must act on what was typed before it.
+        Over a slow connection many keys arrive at once, and each must act on what was typed before it.
         """
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
             if binding.action.startswith(("scroll_", "page_")):
-                continue  # a line has nothing to scroll: arrows are for what it stands in, such as a picker
+                continue  # a line has nothing to scroll: arrows belong to its container, such as a picker
             event.stop()
             event.prevent_default()
             await self.run_action(binding.action)
 
     @property
     def _value(self) -> Text:
-        """How what is in it is drawn: pasted or stored text may hold anything."""
+        """The text as it is drawn, without control characters, which pasted or stored text may hold."""
         return Text(signs(self.value), no_wrap=True, overflow="ignore", end="")
 
     def help(self) -> Content:

@@ -1,4 +1,4 @@
-"""A labelled entry with its hint, and its error under it."""
+"""A labelled entry with a hint, and its error below."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui.widgets.entry import Entry
 
 
 class Field(Vertical):
-    """One row, and a second one while something is wrong."""
+    """One row, and a second one while there is an error."""
 
     DEFAULT_CSS = """
     Field { height: auto; }
@@ -46,7 +46,7 @@ class Field(Vertical):
 
     @property
     def text(self) -> str:
-        """What is in it, without spaces around."""
+        """The text in the entry, without surrounding spaces."""
         return self.entry.value.strip()
 
     def hint(self, text: str) -> None:
@@ -54,7 +54,7 @@ class Field(Vertical):
         self.query_one(".hint", Static).update(safe(text))
 
     def complain(self, message: str) -> None:
-        """Show what is wrong and put the focus there; empty takes it away."""
+        """Show an error and focus the entry; an empty message clears it."""
         error = self.query_one(".error", Static)
         error.update(Content.assemble(("✗ ", "bold"), safe(message)) if message else "")
         error.set_class(bool(message), "-shown")

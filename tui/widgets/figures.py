@@ -1,4 +1,4 @@
-"""An outlook in words: the same figures, the same units, on every screen."""
+"""An estimate in words: the same figures in the same units on every screen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNKNOWN = "unknown"
 
 
 def is_known(value: float) -> bool:
-    """Not the planner's not-a-number for what it can't predict."""
+    """False for NaN, which the planner returns for what it can't predict."""
     return not math.isnan(value)
 
 
@@ -45,7 +45,7 @@ def cost(value: Interval | None) -> str:
 
 
 def cost_range(value: Interval | None) -> str:
-    """`1.08–1.85`, `11–19`; empty where there is no range."""
+    """`1.08–1.85`, `11–19`; empty if there is no range."""
     if value is None or not is_known(value.point) or value.low == value.high:
         return ""
     low, high = (f"{x:,.0f}" if x >= 9.995 else units.dollars(x) for x in (value.low, value.high))
@@ -67,7 +67,7 @@ def fit_word(estimate: MethodEstimate) -> Content:
 
 
 def in_short(comparison: Comparison, width: int) -> Content:
-    """What the answers lead to, a line a method: `★ QLoRA  ✓ fits  12.4 of 23.5 GiB  3.1 h  $1.40`."""
+    """The comparison, a line a method: `★ QLoRA  ✓ fits  12.4 of 23.5 GiB  3.1 h  $1.40`."""
     from backend.planner import fit
 
     room = fit.available(comparison.device)
@@ -89,7 +89,7 @@ def in_short(comparison: Comparison, width: int) -> Content:
 
 
 def change(before: MethodEstimate, after: MethodEstimate) -> str:
-    """What a what-if moved: `+2.1 GiB, +48 min, +$0.40`."""
+    """The effect of a what-if: `+2.1 GiB, +48 m 00 s, +$0.40`."""
     parts = []
     memory = after.memory.peak_bytes - before.memory.peak_bytes
     if abs(memory) >= units.MIB:

@@ -1,6 +1,6 @@
-"""The box as a panel: each GPU with memory, who uses it and how warm it is; or why there is none; CPU, RAM, disk.
+"""The box as a panel: each GPU with its memory, temperature and processes, or why there is none; CPU, RAM, disk.
 
-Or a GPU of the catalogue, which need not be in it.
+Or a known GPU, which need not be in the box.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def preview(hardware: Hardware, width: int, device: Device | None = None) -> Content:
-    """The whole panel, for `width` columns; of several GPUs which ones `device`, this box's, would train on."""
+    """The whole panel, for `width` columns; if there are several GPUs, which of them `device`, this box, would use."""
     rows: list[Fact] = [row for gpu in hardware.gpus for row in _gpu(gpu)]
     if device is not None and device.pool is not None and device.pool.has:
         rows.append(("run", plain(device.taken[0], lines=False)))
@@ -37,7 +37,7 @@ def preview(hardware: Hardware, width: int, device: Device | None = None) -> Con
 
 
 def planned(device: Device, width: int) -> Content:
-    """What is known of a GPU that is planned for, for `width` columns; figures are of one of them."""
+    """What is known about the GPU to plan for, for `width` columns; if there are several, figures of one."""
     rates = [
         f"{device.flops_per_second / 1e12:,.0f} TFLOP/s in 16-bit" if device.flops_per_second else "",
         f"{device.bytes_per_second / 1e9:,.0f} GB/s" if device.bytes_per_second else "",

@@ -19,7 +19,7 @@ from tui.widgets.bar import stacked
 from tui.widgets.cells import cut
 
 _NARROW = 30
-"""Below this width labels and figures are close together."""
+"""Cells of a column below which labels and figures are closer together."""
 
 
 class MethodCard(Widget):
@@ -48,7 +48,7 @@ class MethodCard(Widget):
         self._seen: tuple[Comparison, int, int, int] | None = None
 
     def show(self, comparison: Comparison, *, selected: bool, room: int, scale: int, details: int) -> None:
-        """Show this method of `comparison`; `scale` is the bytes of a whole bar, `room` what the device has."""
+        """Show this method of `comparison`; `scale` is the bytes of a full bar, `room` those of the device."""
         self._seen = (comparison, room, scale, details)
         recommended = comparison.recommended == self.method
         name = METHOD_NAMES[self.method]
@@ -79,8 +79,8 @@ class MethodCard(Widget):
             stacked(estimate.memory.by_category, width, scale, room),
             *_spanned("time", figures.hours(estimate.hours.point), figures.hour_range(estimate.hours), width),
             *_spanned("cost", figures.cost(estimate.cost_usd), figures.cost_range(estimate.cost_usd), width),
-            _figure("ceiling", estimate.quality_ceiling, width),
-            _figure("forgets", estimate.forgetting_risk.replace(" to ", "–"), width),
+            _figure("quality", estimate.quality_ceiling, width),
+            _figure("forgetting", _risk(estimate, width), width, wide=11),
             _figure("saves", units.disk(estimate.checkpoint_bytes), width),
         ]
         if details > 1:
@@ -89,18 +89,24 @@ class MethodCard(Widget):
 
 
 def _of_room(estimate: MethodEstimate, room: int, width: int) -> str:
-    """`12.4 of 23.5 GiB`, without the unit where the column is narrow: the legend has it."""
+    """`12.4 of 23.5 GiB`; without the unit if the column is narrow, as the legend names it."""
     text = figures.of_room(estimate.memory.peak_bytes, room)
     return text if figures.fit_word(estimate).cell_length + 2 + len(text) <= width else text.rpartition(" ")[0]
 
 
+def _risk(estimate: MethodEstimate, width: int) -> str:
+    """`low–moderate`, which a narrow column has no room for: `low–mid` there."""
+    risk = estimate.forgetting_risk.replace(" to ", "–")
+    return risk if width >= _NARROW else risk.replace("moderate", "mid")
+
+
 def _more(estimate: MethodEstimate, width: int) -> list[Content]:
-    """Speed, what trains and how."""
+    """Speed, what is trained, and how."""
     plan = estimate.plan
     batch = f"{plan.micro_batch} at a time" + (", recomputed" if plan.checkpointing else "")
     return [
         _figure("speed", figures.speed(estimate.tokens_per_second.point), width),
-        _figure("steps", f"{estimate.steps:,} of {plan.effective_batch} rows", width),
+        _figure("steps", f"{estimate.steps:,} × {plan.effective_batch} rows", width),
         _figure("trains", units.count(estimate.trainable_parameters), width),
         _figure("batch", batch, width),
         _figure("optimizer", plan.optimizer.replace("_", " "), width),
@@ -111,7 +117,7 @@ def _more(estimate: MethodEstimate, width: int) -> list[Content]:
 
 
 def _categories(comparison: Comparison, estimate: MethodEstimate, width: int) -> list[Content]:
-    """The memory by category, those that any method needs."""
+    """Memory by category, for the categories that at least one method needs."""
     lines = [Content(""), Content.styled(f"the peak is in {estimate.memory.peak_phase}".ljust(width), "$faint")]
     for category, sign in MEMORY.items():
         if any(x.memory.by_category.get(category) for x in comparison.methods.values()):
@@ -128,13 +134,13 @@ def _ends(left: Content, right: str, width: int, style: str = "") -> Content:
 
 
 def _figure(label: str, value: str, width: int, wide: int = 0) -> Content:
-    """`label   value`; `wide` cells for the label, in a narrow column fewer."""
+    """`label   value`; `wide` cells for the label, fewer of them in a narrow column unless given."""
     wide = wide or (9 if width < _NARROW else 11)
     return Content.assemble((label.ljust(wide), "$faint"), cut(value, width - wide))
 
 
 def _spanned(label: str, value: str, span: str, width: int) -> list[Content]:
-    """A figure with its range at the line's end; closer together, or in two lines, where there is no room."""
+    """A figure with its range at the line's end; closer together, or in two lines, if there is no room."""
     line = _figure(label, value, width)
     if not span:
         return [line]

@@ -1,4 +1,4 @@
-"""A question with a line to type in and a list to choose from: what is typed filters the list, or is taken as it is."""
+"""A question with an entry and a list: what is typed filters the list, or is itself the answer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tui.widgets.picklist import Choice, PickList
 
 
 class Picker(Vertical):
-    """Up and down highlight, typing filters; free text that matches no line is offered as a line of its own.
+    """Up and down highlight, typing filters; text that matches no line is offered as a line of its own.
 
-    What is highlighted is shown, and only an Enter makes it the answer: `keep` says that it was taken. Esc drops what
-    was typed since, and the answer is highlighted again.
+    What is highlighted is shown, and only Enter makes it the answer: the screen then calls `keep`. Esc drops what was
+    typed since, and the answer is highlighted again.
     """
 
     DEFAULT_CSS = """
@@ -74,7 +74,7 @@ class Picker(Vertical):
         return choice.value if choice else self._typed
 
     def offer(self, choices: Sequence[Choice], value: str) -> None:
-        """Offer these lines; the answer so far is highlighted, as a line of its own where it is none of them."""
+        """Offer these lines; the current answer is highlighted, as a line of its own if it is not one of them."""
         known = {choice.value for choice in choices}
         own = [] if not value or value in known else [Choice(value, value, "typed before")]
         self._choices = [*own, *choices]
@@ -120,7 +120,7 @@ class Picker(Vertical):
             self.post_message(self.Changed(self, self._value))
 
     def on_key(self, event: events.Key) -> None:
-        """Arrows and pages move in the list while the line keeps the focus; Esc first drops what was typed."""
+        """Arrows and page keys move in the list while the entry keeps the focus; Esc first drops what was typed."""
         page = max(1, self.query_one(PickList).size.height - 1)
         steps = {"up": -1, "down": 1, "pageup": -page, "pagedown": page}
         entry, (_, typed_for_it) = self.query_one(Entry), self._kept
@@ -144,13 +144,13 @@ class Picker(Vertical):
 
 
 def _matches(typed: str, choice: Choice) -> bool:
-    """Every word that was typed is somewhere in the name; spaces and dashes in it don't matter, nor what a price is."""
+    """Whether every typed word is in the name, ignoring spaces and dashes; details, such as a price, don't count."""
     line = _squeezed(f"{choice.value} {choice.label}")
     return all(_squeezed(word) in line for word in typed.split())
 
 
 def _rank(typed: str, choice: Choice) -> int:
-    """0 for a name that begins with what was typed, 1 for one with a word that does, 2 for others; stable within."""
+    """0 for a name that begins with what was typed, 1 for one with a word that does, 2 for others."""
     if choice.always:
         return 3
     name = choice.label.lower()
@@ -164,5 +164,5 @@ def _squeezed(text: str) -> str:
 
 
 def _is_explicit(typed: str) -> bool:
-    """A path, a hub id or a size: meant as it stands, even where a line matches it too."""
+    """Whether it is a path, a hub id or a size: an answer of its own, even if a line matches it too."""
     return "/" in typed or typed.startswith(("~", ".")) or re.fullmatch(r"\d+(\.\d+)?[bm]", typed.lower()) is not None

@@ -1,4 +1,4 @@
-"""A list of choices, one highlighted; it scrolls itself and takes its keys from the screen's input line."""
+"""A list of choices, one highlighted; it scrolls itself, and the screen's entry passes keys on to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tui.widgets.cells import cut, fit
 
 @dataclass(frozen=True)
 class Choice:
-    """One line: the value that is chosen, what stands for it, and a few words on the right."""
+    """One line: the value, the label that is shown for it, and a few words at the right."""
 
     value: str
     label: str
@@ -39,7 +39,7 @@ class PickList(Widget):
     index = reactive(0)
 
     class Highlighted(Message):
-        """Another choice is highlighted; `choice` is None where the list is empty."""
+        """Another choice is highlighted; `choice` is None if the list is empty."""
 
         def __init__(self, choice: Choice | None) -> None:
             super().__init__()
@@ -66,7 +66,7 @@ class PickList(Widget):
             self.post_message(self.Highlighted(self.choice))
 
     def make_room(self, lines: int) -> None:
-        """Be as high as `lines` take, within what the style sheet allows; it stays so whatever is typed."""
+        """Be `lines` high, within what the style sheet allows, whatever is typed afterwards."""
         self.styles.height = max(3, lines)
 
     def move(self, by: int) -> None:
@@ -75,7 +75,7 @@ class PickList(Widget):
             self.index = min(max(self.index + by, 0), len(self._choices) - 1)
 
     def watch_index(self) -> None:
-        """Tell that another one is highlighted."""
+        """Post that another one is highlighted."""
         self.post_message(self.Highlighted(self.choice))
 
     def on_click(self, event: events.Click) -> None:
@@ -93,7 +93,7 @@ class PickList(Widget):
         self.move(-1)
 
     def render(self) -> Content:
-        """The lines around the highlighted one that there is room for."""
+        """As many lines around the highlighted one as there is room for."""
         height = max(1, self.size.height)
         self._top = min(max(self._top, self.index - height + 1), self.index)
         self._top = max(0, min(self._top, len(self._choices) - height))
@@ -118,5 +118,5 @@ class PickList(Widget):
         return Content.assemble(f"  {label}", (detail, "$faint"))
 
     def _with_sign(self, line: Content, sign: str) -> Content:
-        """`sign` at the line's end; in ASCII it is a letter, which must stand apart."""
+        """`sign` at the line's end; in ASCII it is a letter, which needs a space before it."""
         return Content.assemble(line, (f" {sign}" if is_ascii(self.app) else sign, "$faint"))

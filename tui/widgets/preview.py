@@ -1,4 +1,4 @@
-"""The panel beside a question: what stands behind the highlighted answer."""
+"""The panel next to a question: more about the highlighted answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Preview(VerticalScroll):
         self.query_one(Prose).show(build)
 
     def say(self, title: str, text: str, sign: str = "") -> None:
-        """Just a sentence."""
+        """Show just a sentence."""
         sentence = Content.assemble((f"{sign} " if sign else "", "bold"), (plain(text), "$faint"))
         self.show(title, lambda width: wrapped(sentence, width, 2 if sign else 0))
 

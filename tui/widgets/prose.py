@@ -1,4 +1,4 @@
-"""Text that is laid out for its width: wrapped between words, with hanging indents, laid out anew when that changes."""
+"""Text that is laid out for its width, and again when that changes: wrapped between words, with hanging indents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Sentence = tuple[str, str, str]
 
 
 class Prose(Widget):
-    """Shows what `build` makes for the widget's width."""
+    """Shows what `build` returns for the widget's width."""
 
     DEFAULT_CSS = "Prose { height: auto; }"
 
@@ -27,7 +27,7 @@ class Prose(Widget):
         self._build = build or (lambda width: Content(""))
 
     def show(self, build: Build) -> None:
-        """Show this from now on."""
+        """Show what `build` returns from now on."""
         self._build = build
         self.refresh(layout=True)
 
@@ -42,7 +42,7 @@ class Prose(Widget):
 
 
 def wrapped(text: Content, width: int, indent: int = 0) -> Content:
-    """`text` with no line wider than `width` cells; what is broken off a line starts `indent` cells in."""
+    """`text` with no line wider than `width` cells; continuation lines are indented by `indent` cells."""
     lines = [piece for line in text.split("\n", allow_blank=True) for piece in _wrap_line(line, max(8, width), indent)]
     return Content("\n").join(lines)
 
@@ -56,7 +56,7 @@ def sentences(texts: Iterable[str], width: int, sign: str = "·", style: str = "
 
 
 def stacked(parts: Iterable[Content]) -> Content:
-    """The parts that are not empty, under each other."""
+    """The parts that are not empty, one below the other."""
     return Content("\n").join([part for part in parts if part.plain])
 
 
@@ -94,7 +94,7 @@ def _cuts(text: str, width: int, indent: int) -> list[int]:
 
 
 def _words(text: str) -> Iterable[str]:
-    """Words with the spaces behind them; leading spaces are a word of their own."""
+    """Words with the spaces after them; leading spaces are a word of their own."""
     start = 0
     for position in range(1, len(text)):
         if text[position - 1] == " " and text[position] != " ":

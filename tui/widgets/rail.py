@@ -1,4 +1,4 @@
-"""The rail at the top: where you are in the wizard, and what you answered so far."""
+"""The rail at the top: the steps of the wizard, the current one, and the answers so far."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("compare", "compare"),
     ("review", "review"),
 )
-"""Name of each step's screen, and the word that stands for it."""
+"""Each step, and the word that is shown for it."""
 _BADGE = " fttui "
 _NARROWEST, _NARROWEST_SPACED = 9, 11
-"""Cells of a step: the longest word with its sign, and so that words stand apart."""
+"""Cells of a step: the longest word with its sign, and the same with space between words."""
 
 
 class Rail(Widget):
-    """Two lines: the steps, and under each what was answered; at the left the preset that was started from."""
+    """Two lines: the steps, and below each its answer; at the left the preset that the wizard was started from."""
 
     DEFAULT_CSS = """
     Rail { height: 2; padding: 0 1; background: $surface; }
@@ -49,7 +49,7 @@ class Rail(Widget):
         self._answered = dict(answered)
 
     def show(self, answered: Mapping[str, str]) -> None:
-        """What is answered now, by step."""
+        """Show these answers, by step."""
         if dict(answered) != self._answered:
             self._answered = dict(answered)
             self.refresh()
@@ -80,7 +80,7 @@ class Rail(Widget):
 
     @property
     def _left(self) -> int:
-        """Cells before the first step: as many as the preset's name takes, where the steps leave them."""
+        """Cells before the first step: as many as the preset's name takes, if the steps leave so many."""
         spare = self.size.width - _NARROWEST_SPACED * len(STEPS)
         return max(len(_BADGE) + 1, min(cell_len(self._preset) + 1, spare))
 

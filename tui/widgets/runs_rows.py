@@ -1,8 +1,9 @@
-"""The rows of the table of runs: what a run's line says, how runs are filtered and sorted."""
+"""The table of runs: what a run's two lines say, how runs are filtered and sorted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 
 from rich.text import Text
 
@@ -34,17 +35,17 @@ MARK = "●"
 
 
 def chosen(runs: Iterable[Summary], typed: str, column: str, backwards: bool) -> list[Summary]:
-    """Runs that hold every word of `typed`, sorted by `column`; those that have no such figure come last."""
+    """Runs that match every word of `typed`, sorted by `column`; those without that figure come last."""
     words = typed.lower().split()
     kept = [run for run in runs if all(word in _text(run) for word in words)]
     key = _KEYS[column]
-    known = [run for run in kept if key(run) is not None]
-    known.sort(key=key, reverse=backwards)  # type: ignore[arg-type]
-    return known + [run for run in kept if key(run) is None]
+    known = [(figure, run) for run in kept if (figure := key(run)) is not None]
+    known.sort(key=itemgetter(0), reverse=backwards)
+    return [run for _, run in known] + [run for run in kept if key(run) is None]
 
 
 def row(run: Summary, width: int, colours: Mapping[str, str], *, marked: bool) -> tuple[Text, ...]:
-    """Two lines a run: what came, and under it what was predicted; `width` cells for the name."""
+    """Two lines a run: what was measured, and under it what was predicted; `width` cells for the name."""
     sign, colour = _SIGNS.get(run.state, ("?", "foreground"))
     losses = [f"{x:.3f}" for x in (run.loss_before, run.loss) if x is not None]
     steps = f"{run.step:,} of {run.total_steps:,}" if run.total_steps else ""
@@ -57,7 +58,7 @@ def row(run: Summary, width: int, colours: Mapping[str, str], *, marked: bool) -
             (f"\n{MARK if marked else ' '}", "bold"),
             (f" {steps}", "dim"),
         ),
-        _lines(" → ".join(losses), "foreseen".rjust(13) if run.predicted_peak_bytes else ""),
+        _lines(" → ".join(losses), "predicted".rjust(13) if run.predicted_peak_bytes else ""),
         _lines(_figure(run.peak_bytes, units.memory), _figure(run.predicted_peak_bytes, units.memory)),
         _lines(_figure(_seconds(run.hours), units.duration), _figure(_seconds(run.predicted_hours), units.duration)),
     )

@@ -52,15 +52,15 @@ class SettingRow(Widget):
 
 
 class StartRow(Widget):
-    """The place from which Enter starts the run: above the settings, and where the cursor is at first."""
+    """The line on which Enter starts the run: above the settings, and the first to have the cursor."""
 
     ALLOW_SELECT: ClassVar[bool] = False
     is_under_cursor = reactive(True)
 
     def render(self) -> Content:
-        """What Enter does here, and how to come to the settings."""
+        """What Enter does here, and how to get to the settings."""
         style = "bold $block-cursor-foreground on $block-cursor-background" if self.is_under_cursor else ""
-        sign, hint = ("❯", "Enter starts; ↓ to change a setting") if self.is_under_cursor else (" ", "Home comes here")
+        sign, hint = ("❯", "Enter starts; ↓ to change a setting") if self.is_under_cursor else (" ", "Home goes here")
         return Content.assemble(
             (fit(f"{sign} Start the training", KEY), style or "bold"),
             (fit(hint, max(0, self.size.width - KEY)), style or "$faint"),
@@ -68,13 +68,13 @@ class StartRow(Widget):
 
 
 class _ValueEntry(Entry):
-    """Enter takes the value and starts nothing."""
+    """Enter sets the value and does not start the run."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "take", key_display="Enter")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "set", key_display="Enter")]
 
 
 class SettingEditor(Vertical):
-    """Stands in the place of a row while it is edited; an error stands under it."""
+    """Replaces a row while it is edited; an error is shown below it."""
 
     class Wanted(Message):
         """The user wants the setting to be what is in `editor`; empty leaves it to the planner."""
@@ -89,12 +89,12 @@ class SettingEditor(Vertical):
         self._initial = value
 
     def on_input_submitted(self, event: Entry.Submitted) -> None:
-        """Enter: hand on what was typed."""
+        """Enter: post what was typed."""
         event.stop()
         self.post_message(self.Wanted(self))
 
     def compose(self) -> ComposeResult:
-        """Name, entry, what it takes; the error."""
+        """Name, entry, the values that it takes; the error."""
         words = fields.choices(self.key)
         takes = ", ".join(words) if words else "empty: what the planner chooses"
         with Horizontal():
@@ -109,11 +109,11 @@ class SettingEditor(Vertical):
 
     @property
     def text(self) -> str:
-        """What is in it."""
+        """The text in the entry."""
         return self.query_one(Entry).value.strip()
 
     def complain(self, message: str) -> None:
-        """What is wrong with it, under it."""
+        """Show an error below it."""
         error = self.query_one(".error", Static)
         error.update(Content.assemble(("✗ ", "bold"), safe(message)))
         error.add_class("-shown")

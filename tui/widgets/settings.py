@@ -1,4 +1,4 @@
-"""The settings of a plan, each with where it comes from; a row is changed in place. Above them the start."""
+"""The settings of a plan, each with its origin; a row is edited in place. Above them the line that starts the run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tui import plan_help
 from tui.widgets.setting_rows import SettingEditor, SettingRow, StartRow
 
 START = -1
-"""The cursor's place above the rows."""
-_ON_START = "Enter starts the training with the settings below; on a setting, Enter changes it."
+"""The cursor's index above the rows."""
+_ON_START = "Enter starts the training with the settings below; on a setting, Enter edits it."
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "data",
@@ -46,7 +46,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "processes",
         ),
     ),
-    ("keeping", ("eval_every", "save_every", "keep_checkpoints")),
+    ("saving", ("eval_every", "save_every", "keep_checkpoints")),
 )
 _ADAPTER = {name for group, names in GROUPS if group == "adapter" for name in names}
 _FULL = {"optimizer_in_backward", "weights_dtype"}
@@ -64,7 +64,7 @@ def shown_fields(method: Method) -> Iterator[tuple[str, str]]:
 
 
 class PlanSettings(VerticalScroll, can_focus=True):
-    """The start and all rows; up and down move."""
+    """The start line and all rows; up and down move the cursor."""
 
     DEFAULT_CSS = """
     PlanSettings { height: 1fr; scrollbar-size-vertical: 1; }
@@ -115,12 +115,12 @@ class PlanSettings(VerticalScroll, can_focus=True):
 
     @property
     def is_on_start(self) -> bool:
-        """The cursor is above the rows."""
+        """Whether the cursor is above the rows."""
         return self.index == START
 
     @property
     def editor(self) -> SettingEditor | None:
-        """What edits a row now."""
+        """The editor of the row that is being edited, if any."""
         return self.query_one_optional(SettingEditor)
 
     @property
@@ -133,7 +133,7 @@ class PlanSettings(VerticalScroll, can_focus=True):
 
     @property
     def explanation(self) -> Content:
-        """What the row under the cursor means, and where its value comes from."""
+        """What the row under the cursor means, and the origin of its value."""
         if self.is_on_start:
             return Content.styled(_ON_START, "$faint")
         key = self._keys[self.index][1]
@@ -152,11 +152,11 @@ class PlanSettings(VerticalScroll, can_focus=True):
         self.index = min(max(self.index + by, START), len(self._keys) - 1)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Home is named where it leads somewhere."""
+        """Home is listed only if it moves the cursor."""
         return parameters != (-99,) or not self.is_on_start
 
     def action_edit(self) -> None:
-        """Edit the row under the cursor, in its place."""
+        """Edit the row under the cursor in place."""
         if self.is_on_start:
             return
         row = self.rows[self.index]
@@ -165,7 +165,7 @@ class PlanSettings(VerticalScroll, can_focus=True):
             self.mount(SettingEditor(row.key, fields.text(getattr(self._estimate.plan, row.key))), after=row)
 
     def leave(self) -> bool:
-        """Back from the editor to the row; False where no row is edited."""
+        """Back from the editor to the row; False if no row is edited."""
         if self.editor is None:
             return False
         self.editor.remove()
@@ -174,7 +174,7 @@ class PlanSettings(VerticalScroll, can_focus=True):
         return True
 
     def watch_index(self, old: int, new: int) -> None:
-        """Move the cursor; an open editor is left as it was."""
+        """Move the cursor; an open editor is closed without a change."""
         if self.is_mounted:
             if self.editor is not None:
                 self.editor.remove()

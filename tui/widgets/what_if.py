@@ -1,4 +1,4 @@
-"""The last line of the comparison: the keys that move every figure, and what the last one moved."""
+"""The last lines of the comparison: the keys that change every figure, and the effect of the last one."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tui.plain import safe
 from tui.widgets.cells import cut
 
 _WIDE = 120
-"""Columns of the terminal from which there is air around the keys."""
+"""Columns of the terminal from which there is space around the keys."""
 _PADDING = 4
 
 
 class WhatIf(Static):
-    """`l length 2,048  e epochs 3 ...`; a star where a value is the user's, not the planner's."""
+    """`l length 2,048  e epochs 3 ...`; a star if a value is the user's, not the planner's."""
 
     def __init__(self) -> None:
         super().__init__("", id="what-if", markup=False)
 
     def show(self, comparison: Comparison, chosen: Method, *, own_rank: bool, moved: str) -> None:
-        """The values of the `chosen` method's plan; `moved` is what the last key changed, or nothing."""
+        """Show the values of the `chosen` method's plan; `moved` is the effect of the last key, or empty."""
         below = Content.styled(moved, "$primary") if moved else _changed_hint(comparison.answers)
         self.update(Content("\n").join([self._keys(comparison, chosen, own_rank), below]))
 
@@ -57,4 +57,4 @@ def _knob(key: str, name: str, value: str, own: bool, *, wide: bool) -> Content:
 
 def _changed_hint(answers: Answers) -> Content:
     own = any((answers.max_length, answers.epochs, answers.effective_batch, answers.set, answers.gpu))
-    return Content.styled("* set by you; x takes all of them back" if own else "", "$faint")
+    return Content.styled("* set by you; x resets all of them" if own else "", "$faint")

@@ -9,7 +9,7 @@ from tui.panels.scale import Scale
 
 
 @pytest.mark.parametrize(("low", "high", "rows"), [(0.83, 1.75, 7), (0.0001, 0.0002, 20), (2.0, 2.0, 5), (3, 900, 30)])
-def test_a_scale_holds_its_values_and_a_few_ticks(low: float, high: float, rows: int) -> None:
+def test_a_scale_contains_its_values_and_a_few_ticks(low: float, high: float, rows: int) -> None:
     scale = Scale.around(low, high, rows)
     assert scale.low < low <= high < scale.high
     assert 1 <= len(list(scale.ticks())) <= rows
@@ -67,7 +67,7 @@ def shown(row: Row) -> str:
     return "".join(text for text, _ in row)
 
 
-def test_steps_stand_over_their_ticks() -> None:
+def test_steps_are_above_their_ticks() -> None:
     columns = Columns(100, 3, 4)
     assert [columns.column(step) for step in (0, 1, 2, 3)] == [0, 33, 66, 99]
     assert shown(x_axis(3, 50))[GUTTER:] == f"{'0':<16}1{'3 steps':>33}"
@@ -76,7 +76,7 @@ def test_steps_stand_over_their_ticks() -> None:
 
 @pytest.mark.parametrize("width", [5, 9, 12, 16, 30])
 @pytest.mark.parametrize("capacity", [1, 2, 40, 4080, 1_000_000])
-def test_ticks_never_run_into_each_other(capacity: int, width: int) -> None:
+def test_labels_of_ticks_never_overlap(capacity: int, width: int) -> None:
     words = shown(x_axis(capacity, width)).split()
     assert f"{capacity:,}" in words
     assert words[0] == "0" or width < 12

@@ -63,8 +63,8 @@ async def shown(widget: Lines, size: tuple[int, int] = (60, 14), press: tuple[st
 
 
 def run_until(steps: int, **story: Any) -> tuple[History, float]:
-    folder, told = make_run(), Story(**story)
-    at = tell(folder, told.begin(), told.steps(steps))
+    folder, whole = make_run(), Story(**story)
+    at = tell(folder, whole.begin(), whole.steps(steps))
     return read(folder.events_file), at
 
 
@@ -80,7 +80,7 @@ async def test_the_curve_has_axes_a_line_and_marks() -> None:
     assert any("\u2800" < character <= "\u28ff" for character in text)
 
 
-async def test_before_the_first_loss_the_curve_says_what_is_done(tmp_path: Path) -> None:
+async def test_before_the_first_loss_the_curve_shows_the_phase(tmp_path: Path) -> None:
     history = events(tmp_path, PhaseStarted(name="load"))
     text = "\n".join(await shown(Curve(history, lambda: START + 75)))
     assert "loading the model" in text
@@ -101,7 +101,7 @@ async def test_a_resumed_run_draws_its_repeated_steps_once(tmp_path: Path) -> No
     assert "9." not in "\n".join(await shown(Curve(fresh)))
 
 
-async def test_memory_is_held_against_what_was_predicted() -> None:
+async def test_memory_is_compared_with_the_prediction() -> None:
     history, _ = run_until(600)
     rows = await shown(MemoryPanel(history))
     peak = f"{history.peak_bytes / PREDICTED.peak_allocated_bytes * 100:.0f} % of predicted"
@@ -110,7 +110,7 @@ async def test_memory_is_held_against_what_was_predicted() -> None:
     assert "card 23.5 GiB · torch's allocator" in rows[4]
 
 
-async def test_memory_of_a_cpu_run_is_said_to_be_the_process(tmp_path: Path) -> None:
+async def test_memory_of_a_cpu_run_is_that_of_the_process(tmp_path: Path) -> None:
     memory = MemoryReading(kind="rss", allocated_bytes=GIB, peak_bytes=2 * GIB, device_bytes=16 * GIB)
     history = events(tmp_path, RunStarted(predicted=PredictedFigures(peak_bytes=4 * GIB)), memory)
     rows = await shown(MemoryPanel(history))
@@ -132,14 +132,14 @@ async def test_speed_without_a_gpu_says_so() -> None:
     assert "no GPU: CPU training" in text
 
 
-async def test_samples_stand_beside_the_answer_before_training() -> None:
+async def test_samples_are_next_to_the_answer_before_training() -> None:
     history, _ = run_until(400)
     text = " ".join(" ".join(await shown(Samples(history), (120, 10))).split())
     assert all(part in text for part in (PROMPT, BEFORE, "#### 72", "1 of 2"))
     assert AFTER.split("\n")[0] in text
 
 
-async def test_arrows_turn_to_the_next_question() -> None:
+async def test_arrows_show_the_next_prompt() -> None:
     text = "\n".join(await shown(Samples(run_until(400)[0]), (120, 6), press=("down",)))
     assert SECOND in text
     assert "2 of 2" in text
@@ -173,13 +173,13 @@ async def test_progress_says_when_it_ends() -> None:
     assert all(part in text for part in ("demo · LoRA", "1,204 of 3,600", "epoch 1.00 of 3", "ETA", "33 %"))
 
 
-async def test_progress_before_the_first_step_is_never_dead(tmp_path: Path) -> None:
+async def test_progress_before_the_first_step_shows_the_phase(tmp_path: Path) -> None:
     history = events(tmp_path, PhaseStarted(name="data"))
     rows = await shown(ProgressPanel(history, "demo", lambda: START + 5), (80, 2))
     assert "preparing the data 5 s" in rows[0]
 
 
-async def test_figures_do_not_push_each_other_about() -> None:
+async def test_figures_keep_their_places() -> None:
     history, at = run_until(999)
     before = (await shown(ProgressPanel(history, "demo", lambda: at), (120, 2)))[0]
     history, at = run_until(1000)
@@ -199,7 +199,7 @@ def test_the_outcome_compares_what_is_comparable() -> None:
     assert by_name["cost"].measured == pytest.approx((at - START) / 3600 * 0.45)
 
 
-def test_off_knows_which_direction_is_good() -> None:
+def test_the_error_knows_which_direction_is_better() -> None:
     folder, story = make_run(), Story(total_steps=100)
     finish(folder, tell(folder, story.begin(), story.steps(100)), "done", tokens_per_second=900.0)
     by_name = {figure.name: figure for figure in figures(read(folder.events_file))}
@@ -207,7 +207,7 @@ def test_off_knows_which_direction_is_good() -> None:
     assert by_name["tokens/s"].error == pytest.approx(-2 / 3) and not by_name["tokens/s"].is_better
 
 
-async def test_a_run_that_has_ended_has_one_speed_its_mean() -> None:
+async def test_a_finished_run_shows_its_mean_speed() -> None:
     folder, story = make_run(), Story(total_steps=100)
     finish(folder, tell(folder, story.begin(), story.steps(100)), "done", tokens_per_second=1234.0)
     history = read(folder.events_file)
@@ -215,7 +215,7 @@ async def test_a_run_that_has_ended_has_one_speed_its_mean() -> None:
     assert any("1,234" in row for row in await shown(Outcome(history)))
 
 
-async def test_epochs_are_no_end_where_the_limit_of_steps_is(tmp_path: Path) -> None:
+async def test_epochs_have_no_total_if_the_limit_of_steps_ends_the_run(tmp_path: Path) -> None:
     step = StepDone(step=13, total_steps=40, epoch=0.11, loss=1.0)
     for plan, of in (({"max_steps": 40}, False), ({"max_steps": 0}, True), ({"max_steps": 90}, True)):
         folder = tmp_path / str(plan["max_steps"])
@@ -234,7 +234,7 @@ def test_a_run_that_did_not_end_has_no_error_in_time() -> None:
     assert by_name["peak"].error is not None
 
 
-async def test_the_outcome_says_what_became_of_the_loss() -> None:
+async def test_the_outcome_shows_how_the_loss_changed() -> None:
     folder, story = make_run(), Story(total_steps=100)
     finish(folder, tell(folder, story.begin(), story.steps(100)), "done")
     text = "\n".join(await shown(Outcome(read(folder.events_file))))
@@ -242,7 +242,7 @@ async def test_the_outcome_says_what_became_of_the_loss() -> None:
     assert "▼ 43 %" in text
 
 
-async def test_the_outcome_has_the_phases_where_there_is_room_and_what_the_run_is_for_the_next() -> None:
+async def test_the_outcome_has_the_phases_if_there_is_room_and_whether_it_corrects_predictions() -> None:
     folder, story = make_run(), Story(total_steps=100)
     at = tell(folder, story.begin(), story.steps(100))
     measure(folder, at)
@@ -252,7 +252,7 @@ async def test_the_outcome_has_the_phases_where_there_is_room_and_what_the_run_i
     assert "corrects the next prediction here" in small and "each phase" not in small
     large = " ".join("\n".join(await shown(Outcome(history), (48, 20))).split())
     assert "eval 8.2 GiB 8.9 GiB +9 %" in large and "load 6.1 GiB 5.7 GiB −7 %" in large
-    assert "predicted with 3 runs of this box" in large
+    assert "prediction corrected by 3 runs" in large
 
 
 async def test_the_outcome_says_why_a_run_corrects_nothing(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ async def test_the_outcome_says_why_a_run_corrects_nothing(tmp_path: Path) -> No
     assert any("corrects no prediction: too few steps" in row for row in rows)
 
 
-async def test_bars_of_a_small_run_on_a_big_device_have_a_scale_of_their_own(tmp_path: Path) -> None:
+async def test_bars_of_a_small_run_on_a_big_device_have_their_own_scale(tmp_path: Path) -> None:
     memory = MemoryReading(kind="rss", allocated_bytes=400 * 2**20, peak_bytes=440 * 2**20, device_bytes=24 * GIB)
     rows = await shown(MemoryPanel(events(tmp_path, memory)))
     assert "bars to 1.0 GiB" in rows[4]
