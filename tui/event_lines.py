@@ -12,15 +12,6 @@ from tui.plain import plain
 STEP_SECONDS = 1.0
 """At most one line for steps in this time; the last one of a run is always printed."""
 
-PHASES = {
-    "load": "loading the model",
-    "data": "preparing the data",
-    "eval": "evaluating",
-    "sample": "asking it a question",
-    "train": "training",
-    "save": "saving",
-}
-
 
 class EventLines:
     """Turns events into lines; steps that come faster than one a second are thinned out."""
@@ -51,8 +42,9 @@ class EventLines:
 
     def _on_phase(self, event: Event) -> Iterator[str]:
         name = event.get("name")
-        if name in PHASES and not (name == "train" and self._trains):
-            yield PHASES[name]
+        known = units.PHASES.get(str(name)) if name != "checkpoint" else None  # its own event says so
+        if known and not (name == "train" and self._trains):
+            yield known
         self._trains = self._trains or name == "train"
 
     def _on_step(self, event: Event) -> Iterator[str]:

@@ -13,7 +13,7 @@ from backend.export import card, generation, place
 from backend.export.source import ExportSource, Say
 from backend.hardware import host
 from backend.model import headers
-from backend.training.quiet import libraries_to
+from backend.training.failure import not_importable
 
 LOG = "export.log"
 """What libraries say while weights are merged, in the run's folder."""
@@ -38,8 +38,7 @@ def write(source: ExportSource, base: Path, target: Path, say: Say, *, check: bo
         if path.is_file() and not path.name.startswith(_NOT_OF_A_MODEL) and not path.name.endswith(_WEIGHTS):
             shutil.copyfile(path, target / path.name)
     if source.is_adapter:
-        with libraries_to(source.folder.path / LOG):
-            checked = _merge(source, base, target, say, check=check)
+        checked = _merge_quietly(source, base, target, say, check=check)
     else:
         checked = _link(source, target)
     settings = base if (base / generation.FILE).is_file() else target
@@ -51,6 +50,17 @@ def _link(source: ExportSource, target: Path) -> str:
     for path in (source.result / "config.json", *source.result.glob("*.safetensors*")):
         place.copy_or_link(path, target / path.name)
     return ""
+
+
+def _merge_quietly(source: ExportSource, base: Path, target: Path, say: Say, *, check: bool) -> str:
+    """`_merge`, with the libraries' warnings in the run's export.log."""
+    try:
+        from backend.training.quiet import libraries_to
+
+        with libraries_to(source.folder.path / LOG):
+            return _merge(source, base, target, say, check=check)
+    except ImportError as error:
+        raise UserError(not_importable(error), "run") from None
 
 
 def _merge(source: ExportSource, base: Path, target: Path, say: Say, *, check: bool) -> str:

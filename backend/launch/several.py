@@ -103,7 +103,7 @@ def _tell(folder: RunFolder, job: Job, verdict: RankOutcome) -> None:
         log.write("replanned", step=verdict.step, changed=verdict.changed, text=text)
     else:
         log.write("log", level="error", text=verdict.text)
-        log.write("run_finished", state="failed", error=verdict.text, step=_last_step(folder))
+        log.write("run_finished", state="failed", error=verdict.text, step=last_step(folder))
     log.close()
 
 
@@ -179,8 +179,8 @@ def _end(folder: RunFolder, begins: int) -> str | None:
     return str(ends[-1]["state"]) if ends else None
 
 
-def _last_step(folder: RunFolder) -> int:
-    """Of the newest checkpoint."""
+def last_step(folder: RunFolder) -> int:
+    """The step of the newest checkpoint; 0 if there is none."""
     return max((int(path.name.removeprefix("step-")) for path in folder.checkpoints.glob("step-*")), default=0)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.training.batches import IGNORED, Batch
-from backend.training.packed_rows import told
+from backend.training.packed_rows import packed_hint
 from backend.training.parallel.sharding import through_root
 
 Loss = Callable[[Batch], Tensor]
@@ -26,7 +26,7 @@ def whole(network: Any) -> Loss:
     """Logits of all scored positions at once: fastest where they fit."""
 
     def loss(batch: Batch) -> Tensor:
-        with told(batch.packed):
+        with packed_hint(batch.packed):
             logits = network(
                 input_ids=batch.input_ids,
                 position_ids=batch.position_ids,
@@ -47,7 +47,7 @@ def chunked(network: Any) -> Loss:
     cap = getattr(config, "final_logit_softcapping", None) or 0.0
 
     def loss(batch: Batch) -> Tensor:
-        with told(batch.packed):
+        with packed_hint(batch.packed):
             hidden = decoder(
                 input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False, **batch.varlen()
             ).last_hidden_state

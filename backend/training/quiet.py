@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import transformers
+from huggingface_hub.utils.tqdm import disable_progress_bars
+
 LIBRARIES = (
     "py.warnings",
     "transformers",
@@ -22,9 +25,6 @@ LIBRARIES = (
 @contextmanager
 def libraries_to(log_file: Path) -> Iterator[logging.Logger]:
     """Send the libraries' warnings to `log_file`, and their progress bars nowhere. Yields the trainer's own logger."""
-    import transformers
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
     transformers.utils.logging.disable_progress_bar()
     disable_progress_bars()
     handler = logging.FileHandler(log_file, encoding="utf-8")

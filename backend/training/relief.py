@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import TypeVar
 import torch
 
 from backend.plan.plan import Plan
+from backend.training.failure import is_out_of_memory
 from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.report import Report
 
@@ -18,7 +18,6 @@ Value = TypeVar("Value")
 Changes = dict[str, int | bool | str]
 """Plan fields and their new values."""
 LOADING = "loading the model"
-SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
 
 
 class RanOut(Exception):
@@ -27,15 +26,6 @@ class RanOut(Exception):
     def __init__(self, during: str, step: int, reason: str) -> None:
         super().__init__(f"out of memory in {during}: {reason}")
         self.during, self.step = during, step
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """An allocation failed, on the device or in host memory."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
 
 
 def free() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -77,4 +78,5 @@ def _relative(got: torch.Tensor, wanted: torch.Tensor) -> float:
 
 
 if __name__ == "__main__":
+    importlib.import_module("backend.training.train")  # what is missing for the trainer itself is reported here too
     print(msgspec.json.encode(four_bit()).decode())

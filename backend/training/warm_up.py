@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 _LIBRARIES = (("libtorch_global_deps.so", os.RTLD_NOW | os.RTLD_GLOBAL), ("libtorch_python.so", os.RTLD_NOW))
@@ -36,7 +37,8 @@ def warm_up() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.disable()
     try:
-        importlib.import_module("torch")
+        with suppress(ImportError, OSError):  # the trainer imports it again, and says what is wrong
+            importlib.import_module("torch")
     finally:
         gc.freeze()
         gc.enable()

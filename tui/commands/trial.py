@@ -11,6 +11,7 @@ from typing import Any
 
 from backend import units
 from backend.answers import METHODS, Method
+from backend.errors import STOPPED, TRAINING_FAILED
 from backend.planner import fit
 from backend.planner.estimates import Comparison
 from backend.planner.rules import title
@@ -21,16 +22,6 @@ from tui import trying
 from tui.plain import plain
 
 LABEL, COLUMN, WIDTH = 14, 19, 72
-STOPPED, FAILED = 130, 4
-_PHASES = {
-    "waiting": "loading the trainer",
-    "data": "reading the data",
-    "load": "loading the model",
-    "eval": "judging held-out rows",
-    "sample": "answering a question",
-    "checkpoint": "writing a checkpoint",
-    "save": "saving",
-}
 
 
 def command(comparison: Comparison, wanted: Method | None, *, as_json: bool) -> int:
@@ -48,7 +39,7 @@ def command(comparison: Comparison, wanted: Method | None, *, as_json: bool) -> 
         return STOPPED
     text = plan_json.encode(comparison, tried=found) if as_json else table(comparison, trials, found)
     sys.stdout.write(text + "\n")
-    return 0 if any(seen.steps for seen in found.values()) else FAILED
+    return 0 if any(seen.steps for seen in found.values()) else TRAINING_FAILED
 
 
 def measured(comparison: Comparison, trials: Sequence[Trial]) -> dict[Method, TrialResult]:
@@ -92,7 +83,8 @@ class _Line:
 
 def words(now: trial.TrialProgress) -> str:
     """`LoRA: step 3 of 20`."""
-    doing = _PHASES.get(now.phase, f"step {now.step} of {now.steps}")
+    step = f"step {now.step} of {now.steps}"
+    doing = step if now.phase in ("train", "done") else units.PHASES.get(now.phase, step)
     return f"{title(now.method)}: {doing}"
 
 

@@ -20,8 +20,9 @@ from backend.run.folder import RunFolder
 from backend.training import journal, loss, methods, relief, session
 from backend.training.advice import would_fit
 from backend.training.batches import Batch
+from backend.training.failure import is_out_of_memory
 from backend.training.optim import optimizers
-from backend.training.relief import cheaper, is_out_of_memory
+from backend.training.relief import cheaper
 from backend.training.saving.checkpoint import newest
 from backend.training.train import train
 from tests.backend.training.helpers import events, log_text, losses, new_run
