@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from backend.training.network import Weights
+
 
 class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees each operation's results; a storage counts from its first sight until it is freed.
@@ -20,7 +22,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     optimizer, logits (their last dimension is the vocabulary), activations (everything else that comes and goes).
     """
 
-    def __init__(self, network: torch.nn.Module, vocabulary: int) -> None:
+    def __init__(self, network: Weights, vocabulary: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.peaks: dict[str, Counter[str]] = {}
         self._vocabulary = vocabulary

@@ -28,6 +28,8 @@ from backend.model.info import ModelInfo
 from backend.plan.plan import Plan
 from backend.training import loss
 from backend.training.batches import Batch
+from backend.training.execution import Execution
+from backend.training.network import Network
 from backend.training.optim import optimizers
 from backend.training.precision import autocast
 from backend.training.step import forward_backward
@@ -90,6 +92,7 @@ def _depths(settings: Any) -> tuple[int, int]:
 
 
 def _stages(settings: Any, plan: Plan, name: str, length: int, scored: int) -> Mapping[str, Counter[str]]:
+    execution = Execution(plan, DEVICE)
     with _quietly():
         network = build(settings, plan, name)
     with _quietly(), FakeTensorMode(allow_non_fake_inputs=True):
@@ -97,7 +100,7 @@ def _stages(settings: Any, plan: Plan, name: str, length: int, scored: int) -> M
         meter = Meter(network, settings.vocab_size)
         trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
         with meter:
-            updater = optimizers.updater(trained, plan, DEVICE)
+            updater = optimizers.updater(trained, execution)
         loss_of = loss.chunked(network) if plan.chunked_loss else loss.whole(network)
         batch = _batch(plan, length, scored)
         _announce_stages(network, meter)
@@ -106,12 +109,12 @@ def _stages(settings: Any, plan: Plan, name: str, length: int, scored: int) -> M
             with meter:
                 meter.stage("forward")
                 updater.begin(step, plan.learning_rate)
-                forward_backward(loss_of, [batch], _Announcing(updater, meter), plan, DEVICE)
+                forward_backward(loss_of, [batch], _Announcing(updater, meter), execution)
                 meter.stage("optimizer")
                 updater.finish()
                 meter.label(_tensors(updater.state_dict()), "optimizer")
         network.eval()
-        with torch.no_grad(), autocast(plan, DEVICE), meter:
+        with torch.no_grad(), autocast(execution), meter:
             meter.stage("eval")
             loss_of(batch)
     return meter.peaks
@@ -139,7 +142,7 @@ class _Announcing:
         self._updater.backward(value, last=last)
 
 
-def _announce_stages(network: Any, meter: Meter) -> None:
+def _announce_stages(network: Network, meter: Meter) -> None:
     """A stage begins as the gradient of a module's output is there."""
     blocks = network.get_decoder().layers
     names = {blocks[-1]: "top", blocks[-2]: "blocks", blocks[0]: "bottom", network.get_input_embeddings(): "embedding"}

@@ -37,10 +37,7 @@ def write(source: ExportSource, base: Path, target: Path, say: Say, *, check: bo
     for path in sorted(source.result.iterdir()):
         if path.is_file() and not path.name.startswith(_NOT_OF_A_MODEL) and not path.name.endswith(_WEIGHTS):
             shutil.copyfile(path, target / path.name)
-    if source.is_adapter:
-        checked = _merge_quietly(source, base, target, say, check=check)
-    else:
-        checked = _link(source, target)
+    checked = _merge_quietly(source, base, target, say, check=check) if source.is_adapter else _link(source, target)
     settings = base if (base / generation.FILE).is_file() else target
     generation.write(settings if source.is_adapter else source.result, source.tokenizer, target)
     (target / card.FILE).write_text(card.markdown(source, checked), encoding="utf-8")

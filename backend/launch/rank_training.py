@@ -18,7 +18,8 @@ from backend.training.parallel import ranks as meeting
 from backend.training.parallel.ranks import Ranks
 from backend.training.quiet import libraries_to
 from backend.training.report import Report, Silent
-from backend.training.session import CHECKPOINTING, SAMPLING, SAVING, restored
+from backend.training.saving.session_files import CHECKPOINTING, SAVING
+from backend.training.session import SAMPLING, restored
 from backend.training.train import run
 
 

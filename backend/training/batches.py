@@ -17,7 +17,7 @@ from torch import Tensor
 
 from backend.data.packing import arrange, balance
 from backend.plan.plan import Plan
-from backend.training.parallel.ranks import ALONE, Ranks
+from backend.training.execution import Execution
 
 IGNORED = -100
 LENGTHS = 128
@@ -63,20 +63,16 @@ class Batch:
         }
 
 
-def micro_batches(
-    rows: Sequence[Row], plan: Plan, device: str, *, flat: bool = False, ranks: Ranks = ALONE
-) -> list[Batch]:
-    """Arrange this rank's share of `rows` into micro-batches of `plan.micro_batch` sequences; as many on every rank.
-
-    `flat` lays the sequences of a micro-batch one behind the other, as flash attention wants packed ones.
-    """
+def micro_batches(rows: Sequence[Row], execution: Execution) -> list[Batch]:
+    """Arrange this rank's share of `rows` into micro-batches of `plan.micro_batch` sequences; as many on every rank."""
+    plan, device, ranks = execution.plan, execution.device, execution.ranks
     lengths = [len(ids) for ids, _ in rows]
     shares = [_arranged(share, lengths, plan) for share in balance(lengths, ranks.count)]
     mine, most = shares[ranks.rank], max(map(len, shares))
     parts = [[_Sequence.of([rows[i] for i in group]) for group in part] for part in mine]
     if len(parts) < most:
         parts += [[_unscored(rows[int(np.argmin(lengths))])]] * (most - len(parts))
-    if flat:
+    if execution.flat:
         return [_flat(_joined(part), device) for part in parts]
     fill_up_to = plan.max_length if device == "cpu" else 0
     return [_collate(part, device, fill_up_to) for part in parts]

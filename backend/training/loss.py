@@ -1,7 +1,8 @@
-"""The loss of a batch, summed over its scored tokens; the step divides once, by their number in the whole batch.
+"""The loss of a batch, summed over its target tokens; the step divides once, by their number in the whole batch.
 
-Two ways to the same number. `whole` asks the model for the logits of the scored positions only and keeps them for the
-backward pass. `Chunked` never holds more than a slice of them: it works out the gradients while it is there. (Torch's
+Two ways to the same number. `whole` asks the model for the logits of the target positions only and keeps them for the
+backward pass. `chunked` holds no more than a slice of the logits at a time and computes the gradients of each slice in
+the forward pass. (Torch's
 own `linear_cross_entropy` does the same, but returns a 16-bit sum rounded to 16 bits: 1024.0 where it is 1028.8.)
 """
 
@@ -15,15 +16,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.training.batches import IGNORED, Batch
+from backend.training.network import Network
 from backend.training.packed_rows import packed_hint
 from backend.training.parallel.sharding import through_root
 
 Loss = Callable[[Batch], Tensor]
-"""Summed negative log-likelihood of a batch's scored tokens, nats, as a float32 scalar on the device."""
+"""Summed negative log-likelihood of a batch's target tokens in nats, a float32 scalar on the device."""
 
 
-def whole(network: Any) -> Loss:
-    """Logits of all scored positions at once: fastest where they fit."""
+def whole(network: Network) -> Loss:
+    """Logits of all target positions at once: fastest if they fit."""
 
     def loss(batch: Batch) -> Tensor:
         with packed_hint(batch.packed):
@@ -40,7 +42,7 @@ def whole(network: Any) -> Loss:
     return loss
 
 
-def chunked(network: Any) -> Loss:
+def chunked(network: Network) -> Loss:
     """Logits of a few positions at a time; for heads that `can_chunk` knows."""
     decoder, head, config = network.get_decoder(), network.get_output_embeddings(), network.config
     scale = logit_scale(config)
@@ -65,7 +67,7 @@ def logit_scale(config: Any) -> float:
 
 
 @torch.no_grad()
-def can_chunk(network: Any, batch: Batch) -> bool:
+def can_chunk(network: Network, batch: Batch) -> bool:
     """The head is a plain linear layer, and the chunked loss of `batch` equals the one of the model's own logits."""
     head = network.get_output_embeddings()
     if type(head) is not torch.nn.Linear or head.bias is not None:

@@ -32,6 +32,7 @@ from backend.training.quiet import libraries_to
 from backend.training.report import Report
 from backend.training.saving import checkpoint
 from backend.training.saving.disk import DiskFull
+from backend.training.saving.session_files import save_checkpoint, save_result
 from backend.training.session import NothingLeft, Session
 from backend.training.setup import begin
 from backend.training.versions import versions
@@ -90,12 +91,12 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
         report.event("run_started", **_known_at_start(job), **_known_when_loaded(session))
         try:
             command = _loop(session, commands)
-            if command and not session.save():
+            if command and not save_checkpoint(session):
                 raise TrainingFailed(f"memory ran out while the last checkpoint was written; {session.last_checkpoint}")
         except (SkippedTooOften, NothingLeft):
             _save(session)
             raise
-        result = session.write_result() if command != "pause" else None
+        result = save_result(session) if command != "pause" else None
         state = {"stop": "stopped", "pause": "paused", None: "done"}[command]
         meters.write()
         meters.conclude(as_planned=session.plan == job.plan)
@@ -133,7 +134,7 @@ def _loop(session: Session, commands: Commands) -> str | None:
 def _save(session: Session) -> None:
     """Write a checkpoint; where that can't be, it is said, and training goes on until the next one is due."""
     try:
-        session.save()
+        save_checkpoint(session)
     except DiskFull as full:
         number = session.progress.step
         session.report.warn(f"the checkpoint of step {number} was not written: {full}; {session.last_checkpoint}")

@@ -20,9 +20,9 @@ from torch.optim import Optimizer
 
 from backend.plan.plan import Plan
 from backend.training import rng
+from backend.training.execution import Execution
 from backend.training.optim.rounding import Piecewise
 from backend.training.optim.states import all_or_none, page_again
-from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.parallel.spread import Spread, spread
 from backend.training.precision import gradient_scaler
 
@@ -51,12 +51,13 @@ class Updater(Protocol):
         """Go on from `state_dict`."""
 
 
-def updater(parameters: Mapping[str, Parameter], plan: Plan, device: str, ranks: Ranks = ALONE) -> Updater:
-    """The updater of `plan`. float16 needs the gradients whole (its loss scale is found by looking at them)."""
-    held = spread(parameters, ranks)
+def updater(parameters: Mapping[str, Parameter], execution: Execution) -> Updater:
+    """The plan's updater. float16 needs all gradients at once: its loss scale is found by looking at them."""
+    plan = execution.plan
+    held = spread(parameters, execution.ranks)
     if plan.optimizer_in_backward and plan.precision != "float16":
         return InBackward(held, plan)
-    return AfterBackward(held, plan, gradient_scaler(plan, device))
+    return AfterBackward(held, plan, gradient_scaler(execution))
 
 
 def stepper(parameters: Sequence[Parameter], plan: Plan) -> Optimizer | Piecewise:
@@ -155,7 +156,7 @@ class AfterBackward:
 
     def _renewed(self, scaler: torch.amp.GradScaler) -> torch.amp.GradScaler:
         """The same scale, for a step that starts again: a scaler takes part in each step only once."""
-        fresh = gradient_scaler(self._plan, self._parameters[0].device.type)
+        fresh = gradient_scaler(Execution(self._plan, self._parameters[0].device.type))
         assert fresh is not None
         fresh.load_state_dict(scaler.state_dict())
         return fresh

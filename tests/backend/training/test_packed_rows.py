@@ -12,6 +12,7 @@ from transformers import masking_utils
 
 from backend.training import packed_rows
 from backend.training.batches import micro_batches
+from backend.training.execution import Execution
 from backend.training.loss import whole
 from tests.backend.training.helpers import loaded, plan, random_rows
 
@@ -37,7 +38,7 @@ def test_a_transformers_that_has_changed_gets_no_hint(other: str, monkeypatch: p
 def test_losses_are_the_same_without_the_hint(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = plan("lora")
     network = loaded(tiny_model, settings).network.eval()
-    batches = micro_batches(random_rows(12), settings, "cpu")
+    batches = micro_batches(random_rows(12), Execution(settings, "cpu"))
     assert any(batch.packed for batch in batches)
 
     def losses() -> list[float]:
