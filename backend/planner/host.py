@@ -34,7 +34,7 @@ def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
     A checkpoint's weights are all copied to the host before they are written (safetensors 0.8); optimizer states go
     one by one. A whole model is saved in its stored 16-bit type. Paged states may all be moved to the host. Of several
     processes each has its own interpreter, libraries, activations and, of an adapter, states; mapped files they share.
-    What is sharded the first of them reads whole (backend/training/sharding.py).
+    What is sharded the first of them reads whole (backend/training/parallel/sharding.py).
     """
     table = constants.table("host")["ram"]
     always = plan.processes * (int(constants.memory()["cpu"]["runtime"]) + table["cuda_libraries"])

@@ -44,7 +44,7 @@ def test_each_cheaper_setting_in_turn() -> None:
         changes.append(change)
     assert changes == [
         "micro-batch 3 -> 1",
-        "loss worked out in chunks",
+        "loss computed in chunks",
         "activations recomputed in the backward pass",
         "checkpointed activations in host memory",
         "one row in each sequence",
