@@ -1,4 +1,4 @@
-"""The trainer's model of a plan with sizes and no bytes: built on the meta device, then given fake parameters."""
+"""The model that the trainer would run for a plan, without data: built on the meta device, with fake parameters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from backend.training.precision import compute_dtype, weight_dtype
 def config(model: ModelInfo) -> Any:
     """Transformers' configuration: from the model's folder, else from presets/models.toml.
 
-    Raises UserError where neither knows it, and for a mixture of experts.
+    Raises UserError if neither knows it, and for a mixture of experts.
     """
     from transformers import AutoConfig
 
@@ -45,7 +45,7 @@ def config(model: ModelInfo) -> Any:
 
 
 def shortened(settings: Any, layers: int) -> Any:
-    """The same configuration with so many blocks."""
+    """The same configuration with `layers` blocks."""
     changed: dict[str, Any] = {"num_hidden_layers": layers}
     kinds = getattr(settings, "layer_types", None)
     if kinds:
@@ -75,7 +75,7 @@ def build(settings: Any, plan: Plan, name: str) -> Network:
 
 
 def swap_for_fakes(network: Network, device: str) -> None:
-    """Give every parameter and buffer a fake of its size; call it inside FakeTensorMode."""
+    """Replace every parameter and buffer by a fake tensor of its size; call this inside FakeTensorMode."""
     for module in network.modules():
         for name, x in module._parameters.items():
             if x is not None:

@@ -27,13 +27,13 @@ _MOST_TOKENS = 32
 
 
 def disk_bytes(source: ExportSource, base: Path) -> int:
-    """What the merged model takes on disk; a full run's weights are linked where that can be."""
+    """What the merged model takes on disk; a full run's weights are linked if possible."""
     weights = headers.read(base if source.is_adapter else source.result)
     return (weights.bytes if weights else 0) + _EXTRA_BYTES
 
 
 def write(source: ExportSource, base: Path, target: Path, say: Say, *, check: bool = True) -> None:
-    """Fill `target`. Raises UserError where the base can't be merged into, or the result is not what it should be."""
+    """Fill `target`. Raises UserError if the base can't be merged into, or the result is wrong."""
     for path in sorted(source.result.iterdir()):
         if path.is_file() and not path.name.startswith(_NOT_OF_A_MODEL) and not path.name.endswith(_WEIGHTS):
             shutil.copyfile(path, target / path.name)
@@ -61,7 +61,7 @@ def _merge_quietly(source: ExportSource, base: Path, target: Path, say: Say, *, 
 
 
 def _merge(source: ExportSource, base: Path, target: Path, say: Say, *, check: bool) -> str:
-    """Merge and compare; what the comparison said."""
+    """Merge and compare; returns the comparison in a sentence."""
     from backend.export.weights import stream, whole
 
     _refuse_quantized(base)

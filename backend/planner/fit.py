@@ -157,7 +157,7 @@ def _candidates(plan: Plan, device: Device, load: throughput.Work, kept: Pinned)
 
 
 def _may_step_in_backward(plan: Plan, kept: Pinned) -> bool:
-    """Full only, where no clipping is asked for; float16 needs its gradients whole (backend/training/optim/optimizers.py)."""
+    """Full only, where no clipping is asked for; float16 needs all gradients at once (training/optim/optimizers.py)."""
     open_to_it = not {"optimizer_in_backward", "max_grad_norm"} & set(kept.values)
     return plan.method == "full" and plan.precision != "float16" and open_to_it
 

@@ -24,7 +24,7 @@ def compile_blocks(network: Network, batch: Batch, execution: Execution) -> str 
     The run is a try: only then does torch notice that a compiler is missing. The blocks are compiled inside of what
     recomputes them, so that checkpointing can still be switched. No parameter's gradient is left behind.
     """
-    from torch._dynamo.exc import TorchDynamoException  # a second to import: only where it is used
+    from torch._dynamo.exc import TorchDynamoException  # takes a second to import
 
     for block in _blocks(network):
         block.compile(backend=BACKEND)

@@ -33,7 +33,7 @@ def whole(network: Network) -> Loss:
                 input_ids=batch.input_ids,
                 position_ids=batch.position_ids,
                 logits_to_keep=batch.predict,
-                use_cache=False,  # with a cache transformers would not look for packed rows
+                use_cache=False,  # transformers looks for packed rows only without a cache
                 **batch.varlen(),
             ).logits
         targets = batch.targets.flatten()
@@ -43,7 +43,7 @@ def whole(network: Network) -> Loss:
 
 
 def chunked(network: Network) -> Loss:
-    """Logits of a few positions at a time; for heads that `can_chunk` knows."""
+    """Logits of a few positions at a time, for heads that pass `can_chunk`."""
     decoder, head, config = network.get_decoder(), network.get_output_embeddings(), network.config
     scale = logit_scale(config)
     cap = getattr(config, "final_logit_softcapping", None) or 0.0
@@ -54,7 +54,7 @@ def chunked(network: Network) -> Loss:
                 input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False, **batch.varlen()
             ).last_hidden_state
         kept = torch.take_along_dim(hidden, batch.predict[..., None], dim=1).flatten(0, 1)
-        weight = head.weight if torch.is_grad_enabled() else head.weight.detach()  # or its gradient would be made
+        weight = head.weight if torch.is_grad_enabled() else head.weight.detach()  # else its gradient would be computed
         result: Tensor = _Chunked.apply(kept, weight, batch.targets.flatten(), scale, cap)  # type: ignore[no-untyped-call]
         return result
 
@@ -82,7 +82,7 @@ def chunk_rows(positions: int, hidden: int, vocabulary: int) -> int:
 
 
 class _Chunked(torch.autograd.Function):
-    """Sum of cross entropies of a linear head, with its gradients made chunk by chunk in the forward pass."""
+    """Sum of cross entropies of a linear head, with its gradients computed chunk by chunk in the forward pass."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, scale: float, cap: float) -> Tensor:
@@ -95,13 +95,13 @@ class _Chunked(torch.autograd.Function):
             size = chunk_rows(len(states), states.shape[1], len(head))
             for start in range(0, len(states), size):
                 part = slice(start, start + size)
-                loss, slope = _loss_and_slope(states[part] @ head.T, targets[part], scale, cap)
+                loss, d_logits = _loss_and_gradient(states[part] @ head.T, targets[part], scale, cap)
                 total += loss
                 if d_states is not None:
-                    d_states[part] = slope.to(compute) @ head
+                    d_states[part] = d_logits.to(compute) @ head
                 if d_head is not None:
-                    d_head += slope.to(compute).T @ states[part]
-                del slope  # or it would stay beside the next chunk's logits
+                    d_head += d_logits.to(compute).T @ states[part]
+                del d_logits  # else it would be held together with the next chunk's logits
         ctx.save_for_backward(d_states, d_head)
         ctx.dtypes = hidden.dtype, weight.dtype
         return total
@@ -117,8 +117,8 @@ def _compute_dtype(hidden: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
 
 
-def _loss_and_slope(raw: Tensor, targets: Tensor, scale: float, cap: float) -> tuple[Tensor, Tensor]:
-    """Summed loss of one chunk, and its derivative by the raw logits (n x vocabulary, float32)."""
+def _loss_and_gradient(raw: Tensor, targets: Tensor, scale: float, cap: float) -> tuple[Tensor, Tensor]:
+    """Summed loss of one chunk, and its gradient with respect to the raw logits (n x vocabulary, float32)."""
     logits = raw.float() * scale
     if cap:
         logits = cap * torch.tanh(logits / cap)
@@ -126,9 +126,9 @@ def _loss_and_slope(raw: Tensor, targets: Tensor, scale: float, cap: float) -> t
     index = targets.clamp(min=0).unsqueeze(1)
     norms = torch.logsumexp(logits, dim=1, keepdim=True)
     loss = ((norms - logits.gather(1, index)) * counts).sum()
-    bend = 1 - (logits / cap) ** 2 if cap else None
-    slope = logits.sub_(norms).exp_()  # in place from here on: the chunk's float32 logits are its peak
-    slope.scatter_add_(1, index, -torch.ones_like(norms))
-    if bend is not None:
-        slope *= bend
-    return loss, slope.mul_(counts * scale)
+    d_cap = 1 - (logits / cap) ** 2 if cap else None
+    gradient = logits.sub_(norms).exp_()  # in place from here on: the chunk's float32 logits are its peak
+    gradient.scatter_add_(1, index, -torch.ones_like(norms))
+    if d_cap is not None:
+        gradient *= d_cap
+    return loss, gradient.mul_(counts * scale)

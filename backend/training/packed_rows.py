@@ -1,4 +1,4 @@
-"""The packed hint: transformers is told whether sequences hold several rows.
+"""The packed hint: tell transformers whether sequences hold several rows.
 
 Without the hint it asks the device in every forward pass, and waits for the answer (transformers 5.23, unless it is
 being compiled). The hint replaces a function of transformers that is no public interface. If that function is not there

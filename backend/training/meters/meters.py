@@ -1,4 +1,4 @@
-"""Memory and GPU readings: about once a second from a small thread beside the training, and phase by phase."""
+"""Memory and GPU readings: about once a second from a thread of their own, and phase by phase."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Meters:
             self._report.event("gpu", **self._gpu.read())
 
     def conclude(self, *, as_planned: bool) -> None:
-        """Write `measured`: what each phase of this life of the run took.
+        """Write `measured`: what each phase took since the run was started or resumed.
 
-        `as_planned` says that the trainer kept every setting of the plan, so that the figures can be held against it.
+        `as_planned`: the trainer changed no setting of the plan, so that predictions can be compared with the figures.
         """
         self._phases.end()
         self._report.event(
@@ -60,7 +60,7 @@ class Meters:
         )
 
     def _context_bytes(self) -> int | None:
-        """What this process has on the GPU beside torch's allocator; None on a CPU, or where the driver hides it."""
+        """What this process holds on the GPU outside torch's allocator; None on a CPU, or if the driver hides it."""
         own = self._gpu.own_bytes() if self._gpu else None
         return own - int(self._source.read()["reserved_bytes"]) if own is not None else None
 

@@ -87,7 +87,7 @@ class Single:
 class Replicated(Single):
     """A replica on each rank: gradients are summed bucket by bucket, and every rank makes the same update.
 
-    DistributedDataParallel would send as little (with `no_sync` it too sends once a step), but it averages, it counts on
+    DistributedDataParallel would send as little (with `no_sync` it sends once a step, too), but it averages, counts on
     its own forward pass, which the chunked loss does not run, and it has to search each pass's autograd graph for
     parameters that the rows don't reach. What it would gain, sending during the last backward pass, is little for
     adapters.
