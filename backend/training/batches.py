@@ -138,9 +138,7 @@ def _collate(sequences: Sequence[_Sequence], device: str, pad_to: int) -> Batch:
     for i, x in enumerate(sequences):
         size, count = len(x.ids), len(x.predict)
         ids[i, :size], positions[i, :size] = x.ids, x.positions
-        positions[i, size:] = (
-            x.positions[-1] + 1 + np.arange(length - size)
-        )  # positions go on through the padding: no new row begins
+        positions[i, size:] = x.positions[-1] + 1 + np.arange(length - size)  # no restart: padding begins no row
         predict[i, :count], targets[i, :count] = x.predict, x.ids[x.predict + 1]
     return Batch(
         input_ids=_on(ids, device),

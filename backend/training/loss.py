@@ -2,8 +2,8 @@
 
 Two ways to the same number. `whole` asks the model for the logits of the target positions only and keeps them for the
 backward pass. `chunked` holds no more than a slice of the logits at a time and computes the gradients of each slice in
-the forward pass. (Torch's
-own `linear_cross_entropy` does the same, but returns a 16-bit sum rounded to 16 bits: 1024.0 where it is 1028.8.)
+the forward pass. (Torch's own `linear_cross_entropy` does the same, but returns a 16-bit sum rounded to 16 bits: 1024.0
+instead of 1028.8.)
 """
 
 from __future__ import annotations
