@@ -9,6 +9,7 @@ from typing import Any
 
 from backend.plan.plan import Plan
 from backend.training import methods, sample
+from backend.training.network import Network
 from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.saving import disk
 from backend.training.saving.checkpoint import replace_folder
@@ -52,7 +53,7 @@ def _bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _write_generation_config(network: Any, tokenizer: Any, file: Path) -> None:
+def _write_generation_config(network: Network, tokenizer: Any, file: Path) -> None:
     """The base's settings, with the end of a turn as an end of the answer.
 
     Written as JSON here: transformers refuses to save changed settings that it finds inconsistent.

@@ -14,6 +14,7 @@ from backend.launch import several
 from backend.run import history
 from backend.run.events import Tail
 from backend.run.folder import RunFolder, all_runs
+from backend.training.failure import sentence
 from tests.backend.run.test_folder import JOB
 
 ROOT = Path(__file__).parents[3]
@@ -94,3 +95,20 @@ def test_a_run_of_another_process_is_left_alone(broken_torch: None, fttui_home: 
     with folder.hold():
         assert python("-c", script, str(folder.path)).stdout == "failed\n"
     assert not folder.events_file.exists()
+
+
+def test_a_library_that_breaks_within_the_run_is_named_by_its_first_cause() -> None:
+    """transformers imports its parts when they are used, and wraps what it meets."""
+    wrapped = ModuleNotFoundError("Could not import module 'AutoModel'")
+    wrapped.__cause__ = ImportError(CAUSE)
+    assert sentence(wrapped, "run") == SENTENCE
+
+
+def test_the_sentence_of_a_failure_needs_no_torch() -> None:
+    """Nor do the words for a lack of memory, which are torch's."""
+    script = (
+        "import sys; from backend.training.failure import sentence; "
+        "print(sentence(RuntimeError('CUDA out of memory'), 'run')); print('torch' in sys.modules)"
+    )
+    text, loaded = python("-c", script).stdout.splitlines()
+    assert text.startswith("memory ran out") and loaded == "False"
