@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import tomlkit
 
-from backend import paths, typed
+from backend import atomic, paths, typed
 from backend.answers import Answers
 
 
@@ -36,13 +36,10 @@ def load() -> Answers:
 
 
 def save(answers: Answers) -> None:
-    """Keep `answers`; open ones are left out. Written beside and renamed, so that no reader meets a half."""
+    """Keep `answers`; open ones are left out."""
     stored = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(answers).items()
         if value not in (None, "", ())
     }
-    target = path()
-    beside = target.with_suffix(".toml.new")
-    beside.write_text(tomlkit.dumps(stored), encoding="utf-8")
-    beside.replace(target)
+    atomic.write(path(), tomlkit.dumps(stored))

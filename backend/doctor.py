@@ -14,6 +14,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from backend import logind, paths, typed
 from backend.errors import UserError
@@ -23,6 +24,7 @@ from backend.hardware.types import AbsenceKind
 from backend.measured import records
 from backend.model import demo
 from backend.planner import devices
+from backend.tested import UP_TO
 from backend.training.selfcheck import FourBit
 from backend.units import disk, gib, memory
 
@@ -33,6 +35,7 @@ DISK_BYTES = 20e9
 RAM_BYTES = 8 * 2**30
 """Loading and saving passes weights through host memory."""
 SELFCHECK_SECONDS = 180
+REINSTALL = "pip install --upgrade --force-reinstall torch transformers peft bitsandbytes"
 
 GPU_MENDS: dict[AbsenceKind, str] = {
     "no-library": "sudo ubuntu-drivers install  (in a container: start it with --gpus all)",
@@ -85,7 +88,9 @@ def four_bit() -> Check:
     except subprocess.TimeoutExpired:
         return Check(name, "missing", f"no answer after {SELFCHECK_SECONDS} s", " ".join(command))
     if run.returncode != 0:
-        return Check(name, "missing", _last_line(run.stderr) or "it ended without a word", " ".join(command))
+        reason = _last_line(run.stderr) or "it ended without a word"
+        broken = reason.startswith(("ImportError", "ModuleNotFoundError", "OSError"))
+        return Check(name, "missing", reason, REINSTALL if broken else " ".join(command))
     return evaluate(typed.from_json(run.stdout.splitlines()[-1], FourBit))
 
 
@@ -107,6 +112,10 @@ def package(requirement: Requirement, version: str | None) -> Check:
         return Check(requirement.name, "missing", f"not installed, {requirement.specifier} is needed", fix)
     if not requirement.specifier.contains(version, prereleases=True):
         return Check(requirement.name, "missing", f"{version}, {requirement.specifier} is needed", fix)
+    tested = UP_TO.get(requirement.name)
+    if tested and Version(version).release[:2] > Version(tested).release:
+        older = f"pip install '{requirement.name}=={tested}.*'"
+        return Check(requirement.name, "warn", f"{version}, newer than {tested}, the last one tested", older)
     return Check(requirement.name, "ok", version)
 
 

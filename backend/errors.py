@@ -1,10 +1,20 @@
-"""What the user can mend: one sentence, the field it belongs to, and the exit code of the command."""
+"""What the user can fix: one sentence, the field it belongs to; and the exit codes of commands."""
 
 from __future__ import annotations
 
+STOPPED = 130
+"""As a shell reports Ctrl+C: stopped or paused before the end."""
+TRAINING_FAILED = 4
+_OF_STATE = {"done": 0, "stopped": STOPPED, "paused": STOPPED}
+
+
+def exit_code(state: str | None) -> int:
+    """The exit code of a command whose run ended as `state`; None if the run did not say how."""
+    return _OF_STATE.get(state or "failed", TRAINING_FAILED)
+
 
 class UserError(ValueError):
-    """Wrong input. `str()` is one sentence that names the value and the mend; the command ends with code 2.
+    """Wrong input. `str()` is one sentence that names the value and the fix; the command ends with code 2.
 
     `field` is the name in `Answers` or `Plan` that a screen marks; None if no single field is to blame.
     """
@@ -31,4 +41,4 @@ class DoesNotFit(UserError):
 class TrainingFailed(RuntimeError):
     """The run ended in an error of its own; the message is one sentence for the user: exit code 4."""
 
-    exit_code = 4
+    exit_code = TRAINING_FAILED

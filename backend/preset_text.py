@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import msgspec
 import tomlkit
 from tomlkit.exceptions import ParseError
 
-from backend import typed
+from backend import suggest, typed
 from backend.answers import Answers
 from backend.errors import UserError, wont_do
 from backend.plan import fields
@@ -88,8 +87,7 @@ def _plan(name: str, text: str, table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _job_value(name: str, text: str, key: str, value: object) -> Any:
     if key not in JOB_TYPES:
-        near = difflib.get_close_matches(key, JOB_TYPES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(JOB_TYPES)}"
+        hint = suggest.hint(key, JOB_TYPES, f"it takes {', '.join(JOB_TYPES)}", alike=0.6)
         raise _wrong(name, text, key, f"[job] has no {key!r}; {hint}")
     try:
         return typed.convert(value, JOB_TYPES[key])

@@ -6,7 +6,6 @@ Shipped ones are not overwritten; comments in the user's own stay.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import ParseError
 
-from backend import paths, preset_text
+from backend import atomic, paths, preset_text, suggest
 from backend.answers import Answers
 from backend.errors import UserError, wont_do
 from backend.plan import fields
@@ -64,9 +63,7 @@ def load(name: str) -> Preset:
     for known in _files():
         if known.stem == name:
             return _read(known)
-    near = difflib.get_close_matches(name, names(), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names())}"
-    raise UserError(f"no preset is called {name!r}; {hint}", "preset")
+    raise UserError(f"no preset is called {name!r}; {suggest.hint(name, names(), alike=0.6)}", "preset")
 
 
 def save(name: str, description: str, answers: Answers, estimate: MethodEstimate, device: str = "") -> Path:
@@ -101,9 +98,7 @@ def write(name: str, text: str) -> Path:
     """Write `text` as the user's own preset `name`, if it is valid. Raises UserError (PresetError with its line)."""
     target = _own(name)
     preset_text.parse(name, text)
-    beside = target.with_suffix(".toml.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(target)
+    atomic.write(target, text)
     return target
 
 

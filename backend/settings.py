@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -11,7 +10,7 @@ import msgspec
 import tomlkit
 from tomlkit.exceptions import ParseError
 
-from backend import paths, typed
+from backend import paths, suggest, typed
 from backend.errors import UserError, wont_do
 
 
@@ -58,8 +57,7 @@ def load() -> Settings:
 def _checked(key: str, value: object) -> Any:
     names = [field.name for field in fields(Settings)]
     if key not in names:
-        near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names)}"
+        hint = suggest.hint(key, names, f"it takes {', '.join(names)}")
         raise UserError(f"{path()} has no setting {key!r}; {hint}", "config")
     try:
         return typed.convert(value, _TYPES[key])

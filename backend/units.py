@@ -6,6 +6,19 @@ from collections.abc import Callable
 
 Words = Callable[[float], str]
 
+PHASES = {
+    "waiting": "starting the trainer",
+    "data": "preparing the data",
+    "load": "loading the model",
+    "eval": "evaluating",
+    "sample": "asking the model",
+    "train": "training",
+    "checkpoint": "writing a checkpoint",
+    "save": "saving the result",
+    "done": "finished",
+}
+"""What a run does in each phase: `waiting` before the trainer's first event, `done` after its last."""
+
 GIB = 2**30
 MIB = 2**20
 
@@ -67,6 +80,13 @@ def count(number: float) -> str:
 def counted(number: int, what: str) -> str:
     """A number of things: `1 row`, `4,800 rows`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def with_article(name: str) -> str:
+    """A product's name after `a` or `an`, as it is spoken: `an MI300X`, `an RTX 4090`, `a T4`, `a Radeon`."""
+    word = name.split()[0]
+    spelt_out = word.upper() == word
+    return f"{'an' if word[0] in ('AEFHILMNORSX' if spelt_out else 'AEIOaeio') else 'a'} {name}"
 
 
 def rate(per_second: float) -> str:

@@ -24,15 +24,6 @@ from tui.plain import plain
 STEP_SECONDS = 1.0
 """At most one line for steps in this time; the last one of a run is always printed."""
 
-PHASES = {
-    "load": "loading the model",
-    "data": "preparing the data",
-    "eval": "evaluating",
-    "sample": "asking it a question",
-    "train": "training",
-    "save": "saving",
-}
-
 
 class EventLines:
     """Turns events into lines; steps that come faster than one a second are thinned out."""
@@ -70,8 +61,9 @@ class EventLines:
                 yield from _finished(event)
 
     def _phase(self, name: str) -> Iterator[str]:
-        if name in PHASES and not (name == "train" and self._trains):
-            yield PHASES[name]
+        known = units.PHASES.get(name) if name != "checkpoint" else None  # its own event says so
+        if known and not (name == "train" and self._trains):
+            yield known
         self._trains = self._trains or name == "train"
 
     def _step(self, event: StepDone) -> Iterator[str]:

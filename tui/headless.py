@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+from backend.errors import exit_code
 from backend.launch import launch
 from backend.run.event_log import EventTail
 from backend.run.folder import RunFolder
@@ -17,8 +18,6 @@ from tui.event_lines import EventLines
 from tui.plain import in_json, plain
 
 POLL_SECONDS = 0.1
-EXIT_CODES = {"done": 0, "stopped": 130, "paused": 130}
-FAILED = 4
 
 Out = Callable[[str], None]
 
@@ -38,7 +37,7 @@ def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> in
         out(plain(f"run {folder.name}", lines=False))
     follow(tail, out, as_json=as_json, alive=trainer.is_alive)
     trainer.join()
-    return EXIT_CODES.get(trainer.state or "failed", FAILED)
+    return exit_code(trainer.state)
 
 
 def follow(tail: EventTail, out: Out, *, as_json: bool, alive: Callable[[], bool]) -> None:

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from backend import logind, paths, settings
-from backend.errors import UserError
+from backend.errors import STOPPED, UserError, exit_code
 from backend.launch import launch
 from backend.launch.launch import Trainer
 from backend.plan.job import Job
@@ -38,7 +38,6 @@ LOGOUT = (
     "Logging out ends it on this box (KillUserProcesses of logind). To start a run that survives a logout:\n"
     "    loginctl enable-linger; systemd-run --user --scope fttui"
 )
-_EXIT_CODES = {"done": 0, "stopped": 130, "paused": 130}
 _SCREEN_FAILED = 1
 
 
@@ -143,7 +142,7 @@ class ScreenSession:
         if self._crashed:
             self._terminal.say(f"The screen ended in an error; its traceback is in {self._log_file}.")
         if self._trainer is None:
-            return _SCREEN_FAILED if self._crashed else 130 if self._stopping else 0
+            return _SCREEN_FAILED if self._crashed else STOPPED if self._stopping else 0
         name = self._trainer.folder.name
         if not self._is_over(self._trainer):
             if self._stopping:
@@ -155,7 +154,7 @@ class ScreenSession:
                 self._let_go()
         self._trainer.join()
         self._terminal.say(outcome(self._trainer))
-        return _EXIT_CODES.get(self._trainer.state or "failed", 4)
+        return exit_code(self._trainer.state)
 
     def lost(self) -> None:
         """The terminal hung up: end the screen, never the run. Called from any thread and from a signal handler."""

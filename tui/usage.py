@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from cyclopts import CoercionError, CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
 
+from backend import suggest
 from backend.errors import wont_do
 from backend.plan import fields
 from tui.commands.app import COMMANDS
@@ -29,9 +29,7 @@ def sentence(error: CycloptsError, tokens: Sequence[str]) -> str:
 
 
 def _no_command(word: str) -> str:
-    near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMMANDS)}"
-    return f"there is no command {word!r}; {hint}"
+    return f"there is no command {word!r}; {suggest.hint(word, COMMANDS)}"
 
 
 def _missing(error: MissingArgumentError, command: str, tokens: Sequence[str]) -> str:

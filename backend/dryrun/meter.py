@@ -1,4 +1,4 @@
-"""Counts the bytes of every tensor that lives, by category, and keeps the peak of each stage."""
+"""Counts the bytes of every live tensor by category, and keeps the peak of each stage."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from backend.training.network import Weights
+
 
 class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees each operation's results; a storage counts from its first sight until it is freed.
+    """Sees each operation's results; a storage counts from when it is first seen until it is freed.
 
-    `peaks` maps a stage to category -> bytes at its highest moment. Categories: weights, adapters, gradients,
+    `peaks` maps a stage to category -> bytes at its peak. Categories: weights, adapters, gradients,
     optimizer, logits (their last dimension is the vocabulary), activations (everything else that comes and goes).
     """
 
-    def __init__(self, network: torch.nn.Module, vocabulary: int) -> None:
+    def __init__(self, network: Weights, vocabulary: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.peaks: dict[str, Counter[str]] = {}
         self._vocabulary = vocabulary
@@ -38,7 +40,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._add(buffer, "weights")
 
     def forget(self) -> None:
-        """Begin again; what lives is still counted."""
+        """Drop the peaks; live tensors are still counted."""
         self.peaks.clear()
 
     def stage(self, name: str) -> None:
@@ -59,7 +61,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     self._seen[key] = (reference, category, size)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operation and count what it made; a value that the host asks for is 1, or true."""
+        """Run the operation and count its results; a value that is read on the host is 1, or true."""
         if func is torch.ops.aten._local_scalar_dense.default:
             return True if args[0].dtype == torch.bool else 1.0 if args[0].is_floating_point() else 1
         result = func(*args, **(kwargs or {}))

@@ -1,4 +1,4 @@
-"""The trainer's model of a plan with sizes and no bytes: built on the meta device, then given fake parameters."""
+"""The model that the trainer would run for a plan, without data: built on the meta device, with fake parameters."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from backend.model import known
 from backend.model.info import ModelInfo
 from backend.plan.plan import Plan
 from backend.training import methods
+from backend.training.network import Network
+from backend.training.parallel.execution import Execution
 from backend.training.precision import compute_dtype, weight_dtype
 
 
 def config(model: ModelInfo) -> Any:
     """Transformers' configuration: from the model's folder, else from presets/models.toml.
 
-    Raises UserError where neither knows it, and for a mixture of experts.
+    Raises UserError if neither knows it, and for a mixture of experts.
     """
     from transformers import AutoConfig
 
@@ -43,7 +45,7 @@ def config(model: ModelInfo) -> Any:
 
 
 def shortened(settings: Any, layers: int) -> Any:
-    """The same configuration with so many blocks."""
+    """The same configuration with `layers` blocks."""
     changed: dict[str, Any] = {"num_hidden_layers": layers}
     kinds = getattr(settings, "layer_types", None)
     if kinds:
@@ -51,7 +53,7 @@ def shortened(settings: Any, layers: int) -> Any:
     return type(settings)(**{**settings.to_dict(), **changed})
 
 
-def build(settings: Any, plan: Plan, name: str) -> Any:
+def build(settings: Any, plan: Plan, name: str) -> Network:
     """The network that the trainer would run for `plan`, on the meta device."""
     from transformers import AutoModelForCausalLM
 
@@ -67,18 +69,19 @@ def build(settings: Any, plan: Plan, name: str) -> Any:
 
                 pack(network, compute_dtype(plan))
             network = methods.with_adapters(network, name, plan).base_model.model
-    methods.set_checkpointing(network, plan, "cpu")
-    return network.train()
+    methods.set_checkpointing(network, Execution(plan, "cpu"))
+    built: Network = network.train()
+    return built
 
 
-def swap_for_fakes(network: Any, device: str) -> None:
-    """Give every parameter and buffer a fake of its size; call it inside FakeTensorMode."""
+def swap_for_fakes(network: Network, device: str) -> None:
+    """Replace every parameter and buffer by a fake tensor of its size; call this inside FakeTensorMode."""
     for module in network.modules():
         for name, x in module._parameters.items():
             if x is not None:
                 fake = torch.empty(x.shape, dtype=x.dtype, device=device)
                 module._parameters[name] = Parameter(fake, requires_grad=x.requires_grad)
-        for name, x in module._buffers.items():
-            if x is not None:
-                module._buffers[name] = torch.empty(x.shape, dtype=x.dtype, device=device)
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device=device)
     network.tie_weights()

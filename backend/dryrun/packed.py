@@ -1,4 +1,4 @@
-"""NF4 layers for the dry run: bitsandbytes quantises values, which fake tensors have none of.
+"""NF4 layers for the dry run: bitsandbytes quantises values, and fake tensors have none.
 
 A stand-in keeps what a quantised layer keeps (packed weights, 8-bit scales of 64, float32 scales of 256 of those) and
 does what bitsandbytes 0.50 does: one product forward from the packed weights, one dequantised weight backward. It is a

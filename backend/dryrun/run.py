@@ -1,8 +1,8 @@
-"""Run the trainer's own step on fake tensors at two small depths, and draw the line to the model's own depth.
+"""Run the trainer's own step on fake tensors at two small depths, and extrapolate to the model's depth.
 
 Nothing here repeats what the trainer does: the model, its adapters, the loss, the optimizer and the step are the
 trainer's. A step is cut into stages whose peaks are each linear in the number of blocks: the forward pass, the loss's
-gradient, the last block's backward pass, the first one's, what lies before it, the update.
+gradient, the last block's backward pass, the first one's, the embedding's, the update.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ from backend.model.info import ModelInfo
 from backend.plan.plan import Plan
 from backend.training import loss
 from backend.training.batches import Batch
+from backend.training.network import Network
 from backend.training.optim import optimizers
+from backend.training.parallel.execution import Execution
 from backend.training.precision import autocast
 from backend.training.step import forward_backward
 
 DEVICE = "cpu"
-"""Where fakes live: a build without CUDA has no other; sizes are the same."""
+"""Of the fake tensors: a torch without CUDA has no other, and sizes are the same."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class DryRun:
 def measure(model: ModelInfo, plan: Plan, length: int, scored: int) -> DryRun:
     """The peak of one step of `plan` with sequences of `length` tokens, `scored` of them in the loss.
 
-    Takes seconds, whatever the model's size. Raises UserError for a model that can't be run so.
+    Takes seconds, whatever the model's size. Raises UserError if a dry run of the model is not possible.
     """
     began = time.perf_counter()
     settings = config(model)
@@ -90,6 +92,7 @@ def _depths(settings: Any) -> tuple[int, int]:
 
 
 def _stages(settings: Any, plan: Plan, name: str, length: int, scored: int) -> Mapping[str, Counter[str]]:
+    execution = Execution(plan, DEVICE)
     with _quietly():
         network = build(settings, plan, name)
     with _quietly(), FakeTensorMode(allow_non_fake_inputs=True):
@@ -97,7 +100,7 @@ def _stages(settings: Any, plan: Plan, name: str, length: int, scored: int) -> M
         meter = Meter(network, settings.vocab_size)
         trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
         with meter:
-            updater = optimizers.updater(trained, plan, DEVICE)
+            updater = optimizers.updater(trained, execution)
         loss_of = loss.chunked(network) if plan.chunked_loss else loss.whole(network)
         batch = _batch(plan, length, scored)
         _announce_stages(network, meter)
@@ -106,12 +109,12 @@ def _stages(settings: Any, plan: Plan, name: str, length: int, scored: int) -> M
             with meter:
                 meter.stage("forward")
                 updater.begin(step, plan.learning_rate)
-                forward_backward(loss_of, [batch], _Announcing(updater, meter), plan, DEVICE)
+                forward_backward(loss_of, [batch], _Announcing(updater, meter), execution)
                 meter.stage("optimizer")
                 updater.finish()
                 meter.label(_tensors(updater.state_dict()), "optimizer")
         network.eval()
-        with torch.no_grad(), autocast(plan, DEVICE), meter:
+        with torch.no_grad(), autocast(execution.plan, execution.device), meter:
             meter.stage("eval")
             loss_of(batch)
     return meter.peaks
@@ -125,7 +128,7 @@ def _batch(plan: Plan, length: int, scored: int) -> Batch:
 
 
 class _Announcing:
-    """The plan's updater, which tells the meter where the backward pass begins."""
+    """The plan's updater; it tells the meter when the backward pass begins."""
 
     def __init__(self, updater: optimizers.Updater, meter: Meter) -> None:
         self._updater, self._meter = updater, meter
@@ -139,8 +142,8 @@ class _Announcing:
         self._updater.backward(value, last=last)
 
 
-def _announce_stages(network: Any, meter: Meter) -> None:
-    """A stage begins as the gradient of a module's output is there."""
+def _announce_stages(network: Network, meter: Meter) -> None:
+    """A stage begins when the gradient of a module's output is computed."""
     blocks = network.get_decoder().layers
     names = {blocks[-1]: "top", blocks[-2]: "blocks", blocks[0]: "bottom", network.get_input_embeddings(): "embedding"}
     for module, name in names.items():
@@ -158,7 +161,7 @@ def _announcer(name: str, meter: Meter) -> Callable[[Module, Any, Any], None]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """The libraries' remarks are for runs."""
+    """Without the libraries' warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)

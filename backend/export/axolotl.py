@@ -99,7 +99,7 @@ def _rate(recipe: Recipe) -> dict[str, Any]:
 
 
 def comments(recipe: Recipe) -> Iterator[str]:
-    """What stands above it."""
+    """Comment lines at the top of the config."""
     read = "Written from axolotl's schemas of July 2026 (067b021c); no run with it was made."
     yield from recipe.head("axolotl", COMMAND, read)
     if recipe.plan.method == "full" and recipe.plan.precision == "bfloat16" and not recipe.keeps_16_bit_weights:

@@ -1,4 +1,4 @@
-"""The model card of a merged model: where it comes from, how it was trained, and what came of it. Nothing else."""
+"""The model card of a merged model: where it comes from, how it was trained, and its losses."""
 
 from __future__ import annotations
 

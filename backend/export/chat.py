@@ -1,4 +1,4 @@
-"""A chat template taken apart: what stands around each turn, found from renders and proved on whole conversations."""
+"""A chat template taken apart: the text around each turn, found from renders and checked on whole conversations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PROOFS: tuple[Turns, ...] = tuple(
     )
 )
 MOVED = "\n\n"
-"""What stands between a system text and the question where a template has no place for it, as in training."""
+"""The text between a system text and the question if a template has no place for it, as in training."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Pieces:
     begin: str
     """Before all: the BOS token's text, or nothing."""
     lead: str
-    """What follows it where no system text is given: a system text of the template's own, or nothing."""
+    """What follows it if no system text is given: a system text of the template's own, or nothing."""
     user: Around
     assistant: Around
     system: Around | None
-    """None: a system text stands in the first question, followed by `joint`."""
+    """None: a system text is put into the first question, followed by `joint`."""
     joint: str
     generation: str
     """After the last turn, where the answer begins."""
@@ -68,7 +68,7 @@ class Pieces:
 
 
 def pieces(tokenizer: TextTokenizer) -> Pieces | None:
-    """The template of `tokenizer`, taken apart; None where it does not write turn by turn."""
+    """The template of `tokenizer`, taken apart; None if it does not write turn by turn."""
     if "strftime_now" in tokenizer.chat_template:
         return None  # it writes the day
     try:
@@ -100,7 +100,7 @@ def _taken_apart(tokenizer: TextTokenizer) -> Pieces:
 
 
 def _system(tokenizer: TextTokenizer, start: str, user: Around, begin: str) -> tuple[Around | None, str]:
-    """What stands around a system text; or what joins it to the question that it stands in."""
+    """The text around a system text; or what joins it to the question that it is put into."""
     try:
         before, between, _ = _split(_render(tokenizer, (("system", _S), ("user", _U)), answer=True), _S, _U)
     except (Refusal, _OtherwiseWritten):
@@ -134,7 +134,7 @@ def _before(text: str, end: str) -> str:
 
 
 def _rendered(tokenizer: TextTokenizer, turns: Turns) -> str:
-    """As in training: a system text that the template does not take or leaves out stands before the question."""
+    """As in training: a system text that the template refuses or leaves out goes before the question."""
     (role, system), *rest = turns
     if role != "system":
         return _render(tokenizer, turns, answer=True)

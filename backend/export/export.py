@@ -1,4 +1,4 @@
-"""Export a run: check what can be checked before, write the target into a new folder, say what to do with it."""
+"""Export a run: check first, write the target into a new folder, name the next command."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ TRAINERS = {"trl": trl, "axolotl": axolotl, "llamafactory": llamafactory}
 
 @dataclass(frozen=True)
 class Exported:
-    """What came of it."""
+    """The export that was made."""
 
     folder: Path
     command: str
     """The next command to run."""
     notes: tuple[str, ...] = ()
-    """Sentences about what is missing."""
+    """Sentences about what is missing in it."""
 
 
 def export(source: ExportSource, target: Target, out: Path | None, say: Say, *, check: bool = True) -> Exported:
     """Write `target` into `out`, by default the run's own `export/<target>`, complete or not at all.
 
-    `check` compares a merged model with base and adapter. Raises UserError where that can't be: something lies there,
+    `check` compares a merged model with base and adapter. Raises UserError if that is not possible: files are there,
     the disk or the memory is too small, the base is gone or can't be merged into.
     """
     folder = (out.expanduser() if out else source.folder.path / "export" / target).resolve()

@@ -1,4 +1,4 @@
-"""`generation_config.json`: an answer ends where a turn ends, and where the base's texts did."""
+"""`generation_config.json`: an answer ends at the end of a turn, and at the end of a text as in the base."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _TAGS = {
 
 
 def list_data(recipe: Recipe, folder: Path) -> None:
-    """Write the list of its data, which it takes files by, beside the rows in `folder`."""
+    """Write the list of data files that LLaMA-Factory reads next to the rows in `folder`."""
     names = [TRAIN, HELD_OUT] if recipe.rows.held_out else [TRAIN]
     info = {Path(name).stem: _described(recipe, name) for name in names}
     (folder / FOLDER / INFO).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
@@ -93,7 +93,7 @@ def _method(recipe: Recipe) -> dict[str, Any]:
 
 
 def comments(recipe: Recipe) -> Iterator[str]:
-    """What stands above it."""
+    """Comment lines at the top of the config."""
     read = "Written from LLaMA-Factory's arguments of August 2026 (ff6d4d12); no run with it was made."
     yield from recipe.head("LLaMA-Factory", COMMAND, read)
     if recipe.rows.form != "text" and recipe.rows.has_own_template:

@@ -13,7 +13,7 @@ from backend.export import card, generation, place
 from backend.export.source import ExportSource, Say
 from backend.hardware import host
 from backend.model import headers
-from backend.training.quiet import libraries_to
+from backend.training.failure import not_importable
 
 LOG = "export.log"
 """What libraries say while weights are merged, in the run's folder."""
@@ -27,21 +27,17 @@ _MOST_TOKENS = 32
 
 
 def disk_bytes(source: ExportSource, base: Path) -> int:
-    """What the merged model takes on disk; a full run's weights are linked where that can be."""
+    """What the merged model takes on disk; a full run's weights are linked if possible."""
     weights = headers.read(base if source.is_adapter else source.result)
     return (weights.bytes if weights else 0) + _EXTRA_BYTES
 
 
 def write(source: ExportSource, base: Path, target: Path, say: Say, *, check: bool = True) -> None:
-    """Fill `target`. Raises UserError where the base can't be merged into, or the result is not what it should be."""
+    """Fill `target`. Raises UserError if the base can't be merged into, or the result is wrong."""
     for path in sorted(source.result.iterdir()):
         if path.is_file() and not path.name.startswith(_NOT_OF_A_MODEL) and not path.name.endswith(_WEIGHTS):
             shutil.copyfile(path, target / path.name)
-    if source.is_adapter:
-        with libraries_to(source.folder.path / LOG):
-            checked = _merge(source, base, target, say, check=check)
-    else:
-        checked = _link(source, target)
+    checked = _merge_quietly(source, base, target, say, check=check) if source.is_adapter else _link(source, target)
     settings = base if (base / generation.FILE).is_file() else target
     generation.write(settings if source.is_adapter else source.result, source.tokenizer, target)
     (target / card.FILE).write_text(card.markdown(source, checked), encoding="utf-8")
@@ -53,8 +49,19 @@ def _link(source: ExportSource, target: Path) -> str:
     return ""
 
 
+def _merge_quietly(source: ExportSource, base: Path, target: Path, say: Say, *, check: bool) -> str:
+    """`_merge`, with the libraries' warnings in the run's export.log."""
+    try:
+        from backend.training.quiet import libraries_to
+
+        with libraries_to(source.folder.path / LOG):
+            return _merge(source, base, target, say, check=check)
+    except ImportError as error:
+        raise UserError(not_importable(error), "run") from None
+
+
 def _merge(source: ExportSource, base: Path, target: Path, say: Say, *, check: bool) -> str:
-    """Merge and compare; what the comparison said."""
+    """Merge and compare; returns the comparison in a sentence."""
     from backend.export.weights import stream, whole
 
     _refuse_quantized(base)

@@ -1,4 +1,4 @@
-"""Ollama's Modelfile beside a merged model. What is said of Ollama was read in its source, August 2026."""
+"""Ollama's Modelfile for a merged model, written for Ollama's source as of August 2026."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Modelfile:
 
     text: str
     pieces: Pieces | None
-    """None where the template is left out."""
+    """None if the template is left out."""
 
 
 def of(tokenizer: TextTokenizer) -> Modelfile:
-    """The Modelfile for the folder it lies in."""
+    """The Modelfile for the folder it is in."""
     found = chat.pieces(tokenizer)
     if found is not None and not _is_sayable(found):
         found = None

@@ -1,4 +1,4 @@
-"""An export's folder: complete or not there at all, and never over something that lies there."""
+"""An export's folder: complete or absent, and never over existing files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backend.errors import UserError
 
 
 def refuse_occupied(out: Path) -> None:
-    """Raise UserError where something lies at `out`; an empty folder is nothing."""
+    """Raise UserError if there is something at `out`; an empty folder is nothing."""
     if out.is_dir() and not any(out.iterdir()):
         return
     if out.exists() or out.is_symlink():
@@ -21,7 +21,7 @@ def refuse_occupied(out: Path) -> None:
 
 
 def refuse_small_disk(out: Path, needed_bytes: int) -> None:
-    """Raise UserError where the disk of `out` has less than `needed_bytes` free."""
+    """Raise UserError if the disk of `out` has less than `needed_bytes` free."""
     there = next(path for path in (out, *out.parents) if path.exists())
     free = shutil.disk_usage(there).free
     if free < needed_bytes:
@@ -34,9 +34,9 @@ def refuse_small_disk(out: Path, needed_bytes: int) -> None:
 
 @contextmanager
 def whole(out: Path) -> Iterator[Path]:
-    """A folder to write into, which takes the place of `out` when all went well and vanishes when it did not.
+    """A folder to write into, which replaces `out` if all went well and is removed if not.
 
-    Raises UserError where the disk is full or the place can't be written to.
+    Raises UserError if the disk is full or the folder can't be written to.
     """
     draft = out.with_name(f".writing-{out.name}")
     try:
@@ -55,7 +55,7 @@ def whole(out: Path) -> Iterator[Path]:
 
 
 def copy_or_link(source: Path, target: Path) -> None:
-    """The same file under another name: a hard link, or a copy where the file system has none."""
+    """The same file under another name: a hard link, or a copy if the file system has none."""
     try:
         os.link(source, target)
     except OSError:

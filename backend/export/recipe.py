@@ -78,7 +78,7 @@ class Recipe:
 
     @property
     def alpha(self) -> int | float:
-        """As a whole number where it is one."""
+        """As a whole number if it is one."""
         return int(self.plan.alpha) if self.plan.alpha == int(self.plan.alpha) else self.plan.alpha
 
     @property
@@ -132,14 +132,14 @@ class Recipe:
         if plan.optimizer_in_backward:
             yield "optimizer_in_backward: no equivalent; gradients are held all at once, which takes more memory."
         if self.keeps_16_bit_weights:
-            yield "weights_dtype bfloat16: updates are rounded to nearest here, where the run rounded by chance."
+            yield "weights_dtype bfloat16: updates are rounded to nearest here, where the run rounded stochastically."
         if plan.adapter_dtype == plan.precision == "bfloat16" and self.source.is_adapter:
-            yield "adapter_dtype bfloat16: no equivalent with rounding by chance."
+            yield "adapter_dtype bfloat16: no equivalent with stochastic rounding."
         if plan.compile:
             yield "compile: left off; the run compiled each block."
         if plan.chunked_loss:
             yield "chunked_loss: logits may be held whole here, which takes more memory; Liger's kernels avoid it."
-        yield "loss: the run divided an update's loss once by its scored tokens; warm-up here starts at a rate of 0."
+        yield "loss: the run divided an update's loss once by its target tokens; warm-up here starts at a rate of 0."
 
     def _launch(self) -> Iterator[str]:
         """Over how many devices it makes the run's updates; none of the configs says that itself."""

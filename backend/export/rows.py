@@ -20,7 +20,7 @@ FOLDER = "data"
 TRAIN, HELD_OUT = "train.jsonl", "test.jsonl"
 """Names by which `datasets` finds the splits of a folder."""
 TRAINED = "train"
-"""The field of a turn that says whether it is scored, where not all answers are."""
+"""The field of a turn that says whether it is a target, if not all answers are."""
 Form = Literal["pairs", "messages", "text"]
 
 
@@ -42,7 +42,7 @@ class ExportedRows:
 def write(source: ExportSource, folder: Path, say: Say, *, pairs: bool) -> ExportedRows:
     """Write both files into `folder`/data: the rows that the run used, split as it split them.
 
-    With `pairs`, conversations whose last turn alone is scored become prompt and completion. UserError where the data
+    With `pairs`, conversations whose last turn alone is scored become prompt and completion. UserError if the data
     can't be read any more.
     """
     job, plan = source.job, source.plan

@@ -57,11 +57,11 @@ class ExportSource:
 
     @property
     def tokenizer(self) -> TextTokenizer:
-        """The tokenizer and the template that the run was trained with. Raises UserError where it is damaged."""
+        """The tokenizer and the template that the run was trained with. Raises UserError if it is damaged."""
         return TextTokenizer.load(self.result)
 
     def base_folder(self, say: Say) -> Path:
-        """The base's folder on this box, fetched where it came from the hub. Raises UserError where it is gone."""
+        """The base's folder on this box, fetched if it came from the hub. Raises UserError if it is gone."""
         known = self.job.model == "demo" or self.job.hub_id or locate.on_this_box(self.job).is_dir()
         if not known:
             raise UserError(f"the base {self.job.model_folder} is not there any more; put it back", "run")
@@ -75,7 +75,7 @@ class ExportSource:
 
 
 def find(reference: str | None) -> ExportSource:
-    """The run of this name, or the latest that has ended with a result. Raises UserError where there is none."""
+    """The run of this name, or the latest that has ended with a result. Raises UserError if there is none."""
     folder = RunFolder.find(reference) if reference else _latest()
     job, past = folder.job(), history.read(folder.events_file)
     if past.state in ENDED and _has_result(folder):

@@ -75,7 +75,7 @@ def _batches(recipe: Recipe) -> dict[str, Any]:
 
 
 def comments(recipe: Recipe) -> Iterator[str]:
-    """What stands above it."""
+    """Comment lines at the top of the config."""
     yield from recipe.head("TRL 1.16", COMMAND)
     if recipe.plan.method == "qlora" and recipe.plan.precision == "bfloat16":
         yield "- adapter_dtype: TRL keeps the adapters of a 4-bit base in bfloat16; the run kept them in float32."

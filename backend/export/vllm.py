@@ -15,7 +15,7 @@ RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
 
 def command(source: ExportSource) -> list[str]:
-    """The command, word by word. Raises UserError where vLLM serves no adapter of this rank."""
+    """The command, word by word. Raises UserError if vLLM serves no adapter of this rank."""
     if not source.is_adapter:
         return ["vllm", "serve", str(source.result), "--served-model-name", source.folder.name]
     template = source.result / "chat_template.jinja"

@@ -1,1 +1,1 @@
-"""Starts a run: in this process, or one process for each device."""
+"""Start a run: in this process, or in one process for each device."""

@@ -1,4 +1,4 @@
-"""A child process lives no longer than whoever holds the other end of its standard input."""
+"""A child process ends when its parent does: the parent holds the other end of its standard input."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ABANDONED = 1
 
 
 def end_with(scratch: Path) -> None:
-    """From now on: when the pipe closes, however its holder ended, remove `scratch` and end, in mid-step.
+    """From now on: when the pipe closes, however the parent ended, remove `scratch` and end, in the middle of a step.
 
-    Nothing is ever written to the pipe. What a holder that was killed can't clear up any more is cleared up here.
+    Nothing is ever written to the pipe. A parent that was killed can't remove `scratch` itself.
     """
     threading.Thread(target=_wait, args=(scratch,), name="holder", daemon=True).start()
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+import traceback
+from contextlib import suppress
 
 from backend import settings
 from backend.errors import UserError
 from backend.launch import several
 from backend.run import control
+from backend.run.event_log import EventLog
+from backend.run.events import Logged, RunFinished
 from backend.run.folder import RunFolder
 
 
@@ -26,7 +30,7 @@ class Trainer(threading.Thread):
         self._on_finish = settings.load().on_finish
 
     def run(self) -> None:
-        """Train; every failure is written to the run's events by the trainer itself."""
+        """Train; every failure is written to the run's events."""
         self.state = self.train()
         if self._on_finish:
             from backend.launch import on_finish
@@ -43,18 +47,35 @@ class Trainer(threading.Thread):
 
 
 def train(folder: RunFolder, inbox: control.Inbox) -> str:
-    """Train in this thread; over several devices, in a process for each. The state that the run ended in."""
+    """Train in this thread; over several devices, in a process for each. Returns the state that the run ended in."""
     if _devices(folder) > 1:
         return several.train(folder, inbox)
-    from backend.training import train as trainer  # loads torch: not before it is needed
-
+    try:
+        from backend.training import train as trainer  # loads torch: not before it is needed
+    except Exception as error:  # noqa: BLE001 - a broken library raises whatever it likes
+        return _not_importable(folder, error)
     return trainer.train(folder, inbox)
+
+
+def _not_importable(folder: RunFolder, error: Exception) -> str:
+    """Write why there is no trainer to the run's events and its log. Returns `failed`."""
+    from backend.training.failure import not_importable
+
+    with suppress(UserError, OSError), folder.hold():  # another process trains it; or a full disk
+        with folder.log_file.open("a", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
+        text = not_importable(error)
+        log = EventLog(folder.events_file)
+        log.write(Logged(level="error", text=text))
+        log.write(RunFinished(state="failed", error=text, step=several.last_step(folder)))
+        log.close()
+    return "failed"
 
 
 def _devices(folder: RunFolder) -> int:
     try:
         return folder.job().plan.processes
-    except UserError:  # the trainer tells what is wrong with it
+    except UserError:  # the trainer says what is wrong with it
         return 1
 
 

@@ -1,4 +1,4 @@
-"""The user's own command at the end of a run: it gets the result as JSON on standard input."""
+"""The user's own command at the end of a run, which gets the result as JSON on standard input."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from backend.run.folder import RunFolder
 from backend.run.summary import summarise
 
 SECONDS = 300.0
-"""A hook that takes longer is ended: the process of the run waits for it."""
+"""A command that takes longer is killed: the process of the run waits for it."""
 
 
 def call(command: str, folder: RunFolder, seconds: float = SECONDS) -> None:
-    """Run `command` in a shell, its output in the run's log. That it fails is told there and changes nothing else."""
+    """Run `command` in a shell, its output in the run's log. A failure is a warning in the events, nothing more."""
     trouble = _trouble(command, folder, seconds)
     if trouble:
         log = EventLog(folder.events_file)
@@ -36,7 +36,7 @@ def payload(folder: RunFolder) -> bytes:
 
 
 def _trouble(command: str, folder: RunFolder, seconds: float) -> str:
-    """Run it; what went wrong in a few words, or nothing."""
+    """Run it; returns what went wrong in a few words, or an empty string."""
     environment = {**os.environ, "FTTUI_RUN": folder.name}
     with folder.log_file.open("ab") as log:
         shell = subprocess.Popen(

@@ -1,8 +1,8 @@
-"""A run over several devices: one process for each, which live and die together.
+"""A run over several devices: one process (rank) for each, which start and end together.
 
-The devices' processes (ranks) write what happens to the run folder, as a single trainer would. This one starts them,
-ends all where one has died, starts all again with leaner settings where one ran out of memory, and tells in one
-sentence what they failed of. It loads no torch.
+The ranks write what happens to the run folder, as a single trainer would. This process starts them, ends all if one has
+died, restarts all with leaner settings if one ran out of memory, and reports in one sentence why they failed. It loads
+no torch.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ from backend.run.events import Logged, OutOfMemory, PlanChanges, Replanned, RunF
 from backend.run.folder import RunFolder
 
 VISIBLE_AT_START = os.environ.get(visible.VARIABLE)
-"""As the user has set it: a run on one GPU narrows it in this process (backend/training/device.py)."""
+"""As the user has set it: a run on one GPU changes it in this process (backend/training/device.py)."""
 CHILD = (sys.executable, "-m", "backend.launch.rank")
 MEETING = "meeting"
 """The file by which ranks find each other."""
 FAILED, START_AGAIN = 4, 5
-"""Exit codes of a rank; both leave a verdict."""
+"""Exit codes of a rank that has written its outcome."""
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 5.0
-"""After one rank has failed the others may have the same to say; then they are ended."""
+"""After one rank has failed, the others have this long to report the same; then they are killed."""
 
 
 class RankOutcome(msgspec.Struct, frozen=True):
-    """What a rank came to its end by."""
+    """Why a rank ended."""
 
     text: str
     """A sentence for the user: what failed; or what changes, in a few words."""
     ran_out: str = ""
-    """Where memory ran out, and by what; empty for other failures."""
+    """In what memory ran out, and the error; empty for other failures."""
     during: str = ""
     step: int = 0
     changed: PlanChanges = {}
-    """Plan fields that all ranks start again with; empty where the run is over."""
+    """Plan fields that all ranks are restarted with; empty if the run is over."""
 
     def write(self, scratch: Path, rank: int) -> None:
-        """Leave it for the parent."""
+        """Write it for the parent."""
         (scratch / f"verdict-{rank}").write_bytes(msgspec.json.encode(self))
 
 
 def train(folder: RunFolder, inbox: Inbox) -> str:
-    """Train `folder` on as many devices as its plan says: done, stopped, paused or failed.
+    """Train `folder` on as many devices as its plan says. Returns done, stopped, paused or failed.
 
-    Every failure is told in the run's events; where another process trains it, they are not ours to write.
+    Every failure is written to the run's events, unless another process is training the run.
     """
     try:
         with folder.hold():
@@ -74,22 +74,22 @@ def _held(folder: RunFolder, inbox: Inbox) -> str:
     while True:
         begins = _size(folder.events_file)
         try:
-            verdict = _one_life(folder, job, inbox.since)
+            verdict = _attempt(folder, job, inbox.since)
             ended = _end(folder, begins)
-            if ended or verdict is None:  # who has told the end may die of what comes after
+            if ended or verdict is None:  # a rank that has written the end may still crash afterwards
                 return ended or "failed"
             if verdict.changed:
                 _adjust(folder, job, verdict)
         except OSError as error:
-            verdict = RankOutcome(f"the devices' processes can't be started or told what changes: {error}")
-        with suppress(OSError):  # a full disk takes no event either
+            verdict = RankOutcome(f"the devices' processes can't be started or restarted: {error}")
+        with suppress(OSError):  # the disk may be full for events too
             _tell(folder, job, verdict)
         if not verdict.changed:
             return "failed"
 
 
 def _adjust(folder: RunFolder, job: Job, verdict: RankOutcome) -> None:
-    """What all start again with, and what this box remembers. Raises OSError: it would run out the same way again."""
+    """Save what all ranks are restarted with. Raises OSError: without it they would run out of memory again."""
     if not folder.adjusted():
         ran_out.remember(job)
     folder.adjust(verdict.changed)
@@ -104,12 +104,12 @@ def _tell(folder: RunFolder, job: Job, verdict: RankOutcome) -> None:
         log.write(Replanned(step=verdict.step, changed=verdict.changed, text=text))
     else:
         log.write(Logged(level="error", text=verdict.text))
-        log.write(RunFinished(state="failed", error=verdict.text, step=_last_step(folder)))
+        log.write(RunFinished(state="failed", error=verdict.text, step=last_step(folder)))
     log.close()
 
 
-def _one_life(folder: RunFolder, job: Job, since: int) -> RankOutcome | None:
-    """Start all ranks and wait for their end; None where they came to a good one."""
+def _attempt(folder: RunFolder, job: Job, since: int) -> RankOutcome | None:
+    """Start all ranks and wait for their end; None if all ended well."""
     with tempfile.TemporaryDirectory(prefix="fttui-ranks-") as scratch:
         ranks = [_started(folder, job, rank, Path(scratch), since) for rank in range(job.plan.processes)]
         try:
@@ -124,7 +124,7 @@ def _one_life(folder: RunFolder, job: Job, since: int) -> RankOutcome | None:
 
 
 def _started(folder: RunFolder, job: Job, rank: int, scratch: Path, since: int) -> subprocess.Popen[bytes]:
-    """A rank; out of the terminal's reach, it ends when its standard input closes."""
+    """Start a rank in a session of its own, away from the terminal; it ends when its standard input closes."""
     count = job.plan.processes
     command = [*CHILD, str(folder.path), str(rank), str(count), str(scratch), str(since)]
     environment = {name: value for name, value in os.environ.items() if name != visible.VARIABLE}
@@ -139,7 +139,7 @@ def _started(folder: RunFolder, job: Job, rank: int, scratch: Path, since: int) 
 
 
 def _watched(ranks: list[subprocess.Popen[bytes]]) -> list[int]:
-    """Wait until all have ended well, or one badly: exit codes of those that were the first to, 0 for the others."""
+    """Wait until all have ended well, or one badly: the exit codes of those that failed first, 0 for the others."""
     first: list[int] = []
     until = math.inf
     while True:
@@ -152,9 +152,9 @@ def _watched(ranks: list[subprocess.Popen[bytes]]) -> list[int]:
 
 
 def _verdict(scratch: Path, first: list[int]) -> RankOutcome | None:
-    """Why a life ended, `first` the exit codes of those that failed first; None where nobody did.
+    """Why the ranks ended, `first` the exit codes of those that failed first; None if none failed.
 
-    What would let it fit goes before all else. Where one dies the others fail of losing it, a moment later.
+    A rank that ran out of memory comes first: that can be helped. If one dies, the others fail a moment later.
     """
     if not first:
         return None
@@ -167,7 +167,7 @@ def _verdict(scratch: Path, first: list[int]) -> RankOutcome | None:
 
 
 def _died(rank: int, code: int, count: int) -> str:
-    """A process that ended without a word."""
+    """The sentence for a process that wrote no outcome."""
     who = f"the process of device {rank + 1} of {count}"
     if code == -9:
         return f"{who} was killed, most likely since the memory of this box ran out; `fttui resume` goes on"
@@ -175,13 +175,13 @@ def _died(rank: int, code: int, count: int) -> str:
 
 
 def _end(folder: RunFolder, begins: int) -> str | None:
-    """The state that the ranks have told since their events began at byte `begins`; None where they have told none."""
+    """The end state that the ranks have written to the events from byte `begins` on; None if there is none."""
     ends = [event for event in EventTail(folder.events_file, begins).events() if isinstance(event, RunFinished)]
     return ends[-1].state if ends else None
 
 
-def _last_step(folder: RunFolder) -> int:
-    """Of the newest checkpoint."""
+def last_step(folder: RunFolder) -> int:
+    """The step of the newest checkpoint; 0 if there is none."""
     return max((int(path.name.removeprefix("step-")) for path in folder.checkpoints.glob("step-*")), default=0)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from backend import constants, paths, typed
+from backend import atomic, constants, paths, typed
 from backend.plan.job import Job
 
 FILE = "ran_out.json"
@@ -41,9 +41,7 @@ def remember(job: Job) -> None:
     peak = job.predicted.peak_bytes
     if before is not None and not _is_old(before, now):
         peak = min(peak, before.predicted_bytes)
-    draft = file().with_suffix(".draft")
-    draft.write_bytes(msgspec.json.encode({**known, job.device_name: Ceiling(peak, round(now, 3))}))
-    draft.replace(file())
+    atomic.write(file(), msgspec.json.encode({**known, job.device_name: Ceiling(peak, round(now, 3))}))
 
 
 def limit(device_name: str) -> Ceiling | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 import typing
@@ -12,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from backend import typed
+from backend import suggest, typed
 from backend.errors import UserError, wont_do
 from backend.plan.plan import Plan
 
@@ -23,8 +22,7 @@ _TYPES = typing.get_type_hints(Plan, include_extras=True)
 def parse(key: str, value: object) -> Any:
     """The value of plan field `key` from text or TOML. Raises UserError that names field, value and what it takes."""
     if key not in NAMES:
-        near = difflib.get_close_matches(key, NAMES, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else "`fttui train --help` lists them under --set"
+        hint = suggest.hint(key, NAMES, "`fttui train --help` lists them under --set")
         raise UserError(f"there is no plan field {key!r}; {hint}", key)
     if isinstance(value, str):
         value = value.strip()

@@ -259,6 +259,4 @@ def _left(case: Case, method: Method) -> str:
 
 
 def _named(device: Device) -> str:
-    return (
-        "this CPU" if device.kind == "cpu" else f"an {device.name}" if device.name[0] in "AHLR" else f"a {device.name}"
-    )
+    return "this CPU" if device.kind == "cpu" else units.with_article(device.name)

@@ -164,9 +164,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _article(device: Device) -> str:
-    if device.count > 1:
-        return device.label
-    return f"{'an' if device.name[0] in 'AHLR' else 'a'} {device.name}"
+    return device.label if device.count > 1 else units.with_article(device.name)
 
 
 def _each(device: Device) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from backend import paths, typed
+from backend import atomic, paths, typed
 from backend.errors import UserError
 from backend.plan.job import Job
 from backend.run import plan_file
@@ -88,9 +88,7 @@ class RunFolder:
 
     def adjust(self, changed: Mapping[str, int | bool | str]) -> None:
         """Change plan fields for every later start. Raises OSError (disk full)."""
-        draft = self._adjusted_file.with_suffix(".draft")
-        draft.write_bytes(msgspec.json.encode({**self.adjusted(), **changed}))
-        draft.replace(self._adjusted_file)
+        atomic.write(self._adjusted_file, msgspec.json.encode({**self.adjusted(), **changed}))
 
     def has_long_history(self) -> bool:
         """Whether its events take a while to read."""

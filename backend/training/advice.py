@@ -1,4 +1,4 @@
-"""What would fit where memory ran out: by the planner's own formulas, as one half of a sentence."""
+"""What would fit after memory ran out, by the planner's formulas, as half of a sentence."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from backend.planner.device import Device
 from backend.training import locate
 
 SHORTEST = 128
-"""Rows are not proposed shorter than this."""
+"""The shortest `max_length` that is proposed."""
 MARGIN = 0.85
-"""Part of what ran out that a proposal may be predicted to take: the prediction was too low by some."""
+"""Share of the memory that ran out which a proposal may be predicted to take: the prediction was too low."""
 
 
 def would_fit(job: Job, plan: Plan) -> str:
-    """`choose a max_length of 1024 (about 6.1 GiB by the plan's formulas)`; a smaller model where nothing else helps.
+    """`choose a max_length of 1024 (about 6.1 GiB by the plan's formulas)`; a smaller model if nothing else helps.
 
-    `plan` is what memory ran out for, at its leanest.
+    `plan` is the one that ran out of memory, with the leanest settings.
     """
     try:
         shape = read_folder(locate.on_this_box(job), job.model).shape
@@ -59,7 +59,7 @@ def _peak(shape: ModelShape, plan: Plan, device: Device) -> int:
 
 
 def _device(job: Job) -> Device:
-    """As much of the device as the formulas ask for."""
+    """The run's device, as far as the formulas need it."""
     total = job.predicted.device_bytes if job.predicted else psutil.virtual_memory().total
     return Device(
         kind="cuda" if job.device == "cuda" else "cpu",

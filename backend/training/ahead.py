@@ -1,4 +1,4 @@
-"""The next step's batches, made by a thread while the device works on this one's."""
+"""Prefetching: a thread makes the next step's batches while the device works on this step's."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ Made = TypeVar("Made")
 
 
 class Ahead(Generic[Made]):
-    """What `make` makes of a step's number, ready before it is asked for."""
+    """The results of `make(step)`, each made before it is asked for."""
 
     def __init__(self, make: Callable[[int], Made], total: int) -> None:
-        """`total` steps in all: nothing is made beyond."""
+        """Nothing is made for steps from `total` on."""
         self._make = make
         self._total = total
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
         self._waiting: tuple[int, Future[Made]] | None = None
 
     def take(self, step: int) -> Made:
-        """What belongs to `step`; the one after it begins to be made. Raises what `make` raised."""
+        """The result for `step`; the thread starts on the next one. Raises what `make` raised."""
         if self._waiting and self._waiting[0] == step:
             made = self._waiting[1].result()
         else:
@@ -33,7 +33,7 @@ class Ahead(Generic[Made]):
         return made
 
     def forget(self) -> None:
-        """What waits is no longer wanted: settings have changed, or the same step is asked for again."""
+        """Drop what was made ahead: settings have changed, or the same step is asked for again."""
         if self._waiting:
-            self._waiting[1].exception()  # it is waited for: one thread at a time makes batches
+            self._waiting[1].exception()  # wait for it: only one thread at a time makes batches
         self._waiting = None

@@ -1,7 +1,7 @@
 """From the rows of a step to tensors: packed or padded sequences, in micro-batches.
 
 No attention mask is ever made. In a packed sequence the position ids restart with each row, which transformers turns
-into block-diagonal attention; padding stands at the end, where causal attention keeps it out of every row's sight.
+into block-diagonal attention; padding is at the end, where causal attention hides it from every row.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from torch import Tensor
 
 from backend.data.packing import arrange, balance
 from backend.plan.plan import Plan
-from backend.training.parallel.ranks import ALONE, Ranks
+from backend.training.parallel.execution import Execution
 
 IGNORED = -100
 LENGTHS = 128
-"""On a CPU sequences are filled up to a multiple of this, or to `max_length`: its bf16 kernels are made anew, and kept,
-for each length they meet. With `PREDICTIONS`, 14 steps of SmolLM2-135M peak at 1.8 GiB instead of 2.4."""
+"""On a CPU sequences are padded to a multiple of this, or to `max_length`: its bf16 kernels are compiled, and kept, for
+each new length. With `PREDICTIONS`, 14 steps of SmolLM2-135M peak at 1.8 GiB instead of 2.4."""
 PREDICTIONS = 64
-"""The same for the positions that the head sees."""
+"""The same for the positions whose logits are computed."""
 Row = tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]
-"""Token ids of one row, and which of them are scored."""
+"""Token ids of one row, and which of them are target tokens."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One forward pass: `sequences` x `length` tokens, and what is to be predicted where."""
+    """One forward pass: `sequences` x `length` tokens, with positions to predict from and their targets."""
 
     input_ids: Tensor
     position_ids: Tensor
     predict: Tensor
-    """Per sequence, the positions whose next token is scored; filled up with 0."""
+    """Per sequence, the positions whose next token is a target; padded with 0."""
     targets: Tensor
-    """The token that stands after each position of `predict`; IGNORED where `predict` is filled up."""
+    """The token after each position of `predict`; IGNORED where `predict` is padded."""
     tokens: int
     """Tokens of the data, padding not counted."""
     scored: int
-    """Targets that count."""
+    """Target tokens, without the ignored ones."""
     packed: bool = False
     """Some sequence holds several rows."""
     starts: Tensor | None = None
-    """Where each row of a flat sequence starts, and its end, int32; None where sequences are not laid flat."""
+    """The start of each row of a flat sequence and the end of the last, int32; None if sequences are not flat."""
     longest: int = 0
     """Tokens of the longest row of a flat sequence."""
 
     def varlen(self) -> dict[str, Any]:
-        """What tells flash attention the rows of a flat sequence; worked out here, it waits for no device."""
+        """Flash attention's arguments for the rows of a flat sequence: transformers would ask the device for them."""
         if self.starts is None:
             return {}
         starts, longest = self.starts, self.longest
@@ -63,23 +63,19 @@ class Batch:
         }
 
 
-def micro_batches(
-    rows: Sequence[Row], plan: Plan, device: str, *, flat: bool = False, ranks: Ranks = ALONE
-) -> list[Batch]:
-    """Arrange this rank's share of `rows` into micro-batches of `plan.micro_batch` sequences; as many on every rank.
-
-    `flat` lays the sequences of a micro-batch one behind the other, as flash attention wants packed ones.
-    """
+def micro_batches(rows: Sequence[Row], execution: Execution) -> list[Batch]:
+    """Arrange this rank's share of `rows` into micro-batches of `plan.micro_batch` sequences; as many on every rank."""
+    plan, device, ranks = execution.plan, execution.device, execution.ranks
     lengths = [len(ids) for ids, _ in rows]
     shares = [_arranged(share, lengths, plan) for share in balance(lengths, ranks.count)]
     mine, most = shares[ranks.rank], max(map(len, shares))
     parts = [[_Sequence.of([rows[i] for i in group]) for group in part] for part in mine]
     if len(parts) < most:
         parts += [[_unscored(rows[int(np.argmin(lengths))])]] * (most - len(parts))
-    if flat:
+    if execution.flat:
         return [_flat(_joined(part), device) for part in parts]
-    fill_up_to = plan.max_length if device == "cpu" else 0
-    return [_collate(part, device, fill_up_to) for part in parts]
+    pad_to = plan.max_length if device == "cpu" else 0
+    return [_collate(part, device, pad_to) for part in parts]
 
 
 def _arranged(share: Sequence[int], lengths: Sequence[int], plan: Plan) -> list[list[list[int]]]:
@@ -92,7 +88,7 @@ def _arranged(share: Sequence[int], lengths: Sequence[int], plan: Plan) -> list[
 
 @dataclass(frozen=True)
 class _Sequence:
-    """One or several rows one behind the other."""
+    """One row, or several concatenated."""
 
     ids: npt.NDArray[np.int64]
     positions: npt.NDArray[np.int64]
@@ -110,7 +106,7 @@ class _Sequence:
 
 
 def _unscored(row: Row) -> _Sequence:
-    """A sequence for a rank that has nothing left to do while others have: they wait for each other in each pass."""
+    """A sequence without targets, for a rank that has fewer micro-batches: ranks wait for each other in each pass."""
     ids, scored = row
     return _Sequence.of([(ids, np.zeros_like(scored))])
 
@@ -130,11 +126,11 @@ def _flat(sequence: _Sequence, device: str) -> Batch:
     return replace(_collate([sequence], device, 0), starts=_on(starts, device), longest=longest)
 
 
-def _collate(sequences: Sequence[_Sequence], device: str, fill_up_to: int) -> Batch:
+def _collate(sequences: Sequence[_Sequence], device: str, pad_to: int) -> Batch:
     longest = max(len(x.ids) for x in sequences)
-    length = max(longest, min(fill_up_to, _filled(longest, LENGTHS)))
+    length = max(longest, min(pad_to, _rounded_up(longest, LENGTHS)))
     most = max(1, *(len(x.predict) for x in sequences))
-    most = max(most, min(fill_up_to, _filled(most, PREDICTIONS)))
+    most = max(most, min(pad_to, _rounded_up(most, PREDICTIONS)))
     shape = len(sequences), length
     ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     predict = np.zeros((len(sequences), most), np.int64)
@@ -142,7 +138,7 @@ def _collate(sequences: Sequence[_Sequence], device: str, fill_up_to: int) -> Ba
     for i, x in enumerate(sequences):
         size, count = len(x.ids), len(x.predict)
         ids[i, :size], positions[i, :size] = x.ids, x.positions
-        positions[i, size:] = x.positions[-1] + 1 + np.arange(length - size)  # counts on: no break, no mask needed
+        positions[i, size:] = x.positions[-1] + 1 + np.arange(length - size)  # no restart: padding begins no row
         predict[i, :count], targets[i, :count] = x.predict, x.ids[x.predict + 1]
     return Batch(
         input_ids=_on(ids, device),
@@ -156,10 +152,10 @@ def _collate(sequences: Sequence[_Sequence], device: str, fill_up_to: int) -> Ba
 
 
 def _on(values: npt.NDArray[Any], device: str) -> Tensor:
-    """As a tensor on `device`. From pinned memory: a copy from pageable memory waits for the work before it."""
+    """As a tensor on `device`, copied from pinned memory: a copy from pageable memory waits for the work before it."""
     tensor = torch.from_numpy(values)
     return tensor if device == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
-def _filled(count: int, unit: int) -> int:
+def _rounded_up(count: int, unit: int) -> int:
     return -(-count // unit) * unit

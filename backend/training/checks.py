@@ -1,56 +1,60 @@
-"""What is found out by trying it on a few tokens, rather than by the model's name."""
+"""What a model can do, found out by a try on a few tokens rather than by the model's name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from backend.plan.plan import Plan
 from backend.training import loss
 from backend.training.batches import Batch, Row, micro_batches
+from backend.training.network import Network
+from backend.training.parallel.execution import Execution
+from backend.training.parallel.ranks import ALONE
 from backend.training.precision import autocast
 
 LEAK = 1e-3
-"""Of what the words before change in plain sight: more than rounding. Recurrent states and convolutions leak 0.001-0.2
-of it across packed rows (five families, 2026-11-24); what keeps rows apart leaks nothing, or 1e-6 with experts."""
+"""The share of what visible tokens change that is more than rounding. Recurrent states and convolutions leak 0.001-0.2
+across packed rows (five families, 2026-11-24); a model that keeps rows apart leaks nothing, or 1e-6 with experts."""
 
 
 @torch.no_grad()
-def packs(network: Any, plan: Plan, device: str) -> bool:
-    """Rows that share a sequence don't see each other in this model: another first row leaves the second as it was."""
-    first, other, second = (_tokens(network, count, start, device) for count, start in ((9, 1), (9, 50), (7, 20)))
-    apart = torch.cat([torch.arange(9), torch.arange(7)]).unsqueeze(0).to(device)
-    in_sight = torch.arange(16).unsqueeze(0).to(device)
+def packs(network: Network, execution: Execution) -> bool:
+    """Rows that share a sequence don't see each other: the second row's logits don't depend on the first row."""
+    first, other, second = (
+        _tokens(network, count, start, execution.device) for count, start in ((9, 1), (9, 50), (7, 20))
+    )
+    apart = torch.cat([torch.arange(9), torch.arange(7)]).unsqueeze(0).to(execution.device)
+    in_sight = torch.arange(16).unsqueeze(0).to(execution.device)
 
     def change(positions: Tensor) -> Tensor:
         one, another = (_logits(network, torch.cat([x, second], dim=1), positions) for x in (first, other))
         return (one - another)[:, 9:].abs().mean()
 
-    with _judging(network), autocast(plan, device):
+    with _without_dropout(network), autocast(execution.plan, execution.device):
         return bool(change(apart) < LEAK * change(in_sight))
 
 
-def can_chunk(network: Any, plan: Plan, device: str) -> bool:
+def can_chunk(network: Network, execution: Execution) -> bool:
     """The chunked loss knows this model's head, and what the family does to its logits."""
-    with _judging(network), autocast(plan, device):
-        return loss.can_chunk(network, some_batch(network, plan, device))
+    with _without_dropout(network), autocast(execution.plan, execution.device):
+        return loss.can_chunk(network, some_batch(network, execution))
 
 
-def some_batch(network: Any, plan: Plan, device: str) -> Batch:
-    """A dozen tokens to try something with."""
+def some_batch(network: Network, execution: Execution) -> Batch:
+    """A dozen tokens to try something with, the same on every rank."""
     ids = _tokens(network, 12, 1, "cpu")[0].numpy().astype(np.int32)
     row: Row = (ids, np.ones(len(ids), np.bool_))
-    return micro_batches([row], plan, device)[0]
+    return micro_batches([row], replace(execution, flat=False, ranks=ALONE))[0]
 
 
 @contextmanager
-def _judging(network: Any) -> Iterator[None]:
-    """Without dropout, which would look like a difference."""
+def _without_dropout(network: Network) -> Iterator[None]:
+    """In eval mode: dropout would look like a difference."""
     network.eval()
     try:
         yield
@@ -58,12 +62,12 @@ def _judging(network: Any) -> Iterator[None]:
         network.train()
 
 
-def _tokens(network: Any, count: int, start: int, device: str) -> Tensor:
+def _tokens(network: Network, count: int, start: int, device: str) -> Tensor:
     spread = torch.arange(start, start + count) * 7919  # any ids will do, as long as they differ
     vocabulary: int = network.get_input_embeddings().num_embeddings
     return (spread % vocabulary).unsqueeze(0).to(device)
 
 
-def _logits(network: Any, ids: Tensor, positions: Tensor) -> Tensor:
+def _logits(network: Network, ids: Tensor, positions: Tensor) -> Tensor:
     logits: Tensor = network(input_ids=ids, position_ids=positions, use_cache=False).logits.float()
     return logits

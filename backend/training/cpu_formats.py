@@ -1,4 +1,4 @@
-"""Which number format this CPU computes faster in: a few matrix products of each, by turns."""
+"""Which number format is faster on this CPU: a few matrix products in each, in alternation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TURNS = 6
 
 
 def measure_bf16_gain() -> float:
-    """Times as fast as float32: the fastest of some products in either format, forward and for the gradient."""
+    """How many times as fast as float32 bfloat16 is: the fastest of some products, forward and backward."""
     fastest = dict.fromkeys((torch.float32, torch.bfloat16), float("inf"))
     made = {dtype: (torch.ones(ROWS, WIDTH, dtype=dtype), torch.ones(WIDTH, WIDTH, dtype=dtype)) for dtype in fastest}
     for _ in range(TURNS):
@@ -27,7 +27,7 @@ def measure_bf16_gain() -> float:
 
 
 def note_bf16_gain(plan: Plan, report: Report) -> None:
-    """Measure it for this box's next plans, and say where the run computes in the slower of the two."""
+    """Measure it for this box's next plans, and say so in the log if the run computes in the slower format."""
     gain = measure_bf16_gain()
     with suppress(OSError):  # a full disk is no reason to end the run
         rate.remember_bf16_gain(host.cpu(), gain)

@@ -1,4 +1,4 @@
-"""Convert the demo model: the GGUF that its package carries, as a normal folder.
+"""Convert the demo model from the GGUF of its package to a normal model folder.
 
 As a command: `python -m backend.training.demo_model`. Takes about 20 seconds and 1.2 GB of memory on two CPU cores. The
 stored weights are 4-bit; the result is a plain float32 Llama.
@@ -26,9 +26,9 @@ _TEMPORARY: Final = ".converting-"
 
 
 def convert(say: Callable[[str], None]) -> Path:
-    """Make the demo model's folder and return it; at once where it is there already.
+    """Make the demo model's folder and return it; returns at once if it is there already.
 
-    Two processes may call this: the second waits and finds it done. Raises UserError where a package is missing.
+    Two processes may call this: the second waits and finds it done. Raises UserError if a package is missing.
     """
     folder = demo.folder()
     if demo.is_ready():
@@ -96,13 +96,13 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def _no_bars() -> Iterator[None]:
-    """Keep transformers' progress bars out of a log or a screen, and leave them as they were."""
+    """Switch transformers' progress bars off, out of a log or a screen, and then back to what they were."""
     from transformers import modeling_gguf_pytorch_utils as gguf_loader
     from transformers.utils import logging
 
     shown, bar = logging.is_progress_bar_enabled(), gguf_loader.tqdm
     logging.disable_progress_bar()
-    gguf_loader.tqdm = partial(bar, disable=True)  # this one does not ask the switch
+    gguf_loader.tqdm = partial(bar, disable=True)  # this one ignores the switch
     try:
         yield
     finally:
@@ -112,13 +112,13 @@ def _no_bars() -> Iterator[None]:
 
 
 def _sweep() -> None:
-    """Remove what a conversion that was killed left behind. Only under the lock."""
+    """Remove what a killed conversion left behind. Only call this with the lock held."""
     for path in paths.models().glob(f"{_TEMPORARY}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def main() -> int:
-    """Convert, saying each step on a line; the exit code is 0, or 2 where a package is missing."""
+    """Convert, saying each step on a line; the exit code is 0, or 2 if a package is missing."""
     try:
         print(convert(lambda text: print(text, flush=True)))
     except UserError as error:

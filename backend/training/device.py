@@ -1,4 +1,4 @@
-"""The GPU of a run: the one that was planned for, where this box still has it."""
+"""The GPU of a run: the one that was planned for, if this box still has it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from backend.plan.job import Job
 
 
 def take(job: Job, rank: int = 0) -> None:
-    """Let CUDA see the GPU only that was chosen for `rank`; on another box whatever is there is taken, one for each.
+    """Let CUDA see only the GPU that was chosen for `rank`; on another box each rank takes one of those that are there.
 
-    CUDA reads the variable once, when it starts. Raises UserError where it has started with another GPU: it would
-    train on that one; and where there are fewer GPUs than ranks.
+    CUDA reads the variable once, when it starts. Raises UserError if it has started with another GPU, on which it would
+    train, or if there are fewer GPUs than ranks.
     """
     if job.device != "cuda":
         return
@@ -33,7 +33,7 @@ def take(job: Job, rank: int = 0) -> None:
 
 
 def _chosen(job: Job, rank: int, seen: Sequence[str]) -> str | None:
-    """As planned where all of them are here; of several devices elsewhere each rank takes its own."""
+    """The planned GPU if all planned ones are here; on another box the rank's own of those that are there."""
     count = job.plan.processes
     if count == 1:
         return job.device_uuids[0] if job.device_uuids else None

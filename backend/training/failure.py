@@ -1,16 +1,28 @@
-"""What went wrong, in one sentence for the user; the traceback is in the run's log file."""
+"""What went wrong, in one sentence for the user; the traceback is in the run's log file.
+
+Imports no torch: that torch can't be imported is one of the failures.
+"""
 
 from __future__ import annotations
 
+import errno
+
 from backend.errors import TrainingFailed, UserError
-from backend.training.relief import is_out_of_memory
 from backend.training.saving.disk import FULL, DiskFull
 
 LONGEST = 300
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "alloc_failed",
+)
+"""Parts of what torch, CUDA, cuBLAS and the C++ library say when an allocation fails."""
 
 
 def sentence(error: BaseException, run: str) -> str:
-    """The failure of `run` in one sentence, with the mend where one is known."""
+    """The failure of `run` in one sentence, with the fix if one is known."""
     if isinstance(error, UserError | TrainingFailed):
         return str(error)
     if isinstance(error, DiskFull):
@@ -19,5 +31,30 @@ def sentence(error: BaseException, run: str) -> str:
         return f"the disk is full; free some space, then `fttui resume {run}`"
     if is_out_of_memory(error):
         return "memory ran out while the model was loaded or saved; choose a smaller model, or qlora"
-    first = (str(error).strip() or "no further word").split("\n")[0]
-    return f"{type(error).__name__}: {first[:LONGEST]}"
+    if isinstance(error, ImportError):
+        return not_importable(error)
+    return f"{type(error).__name__}: {_first_line(error)}"
+
+
+def not_importable(error: BaseException) -> str:
+    """A library that training needs is missing or broken; whatever its import raised."""
+    cause = error
+    while cause.__cause__ is not None:  # transformers wraps what it met
+        cause = cause.__cause__
+    return (
+        f"a library that training needs can't be imported ({_first_line(cause)}); "
+        "`fttui doctor` looks for what is missing and says what to install"
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """An allocation failed, on the device or in host memory."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's own, a RuntimeError
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(part in str(error).lower() for part in OUT_OF_MEMORY)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or f"{type(error).__name__} without a message").split("\n")[0][:LONGEST]

@@ -1,4 +1,4 @@
-"""From what the job names to a model folder on this box: as it is, downloaded, or converted (the demo)."""
+"""The job's model as a folder on this box: as it is, downloaded from the hub, or converted (the demo)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from backend.plan.job import Job
 
 WANTED = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt"]
 UNWANTED = ["[!a]*/*", "a[!d]*/*", "ad[!d]*/*", "consolidated*.safetensors"]
-"""Other formats' folders (but for additional_chat_templates/), and the same weights a second time."""
+"""Folders of other formats (all but additional_chat_templates/), and a second copy of the same weights."""
 REVISION = "base-revision"
-"""File of the run's folder: the commit of the base that it began with. A later one would be another base."""
+"""File in the run's folder: the commit of the base model that the run began with; a later one may differ."""
 
 
 def model_folder(job: Job, run: Path, say: Callable[[str], None]) -> Path:
     """The folder that the weights and the tokenizer load from; `run` is the run's folder.
 
-    Raises what the hub raises where it can't be fetched.
+    Raises what the hub raises if it can't be fetched.
     """
     if job.model == "demo":
         from backend.training.demo_model import convert
@@ -34,7 +34,7 @@ def on_this_box(job: Job) -> Path:
 
 
 def base_name(job: Job, folder: Path) -> str:
-    """What an adapter names as its base: the hub id where the model is from the hub, otherwise the folder."""
+    """What an adapter names as its base: the hub id if the model is from the hub, otherwise the folder."""
     return job.hub_id or str(folder)
 
 

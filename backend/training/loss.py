@@ -1,8 +1,9 @@
-"""The loss of a batch, summed over its scored tokens; the step divides once, by their number in the whole batch.
+"""The loss of a batch, summed over its target tokens; the step divides once, by their number in the whole batch.
 
-Two ways to the same number. `whole` asks the model for the logits of the scored positions only and keeps them for the
-backward pass. `Chunked` never holds more than a slice of them: it works out the gradients while it is there. (Torch's
-own `linear_cross_entropy` does the same, but returns a 16-bit sum rounded to 16 bits: 1024.0 where it is 1028.8.)
+Two ways to the same number. `whole` asks the model for the logits of the target positions only and keeps them for the
+backward pass. `chunked` holds no more than a slice of the logits at a time and computes the gradients of each slice in
+the forward pass. (Torch's own `linear_cross_entropy` does the same, but returns a 16-bit sum rounded to 16 bits: 1024.0
+instead of 1028.8.)
 """
 
 from __future__ import annotations
@@ -15,23 +16,24 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.training.batches import IGNORED, Batch
-from backend.training.packed_rows import told
+from backend.training.network import Network
+from backend.training.packed_rows import packed_hint
 from backend.training.parallel.sharding import through_root
 
 Loss = Callable[[Batch], Tensor]
-"""Summed negative log-likelihood of a batch's scored tokens, nats, as a float32 scalar on the device."""
+"""Summed negative log-likelihood of a batch's target tokens in nats, a float32 scalar on the device."""
 
 
-def whole(network: Any) -> Loss:
-    """Logits of all scored positions at once: fastest where they fit."""
+def whole(network: Network) -> Loss:
+    """Logits of all target positions at once: fastest if they fit."""
 
     def loss(batch: Batch) -> Tensor:
-        with told(batch.packed):
+        with packed_hint(batch.packed):
             logits = network(
                 input_ids=batch.input_ids,
                 position_ids=batch.position_ids,
                 logits_to_keep=batch.predict,
-                use_cache=False,  # with a cache transformers would not look for packed rows
+                use_cache=False,  # transformers looks for packed rows only without a cache
                 **batch.varlen(),
             ).logits
         targets = batch.targets.flatten()
@@ -40,19 +42,19 @@ def whole(network: Any) -> Loss:
     return loss
 
 
-def chunked(network: Any) -> Loss:
-    """Logits of a few positions at a time; for heads that `can_chunk` knows."""
+def chunked(network: Network) -> Loss:
+    """Logits of a few positions at a time, for heads that pass `can_chunk`."""
     decoder, head, config = network.get_decoder(), network.get_output_embeddings(), network.config
     scale = logit_scale(config)
     cap = getattr(config, "final_logit_softcapping", None) or 0.0
 
     def loss(batch: Batch) -> Tensor:
-        with told(batch.packed):
+        with packed_hint(batch.packed):
             hidden = decoder(
                 input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False, **batch.varlen()
             ).last_hidden_state
         kept = torch.take_along_dim(hidden, batch.predict[..., None], dim=1).flatten(0, 1)
-        weight = head.weight if torch.is_grad_enabled() else head.weight.detach()  # or its gradient would be made
+        weight = head.weight if torch.is_grad_enabled() else head.weight.detach()  # else its gradient would be computed
         result: Tensor = _Chunked.apply(kept, weight, batch.targets.flatten(), scale, cap)  # type: ignore[no-untyped-call]
         return result
 
@@ -65,7 +67,7 @@ def logit_scale(config: Any) -> float:
 
 
 @torch.no_grad()
-def can_chunk(network: Any, batch: Batch) -> bool:
+def can_chunk(network: Network, batch: Batch) -> bool:
     """The head is a plain linear layer, and the chunked loss of `batch` equals the one of the model's own logits."""
     head = network.get_output_embeddings()
     if type(head) is not torch.nn.Linear or head.bias is not None:
@@ -80,7 +82,7 @@ def chunk_rows(positions: int, hidden: int, vocabulary: int) -> int:
 
 
 class _Chunked(torch.autograd.Function):
-    """Sum of cross entropies of a linear head, with its gradients made chunk by chunk in the forward pass."""
+    """Sum of cross entropies of a linear head, with its gradients computed chunk by chunk in the forward pass."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, scale: float, cap: float) -> Tensor:
@@ -93,13 +95,13 @@ class _Chunked(torch.autograd.Function):
             size = chunk_rows(len(states), states.shape[1], len(head))
             for start in range(0, len(states), size):
                 part = slice(start, start + size)
-                loss, slope = _loss_and_slope(states[part] @ head.T, targets[part], scale, cap)
+                loss, d_logits = _loss_and_gradient(states[part] @ head.T, targets[part], scale, cap)
                 total += loss
                 if d_states is not None:
-                    d_states[part] = slope.to(compute) @ head
+                    d_states[part] = d_logits.to(compute) @ head
                 if d_head is not None:
-                    d_head += slope.to(compute).T @ states[part]
-                del slope  # or it would stay beside the next chunk's logits
+                    d_head += d_logits.to(compute).T @ states[part]
+                del d_logits  # else it would be held together with the next chunk's logits
         ctx.save_for_backward(d_states, d_head)
         ctx.dtypes = hidden.dtype, weight.dtype
         return total
@@ -115,8 +117,8 @@ def _compute_dtype(hidden: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
 
 
-def _loss_and_slope(raw: Tensor, targets: Tensor, scale: float, cap: float) -> tuple[Tensor, Tensor]:
-    """Summed loss of one chunk, and its derivative by the raw logits (n x vocabulary, float32)."""
+def _loss_and_gradient(raw: Tensor, targets: Tensor, scale: float, cap: float) -> tuple[Tensor, Tensor]:
+    """Summed loss of one chunk, and its gradient with respect to the raw logits (n x vocabulary, float32)."""
     logits = raw.float() * scale
     if cap:
         logits = cap * torch.tanh(logits / cap)
@@ -124,9 +126,9 @@ def _loss_and_slope(raw: Tensor, targets: Tensor, scale: float, cap: float) -> t
     index = targets.clamp(min=0).unsqueeze(1)
     norms = torch.logsumexp(logits, dim=1, keepdim=True)
     loss = ((norms - logits.gather(1, index)) * counts).sum()
-    bend = 1 - (logits / cap) ** 2 if cap else None
-    slope = logits.sub_(norms).exp_()  # in place from here on: the chunk's float32 logits are its peak
-    slope.scatter_add_(1, index, -torch.ones_like(norms))
-    if bend is not None:
-        slope *= bend
-    return loss, slope.mul_(counts * scale)
+    d_cap = 1 - (logits / cap) ** 2 if cap else None
+    gradient = logits.sub_(norms).exp_()  # in place from here on: the chunk's float32 logits are its peak
+    gradient.scatter_add_(1, index, -torch.ones_like(norms))
+    if d_cap is not None:
+        gradient *= d_cap
+    return loss, gradient.mul_(counts * scale)

@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from backend.plan.plan import Plan
+from backend.training.network import Network
 from backend.training.parallel import sharding
+from backend.training.parallel.execution import Execution
 from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.precision import adapter_dtype, compute_dtype, weight_dtype
 
@@ -24,10 +26,10 @@ class Loaded:
 
     model: Any
     """What is saved: the PeftModel, or the causal language model itself."""
-    network: Any
+    network: Network
     """The causal language model, adapters in place: what runs."""
     attention: str
-    """The attention implementation: the plan's, or `eager` where the family has nothing faster."""
+    """The attention implementation: the plan's, or `eager` if the family has nothing faster."""
     stored_dtype: torch.dtype
     """What the weights were stored in; a full model is saved in it again."""
 
@@ -36,44 +38,46 @@ class Loaded:
         return {name: p for name, p in self.network.named_parameters() if p.requires_grad}
 
     def weights(self, ranks: Ranks) -> dict[str, Tensor]:
-        """What trains, by name, for a checkpoint. Shards are gathered in the first rank's host memory, by all ranks."""
+        """The trainable weights by name, for a checkpoint. All ranks gather shards in the first rank's host memory."""
         if not sharding.is_sharded(self.network):
             return dict(self.trainable())
         return _gathered(self.trainable(), ranks, None)
 
 
-def load(folder: Path, base_name: str, plan: Plan, device: str, ranks: Ranks = ALONE) -> Loaded:
-    """Load the model in `folder` for `plan.method`, straight to its device and number format.
+def load(folder: Path, base_name: str, execution: Execution) -> Loaded:
+    """Load the model in `folder` for the plan's method, straight to its device and number format.
 
-    Over several ranks a full model is sharded, any other is on each of them. `base_name` (folder or hub id) is what an
-    adapter will name as its base. Raises OSError and ValueError of transformers where the folder holds no loadable
-    causal language model.
+    With several ranks a full model is sharded, any other is replicated. `base_name` (folder or hub id) is what an
+    adapter will name as its base. Raises OSError and ValueError of transformers if the folder holds no loadable causal
+    language model.
     """
+    plan = execution.plan
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder)
     kernel = attention(config, plan)
-    if plan.method == "full" and ranks.count > 1:
-        network = _sharded(folder, config, plan, device, kernel, ranks)
+    if plan.method == "full" and execution.ranks.count > 1:
+        network = _sharded(folder, config, kernel, execution)
     else:
-        network = _network(folder, plan, device, kernel)
+        network = _network(folder, plan, execution.device, kernel)
     if plan.method == "full":
         network.requires_grad_(True)
         model = network
     else:
         model = with_adapters(network, base_name, plan)
-    set_checkpointing(network, plan, device)
+    set_checkpointing(network, execution)
     network.train()
     stored = getattr(config, "dtype", None) or torch.float32
     return Loaded(model=model, network=network, attention=kernel, stored_dtype=stored)
 
 
-def set_checkpointing(network: Any, plan: Plan, device: str) -> None:
-    """Recompute activations in the backward pass (what it starts from in host memory, if so planned), or keep them."""
+def set_checkpointing(network: Network, execution: Execution) -> None:
+    """Recompute activations in the backward pass, from checkpoints on the device or in host memory; or keep them."""
+    plan = execution.plan
     if plan.checkpointing:
         network.activation_checkpointing_enable(
             activation_checkpointing_kwargs={"use_reentrant": False},
-            offload=plan.activation_offload and device != "cpu",
+            offload=plan.activation_offload and execution.device != "cpu",
         )
     else:
         network.activation_checkpointing_disable()
@@ -82,7 +86,7 @@ def set_checkpointing(network: Any, plan: Plan, device: str) -> None:
 def save(loaded: Loaded, plan: Plan, folder: Path, ranks: Ranks = ALONE) -> None:
     """Write what plain peft (adapters) or plain transformers (a full model) loads. No network is needed.
 
-    The first rank writes; of a sharded model the others have to call `take_part_in_saving`.
+    The first rank writes; if the model is sharded, the others have to call `take_part_in_saving`.
     """
     if plan.method != "full":
         loaded.model.save_pretrained(folder, save_embedding_layers=False)
@@ -105,9 +109,9 @@ def _as_stored(loaded: Loaded, ranks: Ranks) -> dict[str, Tensor]:
 
 
 def _gathered(values: Mapping[str, Tensor], ranks: Ranks, weights: torch.dtype | None) -> dict[str, Tensor]:
-    """Everything whole in the first rank's host memory, one by one; the other ranks keep nothing.
+    """All `values` unsharded in the first rank's host memory, gathered one by one; the other ranks keep nothing.
 
-    `weights`: what the weights among them are turned into; buffers stay what they are.
+    `weights`: the type that weights are converted to; buffers keep theirs.
     """
     made: dict[int, Tensor] = {}
     for x in values.values():
@@ -126,7 +130,7 @@ def saved_bytes(loaded: Loaded, plan: Plan) -> int:
 
 
 def attention(config: Any, plan: Plan) -> str:
-    """What the plan wants where the family can do it (soft-capped attention, as Gemma 2's, has no sdpa)."""
+    """The plan's implementation; `eager` if the family lacks it (soft-capped attention, as Gemma 2's, has no sdpa)."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
     kind = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
@@ -148,18 +152,19 @@ def _network(folder: Path, plan: Plan, device: str, attention: str) -> Any:
     return network
 
 
-def _sharded(folder: Path, config: Any, plan: Plan, device: str, attention: str, ranks: Ranks) -> Any:
+def _sharded(folder: Path, config: Any, attention: str, execution: Execution) -> Any:
     """The first rank reads the weights into host memory; the others have their shapes only."""
     from transformers import AutoModelForCausalLM
 
-    options: dict[str, Any] = {"dtype": weight_dtype(plan), "attn_implementation": attention}
+    ranks = execution.ranks
+    options: dict[str, Any] = {"dtype": weight_dtype(execution.plan), "attn_implementation": attention}
     if ranks.is_first:
         network = AutoModelForCausalLM.from_pretrained(folder, **options)
     else:
         with torch.device("meta"):
             network = AutoModelForCausalLM.from_config(config, **options)
     network.generation_config = ranks.of_first(network.generation_config)
-    sharding.shard(network, plan, device, ranks)
+    sharding.shard(network, execution)
     return network
 
 
@@ -174,7 +179,7 @@ def _nf4(plan: Plan) -> Any:
     )
 
 
-def _keep_4bit_layout(network: Any) -> None:
+def _keep_4bit_layout(network: Network) -> None:
     """Forbid bitsandbytes' repacking for CPUs with avx512_bf16.
 
     It repacks a layer the first time it runs in eval mode, never back, and gradients are silently wrong from then on
@@ -187,7 +192,7 @@ def _keep_4bit_layout(network: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def with_adapters(network: Any, base_name: str, plan: Plan) -> Any:
+def with_adapters(network: Network, base_name: str, plan: Plan) -> Any:
     """A PeftModel around `network`, its adapters in the plan's type; `base_name` is what they name as their base."""
     from peft import LoraConfig, get_peft_model
     from peft.tuners.tuners_utils import BaseTunerLayer
@@ -211,7 +216,7 @@ def with_adapters(network: Any, base_name: str, plan: Plan) -> Any:
     return model
 
 
-def _targets(network: Any, plan: Plan) -> list[str]:
+def _targets(network: Network, plan: Plan) -> list[str]:
     """Names of the layers that get an adapter. peft's own `all-linear` may list every layer by its full name."""
     if plan.target_modules != "all-linear":
         return [name.strip() for name in plan.target_modules.split(",")]

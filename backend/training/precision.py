@@ -18,17 +18,17 @@ def compute_dtype(plan: Plan) -> torch.dtype:
 
 
 def weight_dtype(plan: Plan) -> torch.dtype:
-    """What the base is loaded in; for `full`, what its weights are kept in from step to step."""
+    """What the base is loaded in; for `full`, what its weights are kept in between steps."""
     return _trained_in(plan, plan.weights_dtype) if plan.method == "full" else compute_dtype(plan)
 
 
 def adapter_dtype(plan: Plan) -> torch.dtype:
-    """What adapters are kept in from step to step."""
+    """What adapters are kept in between steps."""
     return _trained_in(plan, plan.adapter_dtype)
 
 
 def _trained_in(plan: Plan, wanted: str) -> torch.dtype:
-    """bfloat16 only where products run in it too: float32 products want float32 weights, float16's scaler does too."""
+    """bfloat16 only if products run in it too: float32 products and float16's loss scaler need float32 weights."""
     return torch.bfloat16 if wanted == plan.precision == "bfloat16" else torch.float32
 
 

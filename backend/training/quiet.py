@@ -1,4 +1,4 @@
-"""Libraries that print and warn are sent to the run's log file while it trains."""
+"""Send what libraries print and warn to the run's log file while it trains."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import transformers
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 LIBRARIES = (
     "py.warnings",
@@ -21,10 +24,7 @@ LIBRARIES = (
 
 @contextmanager
 def libraries_to(log_file: Path) -> Iterator[logging.Logger]:
-    """Send the libraries' warnings to `log_file`, and their progress bars nowhere. Yields the trainer's own logger."""
-    import transformers
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
+    """Send the libraries' warnings to `log_file` and switch progress bars off. Yields the trainer's own logger."""
     transformers.utils.logging.disable_progress_bar()
     disable_progress_bars()
     handler = logging.FileHandler(log_file, encoding="utf-8")

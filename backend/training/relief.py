@@ -1,8 +1,8 @@
-"""Out of memory is a detour: free what can be freed, choose the next cheaper setting, and do it again."""
+"""Out of memory is no end: free what can be freed, choose the next cheaper setting, and try again."""
 
 from __future__ import annotations
 
-import errno
+import ctypes
 import gc
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,44 +12,46 @@ import torch
 
 from backend.plan.plan import Plan
 from backend.run.events import OutOfMemory, PlanChanges
+from backend.training.failure import is_out_of_memory
 from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.report import Report
 
 Value = TypeVar("Value")
 LOADING = "loading the model"
-SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
 
 
 class RanOut(Exception):
-    """Memory ran out on one of several ranks: all of them start again (backend/launch/several.py)."""
+    """Memory ran out on one of several ranks: all of them are restarted (backend/launch/several.py)."""
 
     def __init__(self, during: str, step: int, reason: str) -> None:
         super().__init__(f"out of memory in {during}: {reason}")
         self.during, self.step = during, step
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """An allocation failed, on the device or in host memory."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
-
-
 def free() -> None:
-    """Give back what nothing refers to any more."""
+    """Free unreferenced tensors, and empty the CUDA allocator's cache."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
+def give_back() -> None:
+    """Return the memory of a run that is over to the device and the system: the process lives on with the screen.
+
+    glibc keeps what was freed; the next run of this process would be measured with it.
+    """
+    free()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, other C libraries don't
+    if trim is not None:
+        trim(0)
+
+
 def attempt(
     action: Callable[[], Value], report: Report, step: int, during: str, ranks: Ranks = ALONE
 ) -> tuple[Value] | None:
-    """What `action` returns, in a tuple; None where memory ran out, which is written as an `oom` event and freed.
+    """What `action` returns, in a tuple; None if memory ran out: that is written as an `oom` event, and memory freed.
 
-    Of several ranks none can try again by itself, where the others wait for it: raises RanOut.
+    With several ranks raises RanOut: none can try again alone while the others wait for it.
     """
     try:
         return (action(),)
@@ -67,20 +69,20 @@ def attempt(
 def twice(
     action: Callable[[], Value], report: Report, step: int, during: str, ranks: Ranks = ALONE
 ) -> tuple[Value] | None:
-    """`attempt`, and once more after freeing what could be freed."""
+    """`attempt`, and once more if memory ran out: the first attempt has freed what could be freed."""
     return attempt(action, report, step, during, ranks) or attempt(action, report, step, during, ranks)
 
 
 def cheaper(plan: Plan, *, can_chunk: bool, can_offload: bool) -> tuple[Plan, str] | None:
-    """The same training with a lower peak in a step, and what changed; None where nothing is left.
+    """The same training with a lower peak in a step, and what changed; None if nothing is left to change.
 
-    The effective batch stays: the update is the same. In order of what it costs in time.
+    The effective batch stays, so that the update is the same. What costs the least time comes first.
     """
     if plan.micro_batch > 1:
         half = plan.micro_batch // 2
         return replace(plan, micro_batch=half), f"micro-batch {plan.micro_batch} -> {half}"
     if not plan.chunked_loss and can_chunk:
-        return replace(plan, chunked_loss=True), "loss worked out in chunks"
+        return replace(plan, chunked_loss=True), "loss computed in chunks"
     if not plan.checkpointing:
         return replace(plan, checkpointing=True), "activations recomputed in the backward pass"
     if can_offload and not plan.activation_offload:
@@ -91,7 +93,7 @@ def cheaper(plan: Plan, *, can_chunk: bool, can_offload: bool) -> tuple[Plan, st
 
 
 def leaner_weights(plan: Plan) -> tuple[Plan, str] | None:
-    """The same training with smaller weights, and what changed; None where they can't be smaller."""
+    """The same training with smaller weights, and what changed; None if they can't be smaller."""
     if plan.method == "full" and plan.precision == "bfloat16" and plan.weights_dtype == "float32":
         return replace(plan, weights_dtype="bfloat16"), "weights kept in bfloat16, rounded stochastically"
     return None

@@ -1,4 +1,4 @@
-"""The random generators that training draws from: seeded once, carried in every checkpoint."""
+"""The random generators that training draws from: seeded once, saved in every checkpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 _APART = 1_000_003
-"""Between the seeds of two ranks: a prime, so that they meet no other run's."""
+"""Distance between the seeds of two ranks: a prime, so that they don't coincide with those of other runs."""
 
 
 def seed(value: int) -> None:
@@ -22,14 +22,14 @@ def seed(value: int) -> None:
 
 
 def seed_rank(value: int, rank: int) -> None:
-    """Let each rank draw for itself, once all have begun alike: dropout differs, as it does from row to row."""
+    """Give each rank a seed of its own once all have the same weights: dropout differs, as between rows."""
     if rank:
         seed(value + rank * _APART)
 
 
 @contextmanager
 def shared(value: int, step: int) -> Iterator[None]:
-    """Within, every rank draws the same of torch, in this step of the run; outside, its own goes on."""
+    """Within, torch draws the same on every rank, by run and step; afterwards each rank's own sequence goes on."""
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices):
         torch.manual_seed((value + 1) * _APART + step)
@@ -48,7 +48,7 @@ def capture() -> dict[str, Any]:
 
 
 def restore(state: dict[str, Any]) -> None:
-    """Set every generator as it was at `capture`; devices that are not here any more are left out."""
+    """Set every generator as it was at `capture`; devices that are gone are left out."""
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))

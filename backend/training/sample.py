@@ -1,4 +1,4 @@
-"""What the model says to one prompt, greedily and briefly: for the eye, never for a judgement."""
+"""The model's answer to one prompt, short and by greedy decoding: for the user to read, never a measure of quality."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import torch
 from backend.data.endings import end_tokens
 from backend.data.tokenizer import TextTokenizer
 from backend.data.tokens import Ids
-from backend.plan.plan import Plan
 from backend.training.compiling import uncompiled
+from backend.training.network import Network
+from backend.training.parallel.execution import Execution
 from backend.training.parallel.sharding import is_sharded
 from backend.training.precision import autocast
 
@@ -22,11 +23,11 @@ MOST_SECONDS = 5.0
 
 
 @torch.no_grad()
-def answer(network: Any, tokenizer: Any, prompt: Ids, plan: Plan, device: str) -> str:
-    """What the model writes after the tokens of `prompt`, without special tokens. All ranks ask a sharded model."""
+def answer(network: Network, tokenizer: Any, prompt: Ids, execution: Execution) -> str:
+    """What the model writes after the tokens of `prompt`, without special tokens. If it is sharded, all ranks ask."""
     from transformers import GenerationConfig
 
-    ids = torch.from_numpy(prompt.astype(np.int64)).unsqueeze(0).to(device)
+    ids = torch.from_numpy(prompt.astype(np.int64)).unsqueeze(0).to(execution.device)
     config = GenerationConfig(
         max_new_tokens=NEW_TOKENS,
         max_time=MOST_SECONDS,
@@ -37,7 +38,7 @@ def answer(network: Any, tokenizer: Any, prompt: Ids, plan: Plan, device: str) -
     )
     network.eval()
     try:
-        with autocast(plan, device), uncompiled(plan):
+        with autocast(execution.plan, execution.device), uncompiled(execution.plan):
             written = network.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
@@ -49,12 +50,12 @@ def answer(network: Any, tokenizer: Any, prompt: Ids, plan: Plan, device: str) -
     return str(tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)).strip()
 
 
-def ends(network: Any, tokenizer: Any) -> list[int]:
+def ends(network: Network, tokenizer: Any) -> list[int]:
     """Ids that end an answer of `network`; `tokenizer` is transformers' own, of the model's folder."""
     return end_tokens(_of_folder(str(tokenizer.name_or_path)), network.generation_config.eos_token_id)
 
 
 @functools.lru_cache(maxsize=1)
 def _of_folder(folder: str) -> TextTokenizer:
-    """Kept: every evaluation asks, and a large vocabulary takes a while to read."""
+    """Cached: every evaluation needs it, and a large vocabulary takes a while to read."""
     return TextTokenizer.load(Path(folder))

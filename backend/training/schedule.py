@@ -1,4 +1,4 @@
-"""The learning rate of each step: warm-up, then cosine or linear to a tenth, or constant. A function of the step."""
+"""The learning rate of each step: warm-up, then cosine or linear to a tenth, or constant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From data and plan to a session that is ready for its next step: load, check, and resume where there is a past."""
+"""From data and plan to a session that is ready for its next step: load, check, resume from a checkpoint."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from backend.training.meters.progress import Pace, RunProgress
 from backend.training.optim import optimizers
 from backend.training.order import Order
 from backend.training.parallel import sharding
+from backend.training.parallel.execution import Execution
 from backend.training.parallel.ranks import Ranks
 from backend.training.report import Report
 from backend.training.saving import checkpoint, result
@@ -32,9 +33,9 @@ from backend.training.session import Session, restored
 def begin(
     folder: RunFolder, job: Job, model_folder: Path, data: Prepared, report: Report, began: float, ranks: Ranks
 ) -> Session:
-    """Load the model, and go on from the newest good checkpoint where there is one.
+    """Load the model, and resume from the newest good checkpoint if there is one.
 
-    `began` is the `time.perf_counter()` of this life's start.
+    `began` is the `time.perf_counter()` at which this process began with the run.
     """
     for text in data.notes:
         report.say(text)
@@ -51,20 +52,20 @@ def begin(
         cpu_formats.note_bf16_gain(job.plan, report)
     rng.seed(job.plan.seed)
     progress.adjusted |= folder.adjusted()
-    plan = restored(job.plan, progress)
-    plan, loaded = _load(plan, job, model_folder, progress, report, ranks)
+    execution = Execution(restored(job.plan, progress), job.device, ranks=ranks)
+    execution, loaded = _load(execution, job, model_folder, progress, report)
     rng.seed_rank(job.plan.seed, ranks.rank)
-    ready = partial(_ready, plan, loaded, job.device, found, past, report, ranks)
+    ready = partial(_ready, execution, loaded, found, past, report)
     made = relief.attempt(ready, report, progress.step, "getting ready for the first step", ranks)
     if not made:
-        raise TrainingFailed(f"memory ran out before the first step; {would_fit(job, plan)}")
-    plan, packs, updater = made[0]
-    total = total_steps(len(data.train), plan)
-    pace = Pace.of(plan, total)
+        raise TrainingFailed(f"memory ran out before the first step; {would_fit(job, execution.plan)}")
+    execution, updater = made[0]
+    plan = execution.plan
+    pace = Pace.of(plan, total_steps(len(data.train), plan))
     return Session(
         folder=folder,
         job=job,
-        plan=plan,
+        execution=execution,
         report=report,
         data=data,
         tokenizer=result.tokenizer_of(model_folder, data.chat_template),
@@ -74,15 +75,13 @@ def begin(
         order=Order(len(data.train), plan),
         pace=pace,
         journal=Journal(report, progress, pace, job.device, _likely_cause_of_nan(plan), ranks),
-        packs=packs,
-        ranks=ranks,
         saved_step=found.manifest.step if found else None,
         started=began - progress.seconds,
     )
 
 
 def _refuse_other_shards(found: Checkpoint, plan: Plan, ranks: Ranks) -> None:
-    """Optimizer states in shards are of so many devices as wrote them; copies are the same on any number."""
+    """Sharded optimizer states only fit the number of devices that wrote them; replicas fit any."""
     before = found.manifest.ranks
     if plan.method == "full" and before != ranks.count:
         raise UserError(
@@ -93,74 +92,75 @@ def _refuse_other_shards(found: Checkpoint, plan: Plan, ranks: Ranks) -> None:
 
 
 def _load(
-    plan: Plan, job: Job, model_folder: Path, progress: RunProgress, report: Report, ranks: Ranks
-) -> tuple[Plan, methods.Loaded]:
-    """The model, loaded; where memory runs out once more, then with smaller weights where the run is new.
+    execution: Execution, job: Job, model_folder: Path, progress: RunProgress, report: Report
+) -> tuple[Execution, methods.Loaded]:
+    """Load the model; if memory runs out twice and no step is made yet, with smaller weights.
 
     Raises TrainingFailed with a sentence that says what would fit.
     """
     while True:
-        load = partial(methods.load, model_folder, locate.base_name(job, model_folder), plan, job.device, ranks)
-        done = relief.twice(load, report, progress.step, relief.LOADING, ranks)
+        load = partial(methods.load, model_folder, locate.base_name(job, model_folder), execution)
+        done = relief.twice(load, report, progress.step, relief.LOADING, execution.ranks)
         if done:
-            return plan, done[0]
-        found = relief.leaner_weights(plan) if progress.step == 0 else None
+            return execution, done[0]
+        before = execution.plan
+        found = relief.leaner_weights(before) if progress.step == 0 else None
         if found is None:
-            raise TrainingFailed(f"memory ran out while the model was loaded; {would_fit(job, plan)}")
-        before, (plan, change) = plan, found
+            raise TrainingFailed(f"memory ran out while the model was loaded; {would_fit(job, before)}")
+        plan, change = found
+        execution = replace(execution, plan=plan)
         progress.adjusted |= relief.changes(before, plan)
         text = f"loads with less memory: {change}"
         report.event(Replanned(step=progress.step, changed=relief.changes(before, plan), text=text))
 
 
 def _ready(
-    plan: Plan,
+    execution: Execution,
     loaded: methods.Loaded,
-    device: str,
     found: Checkpoint | None,
     past: dict[str, Any],
     report: Report,
-    ranks: Ranks,
-) -> tuple[Plan, bool, optimizers.Updater]:
-    """What the model can do of the plan, whether its rows may share a sequence, and the optimizer as it was left."""
-    plan, packs = _suited(plan, loaded, device, report)
-    plan = _compiled(plan, loaded, device, report)
-    updater = optimizers.updater(loaded.trainable(), plan, device, ranks)
-    _say_what_differs(plan, updater, report)
+) -> tuple[Execution, optimizers.Updater]:
+    """The execution with what this model can do, and the optimizer in the state of the checkpoint `found`."""
+    execution = _compiled(_suited(execution, loaded, report), loaded, report)
+    updater = optimizers.updater(loaded.trainable(), execution)
+    _say_what_differs(execution.plan, updater, report)
     if found:
         _resume(found, past, loaded, updater, report)
-    return plan, packs, updater
+    return execution, updater
 
 
-def _suited(plan: Plan, loaded: methods.Loaded, device: str, report: Report) -> tuple[Plan, bool]:
-    """The plan without what this model can't do, each said; and whether rows may share a sequence."""
+def _suited(execution: Execution, loaded: methods.Loaded, report: Report) -> Execution:
+    """The execution without what this model can't do; the log says what that is."""
+    plan = execution.plan
     if plan.attention != loaded.attention:
         report.warn(f"this model has no {plan.attention} attention; {loaded.attention} is used")
         plan = replace(plan, attention=loaded.attention)  # type: ignore[arg-type]
-    packs = plan.packing and checks.packs(loaded.network, plan, device)
+    packs = plan.packing and checks.packs(loaded.network, replace(execution, plan=plan))
     if plan.packing and not packs:
         report.warn("this model can't keep packed rows apart, so that each row is a sequence of its own")
         plan = replace(plan, packing=False)
-    if plan.chunked_loss and not checks.can_chunk(loaded.network, plan, device):
+    if plan.chunked_loss and not checks.can_chunk(loaded.network, replace(execution, plan=plan)):
         report.warn("this model's head is not a plain linear layer, so that its logits are held whole")
         plan = replace(plan, chunked_loss=False)
-    return plan, packs
+    return replace(execution, plan=plan, flat=packs and plan.attention == "flash_attention_2")
 
 
-def _compiled(plan: Plan, loaded: methods.Loaded, device: str, report: Report) -> Plan:
-    """The plan as it is, its blocks compiled; or without, and why is said."""
-    if not plan.compile:
-        return plan
+def _compiled(execution: Execution, loaded: methods.Loaded, report: Report) -> Execution:
+    """Compile the blocks if the plan says so; if they can't be compiled, the log says why, and the plan is without."""
+    without = replace(execution, plan=replace(execution.plan, compile=False))
+    if not execution.plan.compile:
+        return execution
     if sharding.is_sharded(loaded.network):
         report.warn("a model over several devices is not compiled; training goes on without it")
-        return replace(plan, compile=False)
+        return without
     report.say("compiling the blocks; the first steps take longer too")
     network = loaded.network
-    reason = compiling.compile_blocks(network, plan, checks.some_batch(network, plan, device), device)
+    reason = compiling.compile_blocks(network, checks.some_batch(network, execution), execution)
     if reason is None:
-        return plan
+        return execution
     report.warn(f"torch.compile does not work here ({reason}); training goes on without it")
-    return replace(plan, compile=False)
+    return without
 
 
 def _say_what_differs(plan: Plan, updater: optimizers.Updater, report: Report) -> None:

@@ -7,32 +7,32 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from backend.plan.plan import Plan
 from backend.training.batches import Batch
 from backend.training.loss import Loss
 from backend.training.optim.optimizers import Updater
+from backend.training.parallel.execution import Execution
 from backend.training.precision import autocast
 
 
 def forward_backward(
-    loss_of: Loss, batches: Sequence[Batch], updater: Updater, plan: Plan, device: str, scored: int | None = None
+    loss_of: Loss, batches: Sequence[Batch], updater: Updater, execution: Execution, scored: int | None = None
 ) -> Tensor:
-    """Run the micro-batches of one effective batch; the mean loss of its scored tokens, on the device.
+    """Run the micro-batches of one effective batch. Returns the mean loss of its target tokens, on the device.
 
-    Every micro-batch's sum is divided by the scored tokens of the WHOLE effective batch, so that 1x8, 2x4 and 8x1,
-    packed or not, make the same update. `scored` is their number where other ranks have some of them; what is returned
-    is then this rank's part of the mean.
+    Every micro-batch's sum is divided by the target tokens of the WHOLE effective batch, so that 1x8, 2x4 and 8x1,
+    packed or not, make the same update. `scored` is their number if other ranks have some of them; the result is then
+    this rank's part of the mean.
     """
     scored = max(1, sum(batch.scored for batch in batches) if scored is None else scored)
-    total = torch.zeros((), device=device)
+    total = torch.zeros((), device=execution.device)
     for number, batch in enumerate(batches, start=1):
-        with autocast(plan, device):
-            loss = _spoilt_unless_finite(loss_of(batch) / scored)
+        with autocast(execution.plan, execution.device):
+            loss = _nan_if_nonfinite(loss_of(batch) / scored)
         updater.backward(loss, last=number == len(batches))
         total += loss.detach()
     return total
 
 
-def _spoilt_unless_finite(loss: Tensor) -> Tensor:
-    """A loss that is not finite can have a finite gradient; as NaN it has none, and the update is skipped."""
+def _nan_if_nonfinite(loss: Tensor) -> Tensor:
+    """An infinite loss can have a finite gradient; NaN has none, so that the update is skipped."""
     return loss * torch.where(torch.isfinite(loss), 1.0, torch.nan)

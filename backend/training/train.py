@@ -1,15 +1,17 @@
 """The trainer: one run from its folder to its result. The same loop for LoRA, QLoRA and full fine-tuning.
 
 `train` is called in a plain thread. It writes events.jsonl and obeys commands.jsonl between steps; it never prints and
-knows no screen. Read from the top: `run` is the story. Over several devices each has a process that calls it
-(backend/training/rank.py).
+knows no screen. Start reading at `run`. With several devices, each has a process that calls `run`
+(backend/launch/rank.py).
 """
 
 from __future__ import annotations
 
+import platform
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from importlib import metadata
 from logging import Logger
 from pathlib import Path
 
@@ -20,14 +22,12 @@ from backend.data.prepare import Prepared, prepare
 from backend.errors import TrainingFailed, UserError
 from backend.measured import records
 from backend.plan.job import Job
-from backend.run.control import Inbox
+from backend.run.control import Command, Inbox
 from backend.run.event_log import EventLog
 from backend.run.events import Calibrated, PredictedFigures, RunFinished, RunStarted
 from backend.run.folder import RunFolder
-from backend.training import device, locate
-from backend.training.commands import Commands
+from backend.training import device, locate, relief
 from backend.training.failure import sentence
-from backend.training.give_back import give_back
 from backend.training.journal import SkippedTooOften
 from backend.training.meters.meters import Meters
 from backend.training.parallel.ranks import ALONE, Ranks
@@ -36,25 +36,43 @@ from backend.training.report import Report
 from backend.training.saving import checkpoint
 from backend.training.saving.disk import DiskFull
 from backend.training.session import NothingLeft, Session
+from backend.training.session_files import save_checkpoint, save_result
 from backend.training.setup import begin
-from backend.training.versions import versions
+
+PACKAGES = ("fttui", "torch", "transformers", "peft", "bitsandbytes")
+"""Whose versions a run notes."""
+
+
+class Commands:
+    """What the user asks of a run: the first rank's inbox, whose commands all ranks get at the same step."""
+
+    def __init__(self, inbox: Inbox, ranks: Ranks) -> None:
+        self._inbox, self._ranks = inbox, ranks
+
+    def poll(self) -> list[Command]:
+        """Commands since the last call, in order."""
+        return self._ranks.of_first(self._inbox.poll() if self._ranks.is_first else [])
+
+    def has_end(self) -> bool:
+        """A stop or a pause waits for the next `poll`: an evaluation should break off."""
+        return self._ranks.of_first(self._ranks.is_first and self._inbox.has_end())
 
 
 def train(folder: RunFolder, inbox: Inbox | None = None) -> str:
-    """Train `folder` from its newest good checkpoint, or from the start: done, stopped, paused or failed.
+    """Train `folder` from its newest good checkpoint, or from the start. Returns done, stopped, paused or failed.
 
-    `inbox` was opened when the start was asked for; without one, commands count from here on. Every failure is told in
-    the run's events and its traceback is in the run's log file; nothing is raised.
+    `inbox` was opened when the start was asked for; without one, commands count from now on. A failure is written to
+    the run's events, its traceback to the run's log file; nothing is raised.
     """
     inbox = inbox or Inbox(folder.commands_file)
     state = "failed"
-    with suppress(OSError), libraries_to(folder.log_file) as logger:  # a full disk takes no log either
+    with suppress(OSError), libraries_to(folder.log_file) as logger:  # the disk may be full for the log too
         try:
             with folder.hold():
                 state = _held(folder, inbox, logger)
-        except (UserError, OSError):  # another process trains it: its events are not ours to write
+        except (UserError, OSError):  # another process trains it and writes its events
             logger.exception("%s was not started", folder.name)
-    give_back()
+    relief.give_back()
     return state
 
 
@@ -67,7 +85,7 @@ def _held(folder: RunFolder, inbox: Inbox, logger: Logger) -> str:
     except Exception as error:
         logger.exception("%s failed", folder.name)
         text = sentence(error, folder.name)
-        with suppress(OSError):  # a full disk takes no event either
+        with suppress(OSError):  # the disk may be full for events too
             report.say(text, "error")
             report.event(RunFinished(state="failed", error=text, step=_last_step(folder)))
         return "failed"
@@ -76,7 +94,7 @@ def _held(folder: RunFolder, inbox: Inbox, logger: Logger) -> str:
 
 
 def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -> str:
-    """From the data to the result; the state that it ended in. Every rank does the same; the first one tells.
+    """From the data to the result; returns the state that the run ended in. Only the first rank writes events.
 
     Raises what went wrong.
     """
@@ -86,7 +104,7 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
     report.event(started)
     with Meters(report, job.device) as meters:
         report.phase("data")
-        with ranks.first_before_others():  # they find downloaded and tokenised what it has fetched and made
+        with ranks.first_before_others():  # the others find what it has downloaded and tokenised
             model_folder = locate.model_folder(job, folder.path, report.say)
             data = _prepared(job, model_folder, report)
         report.phase("load")
@@ -94,12 +112,12 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
         report.event(_known_when_loaded(started, session))
         try:
             command = _loop(session, commands)
-            if command and not session.save():
+            if command and not save_checkpoint(session):
                 raise TrainingFailed(f"memory ran out while the last checkpoint was written; {session.last_checkpoint}")
         except (SkippedTooOften, NothingLeft):
             _save(session)
             raise
-        result = session.write_result() if command != "pause" else None
+        result = save_result(session) if command != "pause" else None
         state = {"stop": "stopped", "pause": "paused", None: "done"}[command]
         meters.write()
         meters.conclude(as_planned=session.plan == job.plan)
@@ -115,7 +133,7 @@ def _prepared(job: Job, model_folder: Path, report: Report) -> Prepared:
 
 
 def _loop(session: Session, commands: Commands) -> str | None:
-    """Steps, evaluations and checkpoints, to the end (None) or to the command that ends it early."""
+    """Steps, evaluations and checkpoints until the last step (None) or a command that ends the run early."""
     progress, pace = session.progress, session.pace
     if progress.step == 0:
         session.evaluate(commands.has_end)
@@ -135,9 +153,9 @@ def _loop(session: Session, commands: Commands) -> str | None:
 
 
 def _save(session: Session) -> None:
-    """Write a checkpoint; where that can't be, it is said, and training goes on until the next one is due."""
+    """Write a checkpoint; if the disk is too full, warn, and train on until the next one is due."""
     try:
-        session.save()
+        save_checkpoint(session)
     except DiskFull as full:
         number = session.progress.step
         session.report.warn(f"the checkpoint of step {number} was not written: {full}; {session.last_checkpoint}")
@@ -146,7 +164,7 @@ def _save(session: Session) -> None:
 
 
 def _remember(folder: RunFolder, job: Job, report: Report) -> None:
-    """Keep what was measured for this box's next prediction; a run is no worse for it where that can't be."""
+    """Keep what was measured for this box's next prediction; the run is not affected if that fails."""
     try:
         reason = records.remember(folder, job)
     except OSError as error:
@@ -169,9 +187,18 @@ def _known_at_start(job: Job, step: int) -> RunStarted:
         epochs=job.plan.epochs,
         plan=asdict(job.plan),
         predicted=predicted and PredictedFigures(**predicted),
-        versions=versions(),
+        versions=_versions(),
         step=step,
     )
+
+
+def _versions() -> dict[str, str]:
+    """Package -> version, and Python's."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _known_when_loaded(started: RunStarted, session: Session) -> RunStarted:
@@ -194,7 +221,7 @@ def _finish(session: Session, peak_bytes: int, state: str, result: tuple[str, in
     if 0 < progress.best_step < progress.eval_step:
         session.report.say(
             f"the held-out loss was lowest at step {progress.best_step}: {progress.best_loss:.3f}; "
-            "its checkpoint is kept where one was written"
+            "its checkpoint is kept if one was written"
         )
     path, size = result or (None, None)
     session.report.event(

@@ -1,4 +1,4 @@
-"""Load torch ahead of its use, in a thread, without freezing whoever types meanwhile."""
+"""Load torch ahead of its use, in a thread, without freezing the screen."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ import importlib
 import importlib.util
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 _LIBRARIES = (("libtorch_global_deps.so", os.RTLD_NOW | os.RTLD_GLOBAL), ("libtorch_python.so", os.RTLD_NOW))
-"""What `import torch` loads, in its order and its way."""
+"""What `import torch` loads, in the same order and with the same flags."""
 _SWITCH_SECONDS = 0.0005
-"""How long the import keeps the interpreter to itself while a key waits; Python's own is ten times that."""
+"""The interpreter's switch interval during the import: how long a key waits. The default is ten times that."""
 
 
 def warm_up() -> None:
-    """Import torch, where it is installed. Neither a model library nor CUDA is touched: a run still picks its GPU.
+    """Import torch if it is installed. Neither a model library nor CUDA is touched: a run still picks its GPU.
 
     `import` maps torch's libraries while it holds the interpreter's lock, 0.2 s for 430 MB on two cores (2026-11-24):
-    a foreign call does not hold it, and what is mapped already costs the import nothing. Collecting garbage waits till
-    the end and leaves out what torch made: going through its 257,000 objects takes 0.1 s, in which no thread runs.
+    a foreign call does not hold it, and the import then finds them mapped. Garbage collection is off for now and skips
+    torch's objects afterwards: going through the 257,000 of them takes 0.1 s, in which no thread runs.
     """
     found = importlib.util.find_spec("torch")
     if found is None or found.origin is None:
@@ -36,7 +37,8 @@ def warm_up() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.disable()
     try:
-        importlib.import_module("torch")
+        with suppress(ImportError, OSError):  # the trainer imports it again, and says what is wrong
+            importlib.import_module("torch")
     finally:
         gc.freeze()
         gc.enable()

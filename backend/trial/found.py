@@ -1,4 +1,4 @@
-"""What a trial measured, beside what was predicted, and what follows from it for the whole run."""
+"""What a trial measured, compared with what was predicted, and what follows from it for the whole run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from backend.trial.plan import Trial
 
 @dataclass(frozen=True)
 class Figures:
-    """Predicted or measured; None is what is not known."""
+    """Predicted or measured figures; None if not known."""
 
     tokens_per_second: float | None
     step_seconds: float | None
@@ -47,15 +47,15 @@ class TrialResult:
     loss_before: float | None
     loss_after: float | None
     failure: str
-    """Why it ended early, in a sentence; empty where it made all its steps."""
+    """Why it ended early, in a sentence; empty if it made all its steps."""
     changed: str
-    """What running out of memory changed on the way; empty where everything stayed as planned."""
+    """What running out of memory changed; empty if everything stayed as planned."""
     not_kept: str
-    """Why it corrects no prediction; empty where it does."""
+    """Why it corrects no prediction; empty if it does."""
 
 
 def found(comparison: Comparison, trial: Trial, folder: RunFolder, seconds: float, failure: str) -> TrialResult:
-    """Read what the trial in `folder` left; `failure` is why its process was ended, empty where it ended by itself."""
+    """Read what the trial in `folder` left; `failure` is why its process was killed, empty if it ended by itself."""
     past, events = read(folder.events_file), list(EventTail(folder.events_file).events())
     failure = failure or _failure(past, trial)
     lesson = past.calibration or Calibrated()
@@ -75,7 +75,7 @@ def found(comparison: Comparison, trial: Trial, folder: RunFolder, seconds: floa
 
 
 def _failure(past: History, trial: Trial) -> str:
-    """What the trainer said of its end."""
+    """Why the trainer says that it ended early; empty if it did not."""
     if past.finished and past.state == "failed":
         return past.finished.error or "it failed"
     if past.state == "stopped":
@@ -84,7 +84,7 @@ def _failure(past: History, trial: Trial) -> str:
 
 
 def _steady(events: Sequence[AnyEvent]) -> list[StepDone]:
-    """The steps whose speed counts: after the first ones where there are more, as for a run's record."""
+    """The steps whose speed counts: without the first ones if there are more, as in a run's record."""
     steps = [event for event in events if isinstance(event, StepDone)]
     left_out = constants.calibration().steady.left_out
     return steps[min(left_out, max(0, len(steps) - 1)) :]
@@ -121,9 +121,9 @@ def _measured(comparison: Comparison, trial: Trial, past: History, steps: Sequen
 
 
 def _whole_hours(comparison: Comparison, trial: Trial, past: History, rate: float) -> float | None:
-    """The whole run's hours, each part as the trial measured it; None where a part was not reached.
+    """The whole run's hours, each part as the trial measured it; None if a part was not reached.
 
-    What the trial downloaded and tokenised is there for the run.
+    Download and tokenisation are left out: the run finds them done.
     """
     phases = past.measured.phases
     if not {"load", "checkpoint", "save"} <= set(phases):

@@ -1,4 +1,4 @@
-"""What a trial of a method is: the planned run itself, cut to a few steps, with a schedule that begins as the run's."""
+"""A method's trial: the planned run, cut to a few steps, with a schedule that begins like the run's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Trial:
 
     method: Method
     job: Job
-    """Its plan is the trial's; what is predicted beside it is the whole run's, but for the uncorrected figures."""
+    """Its plan is the trial's; its prediction is the whole run's, except for the uncorrected figures."""
     steps: int
     whole: Plan
     """The plan of the whole run."""
@@ -28,7 +28,7 @@ class Trial:
     warmup_steps: int
     """Of the whole run."""
     seconds: float
-    """Predicted, loading included; not a number where the device's speed is not known."""
+    """Predicted, loading included; NaN if the device's speed is not known."""
 
 
 def of(comparison: Comparison, method: Method) -> Trial:
@@ -54,17 +54,17 @@ def of(comparison: Comparison, method: Method) -> Trial:
 
 
 def _steps(whole: int, step_seconds: float | None) -> int:
-    """As many as there is time for, within limits."""
+    """As many steps as there is time for, within limits."""
     table = constants.trial()
     in_time = int(table.seconds / step_seconds) if step_seconds else table.steps
     return int(min(whole, table.steps, max(table.least_steps, in_time)))
 
 
 def _shortened(plan: Plan, steps: int, whole: int, warmup: int) -> Plan:
-    """The first `steps` of a run of `whole`: judged before and after, one checkpoint at the end.
+    """The first `steps` of a run of `whole`: evaluated before and after, one checkpoint at the end.
 
-    The rate of each step is the whole run's through its warm-up, cut off where the trial ends within it; after that
-    it stays at the highest, which the whole run's leaves only slowly.
+    The learning rate is the whole run's through its warm-up, as far as the trial goes; after that it stays at the
+    highest, from which the whole run's falls only slowly.
     """
     plan = replace(plan, max_steps=steps, eval_every=steps, save_every=steps, keep_checkpoints=1)
     if steps >= whole:
@@ -80,7 +80,7 @@ def _shortened(plan: Plan, steps: int, whole: int, warmup: int) -> Plan:
 
 
 def _with_few_held_out(plan: Plan, steps: int, rows: int) -> Plan:
-    """With fewer rows held out where judging them twice would take longer than the steps."""
+    """The plan with fewer held-out rows if evaluating them twice would take longer than the steps."""
     table = constants.trial()
     in_time = table.held_out_share * steps * plan.effective_batch / (2 * gpu_time.forward_share(plan))
     most = max(table.least_held_out, int(in_time))

@@ -1,8 +1,8 @@
-"""Trials: a few real steps of each method on the user's model and data, one after the other, measured.
+"""Trials: a few real steps of each method on the user's model and data, measured one after the other.
 
-Each runs the trainer as it is, in a process of its own (backend/trial/child.py), so that memory is free again
-before the next one and a crash harms nothing. What is measured corrects this box's predictions by the rules that hold
-for any run; all else is removed.
+Each runs the unchanged trainer in a process of its own (backend/trial/child.py), so that memory is free again before
+the next one and a crash harms nothing. What is measured corrects this box's predictions by the same rules as any run;
+everything else is removed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class TrialProgress:
 
     method: Method
     phase: str
-    """As `History` has it: waiting until the trainer is loaded, then data, load, eval, train ..."""
+    """As in `History`: waiting until the trainer is loaded, then data, load, eval, train ..."""
     step: int
     steps: int
     seconds: float
@@ -50,15 +50,15 @@ class TrialProgress:
 
 
 Tell = Callable[[TrialProgress], None]
-"""Called a few times a second. What it raises ends the trial."""
+"""Called a few times a second; an exception from it ends the trial."""
 
 
 def refuse_beside_a_run(job: Job) -> None:
-    """Raise UserError where a run is training on the job's device: two at once would measure neither."""
+    """Raise UserError if a run is training on the job's device: the two would slow each other down."""
     for run in all_runs():
         if run.is_alive() and _share_a_device(run.job(), job):
             raise UserError(
-                f"run {run.name} is training on this device, and beside it a trial would measure nothing that holds; "
+                f"run {run.name} is training on this device, and a trial at the same time would measure wrong figures; "
                 "wait for its end or stop it",
                 "trial",
             )
@@ -70,9 +70,9 @@ def _share_a_device(one: Job, other: Job) -> bool:
 
 
 def run(comparison: Comparison, trials: Sequence[Trial], tell: Tell) -> dict[Method, TrialResult]:
-    """Make `trials` of what was compared, one after the other; takes minutes.
+    """Make `trials` of what was compared, one after the other, which takes minutes.
 
-    Raises UserError where another trial is under way. However it ends, no process and no file is left.
+    Raises UserError if another trial is running. However it ends, no process and no file is left.
     """
     with _alone() as home:
         return {trial.method: _tried(comparison, trial, home, tell) for trial in trials}
@@ -89,7 +89,7 @@ def _tried(comparison: Comparison, trial: Trial, home: Path, tell: Tell) -> Tria
 
 
 def _folder(home: Path, job: Job) -> RunFolder:
-    """A run folder that is none of the user's runs; its name is the record's."""
+    """A run folder that is not among the user's runs; its name appears in the record of what was measured."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = RunFolder(Path(tempfile.mkdtemp(prefix=f"trial-{stamp}-{job.plan.method}-", dir=home)))
     folder.checkpoints.mkdir(mode=0o700)
@@ -98,7 +98,7 @@ def _folder(home: Path, job: Job) -> RunFolder:
 
 
 def _watched(trial: Trial, folder: RunFolder, tell: Tell) -> str:
-    """Run it to its end; why it was ended before, in a sentence, or nothing."""
+    """Run it to its end; returns why it was killed, in a sentence, or an empty string."""
     process, clock = _started(folder), _Patience(trial, folder)
     past, began = History(folder.events_file), time.monotonic()
     try:
@@ -117,14 +117,14 @@ def _watched(trial: Trial, folder: RunFolder, tell: Tell) -> str:
 
 
 def _started(folder: RunFolder) -> subprocess.Popen[bytes]:
-    """The process; out of the terminal's reach, it ends when its standard input closes."""
+    """Start the process in a session of its own, away from the terminal; it ends when its standard input closes."""
     command = [*CHILD, str(folder.path)]
     with folder.log_file.open("ab") as log:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
 
 
 def _crash(code: int, folder: RunFolder) -> str:
-    """A process that died without a word of its trainer."""
+    """The sentence for a process that died before its trainer wrote an end; else an empty string."""
     past = History(folder.events_file)
     past.poll()
     if past.finished:
@@ -135,7 +135,7 @@ def _crash(code: int, folder: RunFolder) -> str:
 
 
 class _Patience:
-    """Asks a trial that is far slower than predicted to stop at its next step; after that its time is up."""
+    """Asks a trial that is far slower than predicted to stop at its next step; if it goes on, has it killed."""
 
     def __init__(self, trial: Trial, folder: RunFolder) -> None:
         table = constants.trial().patience
@@ -147,7 +147,7 @@ class _Patience:
         self._asked = False
 
     def is_over(self, past: History) -> bool:
-        """The process should be ended. Counts from loading on: what was downloaded before took what it took."""
+        """The process should be killed. The time counts from loading on: downloads are not the trial's fault."""
         if past.phase in ("waiting", "data"):
             return False
         now = time.monotonic()
@@ -160,10 +160,7 @@ class _Patience:
 
 @contextmanager
 def _alone() -> Iterator[Path]:
-    """The folder of trials, which one process at a time has; what a killed one left is removed.
-
-    Raises UserError where another process has it.
-    """
+    """Lock the folder of trials and remove what a killed one left. Raises UserError if another process holds it."""
     home = paths.home() / "trials"
     home.mkdir(mode=0o700, exist_ok=True)
     fd = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)

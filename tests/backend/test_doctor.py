@@ -146,6 +146,14 @@ def test_packages_are_held_against_what_is_asked_for() -> None:
     assert package(asked, None).state == "missing"
 
 
+def test_a_library_newer_than_tested_is_a_warning() -> None:
+    asked = Requirement("transformers>=5.23")
+    assert package(asked, "5.23.4").state == "ok"
+    newer = package(asked, "5.24.0")
+    assert (newer.state, newer.fix) == ("warn", "pip install 'transformers==5.23.*'")
+    assert package(Requirement("numpy>=2.0"), "99.0").state == "ok"
+
+
 def test_errors_beyond_rounding_are_wrong_results() -> None:
     assert evaluate(GOOD).state == "ok"
     assert evaluate(replace(GOOD, gradient_error=1.0)).state == "missing"
@@ -157,6 +165,7 @@ def test_a_check_that_dies_is_told_by_its_last_line(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: died)
     check = doctor.four_bit()
     assert (check.state, check.detail) == ("missing", "ImportError: no bitsandbytes")
+    assert check.fix == doctor.REINSTALL
 
 
 def test_a_check_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

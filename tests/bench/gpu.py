@@ -24,6 +24,7 @@ from backend.answers import METHODS
 from backend.model import known
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
+from backend.training.parallel.execution import Execution
 
 NAMES = {"1B": "Llama-3.2-1B", "3B": "Llama-3.2-3B", "8B": "Llama-3.1-8B"}
 PHASES = ("load", "step", "optimizer", "eval", "save")
@@ -151,18 +152,18 @@ def run(folder: Path, name: str, plan: Plan, device: str, steps: int) -> dict[st
     from backend.training.step import forward_backward
 
     card = Card(device)
-    loaded = methods.load(folder, name, plan, device)
+    loaded = methods.load(folder, name, Execution(plan, device))
     card.note("load")
-    update = updater(loaded.trainable(), plan, device)
+    update = updater(loaded.trainable(), Execution(plan, device))
     loss_of = (loss.chunked if plan.chunked_loss else loss.whole)(loaded.network)
     ids = np.random.default_rng(0).integers(0, loaded.network.config.vocab_size, plan.max_length).astype(np.int32)
-    batches = micro_batches([(ids, np.arange(len(ids)) > 0)], plan, device)
+    batches = micro_batches([(ids, np.arange(len(ids)) > 0)], Execution(plan, device))
     seconds = []
     for step in range(steps):
         card.wait()
         began = time.perf_counter()
         update.begin(step, 1e-5)
-        forward_backward(loss_of, batches, update, plan, device)
+        forward_backward(loss_of, batches, update, Execution(plan, device))
         card.note("step")
         update.finish()
         card.note("optimizer")

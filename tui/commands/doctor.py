@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
+from backend.errors import TRAINING_FAILED
 from tui.plain import in_json, plain
 
 SIGNS = {"ok": "ok  ", "warn": "warn", "missing": "MISS"}
@@ -39,4 +40,4 @@ def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
             print(f"{SIGNS[check.state]}  {check.name:{width}}  {plain(check.detail, lines=False)}")
             if check.fix:
                 print(f"{'':6}{'':{width}}  -> {plain(check.fix, lines=False)}")
-    return 4 if any(check.state == "missing" for check in found) else 0
+    return TRAINING_FAILED if any(check.state == "missing" for check in found) else 0

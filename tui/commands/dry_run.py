@@ -5,9 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from types import ModuleType
 
 from backend import units
 from backend.answers import METHODS, Method
+from backend.errors import UserError
 from backend.planner import memory, throughput
 from backend.planner.estimates import Comparison
 from backend.planner.rules import title
@@ -47,8 +49,7 @@ def checked(comparison: Comparison) -> dict[Method, Checked]:
 
 
 def _checked(comparison: Comparison, method: Method) -> Checked:
-    from backend.dryrun import run
-
+    run = _runner()
     model, plan = comparison.model, comparison.methods[method].plan
     load = throughput.work(plan, comparison.data)
     found = run.measure(model, plan, load.length, load.scored)
@@ -61,6 +62,17 @@ def _checked(comparison: Comparison, method: Method) -> Checked:
         by_peak_point={name: sum(parts.values()) for name, parts in found.by_stage.items()},
         seconds=found.seconds,
     )
+
+
+def _runner() -> ModuleType:
+    """The dry run. Raises UserError if torch can't be imported."""
+    try:
+        from backend.dryrun import run
+    except ImportError as error:
+        from backend.training.failure import not_importable
+
+        raise UserError(not_importable(error), "dry_run") from None
+    return run
 
 
 def table(found: Mapping[Method, Checked]) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from backend.errors import STOPPED
 from backend.export import source
 from backend.export.export import Target
 from backend.export.export import export as write
@@ -37,7 +38,7 @@ def export(run: str | None = None, *, to: Target, out: Path | None = None, unche
         done = write(source.find(run), to, out, _say, check=not unchecked)
     except KeyboardInterrupt:
         _say("stopped; nothing was written")
-        return 130
+        return STOPPED
     for note in done.notes:
         _say(note)
     print(plain(str(done.folder), lines=False))

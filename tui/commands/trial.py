@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from backend import units
 from backend.answers import METHODS, Method
+from backend.errors import STOPPED, TRAINING_FAILED
 from backend.planner import fit
 from backend.planner.estimates import Comparison
 from backend.planner.rules import title
@@ -20,16 +21,6 @@ from tui import trying
 from tui.plain import plain
 
 LABEL, COLUMN, WIDTH = 14, 19, 72
-STOPPED, FAILED = 130, 4
-_PHASES = {
-    "waiting": "loading the trainer",
-    "data": "reading the data",
-    "load": "loading the model",
-    "eval": "evaluating held-out rows",
-    "sample": "sampling",
-    "checkpoint": "writing a checkpoint",
-    "save": "saving",
-}
 
 
 def command(comparison: Comparison, wanted: Method | None, *, as_json: bool) -> int:
@@ -47,7 +38,7 @@ def command(comparison: Comparison, wanted: Method | None, *, as_json: bool) -> 
         return STOPPED
     text = plan_json.encode(comparison, tried=found) if as_json else table(comparison, trials, found)
     sys.stdout.write(text + "\n")
-    return 0 if any(seen.steps for seen in found.values()) else FAILED
+    return 0 if any(seen.steps for seen in found.values()) else TRAINING_FAILED
 
 
 def measured(comparison: Comparison, trials: Sequence[Trial]) -> dict[Method, TrialResult]:
@@ -91,7 +82,8 @@ class _Line:
 
 def words(now: trial.TrialProgress) -> str:
     """`LoRA: step 3 of 20`."""
-    doing = _PHASES.get(now.phase, f"step {now.step} of {now.steps}")
+    step = f"step {now.step} of {now.steps}"
+    doing = step if now.phase in ("train", "done") else units.PHASES.get(now.phase, step)
     return f"{title(now.method)}: {doing}"
 
 

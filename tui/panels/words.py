@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import time
 
+from backend import units
 from backend.run.history import History
-
-_PHASES = {
-    "waiting": "starting the trainer",
-    "load": "loading the model",
-    "data": "preparing the data",
-    "eval": "evaluating",
-    "train": "training",
-    "sample": "sampling",
-    "checkpoint": "writing a checkpoint",
-    "save": "saving the result",
-    "done": "finished",
-}
 
 
 def phase(history: History) -> str:
@@ -25,7 +14,7 @@ def phase(history: History) -> str:
         return "first evaluation" if history.phase == "eval" else "sampling before training"
     if not history.step and history.phase == "train":
         return "training, first step"
-    return _PHASES.get(history.phase, history.phase)
+    return units.PHASES.get(history.phase, history.phase)
 
 
 def end_of_run(end: float, now: float) -> str:

@@ -43,7 +43,7 @@ class Update:
 
 
 def updates(adapter: Path) -> dict[str, Update] | None:
-    """Name of the base's weight -> what is added to it; None where the adapter is not of plain matrices."""
+    """Name of the base's weight -> what is added to it; None if the adapter is not of plain matrices."""
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     others = ("fan_in_fan_out", "use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save")
     if any(config.get(key) for key in others):
@@ -70,9 +70,9 @@ def fits(base: Path, found: Mapping[str, Update]) -> bool:
 
 
 def merge(base: Path, found: Mapping[str, Update], target: Path) -> None:
-    """Write the merged weights into `target`: the files of the base, and their index where there are several.
+    """Write the merged weights into `target`: the files of the base, and their index if there are several.
 
-    Raises OSError where the disk is full.
+    Raises OSError if the disk is full.
     """
     for path in headers.weight_files(base):
         shutil.copyfile(path, target / path.name)

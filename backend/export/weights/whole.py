@@ -1,6 +1,6 @@
-"""Merge a whole model in memory by peft, where an adapter's matrices are not in the base's files as in the model.
+"""Merge a whole model in memory by peft, if an adapter's matrices are not in the base's files as in the model.
 
-So it is where a checkpoint is converted while it loads, or where an adapter sits on a head that shares its matrix with
+That is so if a checkpoint is converted while it loads, or if an adapter is on a head that shares its matrix with
 the embedding: such a head is given a matrix of its own.
 """
 

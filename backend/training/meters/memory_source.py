@@ -1,6 +1,6 @@
 """Where memory readings come from: torch's allocator on a GPU, the process's resident memory on a CPU.
 
-`read` may be called from any thread; `lap` ends one stretch and begins the next. Neither waits for the device.
+`read` may be called from any thread; `lap` ends one interval and begins the next. Neither waits for the device.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from backend.run.events import MemoryReading
 
 @dataclass(frozen=True)
 class Lap:
-    """Bytes of one stretch of time."""
+    """Bytes of one interval of time."""
 
     peak_bytes: int
     """Allocated by torch, or resident (RSS)."""
     reserved_bytes: int
-    """The allocator's peak, with what it keeps for itself; the same as `peak_bytes` for RSS."""
+    """The peak of what the allocator has reserved; the same as `peak_bytes` for RSS."""
     rest_bytes: int
-    """What lies there at the end."""
+    """In use at the end."""
 
 
 class CudaMemory:
@@ -56,7 +56,7 @@ class CudaMemory:
             )
 
     def lap(self) -> Lap:
-        """The stretch since the last call; the allocator's own peaks start anew, the run's are kept here."""
+        """The interval since the last call; the allocator's peaks are reset, the run's are kept here."""
         with self._lock:
             peak, reserved = self._look()
             torch.cuda.reset_peak_memory_stats()
@@ -71,7 +71,7 @@ class CudaMemory:
 class ProcessMemory:
     """The process's resident memory. Its peak is the kernel's, which Linux lets a process reset (proc(5), clear_refs).
 
-    Where it does not, a stretch's peak is the kernel's if that rose in it, else the highest of the readings.
+    If that is refused, an interval's peak is the kernel's if that rose in it, else the highest of the readings.
     """
 
     KIND: ClassVar[str] = "rss"
@@ -81,10 +81,10 @@ class ProcessMemory:
         self._device_bytes = psutil.virtual_memory().total
         self._lock = threading.Lock()
         self._seen = 0
-        """The highest reading of this stretch."""
+        """The highest reading of this interval."""
         self._resets = _reset_high_water()
         self._floor = 0 if self._resets else _lifetime_peak_bytes()
-        """The kernel's peak at the start of this stretch, where it can't be reset."""
+        """The kernel's peak at the start of this interval, if it can't be reset."""
         self._highest = self._floor
 
     def read(self, phase: str = "") -> MemoryReading:
@@ -101,7 +101,7 @@ class ProcessMemory:
             )
 
     def lap(self) -> Lap:
-        """The stretch since the last call."""
+        """The interval since the last call."""
         with self._lock:
             now = self._look()
             high = _high_water_bytes()

@@ -1,4 +1,4 @@
-"""Memory and GPU readings: about once a second from a small thread beside the training, and phase by phase."""
+"""Memory and GPU readings: about once a second from a thread of their own, and phase by phase."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Meters:
             self._report.event(self._gpu.read())
 
     def conclude(self, *, as_planned: bool) -> None:
-        """Write `measured`: what each phase of this attempt took.
+        """Write `measured`: what each phase took since the run was started or resumed.
 
-        `as_planned` says that the trainer kept every setting of the plan, so that the figures can be compared with it.
+        `as_planned`: the trainer changed no setting of the plan, so that predictions can be compared with the figures.
         """
         self._phases.end()
         self._report.event(
@@ -62,7 +62,7 @@ class Meters:
         )
 
     def _context_bytes(self) -> int | None:
-        """What this process has on the GPU beside torch's allocator; None on a CPU, or where the driver hides it."""
+        """What this process holds on the GPU outside torch's allocator; None on a CPU, or if the driver hides it."""
         own = self._gpu.own_bytes() if self._gpu else None
         return own - self._source.read().reserved_bytes if own is not None else None
 

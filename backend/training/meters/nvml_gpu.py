@@ -19,7 +19,7 @@ class GpuMeter:
 
     @classmethod
     def of_torch(cls) -> GpuMeter | None:
-        """The GPU that torch runs on; None where NVML can't be asked."""
+        """The GPU that torch runs on; None if NVML can't be asked."""
         try:
             pynvml.nvmlInit()
             uuid = torch.cuda.get_device_properties(torch.cuda.current_device()).uuid
@@ -37,7 +37,7 @@ class GpuMeter:
         )
 
     def own_bytes(self) -> int | None:
-        """Memory of this process, its CUDA context included; None where it can't be told from other programs'.
+        """Memory of this process, its CUDA context included; None if it can't be told from other programs'.
 
         In a container NVML gives the host's process ids; the only program on the GPU is then this one.
         """

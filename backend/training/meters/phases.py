@@ -1,4 +1,4 @@
-"""What each phase of a run takes: its peak, what lies there at its end, its seconds."""
+"""What each phase of a run takes: peak memory, memory at its end, seconds."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from backend.training.meters.memory_source import Lap
 
 
 class MemoryReader(Protocol):
-    """Memory readings in stretches."""
+    """Memory readings by intervals."""
 
     def lap(self) -> Lap:
-        """The stretch since the last call."""
+        """The interval since the last call."""
 
 
 class Phases:
-    """Told by the trainer when a phase begins; a few microseconds each time, and nothing within a step."""
+    """The trainer reports when a phase begins, which takes a few microseconds; nothing is done within a step."""
 
     def __init__(self, source: MemoryReader) -> None:
         self._source = source
@@ -33,7 +33,7 @@ class Phases:
         self._name = name
 
     def end(self) -> None:
-        """The phase that goes on ends; what comes until the next one begins belongs to none."""
+        """The current phase ends; the time until the next one begins belongs to none."""
         lap, now = self._source.lap(), time.perf_counter()
         if self._name is not None:
             self._add(self._name, lap, now - self._since)

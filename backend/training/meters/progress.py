@@ -1,4 +1,4 @@
-"""How far a run has come, what it cost so far, and how long the rest will take."""
+"""How far a run is, what it took so far, and how long the rest will take."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ SMOOTHING = 0.1
 
 
 class RunProgress(msgspec.Struct):
-    """Carried from checkpoint to checkpoint; figures are of the whole run, earlier lives included."""
+    """Carried from checkpoint to checkpoint; figures are of the whole run, before it was resumed too."""
 
     step: int = 0
     tokens: int = 0
     """Tokens trained on, padding not counted."""
     seconds: float = 0.0
-    """Everything: loading, evaluation, saving."""
+    """Everything, with loading, evaluation and saving."""
     train_seconds: float = 0.0
     """Steps alone."""
     loss: float | None = None
@@ -31,7 +31,7 @@ class RunProgress(msgspec.Struct):
     best_loss: float | None = None
     best_step: int = -1
     data: str = ""
-    """The fingerprint of the data: a step's rows are the same only while it stays."""
+    """The fingerprint of the data: if it changes, the steps have other rows."""
     adjusted: dict[str, int | bool | str] = {}
     """Plan fields that running out of memory has changed."""
 
@@ -46,7 +46,7 @@ class RunProgress(msgspec.Struct):
 
 @dataclass
 class Pace:
-    """Seconds that things take, as far as they were seen."""
+    """How many seconds steps, evaluations and checkpoints take, as measured so far."""
 
     eval_every: int
     save_every: int
@@ -61,12 +61,12 @@ class Pace:
         return cls(eval_interval(plan, total), save_interval(plan, total), total)
 
     def stepped(self, seconds: float) -> None:
-        """A step took `seconds`; the first one counts whole, later ones are smoothed."""
+        """A step took `seconds`: an exponential moving average, which starts at the first step's."""
         share = SMOOTHING if self.step_seconds else 1.0
         self.step_seconds += share * (seconds - self.step_seconds)
 
     def eta_seconds(self, step: int) -> float:
-        """Seconds from `step` to the end, with the evaluations and savings still to come and the result."""
+        """Seconds from `step` to the end, with the evaluations, checkpoints and the result that are still to come."""
         evals = times_due(self.eval_every, step, self.total) * self.eval_seconds
         saves = (times_due(self.save_every, step, self.total) + 1) * self.save_seconds
         return (self.total - step) * self.step_seconds + evals + saves

@@ -1,8 +1,8 @@
 """Optimizers, and the two ways to apply one: after the backward pass, or parameter by parameter inside it.
 
 An `Updater` sees one step as: `begin`, `backward` for each micro-batch, `finish`. An update whose gradient norm is not
-finite is skipped; whoever reads the norm afterwards sees that it was. AdamW finds that out on the device; for the
-others the host looks, and waits for the device once a step.
+finite is skipped, which the caller sees from the norm. AdamW decides that on the device; for the others the host
+reads the norm, and waits for the device once a step.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from backend.plan.plan import Plan
 from backend.training import rng
 from backend.training.optim.rounding import Piecewise
 from backend.training.optim.states import all_or_none, page_again
-from backend.training.parallel.ranks import ALONE, Ranks
+from backend.training.parallel.execution import Execution
 from backend.training.parallel.spread import Spread, spread
 from backend.training.precision import gradient_scaler
 
@@ -51,19 +51,20 @@ class Updater(Protocol):
         """Go on from `state_dict`."""
 
 
-def updater(parameters: Mapping[str, Parameter], plan: Plan, device: str, ranks: Ranks = ALONE) -> Updater:
-    """The updater of `plan`. float16 needs the gradients whole (its loss scale is found by looking at them)."""
-    held = spread(parameters, ranks)
+def updater(parameters: Mapping[str, Parameter], execution: Execution) -> Updater:
+    """The plan's updater. float16 needs all gradients at once: its loss scale is found by looking at them."""
+    plan = execution.plan
+    held = spread(parameters, execution.ranks)
     if plan.optimizer_in_backward and plan.precision != "float16":
         return InBackward(held, plan)
-    return AfterBackward(held, plan, gradient_scaler(plan, device))
+    return AfterBackward(held, plan, gradient_scaler(execution.plan, execution.device))
 
 
 def stepper(parameters: Sequence[Parameter], plan: Plan) -> Optimizer | Piecewise:
     """The optimizer of `plan`; 16-bit parameters are stepped in float32 and rounded stochastically.
 
-    AdamW needs no memory once its states are there; what does goes piece by piece, so that a step can be done again. A
-    GradScaler (float16) takes a plain optimizer only.
+    AdamW allocates nothing once its states exist. The others do, and go piece by piece: a step that runs out of memory
+    can be repeated. A GradScaler (float16) takes a plain optimizer only.
     """
     if plan.precision != "float16" and (
         plan.optimizer != "adamw" or any(p.dtype == torch.bfloat16 for p in parameters)
@@ -91,7 +92,7 @@ def build(parameters: Sequence[Parameter], plan: Plan) -> Optimizer:
 
 
 def _eight_bit(groups: list[dict[str, Any]], plan: Plan) -> Optimizer:
-    """AdamW of bitsandbytes, which waits for the device after each parameter: its paged states need that, no others."""
+    """AdamW of bitsandbytes. It waits for the device after each parameter, which only its paged states need."""
     import bitsandbytes
 
     is_paged = plan.optimizer == "paged_adamw_8bit"
@@ -141,20 +142,20 @@ class AfterBackward:
             self._scaler.update()
         else:
             norm = self._clipped_norm()
-            with self._chance():
+            with self._same_draws():
                 _step_if_finite(optimizer, norm, self._plan)
         self._interrupted = False
         self.abandon()
         return norm
 
-    def _chance(self) -> AbstractContextManager[None]:
-        """Copies stay alike: what is rounded by chance is rounded the same way on every rank."""
+    def _same_draws(self) -> AbstractContextManager[None]:
+        """Replicas stay the same: stochastic rounding draws the same numbers on every rank."""
         rounds = any(p.dtype == torch.bfloat16 for p in self._parameters)
-        is_copied = self._spread.alike and self._spread.ranks.count > 1
-        return rng.shared(self._plan.seed, self._step) if rounds and is_copied else nullcontext()
+        is_replicated = self._spread.alike and self._spread.ranks.count > 1
+        return rng.shared(self._plan.seed, self._step) if rounds and is_replicated else nullcontext()
 
     def _renewed(self, scaler: torch.amp.GradScaler) -> torch.amp.GradScaler:
-        """The same scale, for a step that starts again: a scaler takes part in each step only once."""
+        """A new scaler with the same scale, for a step that is repeated: a scaler unscales only once a step."""
         fresh = gradient_scaler(self._plan, self._parameters[0].device.type)
         assert fresh is not None
         fresh.load_state_dict(scaler.state_dict())
@@ -185,9 +186,9 @@ class AfterBackward:
 class InBackward:
     """Each parameter is updated as soon as its gradient is complete, and the gradient dropped: never all at once.
 
-    The global norm is known only when all is over, so that clipping goes by the norm of the step before. A step that
-    starts again after running out of memory leaves alone what it had updated already: no row counts twice. Of a
-    gradient that is not finite under a finite loss AdamW skips the parameter, the others take it as zero.
+    The global norm is known only at the end, so that clipping uses the norm of the step before. A step that is repeated
+    after running out of memory skips what it had updated already: no row counts twice. If a gradient is not finite and
+    the loss is, AdamW skips the parameter, and the others take the gradient as zero.
     """
 
     def __init__(self, held: Spread, plan: Plan) -> None:
@@ -197,16 +198,16 @@ class InBackward:
         self._optimizers = {name: stepper([p], plan) for name, p in held.parameters.items()}
         self._step = -1
         self._last = False
-        self._sound = True
+        self._finite = True
         self._total: Tensor | float = 0.0
         self._squares: dict[str, Tensor] = {}
-        """Of the gradients of this step whose parameter is updated."""
+        """Squared gradient norms of the parameters that this step has updated."""
         self._previous_norm: Tensor | None = None
-        told = weakref.proxy(self)  # else torch keeps parameter, hook and states alive for ever: a circle it can't see
-        held.on_gradient(partial(InBackward._on_gradient, told))
+        own = weakref.proxy(self)  # else parameter, hook and states are a cycle that the collector can't see
+        held.on_gradient(partial(InBackward._on_gradient, own))
 
     def begin(self, step: int, learning_rate: float) -> None:
-        """Set the rate, and forget what the step before updated."""
+        """Set the rate; a new step has updated nothing yet."""
         self._total = 0.0
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
@@ -222,7 +223,7 @@ class InBackward:
         self._total = self._total + loss.detach()
         if last and not _decides_on_device(self._plan):
             total = self._spread.ranks.sum(self._total.clone())
-            self._sound = bool(torch.isfinite(total))  # asked once: for each parameter it would cost a wait
+            self._finite = bool(torch.isfinite(total))  # once a step: each question waits for the device
         loss.backward()  # type: ignore[no-untyped-call]
 
     def _on_gradient(self, name: str) -> None:
@@ -230,26 +231,26 @@ class InBackward:
             self._apply(name, self._parameters[name])
 
     def _apply(self, name: str, parameter: Tensor) -> None:
-        """Update with the parameter's gradient, once a step, and drop it."""
+        """Update the parameter with its gradient, at most once a step, and drop the gradient."""
         if parameter.grad is not None and name not in self._squares:
             self._squares[name] = self._update(name, parameter.grad)
         parameter.grad = None
 
     def _update(self, name: str, gradient: Tensor) -> Tensor:
-        """Update one parameter; the square of its gradient's norm."""
+        """Update one parameter; returns the square of its gradient's norm."""
         norm = torch.linalg.vector_norm(gradient)
         if self._plan.max_grad_norm and self._previous_norm is not None:
             gradient.mul_((self._plan.max_grad_norm / (self._previous_norm + 1e-6)).clamp(max=1.0))
         if _decides_on_device(self._plan):
             _step(self._optimizers[name], norm)
-        elif self._sound:
+        elif self._finite:
             gradient.nan_to_num_(0.0, 0.0, 0.0)
             _step(self._optimizers[name], norm)
         square: Tensor = norm.float() ** 2
         return square
 
     def finish(self) -> Tensor:
-        """The norm of all gradients of the step; what the last micro-batch did not reach is updated now."""
+        """Update what the last micro-batch did not reach; returns the norm of all gradients of the step."""
         self._spread.collect()
         for name, parameter in self._parameters.items():
             self._apply(name, parameter)
@@ -259,7 +260,7 @@ class InBackward:
         return norm
 
     def abandon(self) -> None:
-        """Drop the gradients; what was updated stays noted."""
+        """Drop the gradients; which parameters are updated stays known."""
         self._spread.drop()
 
     def state_dict(self) -> State:
@@ -288,22 +289,22 @@ def _load(optimizer: Optimizer | Piecewise, state: State) -> None:
 
 
 def _decides_on_device(plan: Plan) -> bool:
-    """The optimizer can leave a step out by itself, without the host waiting for the gradient's norm."""
+    """The optimizer can skip a step by itself, so that the host need not wait for the gradient's norm."""
     return plan.optimizer == "adamw"
 
 
 def _step_if_finite(optimizer: Optimizer | Piecewise, norm: Tensor, plan: Plan) -> None:
-    """One optimizer step, skipped where `norm` is not finite."""
+    """One optimizer step, skipped if `norm` is not finite."""
     if _decides_on_device(plan) or torch.isfinite(norm):
         _step(optimizer, norm)
 
 
 def _step(optimizer: Optimizer | Piecewise, norm: Tensor) -> None:
-    """One step; AdamW leaves it out where `norm` is not finite."""
+    """One step; AdamW skips it if `norm` is not finite."""
     if isinstance(optimizer, Piecewise):
         optimizer.step(partial(_step, norm=norm))
         return
-    if isinstance(optimizer, torch.optim.AdamW):  # fused: it reads what a GradScaler would tell it
+    if isinstance(optimizer, torch.optim.AdamW):  # the fused kernel reads what a GradScaler sets
         optimizer.grad_scale, optimizer.found_inf = None, (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
     with all_or_none(optimizer):
         optimizer.step()

@@ -1,9 +1,9 @@
-"""16-bit weights that train: each update is made in float32 and rounded back up or down by chance.
+"""Training 16-bit weights: each update is made in float32 and rounded back stochastically.
 
 A bfloat16 weight has 8 significant bits, so that an update under 1/512 of it is lost when rounded to nearest, and at
-the rates of full fine-tuning most are. Piecewise stochastically, up with a chance of how far the value lies above the
-lower neighbour, every update counts on average (Zamirai et al., "Revisiting BFloat16 Training", 2010.06192). No float32
-copy of the weights is kept: one piece of them at a time is widened, stepped and rounded.
+the rates of full fine-tuning most are. With stochastic rounding, up with a probability of how far the value is above
+its lower neighbour, every update counts on average (Zamirai et al., "Revisiting BFloat16 Training", 2010.06192). No
+float32 copy of the weights is kept: one piece of them at a time is widened, stepped and rounded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from backend.training.optim.states import page_again
 
 PIECE = 1 << 24
-"""Elements that are widened at once: 64 MiB for the values and 64 MiB for their gradients, then for the random bits."""
+"""Elements that are widened at once: 64 MiB of values and 64 MiB of gradients, or afterwards of random bits."""
 LOW_BITS = 16
 """Bits of a float32 that a bfloat16 does not have."""
 
@@ -41,15 +41,15 @@ class _Piece:
 
 
 class Piecewise:
-    """One optimizer a piece, of float32, made by `build`: 16-bit pieces are widened for their step and rounded.
+    """A float32 optimizer for each piece, made by `build`: 16-bit pieces are widened for their step and rounded.
 
-    A step that runs out of memory on its way and is done again leaves alone what it had updated: no row counts twice.
+    A step that is repeated after running out of memory skips the pieces that it had updated: no row counts twice.
     """
 
     def __init__(self, parameters: Sequence[Parameter], build: Build, *, whole: bool) -> None:
         """16-bit parameters are cut into pieces of at most PIECE elements.
 
-        `whole`: none is, for an optimizer whose update of an element depends on its neighbours.
+        `whole`: nothing is cut, for an optimizer whose update of an element depends on its neighbours.
         """
         self._pieces = [piece for p in parameters for piece in _pieces(p, build, whole=whole)]
         self._parameters = list(parameters)
@@ -66,7 +66,7 @@ class Piecewise:
         self._done = 0
 
     def step(self, apply: Step) -> None:
-        """Update what has a gradient; `apply` steps one piece's optimizer, or leaves it."""
+        """Update what has a gradient; `apply` steps one piece's optimizer, or skips it."""
         for piece in self._pieces[self._done :]:
             self._step_piece(piece, apply)
             self._done += 1
@@ -108,8 +108,8 @@ class Piecewise:
 def round_stochastically(values: Tensor, into: Tensor) -> None:
     """Write float32 `values` into bfloat16 `into`, each as one of its two neighbours; `values` is used up.
 
-    Random bits are added below the last bit that stays, and what is below it cut off. A value that bfloat16 holds
-    exactly stays as it is. Drawn from torch's own generator of the device, which checkpoints carry.
+    Random bits are added below the last bit that stays, then the bits below it are cut. A value that bfloat16 can
+    represent stays as it is. The bits come from torch's generator of the device, which checkpoints save.
     """
     bits = values.view(torch.int32)
     bits.add_(torch.empty_like(bits).random_(1 << LOW_BITS)).bitwise_and_(-1 << LOW_BITS)
@@ -131,5 +131,5 @@ def _cuts(parameter: Parameter, *, whole: bool) -> list[slice | EllipsisType]:
 
 
 def _empty(parameter: Parameter) -> Tensor:
-    """Nothing, with as many dimensions: matrices and vectors decay differently."""
+    """An empty tensor with as many dimensions: matrices and vectors have different weight decay."""
     return torch.empty((0,) * parameter.ndim, dtype=torch.float32, device=parameter.device)

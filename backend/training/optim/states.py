@@ -1,4 +1,4 @@
-"""Optimizer states: made all at once or not at all, and paged again after a resume."""
+"""Optimizer states: created all at once or not at all, and paged again after a resume."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PAGED = ("state1", "state2")
 
 @contextmanager
 def all_or_none(optimizer: Optimizer) -> Iterator[None]:
-    """Make what states are missing, then step in it; where either fails, no half-made state is left behind.
+    """Create missing states, then step within; if either fails, no incomplete state is left behind.
 
-    Optimizers make a parameter's states as they come to it and take what is there for whole. A first step that runs out
-    of memory would leave some half-made, and parameters updated that the step done again updates once more.
+    Optimizers create a parameter's states when they come to it, and take existing ones as complete. A first step that
+    runs out of memory would leave some incomplete, and parameters that the repeated step would update twice.
     """
     known = set(optimizer.state)
     try:
@@ -42,7 +42,7 @@ def page_again(optimizer: Optimizer) -> None:
 
 
 def _make(optimizer: Optimizer) -> None:
-    """AdamW's as torch makes them when fused, bitsandbytes' by itself; Adafactor's come with its step."""
+    """AdamW's as torch creates them when fused, bitsandbytes' by its own function; Adafactor's come with its step."""
     for number, group in enumerate(optimizer.param_groups):
         for place, parameter in enumerate(group["params"]):
             if parameter.grad is None or optimizer.state.get(parameter):

@@ -1,1 +1,1 @@
-"""Training over several devices: what ranks tell each other, how gradients meet, a model in shards."""
+"""Training over several devices: communication between ranks, summing gradients, sharding a model."""

@@ -1,7 +1,7 @@
-"""The processes of one run, one a device: what they tell each other beside gradients.
+"""The processes of one run, one for each device: what they exchange besides gradients.
 
 Every rank runs the same trainer over the same steps, so that each call here is made by all of them in the same order.
-A rank that fails just dies: whoever started them ends the others (backend/launch/several.py).
+A rank that fails just ends: the parent then ends the others (backend/launch/several.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import distributed as dist
 
 Value = TypeVar("Value")
 PATIENCE = timedelta(days=1)
-"""One rank may download or save while the others wait; who died is seen by their parent, not by a timeout."""
+"""Timeout of an exchange: one rank may download or save while the others wait. The parent sees a rank that dies."""
 
 
 @dataclass(frozen=True)
@@ -31,32 +31,32 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """It tells, and writes what only one may write."""
+        """It writes what only one may write: events, checkpoints, the result."""
         return self.rank == 0
 
     def of_first(self, value: Value) -> Value:
-        """What the first rank has as `value`: small, and picklable. The host waits, no device does."""
+        """The first rank's `value`, which is small and picklable. The host waits, no device does."""
         if self.count == 1:
             return value
-        told = [value]
-        dist.broadcast_object_list(told, src=0, device=torch.device("cpu"))
-        return told[0]
+        values = [value]
+        dist.broadcast_object_list(values, src=0, device=torch.device("cpu"))
+        return values[0]
 
     def all_of(self, value: Value) -> list[Value]:
-        """Everybody's `value`, by rank."""
+        """The `value` of every rank, in order."""
         if self.count == 1:
             return [value]
-        told: list[Any] = [None] * self.count
-        dist.all_gather_object(told, value)
-        return told
+        values: list[Any] = [None] * self.count
+        dist.all_gather_object(values, value)
+        return values
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait until all ranks have called this."""
         self.all_of(None)
 
     @contextmanager
     def first_before_others(self) -> Iterator[None]:
-        """Within, the first rank comes first, and the others when it is done."""
+        """The first rank runs the body first, the others when it is done."""
         if not self.is_first:
             self.wait()
         yield
@@ -74,7 +74,7 @@ ALONE = Ranks()
 
 
 def join(rank: int, count: int, meeting: str, device: str) -> Ranks:
-    """Meet the other ranks by the file `meeting`, which nobody has used before; gloo for the CPU, NCCL for GPUs."""
+    """Connect to the other ranks through the new file `meeting`: gloo for the CPU, NCCL for GPUs."""
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all are on this box; a container's own name may not resolve
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     dist.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=count, timeout=PATIENCE)
@@ -82,5 +82,5 @@ def join(rank: int, count: int, meeting: str, device: str) -> Ranks:
 
 
 def leave() -> None:
-    """Close the connections; all ranks have come to their end."""
+    """Close the connections, once all ranks are done."""
     dist.destroy_process_group()

@@ -1,6 +1,6 @@
 """A full model over several devices: each holds a shard of every weight, and gathers one block at a time (FSDP2).
 
-Gradients are summed, not averaged: the loss is divided before, by the scored tokens of all ranks.
+Gradients are summed, not averaged: the loss has been divided by the target tokens of all ranks.
 """
 
 from __future__ import annotations
@@ -15,43 +15,42 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from backend.plan.plan import Plan
+from backend.training.parallel.execution import Execution
 from backend.training.parallel.ranks import Ranks
 from backend.training.precision import compute_dtype, weight_dtype
 
 
-def is_sharded(network: Any) -> bool:
+def is_sharded(network: object) -> bool:
     """Each rank holds a part of it: all of them have to run it together."""
     return isinstance(network, FSDPModule)
 
 
-def shard(network: nn.Module, plan: Plan, device: str, ranks: Ranks) -> None:
-    """Spread the weights of the first rank's `network` over the ranks' devices; the others' is on the meta device.
+def shard(network: nn.Module, execution: Execution) -> None:
+    """Shard the weights of the first rank's `network` over the ranks' devices; the others' is on the meta device.
 
-    One block at a time is whole on every device. Weights are kept in the plan's type, and gathered in what is computed
-    in; gradients are summed in float32.
+    One block at a time is gathered on every device. Weights are kept in the plan's type and gathered in the compute
+    type; gradients are summed in float32.
     """
     from transformers.modeling_layers import GradientCheckpointingLayer
 
-    compute, kept = compute_dtype(plan), weight_dtype(plan)
+    device, ranks = execution.device, execution.ranks
+    compute, kept = compute_dtype(execution.plan), weight_dtype(execution.plan)
     policy = MixedPrecisionPolicy(param_dtype=None if compute == kept else compute, reduce_dtype=torch.float32)
     mesh = init_device_mesh(device, (ranks.count,))
     blocks = [module for module in network.modules() if isinstance(module, GradientCheckpointingLayer)]
     for module in (*blocks, network):
-        _bring(module, kept, device, ranks)
-        # Gathered anew for the backward pass, the root too: between passes whoever asks for parameters meets shards.
+        _copy_to_ranks(module, kept, device, ranks)
+        # The root too is gathered again for the backward pass: between passes all parameters are shards.
         fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
         assert isinstance(module, FSDPModule)
         module.set_gradient_divide_factor(1.0)
         module.set_force_sum_reduction_for_comms(True)
-        if hasattr(
-            module, "set_reduce_scatter_unused_params"
-        ):  # torch 2.13: an expert that one rank's rows don't reach
+        if hasattr(module, "set_reduce_scatter_unused_params"):  # torch 2.13: experts that a rank's rows don't reach
             module.set_reduce_scatter_unused_params(True)
 
 
-def through_root(network: Any, loss: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
-    """`loss`, which runs parts of `network` but not itself: as one of its forward passes, so that the head is there."""
+def through_root(network: object, loss: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
+    """`loss`, which runs parts of `network`, made one of its forward passes: FSDP2 then gathers the head for it."""
     if not isinstance(network, FSDPModule):
         return loss
     root: Any = network
@@ -62,7 +61,7 @@ def through_root(network: Any, loss: Callable[[Any], Tensor]) -> Callable[[Any],
 
 
 def whole(parameter: Tensor) -> Tensor:
-    """All of a weight, on the device; every rank has to ask."""
+    """The unsharded weight, on the device; every rank has to call this."""
     value = parameter.detach()
     if not isinstance(value, DTensor):
         return value
@@ -72,7 +71,7 @@ def whole(parameter: Tensor) -> Tensor:
 
 @torch.no_grad()
 def fill(parameter: Tensor, value: Tensor) -> None:
-    """Set a weight to `value`, which every rank has whole; of a sharded one each takes its part."""
+    """Set a weight to `value`, which is unsharded on every rank; each takes its shard of it."""
     if isinstance(parameter, DTensor):
         there = value.to(parameter.device, parameter.dtype)
         part = distribute_tensor(there, parameter.device_mesh, parameter.placements, src_data_rank=None)
@@ -81,22 +80,22 @@ def fill(parameter: Tensor, value: Tensor) -> None:
         parameter.copy_(value)
 
 
-def _bring(module: nn.Module, kept: torch.dtype, device: str, ranks: Ranks) -> None:
-    """Give every rank the first one's weights and buffers, whole; what is sharded already stays."""
+def _copy_to_ranks(module: nn.Module, kept: torch.dtype, device: str, ranks: Ranks) -> None:
+    """Give every rank the first one's weights and buffers, unsharded; what is sharded already stays."""
     known: dict[int, nn.Parameter] = {}
     for part in module.modules():
         for name, parameter in part._parameters.items():
             if parameter is not None and not isinstance(parameter, DTensor):
                 if id(parameter) not in known:  # tied weights stay one
-                    told = nn.Parameter(_told(parameter.data, kept, device, ranks))
-                    known[id(parameter)] = known[id(told)] = told
+                    received = nn.Parameter(_broadcast(parameter.data, kept, device, ranks))
+                    known[id(parameter)] = known[id(received)] = received
                 part._parameters[name] = known[id(parameter)]
         for name, buffer in part._buffers.items():
             if buffer is not None:
-                part._buffers[name] = _told(buffer, ranks.of_first(buffer.dtype), device, ranks)
+                part._buffers[name] = _broadcast(buffer, ranks.of_first(buffer.dtype), device, ranks)
 
 
-def _told(value: Tensor, dtype: torch.dtype, device: str, ranks: Ranks) -> Tensor:
+def _broadcast(value: Tensor, dtype: torch.dtype, device: str, ranks: Ranks) -> Tensor:
     """The first rank's `value` on every rank's device."""
     there = torch.empty(value.shape, dtype=dtype, device=device)
     if ranks.is_first:

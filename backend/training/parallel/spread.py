@@ -1,7 +1,7 @@
-"""How trained parameters lie on the ranks: whole on one, as copies on each, or in shards.
+"""How trained parameters are spread over the ranks: on a single one, replicated on each, or sharded.
 
-What an optimizer steps is always a rank's own: all of a copy, or its shard. Gradients are summed, never averaged: the
-loss is divided by the scored tokens of all ranks together before.
+An optimizer always steps what its own rank holds: a whole replica, or a shard. Gradients are summed, never averaged:
+the loss has been divided by the target tokens of all ranks together.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ class Spread(Protocol):
         """What this rank steps, by name."""
 
     def collect(self) -> None:
-        """After the last backward pass: the gradients of all ranks' rows, where `parameters` have theirs."""
+        """After the last backward pass: put the gradients of all ranks' rows into the `grad` of `parameters`."""
 
     def drop(self) -> None:
         """Forget the gradients."""
 
     def on_gradient(self, action: OnGradient) -> None:
-        """Call `action` with a name whenever that parameter's gradient is complete, and lies where it belongs."""
+        """Call `action` with a parameter's name when its gradient is complete and in its `grad`."""
 
     def share_overflow(self) -> None:
-        """Where any rank's gradients are not finite, let one of each rank's not be: a loss scale looks at its own."""
+        """If a gradient of any rank is not finite, make one of each rank so: a GradScaler only sees its own."""
 
     def norm(self, gradients: Sequence[Tensor]) -> Tensor:
         """The norm of all ranks' gradients, of which this rank has `gradients`."""
 
 
 def spread(parameters: Mapping[str, Parameter], ranks: Ranks) -> Spread:
-    """Shards where the model was sharded (backend/training/sharding.py), copies where there are other ranks."""
+    """Sharded if the model was sharded (parallel/sharding.py), replicated if there are other ranks, else single."""
     if any(isinstance(p, DTensor) for p in parameters.values()):
         return Sharded(parameters, ranks)
     return Replicated(parameters, ranks) if ranks.count > 1 else Single(parameters, ranks)
 
 
 class Single:
-    """Everything is here."""
+    """One rank has all of them."""
 
     alike = True
 
@@ -64,7 +64,7 @@ class Single:
         self.ranks = ranks
 
     def collect(self) -> None:
-        """They are where they belong."""
+        """They are there already."""
 
     def drop(self) -> None:
         """Forget the gradients."""
@@ -77,17 +77,20 @@ class Single:
             parameter.register_post_accumulate_grad_hook(_calling(action, name))  # type: ignore[no-untyped-call]
 
     def share_overflow(self) -> None:
-        """Every rank has all of them."""
+        """Nothing to do: every rank has all gradients."""
 
     def norm(self, gradients: Sequence[Tensor]) -> Tensor:
-        """Theirs alone."""
+        """No other rank has any."""
         return torch.nn.utils.get_total_norm(gradients)
 
 
 class Replicated(Single):
-    """A copy on each rank: gradients add up bucket by bucket, and every rank makes the same update.
+    """A replica on each rank: gradients are summed bucket by bucket, and every rank makes the same update.
 
-    Not by DistributedDataParallel, which sends what each backward pass leaves: here it is what a step leaves, once.
+    DistributedDataParallel would send as little (with `no_sync` it sends once a step, too), but it averages, counts on
+    its own forward pass, which the chunked loss does not run, and it has to search each pass's autograd graph for
+    parameters that the rows don't reach. What it would gain, sending during the last backward pass, is little for
+    adapters.
     """
 
     def __init__(self, parameters: Mapping[str, Parameter], ranks: Ranks) -> None:
@@ -96,7 +99,7 @@ class Replicated(Single):
             torch.distributed.broadcast(parameter.data, src=0)
 
     def collect(self) -> None:
-        """Sum them; a parameter that no rank's rows have reached has none, as on one device."""
+        """Sum them; a parameter that no rank's rows have reached has no gradient, as on one device."""
         mine = [parameter.grad is not None for parameter in self.parameters.values()]
         reached = [any(flags) for flags in zip(*self.ranks.all_of(mine), strict=True)]
         there = [p for p, is_there in zip(self.parameters.values(), reached, strict=True) if is_there]
@@ -108,7 +111,7 @@ class Replicated(Single):
 
 
 class Sharded:
-    """A shard on each rank: torch sums and scatters the gradients within the backward pass (FSDP2)."""
+    """A shard on each rank: FSDP2 sums and scatters the gradients within the backward pass."""
 
     alike = False
 
@@ -119,29 +122,29 @@ class Sharded:
         self.parameters: Mapping[str, Parameter] = {name: shard for name, shard in shards.items() if shard.numel()}
 
     def collect(self) -> None:
-        """Hand the gradients' shards over to what is stepped."""
+        """Move the gradients' shards to the parameters that are stepped."""
         for name in self._wholes:
-            self._hand_over(name)
+            self._move_gradient(name)
 
     def drop(self) -> None:
-        """Forget the gradients, those in mid-way too."""
+        """Forget the gradients, those that are not moved yet too."""
         for parameter in (*self._wholes.values(), *self.parameters.values()):
             parameter.grad = None
 
     def on_gradient(self, action: OnGradient) -> None:
-        """FSDP2 calls the hooks itself, once a gradient is summed."""
+        """FSDP2 calls the hooks once a gradient is summed."""
         for name, parameter in self._wholes.items():
             parameter.register_post_accumulate_grad_hook(_calling(self._then(action), name))  # type: ignore[no-untyped-call]
 
     def _then(self, action: OnGradient) -> OnGradient:
         def handed(name: str) -> None:
-            if self._hand_over(name):
+            if self._move_gradient(name):
                 action(name)
 
         return handed
 
-    def _hand_over(self, name: str) -> bool:
-        """Move a gradient's shard; False where this rank has none."""
+    def _move_gradient(self, name: str) -> bool:
+        """Move a gradient's shard to its parameter; False if this rank has none."""
         whole, shard = self._wholes[name], self.parameters.get(name)
         if whole.grad is not None and shard is not None:
             part = _local(whole.grad)
@@ -150,7 +153,7 @@ class Sharded:
         return shard is not None and shard.grad is not None
 
     def share_overflow(self) -> None:
-        """Add nothing to the smallest gradient, or not-a-number."""
+        """Add 0 to the smallest gradient, or NaN if the norm over all ranks is not finite."""
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
         norm = self.norm(gradients)
         if gradients:
@@ -178,7 +181,7 @@ def _gradient(parameter: Parameter) -> Tensor:
 
 
 def _buckets(parameters: Sequence[Parameter]) -> Iterator[list[Parameter]]:
-    """Some at a time, as memory is planned for (presets/memory.toml); of one type each."""
+    """Parameters of one type up to the bucket size that memory is planned for (presets/memory.toml)."""
     most = constants.memory().several.bucket
     bucket: list[Parameter] = []
     for parameter in parameters:

@@ -1,8 +1,8 @@
 """Checkpoints: complete or absent. Written under a temporary name, synced, then renamed; a hash for every file.
 
 A checkpoint holds the trainable weights, and a state from which training goes on exactly: optimizer, loss scale,
-random generators, and the step (which rows come next follows from step and seed). Of several ranks each has a state of
-its own, the weights are there once and whole.
+random generators, and the step (which rows come next follows from step and seed). With several ranks each has a state
+of its own; the weights are saved once, unsharded.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Manifest(msgspec.Struct, frozen=True):
     sha256: dict[str, str]
     """File name -> hash."""
     eval_loss: float | None = None
-    """Held-out loss at this very step, where one was taken."""
+    """Held-out loss at this very step, if one was taken."""
     ranks: int = 1
-    """Each has a state of its own."""
+    """How many ranks there were; each has a state of its own."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ class Checkpoint:
         return load_file(self.path / WEIGHTS)
 
     def state(self, rank: int = 0) -> dict[str, Any]:
-        """What `write` was given, or `write_part` for another rank; the last one's for ranks that there were not."""
+        """The state of `rank`; a rank that did not exist gets that of the last one."""
         file = self.path / _state_name(min(rank, self.manifest.ranks - 1))
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         return state
 
     def damage(self) -> str | None:
-        """What is wrong with its files; None where each has its hash."""
+        """What is wrong with its files; None if all hashes match."""
         for name, expected in self.manifest.sha256.items():
             file = self.path / name
             if not file.is_file():
@@ -73,14 +73,14 @@ class Checkpoint:
 
 
 def write_part(folder: Path, step: int, rank: int, state: dict[str, Any]) -> None:
-    """Write the state of a rank beside the first, for `write` to take in. Raises DiskFull and OSError."""
+    """Write the state of another rank than the first, for `write` to include. Raises DiskFull and OSError."""
     with disk.room(folder, _bytes(state)), _part(folder, step, rank).open("wb") as file:
         torch.save(state, file)
 
 
 @contextmanager
 def own_part(folder: Path, step: int, rank: int) -> Iterator[None]:
-    """A rank's part is gone afterwards: taken in, or written in vain."""
+    """Remove a rank's part at the end, unless `write` has moved it into the checkpoint."""
     try:
         yield
     finally:
@@ -97,14 +97,14 @@ def write(
 ) -> Checkpoint:
     """Write the checkpoint of `step` into `folder`; it replaces one of the same step. Raises DiskFull and OSError.
 
-    `ranks`: as many have written their part, the first one's apart. Newer checkpoints are removed: training goes on
-    from an older one only where those are damaged.
+    `ranks`: their number; all but the first have written their parts. Newer checkpoints are removed: training resumes
+    from an older one only if they are damaged.
     """
     final = folder / f"step-{step:08d}"
     draft = folder / f".writing-{step:08d}"
     with disk.draft(draft, _bytes(weights) + _bytes(state)):
         save_file({name: x.detach().contiguous() for name, x in weights.items()}, draft / WEIGHTS)
-        with (draft / STATE).open("wb") as file:  # of a path's errors torch tells none
+        with (draft / STATE).open("wb") as file:  # given a path, torch hides the system's errors
             torch.save(state, file)
         for rank in range(1, ranks):
             _part(folder, step, rank).rename(draft / _state_name(rank))
@@ -120,7 +120,7 @@ def write(
 
 
 def replace_folder(draft: Path, final: Path) -> None:
-    """Sync the files of `draft` and put it in the place of `final`."""
+    """Sync the files of `draft`, then let it replace `final`."""
     _sync(*(path for path in draft.rglob("*")), draft)
     _replace(draft, final)
 
@@ -137,7 +137,7 @@ def every(folder: Path) -> list[Checkpoint]:
 
 
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest good checkpoint, and a sentence for each damaged one that was passed over."""
+    """The newest good checkpoint, and a sentence for each damaged one that was skipped."""
     skipped: list[str] = []
     readable = {checkpoint.path: checkpoint for checkpoint in every(folder)}
     for path in sorted(folder.glob("step-*"), reverse=True):
@@ -165,7 +165,7 @@ def prune(folder: Path, keep: int) -> None:
 
 
 def best(folder: Path) -> Checkpoint | None:
-    """The checkpoint with the lowest held-out loss; None where none was evaluated."""
+    """The checkpoint with the lowest held-out loss; None if none was evaluated."""
     evaluated = [(x.manifest.eval_loss, x.path, x) for x in every(folder) if x.manifest.eval_loss is not None]
     return min(evaluated)[2] if evaluated else None
 
@@ -179,7 +179,7 @@ def _part(folder: Path, step: int, rank: int) -> Path:
 
 
 def _bytes(value: object) -> int:
-    """Of the tensors in `value`, a tree of dictionaries and lists."""
+    """Size of the tensors in `value`, nested dictionaries and lists."""
     if isinstance(value, Tensor):
         return value.nbytes
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
@@ -187,7 +187,7 @@ def _bytes(value: object) -> int:
 
 
 def _replace(draft: Path, final: Path) -> None:
-    """Rename, atomically where `final` is new; an old one steps aside first."""
+    """Rename `draft` to `final`, atomically if `final` is new; an old one is renamed first."""
     aside = final.with_name(f".old-{draft.name[-8:]}")
     shutil.rmtree(aside, ignore_errors=True)
     if final.exists():

@@ -1,4 +1,4 @@
-"""A full disk, whatever a library calls it, as one error; and drafts that are gone where they could not be written."""
+"""A full disk as one error, whatever a library raises; and draft folders that are removed if writing fails."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from backend import units
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NUMBER = re.compile(r"(?:os error |\[Errno )(\d+)")
-"""As Rust (safetensors, tokenizers) and `shutil.Error` write the number of the system's error."""
+"""How messages of Rust libraries (safetensors, tokenizers) and of `shutil.Error` give the system's error number."""
 
 
 class DiskFull(OSError):
-    """There was no room. `str()` says what was needed and what is free, `fix` what to do."""
+    """There was not enough space. `str()` says what was needed and what is free, `fix` what to do."""
 
     def __init__(self, folder: Path, needed_bytes: int) -> None:
         free = shutil.disk_usage(folder).free
         self.needed_bytes = needed_bytes
         super().__init__(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
-        self._said = f"{units.disk(needed_bytes)} are needed in {folder}, where {units.disk(free)} are free"
+        self._text = f"{units.disk(needed_bytes)} are needed in {folder}, where {units.disk(free)} are free"
         lacking = needed_bytes - free
         self.fix = f"free {units.disk(lacking)}" if lacking > 0 else "free some space, or raise the quota"
 
     def __str__(self) -> str:
-        return self._said
+        return self._text
 
 
 @contextmanager
 def room(folder: Path, needed_bytes: int) -> Iterator[None]:
-    """Write to `folder` within. Raises DiskFull where it fills up, and OSError for what else the system refuses."""
+    """Write to `folder` within. Raises DiskFull if the disk fills up, and OSError for the system's other errors."""
     try:
         yield
     except Exception as error:
@@ -48,7 +48,7 @@ def room(folder: Path, needed_bytes: int) -> Iterator[None]:
 
 @contextmanager
 def draft(path: Path, needed_bytes: int) -> Iterator[None]:
-    """Write into the new folder `path` within; it is gone where that fails. Raises as `room`."""
+    """Write into the new folder `path` within; it is removed if that fails. Raises as `room` does."""
     shutil.rmtree(path, ignore_errors=True)
     with room(path.parent, needed_bytes):
         try:
@@ -60,10 +60,10 @@ def draft(path: Path, needed_bytes: int) -> Iterator[None]:
 
 
 def _of_the_system(error: Exception) -> OSError | None:
-    """The system's error that a library tells in its own words; None where it is no such error.
+    """The system's error behind a library's own; None if there is none.
 
-    safetensors and tokenizers write its number in theirs; torch writes a position that is not as expected, and the
-    error that its file had raised stands before it.
+    safetensors and tokenizers give its number in their message; torch complains about a file position, with the file's
+    error as the context.
     """
     if isinstance(error, OSError) and error.errno:
         return error

@@ -9,13 +9,14 @@ from typing import Any
 
 from backend.plan.plan import Plan
 from backend.training import methods, sample
+from backend.training.network import Network
 from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.saving import disk
 from backend.training.saving.checkpoint import replace_folder
 
 
 def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, ranks: Ranks = ALONE) -> int:
-    """Save into `folder`, complete or not at all; its bytes. Raises DiskFull and OSError. The first rank writes."""
+    """Save into `folder`, completely or not; returns its bytes. The first rank writes. Raises DiskFull, OSError."""
     if not ranks.is_first:
         methods.take_part_in_saving(loaded, plan, ranks)
         return 0
@@ -39,7 +40,7 @@ def copy(folder: Path, output: str) -> Path:
 
 
 def tokenizer_of(folder: Path, chat_template: str | None) -> Any:
-    """The model's tokenizer, with the template that the data was rendered with where it has none of its own."""
+    """The model's tokenizer; if it has no chat template, with the one that the data was rendered with."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -52,10 +53,10 @@ def _bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _write_generation_config(network: Any, tokenizer: Any, file: Path) -> None:
-    """The base's settings, where an answer ends at the end of a turn too.
+def _write_generation_config(network: Network, tokenizer: Any, file: Path) -> None:
+    """The base's settings, with the end of a turn as an end of the answer.
 
-    As text: transformers refuses to write settings that were changed and were not quite right before.
+    Written as JSON here: transformers refuses to save changed settings that it finds inconsistent.
     """
     settings = json.loads(network.generation_config.to_json_string())
     settings.pop("_from_model_config", None)

@@ -111,7 +111,7 @@ def test_weights_in_16_bits(make: Callable[..., RunFolder]) -> None:
     folder = make("full", precision="bfloat16", weights_dtype="bfloat16", optimizer_in_backward=True)
     said, comments = config(folder, "trl")
     assert said["dtype"] == "bfloat16"
-    assert "the run rounded by chance" in comments and "optimizer_in_backward: no equivalent" in comments
+    assert "the run rounded stochastically" in comments and "optimizer_in_backward: no equivalent" in comments
     assert config(folder, "llamafactory")[0]["pure_bf16"] is True
 
 

@@ -75,7 +75,7 @@ def lives(
             log.close()
         return verdict
 
-    monkeypatch.setattr(several, "_one_life", life)
+    monkeypatch.setattr(several, "_attempt", life)
     return began
 
 

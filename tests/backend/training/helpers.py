@@ -19,6 +19,7 @@ from backend.run.folder import RunFolder
 from backend.training import loss, methods, rng
 from backend.training.batches import Row, micro_batches
 from backend.training.optim.optimizers import Updater, updater
+from backend.training.parallel.execution import Execution
 from backend.training.step import forward_backward
 from tests import events_on_disk
 
@@ -86,7 +87,7 @@ def random_rows(count: int = 8, vocabulary: int = 384, longest: int = 40, seed: 
 def loaded(model: Path, settings: Plan) -> methods.Loaded:
     """The model, loaded for `settings`, adapters from seed 0; their B matrices off zero, so that all have gradients."""
     rng.seed(0)
-    result = methods.load(model, str(model), settings, "cpu")
+    result = methods.load(model, str(model), Execution(settings, "cpu"))
     with torch.no_grad():
         for name, parameter in result.trainable().items():
             if "lora_B" in name:
@@ -96,10 +97,12 @@ def loaded(model: Path, settings: Plan) -> methods.Loaded:
 
 def one_step(it: methods.Loaded, rows: Sequence[Row], settings: Plan, **options: Any) -> tuple[float, Updater]:
     """One optimizer step on `rows`; its loss, and the updater."""
-    update = updater(it.trainable(), settings, "cpu")
+    update = updater(it.trainable(), Execution(settings, "cpu"))
     loss_of = (loss.chunked if settings.chunked_loss else loss.whole)(it.network)
     update.begin(0, settings.learning_rate)
-    mean = forward_backward(loss_of, micro_batches(rows, settings, "cpu", **options), update, settings, "cpu")
+    mean = forward_backward(
+        loss_of, micro_batches(rows, Execution(settings, "cpu", **options)), update, Execution(settings, "cpu")
+    )
     update.finish()
     return float(mean), update
 
@@ -108,12 +111,12 @@ def gradients(
     it: methods.Loaded, rows: Sequence[Row], settings: Plan, **options: Any
 ) -> tuple[float, dict[str, Tensor]]:
     """The loss of `rows`, and the gradients of the trainable parameters."""
-    it.network.zero_grad()
+    it.model.zero_grad()
     loss_of = (loss.chunked if settings.chunked_loss else loss.whole)(it.network)
-    batches = micro_batches(rows, settings, "cpu", **options)
-    mean = forward_backward(loss_of, batches, _Backward(), settings, "cpu")
+    batches = micro_batches(rows, Execution(settings, "cpu", **options))
+    mean = forward_backward(loss_of, batches, _Backward(), Execution(settings, "cpu"))
     found = {name: p.grad.clone() for name, p in it.trainable().items() if p.grad is not None}
-    it.network.zero_grad()
+    it.model.zero_grad()
     return float(mean), found
 
 

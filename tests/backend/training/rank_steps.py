@@ -20,6 +20,7 @@ from backend.training.batches import micro_batches
 from backend.training.evaluate import held_out_loss
 from backend.training.optim.optimizers import updater
 from backend.training.parallel import ranks
+from backend.training.parallel.execution import Execution
 from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.parallel.sharding import whole
 from backend.training.step import forward_backward
@@ -50,29 +51,28 @@ KINDS: dict[str, Plan] = {
 
 def steps(model: Path, settings: Plan, among: Ranks) -> dict[str, Any]:
     """Train for STEPS steps of eight rows; the last of them has fewer rows than there are ranks."""
+    execution = Execution(settings, "cpu", ranks=among)
     rng.seed(0)
     gc.collect()
     before = _held_bytes()
-    it = methods.load(model, str(model), settings, "cpu", among)
+    it = methods.load(model, str(model), execution)
     gc.collect()
     whole_bytes = sum(p.numel() * p.element_size() for p in it.trainable().values())
     held_share = (_held_bytes() - before) / whole_bytes
-    update = updater(it.trainable(), settings, "cpu", among)
+    update = updater(it.trainable(), execution)
     loss_of = (loss.chunked if settings.chunked_loss else loss.whole)(it.network)
     found: dict[str, Any] = {"losses": [], "norms": [], "held_share": held_share}
     for number in range(STEPS):
         rows = random_rows(1 if number == STEPS - 1 else 8, seed=number)
         scored = sum(int(scored[1:].sum()) for _, scored in rows)
         update.begin(number, 1e-3)
-        batches = micro_batches(rows, settings, "cpu", ranks=among)
-        mean = among.sum(forward_backward(loss_of, batches, update, settings, "cpu", scored))
+        batches = micro_batches(rows, execution)
+        mean = among.sum(forward_backward(loss_of, batches, update, execution, scored))
         norm = update.finish()
         found["losses"].append(float(mean))
         found["norms"].append(float(norm))
     others: Any = random_rows(5, seed=9)
-    found["held_out"] = held_out_loss(
-        it.network, loss_of, others, settings, "cpu", lambda: False, flat=False, ranks=among
-    )
+    found["held_out"] = held_out_loss(it.network, loss_of, others, execution, lambda: False)
     with torch.no_grad():
         values = [whole(p).double() for p in it.trainable().values()]
     found["sum"] = float(sum(x.sum() for x in values))

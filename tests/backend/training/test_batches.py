@@ -4,6 +4,7 @@ import numpy as np
 
 from backend.plan.plan import Plan
 from backend.training.batches import IGNORED, Row, micro_batches
+from backend.training.parallel.execution import Execution
 from tests.backend.training.helpers import random_rows
 
 
@@ -13,7 +14,7 @@ def row(ids: list[int], scored: list[int]) -> Row:
 
 def test_a_packed_sequence_restarts_and_never_predicts_across_rows() -> None:
     rows = [row([10, 11, 12], [0, 1, 1]), row([20, 21], [1, 1])]  # a scored first token has nothing before it
-    (batch,) = micro_batches(rows, Plan(max_length=5), "cpu")
+    (batch,) = micro_batches(rows, Execution(Plan(max_length=5), "cpu"))
     assert batch.input_ids.tolist() == [[10, 11, 12, 20, 21]]
     assert batch.position_ids.tolist() == [[0, 1, 2, 0, 1]]
     assert batch.predict.tolist() == [[0, 1, 3, 0, 0]]
@@ -23,7 +24,7 @@ def test_a_packed_sequence_restarts_and_never_predicts_across_rows() -> None:
 
 def test_padding_counts_on_and_is_not_scored() -> None:
     rows = [row([10, 11, 12, 13], [0, 0, 1, 1]), row([20, 21], [0, 1])]
-    (batch,) = micro_batches(rows, Plan(max_length=4, packing=False, micro_batch=2), "cpu")
+    (batch,) = micro_batches(rows, Execution(Plan(max_length=4, packing=False, micro_batch=2), "cpu"))
     assert batch.input_ids.tolist() == [[20, 21, 0, 0], [10, 11, 12, 13]]
     assert batch.position_ids.tolist() == [[0, 1, 2, 3], [0, 1, 2, 3]]
     assert batch.targets[:, :2].tolist() == [[21, IGNORED], [12, 13]]
@@ -33,7 +34,7 @@ def test_padding_counts_on_and_is_not_scored() -> None:
 
 def test_flat_sequences_lie_one_behind_the_other() -> None:
     rows = [row([10, 11, 12], [0, 0, 1]), row([20, 21], [0, 1])]
-    (batch,) = micro_batches(rows, Plan(packing=False, micro_batch=2), "cpu", flat=True)
+    (batch,) = micro_batches(rows, Execution(Plan(packing=False, micro_batch=2), "cpu", flat=True))
     assert batch.input_ids.tolist() == [[20, 21, 10, 11, 12]]
     assert batch.position_ids.tolist() == [[0, 1, 0, 1, 2]]
     assert batch.predict.tolist() == [[0, 3]]
@@ -42,7 +43,7 @@ def test_flat_sequences_lie_one_behind_the_other() -> None:
 
 def test_on_a_cpu_lengths_come_in_few_sizes() -> None:
     batches = [
-        micro_batches([row(list(range(size)), [1] * size)], Plan(max_length=300), "cpu")[0]
+        micro_batches([row(list(range(size)), [1] * size)], Execution(Plan(max_length=300), "cpu"))[0]
         for size in (5, 100, 128, 129, 250, 290, 300)
     ]
     assert {batch.input_ids.shape[1] for batch in batches} == {128, 256, 300}
@@ -54,7 +55,7 @@ def test_every_arrangement_holds_the_same_targets() -> None:
     expected = sorted(int(token) for ids, scored in rows for token in ids[1:][scored[1:]])
     for packing in (True, False):
         for micro in (1, 3, 24):
-            batches = micro_batches(rows, Plan(max_length=64, packing=packing, micro_batch=micro), "cpu")
+            batches = micro_batches(rows, Execution(Plan(max_length=64, packing=packing, micro_batch=micro), "cpu"))
             found = [int(t) for batch in batches for t in batch.targets.flatten() if t != IGNORED]
             assert sorted(found) == expected
             assert sum(batch.scored for batch in batches) == len(expected)
@@ -62,6 +63,6 @@ def test_every_arrangement_holds_the_same_targets() -> None:
 
 
 def test_a_row_with_nothing_to_score_makes_a_batch_without_targets() -> None:
-    (batch,) = micro_batches([row([1, 2, 3], [0, 0, 0])], Plan(), "cpu")
+    (batch,) = micro_batches([row([1, 2, 3], [0, 0, 0])], Execution(Plan(), "cpu"))
     assert batch.scored == 0
     assert (batch.targets == IGNORED).all()

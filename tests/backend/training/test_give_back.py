@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from backend.answers import Method
-from backend.training import give_back
+from backend.training import relief
 from backend.training.train import train
 from tests.backend.training.helpers import new_run
 
@@ -38,5 +38,5 @@ def test_a_gpu_s_cache_is_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
     emptied: list[bool] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(True))
-    give_back.give_back()
+    relief.give_back()
     assert emptied

@@ -6,6 +6,7 @@ import torch
 from backend.plan.plan import Plan
 from backend.training.batches import micro_batches
 from backend.training.loss import can_chunk, chunk_rows, chunked, whole
+from backend.training.parallel.execution import Execution
 from tests.backend.training.families import network
 from tests.backend.training.helpers import random_rows
 
@@ -18,7 +19,7 @@ SETTINGS = Plan(precision="float32", max_length=300, micro_batch=2)
 def test_chunked_equals_whole(family: str, frozen_head: bool) -> None:
     model = network(family)
     model.get_output_embeddings().weight.requires_grad_(not frozen_head)
-    (batch, *_) = micro_batches(ROWS, SETTINGS, "cpu")
+    (batch, *_) = micro_batches(ROWS, Execution(SETTINGS, "cpu"))
     assert chunk_rows(batch.predict.numel(), 32, 384) < batch.predict.numel(), "several chunks are meant"
     found = []
     for loss_of in (whole(model), chunked(model)):
@@ -35,7 +36,7 @@ def test_chunked_equals_whole(family: str, frozen_head: bool) -> None:
 
 def test_in_16_bits_the_sum_is_not_rounded() -> None:
     model = network("llama")
-    (batch, *_) = micro_batches(ROWS, SETTINGS, "cpu")
+    (batch, *_) = micro_batches(ROWS, Execution(SETTINGS, "cpu"))
     with torch.no_grad():
         exact = chunked(model)(batch)
         with torch.autocast("cpu", torch.bfloat16):
@@ -48,7 +49,7 @@ def test_in_16_bits_the_sum_is_not_rounded() -> None:
 
 def test_a_head_that_is_not_plain_is_not_chunked() -> None:
     model = network("llama")
-    (batch, *_) = micro_batches(ROWS, SETTINGS, "cpu")
+    (batch, *_) = micro_batches(ROWS, Execution(SETTINGS, "cpu"))
     assert can_chunk(model, batch)
     model.set_output_embeddings(torch.nn.Sequential(model.get_output_embeddings()))
     assert not can_chunk(model, batch)
@@ -56,7 +57,7 @@ def test_a_head_that_is_not_plain_is_not_chunked() -> None:
 
 def test_a_family_that_changes_its_logits_in_an_unknown_way_is_not_chunked() -> None:
     model = network("cohere")
-    (batch, *_) = micro_batches(ROWS, SETTINGS, "cpu")
+    (batch, *_) = micro_batches(ROWS, Execution(SETTINGS, "cpu"))
     assert can_chunk(model, batch)
     model.config.logit_scale = 9.0  # the model itself goes on with its own
     assert not can_chunk(model, batch)
@@ -64,7 +65,7 @@ def test_a_family_that_changes_its_logits_in_an_unknown_way_is_not_chunked() -> 
 
 def test_an_evaluation_makes_no_gradient_of_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
     model = network("llama")
-    (batch, *_) = micro_batches(ROWS, SETTINGS, "cpu")
+    (batch, *_) = micro_batches(ROWS, Execution(SETTINGS, "cpu"))
     like, made = torch.zeros_like, []
 
     def zeros_like(x: torch.Tensor) -> torch.Tensor:

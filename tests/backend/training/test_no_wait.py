@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from backend.answers import METHODS, Method
 from backend.training.batches import micro_batches
 from backend.training.optim.optimizers import updater
+from backend.training.parallel.execution import Execution
 from tests.backend.training.helpers import loaded, one_step, plan, random_rows
 
 
@@ -43,7 +44,7 @@ class Questions(TorchDispatchMode):
 def test_a_step_asks_the_device_nothing(method: Method, changes: dict[str, Any], asked: int, tiny_model: Path) -> None:
     settings = plan(method, precision="bfloat16", **changes)
     it, rows = loaded(tiny_model, settings), random_rows(16)
-    assert len(micro_batches(rows, settings, "cpu")) > 1
+    assert len(micro_batches(rows, Execution(settings, "cpu"))) > 1
     with Questions() as questions:
         loss, _ = one_step(it, rows, settings)
     assert len(questions.asked) == asked + 1, "beside what was asked for the loss at the end"
@@ -53,5 +54,5 @@ def test_a_step_asks_the_device_nothing(method: Method, changes: dict[str, Any],
 def test_bitsandbytes_waits_for_paged_states_only(tiny_model: Path) -> None:
     parameters = loaded(tiny_model, plan("full")).trainable()
     for optimizer, waits in (("adamw_8bit", False), ("paged_adamw_8bit", True)):
-        updater(parameters, plan("full", optimizer=optimizer), "cpu")
+        updater(parameters, Execution(plan("full", optimizer=optimizer), "cpu"))
         assert (bitsandbytes.optim.optimizer.sync_gpu is bitsandbytes.utils.sync_gpu) is waits

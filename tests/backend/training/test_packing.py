@@ -13,6 +13,7 @@ from backend.plan.plan import Plan
 from backend.training.batches import micro_batches
 from backend.training.checks import can_chunk, packs
 from backend.training.loss import chunked, whole
+from backend.training.parallel.execution import Execution
 from tests.backend.training.families import FAMILIES, network
 from tests.backend.training.helpers import random_rows
 
@@ -24,7 +25,7 @@ SETTINGS = Plan(precision="float32", max_length=200)
 def test_packed_logits_equal_those_of_separate_rows(family: str, attention: str) -> None:
     model = network(family, attention)
     rows = random_rows(6, longest=30)
-    (batch,) = micro_batches(rows, SETTINGS, "cpu")
+    (batch,) = micro_batches(rows, Execution(SETTINGS, "cpu"))
     with torch.no_grad():
         packed = model(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits[0]
         start = 0
@@ -43,7 +44,7 @@ def test_packed_padded_and_flat_rows_have_the_same_loss_and_gradients(family: st
     for packing, micro, flat in ((True, 1, False), (False, 1, False), (False, 6, False), (False, 3, True)):
         model.zero_grad()
         settings = Plan(precision="float32", max_length=200, packing=packing, micro_batch=micro)
-        total = sum(whole(model)(batch) for batch in micro_batches(rows, settings, "cpu", flat=flat))
+        total = sum(whole(model)(batch) for batch in micro_batches(rows, Execution(settings, "cpu", flat=flat)))
         assert isinstance(total, torch.Tensor)
         total.backward()  # type: ignore[no-untyped-call]
         found.append((total.detach(), model.get_input_embeddings().weight.grad.clone()))
@@ -54,7 +55,7 @@ def test_packed_padded_and_flat_rows_have_the_same_loss_and_gradients(family: st
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_these_families_pack(family: str) -> None:
-    assert packs(network(family).eval(), SETTINGS, "cpu")
+    assert packs(network(family).eval(), Execution(SETTINGS, "cpu"))
 
 
 SIZES = {
@@ -84,7 +85,7 @@ LEAKING: dict[str, dict[str, Any]] = {
 def test_rows_that_share_states_or_convolutions_are_not_packed(family: str) -> None:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **LEAKING[family]))
-    assert not packs(model, SETTINGS, "cpu")
+    assert not packs(model, Execution(SETTINGS, "cpu"))
 
 
 def test_dropout_is_no_reason_not_to_pack() -> None:
@@ -92,8 +93,8 @@ def test_dropout_is_no_reason_not_to_pack() -> None:
     model.config.attention_dropout = 0.5
     for layer in model.model.layers:
         layer.self_attn.attention_dropout = 0.5
-    assert packs(model.train(), SETTINGS, "cpu") and model.training
-    assert can_chunk(model, SETTINGS, "cpu") and model.training
+    assert packs(model.train(), Execution(SETTINGS, "cpu")) and model.training
+    assert can_chunk(model, Execution(SETTINGS, "cpu")) and model.training
 
 
 def varlen(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: None, **options: Any) -> tuple[Tensor, None]:
@@ -117,6 +118,6 @@ def test_flat_rows_are_told_apart_by_their_starts(family: str, chunks: bool) -> 
     AttentionMaskInterface.register("varlen", lambda *_, **__: None)
     rows, settings = random_rows(6, longest=30), Plan(precision="float32", max_length=60, micro_batch=9)
     loss_of = chunked if chunks else whole
-    (batch,) = micro_batches(rows, settings, "cpu", flat=True)
-    usual = sum(loss_of(network(family))(x) for x in micro_batches(rows, settings, "cpu"))
+    (batch,) = micro_batches(rows, Execution(settings, "cpu", flat=True))
+    usual = sum(loss_of(network(family))(x) for x in micro_batches(rows, Execution(settings, "cpu")))
     torch.testing.assert_close(loss_of(network(family, "varlen"))(batch), usual, rtol=1e-5, atol=1e-4)

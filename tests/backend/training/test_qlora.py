@@ -13,6 +13,7 @@ from backend.training import methods
 from backend.training.batches import micro_batches
 from backend.training.evaluate import held_out_loss
 from backend.training.loss import whole
+from backend.training.parallel.execution import Execution
 from tests.backend.training.helpers import assert_same, gradients, loaded, plan, random_rows
 
 ROWS = random_rows(8)
@@ -22,9 +23,9 @@ SETTINGS = plan("qlora", max_length=512)
 def dequantised_twin(quantised: methods.Loaded, model: Path) -> methods.Loaded:
     """A LoRA model whose base holds what the 4-bit weights stand for, with the same adapters."""
     twin = loaded(model, plan("lora"))
-    linears = dict(twin.network.named_modules())
+    linears = dict(twin.model.named_modules())
     with torch.no_grad():
-        for name, module in quantised.network.named_modules():
+        for name, module in quantised.model.named_modules():
             if isinstance(module, bitsandbytes.nn.Linear4bit):
                 linears[name].weight.copy_(dequantize_4bit(module.weight.data, module.weight.quant_state))
         for name, parameter in twin.trainable().items():
@@ -34,7 +35,7 @@ def dequantised_twin(quantised: methods.Loaded, model: Path) -> methods.Loaded:
 
 def evaluate(it: methods.Loaded) -> float:
     rows: Any = ROWS
-    found = held_out_loss(it.network, whole(it.network), rows, SETTINGS, "cpu", lambda: False, flat=False)
+    found = held_out_loss(it.network, whole(it.network), rows, Execution(SETTINGS, "cpu"), lambda: False)
     assert found is not None
     return found
 
@@ -74,4 +75,4 @@ def test_a_16_bit_base_keeps_float32_adapters(tiny_model: Path) -> None:
     exact, reference = gradients(loaded(tiny_model, SETTINGS), ROWS, SETTINGS)
     assert abs(loss - exact) < 0.02
     assert_same(found, reference, 0.1)
-    assert micro_batches(ROWS, settings, "cpu")[0].scored > 0
+    assert micro_batches(ROWS, Execution(settings, "cpu"))[0].scored > 0

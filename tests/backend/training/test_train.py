@@ -17,6 +17,7 @@ from backend.answers import Method
 from backend.run import control, history
 from backend.run.folder import RunFolder
 from backend.training import batches, evaluate, methods
+from backend.training.parallel.execution import Execution
 from backend.training.train import train
 from tests.backend.training.helpers import ALL, events, log_text, losses, new_run, plan
 from tests.tiny import make_model
@@ -51,7 +52,7 @@ def reloaded(method: Method, base: Path, folder: Path) -> Any:
         return AutoModelForCausalLM.from_pretrained(folder)
     if method == "lora":
         return PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder)
-    network = methods.load(base, str(base), plan("qlora"), "cpu").model.unload()
+    network = methods.load(base, str(base), Execution(plan("qlora"), "cpu")).model.unload()
     return PeftModel.from_pretrained(network, folder)
 
 
@@ -175,8 +176,8 @@ def test_a_base_model_tuned_on_chat_stops_at_the_end_of_a_turn(
 
 def test_a_tied_head_is_saved_once_and_buffers_as_they_are(tmp_path: Path) -> None:
     base = base_model(tmp_path / "base")
-    it = methods.load(base, str(base), plan("full"), "cpu")
-    it.network.register_buffer("counts", torch.tensor([70_001, 3]))
+    it = methods.load(base, str(base), Execution(plan("full"), "cpu"))
+    it.model.register_buffer("counts", torch.tensor([70_001, 3]))
     methods.save(it, plan("full"), tmp_path / "saved")
     with safe_open(tmp_path / "saved" / "model.safetensors", "pt") as file:
         saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping

@@ -20,8 +20,9 @@ from backend.run.folder import RunFolder
 from backend.training import journal, loss, methods, relief, session
 from backend.training.advice import would_fit
 from backend.training.batches import Batch
+from backend.training.failure import is_out_of_memory
 from backend.training.optim import optimizers
-from backend.training.relief import cheaper, is_out_of_memory
+from backend.training.relief import cheaper
 from backend.training.saving.checkpoint import newest
 from backend.training.train import train
 from tests.backend.training.helpers import events, log_text, losses, new_run
@@ -43,7 +44,7 @@ def test_each_cheaper_setting_in_turn() -> None:
         changes.append(change)
     assert changes == [
         "micro-batch 3 -> 1",
-        "loss worked out in chunks",
+        "loss computed in chunks",
         "activations recomputed in the backward pass",
         "checkpointed activations in host memory",
         "one row in each sequence",

@@ -10,6 +10,7 @@ from backend.answers import Method
 from backend.training.batches import micro_batches
 from backend.training.loss import whole
 from backend.training.optim.optimizers import AfterBackward, InBackward, updater
+from backend.training.parallel.execution import Execution
 from backend.training.step import forward_backward
 from tests.backend.training.helpers import loaded, one_step, plan, random_rows
 
@@ -19,12 +20,12 @@ OPTIMIZERS = ["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor"]
 def three_steps(model: Path, **changes: Any) -> tuple[dict[str, torch.Tensor], list[float]]:
     settings = plan("full", **changes)
     it = loaded(model, settings)
-    update = updater(it.trainable(), settings, "cpu")
+    update = updater(it.trainable(), Execution(settings, "cpu"))
     norms = []
     for step in range(3):
         update.begin(step, 1e-3)
-        batches = micro_batches(random_rows(8, seed=step), settings, "cpu")
-        forward_backward(whole(it.network), batches, update, settings, "cpu")
+        batches = micro_batches(random_rows(8, seed=step), Execution(settings, "cpu"))
+        forward_backward(whole(it.network), batches, update, Execution(settings, "cpu"))
         norms.append(float(update.finish()))
     return {name: p.detach().clone() for name, p in it.trainable().items()}, norms
 
@@ -64,12 +65,12 @@ def test_no_gradient_stays_in_memory(tiny_model: Path) -> None:
 def test_every_optimizer_lowers_the_loss(optimizer: str, method: Method, tiny_model: Path) -> None:
     settings = plan(method, optimizer=optimizer, max_length=512, learning_rate=3e-3)
     it = loaded(tiny_model, settings)
-    update = updater(it.trainable(), settings, "cpu")
+    update = updater(it.trainable(), Execution(settings, "cpu"))
     losses = []
     for step in range(6):
         update.begin(step, settings.learning_rate)
-        batches = micro_batches(random_rows(8), settings, "cpu")
-        losses.append(float(forward_backward(whole(it.network), batches, update, settings, "cpu")))
+        batches = micro_batches(random_rows(8), Execution(settings, "cpu"))
+        losses.append(float(forward_backward(whole(it.network), batches, update, Execution(settings, "cpu"))))
         update.finish()
     assert losses[-1] < losses[0] - 0.05
 
@@ -79,15 +80,14 @@ def test_every_optimizer_lowers_the_loss(optimizer: str, method: Method, tiny_mo
 def test_a_gradient_that_is_not_finite_changes_nothing(optimizer: str, in_backward: bool, tiny_model: Path) -> None:
     settings = plan("full", optimizer=optimizer, optimizer_in_backward=in_backward, max_length=512)
     it = loaded(tiny_model, settings)
-    update = updater(it.trainable(), settings, "cpu")
+    update = updater(it.trainable(), Execution(settings, "cpu"))
     before = {name: p.detach().clone() for name, p in it.trainable().items()}
     update.begin(0, 1e-3)
     loss = forward_backward(
         lambda batch: whole(it.network)(batch) * float("nan"),
-        micro_batches(random_rows(8), settings, "cpu"),
+        micro_batches(random_rows(8), Execution(settings, "cpu")),
         update,
-        settings,
-        "cpu",
+        Execution(settings, "cpu"),
     )
     assert not torch.isfinite(loss)
     assert not torch.isfinite(update.finish())
@@ -113,17 +113,17 @@ def test_a_loss_that_is_not_finite_skips_even_a_finite_gradient(
 ) -> None:
     settings = plan("full", optimizer=optimizer, optimizer_in_backward=in_backward, max_length=32, micro_batch=2)
     it = loaded(tiny_model, settings)
-    update = updater(it.trainable(), settings, "cpu")
+    update = updater(it.trainable(), Execution(settings, "cpu"))
     before = {name: p.detach().clone() for name, p in it.trainable().items()}
     update.begin(0, 1e-3)
-    batches = micro_batches(random_rows(8, longest=30), settings, "cpu")
+    batches = micro_batches(random_rows(8, longest=30), Execution(settings, "cpu"))
     assert len(batches) > 1
 
     def loss_of(batch: Any) -> torch.Tensor:
         loss: torch.Tensor = whole(it.network)(batch)
         return Endless.apply(loss) if batch is batches[0] else loss  # type: ignore[no-untyped-call]
 
-    assert not torch.isfinite(forward_backward(loss_of, batches, update, settings, "cpu"))
+    assert not torch.isfinite(forward_backward(loss_of, batches, update, Execution(settings, "cpu")))
     assert not torch.isfinite(update.finish())
     assert all(torch.equal(p, before[name]) for name, p in it.trainable().items())
 
@@ -141,7 +141,7 @@ def test_float16_scales_its_loss_and_needs_gradients_whole(tiny_model: Path) -> 
 def test_only_matrices_decay(tiny_model: Path) -> None:
     settings = plan("full", weight_decay=0.5, max_length=512)
     it = loaded(tiny_model, settings)
-    update = updater(it.trainable(), settings, "cpu")
+    update = updater(it.trainable(), Execution(settings, "cpu"))
     matrices, vectors = update.state_dict()["optimizer"]["param_groups"]
     assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.5, 0.0)
     assert len(vectors["params"]) == 5

@@ -16,6 +16,7 @@ from backend.training.loss import whole
 from backend.training.optim import optimizers, rounding
 from backend.training.optim.optimizers import build, stepper, updater
 from backend.training.optim.rounding import Piecewise, round_stochastically
+from backend.training.parallel.execution import Execution
 from backend.training.step import forward_backward
 from tests.backend.training.helpers import loaded, plan, random_rows
 
@@ -50,12 +51,12 @@ def train(model: Path, steps: int = 12, rate: float = 1e-4, **changes: Any) -> t
     settings = plan("full", max_length=512, learning_rate=rate, **changes)
     it = loaded(model, settings)
     before = {name: p.detach().float().clone() for name, p in it.trainable().items()}
-    update = updater(it.trainable(), settings, "cpu")
+    update = updater(it.trainable(), Execution(settings, "cpu"))
     losses = []
     for step in range(steps):
         update.begin(step, rate)
-        batches = micro_batches(random_rows(8), settings, "cpu")
-        losses.append(float(forward_backward(whole(it.network), batches, update, settings, "cpu")))
+        batches = micro_batches(random_rows(8), Execution(settings, "cpu"))
+        losses.append(float(forward_backward(whole(it.network), batches, update, Execution(settings, "cpu"))))
         update.finish()
     return losses, {name: p.detach().float() - before[name] for name, p in it.trainable().items()}
 
@@ -91,9 +92,11 @@ def test_every_optimizer_trains_16_bit_weights(optimizer: str, in_backward: bool
 def test_states_are_float32_and_weights_and_gradients_are_not(tiny_model: Path) -> None:
     settings = plan("full", **SIXTEEN)
     it = loaded(tiny_model, settings)
-    update = updater(it.trainable(), settings, "cpu")
+    update = updater(it.trainable(), Execution(settings, "cpu"))
     update.begin(0, 1e-3)
-    forward_backward(whole(it.network), micro_batches(random_rows(8), settings, "cpu"), update, settings, "cpu")
+    forward_backward(
+        whole(it.network), micro_batches(random_rows(8), Execution(settings, "cpu")), update, Execution(settings, "cpu")
+    )
     assert {(p.dtype, p.grad.dtype) for p in it.trainable().values() if p.grad is not None} == {(torch.bfloat16,) * 2}
     update.finish()
     pieces = update.state_dict()["optimizer"]["pieces"]
@@ -106,11 +109,11 @@ def test_a_step_that_is_not_finite_changes_no_16_bit_weight(tiny_model: Path) ->
     settings = plan("full", **SIXTEEN)
     it = loaded(tiny_model, settings)
     before = {name: p.detach().clone() for name, p in it.trainable().items()}
-    update = updater(it.trainable(), settings, "cpu")
+    update = updater(it.trainable(), Execution(settings, "cpu"))
     update.begin(0, 1e-3)
     loss_of = whole(it.network)
-    batches = micro_batches(random_rows(8), settings, "cpu")
-    forward_backward(lambda batch: loss_of(batch) * float("inf"), batches, update, settings, "cpu")
+    batches = micro_batches(random_rows(8), Execution(settings, "cpu"))
+    forward_backward(lambda batch: loss_of(batch) * float("inf"), batches, update, Execution(settings, "cpu"))
     assert not torch.isfinite(update.finish())
     assert all(torch.equal(p, before[name]) for name, p in it.trainable().items())
 

@@ -14,6 +14,7 @@ from torch.nn import Parameter
 from backend.training.optim import optimizers
 from backend.training.optim.optimizers import InBackward, updater
 from backend.training.optim.rounding import Piecewise
+from backend.training.parallel.execution import Execution
 from tests.backend.training.helpers import plan
 
 OUT = torch.OutOfMemoryError("CUDA out of memory")
@@ -39,7 +40,7 @@ def stepped(settings: dict[str, Any], make_fail: Callable[[], Callable[[], None]
     torch.manual_seed(0)
     chosen = plan("full", max_grad_norm=0.0, **settings)
     weights = parameters(torch.bfloat16 if chosen.weights_dtype == "bfloat16" else torch.float32)
-    update = updater(weights, chosen, "cpu")
+    update = updater(weights, Execution(chosen, "cpu"))
     for number in range(2):
         for attempt in (1, 2):
             update.begin(number, 1e-2)
@@ -89,7 +90,7 @@ def test_states_that_could_not_be_made_are_made_again(settings: dict[str, Any], 
 def test_a_step_that_is_given_up_leaves_nothing_for_the_next() -> None:
     weights = parameters(torch.bfloat16)
     chosen = plan("full", max_grad_norm=0.0, precision="bfloat16", weights_dtype="bfloat16", optimizer="adafactor")
-    update = updater(weights, chosen, "cpu")
+    update = updater(weights, Execution(chosen, "cpu"))
     pieces = update._optimizer  # type: ignore[attr-defined]
     assert isinstance(pieces, Piecewise)
     second = pieces._pieces[1]
@@ -113,7 +114,7 @@ def test_a_step_that_is_given_up_leaves_nothing_for_the_next() -> None:
 
 def test_a_retried_step_counts_each_gradient_once_in_its_norm(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = Parameter(torch.ones(4, 4))
-    update = updater({"w": weight}, plan("full", optimizer_in_backward=True), "cpu")
+    update = updater({"w": weight}, Execution(plan("full", optimizer_in_backward=True), "cpu"))
     step = optimizers._step
     monkeypatch.setattr(optimizers, "_step", _out)
     update.begin(0, 1e-3)
@@ -128,7 +129,9 @@ def test_a_retried_step_counts_each_gradient_once_in_its_norm(monkeypatch: pytes
 
 def test_what_the_last_micro_batch_does_not_reach_is_updated_too() -> None:
     reached, left = Parameter(torch.ones(4)), Parameter(torch.ones(4))
-    update = updater({"a": reached, "b": left}, plan("full", optimizer_in_backward=True, max_grad_norm=0.0), "cpu")
+    update = updater(
+        {"a": reached, "b": left}, Execution(plan("full", optimizer_in_backward=True, max_grad_norm=0.0), "cpu")
+    )
     assert isinstance(update, InBackward)
     update.begin(0, 1e-1)
     update.backward((reached + left).sum(), last=False)
@@ -142,7 +145,7 @@ def test_what_the_last_micro_batch_does_not_reach_is_updated_too() -> None:
 @pytest.mark.parametrize("in_backward", [False, True])
 def test_resumed_states_go_back_into_paged_memory(in_backward: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = plan("full", optimizer="paged_adamw_8bit", optimizer_in_backward=in_backward, max_grad_norm=0.0)
-    before, after = (updater(parameters(torch.float32), chosen, "cpu") for _ in range(2))
+    before, after = (updater(parameters(torch.float32), Execution(chosen, "cpu")) for _ in range(2))
     before.begin(0, 1e-2)
     weights = before._parameters  # type: ignore[attr-defined]
     before.backward(_loss(weights if isinstance(weights, dict) else dict(enumerate(weights))), last=True)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from backend import units
 from backend.run import control
 from backend.training import methods, session
+from backend.training.parallel.execution import Execution
 from backend.training.report import Report
 from backend.training.saving import checkpoint, disk
 from backend.training.saving.disk import DiskFull
@@ -121,7 +122,10 @@ def test_a_result_without_room(tiny_model: Path, questions: Path, monkeypatch: p
     monkeypatch.setattr(methods, "save", full)
     folder = new_run(tiny_model, questions, "full", max_steps=2)
     error = ended(folder)
-    needed = sum(x.numel() for x in methods.load(tiny_model, "", folder.job().plan, "cpu").network.parameters()) * 4
+    needed = (
+        sum(x.numel() for x in methods.load(tiny_model, "", Execution(folder.job().plan, "cpu")).network.parameters())
+        * 4
+    )
     assert f"the disk is full: {units.disk(needed)} are needed in {folder.path}, where" in error
     monkeypatch.undo()
     assert train(folder) == "done", "the checkpoint of the last step is there"

@@ -1,0 +1,78 @@
+"""The trainer as one rank of a run over several devices. Loads torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backend.launch.several import MEETING, RankOutcome
+from backend.plan.job import Job
+from backend.plan.plan import Plan
+from backend.run.control import Inbox
+from backend.run.event_log import EventLog
+from backend.run.events import PlanChanges
+from backend.run.folder import RunFolder
+from backend.training import device, relief
+from backend.training.advice import would_fit
+from backend.training.failure import sentence
+from backend.training.meters.progress import RunProgress
+from backend.training.parallel import ranks as meeting
+from backend.training.parallel.ranks import Ranks
+from backend.training.quiet import libraries_to
+from backend.training.report import Report, Silent
+from backend.training.session import SAMPLING, restored
+from backend.training.session_files import CHECKPOINTING, SAVING
+from backend.training.train import run
+
+
+def train(folder: RunFolder, rank: int, count: int, scratch: Path, since: int) -> RankOutcome | None:
+    """Train `folder` as `rank` of `count`; why it failed, or None if it did not.
+
+    `since` is where this start's commands begin in the run's commands.jsonl, in bytes.
+    """
+    with libraries_to(folder.log_file) as logger:
+        log = Silent() if rank else EventLog(folder.events_file)
+        try:
+            job = folder.job()
+            device.take(job, rank)  # first: NCCL starts CUDA, which then keeps to the GPUs that it sees
+            ranks = meeting.join(rank, count, str(scratch / MEETING), job.device)
+            run(folder, Inbox(folder.commands_file, since), Report(log), ranks)
+            _leave(ranks)
+        except relief.RanOut as out:
+            logger.exception("%s ran out of memory on rank %d", folder.name, rank)
+            return _leaner(folder, rank, out)
+        except Exception as error:
+            logger.exception("%s failed on rank %d", folder.name, rank)
+            return RankOutcome(sentence(error, folder.name))
+    return None
+
+
+def _leave(ranks: Ranks) -> None:
+    """Disconnect when all ranks are done: an earlier end would break the others' last exchange."""
+    ranks.wait()
+    meeting.leave()
+
+
+def _leaner(folder: RunFolder, rank: int, out: relief.RanOut) -> RankOutcome:
+    """The cheaper settings that all ranks start again with; if none is left, a sentence with what would fit."""
+    job = folder.job()
+    plan = restored(job.plan, RunProgress(adjusted=folder.adjusted()))
+    said = f"{out} (device {rank + 1} of {job.plan.processes})"
+    found = _cheaper(plan, job, out)
+    if found is None:
+        text = f"memory ran out in {out.during} with the leanest settings; {would_fit(job, plan)}"
+        return RankOutcome(text, said, out.during, out.step)
+    changed, change = found
+    return RankOutcome(change, said, out.during, out.step, changed)
+
+
+def _cheaper(plan: Plan, job: Job, out: relief.RanOut) -> tuple[PlanChanges, str] | None:
+    """Plan fields to change, and the change in words; None if nothing is left to change, or if it would not help."""
+    if out.during == SAMPLING:
+        return {"micro_batch": plan.micro_batch}, "no sample answers"  # none are made of a sharded model that ran out
+    if out.during == relief.LOADING:
+        found = relief.leaner_weights(plan) if out.step == 0 else None
+    elif out.during in (CHECKPOINTING, SAVING):
+        return None
+    else:
+        found = relief.cheaper(plan, can_chunk=True, can_offload=job.device != "cpu")
+    return found and (relief.changes(plan, found[0]), found[1])

@@ -1,0 +1,67 @@
+"""What the trainer uses of a causal language model of transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+
+class Weights(Protocol):
+    """Parameters and buffers, as any `nn.Module` has them."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Tied ones once."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Tied ones once, by their first name."""
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Tensors that are not trained."""
+
+
+class Network(Weights, Protocol):
+    """A causal language model, adapters in place if the method has any.
+
+    Configurations and outputs stay `Any`: their attributes differ from family to family.
+    """
+
+    config: Any
+    generation_config: Any
+    training: bool
+
+    def __call__(self, **inputs: Any) -> Any:
+        """A forward pass; the result has `logits`."""
+
+    def get_decoder(self) -> Any:
+        """The blocks without the head; a call's result has `last_hidden_state`."""
+
+    def get_input_embeddings(self) -> Any:
+        """The embedding layer."""
+
+    def get_output_embeddings(self) -> Any:
+        """The head: a linear layer in most families."""
+
+    def generate(self, **inputs: Any) -> Tensor:
+        """Token ids of the prompt and of the answer."""
+
+    def activation_checkpointing_enable(
+        self, *, activation_checkpointing_kwargs: dict[str, Any], offload: bool
+    ) -> None:
+        """Recompute activations in the backward pass, from what is kept on the device or in host memory."""
+
+    def activation_checkpointing_disable(self) -> None:
+        """Keep activations."""
+
+    def tie_weights(self) -> None:
+        """Let tied layers share one parameter."""
+
+    def modules(self) -> Iterator[nn.Module]:
+        """All layers, itself included."""
+
+    def train(self, mode: bool = True) -> Any:
+        """Switch dropout on."""
+
+    def eval(self) -> Any:
+        """Switch dropout off."""
