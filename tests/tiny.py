@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +109,14 @@ def _weights(config: dict[str, Any], seed: int) -> dict[str, np.ndarray]:
         for name in ("input_layernorm", "post_attention_layernorm"):
             weights[f"{prefix}{name}.weight"] = np.ones(hidden, np.float32)
     return weights
+
+
+def edit_header(folder: Path, name: str, dtype: str, renamed: str = "") -> None:
+    """Give a tensor of model.safetensors another type, and another name, in the header alone."""
+    path = folder / "model.safetensors"
+    raw = path.read_bytes()
+    length = struct.unpack("<Q", raw[:8])[0]
+    header = json.loads(raw[8 : 8 + length])
+    header[renamed or name] = header.pop(name) | {"dtype": dtype}
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + raw[8 + length :])

@@ -88,9 +88,22 @@ def check_trainable(config: Config, name: str) -> None:
     """Raise UserError if this is no causal language model, needs code of its own, or is already quantised."""
     _check_causal(config, name)
     _check_code(config, name)
-    quantised = config.get("quantization_config")
-    if isinstance(quantised, Mapping):
-        method = str(quantised.get("quant_method") or "an unnamed method")
+    _check_quantisation(config, name)
+
+
+def quantisation(config: Any) -> str | None:
+    """The method of a `quantization_config` at any depth of config.json; None if there is none."""
+    if not isinstance(config, Mapping):
+        return None
+    own = config.get("quantization_config")
+    if isinstance(own, Mapping):
+        return str(own.get("quant_method") or "an unnamed method")
+    return next((found for value in config.values() if (found := quantisation(value))), None)
+
+
+def _check_quantisation(config: Config, name: str) -> None:
+    method = quantisation(config)
+    if method:
         raise UserError(
             f"{name} is already quantised ({method}) and can't be fine-tuned here; "
             "give the 16-bit original, QLoRA quantises it to 4 bits itself",

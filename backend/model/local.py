@@ -11,7 +11,7 @@ import msgspec
 
 from backend import units
 from backend.errors import UserError
-from backend.model import headers
+from backend.model import headers, stored
 from backend.model.config import is_exact, is_multimodal, shape_from_config
 from backend.model.family import Config
 from backend.model.info import ModelInfo
@@ -38,9 +38,11 @@ def read_folder(
     weights = headers.read(folder)
     if weights is None:
         _refuse_other_weights(folder, called)
+    else:
+        stored.refuse_untrainable(folder, called)
     tokenizer = folder / "tokenizer.json"
     has_tokenizer = tokenizer.is_file()
-    stored = weights.bytes if weights else shape.parameters * BYTES_16_BIT
+    size = weights.bytes if weights else shape.parameters * BYTES_16_BIT
     notes = [*shape_notes(config, shape), *count_notes(config, shape, weights.parameters if weights else None)]
     if weights is None:
         notes.append("Only config.json is here: enough for planning, not for training.")
@@ -52,7 +54,7 @@ def read_folder(
         shape=shape,
         folder=folder,
         has_weights=weights is not None,
-        weight_bytes=stored,
+        weight_bytes=size,
         download_bytes=0,
         tokenizer_file=tokenizer if has_tokenizer else None,
         hub_id=hub_id,

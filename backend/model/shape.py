@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+HEAD = "lm_head"
+"""What `target_modules` calls the output head."""
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -98,11 +101,11 @@ class ModelShape:
 
     def lora_targets(self, target_modules: str) -> tuple[Linear, ...]:
         """The linears of one block that carry an adapter under this plan field (experts carry none)."""
-        if target_modules == "all-linear":
-            return self.linears
         wanted = {name.strip() for name in target_modules.split(",")}
-        return tuple(x for x in self.linears if x.name in wanted)
+        return tuple(x for x in self.linears if x.name in wanted or "all-linear" in wanted)
 
     def lora_parameters(self, rank: int, target_modules: str = "all-linear") -> int:
-        """Trainable parameters of LoRA: rank x (inputs + outputs) a linear."""
-        return self.layers * sum(rank * (x.inputs + x.outputs) for x in self.lora_targets(target_modules))
+        """Trainable parameters of LoRA: rank x (inputs + outputs) a linear, the head's too if it is listed."""
+        blocks = self.layers * sum(rank * (x.inputs + x.outputs) for x in self.lora_targets(target_modules))
+        has_head = HEAD in {name.strip() for name in target_modules.split(",")}
+        return blocks + has_head * rank * (self.hidden + self.vocab)

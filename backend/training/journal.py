@@ -45,7 +45,7 @@ class Journal:
         self._report = report
         self._progress = progress
         self._pace = pace
-        self._likely_cause = likely_cause
+        self.likely_cause = likely_cause
         self._ranks = ranks
         self._wait = 0.0 if device == "cpu" else SECONDS
         self._steps: list[StepRecord] = []
@@ -99,7 +99,7 @@ class Journal:
         self._report.warn(f"step {step.number} was skipped: its {_what(loss)} is not finite")
         if self._skipped >= MOST_SKIPPED:
             raise SkippedTooOften(
-                f"{MOST_SKIPPED} steps in a row had a {_what(loss)} that is not finite: {self._likely_cause}"
+                f"{MOST_SKIPPED} steps in a row had a {_what(loss)} that is not finite: {self.likely_cause}"
             )
 
 

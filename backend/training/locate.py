@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from backend.model import demo
+from backend.errors import UserError
+from backend.model import demo, stored
 from backend.plan.job import Job
 
 WANTED = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt"]
 UNWANTED = ["[!a]*/*", "a[!d]*/*", "ad[!d]*/*", "consolidated*.safetensors"]
 """Folders of other formats (all but additional_chat_templates/), and a second copy of the same weights."""
+WEIGHTS = "base-weights"
+"""File in the run's folder: a fingerprint of the weights that the run began with."""
 REVISION = "base-revision"
 """File in the run's folder: the commit of the base model that the run began with; a later one may differ."""
 
@@ -18,14 +21,34 @@ REVISION = "base-revision"
 def model_folder(job: Job, run: Path, say: Callable[[str], None]) -> Path:
     """The folder that the weights and the tokenizer load from; `run` is the run's folder.
 
-    Raises what the hub raises if it can't be fetched.
+    Raises UserError if the weights are others than when the run began, and what the hub raises if they can't be
+    fetched.
     """
+    folder = _folder(job, run, say)
+    _refuse_other_weights(folder, run / WEIGHTS)
+    return folder
+
+
+def _folder(job: Job, run: Path, say: Callable[[str], None]) -> Path:
     if job.model == "demo":
         from backend.training.demo_model import convert
 
         return convert(say)
     folder = Path(job.model_folder).expanduser()
     return folder.resolve() if folder.is_dir() else _downloaded(job.model_folder, run / REVISION, say)
+
+
+def _refuse_other_weights(folder: Path, known: Path) -> None:
+    """An adapter fits the weights that it was trained on, and no others."""
+    now = stored.fingerprint(folder)
+    if not known.is_file():
+        known.write_text(now, encoding="ascii")
+    elif known.read_text(encoding="ascii") != now:
+        raise UserError(
+            f"the weights in {folder} have changed since this run began; put the earlier ones back, "
+            "or start a new run with these",
+            "model",
+        )
 
 
 def on_this_box(job: Job) -> Path:

@@ -12,7 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from backend.errors import UserError
+from backend.model import stored
+from backend.model.shape import HEAD
 from backend.plan.plan import Plan
+from backend.training import load_check
 from backend.training.network import Network
 from backend.training.parallel import sharding
 from backend.training.parallel.execution import Execution
@@ -67,8 +71,8 @@ def load(folder: Path, base_name: str, execution: Execution) -> Loaded:
         model = with_adapters(network, base_name, plan)
     set_checkpointing(network, execution)
     network.train()
-    stored = getattr(config, "dtype", None) or torch.float32
-    return Loaded(model=model, network=network, attention=kernel, stored_dtype=stored)
+    dtype = getattr(torch, stored.dtype(folder))
+    return Loaded(model=model, network=network, attention=kernel, stored_dtype=dtype)
 
 
 def set_checkpointing(network: Network, execution: Execution) -> None:
@@ -139,16 +143,25 @@ def attention(config: Any, plan: Plan) -> str:
 
 
 def _network(folder: Path, plan: Plan, device: str, attention: str) -> Any:
-    from transformers import AutoModelForCausalLM
-
     options: dict[str, Any] = {"dtype": weight_dtype(plan), "attn_implementation": attention}
     if plan.quantization == "nf4" and plan.method == "qlora":
         options["quantization_config"] = _nf4(plan)
     if device != "cpu" or "quantization_config" in options:
         options["device_map"] = {"": device}
-    network = AutoModelForCausalLM.from_pretrained(folder, **options)
+    network = _checked(folder, options)
     if device == "cpu" and "quantization_config" in options:
         _keep_4bit_layout(network)
+    return network
+
+
+def _checked(folder: Path, options: dict[str, Any]) -> Any:
+    """The model, every tensor of it from the files. Raises UserError if one is not."""
+    from transformers import AutoModelForCausalLM
+
+    # Tensors of another shape are in the report then, instead of an error that names none.
+    options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+    network, report = AutoModelForCausalLM.from_pretrained(folder, **options)
+    load_check.refuse_incomplete(folder, report)
     return network
 
 
@@ -159,7 +172,7 @@ def _sharded(folder: Path, config: Any, attention: str, execution: Execution) ->
     ranks = execution.ranks
     options: dict[str, Any] = {"dtype": weight_dtype(execution.plan), "attn_implementation": attention}
     if ranks.is_first:
-        network = AutoModelForCausalLM.from_pretrained(folder, **options)
+        network = _checked(folder, options)
     else:
         with torch.device("meta"):
             network = AutoModelForCausalLM.from_config(config, **options)
@@ -217,8 +230,36 @@ def with_adapters(network: Network, base_name: str, plan: Plan) -> Any:
 
 
 def _targets(network: Network, plan: Plan) -> list[str]:
-    """Names of the layers that get an adapter. peft's own `all-linear` may list every layer by its full name."""
-    if plan.target_modules != "all-linear":
-        return [name.strip() for name in plan.target_modules.split(",")]
-    modules = network.get_decoder().named_modules()
-    return sorted({name.rpartition(".")[2] for name, module in modules if isinstance(module, torch.nn.Linear)})
+    """Names of the layers that get an adapter: linear ones inside the decoder, never a vision tower.
+
+    The head gets one only if `lm_head` is listed. Last names such as `q_proj` if they mean just these layers, which
+    other tools read best; else full names. Raises UserError for a name that is no linear layer of the decoder.
+    """
+    decoder = network.get_decoder()
+    prefix = next(name for name, module in network.named_modules() if module is decoder)
+    linears = {
+        f"{prefix}.{name}".lstrip("."): name.rpartition(".")[2]
+        for name, module in decoder.named_modules()
+        if isinstance(module, torch.nn.Linear)
+    }
+    head = network.get_output_embeddings()
+    linears |= {name: HEAD for name, module in network.named_modules() if module is head}
+    chosen = _named(linears, plan.target_modules)
+    last = {linears[name] for name in chosen}
+    meant = {name for name, _ in network.named_modules() if name.rpartition(".")[2] in last}
+    return sorted(last) if meant == set(chosen) else chosen
+
+
+def _named(linears: Mapping[str, str], target_modules: str) -> list[str]:
+    """Full names of the linear layers whose last name, or full name, is listed."""
+    wanted = {name.strip() for name in target_modules.split(",")}
+    if "all-linear" in wanted:
+        wanted = wanted - {"all-linear"} | (set(linears.values()) - {HEAD})
+    unknown = sorted(wanted - set(linears.values()) - set(linears))
+    if unknown:
+        known = ", ".join(sorted(set(linears.values()) - {HEAD}))
+        raise UserError(
+            f"target_modules: {unknown[0]!r} is no linear layer in the blocks of this model; it has {known}",
+            "target_modules",
+        )
+    return [full for full, last in linears.items() if last in wanted or full in wanted]

@@ -112,6 +112,8 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
         report.event(_known_when_loaded(started, session))
         try:
             command = _loop(session, commands)
+            if command is None:
+                _refuse_nothing_learned(session)
             if command and not save_checkpoint(session):
                 raise TrainingFailed(f"memory ran out while the last checkpoint was written; {session.last_checkpoint}")
         except (SkippedTooOften, NothingLeft):
@@ -130,6 +132,16 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
 def _prepared(job: Job, model_folder: Path, report: Report) -> Prepared:
     plan = job.plan
     return prepare(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say)
+
+
+def _refuse_nothing_learned(session: Session) -> None:
+    """A run whose steps were all skipped has trained nothing. Raises TrainingFailed."""
+    session.journal.flush()
+    if session.progress.loss is None and session.pace.total:
+        raise TrainingFailed(
+            f"all {session.pace.total} steps were skipped, since no loss or gradient was finite: nothing was learned; "
+            f"{session.journal.likely_cause}"
+        )
 
 
 def _loop(session: Session, commands: Commands) -> str | None:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from backend.model import stored
+
 ROUNDING = {torch.float32: 1e-3, torch.float16: 0.005, torch.bfloat16: 0.04}
 """Part of the logits' norm that rounding each merged matrix to this type may make, computed in float32.
 
@@ -47,10 +49,9 @@ def compare(base: Path, adapter: Path, merged: Path, ids: Sequence[int], *, in_f
     16-bit one: it is what was merged into.
     """
     from peft import PeftModel
-    from transformers import AutoConfig
 
     tokens = torch.tensor([list(ids)])
-    dtype = torch.float32 if in_float32 else "auto"
+    dtype = torch.float32 if in_float32 else getattr(torch, stored.dtype(base))
     together = PeftModel.from_pretrained(_model(base, dtype), adapter).eval()
     wanted = together(input_ids=tokens).logits
     with together.disable_adapter():
@@ -58,11 +59,11 @@ def compare(base: Path, adapter: Path, merged: Path, ids: Sequence[int], *, in_f
     del together
     gc.collect()
     got = _model(merged, dtype).eval()(input_ids=tokens).logits
-    stored = AutoConfig.from_pretrained(base).dtype or torch.float32
-    return Likeness(_part(got.float(), wanted.float()), _part(before, wanted.float()), stored, wanted.dtype)
+    kept = getattr(torch, stored.dtype(merged))
+    return Likeness(_part(got.float(), wanted.float()), _part(before, wanted.float()), kept, wanted.dtype)
 
 
-def _model(folder: Path, dtype: torch.dtype | str) -> Any:
+def _model(folder: Path, dtype: torch.dtype) -> Any:
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)

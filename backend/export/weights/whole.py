@@ -9,7 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.nn import Parameter
+
+from backend.model import stored
 
 HEAD = "lm_head"
 
@@ -19,7 +22,7 @@ def merge(base: Path, adapter: Path, target: Path) -> None:
     from peft import PeftConfig, PeftModel
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, stored.dtype(base)))
     if HEAD in (PeftConfig.from_pretrained(adapter).target_modules or ()):
         _untie(model)
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()

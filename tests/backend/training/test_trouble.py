@@ -218,6 +218,15 @@ def test_a_step_that_is_not_finite_is_skipped_and_said(
     assert losses(folder)[10] < losses(folder)[1]
 
 
+def test_a_run_whose_steps_were_all_skipped_has_failed(
+    tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_run(tiny_model, questions, "lora", max_steps=3)
+    not_finite(monkeypatch, 1, 3)
+    assert error_of(folder).startswith("all 3 steps were skipped, since no loss or gradient was finite: nothing was")
+    assert not folder.result.exists()
+
+
 def test_five_in_a_row_end_the_run_with_a_checkpoint(
     tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

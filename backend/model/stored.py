@@ -1,0 +1,78 @@
+"""What of a model's files can't be trained, found before anything is loaded: from names and types in their headers."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from backend.errors import UserError
+from backend.model import headers
+
+SAMPLES, SAMPLE_BYTES = 16, 1 << 16
+TRAINABLE = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+"""Types of weights as safetensors names them, and as torch does; anything else that is a weight is quantised."""
+_PACKED = re.compile(
+    r"(^|[._])(qweight|qzeros|g_idx|scales|blocks|weight_packed|weight_scale|weight_scale_inv|absmax|SCB)$"
+)
+"""Last names of quantised tensors: GPTQ and AWQ, compressed-tensors, FP8, MXFP4, bitsandbytes."""
+
+
+def refuse_untrainable(folder: Path, name: str) -> None:
+    """Raise UserError (field `model`) if the weights in `folder` are quantised, or an adapter lies beside them."""
+    _refuse_adapter(folder, name)
+    for tensor, kind in _tensors(folder):
+        if _is_quantised(tensor, kind):
+            raise UserError(
+                f"{name} is quantised: its tensor {tensor} is {kind}, which can't be trained; "
+                "give the 16-bit original, QLoRA makes 4 bits of it by itself",
+                "model",
+            )
+
+
+def _refuse_adapter(folder: Path, name: str) -> None:
+    """An adapter there would be loaded by transformers itself, and trained on top of without a word."""
+    if (folder / "adapter_config.json").is_file():
+        raise UserError(
+            f"{name} holds an adapter beside the model (adapter_config.json), which would be loaded with it; "
+            "move adapter_config.json and adapter_model.safetensors elsewhere, or merge them first",
+            "model",
+        )
+
+
+def _tensors(folder: Path) -> Iterator[tuple[str, str]]:
+    for path in headers.weight_files(folder):
+        for tensor, entry in headers.header(path).items():
+            yield tensor, str(entry.get("dtype"))
+
+
+def _is_quantised(tensor: str, kind: str) -> bool:
+    if kind.startswith(("F8", "F4", "F6")) or _PACKED.search(tensor):
+        return True
+    return kind not in TRAINABLE and tensor.endswith("weight")
+
+
+def dtype(folder: Path) -> str:
+    """The type of most weights in `folder`, as torch names it: what config.json says of it is not always true."""
+    weights = headers.read(folder)
+    found = {kind: count for kind, count in weights.dtypes.items() if kind in TRAINABLE} if weights else {}
+    return TRAINABLE[max(found, key=lambda kind: found[kind])] if found else "float32"
+
+
+def fingerprint(folder: Path) -> str:
+    """A hash that changes if the weights in `folder` are replaced: of all headers, sizes and a sample of the values.
+
+    Reads at most SAMPLES blocks of SAMPLE_BYTES of each file, whatever its size.
+    """
+    found = hashlib.blake2b(digest_size=16)
+    for path in headers.weight_files(folder):
+        size = path.stat().st_size
+        found.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as file:
+            found.update(file.read(struct.unpack("<Q", file.read(8))[0]))
+            for at in range(SAMPLES):
+                file.seek(max(0, size - SAMPLE_BYTES) * at // (SAMPLES - 1))
+                found.update(file.read(SAMPLE_BYTES))
+    return found.hexdigest()

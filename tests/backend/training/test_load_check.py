@@ -1,0 +1,71 @@
+"""A model whose weights are not all its own is refused before its first step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from backend.training.train import train
+from tests.backend.training.helpers import events, new_run
+from tests.tiny import make_model
+
+
+def failure(folder: Path, questions: Path, method: Any = "lora") -> str:
+    run = new_run(folder, questions, method, max_steps=1)
+    assert train(run) == "failed"
+    assert not events(run, "step")
+    return str(events(run, "run_finished")[-1]["error"])
+
+
+def edited(folder: Path, **config: Any) -> Path:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | config))
+    return folder
+
+
+def test_another_prefix_is_no_model(tmp_path: Path, questions: Path) -> None:
+    folder = make_model(tmp_path / "m")
+    tensors = load_file(folder / "model.safetensors")
+    renamed = {name.replace("model.", "language_model.model.", 1): x for name, x in tensors.items()}
+    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
+    text = failure(folder, questions)
+    assert "tensors of the model are not in the files, the first is" in text
+    assert "the first is language_model.model." in text
+
+
+@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
+def test_more_layers_than_the_files_have(tmp_path: Path, questions: Path, method: str) -> None:
+    folder = edited(make_model(tmp_path / "m"), num_hidden_layers=3)
+    assert "the first is model.layers.2." in failure(folder, questions, method)
+
+
+def test_fewer_layers_than_the_files_have(tmp_path: Path, questions: Path) -> None:
+    folder = edited(make_model(tmp_path / "m"), num_hidden_layers=1)
+    assert "have no place in the model, the first is model.layers.1." in failure(folder, questions)
+
+
+def test_a_head_that_is_missing(tmp_path: Path, questions: Path) -> None:
+    folder = edited(make_model(tmp_path / "m"), tie_word_embeddings=False)
+    assert "the first is lm_head.weight" in failure(folder, questions)
+
+
+def test_another_size(tmp_path: Path, questions: Path) -> None:
+    folder = edited(make_model(tmp_path / "m"), intermediate_size=96)
+    text = failure(folder, questions)
+    assert "has the shape 128x64 where config.json means 96x64" in text or "has the shape 64x128" in text
+
+
+def test_a_base_that_changed_since_the_run_began(tmp_path: Path, questions: Path) -> None:
+    folder = make_model(tmp_path / "m")
+    run = new_run(folder, questions, max_steps=1)
+    assert train(run) == "done"
+    tensors = load_file(folder / "model.safetensors")
+    changed = {name: x + np.float32(0.01) for name, x in tensors.items()}
+    save_file(changed, folder / "model.safetensors", metadata={"format": "pt"})
+    assert train(run) == "failed"
+    assert "have changed since this run began" in events(run, "run_finished")[-1]["error"]
