@@ -34,6 +34,9 @@ class Network(Weights, Protocol):
     def __call__(self, **inputs: Any) -> Any:
         """A forward pass; the result has `logits`."""
 
+    def named_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Every module with its full name."""
+
     def get_decoder(self) -> Any:
         """The blocks without the head; a call's result has `last_hidden_state`."""
 
