@@ -13,6 +13,7 @@ from backend.data.constants import constants
 from backend.data.conversation import Conversation, Example, Text, message_bytes
 from backend.data.report import Counts
 from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import WHOLE
 from backend.data.tokens import Tally, tokenize_all
 
 Sizes = npt.NDArray[np.int64]
@@ -78,7 +79,7 @@ def counted(examples: Sequence[Example], tokenizer: TextTokenizer, seed: int) ->
 def _measure(examples: Sequence[Example], tokenizer: TextTokenizer) -> tuple[Counts, Counts, Tally]:
     """Tokens, scored tokens and prompt tokens, one line a row that the template takes; those rows; the tally."""
     tally = Tally()
-    rows = tokenize_all(examples, tokenizer, None, tally)
+    rows = tokenize_all(examples, tokenizer, WHOLE, tally)
     kept = np.array([at for at, row in enumerate(rows) if row is not None], dtype=np.int64)
     lines = [
         (len(row.ids), int(row.scored.sum()), int(row.scored.argmax()) if row.scored.any() else len(row.ids))

@@ -20,6 +20,7 @@ from backend.data.report import Counts
 from backend.data.split import held_out
 from backend.data.template import Refusal
 from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.data.tokens import Ids, Mask, Row, Tally, tokenize_all
 from backend.errors import UserError
 
@@ -145,7 +146,7 @@ def _tokenised(
     tally = Tally()
     rows: list[Row | None] = []
     for start in range(0, len(examples), CHUNK):
-        rows += tokenize_all(examples[start : start + CHUNK], tokenizer, max_length, tally)
+        rows += tokenize_all(examples[start : start + CHUNK], tokenizer, Tokenizing(max_length), tally)
         if len(examples) > CHUNK:
             say(f"tokenised {len(rows):,} of {len(examples):,} rows")
     kept = [(at, row) for at, row in enumerate(rows) if row is not None and row.scored.any()]
@@ -191,7 +192,7 @@ def _probe(example: Example, tokenizer: TextTokenizer) -> Probe | None:
 
 def _text_probe(text: Text, tokenizer: TextTokenizer) -> Probe | None:
     """The first third of a document, at most 64 tokens; the rest is what it goes on with."""
-    (row,) = tokenize_all([text], tokenizer, None, Tally())
+    (row,) = tokenize_all([text], tokenizer, WHOLE, Tally())
     if row is None or len(row.ids) < 6:
         return None
     start = min(len(row.ids) // 3, 64)

@@ -48,10 +48,10 @@ def _plain(conversation: Conversation) -> tuple[Segment, ...]:
 
 def _exact(conversation: Conversation, tokenizer: TextTokenizer) -> tuple[Segment, ...]:
     made = render(conversation, tokenizer)
-    encoding = tokenizer.encode(made.text)
+    encoding = tokenizer.encode_aliased(made.text)[1] if made.plain else tokenizer.encode(made.text)
     segments = []
     at = 0
-    for start, end in token_ranges(made, encoding, tokenizer.special_ids):
+    for start, end in token_ranges(made, encoding):
         if start == end:
             continue
         first, last = encoding.offsets[start][0], encoding.offsets[end - 1][1]

@@ -1,0 +1,113 @@
+"""Control tokens in the data's own text: kept as plain text, and marks of chat formats that do not belong there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from backend.data.conversation import Message
+from backend.data.pieces import Range, unescaped
+from backend.data.template import Refusal, Template, Turns
+
+CONTROL_TOKENS = "control tokens in text"
+FOREIGN_MARKS = "marks of another chat format"
+ALREADY_RENDERED = "prompt already in a chat format"
+BREAK = "\U0010fff2"
+"""Set into a control token's text, so that it is found again as the data's and not as the template's."""
+
+CHAT_MARKS = re.compile(
+    r"<\|(?:im_start|im_end|im_sep|begin_of_text|start_header_id|end_header_id|eot_id|eom_id|start_of_role|end_of_role"
+    r"|end_of_text|endoftext|user|assistant|system|START_OF_TURN_TOKEN|END_OF_TURN_TOKEN)\|>"
+    r"|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<\uff5c[^\uff5c\n]{1,40}\uff5c>|^\s*<s>|</s>\s*$"
+)
+"""What chat formats write around turns, and texts hardly ever hold."""
+PROMPT_ENDS = re.compile(
+    r"(?:\[/INST\]|<\|im_start\|>assistant|<\|assistant\|>|<start_of_turn>model|<\|end_header_id\|>"
+    r"|### (?:Response|Assistant|Answer):|(?:^|\n|\s)(?:Assistant|ASSISTANT):|<\uff5cAssistant\uff5c>)\s*$"
+)
+"""How a prompt ends that waits for its answer in some chat format."""
+PROMPT_STARTS = re.compile(r"\s*(?:<s>|<bos>|<\|begin_of_text\|>|<\uff5cbegin[^\uff5c]{1,20}\uff5c>|<\|im_start\|>|\[gMASK\])")
+_END = 60
+"""Characters of a prompt's end that are looked at."""
+
+
+def noticed(messages: Sequence[Message], special: frozenset[str]) -> Iterator[str]:
+    """Kinds of what should not be in these texts; `special` are the model's own control tokens."""
+    texts = [(message.role, message.content) for message in messages if message.content]
+    if any(role == "user" and _is_rendered(text) for role, text in texts):
+        yield ALREADY_RENDERED
+    if any(_foreign(text, special) for _, text in texts):
+        yield FOREIGN_MARKS
+
+
+def _is_rendered(text: str) -> bool:
+    return bool(PROMPT_STARTS.match(text)) or bool(PROMPT_ENDS.search(text[-_END:]))
+
+
+def _foreign(text: str, special: frozenset[str]) -> bool:
+    if "<" not in text and "[" not in text:
+        return False
+    return any(found.group().strip() not in special for found in CHAT_MARKS.finditer(text))
+
+
+def foreign_marks(text: str, special: frozenset[str]) -> bool:
+    """The document holds marks of a chat format that are no tokens of this model."""
+    return _foreign(text, special)
+
+
+def holds_control(value: Any, special: re.Pattern[str]) -> bool:
+    """A control token's text stands somewhere in the value: a text, or a list or mapping with texts."""
+    if isinstance(value, str):
+        return special.search(value) is not None
+    if isinstance(value, Mapping):
+        return any(holds_control(x, special) for pair in value.items() for x in pair)
+    return isinstance(value, list | tuple) and any(holds_control(x, special) for x in value)
+
+
+def broken(value: Any, special: re.Pattern[str]) -> Any:
+    """The value with BREAK within every control token's text, so that none is left."""
+    if isinstance(value, str):
+        while (found := special.search(value)) is not None:
+            value = value[: found.start() + 1] + BREAK + value[found.start() + 1 :]
+        return value
+    if isinstance(value, Mapping):
+        return {broken(key, special): broken(item, special) for key, item in value.items()}
+    return [broken(item, special) for item in value] if isinstance(value, list | tuple) else value
+
+
+def aliased(
+    template: Template, turns: Turns, tools: Turns, text: str, special: re.Pattern[str], aliases: Mapping[str, str]
+) -> tuple[str, list[Range]]:
+    """`text` with one alias character for each control token that the template wrote, and where those stood in it.
+
+    The tokenizer reads the aliases as the tokens, and everything else as plain text.
+    """
+    made = unescaped(template.render(_broken_turns(turns, special), broken(list(tools), special)))
+    if made.replace(BREAK, "") != text:
+        raise Refusal("its text holds a control token of the model, to which the chat template reacts")
+    pieces, places, last, breaks = [], [], 0, 0
+    for found in special.finditer(made):
+        between = made[last : found.start()]
+        breaks += between.count(BREAK)
+        places.append((found.start() - breaks, found.end() - breaks))
+        pieces += [between.replace(BREAK, ""), aliases[found.group()]]
+        last = found.end()
+    pieces.append(made[last:].replace(BREAK, ""))
+    return "".join(pieces), places
+
+
+def _broken_turns(turns: Turns, special: re.Pattern[str]) -> list[dict[str, Any]]:
+    kept = ("role",)
+    return [{key: x if key in kept else broken(x, special) for key, x in turn.items()} for turn in turns]
+
+
+def shifted(spans: Sequence[Range], places: Sequence[Range]) -> tuple[Range, ...]:
+    """Ranges of the text as ranges of the text with aliases."""
+    lost = [0, *accumulate(end - start - 1 for start, end in places)]
+
+    def moved(at: int) -> int:
+        return at - lost[sum(1 for _, end in places if end <= at)]
+
+    return tuple((moved(start), moved(end)) for start, end in spans)
