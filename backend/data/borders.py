@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from os.path import commonprefix
 from typing import Any, NamedTuple
 
 from backend.data.pieces import Found, places
@@ -25,8 +24,8 @@ class Span(NamedTuple):
     end: int
     is_ended: bool = True
     """Its last characters are the mark at which the model stops."""
-    prompt_goes_on: bool = False
-    """At inference more stands before the answer than here: the generation prompt opens a thought."""
+    missing: str = ""
+    """What the generation prompt has before the answer at inference, but not this text: it opens a thought."""
 
 
 class Tail(NamedTuple):
@@ -56,28 +55,34 @@ class Borders:
         if not pieces:
             raise Refusal(f"turn {at + 1} can't be told apart in what the chat template writes")
         first, last = pieces[0][0], max(end for _, end in pieces)
-        start, goes_on = self._start(at, first)
+        start, missing = self._start(at, first)
         tail = self._tail(at, last)
-        return Span(start, tail.end, tail.is_ended, goes_on)
+        return Span(start, tail.end, tail.is_ended, missing)
+
+    def after(self, at: int) -> str:
+        """What follows the last piece of turn `at`, up to the next turn's."""
+        last = max(end for _, end in self.found.of_turn(at))
+        following = [span[0] for span in self.found.places.at.values() if span[0] >= last]
+        return self.text[last : min(following, default=len(self.text))]
 
     def is_mark_at(self, end: int) -> bool:
         """A special token's text ends at character `end` of the text."""
         longest = self.text[max(0, end - 64) : end].rstrip()
         return any(mark.end() == len(longest) for mark in self.special.finditer(longest))
 
-    def _start(self, at: int, first: int) -> tuple[int, bool]:
+    def _start(self, at: int, first: int) -> tuple[int, str]:
         before = [(span[1], number) for number, span in self.found.places.at.items() if span[1] <= first]
         closes, anchor = max(before, default=(0, -1))
         lead = self.text[closes:first]
         prompt = self._prompt(at, anchor)
         same = self._common(prompt, lead) if prompt is not None else 0
         if prompt is not None and (same == len(prompt) or lead[:same].strip()):
-            return closes + same, bool(prompt[same:].strip())
+            return closes + same, prompt[same:].strip()
         header = lead.rfind(self.header) if self.header else -1
         if header >= 0:
-            return closes + header + len(self.header), False
+            return closes + header + len(self.header), ""
         if at == 0 and not lead.strip():
-            return first, False
+            return first, ""
         raise Refusal(f"the start of turn {at + 1} can't be told apart in what the chat template writes")
 
     def _prompt(self, at: int, anchor: int) -> str | None:
@@ -88,8 +93,7 @@ class Borders:
 
     def _tail(self, at: int, last: int) -> Tail:
         """The end of the turn whose last piece ends at `last`."""
-        after = [span[0] for span in self.found.places.at.values() if span[0] >= last]
-        tail = self.text[last : min(after, default=len(self.text))]
+        tail = self.after(at)
         if at == len(self.turns) - 1:
             return self._last_tail(tail, last)
         alone = self._alone(at, last)
@@ -147,7 +151,8 @@ class Borders:
 
     def _common(self, one: str, other: str) -> int:
         """Characters at which both begin, without a part of a special token."""
-        length = len(commonprefix([one, other]))
+        pairs = enumerate(zip(one, other, strict=False))
+        length = next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
         for text in (one, other):
             for mark in self.special.finditer(text):
                 if mark.start() < length < mark.end():

@@ -8,10 +8,11 @@ from itertools import accumulate
 from typing import Any
 
 from backend.data.conversation import Message
-from backend.data.pieces import Range, unescaped
+from backend.data.pieces import Note, Range, unescaped
 from backend.data.template import Refusal, Template, Turns
 
 CONTROL_TOKENS = "control tokens in text"
+CONTROL_KEPT = "control tokens kept as tokens"
 FOREIGN_MARKS = "marks of another chat format"
 ALREADY_RENDERED = "prompt already in a chat format"
 BREAK = "\U0010fff2"
@@ -28,42 +29,44 @@ PROMPT_ENDS = re.compile(
     r"|### (?:Response|Assistant|Answer):|(?:^|\n|\s)(?:Assistant|ASSISTANT):|<\uff5cAssistant\uff5c>)\s*$"
 )
 """How a prompt ends that waits for its answer in some chat format."""
-PROMPT_STARTS = re.compile(r"\s*(?:<s>|<bos>|<\|begin_of_text\|>|<\uff5cbegin[^\uff5c]{1,20}\uff5c>|<\|im_start\|>|\[gMASK\])")
+PROMPT_STARTS = re.compile(
+    r"\s*(?:<s>|<bos>|<\|begin_of_text\|>|<\uff5cbegin[^\uff5c]{1,20}\uff5c>|<\|im_start\|>|\[gMASK\])"
+)
 _END = 60
 """Characters of a prompt's end that are looked at."""
 
 
-def noticed(messages: Sequence[Message], special: frozenset[str]) -> Iterator[str]:
-    """Kinds of what should not be in these texts; `special` are the model's own control tokens."""
+def noticed(messages: Sequence[Message], special: frozenset[str]) -> Iterator[Note]:
+    """What should not be in these texts; `special` are the model's own control tokens."""
     texts = [(message.role, message.content) for message in messages if message.content]
-    if any(role == "user" and _is_rendered(text) for role, text in texts):
-        yield ALREADY_RENDERED
-    if any(_foreign(text, special) for _, text in texts):
-        yield FOREIGN_MARKS
+    if mark := next((x for role, text in texts if role == "user" and (x := _rendered_mark(text))), ""):
+        yield Note(ALREADY_RENDERED, mark)
+    if mark := next((x for _, text in texts if (x := foreign_mark(text, special))), ""):
+        yield Note(FOREIGN_MARKS, mark)
 
 
-def _is_rendered(text: str) -> bool:
-    return bool(PROMPT_STARTS.match(text)) or bool(PROMPT_ENDS.search(text[-_END:]))
+def _rendered_mark(text: str) -> str:
+    found = PROMPT_STARTS.match(text) or PROMPT_ENDS.search(text[-_END:])
+    return found.group().strip() if found else ""
 
 
-def _foreign(text: str, special: frozenset[str]) -> bool:
+def foreign_mark(text: str, special: frozenset[str]) -> str:
+    """A mark of a chat format that is no token of this model; empty without one."""
     if "<" not in text and "[" not in text:
-        return False
-    return any(found.group().strip() not in special for found in CHAT_MARKS.finditer(text))
+        return ""
+    return next((x for found in CHAT_MARKS.finditer(text) if (x := found.group().strip()) not in special), "")
 
 
-def foreign_marks(text: str, special: frozenset[str]) -> bool:
-    """The document holds marks of a chat format that are no tokens of this model."""
-    return _foreign(text, special)
-
-
-def holds_control(value: Any, special: re.Pattern[str]) -> bool:
-    """A control token's text stands somewhere in the value: a text, or a list or mapping with texts."""
+def control_token(value: Any, special: re.Pattern[str]) -> str:
+    """A control token's text somewhere in the value, which is a text, a list or a mapping; empty without one."""
     if isinstance(value, str):
-        return special.search(value) is not None
+        found = special.search(value)
+        return found.group() if found else ""
     if isinstance(value, Mapping):
-        return any(holds_control(x, special) for pair in value.items() for x in pair)
-    return isinstance(value, list | tuple) and any(holds_control(x, special) for x in value)
+        return next((x for pair in value.items() for part in pair if (x := control_token(part, special))), "")
+    if isinstance(value, list | tuple):
+        return next((x for part in value if (x := control_token(part, special))), "")
+    return ""
 
 
 def broken(value: Any, special: re.Pattern[str]) -> Any:

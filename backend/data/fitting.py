@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from backend.data.conversation import Conversation
-from backend.data.pieces import TEXT, Found, find
+from backend.data.pieces import Found, Note, find
 from backend.data.template import Refusal, Template, Turns
 from backend.data.tokenizer import TextTokenizer
 
@@ -50,7 +50,7 @@ class Fitted:
     turns: list[dict[str, Any]]
     tools: Turns
     text: str
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     sources: tuple[int, ...]
     """For each turn, the number of the message it comes from."""
     found: Found | None = None
@@ -63,7 +63,7 @@ def fitted(conversation: Conversation, tokenizer: TextTokenizer) -> Fitted:
     turns, notes = _with_calls([message.as_dict() for message in conversation.messages], template)
     tools = conversation.tools if template.knows_tools else ()
     if conversation.tools and not tools:
-        notes = (*notes, TOOLS_LEFT_OUT)
+        notes = (*notes, Note(TOOLS_LEFT_OUT))
     reason: Refusal | None = None
     for attempt in _attempts(Fitted(turns, tools, "", notes, tuple(range(len(turns))))):
         try:
@@ -89,7 +89,7 @@ def _attempts(plain: Fitted) -> Iterator[Fitted]:
 
 def _with_system(made: Fitted, template: Template) -> Fitted:
     """With the system prompt before the question where the template has left it out of what it wrote."""
-    if SYSTEM_MOVED in made.notes or not any(x["role"] == "system" and x["content"].strip() for x in made.turns):
+    if Note(SYSTEM_MOVED) in made.notes or not any(x["role"] == "system" and x["content"].strip() for x in made.turns):
         return made
     if all(x["content"].strip() in made.text for x in made.turns if x["role"] == "system") and not _is_doubtful(made):
         return made
@@ -127,7 +127,7 @@ def _moved(made: Fitted) -> Fitted | None:
     if len(turns) == len(made.turns) or waiting or not turns:
         return None
     said = any(turn["role"] == "system" and turn["content"].strip() for turn in made.turns)
-    notes = (*made.notes, SYSTEM_MOVED) if said else made.notes
+    notes = (*made.notes, Note(SYSTEM_MOVED)) if said else made.notes
     return replace(made, turns=turns, sources=tuple(sources), notes=notes)
 
 
@@ -153,16 +153,16 @@ def _with_short_ids(made: Fitted) -> Fitted:
             open_calls = [x for x in open_calls if x != answered]
             turn = {**turn, "tool_call_id": answered}
         turns.append(turn)
-    return replace(made, turns=turns, notes=(*made.notes, IDS_REWRITTEN))
+    return replace(made, turns=turns, notes=(*made.notes, Note(IDS_REWRITTEN)))
 
 
-def _with_calls(turns: list[dict[str, Any]], template: Template) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+def _with_calls(turns: list[dict[str, Any]], template: Template) -> tuple[list[dict[str, Any]], tuple[Note, ...]]:
     """Tool calls in the template's form, or as JSON in the answer's text if it would drop them."""
     if not any(turn.get("tool_calls") for turn in turns):
         return [_said(turn) for turn in turns], ()
     form = call_form(template)
     if form is None:
-        return [_call_as_text(turn) for turn in turns], (CALLS_AS_TEXT,)
+        return [_call_as_text(turn) for turn in turns], (Note(CALLS_AS_TEXT),)
     return [_in_form(turn, form) for turn in turns], ()
 
 
@@ -232,9 +232,3 @@ def _score(template: Template, form: CallForm, turns: Sequence[Mapping[str, Any]
         return 0
     is_odd = f"'{_KEY}'" in text or f'\\"{_KEY}' in text or (form.content is None and "None" in text)
     return 1 if is_odd else 2
-
-
-def left_out_turns(found: Found, roles: Sequence[str]) -> list[int]:
-    """Turns other than answers of which the template does not write the text."""
-    out = [x.turn for n, x in enumerate(found.pieces) if x.kind == TEXT and found.is_left_out(n)]
-    return [at for at in out if roles[at] != "assistant"]

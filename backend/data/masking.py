@@ -7,47 +7,19 @@ them. Conversations of a shape that was met before need one rendering (shapes.py
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from backend.data.borders import Borders, Span
-from backend.data.control import ALREADY_RENDERED, CONTROL_TOKENS, FOREIGN_MARKS, aliased, holds_control, noticed, shifted
+from backend.data.control import CONTROL_KEPT, CONTROL_TOKENS, aliased, control_token, noticed, shifted
 from backend.data.conversation import Conversation, Message
-from backend.data.fitting import (
-    CALLS_AS_TEXT,
-    IDS_REWRITTEN,
-    SYSTEM_MOVED,
-    TOOLS_LEFT_OUT,
-    Fitted,
-    fitted,
-)
-from backend.data.pieces import ARGUMENT, CALL, TEXT, THINKING, TOOL, Found, Range, find
+from backend.data.fitting import TOOLS_LEFT_OUT, Fitted, fitted
+from backend.data.pieces import ARGUMENT, CALL, TEXT, THINKING, TOOL, Found, Note, Range, find
 from backend.data.shapes import MOST_SHAPES, Known, key_of, known, learned
 from backend.data.template import GENERATION_CLOSE, GENERATION_OPEN, Refusal, Turns
 from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import WHOLE, Tokenizing
-
-__all__ = [
-    "ALREADY_RENDERED",
-    "ARGUMENTS_LEFT_OUT",
-    "CALLS_AS_TEXT",
-    "CALLS_LEFT_OUT",
-    "CONTROL_TOKENS",
-    "DEFAULT_SYSTEM",
-    "EMPTY_ANSWER",
-    "FOREIGN_MARKS",
-    "IDS_REWRITTEN",
-    "NO_END_EARLIER",
-    "PROMPT_DIFFERS",
-    "SYSTEM_MOVED",
-    "TEXT_LEFT_OUT",
-    "THINKING_LEFT_OUT",
-    "TOOLS_LEFT_OUT",
-    "TURNS_LEFT_OUT",
-    "Rendered",
-    "prompt_turns",
-    "render",
-]
 
 TURNS_LEFT_OUT = "turns left out"
 THINKING_LEFT_OUT = "thinking left out"
@@ -58,6 +30,8 @@ EMPTY_ANSWER = "empty answer"
 NO_END_EARLIER = "no end of earlier turns"
 PROMPT_DIFFERS = "prompt differs"
 DEFAULT_SYSTEM = "default system prompt"
+END_IS_TEXT = "end of turn is text"
+WRITES_DATE = "date in template"
 
 
 class Rendered(NamedTuple):
@@ -66,8 +40,8 @@ class Rendered(NamedTuple):
     text: str
     spans: tuple[Range, ...]
     """Target ranges of characters, in order."""
-    notes: tuple[str, ...] = ()
-    """Kinds of what was changed or is missing; the constants of this module and of fitting.py and control.py."""
+    notes: tuple[Note, ...] = ()
+    """What was changed for the template, is missing, or should not be there."""
     needs_eos: bool = False
     """The template writes no end of turn after the last answer: the tokenizer's EOS goes there."""
     plain: str = ""
@@ -127,9 +101,20 @@ def _masked(
     )
     spans = _own_marks(borders, spoken) if template.has_generation else [(at, borders.span(at)) for at in spoken]
     notes += _border_notes(spans, last=len(made.turns) - 1)
-    ends = spans[-1] if spans else None
-    needs_eos = bool(ends and ends[0] == len(made.turns) - 1 and not ends[1].is_ended and not template.has_generation)
+    needs_eos = _needs_eos(borders, spans)
+    if needs_eos and (mark := borders.after(len(made.turns) - 1).strip()):
+        notes.append(Note(END_IS_TEXT, mark))
     return Known(tuple((x.start, x.end) for _, x in spans), tuple(dict.fromkeys(notes)), needs_eos), found
+
+
+def _needs_eos(borders: Borders, spans: Sequence[tuple[int, Span]]) -> bool:
+    """The template writes no end after the last answer, which is a target."""
+    last = len(borders.turns) - 1
+    return bool(spans) and spans[-1][0] == last and not spans[-1][1].is_ended and not borders.span(last).is_ended
+
+
+def _names(turn: Mapping[str, Any]) -> str:
+    return str(turn["tool_calls"][-1]["function"]["name"])
 
 
 def _learned(made: Fitted, masked: Known, found: Found) -> Any:
@@ -146,30 +131,30 @@ def _is_dropped(found: Found, at: int) -> bool:
     return bool(own) and all(found.is_left_out(number) for number in own)
 
 
-def _left_out(found: Found, made: Fitted, messages: Sequence[Message]) -> Iterator[str]:
+def _left_out(found: Found, made: Fitted, messages: Sequence[Message]) -> Iterator[Note]:
     """Kinds of what the template does not write."""
     for number, piece in enumerate(found.pieces):
         if not found.is_left_out(number):
             continue
         message = messages[made.sources[piece.turn]] if piece.turn >= 0 else None
         if piece.kind == TOOL:
-            yield TOOLS_LEFT_OUT
+            yield Note(TOOLS_LEFT_OUT)
         elif piece.kind == CALL:
-            yield CALLS_LEFT_OUT
+            yield Note(CALLS_LEFT_OUT, _names(made.turns[piece.turn]))
         elif piece.kind == ARGUMENT:
-            yield ARGUMENTS_LEFT_OUT
+            yield Note(ARGUMENTS_LEFT_OUT)
         elif piece.kind == THINKING:
-            yield from (THINKING_LEFT_OUT,) if message is not None and message.scored else ()
+            yield from (Note(THINKING_LEFT_OUT),) if message is not None and message.scored else ()
         elif piece.kind == TEXT:
             beside_calls = made.turns[piece.turn].get("tool_calls")
-            yield TEXT_LEFT_OUT if beside_calls else TURNS_LEFT_OUT
+            yield Note(TEXT_LEFT_OUT if beside_calls else TURNS_LEFT_OUT)
 
 
-def _border_notes(spans: Sequence[tuple[int, Span]], last: int) -> Iterator[str]:
-    if any(span.prompt_goes_on for _, span in spans):
-        yield PROMPT_DIFFERS
+def _border_notes(spans: Sequence[tuple[int, Span]], last: int) -> Iterator[Note]:
+    if missing := next((span.missing for _, span in spans if span.missing), ""):
+        yield Note(PROMPT_DIFFERS, missing)
     if any(not span.is_ended for at, span in spans if at != last):
-        yield NO_END_EARLIER
+        yield Note(NO_END_EARLIER)
 
 
 def _own_marks(borders: Borders, turns: Sequence[int]) -> list[tuple[int, Span]]:
@@ -192,33 +177,43 @@ def _own_marks(borders: Borders, turns: Sequence[int]) -> list[tuple[int, Span]]
     return found
 
 
-def _data_notes(conversation: Conversation, targets: Sequence[int], tokenizer: TextTokenizer) -> Iterator[str]:
+def _data_notes(conversation: Conversation, targets: Sequence[int], tokenizer: TextTokenizer) -> Iterator[Note]:
     """Kinds of what the data itself holds or lacks."""
     messages = conversation.messages
     if any(message.scored and not _says(message) for message in messages):
-        yield EMPTY_ANSWER
+        yield Note(EMPTY_ANSWER)
     yield from noticed(messages, tokenizer.special_texts)
     if messages[0].role != "system" and tokenizer.default_system:
-        yield DEFAULT_SYSTEM
+        yield Note(DEFAULT_SYSTEM, tokenizer.default_system)
+    if tokenizer.template(bool(conversation.tools)).writes_date:
+        yield Note(WRITES_DATE)
 
 
 def _without_control(
     conversation: Conversation,
     made: Fitted,
     masked: Known,
-    notes: tuple[str, ...],
+    notes: tuple[Note, ...],
     tokenizer: TextTokenizer,
     how: Tokenizing,
 ) -> Rendered:
     """Control tokens in the data are plain text, unless the user wants them to be tokens."""
     special = tokenizer.special_pattern
     plain = Rendered(made.text, masked.spans, notes, masked.needs_eos)
-    data = [(message.content, message.extra) for message in conversation.messages]
-    if not any(holds_control(x, special) for pair in data for x in pair) and not holds_control(made.tools, special):
+    token = _control_token(conversation, made.tools, special)
+    if not token:
         return plain
-    plain = plain._replace(notes=(*notes, CONTROL_TOKENS))
     if how.special_tokens_in_data:
-        return plain
+        return plain._replace(notes=(*notes, Note(CONTROL_KEPT, token)))
     template = tokenizer.template(bool(conversation.tools))
     text, places = aliased(template, made.turns, made.tools, made.text, special, tokenizer.aliases)
-    return plain._replace(text=text, spans=shifted(masked.spans, places), plain=made.text)
+    spans = shifted(masked.spans, places)
+    return plain._replace(text=text, spans=spans, plain=made.text, notes=(*notes, Note(CONTROL_TOKENS, token)))
+
+
+def _control_token(conversation: Conversation, tools: Turns, special: re.Pattern[str]) -> str:
+    for message in conversation.messages:
+        found = control_token(message.content, special) or (message.extra and control_token(message.extra, special))
+        if found:
+            return found
+    return control_token(tools, special) if tools else ""

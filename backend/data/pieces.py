@@ -26,6 +26,15 @@ _ESCAPED = re.compile(r"\\u(db[c-f][0-9a-f])\\u(d[c-f][0-9a-f]{2})|\\U(0010[0-9a
 Range = tuple[int, int]
 
 
+class Note(NamedTuple):
+    """Something to tell about a row."""
+
+    kind: str
+    """A constant of fitting.py, masking.py, control.py or tokens.py."""
+    value: str = ""
+    """What was found, if there is something to show."""
+
+
 class Piece(NamedTuple):
     """One text of the data: of turn `turn` (-1 for the tools), of the kind TEXT, THINKING, CALL, ARGUMENT or TOOL."""
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from backend.data.conversation import Message
-from backend.data.pieces import THINK_CLOSE, Range
+from backend.data.pieces import THINK_CLOSE, Note, Range
 
 Key = tuple[tuple[str, bool], ...]
 MOST_SHAPES = 256
@@ -31,7 +31,7 @@ class Shape(NamedTuple):
     literals: tuple[str, ...]
     """Before the first text, between them, and after the last."""
     spans: tuple[tuple[Place, Place], ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     needs_eos: bool
 
 
@@ -39,7 +39,7 @@ class Known(NamedTuple):
     """What is known of a conversation by its shape."""
 
     spans: tuple[Range, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     needs_eos: bool
 
 
@@ -54,7 +54,7 @@ def key_of(messages: Sequence[Message], targets: Sequence[int]) -> Key | None:
 
 
 def learned(
-    text: str, texts: Sequence[Range], spans: Sequence[Range], notes: tuple[str, ...], needs_eos: bool
+    text: str, texts: Sequence[Range], spans: Sequence[Range], notes: tuple[Note, ...], needs_eos: bool
 ) -> Shape | None:
     """The shape of a conversation whose texts stand at `texts`; None if a span begins or ends within one of them."""
     edges = [0, *(edge for span in texts for edge in span), len(text)]

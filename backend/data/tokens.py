@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from backend.data.control import FOREIGN_MARKS, control_token, foreign_mark
 from backend.data.conversation import Conversation, Example, Text
-from backend.data.control import FOREIGN_MARKS, foreign_marks, holds_control
 from backend.data.masking import Rendered, render
 from backend.data.template import Refusal
 from backend.data.tokenizer import TextTokenizer
@@ -46,6 +46,8 @@ class Tally:
 
     rows: dict[str, list[int]] = field(default_factory=dict)
     """Kind of what was changed for the template or is missing (constants of masking.py and of this module) -> rows."""
+    values: dict[str, str] = field(default_factory=dict)
+    """Kind -> the first value found, such as a control token's text; for the kinds that have one."""
     refused_rows: list[int] = field(default_factory=list)
     """Rows that the chat template does not take, or the model has no embedding for: they are left out."""
     refusal: str = ""
@@ -61,9 +63,11 @@ class Tally:
         """How many rows are left out."""
         return len(self.refused_rows)
 
-    def note(self, kinds: Iterable[str], row: int) -> None:
-        """Row `row`, counted from 1, is of these kinds."""
+    def note(self, kinds: Iterable[str], row: int, value: str = "") -> None:
+        """Row `row`, counted from 1, is of these kinds; `value` is what was found."""
         for kind in kinds:
+            if value:
+                self.values.setdefault(kind, value)
             numbers = self.rows.setdefault(kind, [])
             if numbers[-1:] != [row - 1]:
                 numbers.append(row - 1)
@@ -105,15 +109,14 @@ def token_ranges(rendered: Rendered, encoding: Encoding) -> list[Range]:
     return [_token_range(rendered.text, span, encoding) for span in rendered.spans]
 
 
-def _rendered(
-    conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing, tally: Tally
-) -> Rendered | None:
+def _rendered(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing, tally: Tally) -> Rendered | None:
     try:
         made = render(conversation, tokenizer, how)
     except Refusal as refusal:
         tally.refuse(refusal, conversation.row)
         return None
-    tally.note(made.notes, conversation.row)
+    for note in made.notes:
+        tally.note((note.kind,), conversation.row, note.value)
     return made
 
 
@@ -131,7 +134,7 @@ def _conversation_row(
         scored[start:end] = True
     if eos is not None:
         scored[-1] = True
-        tally.note((EOS_APPENDED,), number)
+        tally.note((EOS_APPENDED,), number, tokenizer.special["eos_token"])
     elif made.needs_eos or (ranges and ids[ranges[-1][1] - 1] not in tokenizer.special_ids):
         tally.note((NO_END,), number)
     return ids, scored
@@ -145,7 +148,7 @@ def _known(row: Row, number: int, tokenizer: TextTokenizer, tally: Tally) -> Row
         return row
     token = tokenizer.decode([largest])
     reason = f"its token {token!r} has the id {largest:,}, but the model's embedding has {most:,} rows (vocab_size)"
-    tally.note((BEYOND_EMBEDDING,), number)
+    tally.note((BEYOND_EMBEDDING,), number, token)
     tally.refuse(reason, number)
     return None
 
@@ -159,10 +162,10 @@ def _text_row(text: Text, ids: list[int], tokenizer: TextTokenizer, how: Tokeniz
         tally.note((NO_END,), text.row)
     if text.ends and eos is not None and ids[-1:] != [eos]:
         ids = [*ids, eos]
-    if foreign_marks(text.document, tokenizer.special_texts):
-        tally.note((FOREIGN_MARKS,), text.row)
-    if holds_control(text.document, tokenizer.special_pattern):
-        tally.note((CONTROL_IN_DOCUMENT,), text.row)
+    if mark := foreign_mark(text.document, tokenizer.special_texts):
+        tally.note((FOREIGN_MARKS,), text.row, mark)
+    if mark := control_token(text.document, tokenizer.special_pattern):
+        tally.note((CONTROL_IN_DOCUMENT,), text.row, mark)
     return _cut(np.array(ids, dtype=np.int32), np.ones(len(ids), dtype=np.bool_), how.max_length)
 
 

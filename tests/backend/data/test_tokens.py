@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from backend.data.conversation import Conversation, Message, Text
+from backend.data.fitting import CALLS_AS_TEXT, SYSTEM_MOVED, TOOLS_LEFT_OUT
 from backend.data.masking import (
-    CALLS_AS_TEXT,
-    SYSTEM_MOVED,
+    DEFAULT_SYSTEM,
+    PROMPT_DIFFERS,
     TEXT_LEFT_OUT,
     THINKING_LEFT_OUT,
-    TOOLS_LEFT_OUT,
     TURNS_LEFT_OUT,
 )
 from backend.data.template import FALLBACK
 from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import WHOLE, Tokenizing
-from backend.data.tokens import NO_END, Row, Tally, tokenize, tokenize_all
+from backend.data.tokens import EOS_APPENDED, Row, Tally, tokenize, tokenize_all
 from backend.errors import UserError
 from tests.backend.data.test_against_transformers import CHATS, MARKS, TOOLS, UNKNOWN, conversation, make_folder
 
@@ -93,13 +93,14 @@ def test_a_system_prompt_without_a_place_goes_before_the_question(folders: dict[
     assert row is not None
     assert "Be brief.\n\nHow many" in tokenizer.decode(row.ids.tolist())
     assert len(scored(row, tokenizer)) == 1
-    assert tally.notes == {SYSTEM_MOVED: 1}
+    assert tally.notes.pop(SYSTEM_MOVED) == 1
+    assert set(tally.notes) <= {SYSTEM_MOVED, PROMPT_DIFFERS}
 
 
 def notes(chat: list[dict[str, Any]], folder: Path) -> dict[str, int]:
     tally = Tally()
     tokenize_all([conversation(chat, [])], TextTokenizer.load(folder), WHOLE, tally)
-    return dict(tally.notes)
+    return {kind: count for kind, count in tally.notes.items() if kind not in (DEFAULT_SYSTEM, PROMPT_DIFFERS)}
 
 
 def test_thinking_and_text_that_a_template_leaves_out_are_counted(folders: dict[str, Path]) -> None:
@@ -122,7 +123,7 @@ def test_calls_and_tools_that_a_template_does_not_know(folders: dict[str, Path])
     (row,) = tokenize_all([conversation(CHATS["call"], TOOLS)], tokenizer, WHOLE, tally)
     assert row is not None
     assert scored(row, tokenizer)[0] == '{"name": "count", "arguments": {"of": "Äpfel", "n": 3}}<|im_end|>'
-    assert tally.notes == {CALLS_AS_TEXT: 1, TOOLS_LEFT_OUT: 1}
+    assert tally.notes == {CALLS_AS_TEXT: 1, TOOLS_LEFT_OUT: 1, DEFAULT_SYSTEM: 1}
     tally = Tally()
     tokenize_all([conversation(CHATS["call"], [])], TextTokenizer.load(folders["r1"]), WHOLE, tally)
     assert tally.notes[TURNS_LEFT_OUT] == 1
@@ -184,7 +185,7 @@ def test_a_model_that_can_not_end_its_turn_is_counted(tmp_path: Path) -> None:
     (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}")
     tally = Tally()
     tokenize_all([conversation(CHATS["one turn"], [])], TextTokenizer.load(folder), WHOLE, tally)
-    assert tally.notes == {NO_END: 1}
+    assert tally.notes == {EOS_APPENDED: 1}
 
 
 def test_faults_of_the_model_folder(tmp_path: Path) -> None:
