@@ -65,11 +65,6 @@ class Borders:
         following = [span[0] for span in self.found.places.at.values() if span[0] >= last]
         return self.text[last : min(following, default=len(self.text))]
 
-    def is_mark_at(self, end: int) -> bool:
-        """A special token's text ends at character `end` of the text."""
-        longest = self.text[max(0, end - 64) : end].rstrip()
-        return any(mark.end() == len(longest) for mark in self.special.finditer(longest))
-
     def _start(self, at: int, first: int) -> tuple[int, str]:
         before = [(span[1], number) for number, span in self.found.places.at.items() if span[1] <= first]
         closes, anchor = max(before, default=(0, -1))

@@ -169,12 +169,16 @@ def _own_marks(borders: Borders, turns: Sequence[int]) -> list[tuple[int, Span]]
         if index:
             spans.append((at, at + len(inside)))
         at += len(inside) + len(after)
-    found = []
-    for turn in turns:
-        for start, end in spans:
-            if any(start < b and a < end for a, b in borders.found.of_turn(turn)):
-                found.append((turn, Span(start, end, borders.is_mark_at(end))))
-    return found
+    return [(turn, span) for turn in turns for span in _within(borders, turn, spans)]
+
+
+def _within(borders: Borders, turn: int, blocks: Sequence[Range]) -> Iterator[Span]:
+    """The marked blocks of one turn, as far as the model writes them (some templates mark the header before it)."""
+    own = borders.span(turn)
+    for start, end in blocks:
+        if any(start < b and a < end for a, b in borders.found.of_turn(turn)):
+            stop = min(end, own.end)
+            yield own._replace(start=max(start, own.start), end=stop, is_ended=own.is_ended and stop == own.end)
 
 
 def _data_notes(conversation: Conversation, targets: Sequence[int], tokenizer: TextTokenizer) -> Iterator[Note]:
