@@ -62,11 +62,11 @@ class Borders:
     def after(self, at: int) -> str:
         """What follows the last piece of turn `at`, up to the next turn's."""
         last = max(end for _, end in self.found.of_turn(at))
-        following = [span[0] for span in self.found.places.at.values() if span[0] >= last]
+        following = [span[0] for span in self.found.spans.values() if span[0] >= last]
         return self.text[last : min(following, default=len(self.text))]
 
     def _start(self, at: int, first: int) -> tuple[int, str]:
-        before = [(span[1], number) for number, span in self.found.places.at.items() if span[1] <= first]
+        before = [(span[1], number) for number, span in self.found.spans.items() if span[1] <= first]
         closes, anchor = max(before, default=(0, -1))
         lead = self.text[closes:first]
         prompt = self._prompt(at, anchor)
@@ -113,7 +113,7 @@ class Borders:
 
     def _alone(self, at: int, last: int) -> str | None:
         """What follows turn `at` when it is the last."""
-        anchor = next(number for number, span in self.found.places.at.items() if span[1] == last)
+        anchor = next(number for number, span in self.found.spans.items() if span[1] == last)
         return self._after(anchor, at + 1)
 
     def _after(self, anchor: int, count: int, add_generation_prompt: bool = False) -> str | None:
@@ -125,7 +125,8 @@ class Borders:
             return None
         if anchor < 0:
             return made.text
-        return made.text[made.at[anchor][1] :] if anchor in made.at else None
+        place = made.at.get(anchor) or made.first.get(anchor)
+        return made.text[place[1] :] if place else None
 
     @cached_property
     def _marked(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

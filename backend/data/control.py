@@ -87,6 +87,8 @@ def aliased(
 
     The tokenizer reads the aliases as the tokens, and everything else as plain text.
     """
+    if set(aliases.values()) & set(text):
+        raise Refusal("its text holds a control token of the model beside characters of a private use plane")
     made = unescaped(template.render(_broken_turns(turns, special), broken(list(tools), special)))
     if made.replace(BREAK, "") != text:
         raise Refusal("its text holds a control token of the model, to which the chat template reacts")

@@ -10,9 +10,10 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from backend.data.template import REASONING, Template, Turns
+from backend.data.template import REASONING, Refusal, Template, Turns
 
 TEXT, THINKING, CALL, ARGUMENT, TOOL = "text", "thinking", "call", "argument", "tool"
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
@@ -49,8 +50,8 @@ class Places:
     text: str
     at: Mapping[int, Range]
     """Number of a piece -> its characters, for every piece that is written exactly once."""
-    repeated: frozenset[int] = frozenset()
-    """Pieces that the template writes more than once."""
+    first: Mapping[int, Range]
+    """The same for the first time that a piece is written, of those that are written more than once."""
 
 
 @dataclass
@@ -137,9 +138,14 @@ def places(marked: str) -> Places:
     at = {
         number: (starts[0], ends[0])
         for number, starts in opens.items()
-        if len(starts) == 1 and len(ends := closes.get(number, ())) == 1 and starts[0] <= ends[0]
+        if len(starts) == 1 and len(ends := closes.get(number, [])) == 1 and starts[0] <= ends[0]
     }
-    return Places("".join(plain), at, frozenset(opens.keys() - at.keys()))
+    first = {
+        number: (starts[0], ends[0])
+        for number, starts in opens.items()
+        if number not in at and (ends := closes.get(number, [])) and starts[0] <= ends[0]
+    }
+    return Places("".join(plain), at, first)
 
 
 @dataclass(frozen=True)
@@ -157,17 +163,21 @@ class Found:
 
     def is_left_out(self, number: int) -> bool:
         """The template does not write this piece."""
-        return number in self.usable and number not in self.places.at and number not in self.places.repeated
+        return number in self.usable and number not in self.places.at and number not in self.places.first
+
+    @cached_property
+    def spans(self) -> dict[int, Range]:
+        """The characters of each piece; of a call's name, which templates repeat at its result, the first ones."""
+        calls = {number: span for number, span in self.places.first.items() if self.pieces[number].kind == CALL}
+        return {**self.places.at, **calls}
 
     def of_turn(self, turn: int) -> list[Range]:
         """The characters of a turn's pieces, in the order of the text."""
-        return sorted(span for number, span in self.places.at.items() if self.pieces[number].turn == turn)
+        return sorted(span for number, span in self.spans.items() if self.pieces[number].turn == turn)
 
 
 def find(template: Template, turns: Turns, tools: Turns, text: str) -> Found:
     """The pieces of `turns` in `text`, which is their rendering."""
-    from backend.data.template import Refusal
-
     def tried(allowed: Collection[int] | None) -> tuple[list[Piece], Places] | None:
         marker = Marker(allowed)
         marked, marked_tools = marker.turns(turns), marker.tools(tools)
@@ -186,7 +196,7 @@ def find(template: Template, turns: Turns, tools: Turns, text: str) -> Found:
             return Found(tuple(made[0]), made[1], frozenset(range(count) if allowed is None else allowed))
     alone = frozenset(number for number in range(min(count, MOST_SINGLE_TRIES)) if tried((number,)) is not None)
     made = tried(alone)
-    return Found(tuple(every.pieces), made[1] if made else Places(text, {}), alone if made else frozenset())
+    return Found(tuple(every.pieces), made[1] if made else Places(text, {}, {}), alone if made else frozenset())
 
 
 def _guesses(pieces: Sequence[Piece]) -> list[Collection[int] | None]:

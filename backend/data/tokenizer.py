@@ -111,8 +111,8 @@ class TextTokenizer:
         ]
         made.add_tokens(tokens)
         made.encode_special_tokens = True
-        ids = {made.token_to_id(alias): self._marks[text] for text, alias in self.aliases.items()}
-        return made, ids
+        pairs = ((made.token_to_id(alias), self._marks[text]) for text, alias in self.aliases.items())
+        return made, {i: mark for i, mark in pairs if i is not None}
 
     def encode_aliased(self, text: str) -> tuple[list[int], Encoding]:
         """Ids of a text in which aliases stand for special tokens, and its encoding (which has other ids for them)."""
