@@ -82,7 +82,8 @@ def _targets(messages: Sequence[Message], how: Tokenizing) -> list[int]:
 
 
 def _says(message: Message) -> bool:
-    return bool((message.content or "").strip() or message.extra)
+    extra = message.extra
+    return bool((message.content or "").strip() or extra.get("tool_calls") or extra.get("reasoning_content"))
 
 
 def _masked(

@@ -178,6 +178,7 @@ class Found:
 
 def find(template: Template, turns: Turns, tools: Turns, text: str) -> Found:
     """The pieces of `turns` in `text`, which is their rendering."""
+
     def tried(allowed: Collection[int] | None) -> tuple[list[Piece], Places] | None:
         marker = Marker(allowed)
         marked, marked_tools = marker.turns(turns), marker.tools(tools)

@@ -183,17 +183,18 @@ _LONGEST = 80
 def tally_findings(tally: Tally, stand_in: bool) -> list[Finding]:
     """Findings of tokenising; `stand_in` if template.py's fallback was used."""
     found = [finding("notes", "no-chat-template", STAND_IN, "use the chat version of the model")] if stand_in else []
+    counts = tally.notes
     for key, told in TALLIED.items():
-        if numbers := tally.rows.get(key, []):
+        if numbers := tally.rows.get(key):
             value = tally.values.get(key, "")
             shown = repr(value if len(value) <= _LONGEST else value[:_LONGEST] + "…")
-            text = told.text.format(rows=_count(len(numbers)), value=shown)
-            found.append(finding(told.severity, told.kind, text, told.fix, numbers))
-    beyond = set(tally.rows.get(BEYOND_EMBEDDING, ()))
-    if refused := [row for row in tally.refused_rows if row not in beyond]:
-        text = f"The chat template refuses {_count(len(refused))}, left out; {tally.refusal}."
+            text = told.text.format(rows=_count(counts[key]), value=shown)
+            found.append(Finding(told.severity, told.kind, text, told.fix, tuple(numbers.first), counts[key]))
+    if refused := tally.refused - counts[BEYOND_EMBEDDING]:
+        text = f"The chat template refuses {_count(refused)}, left out; {tally.refusal}."
         fix = "change those rows as the reason says, or use another model"
-        found.append(finding("warns", "refused-by-template", text, fix, refused))
+        rows = tuple(tally.refused_rows.first)
+        found.append(Finding("warns", "refused-by-template", text, fix, rows, refused))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from backend.data.control import FOREIGN_MARKS, control_token, foreign_mark
 from backend.data.conversation import Conversation, Example, Text
+from backend.data.finding import SHOWN_ROWS
 from backend.data.masking import Rendered, render
 from backend.data.template import Refusal
 from backend.data.tokenizer import TextTokenizer
@@ -41,40 +42,58 @@ class Row:
 
 
 @dataclass
-class Tally:
-    """What happened on the way, over many rows. Row numbers are counted from 0."""
+class RowNumbers:
+    """Rows, of which the first are kept by number (counted from 0)."""
 
-    rows: dict[str, list[int]] = field(default_factory=dict)
+    count: int = 0
+    first: list[int] = field(default_factory=list)
+    last: int = -1
+
+    def add(self, row: int) -> None:
+        """Row `row`; a row that is added twice in succession counts once."""
+        if row == self.last and self.count:
+            return
+        self.count += 1
+        self.last = row
+        if len(self.first) < SHOWN_ROWS:
+            self.first.append(row)
+
+
+@dataclass
+class Tally:
+    """What happened on the way, over many rows."""
+
+    rows: dict[str, RowNumbers] = field(default_factory=dict)
     """Kind of what was changed for the template or is missing (constants of masking.py and of this module) -> rows."""
     values: dict[str, str] = field(default_factory=dict)
     """Kind -> the first value found, such as a control token's text; for the kinds that have one."""
-    refused_rows: list[int] = field(default_factory=list)
-    """Rows that the chat template does not take, or the model has no embedding for: they are left out."""
+    refused_rows: RowNumbers = field(default_factory=RowNumbers)
+    """Rows that the chat template does not take: they are left out, as those of BEYOND_EMBEDDING are."""
     refusal: str = ""
-    """The first of them: its row number (counted from 1) and the reason."""
+    """The first row that is left out: its number (counted from 1) and the reason."""
+    factor: float = 1.0
+    """How many rows of the data one tallied row stands for, if they are a sample."""
 
     @property
     def notes(self) -> Counter[str]:
         """How many rows there are of each kind."""
-        return Counter({kind: len(rows) for kind, rows in self.rows.items()})
+        return Counter({kind: round(rows.count * self.factor) for kind, rows in self.rows.items()})
 
     @property
     def refused(self) -> int:
         """How many rows are left out."""
-        return len(self.refused_rows)
+        beyond = self.rows.get(BEYOND_EMBEDDING)
+        return round((self.refused_rows.count + (beyond.count if beyond else 0)) * self.factor)
 
-    def note(self, kinds: Iterable[str], row: int, value: str = "") -> None:
-        """Row `row`, counted from 1, is of these kinds; `value` is what was found."""
-        for kind in kinds:
-            if value:
-                self.values.setdefault(kind, value)
-            numbers = self.rows.setdefault(kind, [])
-            if numbers[-1:] != [row - 1]:
-                numbers.append(row - 1)
+    def note(self, kind: str, row: int, value: str = "") -> None:
+        """Row `row`, counted from 1, is of this kind; `value` is what was found."""
+        if value:
+            self.values.setdefault(kind, value)
+        self.rows.setdefault(kind, RowNumbers()).add(row - 1)
 
     def refuse(self, reason: object, row: int) -> None:
-        """Row `row`, counted from 1, is left out."""
-        self.refused_rows.append(row - 1)
+        """The template does not take row `row`, counted from 1."""
+        self.refused_rows.add(row - 1)
         self.refusal = self.refusal or f"row {row}: {reason}"
 
 
@@ -116,7 +135,7 @@ def _rendered(conversation: Conversation, tokenizer: TextTokenizer, how: Tokeniz
         tally.refuse(refusal, conversation.row)
         return None
     for note in made.notes:
-        tally.note((note.kind,), conversation.row, note.value)
+        tally.note(note.kind, conversation.row, note.value)
     return made
 
 
@@ -134,9 +153,9 @@ def _conversation_row(
         scored[start:end] = True
     if eos is not None:
         scored[-1] = True
-        tally.note((EOS_APPENDED,), number, tokenizer.special["eos_token"])
+        tally.note(EOS_APPENDED, number, tokenizer.special["eos_token"])
     elif made.needs_eos or (ranges and ids[ranges[-1][1] - 1] not in tokenizer.special_ids):
-        tally.note((NO_END,), number)
+        tally.note(NO_END, number)
     return ids, scored
 
 
@@ -148,8 +167,8 @@ def _known(row: Row, number: int, tokenizer: TextTokenizer, tally: Tally) -> Row
         return row
     token = tokenizer.decode([largest])
     reason = f"its token {token!r} has the id {largest:,}, but the model's embedding has {most:,} rows (vocab_size)"
-    tally.note((BEYOND_EMBEDDING,), number, token)
-    tally.refuse(reason, number)
+    tally.note(BEYOND_EMBEDDING, number, token)
+    tally.refusal = tally.refusal or f"row {number}: {reason}"
     return None
 
 
@@ -159,13 +178,13 @@ def _text_row(text: Text, ids: list[int], tokenizer: TextTokenizer, how: Tokeniz
     if tokenizer.adds_bos and bos is not None and ids[:1] != [bos]:
         ids = [bos, *ids]
     if text.ends and eos is None:
-        tally.note((NO_END,), text.row)
+        tally.note(NO_END, text.row)
     if text.ends and eos is not None and ids[-1:] != [eos]:
         ids = [*ids, eos]
     if mark := foreign_mark(text.document, tokenizer.special_texts):
-        tally.note((FOREIGN_MARKS,), text.row, mark)
+        tally.note(FOREIGN_MARKS, text.row, mark)
     if mark := control_token(text.document, tokenizer.special_pattern):
-        tally.note((CONTROL_IN_DOCUMENT,), text.row, mark)
+        tally.note(CONTROL_IN_DOCUMENT, text.row, mark)
     return _cut(np.array(ids, dtype=np.int32), np.ones(len(ids), dtype=np.bool_), how.max_length)
 
 
