@@ -58,4 +58,6 @@ def _exact(conversation: Conversation, tokenizer: TextTokenizer) -> tuple[Segmen
         segments += [Segment(made.text[at:first], False), Segment(made.text[first:last], True)]
         at = last
     segments.append(Segment(made.text[at:], False))
+    if made.plain:
+        segments = [Segment(tokenizer.unaliased(x.text), x.scored) for x in segments]
     return tuple(segment for segment in segments if segment.text)

@@ -92,6 +92,10 @@ class TextTokenizer:
         """Special token's text -> the character that stands for it in `encode_aliased`."""
         return {text: chr(FIRST_ALIAS + at) for at, text in enumerate(self._marks)}
 
+    def unaliased(self, text: str) -> str:
+        """The text with special tokens in place of their aliases."""
+        return text.translate({ord(alias): mark for mark, alias in self.aliases.items()})
+
     @cached_property
     def _aliased(self) -> tuple[Tokenizer, dict[int, int]]:
         """A tokenizer that reads special tokens' texts as plain text and their aliases as the tokens; alias ids."""
