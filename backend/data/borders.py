@@ -76,14 +76,12 @@ class Borders:
         header = lead.rfind(self.header) if self.header else -1
         if header >= 0:
             return closes + header + len(self.header), ""
-        if at == 0 and not lead.strip():
+        if at == 0:  # no prompt is empty: what stands before the first text is the template's
             return first, ""
         raise Refusal(f"the start of turn {at + 1} can't be told apart in what the chat template writes")
 
     def _prompt(self, at: int, anchor: int) -> str | None:
         """What follows piece `anchor` in the prompt for turn `at`; None if the template takes no such prompt."""
-        if at == 0:
-            return None
         return self._after(anchor, at, add_generation_prompt=True)
 
     def _tail(self, at: int, last: int) -> Tail:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache, cached_property
@@ -74,12 +75,32 @@ class Template:
         except Refusal:
             return True
 
+    @cached_property
+    def takes_parts(self) -> bool:
+        """The template writes content only if it is a list of typed parts, as some of models that see images do."""
+        if "content" not in self.source or not re.search(r"\bin\s+\w+(\.content|\[.content.\])", self.source):
+            return False
+        turns = [{"role": "user", "content": "q_text"}, {"role": "assistant", "content": "a_text"}]
+
+        def written(messages: list[dict[str, Any]]) -> bool:
+            try:
+                text = self._compiled.render(messages=messages, tools=None, documents=None, **self._special)
+            except Exception:  # noqa: BLE001 - a template is a program: it may raise anything
+                return False
+            return "q_text" in text and "a_text" in text
+
+        return not written(turns) and written([_in_parts(turn) for turn in turns])
+
+    def _messages(self, turns: Turns) -> list[dict[str, Any]]:
+        made = [_aliased(turn) for turn in turns]
+        return [_in_parts(turn) for turn in made] if self.takes_parts else made
+
     def _rendered(
         self, compiled: jinja2.Template, turns: Turns, tools: Turns, prompt: bool, more: Mapping[str, Any]
     ) -> str:
         try:
             return compiled.render(
-                messages=[_aliased(turn) for turn in turns],
+                messages=self._messages(turns),
                 tools=[dict(tool) for tool in tools] or None,
                 documents=None,
                 add_generation_prompt=prompt,
@@ -96,6 +117,12 @@ def _aliased(turn: Mapping[str, Any]) -> dict[str, Any]:
     if thinking is None:
         return dict(turn)
     return {"thinking": thinking, **turn, "reasoning_content": thinking}
+
+
+def _in_parts(turn: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(turn.get("content"), str):
+        return dict(turn)
+    return {**turn, "content": [{"type": "text", "text": turn["content"]}]}
 
 
 @cache

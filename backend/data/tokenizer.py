@@ -155,6 +155,11 @@ class TextTokenizer:
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)
 
     @cached_property
+    def writes_date(self) -> bool:
+        """Some template of the model writes the day of rendering."""
+        return any(template.writes_date for template in self._templates.values())
+
+    @cached_property
     def default_system(self) -> str:
         """The system prompt that the template writes by itself where a conversation has none; empty without one."""
         system, question = "\ue000s\ue001", "\ue000q\ue001"

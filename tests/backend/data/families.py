@@ -133,6 +133,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "olmo2": Family("<|endoftext|>", "<|assistant|>\n", marks=ROLES),
     "openchat": Family("<|end_of_turn|>", "GPT4 Correct Assistant:", last_lead=" ", lead=" "),
+    "parts_only": IM,
     "phi3": Family(
         "<|end|>\n<|endoftext|>", "<|assistant|>\n", eos="<|endoftext|>", earlier="<|end|>", marks=(*ROLES, "<|end|>")
     ),

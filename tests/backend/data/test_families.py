@@ -288,3 +288,11 @@ def test_the_token_that_ends_a_turn_is_the_one_that_was_learned(root: Path, name
     found = end_of_turn(tokenizer)
     assert found is not None
     assert end.endswith(tokenizer.decode([found]))
+
+
+@pytest.mark.parametrize("name", ["chatml", "llama3_plain", "mistral_tekken", "vicuna", "harmony", "deepseek_v3"])
+def test_an_answer_that_opens_the_conversation(root: Path, name: str) -> None:
+    family = FAMILIES[name]
+    runs, _ = made(load(root, name), [SAID[0], ASKED[1], SAID[1]])
+    end = family.end if family.earlier is None else family.earlier
+    assert runs == [f"{family.lead}Answer 0.{end}", f"{family.last_lead}Answer 1.{family.end}"]
