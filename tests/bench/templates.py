@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -169,6 +170,47 @@ def _text_faults(
         yield f"{before[-40:]!r} does not end with {header!r}"
 
 
+def odd_chats() -> Iterator[list[dict[str, Any]]]:
+    """Turns in every order, three before an answer: most of them are no conversation that anybody planned."""
+    kinds: list[dict[str, Any]] = [
+        {"role": "system", "content": "System words."},
+        {"role": "user", "content": " Question?\n"},
+        {"role": "user", "content": ""},
+        {"role": "user", "content": "<tool_response>Question</tool_response>"},
+        {"role": "assistant", "content": "Answer."},
+        {"role": "assistant", "content": "Answer.", "train": False},
+        {"role": "assistant", "content": "Answer.", "reasoning_content": "Thought"},
+        {"role": "assistant", "content": "Said beside.", "tool_calls": _calls(0)["tool_calls"]},
+        _calls(0, 1),
+        _result(0),
+    ]
+    for count in range(4):
+        for turns in itertools.product(kinds, repeat=count):
+            yield [*turns, {"role": "assistant", "content": "Answer at last. "}]
+
+
+def odd(folders: dict[str, Path]) -> Iterator[str]:
+    """Every odd chat with every template; yields tracebacks, texts of others among the targets, and lost answers."""
+    tried = refused = 0
+    for name, folder in folders.items():
+        tokenizer = TextTokenizer.load(folder)
+        for chat in odd_chats():
+            tried += 1
+            example = Conversation(tuple(message(turn, "row 1") for turn in chat), (), 1)
+            try:
+                (row,) = tokenize_all([example], tokenizer, WHOLE, Tally())
+            except Exception as error:  # noqa: BLE001 - that is what is looked for
+                yield f"{name} with {chat}: {type(error).__name__}: {error}"
+                continue
+            if row is None:
+                refused += 1
+                continue
+            runs = [run for _, run in _targets(row, tokenizer)]
+            if any(word in run for run in runs for word in FORBIDDEN) or "nswer at last." not in (runs or [""])[-1]:
+                yield f"{name} with {chat}: targets {runs}"
+    print(f"{tried:,} combinations of a template and an odd chat, {refused:,} refused in words")
+
+
 def combinations(folders: dict[str, Path], rows: Path) -> Iterator[str]:
     """Every file of rows with every template; yields what went wrong otherwise than by a sentence."""
     files = sorted(
@@ -211,7 +253,7 @@ def main() -> int:
                 told += [f"{name}, {chat}: {x.kind}: {x.why}"] if x.kind in ("WRONG", "refused") or asked.masks else []
                 told += [f"    {target!r}" for target in x.targets] if asked.masks or x.kind == "WRONG" else []
         print("\n".join(["", *told]))
-        faults = list(combinations(folders, asked.rows)) if asked.rows else []
+        faults = list(odd(folders)) + (list(combinations(folders, asked.rows)) if asked.rows else [])
         print("\n".join(faults))
     return 1 if wrong or faults else 0
 
