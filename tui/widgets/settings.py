@@ -26,7 +26,17 @@ _ON_START = "Enter starts the training with the settings below; on a setting, En
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "data",
-        ("max_length", "packing", "epochs", "max_steps", "effective_batch", "eval_fraction", "seed"),
+        (
+            "max_length",
+            "packing",
+            "train_on_turns",
+            "special_tokens_in_data",
+            "epochs",
+            "max_steps",
+            "effective_batch",
+            "eval_fraction",
+            "seed",
+        ),
     ),
     ("learning", ("learning_rate", "schedule", "warmup_fraction", "weight_decay", "max_grad_norm", "optimizer")),
     ("adapter", ("rank", "alpha", "dropout", "target_modules", "adapter_dtype")),
