@@ -29,13 +29,13 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "max_length",
             "packing",
-            "train_on_turns",
-            "special_tokens_in_data",
             "epochs",
             "max_steps",
             "effective_batch",
             "eval_fraction",
             "seed",
+            "train_on_turns",
+            "special_tokens_in_data",
         ),
     ),
     ("learning", ("learning_rate", "schedule", "warmup_fraction", "weight_decay", "max_grad_norm", "optimizer")),
@@ -83,10 +83,10 @@ class PlanSettings(VerticalScroll, can_focus=True):
     SettingRow.-edited { display: none; }
     SettingEditor { height: auto; }
     SettingEditor Horizontal { height: 1; }
-    SettingEditor .key { width: 24; color: $primary; text-style: bold; }
+    SettingEditor .key { width: 25; color: $primary; text-style: bold; }
     SettingEditor Entry { width: 16; margin-right: 1; }
     SettingEditor .takes { width: 1fr; color: $faint; text-wrap: nowrap; text-overflow: ellipsis; }
-    SettingEditor .error { height: auto; color: $error; display: none; padding-left: 24; }
+    SettingEditor .error { height: auto; color: $error; display: none; padding-left: 25; }
     SettingEditor .error.-shown { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
