@@ -62,7 +62,7 @@ def render(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing
     shape = shapes.get(key) if key is not None else None
     masked = known(shape, made.text, conversation.messages) if shape is not None else None
     if masked is None:
-        masked, found = _masked(made, conversation.messages, targets, tokenizer)
+        masked, found = _masked(made, conversation, targets, tokenizer)
         if key is not None and len(shapes) < MOST_SHAPES and (learnt := _learned(made, masked, found)) is not None:
             shapes[key] = learnt
     notes = (*made.notes, *masked.notes, *_data_notes(conversation, targets, tokenizer))
@@ -87,12 +87,12 @@ def _says(message: Message) -> bool:
 
 
 def _masked(
-    made: Fitted, messages: Sequence[Message], targets: Sequence[int], tokenizer: TextTokenizer
+    made: Fitted, conversation: Conversation, targets: Sequence[int], tokenizer: TextTokenizer
 ) -> tuple[Known, Found]:
     """The target ranges, with marks around every piece."""
-    template = tokenizer.template(bool(made.tools))
+    template = tokenizer.template(bool(conversation.tools))
     found = made.found or find(template, made.turns, made.tools, made.text)
-    notes = list(_left_out(found, made, messages))
+    notes = list(_left_out(found, made, conversation.messages))
     wanted = [at for at, source in enumerate(made.sources) if source in targets]
     spoken = [at for at in wanted if found.of_turn(at) or not _is_dropped(found, at)]
     if not spoken:
@@ -103,7 +103,7 @@ def _masked(
     spans = _own_marks(borders, spoken) if template.has_generation else [(at, borders.span(at)) for at in spoken]
     notes += _border_notes(spans, last=len(made.turns) - 1)
     needs_eos = _needs_eos(borders, spans)
-    if needs_eos and (mark := borders.after(len(made.turns) - 1).strip()):
+    if needs_eos and not made.turns[-1].get("tool_calls") and (mark := borders.after(len(made.turns) - 1).strip()):
         notes.append(Note(END_IS_TEXT, mark))
     return Known(tuple((x.start, x.end) for _, x in spans), tuple(dict.fromkeys(notes)), needs_eos), found
 
@@ -114,8 +114,10 @@ def _needs_eos(borders: Borders, spans: Sequence[tuple[int, Span]]) -> bool:
     return bool(spans) and spans[-1][0] == last and not spans[-1][1].is_ended and not borders.span(last).is_ended
 
 
-def _names(turn: Mapping[str, Any]) -> str:
-    return str(turn["tool_calls"][-1]["function"]["name"])
+def _call_name(found: Found, number: int, turn: Mapping[str, Any]) -> str:
+    at = found.pieces[number].turn
+    calls = [n for n, piece in enumerate(found.pieces) if piece.turn == at and piece.kind == CALL]
+    return str(turn["tool_calls"][calls.index(number)]["function"]["name"])
 
 
 def _learned(made: Fitted, masked: Known, found: Found) -> Any:
@@ -141,7 +143,7 @@ def _left_out(found: Found, made: Fitted, messages: Sequence[Message]) -> Iterat
         if piece.kind == TOOL:
             yield Note(TOOLS_LEFT_OUT)
         elif piece.kind == CALL:
-            yield Note(CALLS_LEFT_OUT, _names(made.turns[piece.turn]))
+            yield Note(CALLS_LEFT_OUT, _call_name(found, number, made.turns[piece.turn]))
         elif piece.kind == ARGUMENT:
             yield Note(ARGUMENTS_LEFT_OUT)
         elif piece.kind == THINKING:

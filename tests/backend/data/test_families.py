@@ -21,6 +21,7 @@ from backend.data.masking import (
     TURNS_LEFT_OUT,
     WRITES_DATE,
 )
+from backend.data.tallied import tally_findings
 from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.data.tokens import EOS_APPENDED, Row, Tally, tokenize_all
@@ -83,7 +84,7 @@ def test_targets_are_what_the_model_writes(root: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_known_shape_gives_the_targets_that_marks_give(root: Path, name: str) -> None:
-    texts = ["A", "Answer: a", " led by spaces", "trailed\n\n", "- 1\n- 2", "你好 🙂", "<think>x</think>y", "assistant"]
+    texts = ["Answer: a", " led by spaces", "trailed\n\n", "你好 🙂", "<think>x</think>y"]
     chats = [
         [
             {"role": "user", "content": a},
@@ -180,6 +181,10 @@ def test_no_second_call_is_lost_unsaid(root: Path) -> None:
     assert "tool1" not in runs[0]
     assert tally.notes[CALLS_LEFT_OUT] == 1
     assert tally.values[CALLS_LEFT_OUT] == "tool1"
+    assert any(
+        x.kind == "calls-left-out" and x.rows == (0,) and "the call of 'tool1'" in x.text
+        for x in tally_findings(tally, False)
+    )
 
 
 def test_a_result_that_is_written_escaped_is_written(root: Path) -> None:
