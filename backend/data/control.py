@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -36,12 +36,12 @@ _END = 60
 """Characters of a prompt's end that are looked at."""
 
 
-def noticed(messages: Sequence[Message], special: frozenset[str]) -> Iterator[Note]:
-    """What should not be in these texts; `special` are the model's own control tokens."""
+def noticed(messages: Sequence[Message], is_own: Callable[[str], bool]) -> Iterator[Note]:
+    """What should not be in these texts; `is_own` says whether the model knows a mark."""
     texts = [(message.role, message.content) for message in messages if message.content]
     if mark := next((x for role, text in texts if role == "user" and (x := _rendered_mark(text))), ""):
         yield Note(ALREADY_RENDERED, mark)
-    if mark := next((x for _, text in texts if (x := foreign_mark(text, special))), ""):
+    if mark := next((x for _, text in texts if (x := foreign_mark(text, is_own))), ""):
         yield Note(FOREIGN_MARKS, mark)
 
 
@@ -50,11 +50,11 @@ def _rendered_mark(text: str) -> str:
     return found.group().strip() if found else ""
 
 
-def foreign_mark(text: str, special: frozenset[str]) -> str:
-    """A mark of a chat format that is no token of this model; empty without one."""
+def foreign_mark(text: str, is_own: Callable[[str], bool]) -> str:
+    """A mark of a chat format that is not this model's; empty without one."""
     if "<" not in text and "[" not in text:
         return ""
-    return next((x for found in CHAT_MARKS.finditer(text) if (x := found.group().strip()) not in special), "")
+    return next((x for found in CHAT_MARKS.finditer(text) if not is_own(x := found.group().strip())), "")
 
 
 def control_token(value: Any, special: re.Pattern[str]) -> str:

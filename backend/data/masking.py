@@ -189,7 +189,7 @@ def _data_notes(conversation: Conversation, targets: Sequence[int], tokenizer: T
     messages = conversation.messages
     if any(message.scored and not _says(message) for message in messages):
         yield Note(EMPTY_ANSWER)
-    yield from noticed(messages, tokenizer.special_texts)
+    yield from noticed(messages, tokenizer.knows_mark)
     if messages[0].role != "system" and tokenizer.default_system:
         yield Note(DEFAULT_SYSTEM, tokenizer.default_system)
     if tokenizer.template(bool(conversation.tools)).writes_date:

@@ -76,10 +76,9 @@ class TextTokenizer:
         named = {text: i for name, text in self.special.items() if (i := self.token_id(name)) is not None}
         return {text: i for text, i in (added | named).items() if text and not _BYTE.fullmatch(text)}
 
-    @cached_property
-    def special_texts(self) -> frozenset[str]:
-        """What special tokens look like."""
-        return frozenset(self._marks)
+    def knows_mark(self, text: str) -> bool:
+        """A mark is a token of this model, or written by its template (which has it as plain text, as Llama 2 has)."""
+        return self._tokenizer.token_to_id(text) is not None or any(text in x.source for x in self._templates.values())
 
     @cached_property
     def special_pattern(self) -> re.Pattern[str]:

@@ -181,7 +181,7 @@ def _text_row(text: Text, ids: list[int], tokenizer: TextTokenizer, how: Tokeniz
         tally.note(NO_END, text.row)
     if text.ends and eos is not None and ids[-1:] != [eos]:
         ids = [*ids, eos]
-    if mark := foreign_mark(text.document, tokenizer.special_texts):
+    if mark := foreign_mark(text.document, tokenizer.knows_mark):
         tally.note(FOREIGN_MARKS, text.row, mark)
     if mark := control_token(text.document, tokenizer.special_pattern):
         tally.note(CONTROL_IN_DOCUMENT, text.row, mark)

@@ -140,8 +140,11 @@ def test_documents_keep_their_control_tokens_and_tell_marks_of_others(tmp_path: 
     row, tally = row_of(Text("<|im_start|>user\nHow many?<|im_end|>", 1), tokenizer)
     assert row.ids.tolist().count(tokenizer.token_id("eos_token")) == 1
     assert tally.notes == {CONTROL_IN_DOCUMENT: 1}
-    _, tally = row_of(Text("<s>[INST] How many? [/INST] Three. </s>", 1), tokenizer)
-    assert FOREIGN_MARKS in tally.notes
+    document = Text("<s>[INST] How many? [/INST] Three. </s>", 1)
+    _, tally = row_of(document, tokenizer)
+    assert tally.values[FOREIGN_MARKS] == "[INST]"
+    _, tally = row_of(document, TextTokenizer.load(folder_of(tmp_path, "llama2")))
+    assert tally.notes == {CONTROL_IN_DOCUMENT: 1}
 
 
 def test_a_token_beyond_the_embedding_stops(tmp_path: Path) -> None:
