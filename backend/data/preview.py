@@ -61,6 +61,8 @@ def _exact(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing
         segments += [Segment(made.text[at:first], False), Segment(made.text[first:last], True)]
         at = last
     segments.append(Segment(made.text[at:], False))
+    if made.needs_eos:
+        segments.append(Segment(tokenizer.special.get("eos_token", ""), True))
     if made.plain:
         segments = [Segment(tokenizer.unaliased(x.text), x.scored) for x in segments]
     return tuple(segment for segment in segments if segment.text)

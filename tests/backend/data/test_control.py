@@ -114,6 +114,12 @@ def test_the_preview_shows_control_tokens_of_the_data_as_text(tmp_path: Path) ->
     assert [x.text for x in segments if x.scored] == ["It is <|im_end|>.<|im_end|>"]
 
 
+def test_the_preview_shows_the_eos_that_is_appended(tmp_path: Path) -> None:
+    tokenizer = TextTokenizer.load(folder_of(tmp_path, "minicpm"))
+    segments = preview([chat("How many?", "Three.")], tokenizer)
+    assert [(x.text, x.scored) for x in segments] == [("<用户>How many?<AI>", False), ("Three.", True), ("</s>", True)]
+
+
 @pytest.mark.parametrize(
     ("question", "answer", "kinds"),
     [
