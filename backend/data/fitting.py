@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from backend.data.conversation import Conversation
@@ -72,7 +73,21 @@ def fitted(conversation: Conversation, tokenizer: TextTokenizer) -> Fitted:
             reason = reason or refusal
             continue
         return _with_system(made, template)
-    raise reason or Refusal("nothing is left of it")
+    raise Refusal(f"{reason}{_hint(turns, template)}")
+
+
+def _hint(turns: Turns, template: Template) -> str:
+    """What about the turns a template may not take, and what to do about it; empty if nothing stands out."""
+    roles = [turn["role"] for turn in turns]
+    if "tool" in roles and "tool" not in template.source:
+        place = roles.index("tool") + 1
+        return f" (turn {place} is a tool's result: use a model whose chat template takes tools)"
+    if (at := next((at for at, turn in enumerate(turns) if len(turn.get("tool_calls") or ()) > 1), -1)) >= 0:
+        return f" (turn {at + 1} has several tool calls: give each a turn of its own, followed by its result)"
+    if (at := next((at for at, pair in enumerate(pairwise(roles)) if pair[0] == pair[1] != "tool"), -1)) >= 0:
+        return f" (turns {at + 1} and {at + 2} are both of {roles[at]}: join them)"
+    spoken = [role for role in roles if role != "system"]
+    return " (it begins with an answer: remove that turn)" if spoken[:1] == ["assistant"] else ""
 
 
 def _attempts(plain: Fitted) -> Iterator[Fitted]:

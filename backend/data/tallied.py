@@ -191,7 +191,7 @@ def tally_findings(tally: Tally, stand_in: bool) -> list[Finding]:
             text = told.text.format(rows=_count(counts[key]), value=shown)
             found.append(Finding(told.severity, told.kind, text, told.fix, tuple(numbers.first), counts[key]))
     if refused := tally.refused - counts[BEYOND_EMBEDDING]:
-        text = f"The chat template refuses {_count(refused)}, left out; {tally.refusal}."
+        text = f"The chat template refuses {_count(refused)}, left out; {tally.template_refusal}."
         fix = "change those rows as the reason says, or use another model"
         rows = tuple(tally.refused_rows.first)
         found.append(Finding("warns", "refused-by-template", text, fix, rows, refused))

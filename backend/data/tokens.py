@@ -71,6 +71,8 @@ class Tally:
     """Rows that the chat template does not take: they are left out, as those of BEYOND_EMBEDDING are."""
     refusal: str = ""
     """The first row that is left out: its number (counted from 1) and the reason."""
+    template_refusal: str = ""
+    """The same of those that the chat template does not take."""
     factor: float = 1.0
     """How many rows of the data one tallied row stands for, if they are a sample."""
 
@@ -94,7 +96,8 @@ class Tally:
     def refuse(self, reason: object, row: int) -> None:
         """The template does not take row `row`, counted from 1."""
         self.refused_rows.add(row - 1)
-        self.refusal = self.refusal or f"row {row}: {reason}"
+        self.template_refusal = self.template_refusal or f"row {row}: {reason}"
+        self.refusal = self.refusal or self.template_refusal
 
 
 def tokenize(example: Example, tokenizer: TextTokenizer, how: Tokenizing = WHOLE) -> Row:

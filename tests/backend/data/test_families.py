@@ -301,3 +301,43 @@ def test_an_answer_that_opens_the_conversation(root: Path, name: str) -> None:
     runs, _ = made(load(root, name), [SAID[0], ASKED[1], SAID[1]])
     end = family.end if family.earlier is None else family.earlier
     assert runs == [f"{family.lead}Answer 0.{end}", f"{family.last_lead}Answer 1.{family.end}"]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("c.function.arguments", '{"of": "Ärg 0", "n": 0}'),
+        ("c.function.arguments | tojson", '{"of": "Ärg 0", "n": 0}'),
+        ("c.function | tojson", '{"name": "tool0", "arguments": {"of": "Ärg 0", "n": 0}}'),
+        ("c.function.arguments.of", "Ärg 0"),
+        (
+            "c.function.arguments if c.function.arguments is string else raise_exception('text')",
+            '{"of": "Ärg 0", "n": 0}',
+        ),
+    ],
+)
+def test_arguments_are_neither_quoted_twice_nor_written_as_python(tmp_path: Path, written: str, expected: str) -> None:
+    folder = folder_of(tmp_path, "chatml")
+    calls = "{% for c in m.tool_calls or [] %}{{ c.function.name }}:{{ " + written + " }}{% endfor %}"
+    source = (folder / "chat_template.jinja").read_text().replace("m.content +", "(m.content or '') +")
+    source = source.replace("<|im_end|>\\n' }}{% endfor %}", "' }}" + calls + "{{ '<|im_end|>\\n' }}{% endfor %}")
+    (folder / "chat_template.jinja").write_text(source)
+    runs, _ = made(TextTokenizer.load(folder), CHATS["call"])
+    assert runs[0] == f"tool0:{expected}<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("name", "chat", "hint"),
+    [
+        ("gemma", CHATS["call"], "turn 3 is a tool's result: use a model whose chat template takes tools"),
+        ("llama3", CHATS["parallel calls"], "turn 2 has several tool calls: give each a turn of its own"),
+        ("gemma", [ASKED[0], ASKED[1], SAID[0]], "turns 1 and 2 are both of user: join them"),
+        ("gemma", [SAID[0], ASKED[1], SAID[1]], "it begins with an answer: remove that turn"),
+    ],
+)
+def test_a_refusal_says_what_to_do(root: Path, name: str, chat: list[dict[str, Any]], hint: str) -> None:
+    tally = Tally()
+    example = Conversation(tuple(message(turn, "row 1") for turn in chat), (), 7)
+    assert tokenize_all([example], load(root, name), WHOLE, tally) == [None]
+    assert tally.refusal.startswith("row 7: ")
+    assert hint in tally.refusal
