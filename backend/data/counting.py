@@ -13,6 +13,7 @@ from backend.data.constants import constants
 from backend.data.conversation import Conversation, Example, Text, message_bytes
 from backend.data.report import Counts
 from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.data.tokens import Tally, tokenize_all
 
 Sizes = npt.NDArray[np.int64]
@@ -59,14 +60,14 @@ def bytes_per_token(examples: Sequence[Example]) -> float:
     return size / (single + (size - single) / letters) if size else letters
 
 
-def counted(examples: Sequence[Example], tokenizer: TextTokenizer, seed: int) -> Counted:
+def counted(examples: Sequence[Example], tokenizer: TextTokenizer, seed: int, how: Tokenizing = WHOLE) -> Counted:
     """With the tokenizer; beyond `exact_rows` rows a sample is counted and the others are fitted to it by bytes."""
     limits = constants()
     if len(examples) <= limits.exact_rows:
-        table, _, tally = _measure(examples, tokenizer)
+        table, _, tally = _measure(examples, tokenizer, how)
         return Counted(*_columns(table), exact=True, tally=tally)
     chosen = np.sort(np.random.default_rng(seed).choice(len(examples), limits.sample_rows, replace=False))
-    measured, kept, tally = _measure([examples[at] for at in chosen], tokenizer)
+    measured, kept, tally = _measure([examples[at] for at in chosen], tokenizer, how)
     table = sizes(examples)
     known = table[chosen[kept]]
     fitted = np.stack([_fit(known, measured[:, column], table, column) for column in (TOTAL, SCORED, PROMPT)], axis=1)
@@ -75,10 +76,10 @@ def counted(examples: Sequence[Example], tokenizer: TextTokenizer, seed: int) ->
     return Counted(*_columns(np.delete(fitted, refused, axis=0)), exact=False, tally=tally)
 
 
-def _measure(examples: Sequence[Example], tokenizer: TextTokenizer) -> tuple[Counts, Counts, Tally]:
+def _measure(examples: Sequence[Example], tokenizer: TextTokenizer, how: Tokenizing) -> tuple[Counts, Counts, Tally]:
     """Tokens, scored tokens and prompt tokens, one line a row that the template takes; those rows; the tally."""
     tally = Tally()
-    rows = tokenize_all(examples, tokenizer, None, tally)
+    rows = tokenize_all(examples, tokenizer, how, tally)
     kept = np.array([at for at, row in enumerate(rows) if row is not None], dtype=np.int64)
     lines = [
         (len(row.ids), int(row.scored.sum()), int(row.scored.argmax()) if row.scored.any() else len(row.ids))

@@ -19,6 +19,7 @@ from backend.data.notes import content_problems, length_problems, rows, tally_no
 from backend.data.preview import preview
 from backend.data.report import DataReport
 from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.errors import UserError, wont_do
 from backend.model.info import ModelInfo
 
@@ -26,21 +27,29 @@ __all__ = ["assumed", "candidates", "inspect"]
 
 
 def inspect(
-    reference: str, *, mapping: Sequence[str] = (), model: ModelInfo | None = None, seed: int = 0
+    reference: str,
+    *,
+    mapping: Sequence[str] = (),
+    model: ModelInfo | None = None,
+    seed: int = 0,
+    how: Tokenizing = WHOLE,
 ) -> DataReport:
     """Read `reference` whole and measure it, with the model's tokenizer and template where they are at hand.
 
-    UserError (field `data` or `mapping`) of one sentence where it can't be read.
+    `how` are the run's choices of what is learned. UserError (field `data` or `mapping`) of one sentence if it can't
+    be read.
     """
     with _collector_paused():
-        return _inspected(reference, mapping, model, seed)
+        return _inspected(reference, mapping, model, seed, how)
 
 
-def _inspected(reference: str, mapping: Sequence[str], model: ModelInfo | None, seed: int) -> DataReport:
+def _inspected(
+    reference: str, mapping: Sequence[str], model: ModelInfo | None, seed: int, how: Tokenizing
+) -> DataReport:
     source = load(reference)
     found = examples_of(source, mapping)
     tokenizer = TextTokenizer.load(model.tokenizer_file.parent) if model and model.tokenizer_file else None
-    counts = counted(found.examples, tokenizer, seed) if tokenizer else estimated(found.examples)
+    counts = counted(found.examples, tokenizer, seed, how) if tokenizer else estimated(found.examples)
     if not len(counts.tokens):
         raise UserError(f"the model's chat template takes no row of {reference}; {counts.tally.refusal}", "data")
     digests = [digest(example) for example in found.examples]
@@ -57,7 +66,7 @@ def _inspected(reference: str, mapping: Sequence[str], model: ModelInfo | None, 
         empty_rows=found.empty,
         duplicate_rows=duplicates,
         exact=counts.exact,
-        preview=preview(found.examples, tokenizer),
+        preview=preview(found.examples, tokenizer, how),
         problems=(*content_problems(found.examples, found.empty, duplicates), *problems),
         notes=(*source.notes, *notes),
         fingerprint=blake2b(b"".join(digests), digest_size=16).hexdigest(),

@@ -8,31 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from backend.data.constants import constants
 from backend.data.conversation import Conversation, Example, answer_of
-from backend.data.masking import (
-    CALLS_AS_TEXT,
-    SYSTEM_MOVED,
-    TEXT_LEFT_OUT,
-    THINKING_LEFT_OUT,
-    TOOLS_LEFT_OUT,
-    TURNS_LEFT_OUT,
-)
-from backend.data.tokens import NO_END, Tally
+from backend.data.tallied import tally_findings
+from backend.data.tokens import Tally
 
 PLACEHOLDER = re.compile(r"\{\{ ?[A-Za-z_]{2,30} ?\}\}")
-STAND_IN = (
-    "The model has no chat template: turns are written as `User: ...` and `Assistant: ...`, saved with the result."
-)
-NOTES = {
-    SYSTEM_MOVED: "The chat template has no place for a system prompt: it stands before the question in {rows}.",
-    CALLS_AS_TEXT: "The chat template knows no tool calls: they are written as JSON in {rows}.",
-}
-PROBLEMS = {
-    TOOLS_LEFT_OUT: "The chat template knows no tools: their descriptions are left out of {rows}.",
-    TURNS_LEFT_OUT: "The chat template leaves turns out of {rows} (tool results, as a rule).",
-    THINKING_LEFT_OUT: "The chat template leaves thinking that you gave out of {rows}: it will not be learned.",
-    TEXT_LEFT_OUT: "The chat template leaves the text beside tool calls out of {rows}: it will not be learned.",
-    NO_END: "No end-of-turn token follows the answer in {rows}: the model will not learn to stop.",
-}
 
 
 def rows(count: int) -> str:
@@ -42,11 +21,9 @@ def rows(count: int) -> str:
 
 def tally_notes(tally: Tally, stand_in: bool) -> tuple[list[str], list[str]]:
     """Notes and problems of tokenising; `stand_in` where template.py's fallback was used."""
-    notes = [text.format(rows=rows(tally.notes[key])) for key, text in NOTES.items() if tally.notes[key]]
-    problems = [text.format(rows=rows(tally.notes[key])) for key, text in PROBLEMS.items() if tally.notes[key]]
-    if tally.refused:
-        problems.append(f"The chat template refuses {rows(tally.refused)}, left out; {tally.refusal}.")
-    return ([STAND_IN, *notes] if stand_in else notes), problems
+    found = tally_findings(tally, stand_in)
+    problems = [x.text for x in found if x.severity != "notes"]
+    return [x.text for x in found if x.severity == "notes"], problems
 
 
 def content_problems(examples: Sequence[Example], empty: int, duplicates: int) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
+from datetime import date
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from backend.data.report import Counts
 from backend.data.split import held_out
 from backend.data.template import Refusal
 from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.data.tokens import Ids, Mask, Row, Tally, tokenize_all
 from backend.errors import UserError
 
@@ -97,8 +99,11 @@ def prepare(
     eval_fraction: float,
     seed: int,
     say: Say = lambda text: None,
+    how: Tokenizing = WHOLE,
 ) -> Prepared:
     """Read, tokenise, split. What was tokenised before with the same inputs comes from `$FTTUI_HOME/cache`.
+
+    `how` says what becomes of a row but for its `max_length`, which is given beside it.
 
     `say` gets a line now and then. UserError (field `data`, `mapping`, `model` or `max_length`) where nothing
     could be trained on.
@@ -107,8 +112,9 @@ def prepare(
     found = examples_of(source, mapping)
     tokenizer = TextTokenizer.load(tokenizer_folder)
     digests = [digest(example) for example in found.examples]
-    key = _key(digests, tokenizer, max_length)
-    flat = store.load(key) or _tokenised(key, found.examples, digests, tokenizer, max_length, say)
+    how = replace(how, max_length=max_length)
+    key = _key(digests, tokenizer, how)
+    flat = store.load(key) or _tokenised(key, found.examples, digests, tokenizer, how, say)
     kept: list[int] = flat.meta["examples"]
     if not kept:
         raise _nothing_left(flat.meta, reference, max_length)
@@ -128,9 +134,11 @@ def prepare(
     )
 
 
-def _key(digests: Sequence[bytes], tokenizer: TextTokenizer, max_length: int) -> str:
+def _key(digests: Sequence[bytes], tokenizer: TextTokenizer, how: Tokenizing) -> str:
+    """Changes with all that token rows depend on; daily if the template writes the date."""
     content = blake2b(b"".join(digests), digest_size=16).hexdigest()
-    parts = f"{store.VERSION} {content} {tokenizer.fingerprint} {max_length}"
+    today = date.today().isoformat() if tokenizer.writes_date else ""
+    parts = f"{store.VERSION} {content} {tokenizer.fingerprint} {astuple(how)} {today}"
     return blake2b(parts.encode(), digest_size=16).hexdigest()
 
 
@@ -139,13 +147,13 @@ def _tokenised(
     examples: Sequence[Example],
     digests: Sequence[bytes],
     tokenizer: TextTokenizer,
-    max_length: int,
+    how: Tokenizing,
     say: Say,
 ) -> store.Flat:
     tally = Tally()
     rows: list[Row | None] = []
     for start in range(0, len(examples), CHUNK):
-        rows += tokenize_all(examples[start : start + CHUNK], tokenizer, max_length, tally)
+        rows += tokenize_all(examples[start : start + CHUNK], tokenizer, how, tally)
         if len(examples) > CHUNK:
             say(f"tokenised {len(rows):,} of {len(examples):,} rows")
     kept = [(at, row) for at, row in enumerate(rows) if row is not None and row.scored.any()]
@@ -191,7 +199,7 @@ def _probe(example: Example, tokenizer: TextTokenizer) -> Probe | None:
 
 def _text_probe(text: Text, tokenizer: TextTokenizer) -> Probe | None:
     """The first third of a document, at most 64 tokens; the rest is what it goes on with."""
-    (row,) = tokenize_all([text], tokenizer, None, Tally())
+    (row,) = tokenize_all([text], tokenizer, WHOLE, Tally())
     if row is None or len(row.ids) < 6:
         return None
     start = min(len(row.ids) // 3, 64)

@@ -13,6 +13,7 @@ from backend.data.conversation import Conversation, Example, Text
 from backend.data.formats import examples_of
 from backend.data.load import load
 from backend.data.prepare import prepare
+from backend.data.tokenizing import Tokenizing
 from backend.export.source import ExportSource, Say
 from backend.training import locate
 
@@ -48,7 +49,8 @@ def write(source: ExportSource, folder: Path, say: Say, *, pairs: bool) -> Expor
     job, plan = source.job, source.plan
     base = locate.on_this_box(job)
     tokenizer = base if (base / "tokenizer.json").is_file() else source.result
-    data = prepare(job.data, job.mapping, tokenizer, plan.max_length, plan.eval_fraction, plan.seed, say)
+    how = Tokenizing(None, plan.train_on_turns, plan.special_tokens_in_data)
+    data = prepare(job.data, job.mapping, tokenizer, plan.max_length, plan.eval_fraction, plan.seed, say, how)
     examples = examples_of(load(job.data), job.mapping).examples
     used: list[int] = data.train.flat.meta["examples"]
     train, held_out = ([examples[used[int(i)]] for i in part.index] for part in (data.train, data.held_out))
