@@ -1,31 +1,25 @@
-"""Which column plays which part: found from names and first rows, changed by `role=column`."""
+"""Which column plays which part: found from the names and what all of the head holds, changed by `role=column`."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from backend.data import ask
+from backend.data.cells import SPEAKERS
+from backend.data.finding import Finding
+from backend.data.head import Head, holds
+from backend.data.joined import Joined, joined_of
+from backend.data.media import media_columns
+from backend.data.names import ALIASES, LABELS, MARKS, ROLES, by_names, named, preference
 from backend.data.readers import Value
+from backend.data.turns import ROLES as SPEAKER_ROLES
 from backend.errors import UserError
 
 Kind = Literal["alpaca", "sharegpt", "messages", "prompt-completion", "text"]
-ROLES = ("messages", "prompt", "input", "completion", "system", "history", "tools", "text")
-ALIASES: dict[str, tuple[str, ...]] = {
-    "prompt": ("instruction", "prompt", "question", "query", "problem", "user", "human", "request", "inputs", "input"),
-    "completion": (
-        *("output", "completion", "response", "answer", "assistant", "solution", "target", "targets", "reply"),
-        *("chosen", "outputs", "answers", "summary", "label"),
-    ),
-    "system": ("system", "system_prompt"),
-    "history": ("history",),
-    "tools": ("tools", "functions"),
-    "input": ("input", "context"),
-    "text": ("text", "content", "document", "body", "passage"),
-    "messages": ("messages", "conversations", "conversation", "dialogue", "dialog", "chat", "turns", "chosen"),
-}
-ROWS_TO_LOOK_AT = 50
+PAIR = {"prompt", "completion", "input"}
 
 
 @dataclass(frozen=True)
@@ -35,33 +29,65 @@ class Layout:
     kind: Kind
     mapping: dict[str, str]
     """role -> column."""
+    findings: tuple[Finding, ...] = ()
+    """What was chosen among several columns, what is not used, and what to think of before training."""
+    unused: tuple[str, ...] = ()
+    """Columns that play no part."""
+    others: tuple[Layout, ...] = ()
+    """Layouts of rows that have none of this one's columns."""
+    preference: tuple[str, str] | None = None
+    """Columns of the better and the worse answer; the worse one is not trained on."""
+    mark: str = ""
+    """The column whose rows are left out if it is false there."""
+    media: tuple[str, ...] = ()
+    """Columns of images and the like: a row that has one is refused."""
+    joined: Joined | None = None
+    """Each row is one turn of a conversation."""
+    is_said: bool = False
+    """The user named the column of the turns, or of the answers."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Columns without which a row can't be read."""
+        return tuple(
+            self.mapping[role] for role in ("messages", "prompt", "completion", "text") if role in self.mapping
+        )
 
 
 def layout(rows: Sequence[Value], columns: Sequence[str], mapping: Sequence[str] = ()) -> Layout:
-    """The rows' layout, found or as said. UserError where it can't be told (field `data`) or is wrong (`mapping`)."""
+    """The layout of the head `rows` and all `columns`, found or as said.
+
+    UserError if it can't be told (field `data`) or is wrong (`mapping`), or if only the user can decide.
+    """
+    from backend.data.remarks import remarks
+
+    head = Head(rows, columns)
     said = _said(mapping, columns)
-    head = rows[:ROWS_TO_LOOK_AT]
-    found = _found(head, columns, said)
+    found = _found(head, said)
     if found is None:
-        listed = ", ".join(columns[:8])
-        what = f"no prompt and answer, messages or text was found among the columns ({listed})"
-        say = " ".join(f"--mapping {role}={column}" for role, column in _example(columns, said).items())
-        raise UserError(f"{what}; say which is which: {say}", "mapping" if said else "data")
-    return found
+        raise ask.unknown(head, said)
+    media = () if said else media_columns(head)
+    pair = preference(head.columns)
+    if pair is not None and pair[1] in found.mapping.values():
+        pair = None
+    found = replace(
+        found, media=media, preference=pair, mark=_mark(head, found), is_said=bool(said.keys() & set(ROLES[:4]))
+    )
+    others = () if said or found.kind == "text" else _others(head, found)
+    found = replace(found, others=others)
+    unused = tuple(x for x in head.columns if x not in _used(found))
+    return replace(found, unused=unused, findings=remarks(head, replace(found, unused=unused), said))
 
 
-def _example(columns: Sequence[str], said: dict[str, str]) -> dict[str, str]:
-    """A whole mapping that could be meant, what was said in it."""
-    free = [column for column in columns if column not in said.values()]
-    needed = [role for role in ("prompt", "completion") if role not in said]
-    if len(free) < len(needed):
-        return {"text": columns[0]}
-    return said | dict(zip(needed, free, strict=False))
-
-
-def is_turns(value: Any, key: str) -> bool:
-    """A list of turns whose speaker stands under `key` (`role` or `from`)."""
-    return isinstance(value, list) and bool(value) and all(isinstance(x, dict) and key in x for x in value)
+def _used(found: Layout) -> set[str]:
+    joined = {found.joined.by, found.joined.speaker, found.joined.order} if found.joined else set()
+    used = {
+        *found.mapping.values(),
+        *(column for other in found.others for column in _used(other)),
+        *joined,
+        found.mark,
+    }
+    return used | set(found.preference or ())
 
 
 def _said(mapping: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
@@ -84,69 +110,188 @@ def _near(word: str, known: Sequence[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _found(head: Sequence[Value], columns: Sequence[str], said: dict[str, str]) -> Layout | None:
+def _found(head: Head, said: dict[str, str]) -> Layout | None:
     if "text" in said:
         return Layout("text", said)
     if "messages" in said:
-        return _conversations(head, said["messages"], columns, said)
-    if not {"prompt", "completion", "input"} & said.keys():
-        for column in _ordered(columns, "messages"):
-            if (turns := _conversations(head, column, columns, said)) is not None:
-                return turns
-    return _pair(columns, said) or _plain(head, columns, said)
+        return _said_conversation(head, said)
+    if not PAIR & said.keys():
+        found = _flat(head) or _conversation(head, said)
+        if found is not None:
+            return found
+    return _pair(head, said) or (None if said else _plain(head))
 
 
-def _conversations(head: Sequence[Value], column: str, columns: Sequence[str], said: dict[str, str]) -> Layout | None:
-    value = next((row[column] for row in head if row.get(column)), None)
-    kind: Kind | None = "messages" if is_turns(value, "role") else "sharegpt" if is_turns(value, "from") else None
-    if kind is None:
-        if "messages" in said:
-            what = f"column {column!r} holds no turns with role and content (or from and value)"
-            raise UserError(f"{what}; map messages to another column", "mapping")
+def _said_conversation(head: Head, said: dict[str, str]) -> Layout:
+    column = said["messages"]
+    if head.shape(column) == "transcript":
+        return _with_options("messages", column, head, said)
+    if head.shape(column) != "turns" and not head[column].turns:
+        what = f"column {column!r} holds no turns with role and content (or from and value)"
+        raise UserError(f"{what}; map messages to another column", "mapping")
+    return _with_options(_kind(head, column), column, head, said)
+
+
+def _flat(head: Head) -> Layout | None:
+    """Each row is one turn: a column of speakers beside one of texts."""
+    if head.of_shape("turns"):
         return None
-    if "messages" not in said and not _is_whole(value, column, columns):
+    joined = joined_of(head, SPEAKER_ROLES)
+    if joined is None:
         return None
-    return Layout(kind, {"messages": column} | _optional(columns, ("system", "tools"), said))
+    mapping = {"messages": joined.content} | _optional(head, ("system", "tools"), {})
+    return Layout("sharegpt" if joined.speaker == "from" else "messages", mapping, joined=joined)
 
 
-def _is_whole(turns: Any, column: str, columns: Sequence[str]) -> bool:
-    """Question and answer stand in this one column; not the prompt's or the completion's part of a pair."""
-    if column == _named(columns, "prompt") and _named(columns, "completion"):
+def _conversation(head: Head, said: dict[str, str]) -> Layout | None:
+    worse = (preference(head.columns) or ("", ""))[1]
+    for column in _ordered(head.columns, "messages"):
+        if column == worse:
+            continue
+        is_usual = column.lower() in ALIASES["messages"]
+        if head.shape(column) == "transcript" and (is_usual or column == (preference(head.columns) or ("",))[0]):
+            return _with_options("messages", column, head, said)
+        if head.shape(column) == "turns" and _is_whole(head, column) and not _is_answered_elsewhere(head, column):
+            return _with_options(_kind(head, column), column, head, said)
+    return None
+
+
+def _is_whole(head: Head, column: str) -> bool:
+    """Question and answer stand in this one column; it is not the prompt's or the completion's part of a pair."""
+    if column == named(head.columns, "prompt") and completions(head, [column]):
         return False
-    asks = [str(x.get("role", x.get("from"))).lower() in ("user", "human", "prompter", "system") for x in turns]
-    return any(asks) and not all(asks)
+    return any(
+        {"user", "assistant"} <= spoken(turns) or {"system", "assistant"} <= spoken(turns)
+        for turns in head[column].turns
+    )
 
 
-def _pair(columns: Sequence[str], said: dict[str, str]) -> Layout | None:
-    free = [column for column in columns if column not in said.values()]
-    prompt = said.get("prompt") or _named(free, "prompt")
-    completion = said.get("completion") or _named([x for x in free if x != prompt], "completion")
-    if prompt is None or completion is None:
+def spoken(turns: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The roles of these turns."""
+    said = (next((turn[key] for key in SPEAKERS if turn.get(key) is not None), "") for turn in turns)
+    return {SPEAKER_ROLES.get(str(x).strip().lower(), "") for x in said}
+
+
+def _is_answered_elsewhere(head: Head, column: str) -> bool:
+    """Its conversations end before the answer, which stands in another column."""
+    return bool(completions(head, [column])) and _is_open(head, column)
+
+
+def _is_open(head: Head, column: str) -> bool:
+    ends = [spoken(turns[-1:]) for turns in head[column].turns]
+    return 2 * sum(role != {"assistant"} for role in ends) > len(ends) > 0
+
+
+def _kind(head: Head, column: str) -> Kind:
+    first = head[column].turns[0][0]
+    return "sharegpt" if "from" in first and "role" not in first else "messages"
+
+
+def _with_options(kind: Kind, column: str, head: Head, said: dict[str, str]) -> Layout:
+    return Layout(kind, {"messages": column} | _optional(head, ("system", "tools"), said))
+
+
+def completions(head: Head, taken: Sequence[str]) -> list[str]:
+    """Columns that could be the answer, the one to choose first.
+
+    The better answer of preference data comes first, then the fullest column with a usual name; classes of a text last.
+    """
+    pair = preference(head.columns)
+    usual = [name for name in ALIASES["completion"] if name not in LABELS]
+    by_name = {column.lower().strip(): column for column in reversed(head.columns)}
+    found = [by_name[name] for name in usual if name in by_name]
+    known = [x for x in found if x not in taken and head.shape(x) in ("text", "turns", "number", "truth", "transcript")]
+    known.sort(key=lambda column: -head[column].characters)
+    late = [x for x in found if x not in taken and head.shape(x) in ("empty", "other")]
+    classes = [by_name[name] for name in LABELS if name in by_name and by_name[name] not in taken]
+    better = [pair[0]] if pair and pair[0] not in taken else []
+    worse = [pair[1]] if pair else []
+    return [x for x in dict.fromkeys([*better, *known, *late, *classes]) if x not in worse]
+
+
+def _pair(head: Head, said: dict[str, str]) -> Layout | None:
+    taken = list(said.values())
+    prompt = said.get("prompt") or _prompt(head, taken)
+    answers = [said["completion"]] if "completion" in said else completions(head, [*taken, prompt or ""])
+    if answers and prompt is None:
+        prompt = _text_as_prompt(head, [*taken, *answers])
+    elif answers and "completion" not in said and answers[0].lower() in LABELS[3:]:
+        answers = []  # classes of a text, not answers to a question
+    if prompt is None or not answers:
         return None
+    completion = answers[0]
+    if "completion" not in said and completion.lower() in LABELS and head.shape(completion) in ("number", "truth"):
+        raise ask.classes(head, prompt, completion)
+    taken += [prompt, completion]
     mapping = {"prompt": prompt, "completion": completion}
-    rest = [column for column in free if column not in mapping.values()]
-    if prompt.lower() == "instruction" or "input" in said:
-        mapping |= _optional(rest, ("input",), said)
-    mapping |= _optional(rest, ("system", "history", "tools"), said)
+    mapping |= _optional(head, ("input", "system", "history", "tools", "thinking"), said, taken)
     alpaca = prompt.lower() == "instruction" and completion.lower() == "output"
     return Layout("alpaca" if alpaca else "prompt-completion", mapping)
 
 
-def _plain(head: Sequence[Value], columns: Sequence[str], said: dict[str, str]) -> Layout | None:
-    texts = [x for x in columns if any(isinstance(row.get(x), str) for row in head)]
-    column = _named(texts, "text") or (texts[0] if len(texts) == len(columns) == 1 else None)
-    return Layout("text", {"text": column}) if column and not said else None
+def _prompt(head: Head, taken: Sequence[str]) -> str | None:
+    """The usual name whose column holds something, else a column of conversations that end before the answer."""
+    free = [x for x in head.columns if x not in taken]
+    filled = [x for x in free if head.shape(x) in ("text", "turns", "number", "transcript")]
+    found = named(filled, "prompt") or named(free, "prompt")
+    return found or next(
+        (x for x in _ordered(filled, "messages") if head.shape(x) == "turns" and _is_open(head, x)), None
+    )
 
 
-def _optional(columns: Sequence[str], roles: Sequence[str], said: dict[str, str]) -> dict[str, str]:
-    chosen = {role: said.get(role) or _named(columns, role) for role in roles}
-    return {role: column for role, column in chosen.items() if column}
+def _text_as_prompt(head: Head, taken: Sequence[str]) -> str | None:
+    return named([x for x in head.of_shape("text") if x not in taken], "text")
 
 
-def _named(columns: Sequence[str], role: str) -> str | None:
-    """The column whose name is usual for this role, in the aliases' order."""
-    by_name = {column.lower().strip(): column for column in reversed(columns)}
-    return next((by_name[alias] for alias in ALIASES[role] if alias in by_name), None)
+def _plain(head: Head) -> Layout | None:
+    texts = head.of_shape("text", "transcript")
+    column = named(texts, "text")
+    if column is None and texts == list(head.columns) and len(texts) == 1 and texts[0].lower() not in ask.QUESTIONS:
+        column = texts[0]
+    return Layout("text", {"text": column}) if column else None
+
+
+def _optional(head: Head, roles: Sequence[str], said: dict[str, str], taken: Sequence[str] = ()) -> dict[str, str]:
+    """Columns of the optional roles; `input` must hold text, the others go by their names."""
+    chosen: dict[str, str] = {}
+    for role in roles:
+        free = [x for x in head.columns if x not in taken and x not in said.values()]
+        if role in ("input", "system"):
+            free = [
+                x
+                for x in free
+                if head.shape(x) in ("text", "empty", "number") or (role == "system" and head.shape(x) == "other")
+            ]
+        column = said.get(role) or named(free, role)
+        if column:
+            chosen[role] = column
+    return chosen
+
+
+def _mark(head: Head, found: Layout) -> str:
+    """The column that marks answers as good or bad."""
+    if found.kind == "text":
+        return ""
+    truths = [x for x in head.of_shape("truth") if x not in found.mapping.values()]
+    return by_names(truths, MARKS) or ""
+
+
+def _others(head: Head, found: Layout) -> tuple[Layout, ...]:
+    """Layouts of the head's rows that have none of the columns of the layout found."""
+    layouts: list[Layout] = []
+    rows = head.rows
+    for _ in range(3):
+        needed = (layouts[-1] if layouts else found).needed
+        rows = [row for row in rows if not any(holds(row.get(column)) for column in needed)]
+        columns = [column for column in head.columns if any(holds(row.get(column)) for row in rows)]
+        try:
+            other = _found(Head(rows, columns), {}) if columns else None
+        except UserError:
+            return tuple(layouts)
+        if other is None or other.kind == "text" or other.joined or found.joined:
+            return tuple(layouts)
+        layouts.append(other)
+    return tuple(layouts)
 
 
 def _ordered(columns: Sequence[str], role: str) -> list[str]:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backend.data.columns import Layout, is_turns, layout
+from backend.data.calls import tools_of
+from backend.data.cells import decoded, shown, turns_of
+from backend.data.columns import Layout, layout
 from backend.data.conversation import Conversation, Example, Message, Text
+from backend.data.faults import LeftOut, LeftOuts, RowError
+from backend.data.finding import Finding
+from backend.data.head import ROWS, holds
+from backend.data.joined import join_turns
 from backend.data.load import Source
+from backend.data.media import refuse_mark, refuse_media
+from backend.data.oddities import Oddities
+from backend.data.parts import text_of
 from backend.data.readers import GOES_ON, Value
-from backend.data.turns import message, text_of, tools_of
+from backend.data.transcript import is_transcript, turns_of_transcript
+from backend.data.turns import joined_calls, messages_of
 from backend.errors import UserError
 
 
@@ -21,59 +31,101 @@ class Examples:
     layout: Layout
     examples: list[Example]
     empty: int
-    """Rows without an answer (or any text), left out."""
+    """Rows that are left out: without an answer or any text, unreadable, or marked so."""
+    findings: tuple[Finding, ...] = ()
+    """About the columns, the rows that are left out, and odd turns."""
 
 
 def examples_of(source: Source, mapping: Sequence[str] = ()) -> Examples:
-    """The source's rows as examples. UserError that names the row and the key where one can't be read."""
-    found = layout(source.rows, source.columns, mapping)
-    build = BUILDERS[found.kind]
-    built = [build(row, number, found.mapping) for number, row in enumerate(source.rows, 1)]
-    examples = [example for example in built if example is not None]
+    """The source's rows as examples. UserError that names the row and the key where too many can't be read."""
+    found = layout(source.rows[:ROWS], source.columns, mapping)
+    examples: list[Example] = []
+    left, odd = LeftOuts(), Oddities()
+    for built in build_all(source.rows, found):
+        if isinstance(built, LeftOut):
+            left.add(built)
+        else:
+            odd.add(built)
+            examples.append(built)
+    total = len(examples) + left.total
+    left.check(total)
     if not examples:
-        columns = ", ".join(found.mapping.values())
-        raise UserError(f"all {len(built):,} rows of {source.reference} are empty in {columns}; map others", "data")
-    return Examples(found, examples, len(built) - len(examples))
+        raise _nothing_left(source.reference, found, left)
+    return Examples(found, examples, left.total, (*found.findings, *left.findings(), *odd.findings()))
 
 
-def _pair(row: Value, number: int, mapping: Mapping[str, str]) -> Example | None:
+def build_all(rows: Iterable[Value], found: Layout) -> Iterator[Example | LeftOut]:
+    """Each row built, those of one conversation joined before if each is one turn."""
+    numbered = join_turns(rows, found.joined) if found.joined else enumerate(rows, 1)
+    return (build(row, number, found) for number, row in numbered)
+
+
+def build(row: Value, number: int, found: Layout) -> Example | LeftOut:
+    """One row as an example, or why it is left out. UserError if the user has to decide (images)."""
+    if found.others:
+        found = _own_layout(row, found)
+    if found.media:
+        refuse_media(row, number, found.media)
+    if found.mark and str(row.get(found.mark)).strip().lower() == "false":
+        return LeftOut("undesired-rows", number, f"row {number} has {found.mark} {row[found.mark]!r}")
+    try:
+        return BUILDERS[found.kind](row, number, found)
+    except RowError as error:
+        return LeftOut("unreadable-rows", number, str(error))
+
+
+def _own_layout(row: Value, found: Layout) -> Layout:
+    """The first layout with a column that this row fills; the main one if there is none."""
+    layouts = (found, *found.others)
+    return next((x for x in layouts if any(holds(row.get(column)) for column in x.needed)), found)
+
+
+def _pair(row: Value, number: int, found: Layout) -> Example | LeftOut:
     """Alpaca, and prompt with completion: texts, or lists of turns."""
+    mapping = found.mapping
     prompt = _cell(row, mapping["prompt"], number)
     completion = _cell(row, mapping["completion"], number)
-    answer = _turns(completion, number, mapping["completion"], "assistant")
-    if isinstance(prompt, list) and isinstance(completion, list) and completion[: len(prompt)] == prompt:
-        answer = answer[len(prompt) :]  # preference data repeats the prompt in `chosen`
     asked = _turns(prompt, number, mapping["prompt"], "user")
+    answer = _turns(completion, number, mapping["completion"], "assistant")
+    if len(answer) > 1 and [x[:2] for x in answer[: len(asked)]] == [x[:2] for x in asked]:
+        answer = answer[len(asked) :]  # preference data repeats the prompt in `chosen`
     if "input" in mapping and asked and (context := _text(row, "input", number, mapping).strip()):
         asked[-1] = asked[-1]._replace(content="\n".join(x for x in (asked[-1].content, context) if x))
     if not any(x.content.strip() for x in asked):
-        return None
+        return LeftOut("rows-without-question", number, f"row {number} has nothing in {mapping['prompt']!r}")
+    if "thinking" in mapping and answer:
+        answer[0] = _with_thinking(answer[0], _text(row, "thinking", number, mapping))
     before = [*_system(row, number, mapping), *_history(row, number, mapping)]
     asked = [x._replace(scored=False) if x.scored else x for x in asked]
-    return _conversation([*before, *asked, *answer], row, number, mapping)
+    return _conversation([*before, *asked, *answer], row, number, mapping, mapping["completion"])
 
 
-def _messages(row: Value, number: int, mapping: Mapping[str, str]) -> Example | None:
-    """OpenAI messages and ShareGPT: a list of turns."""
+def _messages(row: Value, number: int, found: Layout) -> Example | LeftOut:
+    """OpenAI messages and ShareGPT: a list of turns, or a text that holds one."""
+    mapping = found.mapping
     column = mapping["messages"]
-    turns = _cell(row, column, number)
-    if turns is None or turns == []:
-        return None
-    if not isinstance(turns, list):
-        raise UserError(f"row {number}: {column!r} holds no list of turns", "data")
-    messages = [message(turn, f"row {number}, turn {at}") for at, turn in enumerate(turns, 1)]
+    value = _cell(row, column, number)
+    if not holds(value):
+        return LeftOut("rows-without-answer", number, f"row {number} has nothing in {column!r}")
+    turns = _list_of_turns(value, number, column)
+    messages = [x for at, turn in enumerate(turns, 1) for x in messages_of(turn, f"row {number}, turn {at}")]
     if messages[0].role != "system":
         messages = [*_system(row, number, mapping), *messages]
-    return _conversation(messages, row, number, mapping)
+    if not found.is_said and not any(x.content.strip() for x in messages if x.role != "assistant"):
+        return LeftOut("rows-without-question", number, f"row {number} has no question in {column!r}")
+    return _conversation(messages, row, number, mapping, column, turns)
 
 
-def _document(row: Value, number: int, mapping: Mapping[str, str]) -> Example | None:
+def _document(row: Value, number: int, found: Layout) -> Example | LeftOut:
     """Plain text."""
-    text = text_of(_cell(row, mapping["text"], number), f"row {number}: {mapping['text']!r}")
-    return Text(text, number, GOES_ON not in row) if text.strip() else None
+    column = found.mapping["text"]
+    text = text_of(_cell(row, column, number), f"row {number}: {column!r}")
+    if not text.strip():
+        return LeftOut("rows-without-answer", number, f"row {number} has nothing in {column!r}")
+    return Text(text, number, GOES_ON not in row)
 
 
-BUILDERS: dict[str, Callable[[Value, int, Mapping[str, str]], Example | None]] = {
+BUILDERS: dict[str, Callable[[Value, int, Layout], Example | LeftOut]] = {
     "alpaca": _pair,
     "prompt-completion": _pair,
     "messages": _messages,
@@ -82,19 +134,30 @@ BUILDERS: dict[str, Callable[[Value, int, Mapping[str, str]], Example | None]] =
 }
 
 
-def _conversation(messages: list[Message], row: Value, number: int, mapping: Mapping[str, str]) -> Conversation | None:
-    """Turns up to the last scored one that says anything; None where no turn is scored."""
+def _conversation(
+    messages: list[Message], row: Value, number: int, mapping: Mapping[str, str], column: str, turns: Any = ()
+) -> Conversation | LeftOut:
+    """Turns up to the last one that is trained on, or why there is none."""
+    for message in messages:
+        if message.role != "assistant":
+            refuse_mark(message.content, f"row {number}")
     last = len(messages)
-    while last and not _says(messages[last - 1]):
+    while last and not messages[last - 1].scored:
         last -= 1
     if not last:
-        return None
+        if any(x.role == "assistant" and (x.content.strip() or x.extra.get("tool_calls")) for x in messages):
+            what = f"row {number} has only answers in {column!r} that are marked as not to be trained on"
+            return LeftOut("unscored-rows", number, what)
+        return LeftOut("rows-without-answer", number, f"row {number} has no answer in {column!r}")
     tools = tools_of(row.get(mapping["tools"]), f"row {number}") if "tools" in mapping else ()
-    return Conversation(tuple(messages[:last]), tools, number)
+    tools = tools or (_tools_of_system(turns[0], number) if turns else ())
+    return Conversation(tuple(joined_calls(messages[:last])), tools, number)
 
 
-def _says(message: Message) -> bool:
-    return message.scored and bool(message.content.strip() or message.extra.get("tool_calls"))
+def _tools_of_system(turn: Mapping[str, Any], number: int) -> tuple[Mapping[str, Any], ...]:
+    """Tools that stand in the first turn."""
+    value = turn.get("tools") if type(turn) is dict else None
+    return tools_of(value, f"row {number}, turn 1") if value else ()
 
 
 def _cell(row: Value, column: str, number: int) -> Any:
@@ -102,19 +165,41 @@ def _cell(row: Value, column: str, number: int) -> Any:
         return row[column]
     except KeyError:
         has = ", ".join(str(key) for key in row) or "nothing"
-        raise UserError(f"row {number} has no {column!r} (it has {has}); mend or remove that row", "data") from None
+        raise RowError(f"row {number} has no {column!r} (it has {has}); add it or remove that row") from None
 
 
 def _text(row: Value, role: str, number: int, mapping: Mapping[str, str]) -> str:
     return text_of(row.get(mapping[role]), f"row {number}: {mapping[role]!r}") if role in mapping else ""
 
 
+def _list_of_turns(value: Any, number: int, column: str) -> list[Mapping[str, Any]]:
+    turns = turns_of(value)
+    if turns is not None:
+        return turns
+    if is_transcript(value):
+        return turns_of_transcript(value, f"row {number}: {column!r}")
+    listed = decoded(value)
+    if isinstance(listed, list) and any(isinstance(x, Mapping) for x in listed):
+        return listed  # the turn that is none will be named
+    what = f"row {number}: {column!r} holds no list of turns ({shown(value)})"
+    raise RowError(f"{what}; write it as a list of objects with role and content")
+
+
 def _turns(value: Any, number: int, column: str, role: str) -> list[Message]:
-    if isinstance(value, str):
-        return [Message(role, value, role == "assistant")]
-    if is_turns(value, "role") or is_turns(value, "from"):
-        return [message(turn, f"row {number}, {column!r} turn {at}") for at, turn in enumerate(value, 1)]
-    return [Message(role, text_of(value, f"row {number}: {column!r}"), role == "assistant")]
+    if type(value) is str and value[:1] not in "[{ \n":
+        return [Message(role, value, role == "assistant" and bool(value.strip()))]
+    turns = turns_of(value)
+    if turns is not None:
+        read = [x for at, turn in enumerate(turns, 1) for x in messages_of(turn, f"row {number}, {column!r} turn {at}")]
+        return joined_calls(read)
+    text = text_of(value, f"row {number}: {column!r}")
+    return [Message(role, text, role == "assistant" and bool(text.strip()))]
+
+
+def _with_thinking(answer: Message, thought: str) -> Message:
+    if answer.role != "assistant" or not thought.strip():
+        return answer
+    return answer._replace(extra={**answer.extra, "reasoning_content": thought})
 
 
 def _system(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:
@@ -126,11 +211,31 @@ def _history(row: Value, number: int, mapping: Mapping[str, str]) -> list[Messag
     """Alpaca's earlier turns: a list of [question, answer]."""
     if "history" not in mapping:
         return []
-    value = row.get(mapping["history"])
     turns: list[Message] = []
-    for at, pair in enumerate(value or [], 1):
+    for at, pair in enumerate(decoded(row.get(mapping["history"])) or [], 1):
         where = f"row {number}, {mapping['history']!r} entry {at}"
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise UserError(f"{where} is no pair of question and answer", "data")
-        turns += [Message("user", text_of(pair[0], where)), Message("assistant", text_of(pair[1], where), True)]
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise RowError(f"{where} is no pair of question and answer ({shown(pair)}); correct it")
+        answer = text_of(pair[1], where)
+        turns += [Message("user", text_of(pair[0], where)), Message("assistant", answer, bool(answer.strip()))]
     return turns
+
+
+def _nothing_left(reference: str, found: Layout, left: LeftOuts) -> UserError:
+    """Why no row is left, by the reason of most rows."""
+    reason, count = left.counts.most_common(1)[0]
+    columns = ", ".join(found.mapping.values())
+    sentences = {
+        "rows-without-answer": f"all {count:,} rows of {reference} are empty in {columns}; map others",
+        "rows-without-question": f"all {count:,} rows of {reference} are without a question; {_answers_alone(found)}",
+        "unscored-rows": f"no row of {reference} has an answer that is to be trained on ({left.first[reason].text})",
+        "undesired-rows": f"all {count:,} rows of {reference} are marked as undesired in {found.mark!r}; map others",
+    }
+    return UserError(sentences.get(reason, left.first[reason].text), "data")
+
+
+def _answers_alone(found: Layout) -> str:
+    """The mapping that trains on answers without questions."""
+    if "completion" in found.mapping:
+        return f"to train on the answers as plain text, say --mapping text={found.mapping['completion']}"
+    return f"to train on the answers alone, say --mapping messages={found.mapping['messages']}"

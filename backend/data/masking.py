@@ -166,7 +166,7 @@ class _Writer:
 
 def _marked(turn: Mapping[str, Any]) -> dict[str, Any]:
     """The turn with marks around its text and calls; spaces and thinking, which templates strip, stay outside."""
-    content = turn["content"]
+    content = turn["content"] or ""  # null beside calls
     thought = content.rfind("</think>") + len("</think>") if "</think>" in content else 0
     core = content[thought:].strip()
     calls = json.loads(json.dumps(turn.get("tool_calls", [])))
@@ -180,7 +180,7 @@ def _marked(turn: Mapping[str, Any]) -> dict[str, Any]:
         calls[0]["function"]["name"] = OPEN + calls[0]["function"]["name"]
     if calls:
         calls[-1]["function"]["name"] += CLOSE
-    return {**turn, "content": content} | ({"tool_calls": calls} if calls else {})
+    return {**turn, "content": content if core else turn["content"]} | ({"tool_calls": calls} if calls else {})
 
 
 def _unmarked(text: str) -> tuple[int, int, str]:

@@ -83,7 +83,7 @@ def test_sharegpt_with_tools() -> None:
     assert example.messages == (  # what follows the last answer is of no use
         Message("system", "s"),
         Q,
-        Message("assistant", "", scored=True, extra=call),
+        Message("assistant", "", scored=True, extra=call, is_null=True),
         Message("tool", "3"),
         A,
     )
@@ -151,7 +151,7 @@ def test_half_a_mapping_names_the_whole_one() -> None:
         ([{"question": "q", "answer": "a"}, {"question": "q"}], "row 2 has no 'answer' (it has question)"),
         ([{"question": "q", "answers": {"text": ["a"]}}], "row 1: 'answers' holds an object where text was expected"),
         ([{"foo": "q", "bar": "a"}], "(foo, bar); say which is which: --mapping prompt=foo --mapping completion=bar"),
-        ([{"foo": 1}], "(foo); say which is which: --mapping text=foo"),
+        ([{"foo": 1}], "(foo); say which is which with --mapping role=column"),
         ([{"messages": [USER, {"role": "robot", "content": "a"}]}], "row 1, turn 2 has the role 'robot'"),
         ([{"messages": [USER, {"role": "assistant"}]}], "row 1, turn 2 has no 'content' (it has role)"),
         ([{"messages": [USER, BOT]}, {"id": 3}], "row 2 has no 'messages' (it has id)"),

@@ -1,0 +1,55 @@
+"""Images and the like beside the text: they can't be trained on, and their marks alone teach nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from backend.data.faults import RowError
+from backend.data.head import Head, holds
+from backend.data.names import MEDIA
+from backend.data.readers import Value
+from backend.errors import UserError
+
+_NAME = r"<\|?(?:image|video|audio|img|image_pad|video_pad)(?:_?\d+)?\|?>"
+MARK = re.compile(rf"(?:\A|\n)\s*(?P<first>{_NAME})|(?P<last>{_NAME})\s*(?:\n|\Z)")
+"""A mark that stands for an image: at the start or the end of a line."""
+_FILE = re.compile(
+    r"\.(?:png|jpe?g|gif|webp|bmp|tiff?|mp4|webm|avi|mov|mp3|wav|flac|ogg)$|^data:|^https?://", re.IGNORECASE
+)
+
+
+def media_columns(head: Head) -> tuple[str, ...]:
+    """Columns whose names and cells say that they hold images, videos or sounds."""
+    usual = [x for x in head.columns if x.lower() in MEDIA]
+    return tuple(x for x in usual if not head[x].values or any(is_media(value) for value in head[x].values))
+
+
+def refuse_media(row: Value, number: int, media: Iterable[str]) -> None:
+    """UserError (field `data`) if the row has an image."""
+    for column in media:
+        value = row.get(column)
+        if holds(value) and is_media(value):
+            what = f"row {number} has an image or the like in {column!r}; only text can be trained on"
+            raise UserError(f"{what}: remove such rows, or the column {column!r} and what the texts say of it", "data")
+
+
+def refuse_mark(text: str, where: str) -> None:
+    """RowError if the text has the mark of an image."""
+    if "<" in text and (mark := MARK.search(text)):
+        name = mark["first"] or mark["last"]
+        raise RowError(
+            f"{where} has the mark {name} of an image or the like; only text can be trained on: remove such rows"
+        )
+
+
+def is_media(value: Any) -> bool:
+    """The cell holds an image, or says where one is."""
+    if isinstance(value, bytes):
+        return True
+    if isinstance(value, str):
+        return _FILE.search(value.strip()) is not None or (len(value) > 200 and " " not in value)
+    if isinstance(value, Mapping):
+        return any(value.get(key) is not None for key in ("bytes", "path", "url"))
+    return isinstance(value, list) and any(is_media(x) for x in value)
