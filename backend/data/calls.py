@@ -29,7 +29,7 @@ def tools_of(value: Any, where: str) -> tuple[Mapping[str, Any], ...]:
     listed = [decoded(tool) for tool in (value if isinstance(value, list) else [value])]
     if not all(isinstance(tool, Mapping) for tool in listed):
         raise RowError(f"{where} has tools that are no list of objects ({shown(value)}); correct or empty them")
-    return tuple(_tool(tool) for part in listed for tool in (part.get("functionDeclarations") or [part]))
+    return tuple([_tool(tool) for part in listed for tool in (part.get("functionDeclarations") or [part])])
 
 
 def calls_of(value: Any, where: str) -> list[dict[str, Any]]:

@@ -108,7 +108,7 @@ def _messages(row: Value, number: int, found: Layout) -> Example | LeftOut:
     if not holds(value):
         return LeftOut("rows-without-answer", number, f"row {number} has nothing in {column!r}")
     turns = _list_of_turns(value, number, column)
-    messages = [x for at, turn in enumerate(turns, 1) for x in messages_of(turn, f"row {number}, turn {at}")]
+    messages = _read(turns, f"row {number}, turn")
     if messages[0].role != "system":
         messages = [*_system(row, number, mapping), *messages]
     if not found.is_said and not any(x.content.strip() for x in messages if x.role != "assistant"):
@@ -139,7 +139,7 @@ def _conversation(
 ) -> Conversation | LeftOut:
     """Turns up to the last one that is trained on, or why there is none."""
     for message in messages:
-        if message.role != "assistant":
+        if "<" in message.content and message.role != "assistant":
             refuse_mark(message.content, f"row {number}")
     last = len(messages)
     while last and not messages[last - 1].scored:
@@ -172,6 +172,13 @@ def _text(row: Value, role: str, number: int, mapping: Mapping[str, str]) -> str
     return text_of(row.get(mapping[role]), f"row {number}: {mapping[role]!r}") if role in mapping else ""
 
 
+def _read(turns: list[Mapping[str, Any]], where: str) -> list[Message]:
+    messages: list[Message] = []
+    for at, turn in enumerate(turns, 1):
+        messages += messages_of(turn, f"{where} {at}")
+    return messages
+
+
 def _list_of_turns(value: Any, number: int, column: str) -> list[Mapping[str, Any]]:
     turns = turns_of(value)
     if turns is not None:
@@ -190,8 +197,7 @@ def _turns(value: Any, number: int, column: str, role: str) -> list[Message]:
         return [Message(role, value, role == "assistant" and bool(value.strip()))]
     turns = turns_of(value)
     if turns is not None:
-        read = [x for at, turn in enumerate(turns, 1) for x in messages_of(turn, f"row {number}, {column!r} turn {at}")]
-        return joined_calls(read)
+        return joined_calls(_read(turns, f"row {number}, {column!r} turn"))
     text = text_of(value, f"row {number}: {column!r}")
     return [Message(role, text, role == "assistant" and bool(text.strip()))]
 

@@ -9,7 +9,7 @@ from backend.data.calls import calls_of, written_calls
 from backend.data.cells import CONTENTS, SPEAKERS, shown
 from backend.data.conversation import NO_EXTRA, Message
 from backend.data.faults import RowError
-from backend.data.parts import Parts, has_results, parts_of, result_text, text_of
+from backend.data.parts import has_results, parts_of, result_text, text_of
 
 ROLES = {
     "system": "system",
@@ -43,7 +43,9 @@ MASKS = ("mask", "masked")
 """Keys of a turn that say the opposite: true if it is not trained on."""
 FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False}
 REASONING = ("reasoning_content", "thinking", "reasoning")
-_PLAIN = {"role", "content"}
+SPEAKING = {said: role for said, role in ROLES.items() if said not in CALL_ROLES}
+_EXTRA = {"name", "tool_call_id", "tool_use_id", *REASONING}
+_MARKED = {*FLAGS, *MASKS}
 
 
 def messages_of(turn: Any, where: str) -> list[Message]:
@@ -51,31 +53,34 @@ def messages_of(turn: Any, where: str) -> list[Message]:
 
     `where` names the row and the turn for a RowError.
     """
-    if type(turn) is dict and type(turn.get("content")) is not str and has_results(_content(turn, True, where)):
-        _, role = _role(turn, where)
-        if role != "assistant":
-            return [_piece(kind, said, role) for kind, said in parts_of(_content(turn, True, where), where).pieces]
+    if type(turn) is dict and isinstance(turn.get("content", turn.get("parts")), list):
+        value = _content(turn, True, where)
+        if has_results(value) and (role := _role(turn, where)[1]) != "assistant":
+            return [_piece(kind, said, role) for kind, said in parts_of(value, where).pieces]
     return [message(turn, where)]
 
 
 def message(turn: Any, where: str) -> Message:
     """One turn as one message. `where` names the row and the turn for a RowError."""
-    if type(turn) is dict and turn.keys() == _PLAIN and type(turn["content"]) is str:
-        role = ROLES.get(turn["role"]) if type(turn["role"]) is str else None
-        if role is not None and turn["role"] not in CALL_ROLES:  # by far the most frequent
-            return Message(role, turn["content"], role == "assistant" and bool(turn["content"].strip()))
+    if type(turn) is dict and len(turn) == 2:  # by far the most frequent
+        said, text = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
+        if type(text) is str and type(said) is str and said in SPEAKING:
+            role = SPEAKING[said]
+            return Message(role, text, role == "assistant" and bool(text.strip()))
     if not isinstance(turn, Mapping):
         raise RowError(f"{where} is no object with role and content ({shown(turn)}); correct or remove that row")
     said, role = _role(turn, where)
     return _message(turn, said, role, where)
 
 
-def joined_calls(messages: Sequence[Message]) -> list[Message]:
+def joined_calls(messages: list[Message]) -> list[Message]:
     """Calls that follow each other without a result between them as one turn, as a model makes them."""
-    joined: list[Message] = []
-    for message in messages:
-        before = joined[-1] if joined else None
-        if before is not None and _goes_on(before, message):
+    if not any(map(_goes_on, messages, messages[1:])):
+        return messages
+    joined = messages[:1]
+    for message in messages[1:]:
+        before = joined[-1]
+        if _goes_on(before, message):
             calls = [*before.extra.get("tool_calls", ()), *message.extra["tool_calls"]]
             text = "\n".join(x for x in (before.content, message.content) if x)
             extra = {**message.extra, **before.extra, "tool_calls": calls}
@@ -87,7 +92,7 @@ def joined_calls(messages: Sequence[Message]) -> list[Message]:
 
 def _goes_on(before: Message, message: Message) -> bool:
     """`message` calls tools and `before` is an answer that has no result yet; both are trained on, or neither."""
-    if message.role != "assistant" or before.role != "assistant" or "tool_calls" not in message.extra:
+    if not message.extra or before.role != "assistant" or "tool_calls" not in message.extra:
         return False
     return before.scored == message.scored and bool("tool_calls" in before.extra or before.content.strip())
 
@@ -102,21 +107,30 @@ def _role(turn: Mapping[str, Any], where: str) -> tuple[str, str]:
 
 
 def _message(turn: Mapping[str, Any], said: str, role: str, where: str) -> Message:
-    calls = calls_of(turn.get("tool_calls"), where) + calls_of(turn.get("function_call"), where)
+    calls = [call for key in ("tool_calls", "function_call") if turn.get(key) for call in calls_of(turn[key], where)]
     value = _content(turn, bool(calls), where)
     if said in CALL_ROLES:
         calls, value = written_calls(value, where)
-    parts = parts_of(value, where) if isinstance(value, list) and role == "assistant" else Parts()
+    if isinstance(value, str):
+        text, thinking = value, ""
+    else:
+        text, thinking = _said(value, role, calls, where)
+    scored = role == "assistant" and bool(calls or text.strip()) and _flag(turn, where)
+    is_null = bool(calls) and not text and value != ""
+    return Message(role, text, scored, _extra(turn, calls, thinking), is_null)
+
+
+def _said(value: Any, role: str, calls: list[dict[str, Any]], where: str) -> tuple[str, str]:
+    """Text and thinking of content that is no text; calls among its parts are added to `calls`."""
+    if role == "tool":
+        return result_text(value, where), ""
+    if role != "assistant" or not isinstance(value, list):
+        return text_of(value, where), ""
+    parts = parts_of(value, where)
     if parts.has_results:
         raise RowError(f"{where} holds a tool's result in an answer; give it a turn of its own with the role tool")
     calls += [call for part in parts.calls for call in calls_of(part, where)]
-    if isinstance(value, list) and role == "assistant":
-        text = parts.text
-    else:
-        text = result_text(value, where) if role == "tool" else text_of(value, where)
-    says = bool(calls or text.strip())
-    scored = role == "assistant" and says and _flag(turn, where)
-    return Message(role, text, scored, _extra(turn, calls, parts.thinking), bool(calls) and not text and value != "")
+    return parts.text, parts.thinking
 
 
 def _piece(kind: str, said: Any, role: str) -> Message:
@@ -129,10 +143,13 @@ def _piece(kind: str, said: Any, role: str) -> Message:
 
 def _content(turn: Mapping[str, Any], may_lack: bool, where: str) -> Any:
     """What is said: the first key of CONTENTS that holds something, or None beside calls."""
-    given = [key for key in CONTENTS if key in turn]
-    if not given and not may_lack:
-        return _first(turn, ("content",), where)
-    return next((turn[key] for key in given if turn[key] is not None), None)
+    lacks = True
+    for key in CONTENTS:
+        if key in turn:
+            if turn[key] is not None:
+                return turn[key]
+            lacks = False
+    return _first(turn, ("content",), where) if lacks and not may_lack else None
 
 
 def _first(turn: Mapping[str, Any], keys: Sequence[str], where: str) -> Any:
@@ -145,6 +162,8 @@ def _first(turn: Mapping[str, Any], keys: Sequence[str], where: str) -> Any:
 
 def _flag(turn: Mapping[str, Any], where: str) -> bool:
     """Whether an answer is trained on, by every key that says so."""
+    if _MARKED.isdisjoint(turn):
+        return True
     said = {key: _truth(turn[key], key, where) for key in FLAGS if turn.get(key) is not None}
     for key in MASKS:
         value = turn.get(key)
@@ -167,6 +186,8 @@ def _truth(value: Any, key: str, where: str) -> bool:
 
 
 def _extra(turn: Mapping[str, Any], calls: list[dict[str, Any]], thinking: str) -> Mapping[str, Any]:
+    if not calls and not thinking and _EXTRA.isdisjoint(turn):
+        return NO_EXTRA
     extra: dict[str, Any] = {}
     if isinstance(turn.get("name"), str):
         extra["name"] = turn["name"]
