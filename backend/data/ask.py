@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backend.data.cells import shown, turns_of
+from backend.data.cells import shown, texts_of, turns_of
 from backend.data.head import Head
-from backend.data.names import LOSERS, RATINGS, is_identifier, named, preference, words
-from backend.data.turns import messages_of
+from backend.data.names import LOSERS, RATINGS, is_identifier, named, preference, rivals, words
+from backend.data.turns import messages_of, spoken_in
 from backend.errors import UserError
 
 QUESTIONS = ("instruction", "prompt", "question", "query", "problem", "prompts", "questions")
@@ -18,9 +18,26 @@ def classes(head: Head, prompt: str, label: str) -> UserError:
     """The error of classes that are numbers: a model can't tell what they mean."""
     seen = ", ".join(sorted({shown(x) for x in head[label].values})[:4])
     as_they_are = f"--mapping prompt={prompt} --mapping completion={label}"
-    what = f"column {label!r} holds numbers for classes ({seen}), which say nothing to a model"
+    kind = "truth values" if head.shape(label) == "truth" else "numbers"
+    what = f"column {label!r} holds {kind} for classes ({seen}), which say nothing to a model"
     alone = f", or on the texts alone with --mapping text={prompt}" if head.shape(prompt) == "text" else ""
     return UserError(f"{what}; write their names, or train on them as they are with {as_they_are}{alone}", "data")
+
+
+def refuse_rivals(head: Head) -> None:
+    """UserError (field `data`) if the data holds two answers a row, of which none is called the better."""
+    pair = rivals(head.of_shape("text", "turns", "transcript"))
+    if pair is not None:
+        first, second = pair
+        what = f"columns {first!r} and {second!r} hold two answers each, and their names don't say which one is better"
+        fix = (
+            f"write the better ones to one column, or train on one of them with --mapping {_part(head, first)}={first}"
+        )
+        raise UserError(f"{what}; {fix}", "data")
+
+
+def _part(head: Head, column: str) -> str:
+    return "messages" if any("user" in spoken_in(turns) for turns in head[column].turns) else "completion"
 
 
 def unknown(head: Head, said: dict[str, str]) -> UserError:
@@ -39,6 +56,15 @@ def unknown(head: Head, said: dict[str, str]) -> UserError:
 
 def _half(head: Head) -> str | None:
     """Why data of a known shape can't be trained on: it has only questions, or only answers."""
+    pair = preference(head.columns)
+    if pair is not None and set(_texts(head)) <= set(pair):
+        role = "messages" if head.shape(pair[0]) == "turns" else "text"
+        what = f"columns {pair[0]!r} and {pair[1]!r} hold the better and the worse answers, and no column the questions"
+        return f"{what}; add a column of questions, or train on the answers alone with --mapping {role}={pair[0]}"
+    for column in head.of_shape("other"):
+        if 2 * sum(map(bool, map(texts_of, head[column].values))) > len(head[column].values):
+            what = f"column {column!r} holds lists of texts that don't say who speaks"
+            return f"{what}; if questions and answers alternate in them, say --mapping messages={column}"
     turns = [x for x in head.of_shape("turns") if not set(words(x)) & set(LOSERS)]
     prompt = named(head.of_shape("text"), "prompt")
     if turns and not any(_has(head, column, "assistant") for column in turns):
@@ -69,9 +95,7 @@ def _first_fault(head: Head, column: str) -> str | None:
 
 
 def _has(head: Head, column: str, role: str) -> bool:
-    from backend.data.columns import spoken
-
-    return any(role in spoken(turns) for turns in head[column].turns)
+    return any(role in spoken_in(turns) for turns in head[column].turns)
 
 
 def _example(head: Head, said: dict[str, str]) -> dict[str, str]:
@@ -83,9 +107,16 @@ def _example(head: Head, said: dict[str, str]) -> dict[str, str]:
         return {"text": free[0]} if free and not said and not pair else {}
     if len(needed) < 2:
         return said | dict(zip(needed, free, strict=False))
-    answer = pair[0] if pair and pair[0] in free else max(free, key=lambda x: (head[x].mean, free.index(x)))
-    questions = [x for x in free if x != answer]
-    return {"prompt": named(questions, "prompt") or questions[0], "completion": answer}
+    question = named(free, "prompt")
+    left = [x for x in free if x != question]
+    longest = max(left, key=lambda x: head[x].mean)
+    if pair and pair[0] in left:
+        answer = pair[0]
+    elif question or 2 * head[longest].mean > 3 * max(head[x].mean for x in left if x != longest):
+        answer = longest
+    else:
+        answer = left[1]
+    return {"prompt": question or next(x for x in left if x != answer), "completion": answer}
 
 
 def _texts(head: Head) -> Sequence[str]:

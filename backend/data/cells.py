@@ -20,6 +20,8 @@ KEYED: tuple[tuple[str, frozenset[str]], ...] = (
     ("assistant", frozenset({"assistant", "gpt", "bot", "output", "response", "answer", "model", "completion"})),
 )
 """Objects that hold a question and its answer under the names of their roles, in the order they are said."""
+NESTED = ("messages", "conversations", "conversation", "turns")
+"""Keys of an object that holds nothing but the list of turns."""
 KEYED_LOSS = "output_with_loss"
 _KEYED_NAMES = frozenset().union(*(names for _, names in KEYED))
 _ARRAY_OF_OBJECTS = re.compile(r"\}\s*\n\s*\{")
@@ -45,7 +47,8 @@ def turns_of(value: Any) -> list[Mapping[str, Any]] | None:
         return value  # by far the most frequent
     value = decoded(value)
     if isinstance(value, Mapping):
-        value = [value]
+        inner = next(iter(value.values())) if len(value) == 1 and next(iter(value)) in NESTED else None
+        value = [value] if inner is None else inner
     if not isinstance(value, list | tuple) or not value:
         return None
     turns: list[Mapping[str, Any]] = []
@@ -60,6 +63,14 @@ def turns_of(value: Any) -> list[Mapping[str, Any]] | None:
         else:
             return None
     return turns
+
+
+def texts_of(value: Any) -> list[str] | None:
+    """The cell as a list of several texts without speakers, or None if it holds anything else."""
+    value = decoded(value)
+    if isinstance(value, list) and len(value) > 1 and all(isinstance(x, str) for x in value):
+        return list(value)
+    return None
 
 
 def speaker_key(turn: Mapping[str, Any]) -> str | None:

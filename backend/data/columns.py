@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from backend.data import ask
-from backend.data.cells import SPEAKERS
+from backend.data.cells import texts_of
 from backend.data.finding import Finding
 from backend.data.head import Head, holds
 from backend.data.joined import Joined, joined_of
@@ -16,6 +16,7 @@ from backend.data.media import media_columns
 from backend.data.names import ALIASES, LABELS, MARKS, ROLES, by_names, named, preference
 from backend.data.readers import Value
 from backend.data.turns import ROLES as SPEAKER_ROLES
+from backend.data.turns import spoken_in
 from backend.errors import UserError
 
 Kind = Literal["alpaca", "sharegpt", "messages", "prompt-completion", "text"]
@@ -43,6 +44,8 @@ class Layout:
     """Columns of images and the like: a row that has one is refused."""
     joined: Joined | None = None
     """Each row is one turn of a conversation."""
+    is_rendered: bool = False
+    """The prompts are transcripts that end where the answer begins."""
     is_said: bool = False
     """The user named the column of the turns, or of the answers."""
 
@@ -116,6 +119,7 @@ def _found(head: Head, said: dict[str, str]) -> Layout | None:
     if "messages" in said:
         return _said_conversation(head, said)
     if not PAIR & said.keys():
+        ask.refuse_rivals(head)
         found = _flat(head) or _conversation(head, said)
         if found is not None:
             return found
@@ -127,6 +131,8 @@ def _said_conversation(head: Head, said: dict[str, str]) -> Layout:
     if head.shape(column) == "transcript":
         return _with_options("messages", column, head, said)
     if head.shape(column) != "turns" and not head[column].turns:
+        if any(map(texts_of, head[column].values)):
+            return _with_options("messages", column, head, said)
         what = f"column {column!r} holds no turns with role and content (or from and value)"
         raise UserError(f"{what}; map messages to another column", "mapping")
     return _with_options(_kind(head, column), column, head, said)
@@ -161,15 +167,9 @@ def _is_whole(head: Head, column: str) -> bool:
     if column == named(head.columns, "prompt") and completions(head, [column]):
         return False
     return any(
-        {"user", "assistant"} <= spoken(turns) or {"system", "assistant"} <= spoken(turns)
+        {"user", "assistant"} <= spoken_in(turns) or {"system", "assistant"} <= spoken_in(turns)
         for turns in head[column].turns
     )
-
-
-def spoken(turns: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The roles of these turns."""
-    said = (next((turn[key] for key in SPEAKERS if turn.get(key) is not None), "") for turn in turns)
-    return {SPEAKER_ROLES.get(str(x).strip().lower(), "") for x in said}
 
 
 def _is_answered_elsewhere(head: Head, column: str) -> bool:
@@ -178,7 +178,7 @@ def _is_answered_elsewhere(head: Head, column: str) -> bool:
 
 
 def _is_open(head: Head, column: str) -> bool:
-    ends = [spoken(turns[-1:]) for turns in head[column].turns]
+    ends = [spoken_in(turns[-1:]) for turns in head[column].turns]
     return 2 * sum(role != {"assistant"} for role in ends) > len(ends) > 0
 
 
@@ -226,7 +226,8 @@ def _pair(head: Head, said: dict[str, str]) -> Layout | None:
     mapping = {"prompt": prompt, "completion": completion}
     mapping |= _optional(head, ("input", "system", "history", "tools", "thinking"), said, taken)
     alpaca = prompt.lower() == "instruction" and completion.lower() == "output"
-    return Layout("alpaca" if alpaca else "prompt-completion", mapping)
+    rendered = head.shape(prompt) == "transcript"
+    return Layout("alpaca" if alpaca else "prompt-completion", mapping, is_rendered=rendered)
 
 
 def _prompt(head: Head, taken: Sequence[str]) -> str | None:
@@ -260,7 +261,8 @@ def _optional(head: Head, roles: Sequence[str], said: dict[str, str], taken: Seq
             free = [
                 x
                 for x in free
-                if head.shape(x) in ("text", "empty", "number") or (role == "system" and head.shape(x) == "other")
+                if head.shape(x) in ("text", "empty", "number")
+                or (role == "system" and head.shape(x) in ("other", "turns"))
             ]
         column = said.get(role) or named(free, role)
         if column:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.data.calls import tools_of
-from backend.data.cells import decoded, shown, turns_of
+from backend.data.cells import decoded, shown, texts_of, turns_of
 from backend.data.columns import Layout, layout
 from backend.data.conversation import Conversation, Example, Message, Text
 from backend.data.faults import LeftOut, LeftOuts, RowError
@@ -85,6 +85,8 @@ def _pair(row: Value, number: int, found: Layout) -> Example | LeftOut:
     mapping = found.mapping
     prompt = _cell(row, mapping["prompt"], number)
     completion = _cell(row, mapping["completion"], number)
+    if found.is_rendered:
+        prompt = _open_transcript(prompt, number, mapping["prompt"])
     asked = _turns(prompt, number, mapping["prompt"], "user")
     answer = _turns(completion, number, mapping["completion"], "assistant")
     if len(answer) > 1 and [x[:2] for x in answer[: len(asked)]] == [x[:2] for x in asked]:
@@ -185,6 +187,8 @@ def _list_of_turns(value: Any, number: int, column: str) -> list[Mapping[str, An
         return turns
     if is_transcript(value):
         return turns_of_transcript(value, f"row {number}: {column!r}")
+    if texts := texts_of(value):
+        return [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(texts)]
     listed = decoded(value)
     if isinstance(listed, list) and any(isinstance(x, Mapping) for x in listed):
         return listed  # the turn that is none will be named
@@ -202,6 +206,12 @@ def _turns(value: Any, number: int, column: str, role: str) -> list[Message]:
     return [Message(role, text, role == "assistant" and bool(text.strip()))]
 
 
+def _open_transcript(value: Any, number: int, column: str) -> Any:
+    """A prompt that ends where the answer begins, as turns."""
+    turns = turns_of_transcript(value, f"row {number}: {column!r}") if isinstance(value, str) else value
+    return turns[:-1] if turns and turns[-1]["role"] == "assistant" and not turns[-1]["content"] else turns
+
+
 def _with_thinking(answer: Message, thought: str) -> Message:
     if answer.role != "assistant" or not thought.strip():
         return answer
@@ -210,7 +220,7 @@ def _with_thinking(answer: Message, thought: str) -> Message:
 
 def _system(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:
     text = _text(row, "system", number, mapping) if "system" in mapping else ""
-    return [Message("system", text)] if text.strip() else []
+    return [Message("system", text.removeprefix("SYSTEM: "))] if text.strip() else []
 
 
 def _history(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:
@@ -231,13 +241,14 @@ def _nothing_left(reference: str, found: Layout, left: LeftOuts) -> UserError:
     """Why no row is left, by the reason of most rows."""
     reason, count = left.counts.most_common(1)[0]
     columns = ", ".join(found.mapping.values())
+    first = left.first[reason].text
     sentences = {
         "rows-without-answer": f"all {count:,} rows of {reference} are empty in {columns}; map others",
         "rows-without-question": f"all {count:,} rows of {reference} are without a question; {_answers_alone(found)}",
-        "unscored-rows": f"no row of {reference} has an answer that is to be trained on ({left.first[reason].text})",
-        "undesired-rows": f"all {count:,} rows of {reference} are marked as undesired in {found.mark!r}; map others",
+        "unscored-rows": f"no answer of {reference} is to be trained on; mark answers, not questions ({first})",
+        "undesired-rows": f"all {count:,} rows of {reference} are undesired by {found.mark!r}; remove that column to use them",
     }
-    return UserError(sentences.get(reason, left.first[reason].text), "data")
+    return UserError(sentences.get(reason, first), "data")
 
 
 def _answers_alone(found: Layout) -> str:

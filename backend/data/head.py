@@ -13,6 +13,9 @@ from backend.data.transcript import is_transcript
 ROWS = 1000
 """Rows that decide which column plays which part."""
 
+TRANSCRIPTS = 0.95
+"""So many texts of a column must be transcripts for the others to be faulty ones."""
+
 Shape = Literal["empty", "truth", "number", "text", "turns", "transcript", "other"]
 
 
@@ -46,7 +49,8 @@ class Column:
         if 2 * len(self.turns) > len(values):
             return "turns"
         if 2 * sum(isinstance(x, str) for x in values) > len(values):
-            return "transcript" if all(is_transcript(x) for x in values) else "text"
+            transcripts = sum(map(is_transcript, values))
+            return "transcript" if transcripts >= TRANSCRIPTS * len(values) else "text"
         return "text" if all(isinstance(x, str | int | float) for x in values) else "other"
 
     @cached_property

@@ -32,7 +32,8 @@ def refuse_media(row: Value, number: int, media: Iterable[str]) -> None:
         value = row.get(column)
         if holds(value) and is_media(value):
             what = f"row {number} has an image or the like in {column!r}; only text can be trained on"
-            raise UserError(f"{what}: remove such rows, or the column {column!r} and what the texts say of it", "data")
+            fix = "remove such rows, or name the columns of text with --mapping to train without it"
+            raise UserError(f"{what}: {fix}", "data")
 
 
 def refuse_mark(text: str, where: str) -> None:

@@ -37,6 +37,10 @@ WINNERS = ("chosen", "preferred", "pos", "positive", "winner", "winning", "bette
 LOSERS = (
     *("rejected", "reject", "dispreferred", "nonpreferred", "neg", "negative", "loser", "losing", "worse", "bad"),
 )
+RIVALS = (("a", "b"), ("0", "1"), ("1", "2"), ("j", "k"))
+"""Endings of the names of two answers to one question; another column says which is better."""
+ANSWERS = ("answer", "response", "completion", "output", "conversation", "messages", "reply", "summary", "generation")
+PERSONAS = ("system", "persona", "character")
 MEDIA = (
     *("image", "images", "img", "imgs", "image_path", "image_paths", "image_url", "image_urls", "image_file"),
     *("picture", "photo", "pixel_values", "video", "videos", "audio", "audios", "jpg", "png"),
@@ -83,6 +87,21 @@ def preference(columns: Sequence[str]) -> tuple[str, str] | None:
     losers = [column for column in columns if not set(LOSERS).isdisjoint(parts[column])]
     pairs = ((winner, loser) for loser in losers for winner in columns if _differ(parts[winner], parts[loser]))
     return next(pairs, None)
+
+
+def rivals(columns: Sequence[str]) -> tuple[str, str] | None:
+    """Two columns of answers, of which none is called the better."""
+    by_words = {tuple(_split_digits(column)): column for column in columns}
+    for parts, column in by_words.items():
+        for first, second in RIVALS:
+            other = by_words.get((*parts[:-1], second))
+            if other and parts[-1] == first and set(parts) & set(ANSWERS):
+                return column, other
+    return None
+
+
+def _split_digits(column: str) -> list[str]:
+    return words(re.sub(r"(\d+)$", r"_\1", column))
 
 
 def _differ(better: list[str], worse: list[str]) -> bool:

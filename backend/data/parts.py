@@ -56,7 +56,7 @@ def text_of(value: Any, where: str) -> str:
         return ""
     if isinstance(value, bool | int | float):
         return json.dumps(value)
-    if isinstance(value, Mapping) and isinstance(value.get("parts"), list):
+    if isinstance(value, Mapping) and isinstance(value.get("parts"), list):  # Gemini's system instruction
         value = value["parts"]
     if isinstance(value, list) and all(isinstance(x, Mapping | str) for x in value):
         parts = parts_of(value, where)

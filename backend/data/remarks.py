@@ -9,7 +9,21 @@ from backend.data.cells import turns_of
 from backend.data.columns import completions
 from backend.data.finding import Finding, finding
 from backend.data.head import Head, holds
-from backend.data.names import ALIASES, LABELS, LOSERS, QUALITY, RATINGS, THINKING, WINNERS, named, words
+from backend.data.names import (
+    ALIASES,
+    ANSWERS,
+    LABELS,
+    LOSERS,
+    MARKS,
+    PERSONAS,
+    QUALITY,
+    RATINGS,
+    THINKING,
+    WINNERS,
+    is_identifier,
+    named,
+    words,
+)
 from backend.data.parts import text_of
 
 if TYPE_CHECKING:
@@ -22,7 +36,7 @@ COMPARED_ROWS = 50
 def remarks(head: Head, layout: Layout, said: dict[str, str]) -> tuple[Finding, ...]:
     """All findings about the columns of this layout."""
     return (
-        *_preference(layout),
+        *_preference(head, layout),
         *_several_answers(head, layout, said),
         *_assumed(head, layout, said),
         *_quality(head, layout),
@@ -31,8 +45,11 @@ def remarks(head: Head, layout: Layout, said: dict[str, str]) -> tuple[Finding, 
     )
 
 
-def _preference(layout: Layout) -> Iterator[Finding]:
+def _preference(head: Head, layout: Layout) -> Iterator[Finding]:
     if layout.preference is None:
+        for column in (x for x in layout.unused if _is_rejected(x)):
+            text = f"This is preference data: the rejected answers in {column!r} are not used."
+            yield finding("warns", "preference-data", text)
         return
     better, worse = layout.preference
     if better in layout.mapping.values():
@@ -40,7 +57,8 @@ def _preference(layout: Layout) -> Iterator[Finding]:
         yield finding("warns", "preference-data", text)
     else:
         text = f"This is preference data, but its columns {better!r} and {worse!r} are not used."
-        yield finding("warns", "preference-data", text, f"--mapping completion={better}")
+        role = "messages" if head.shape(better) == "turns" else "completion"
+        yield finding("warns", "preference-data", text, f"--mapping {role}={better}")
 
 
 def _several_answers(head: Head, layout: Layout, said: dict[str, str]) -> Iterator[Finding]:
@@ -60,7 +78,7 @@ def _assumed(head: Head, layout: Layout, said: dict[str, str]) -> Iterator[Findi
     """Parts that columns were given though their names or cells also allow another."""
     prompt, completion = layout.mapping.get("prompt"), layout.mapping.get("completion")
     added = layout.mapping.get("input")
-    if added and "input" not in said and prompt and prompt.lower() != "instruction":
+    if added and "input" not in said and prompt and (prompt.lower(), added.lower()) != ("instruction", "input"):
         yield finding("notes", "input-column", f"Column {added!r} is written below the question in {prompt!r}.")
     if prompt is None or completion is None or said:
         return
@@ -101,11 +119,12 @@ def _quality(head: Head, layout: Layout) -> Iterator[Finding]:
                 f"Column {column!r} rates the rows ({min(values):g} to {max(values):g}), and all are trained on alike."
             )
             yield finding("warns", "rated-rows", text, f"leave out rows with a low {column}")
-        elif head.shape(column) == "truth" and column.lower() in (*QUALITY, "label"):
-            false = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() == "false"]
-            text = f"Column {column!r} marks rows as false, and they are trained on as the others are."
-            if false:
-                yield finding("warns", "marked-rows", text, f"leave out rows whose {column} is false", false)
+        elif head.shape(column) in ("truth", "number") and column.lower() in (*QUALITY, *MARKS):
+            words_of = {str(x).strip().lower() for x in head[column].values}
+            false = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in ("false", "0")]
+            if false and words_of <= {"false", "true", "0", "1"}:
+                text = f"Column {column!r} marks rows as {head[column].cells[false[0]]}, and they are trained on alike."
+                yield finding("warns", "marked-rows", text, f"leave out rows that {column} marks", false)
 
 
 def _others(head: Head, layout: Layout) -> Iterator[Finding]:
@@ -123,6 +142,7 @@ def _unused(head: Head, layout: Layout) -> Iterator[Finding]:
     """Columns of text that play no part, with the mapping that would use the first of them."""
     answers = completions(head, [*layout.mapping.values()]) if "completion" in layout.mapping else []
     texts = [x for x in layout.unused if head.shape(x) in ("text", "empty", "turns", "transcript")]
+    texts = [x for x in texts if not _is_rejected(x)]
     texts = [x for x in texts if not (x in answers and x.lower() not in LABELS) and not _repeats(head, layout, x)]
     texts = [x for x in texts if head.shape(x) != "empty" or not any(x in row for row in head.rows)]
     prose = [x for x in texts if head[x].is_prose or head.shape(x) != "text"]
@@ -138,6 +158,10 @@ def _unused(head: Head, layout: Layout) -> Iterator[Finding]:
             )
 
 
+def _is_rejected(column: str) -> bool:
+    return not {"rejected", "dispreferred", "nonpreferred"}.isdisjoint(words(column))
+
+
 def _use(layout: Layout, columns: Sequence[str]) -> str:
     """Mappings that would use the columns, one a column where there is a part left for it."""
     found = [(role, column) for column in columns if (role := _role(layout, column))]
@@ -147,13 +171,19 @@ def _use(layout: Layout, columns: Sequence[str]) -> str:
 def _role(layout: Layout, column: str) -> str:
     """The part that this column could play beside the others, or instead of one of them."""
     name = column.lower().strip()
-    if name in ALIASES["system"] or "system" in words(column):
+    if is_identifier(column):
+        return ""
+    if name in ALIASES["system"] or set(PERSONAS) & set(words(column)):
         return "system" if layout.kind != "text" else "text"
     if layout.kind == "text":
         return "text"
-    if "completion" in layout.mapping:
-        return "thinking" if THINKING.search(name) else "input"
-    return "messages" if name in ALIASES["messages"] else "system"
+    if name in ALIASES["messages"]:
+        return "messages"
+    if "completion" not in layout.mapping:
+        return "system"
+    if set(ANSWERS) & set(words(column)):
+        return "completion"
+    return "thinking" if THINKING.search(name) else "input"
 
 
 def _repeats(head: Head, layout: Layout, column: str) -> bool:

@@ -73,6 +73,12 @@ def message(turn: Any, where: str) -> Message:
     return _message(turn, said, role, where)
 
 
+def spoken_in(turns: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The roles of these turns."""
+    said = (next((turn[key] for key in SPEAKERS if turn.get(key) is not None), "") for turn in turns)
+    return {ROLES.get(str(x).strip().lower(), "") for x in said}
+
+
 def joined_calls(messages: list[Message]) -> list[Message]:
     """Calls that follow each other without a result between them as one turn, as a model makes them."""
     if not any(map(_goes_on, messages, messages[1:])):
