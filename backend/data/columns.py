@@ -20,6 +20,7 @@ from backend.data.turns import spoken_in
 from backend.errors import UserError
 
 Kind = Literal["alpaca", "sharegpt", "messages", "prompt-completion", "text"]
+TEXTS = {"messages", "prompt", "completion", "text"}
 PAIR = {"prompt", "completion", "input"}
 
 
@@ -47,7 +48,7 @@ class Layout:
     is_rendered: bool = False
     """The prompts are transcripts that end where the answer begins."""
     is_said: bool = False
-    """The user named the column of the turns, or of the answers."""
+    """The user named the columns of the texts."""
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -69,14 +70,13 @@ def layout(rows: Sequence[Value], columns: Sequence[str], mapping: Sequence[str]
     found = _found(head, said)
     if found is None:
         raise ask.unknown(head, said)
-    media = () if said else media_columns(head)
+    is_said = not said.keys().isdisjoint(TEXTS)
+    media = () if is_said else media_columns(head)
     pair = preference(head.columns)
     if pair is not None and pair[1] in found.mapping.values():
         pair = None
-    found = replace(
-        found, media=media, preference=pair, mark=_mark(head, found), is_said=bool(said.keys() & set(ROLES[:4]))
-    )
-    others = () if said or found.kind == "text" else _others(head, found)
+    found = replace(found, media=media, preference=pair, mark=_mark(head, found), is_said=is_said)
+    others = () if found.kind == "text" else _others(head, found)
     found = replace(found, others=others)
     unused = tuple(x for x in head.columns if x not in _used(found))
     return replace(found, unused=unused, findings=remarks(head, replace(found, unused=unused), said))
@@ -128,7 +128,7 @@ def _found(head: Head, said: dict[str, str]) -> Layout | None:
 
 def _said_conversation(head: Head, said: dict[str, str]) -> Layout:
     column = said["messages"]
-    if head.shape(column) == "transcript":
+    if head.shape(column) in ("transcript", "empty"):  # an empty one comes after the head
         return _with_options("messages", column, head, said)
     if head.shape(column) != "turns" and not head[column].turns:
         if any(map(texts_of, head[column].values)):

@@ -242,11 +242,12 @@ def _nothing_left(reference: str, found: Layout, left: LeftOuts) -> UserError:
     reason, count = left.counts.most_common(1)[0]
     columns = ", ".join(found.mapping.values())
     first = left.first[reason].text
+    undesired = f"undesired by {found.mark!r}; remove that column to use them"
     sentences = {
         "rows-without-answer": f"all {count:,} rows of {reference} are empty in {columns}; map others",
         "rows-without-question": f"all {count:,} rows of {reference} are without a question; {_answers_alone(found)}",
         "unscored-rows": f"no answer of {reference} is to be trained on; mark answers, not questions ({first})",
-        "undesired-rows": f"all {count:,} rows of {reference} are undesired by {found.mark!r}; remove that column to use them",
+        "undesired-rows": f"all {count:,} rows of {reference} are {undesired}",
     }
     return UserError(sentences.get(reason, first), "data")
 

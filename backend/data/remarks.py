@@ -86,7 +86,12 @@ def _assumed(head: Head, layout: Layout, said: dict[str, str]) -> Iterator[Findi
         what = f"The texts in {prompt!r} are taken as questions and {completion!r} as their answers"
         fix = f"--mapping text={prompt} to train on the texts alone, or put an instruction before each"
         yield finding("warns", "text-as-question", f"{what}: nothing else tells the model what to do.", fix)
-    elif head.shape(prompt) == "turns" and head.shape(completion) != "turns" and head[completion].mean < 20:
+    elif (
+        not layout.preference
+        and head.shape(prompt) == "turns"
+        and head.shape(completion) != "turns"
+        and head[completion].mean < 20
+    ):
         what = f"The answers in {completion!r} are short ({head[completion].mean:,} characters on average)"
         fix = "train on full answers if these are only for checking"
         yield finding("warns", "reference-answers", f"{what}, as reference answers of reinforcement learning are.", fix)

@@ -1,27 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backend.data.conversation import Conversation, Message, Text
-from backend.data.formats import Examples, examples_of
-from backend.data.load import Source
 from backend.errors import UserError
-
-USER, BOT = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
-Q, A = Message("user", "q"), Message("assistant", "a", scored=True)
-
-
-def read(*rows: dict[str, Any], mapping: tuple[str, ...] = ()) -> Examples:
-    return examples_of(Source("rows.jsonl", list(rows), (Path("rows.jsonl"),)), mapping)
-
-
-def turns(*rows: dict[str, Any], mapping: tuple[str, ...] = ()) -> tuple[Message, ...]:
-    example = read(*rows, mapping=mapping).examples[0]
-    assert isinstance(example, Conversation)
-    return example.messages
+from tests.backend.data.examples import BOT, USER, A, Q, read, turns
 
 
 @pytest.mark.parametrize(
