@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from backend.data.cells import decoded, shown
-from backend.data.conversation import Message
 from backend.data.faults import RowError
 
 ARGUMENTS = ("arguments", "args", "input", "parameters")
 IDS = ("id", "call_id", "tool_call_id")
-ID_LENGTH = 9
-"""Letters and digits of an id that every template takes (Mistral's demand exactly so many)."""
 
 
 def tools_of(value: Any, where: str) -> tuple[Mapping[str, Any], ...]:
@@ -47,44 +44,6 @@ def written_calls(content: Any, where: str) -> tuple[list[dict[str, Any]], Any]:
     if not calls or not all(_is_call(call) for call in calls):
         return [], content
     return [_call(call, where) for call in calls], None
-
-
-def with_short_ids(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages with ids of nine letters and digits on all calls and their results, the same each time.
-
-    Ids that have this form stay. Results are matched with their calls by id, or in order if they have none.
-    """
-    kept = {x for x in _ids(messages) if len(x) == ID_LENGTH and x.isascii() and x.isalnum()}
-    names = (name for n in range(10**5) if (name := f"call{n:05d}") not in kept)
-    new: dict[str, str] = {}
-    open_calls: list[str] = []
-    changed = []
-    for message in messages:
-        extra = dict(message.extra)
-        if calls := extra.get("tool_calls"):
-            extra["tool_calls"] = [{**call, "id": _short(call.get("id"), kept, new, names)} for call in calls]
-            open_calls = [call["id"] for call in extra["tool_calls"]]
-        elif message.role == "tool" and ("tool_call_id" in extra or open_calls):
-            given = extra.get("tool_call_id")
-            extra["tool_call_id"] = open_calls[0] if given is None else _short(given, kept, new, names)
-            open_calls = [x for x in open_calls if x != extra["tool_call_id"]]
-        changed.append(message._replace(extra=extra) if extra else message)
-    return tuple(changed)
-
-
-def _short(given: str | None, kept: set[str], new: dict[str, str], names: Any) -> str:
-    if given is None:
-        return str(next(names))
-    if given in kept:
-        return given
-    if given not in new:
-        new[given] = next(names)
-    return new[given]
-
-
-def _ids(messages: Sequence[Message]) -> list[str]:
-    called = [call.get("id") for message in messages for call in message.extra.get("tool_calls", ())]
-    return [x for x in called + [message.extra.get("tool_call_id") for message in messages] if x]
 
 
 def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from backend.data import ask
+from backend.data.answers import completions
 from backend.data.cells import texts_of
-from backend.data.finding import Finding
 from backend.data.head import Head, holds
-from backend.data.joined import Joined, joined_of
+from backend.data.joined import joined_of
+from backend.data.layout import Kind, Layout
+from backend.data.mapping import parse
 from backend.data.media import media_columns
-from backend.data.names import ALIASES, LABELS, MARKS, ROLES, by_names, named, preference
+from backend.data.names import ALIASES, LABELS, MARKS, by_names, named, preference
 from backend.data.readers import Value
+from backend.data.remarks import remarks
 from backend.data.turns import ROLES as SPEAKER_ROLES
 from backend.data.turns import spoken_in
 from backend.errors import UserError
 
-Kind = Literal["alpaca", "sharegpt", "messages", "prompt-completion", "text"]
 TEXTS = {"messages", "prompt", "completion", "text"}
 PAIR = {"prompt", "completion", "input"}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How rows are read."""
-
-    kind: Kind
-    mapping: dict[str, str]
-    """role -> column."""
-    findings: tuple[Finding, ...] = ()
-    """What was chosen among several columns, what is not used, and what to think of before training."""
-    unused: tuple[str, ...] = ()
-    """Columns that play no part."""
-    others: tuple[Layout, ...] = ()
-    """Layouts of rows that have none of this one's columns."""
-    preference: tuple[str, str] | None = None
-    """Columns of the better and the worse answer; the worse one is not trained on."""
-    mark: str = ""
-    """The column whose rows are left out if it is false there."""
-    media: tuple[str, ...] = ()
-    """Columns of images and the like: a row that has one is refused."""
-    joined: Joined | None = None
-    """Each row is one turn of a conversation."""
-    is_rendered: bool = False
-    """The prompts are transcripts that end where the answer begins."""
-    is_said: bool = False
-    """The user named the columns of the texts."""
-
-    @property
-    def needed(self) -> tuple[str, ...]:
-        """Columns without which a row can't be read."""
-        return tuple(
-            self.mapping[role] for role in ("messages", "prompt", "completion", "text") if role in self.mapping
-        )
 
 
 def layout(rows: Sequence[Value], columns: Sequence[str], mapping: Sequence[str] = ()) -> Layout:
@@ -63,10 +29,8 @@ def layout(rows: Sequence[Value], columns: Sequence[str], mapping: Sequence[str]
 
     UserError if it can't be told (field `data`) or is wrong (`mapping`), or if only the user can decide.
     """
-    from backend.data.remarks import remarks
-
     head = Head(rows, columns)
-    said = _said(mapping, columns)
+    said = parse(mapping, columns)
     found = _found(head, said)
     if found is None:
         raise ask.unknown(head, said)
@@ -91,26 +55,6 @@ def _used(found: Layout) -> set[str]:
         found.mark,
     }
     return used | set(found.preference or ())
-
-
-def _said(mapping: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
-    said: dict[str, str] = {}
-    for entry in mapping:
-        role, equals, column = (part.strip() for part in entry.partition("="))
-        if not equals or not role or not column:
-            raise UserError(f"{entry!r} is no mapping; write role=column, such as prompt={columns[0]}", "mapping")
-        if role not in ROLES:
-            raise UserError(f"{role!r} is no role{_near(role, ROLES)}; roles are {', '.join(ROLES)}", "mapping")
-        if column not in columns:
-            listed = ", ".join(columns[:12])
-            raise UserError(f"the data has no column {column!r}{_near(column, columns)}; it has {listed}", "mapping")
-        said[role] = column
-    return said
-
-
-def _near(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _found(head: Head, said: dict[str, str]) -> Layout | None:
@@ -189,24 +133,6 @@ def _kind(head: Head, column: str) -> Kind:
 
 def _with_options(kind: Kind, column: str, head: Head, said: dict[str, str]) -> Layout:
     return Layout(kind, {"messages": column} | _optional(head, ("system", "tools"), said))
-
-
-def completions(head: Head, taken: Sequence[str]) -> list[str]:
-    """Columns that could be the answer, the one to choose first.
-
-    The better answer of preference data comes first, then the fullest column with a usual name; classes of a text last.
-    """
-    pair = preference(head.columns)
-    usual = [name for name in ALIASES["completion"] if name not in LABELS]
-    by_name = {column.lower().strip(): column for column in reversed(head.columns)}
-    found = [by_name[name] for name in usual if name in by_name]
-    known = [x for x in found if x not in taken and head.shape(x) in ("text", "turns", "number", "truth", "transcript")]
-    known.sort(key=lambda column: -head[column].characters)
-    late = [x for x in found if x not in taken and head.shape(x) in ("empty", "other")]
-    classes = [by_name[name] for name in LABELS if name in by_name and by_name[name] not in taken]
-    better = [pair[0]] if pair and pair[0] not in taken else []
-    worse = [pair[1]] if pair else []
-    return [x for x in dict.fromkeys([*better, *known, *late, *classes]) if x not in worse]
 
 
 def _pair(head: Head, said: dict[str, str]) -> Layout | None:

@@ -14,7 +14,7 @@ UNREADABLE_SHARE = 0.05
 FIRST_ROWS = 100
 """If none of so many first rows can be read, the data is refused without reading on."""
 
-Reason = Literal["unreadable-rows", "rows-without-answer", "rows-without-question", "unscored-rows", "undesired-rows"]
+Reason = Literal["unreadable-rows", "empty-rows", "rows-without-question", "unscored-rows", "undesired-rows"]
 
 
 class RowError(UserError):
@@ -36,7 +36,7 @@ class LeftOut(NamedTuple):
 
 FINDINGS: dict[Reason, tuple[str, str]] = {
     "unreadable-rows": ("{rows} can't be read and {are} left out; {first}", "correct or remove these rows"),
-    "rows-without-answer": (
+    "empty-rows": (
         "{rows} without an answer or any text {are} left out; {first}",
         "remove or fill these rows",
     ),

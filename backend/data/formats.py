@@ -4,60 +4,83 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from backend.data.calls import tools_of
 from backend.data.cells import decoded, shown, texts_of, turns_of
-from backend.data.columns import Layout, layout
+from backend.data.columns import layout
 from backend.data.conversation import Conversation, Example, Message, Text
-from backend.data.faults import LeftOut, LeftOuts, RowError
+from backend.data.faults import LeftOut, RowError
 from backend.data.finding import Finding
 from backend.data.head import ROWS, holds
 from backend.data.joined import join_turns
+from backend.data.layout import Layout
 from backend.data.load import Source
 from backend.data.media import refuse_mark, refuse_media
-from backend.data.oddities import Oddities
+from backend.data.nothing_left import nothing_left
 from backend.data.parts import text_of
+from backend.data.passed import Passed
 from backend.data.readers import GOES_ON, Value
 from backend.data.transcript import is_transcript, turns_of_transcript
 from backend.data.turns import joined_calls, messages_of
-from backend.errors import UserError
 
 
 @dataclass(frozen=True)
 class Examples:
-    """The usable rows of a source."""
+    """The examples of a source, in order: gone through once as they are made, then kept."""
 
     layout: Layout
-    examples: list[Example]
-    empty: int
-    """Rows that are left out: without an answer or any text, unreadable, or marked so."""
-    findings: tuple[Finding, ...] = ()
-    """About the columns, the rows that are left out, and odd turns."""
+    source: Source
+    passed: Passed
+    """What was counted the last time that all rows were gone through."""
+    built: list[Example | int] | None = None
+
+    def __iter__(self) -> Iterator[Example | int]:
+        """Every example; for a row that is left out its number, counted from 0.
+
+        UserError that names the first unreadable row if too many are.
+        """
+        return build_all(self.source.rows, self.layout, self.passed) if self.built is None else iter(self.built)
+
+    @cached_property
+    def examples(self) -> list[Example]:
+        """All of them in memory."""
+        return [example for example in self if not isinstance(example, int)]
+
+    @property
+    def empty(self) -> int:
+        """Rows that are left out: without an answer or any text, unreadable, or marked so."""
+        return sum(isinstance(example, int) for example in self)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """About the columns; and, once all rows were gone through, about those left out and odd turns."""
+        return (*self.layout.findings, *self.passed.findings())
 
 
 def examples_of(source: Source, mapping: Sequence[str] = ()) -> Examples:
-    """The source's rows as examples. UserError that names the row and the key where too many can't be read."""
+    """The source's rows as examples. UserError that names the row and the key if too many can't be read."""
     found = layout(source.rows[:ROWS], source.columns, mapping)
-    examples: list[Example] = []
-    left, odd = LeftOuts(), Oddities()
-    for built in build_all(source.rows, found):
-        if isinstance(built, LeftOut):
-            left.add(built)
-        else:
-            odd.add(built)
-            examples.append(built)
-    total = len(examples) + left.total
-    left.check(total)
-    if not examples:
-        raise _nothing_left(source.reference, found, left)
-    return Examples(found, examples, left.total, (*found.findings, *left.findings(), *odd.findings()))
+    passed = Passed()
+    examples = Examples(found, source, passed, list(build_all(source.rows, found, passed)))
+    if all(isinstance(example, int) for example in examples):
+        raise nothing_left(source.reference, found, passed.left)
+    return examples
 
 
-def build_all(rows: Iterable[Value], found: Layout) -> Iterator[Example | LeftOut]:
-    """Each row built, those of one conversation joined before if each is one turn."""
+def build_all(rows: Iterable[Value], found: Layout, passed: Passed) -> Iterator[Example | int]:
+    """Each row built (those of one conversation joined before), or its number from 0 if it is left out.
+
+    `passed` counts what is left out and odd. UserError if more rows are unreadable than may be.
+    """
+    passed.begin()
     numbered = join_turns(rows, found.joined) if found.joined else enumerate(rows, 1)
-    return (build(row, number, found) for number, row in numbered)
+    for number, row in numbered:
+        built = build(row, number, found)
+        passed.add(built)
+        yield number - 1 if isinstance(built, LeftOut) else built
+    passed.end()
 
 
 def build(row: Value, number: int, found: Layout) -> Example | LeftOut:
@@ -108,7 +131,7 @@ def _messages(row: Value, number: int, found: Layout) -> Example | LeftOut:
     column = mapping["messages"]
     value = _cell(row, column, number)
     if not holds(value):
-        return LeftOut("rows-without-answer", number, f"row {number} has nothing in {column!r}")
+        return LeftOut("empty-rows", number, f"row {number} has nothing in {column!r}")
     turns = _list_of_turns(value, number, column)
     messages = _read(turns, f"row {number}, turn")
     if messages[0].role != "system":
@@ -123,7 +146,7 @@ def _document(row: Value, number: int, found: Layout) -> Example | LeftOut:
     column = found.mapping["text"]
     text = text_of(_cell(row, column, number), f"row {number}: {column!r}")
     if not text.strip():
-        return LeftOut("rows-without-answer", number, f"row {number} has nothing in {column!r}")
+        return LeftOut("empty-rows", number, f"row {number} has nothing in {column!r}")
     return Text(text, number, GOES_ON not in row)
 
 
@@ -150,7 +173,7 @@ def _conversation(
         if any(x.role == "assistant" and (x.content.strip() or x.extra.get("tool_calls")) for x in messages):
             what = f"row {number} has only answers in {column!r} that are marked as not to be trained on"
             return LeftOut("unscored-rows", number, what)
-        return LeftOut("rows-without-answer", number, f"row {number} has no answer in {column!r}")
+        return LeftOut("empty-rows", number, f"row {number} has no answer in {column!r}")
     tools = tools_of(row.get(mapping["tools"]), f"row {number}") if "tools" in mapping else ()
     tools = tools or (_tools_of_system(turns[0], number) if turns else ())
     return Conversation(tuple(joined_calls(messages[:last])), tools, number)
@@ -235,25 +258,3 @@ def _history(row: Value, number: int, mapping: Mapping[str, str]) -> list[Messag
         answer = text_of(pair[1], where)
         turns += [Message("user", text_of(pair[0], where)), Message("assistant", answer, bool(answer.strip()))]
     return turns
-
-
-def _nothing_left(reference: str, found: Layout, left: LeftOuts) -> UserError:
-    """Why no row is left, by the reason of most rows."""
-    reason, count = left.counts.most_common(1)[0]
-    columns = ", ".join(found.mapping.values())
-    first = left.first[reason].text
-    undesired = f"undesired by {found.mark!r}; remove that column to use them"
-    sentences = {
-        "rows-without-answer": f"all {count:,} rows of {reference} are empty in {columns}; map others",
-        "rows-without-question": f"all {count:,} rows of {reference} are without a question; {_answers_alone(found)}",
-        "unscored-rows": f"no answer of {reference} is to be trained on; mark answers, not questions ({first})",
-        "undesired-rows": f"all {count:,} rows of {reference} are {undesired}",
-    }
-    return UserError(sentences.get(reason, first), "data")
-
-
-def _answers_alone(found: Layout) -> str:
-    """The mapping that trains on answers without questions."""
-    if "completion" in found.mapping:
-        return f"to train on the answers as plain text, say --mapping text={found.mapping['completion']}"
-    return f"to train on the answers alone, say --mapping messages={found.mapping['messages']}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from backend.data.answers import completions
 from backend.data.cells import turns_of
-from backend.data.columns import completions
 from backend.data.finding import Finding, finding
 from backend.data.head import Head, holds
+from backend.data.layout import Layout
 from backend.data.names import (
     ALIASES,
     ANSWERS,
@@ -25,9 +25,6 @@ from backend.data.names import (
     words,
 )
 from backend.data.parts import text_of
-
-if TYPE_CHECKING:
-    from backend.data.columns import Layout
 
 COMPARED_ROWS = 50
 """Rows in which a column that is not used is compared with what is used."""
@@ -118,11 +115,11 @@ def _quality(head: Head, layout: Layout) -> Iterator[Finding]:
     compared = set(WINNERS) | set(LOSERS)
     for column in layout.unused:
         parts = set(words(column))
-        values = [x for x in head[column].values if not isinstance(x, str)]
-        if head.shape(column) == "number" and parts & set(RATINGS) and not parts & compared and len(set(values)) > 1:
-            text = (
-                f"Column {column!r} rates the rows ({min(values):g} to {max(values):g}), and all are trained on alike."
-            )
+        is_rating = head.shape(column) == "number" and parts & set(RATINGS) and not parts & compared
+        values = [float(x) for x in head[column].values] if is_rating else []
+        if len(set(values)) > 1:
+            text = f"Column {column!r} rates the rows ({min(values):g} to {max(values):g})"
+            text += ", and all are trained on alike."
             yield finding("warns", "rated-rows", text, f"leave out rows with a low {column}")
         elif head.shape(column) in ("truth", "number") and column.lower() in (*QUALITY, *MARKS):
             words_of = {str(x).strip().lower() for x in head[column].values}

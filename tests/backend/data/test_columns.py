@@ -25,7 +25,7 @@ ASK, SAY = "How many apples are in it?", "There are three apples in it."
 def test_a_first_row_without_an_answer_does_not_decide(first: dict[str, Any]) -> None:
     examples = read(first, *[{"messages": [USER, BOT]}] * 2)
     assert [x.row for x in examples.examples] == [2, 3]
-    assert found(examples, "rows-without-answer").rows == (0,)
+    assert found(examples, "empty-rows").rows == (0,)
 
 
 @pytest.mark.parametrize("column", ["system", "tools", "input"])
@@ -238,7 +238,11 @@ def test_numbers_as_answers_are_said() -> None:
 
 
 def test_several_layouts_in_one_file_are_all_read() -> None:
-    rows = [{"instruction": "q", "output": "a"}, {"messages": [USER, BOT]}, {"conversations": [HUMAN, GPT]}]
+    rows: list[dict[str, Any]] = [
+        {"instruction": "q", "output": "a"},
+        {"messages": [USER, BOT]},
+        {"conversations": [HUMAN, GPT]},
+    ]
     examples = read(*rows)
     assert examples.examples == [Conversation((Q, A), (), row) for row in (1, 2, 3)]
     assert found(examples, "mixed-layouts").row_count == 2

@@ -104,6 +104,6 @@ def test_each_reason_has_a_finding_with_its_rows() -> None:
     assert examples.empty == 4
     assert {x.kind: x.rows for x in examples.findings} == {
         "unscored-rows": (1, 5),
-        "rows-without-answer": (2,),
+        "empty-rows": (2,),
         "rows-without-question": (3,),
     }

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from backend.data.calls import with_short_ids
 from backend.data.conversation import Conversation, Message, digest
 from backend.errors import UserError
 from tests.backend.data.examples import BOT, GPT, HUMAN, USER, A, Q, found, kinds, read, turns
@@ -228,31 +227,3 @@ def test_a_turn_that_can_not_be_read_is_named(turn: Any, sentence: str) -> None:
     with pytest.raises(UserError) as raised:
         read({"messages": [USER, turn, BOT]}, mapping=("messages=messages",))
     assert sentence in str(raised.value)
-
-
-def test_ids_are_shortened_consistently() -> None:
-    def calls(*ids: str | None) -> Message:
-        made = [{**({"id": x} if x else {}), **CALL} for x in ids]
-        return Message("assistant", "", True, {"tool_calls": made}, is_null=True)
-
-    def result(called: str | None) -> Message:
-        return Message("tool", "3", extra={"tool_call_id": called} if called else {})
-
-    def ids(messages: tuple[Message, ...]) -> list[str]:
-        called = [call["id"] for x in messages for call in x.extra.get("tool_calls", ())]
-        return called + [x.extra["tool_call_id"] for x in messages if x.role == "tool"]
-
-    long = (
-        Q,
-        calls("call_aaaaaaaaaaaa", "call_bbbbbbbbbbbb"),
-        result("call_bbbbbbbbbbbb"),
-        result("call_aaaaaaaaaaaa"),
-        A,
-    )
-    assert ids(with_short_ids(long)) == ["call00000", "call00001", "call00001", "call00000"]
-    assert with_short_ids(long) == with_short_ids(long)
-    assert with_short_ids(long)[-1] == A
-    none = (Q, calls(None, None), result(None), result(None), A)
-    assert ids(with_short_ids(none)) == ["call00000", "call00001", "call00000", "call00001"]
-    kept = (Q, calls("call00000", "x"), result("x"), result("call00000"), A)
-    assert ids(with_short_ids(kept)) == ["call00000", "call00001", "call00001", "call00000"]
