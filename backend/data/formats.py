@@ -78,8 +78,14 @@ def build_all(rows: Iterable[Value], found: Layout, passed: Passed) -> Iterator[
     numbered = join_turns(rows, found.joined) if found.joined else enumerate(rows, 1)
     for number, row in numbered:
         built = build(row, number, found)
-        passed.add(built)
-        yield number - 1 if isinstance(built, LeftOut) else built
+        if isinstance(built, LeftOut):
+            passed.left.add(built)
+            yield number - 1
+            continue
+        if isinstance(built, Conversation) and len(built.messages) > 2:
+            passed.odd.add(built)
+        passed.used += 1
+        yield built
     passed.end()
 
 
@@ -120,9 +126,14 @@ def _pair(row: Value, number: int, found: Layout) -> Example | LeftOut:
         return LeftOut("rows-without-question", number, f"row {number} has nothing in {mapping['prompt']!r}")
     if "thinking" in mapping and answer:
         answer[0] = _with_thinking(answer[0], _text(row, "thinking", number, mapping))
-    before = [*_system(row, number, mapping), *_history(row, number, mapping)]
-    asked = [x._replace(scored=False) if x.scored else x for x in asked]
-    return _conversation([*before, *asked, *answer], row, number, mapping, mapping["completion"])
+    if len(asked) > 1 or asked[0].scored:
+        asked = [x._replace(scored=False) if x.scored else x for x in asked]
+    messages = asked + answer
+    if "history" in mapping:
+        messages = _history(row, number, mapping) + messages
+    if "system" in mapping:
+        messages = _system(row, number, mapping) + messages
+    return _conversation(messages, row, number, mapping, mapping["completion"])
 
 
 def _messages(row: Value, number: int, found: Layout) -> Example | LeftOut:
@@ -134,7 +145,7 @@ def _messages(row: Value, number: int, found: Layout) -> Example | LeftOut:
         return LeftOut("empty-rows", number, f"row {number} has nothing in {column!r}")
     turns = _list_of_turns(value, number, column)
     messages = _read(turns, f"row {number}, turn")
-    if messages[0].role != "system":
+    if "system" in mapping and messages[0].role != "system":
         messages = [*_system(row, number, mapping), *messages]
     if not found.is_said and not any(x.content.strip() for x in messages if x.role != "assistant"):
         return LeftOut("rows-without-question", number, f"row {number} has no question in {column!r}")
@@ -163,9 +174,9 @@ def _conversation(
     messages: list[Message], row: Value, number: int, mapping: Mapping[str, str], column: str, turns: Any = ()
 ) -> Conversation | LeftOut:
     """Turns up to the last one that is trained on, or why there is none."""
-    for message in messages:
-        if "<" in message.content and message.role != "assistant":
-            refuse_mark(message.content, f"row {number}")
+    for role, content, *_ in messages:
+        if "<" in content and role != "assistant":
+            refuse_mark(content, f"row {number}")
     last = len(messages)
     while last and not messages[last - 1].scored:
         last -= 1
@@ -176,7 +187,8 @@ def _conversation(
         return LeftOut("empty-rows", number, f"row {number} has no answer in {column!r}")
     tools = tools_of(row.get(mapping["tools"]), f"row {number}") if "tools" in mapping else ()
     tools = tools or (_tools_of_system(turns[0], number) if turns else ())
-    return Conversation(tuple(joined_calls(messages[:last])), tools, number)
+    used = messages if last == len(messages) else messages[:last]
+    return Conversation(tuple(joined_calls(used) if last > 2 else used), tools, number)
 
 
 def _tools_of_system(turn: Mapping[str, Any], number: int) -> tuple[Mapping[str, Any], ...]:
@@ -242,14 +254,12 @@ def _with_thinking(answer: Message, thought: str) -> Message:
 
 
 def _system(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:
-    text = _text(row, "system", number, mapping) if "system" in mapping else ""
+    text = _text(row, "system", number, mapping)
     return [Message("system", text.removeprefix("SYSTEM: "))] if text.strip() else []
 
 
 def _history(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:
     """Alpaca's earlier turns: a list of [question, answer]."""
-    if "history" not in mapping:
-        return []
     turns: list[Message] = []
     for at, pair in enumerate(decoded(row.get(mapping["history"])) or [], 1):
         where = f"row {number}, {mapping['history']!r} entry {at}"

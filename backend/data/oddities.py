@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.data.conversation import Conversation, Example
+from backend.data.conversation import Conversation
 from backend.data.finding import SHOWN_ROWS, Finding
 
 TEXTS = {
@@ -22,10 +22,8 @@ class Oddities:
         self._rows: dict[str, list[int]] = {kind: [] for kind in TEXTS}
         self._counts = dict.fromkeys(TEXTS, 0)
 
-    def add(self, example: Example) -> None:
-        """Look at one example."""
-        if not isinstance(example, Conversation) or len(example.messages) < 3:
-            return
+    def add(self, example: Conversation) -> None:
+        """Look at one conversation of more than a question and an answer."""
         before = ""
         found: dict[str, None] = {}
         for message in example.messages:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from backend.data.conversation import Example
-from backend.data.faults import LeftOut, LeftOuts
+from backend.data.faults import LeftOuts
 from backend.data.finding import Finding
 from backend.data.oddities import Oddities
 
@@ -18,19 +17,11 @@ class Passed:
         """Forget what was counted."""
         self.left = LeftOuts()
         self.odd = Oddities()
-        self.total = 0
-
-    def add(self, built: Example | LeftOut) -> None:
-        """Count one row."""
-        self.total += 1
-        if isinstance(built, LeftOut):
-            self.left.add(built)
-        else:
-            self.odd.add(built)
+        self.used = 0
 
     def end(self) -> None:
         """UserError (field `data`) if too many rows are unreadable."""
-        self.left.check(self.total)
+        self.left.check(self.used + self.left.total)
 
     def findings(self) -> tuple[Finding, ...]:
         """What was counted, in sentences."""
