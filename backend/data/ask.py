@@ -104,7 +104,8 @@ def _example(head: Head, said: dict[str, str]) -> dict[str, str]:
     free = [x for x in _texts(head) if x not in said.values() and not (pair and x == pair[1])]
     needed = [role for role in ("prompt", "completion") if role not in said]
     if len(free) < len(needed):
-        return {"text": free[0]} if free and not said and not pair else {}
+        can_be_text = free and not said and not pair and head[free[0]].is_prose
+        return {"text": free[0]} if can_be_text else {}
     if len(needed) < 2:
         return said | dict(zip(needed, free, strict=False))
     question = named(free, "prompt")

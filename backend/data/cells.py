@@ -17,12 +17,13 @@ CONTENTS = ("content", "value", "text", "parts", "message", "utterance")
 KEYED: tuple[tuple[str, frozenset[str]], ...] = (
     ("system", frozenset({"system"})),
     ("user", frozenset({"user", "human", "input", "instruction", "question", "prompt", "query"})),
-    ("assistant", frozenset({"assistant", "gpt", "bot", "output", "response", "answer", "model", "completion"})),
+    ("assistant", frozenset({"assistant", "gpt", "bot", "output", "response", "answer", "completion"})),
 )
 """Objects that hold a question and its answer under the names of their roles, in the order they are said."""
 NESTED = ("messages", "conversations", "conversation", "turns")
 """Keys of an object that holds nothing but the list of turns."""
 KEYED_LOSS = "output_with_loss"
+_BESIDE = {KEYED_LOSS, "need_eos_token", "turn", "id", "index"}
 _KEYED_NAMES = frozenset().union(*(names for _, names in KEYED))
 _ARRAY_OF_OBJECTS = re.compile(r"\}\s*\n\s*\{")
 """NumPy writes the items of an array without commas, one a line; texts within have their line ends escaped."""
@@ -107,7 +108,8 @@ def _as_object(item: Any) -> Mapping[str, Any] | None:
 def _keyed(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The turns of an object such as {"human": ..., "assistant": ...}; none if it is another kind of object."""
     texts = {key.lower(): value for key, value in item.items() if isinstance(value, str)}
-    if not texts or not texts.keys() <= _KEYED_NAMES:
+    others = {key for key, value in item.items() if value is not None and not isinstance(value, str)}
+    if not texts or not texts.keys() <= _KEYED_NAMES or not others <= _BESIDE:
         return []
     turns = []
     for role, names in KEYED:

@@ -12,7 +12,7 @@ from backend.data.head import Head, holds
 from backend.data.joined import joined_of
 from backend.data.layout import Kind, Layout
 from backend.data.mapping import parse
-from backend.data.media import media_columns
+from backend.data.media import is_marked, media_columns
 from backend.data.names import ALIASES, LABELS, MARKS, by_names, named, preference
 from backend.data.readers import Value
 from backend.data.remarks import remarks
@@ -39,7 +39,9 @@ def layout(rows: Sequence[Value], columns: Sequence[str], mapping: Sequence[str]
     pair = preference(head.columns)
     if pair is not None and pair[1] in found.mapping.values():
         pair = None
-    found = replace(found, media=media, preference=pair, mark=_mark(head, found), is_said=is_said)
+    found = replace(
+        found, media=media, is_marked=is_marked(head), preference=pair, mark=_mark(head, found), is_said=is_said
+    )
     others = () if found.kind == "text" else _others(head, found)
     found = replace(found, others=others)
     unused = tuple(x for x in head.columns if x not in _used(found))

@@ -133,7 +133,7 @@ def _pair(row: Value, number: int, found: Layout) -> Example | LeftOut:
         messages = _history(row, number, mapping) + messages
     if "system" in mapping:
         messages = _system(row, number, mapping) + messages
-    return _conversation(messages, row, number, mapping, mapping["completion"])
+    return _conversation(messages, row, number, found, mapping["completion"])
 
 
 def _messages(row: Value, number: int, found: Layout) -> Example | LeftOut:
@@ -149,7 +149,7 @@ def _messages(row: Value, number: int, found: Layout) -> Example | LeftOut:
         messages = [*_system(row, number, mapping), *messages]
     if not found.is_said and not any(x.content.strip() for x in messages if x.role != "assistant"):
         return LeftOut("rows-without-question", number, f"row {number} has no question in {column!r}")
-    return _conversation(messages, row, number, mapping, column, turns)
+    return _conversation(messages, row, number, found, column, turns)
 
 
 def _document(row: Value, number: int, found: Layout) -> Example | LeftOut:
@@ -171,12 +171,12 @@ BUILDERS: dict[str, Callable[[Value, int, Layout], Example | LeftOut]] = {
 
 
 def _conversation(
-    messages: list[Message], row: Value, number: int, mapping: Mapping[str, str], column: str, turns: Any = ()
+    messages: list[Message], row: Value, number: int, found: Layout, column: str, turns: Any = ()
 ) -> Conversation | LeftOut:
     """Turns up to the last one that is trained on, or why there is none."""
     for role, content, *_ in messages:
         if "<" in content and role != "assistant":
-            refuse_mark(content, f"row {number}")
+            refuse_mark(content, f"row {number}", found.is_marked)
     last = len(messages)
     while last and not messages[last - 1].scored:
         last -= 1
@@ -185,7 +185,7 @@ def _conversation(
             what = f"row {number} has only answers in {column!r} that are marked as not to be trained on"
             return LeftOut("unscored-rows", number, what)
         return LeftOut("empty-rows", number, f"row {number} has no answer in {column!r}")
-    tools = tools_of(row.get(mapping["tools"]), f"row {number}") if "tools" in mapping else ()
+    tools = tools_of(row.get(found.mapping["tools"]), f"row {number}") if "tools" in found.mapping else ()
     tools = tools or (_tools_of_system(turns[0], number) if turns else ())
     used = messages if last == len(messages) else messages[:last]
     return Conversation(tuple(joined_calls(used) if last > 2 else used), tools, number)

@@ -30,6 +30,8 @@ class Layout:
     """The column whose rows are left out if it is false there."""
     media: tuple[str, ...] = ()
     """Columns of images and the like: a row that has one is refused."""
+    is_marked: bool = False
+    """A mark such as <image> stands for an image wherever it is in a text."""
     joined: Joined | None = None
     """Each row is one turn of a conversation."""
     is_rendered: bool = False

@@ -13,8 +13,10 @@ from backend.data.readers import Value
 from backend.errors import UserError
 
 _NAME = r"<\|?(?:image|video|audio|img|image_pad|video_pad)(?:_?\d+)?\|?>"
-MARK = re.compile(rf"(?:\A|\n)\s*(?P<first>{_NAME})|(?P<last>{_NAME})\s*(?:\n|\Z)")
+MARK = re.compile(rf"(?:\A|\n)\s*{_NAME}|{_NAME}\s*(?:\n|\Z)")
 """A mark that stands for an image: at the start or the end of a line."""
+MARKED_ROWS = 50
+MARK_ANYWHERE = re.compile(_NAME)
 _FILE = re.compile(
     r"\.(?:png|jpe?g|gif|webp|bmp|tiff?|mp4|webm|avi|mov|mp3|wav|flac|ogg)$|^data:|^https?://", re.IGNORECASE
 )
@@ -36,10 +38,16 @@ def refuse_media(row: Value, number: int, media: Iterable[str]) -> None:
             raise UserError(f"{what}: {fix}", "data")
 
 
-def refuse_mark(text: str, where: str) -> None:
-    """RowError if the text has the mark of an image."""
-    if "<" in text and (mark := MARK.search(text)):
-        name = mark["first"] or mark["last"]
+def is_marked(head: Head) -> bool:
+    """Most rows have the mark of an image somewhere: it is meant as one within a sentence too."""
+    rows = head.rows[:MARKED_ROWS]
+    return 2 * sum(MARK_ANYWHERE.search(str(row)) is not None for row in rows) > len(rows)
+
+
+def refuse_mark(text: str, where: str, anywhere: bool = False) -> None:
+    """RowError if the text has the mark of an image, at the start or the end of a line or `anywhere`."""
+    if "<" in text and (mark := (MARK_ANYWHERE if anywhere else MARK).search(text)):
+        name = mark.group().strip()
         raise RowError(
             f"{where} has the mark {name} of an image or the like; only text can be trained on: remove such rows"
         )
@@ -50,7 +58,7 @@ def is_media(value: Any) -> bool:
     if isinstance(value, bytes):
         return True
     if isinstance(value, str):
-        return _FILE.search(value.strip()) is not None or (len(value) > 200 and " " not in value)
+        return _FILE.search(value.strip()) is not None or not re.search(r"\s", value.strip())
     if isinstance(value, Mapping):
         return any(value.get(key) is not None for key in ("bytes", "path", "url"))
     return isinstance(value, list) and any(is_media(x) for x in value)

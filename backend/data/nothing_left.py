@@ -10,7 +10,7 @@ from backend.errors import UserError
 def nothing_left(reference: str, found: Layout, left: LeftOuts) -> UserError:
     """The error of data of which no row is left, by the reason of most rows."""
     reason, count = left.counts.most_common(1)[0]
-    columns = ", ".join(found.mapping.values())
+    columns = found.mapping.get("completion") or ", ".join(found.mapping.values())
     first = left.first[reason].text
     undesired = f"undesired by {found.mark!r}; remove that column to use them"
     sentences = {

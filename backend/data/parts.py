@@ -58,6 +58,8 @@ def text_of(value: Any, where: str) -> str:
         return json.dumps(value)
     if isinstance(value, Mapping) and isinstance(value.get("parts"), list):  # Gemini's system instruction
         value = value["parts"]
+    if isinstance(value, Mapping) and value.get("type") in TEXT:
+        value = [value]
     if isinstance(value, list) and all(isinstance(x, Mapping | str) for x in value):
         parts = parts_of(value, where)
         if not parts.calls and not parts.has_results and not parts.thinking:

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from backend.data.answers import completions
 from backend.data.cells import turns_of
 from backend.data.finding import Finding, finding
 from backend.data.head import Head, holds
 from backend.data.layout import Layout
-from backend.data.names import (
-    ALIASES,
-    ANSWERS,
-    LABELS,
-    LOSERS,
-    MARKS,
-    PERSONAS,
-    QUALITY,
-    RATINGS,
-    THINKING,
-    WINNERS,
-    is_identifier,
-    named,
-    words,
-)
+from backend.data.names import LABELS, named
 from backend.data.parts import text_of
-
-COMPARED_ROWS = 50
-"""Rows in which a column that is not used is compared with what is used."""
+from backend.data.quality import quality
+from backend.data.turns import spoken_in
+from backend.data.unused import is_rejected, unused
 
 
 def remarks(head: Head, layout: Layout, said: dict[str, str]) -> tuple[Finding, ...]:
@@ -36,15 +22,16 @@ def remarks(head: Head, layout: Layout, said: dict[str, str]) -> tuple[Finding, 
         *_preference(head, layout),
         *_several_answers(head, layout, said),
         *_assumed(head, layout, said),
-        *_quality(head, layout),
+        *quality(head, layout),
+        *_systems(head, layout),
         *_others(head, layout),
-        *_unused(head, layout),
+        *unused(head, layout),
     )
 
 
 def _preference(head: Head, layout: Layout) -> Iterator[Finding]:
     if layout.preference is None:
-        for column in (x for x in layout.unused if _is_rejected(x)):
+        for column in (x for x in layout.unused if is_rejected(x)):
             text = f"This is preference data: the rejected answers in {column!r} are not used."
             yield finding("warns", "preference-data", text)
         return
@@ -110,23 +97,20 @@ def _numbers(head: Head, completion: str) -> Iterator[Finding]:
         yield finding("warns", "numbers-as-text", text, "write them as whole numbers or as text", rows)
 
 
-def _quality(head: Head, layout: Layout) -> Iterator[Finding]:
-    """Columns that may say which rows are bad."""
-    compared = set(WINNERS) | set(LOSERS)
-    for column in layout.unused:
-        parts = set(words(column))
-        is_rating = head.shape(column) == "number" and parts & set(RATINGS) and not parts & compared
-        values = [float(x) for x in head[column].values] if is_rating else []
-        if len(set(values)) > 1:
-            text = f"Column {column!r} rates the rows ({min(values):g} to {max(values):g})"
-            text += ", and all are trained on alike."
-            yield finding("warns", "rated-rows", text, f"leave out rows with a low {column}")
-        elif head.shape(column) in ("truth", "number") and column.lower() in (*QUALITY, *MARKS):
-            words_of = {str(x).strip().lower() for x in head[column].values}
-            false = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in ("false", "0")]
-            if false and words_of <= {"false", "true", "0", "1"}:
-                text = f"Column {column!r} marks rows as {head[column].cells[false[0]]}, and they are trained on alike."
-                yield finding("warns", "marked-rows", text, f"leave out rows that {column} marks", false)
+def _systems(head: Head, layout: Layout) -> Iterator[Finding]:
+    """Conversations that begin with a system prompt of their own do not get that of the column."""
+    column, turns = layout.mapping.get("system"), layout.mapping.get("messages")
+    if column is None or turns is None:
+        return
+    rows = []
+    for at, row in enumerate(head.rows):
+        own = (turns_of(row.get(turns)) or [{}])[0]
+        if holds(row.get(column)) and "system" in spoken_in([own]) and row[column] not in own.values():
+            rows.append(at)
+    if rows:
+        count = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
+        text = f"Column {column!r} is not used in {count} whose turns begin with another system prompt."
+        yield finding("warns", "two-system-prompts", text, "keep one of the two", rows)
 
 
 def _others(head: Head, layout: Layout) -> Iterator[Finding]:
@@ -138,70 +122,3 @@ def _others(head: Head, layout: Layout) -> Iterator[Finding]:
     main = ", ".join(repr(x) for x in layout.needed)
     text = f"Rows of several layouts are mixed: some are read from {main}, others from {columns}."
     yield finding("notes", "mixed-layouts", text, "", rows)
-
-
-def _unused(head: Head, layout: Layout) -> Iterator[Finding]:
-    """Columns of text that play no part, with the mapping that would use the first of them."""
-    answers = completions(head, [*layout.mapping.values()]) if "completion" in layout.mapping else []
-    texts = [x for x in layout.unused if head.shape(x) in ("text", "empty", "turns", "transcript")]
-    texts = [x for x in texts if not _is_rejected(x)]
-    texts = [x for x in texts if not (x in answers and x.lower() not in LABELS) and not _repeats(head, layout, x)]
-    texts = [x for x in texts if head.shape(x) != "empty" or not any(x in row for row in head.rows)]
-    prose = [x for x in texts if head[x].is_prose or head.shape(x) != "text"]
-    for severity, group in (("warns", prose), ("notes", [x for x in texts if x not in prose])):
-        if group:
-            listed = ", ".join(repr(x) for x in group[:12])
-            subject = f"Columns {listed} are" if len(group) > 1 else f"Column {listed} is"
-            yield finding(
-                "warns" if severity == "warns" else "notes",
-                "unused-columns",
-                f"{subject} not used.",
-                _use(layout, group),
-            )
-
-
-def _is_rejected(column: str) -> bool:
-    return not {"rejected", "dispreferred", "nonpreferred"}.isdisjoint(words(column))
-
-
-def _use(layout: Layout, columns: Sequence[str]) -> str:
-    """Mappings that would use the columns, one a column where there is a part left for it."""
-    found = [(role, column) for column in columns if (role := _role(layout, column))]
-    return " or ".join(f"--mapping {role}={column}" for role, column in found[:4])
-
-
-def _role(layout: Layout, column: str) -> str:
-    """The part that this column could play beside the others, or instead of one of them."""
-    name = column.lower().strip()
-    if is_identifier(column):
-        return ""
-    if name in ALIASES["system"] or set(PERSONAS) & set(words(column)):
-        return "system" if layout.kind != "text" else "text"
-    if layout.kind == "text":
-        return "text"
-    if name in ALIASES["messages"]:
-        return "messages"
-    if "completion" not in layout.mapping:
-        return "system"
-    if set(ANSWERS) & set(words(column)):
-        return "completion"
-    return "thinking" if THINKING.search(name) else "input"
-
-
-def _repeats(head: Head, layout: Layout, column: str) -> bool:
-    """The column only repeats what is used: it is part of it, or it is the whole of it, already rendered."""
-    rows = [row for row in head.rows if isinstance(row.get(column), str) and row[column].strip()][:COMPARED_ROWS]
-    used = [*layout.mapping.values()]
-    same = 0
-    for row in rows:
-        texts = [text for name in used for text in _texts(row.get(name))]
-        own = row[column].strip()
-        same += any(own in text for text in texts) or all(text in own for text in texts if text)
-    return bool(rows) and same >= 0.9 * len(rows)
-
-
-def _texts(value: object) -> list[str]:
-    turns = turns_of(value)
-    if turns is None:
-        return [str(value).strip()] if holds(value) else []
-    return [said.strip() for turn in turns for said in turn.values() if isinstance(said, str) and len(said) > 9]

@@ -231,6 +231,40 @@ def test_ratings_and_marks_are_named() -> None:
     assert found(numbers, "marked-rows").rows == (1,)
 
 
+@pytest.mark.parametrize(("column", "values"), [("label", ("good", "bad")), ("response_quality", ("low", "high"))])
+def test_words_that_rate_the_rows_are_named(column: str, values: tuple[str, str]) -> None:
+    examples = read(*({"prompt": "q", "completion": "a", column: value} for value in values))
+    assert kinds(examples) == ["marked-rows"]
+    assert f"({', '.join(sorted(values))})" in examples.findings[0].text
+
+
+def test_a_second_system_prompt_is_said() -> None:
+    own = {"messages": [{"role": "system", "content": "s"}, USER, BOT]}
+    assert kinds(read({**own, "system": "other"}, {**own, "system": "s"}, {**own, "system": None})) == [
+        "two-system-prompts"
+    ]
+
+
+def test_lists_of_choices_are_named() -> None:
+    examples = read({"question": "q", "choices": ["a", "b"], "answer": "a"})
+    assert (found(examples, "unused-columns").text, found(examples, "unused-columns").severity) == (
+        "Column 'choices' is not used.",
+        "warns",
+    )
+
+
+def test_a_column_beside_documents_is_named_with_a_mapping_that_works() -> None:
+    row = {"text": "A story of a cat.", "category": "animals"}
+    mapping = ("prompt=text", "completion=category")
+    assert found(read(row), "unused-columns").fix == "--mapping prompt=text --mapping completion=category"
+    assert turns(row, mapping=mapping)[0].content == "A story of a cat."
+
+
+def test_objects_that_only_name_a_model_are_no_turns() -> None:
+    assert read({"question": "q", "answer": "a", "meta": {"model": "m"}}).findings == ()
+    assert read({"question": "q", "answer": "a", "meta": {"output": "x", "tokens": 3}}).findings == ()
+
+
 def test_numbers_as_answers_are_said() -> None:
     assert found(read({"question": "q", "answer": True}), "numbers-as-text").severity == "notes"
     floats = read({"question": "q", "answer": None}, {"question": "q", "answer": 2.0})
@@ -255,6 +289,7 @@ def test_several_layouts_in_one_file_are_all_read() -> None:
         {"image": "img/0.png", "conversations": [HUMAN, GPT]},
         {"images": [{"bytes": b"x", "path": None}], "messages": [USER, BOT]},
         {"image": {"path": "a.png"}, "text": "a cat"},
+        {"image": "COCO_0123", "question": "q", "answer": "a"},
     ],
 )
 def test_rows_with_images_are_refused(row: dict[str, Any]) -> None:
@@ -269,7 +304,10 @@ def test_marks_of_images_are_refused_and_a_word_of_html_is_not() -> None:
     for mapping in ((), ("messages=conversations",)):
         with pytest.raises(UserError, match=r"^row 1 has the mark <image>"):
             read(marked, mapping=mapping)
-    assert read({"question": "What does <image> do in SVG?", "answer": "a"}).examples
+    asked = {"question": "What does <image> do in SVG?", "answer": "a"}
+    assert len(read(asked, *[{"question": "q", "answer": "a"}] * 3).examples) == 4
+    with pytest.raises(UserError, match=r"^row 1 has the mark <image>"):  # most rows have it
+        read({"question": "Look at <image> and say what it is.", "answer": "a"})
 
 
 @pytest.mark.parametrize("first", [0, 1])

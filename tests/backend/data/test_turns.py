@@ -110,6 +110,12 @@ def test_text_parts_are_read_however_they_are_keyed(key: str, kind: dict[str, st
     assert turns({"messages": [{"role": "user", "content": [{**kind, key: "q"}]}, BOT]}) == (Q, A)
 
 
+def test_content_that_is_one_part_or_has_parts() -> None:
+    asked = {"role": "user", "content": {"type": "text", "text": "q"}}
+    said = {"role": "assistant", "content": {"content_type": "text", "parts": ["a"]}}
+    assert turns({"messages": [asked, said]}) == (Q, A)
+
+
 def test_parts_of_thinking_calls_and_results() -> None:
     answer = [
         {"type": "thinking", "thinking": "hm", "signature": "x"},

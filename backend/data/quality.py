@@ -1,0 +1,41 @@
+"""Columns that may say which rows are bad: ratings, marks, and words such as good and bad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from backend.data.finding import Finding, finding
+from backend.data.head import Head
+from backend.data.layout import Layout
+from backend.data.names import LOSERS, MARKS, QUALITY, RATINGS, WINNERS, words
+
+MOST_CLASSES = 10
+
+
+def quality(head: Head, layout: Layout) -> Iterator[Finding]:
+    """Columns that may say which rows are bad."""
+    compared = set(WINNERS) | set(LOSERS)
+    for column in layout.unused:
+        parts = set(words(column))
+        is_rating = head.shape(column) == "number" and parts & set(RATINGS) and not parts & compared
+        values = [float(x) for x in head[column].values] if is_rating else []
+        if len(set(values)) > 1:
+            text = f"Column {column!r} rates the rows ({min(values):g} to {max(values):g})"
+            text += ", and all are trained on alike."
+            yield finding("warns", "rated-rows", text, f"leave out rows with a low {column}")
+        elif is_class_of_quality(head, column):
+            seen = ", ".join(sorted(map(str, set(head[column].values))))
+            text = f"Column {column!r} marks the rows ({seen}), and all are trained on alike."
+            yield finding("warns", "marked-rows", text, f"leave out rows with a bad {column}")
+        elif head.shape(column) in ("truth", "number") and column.lower() in (*QUALITY, *MARKS):
+            words_of = {str(x).strip().lower() for x in head[column].values}
+            false = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in ("false", "0")]
+            if false and words_of <= {"false", "true", "0", "1"}:
+                text = f"Column {column!r} marks rows as {head[column].cells[false[0]]}, and they are trained on alike."
+                yield finding("warns", "marked-rows", text, f"leave out rows that {column} marks", false)
+
+
+def is_class_of_quality(head: Head, column: str) -> bool:
+    """A few words such as good and bad, in a column whose name says that they rate the row."""
+    rates = column.lower() in MARKS or not {*RATINGS, *QUALITY}.isdisjoint(words(column))
+    return rates and head.shape(column) == "text" and 2 <= len(set(head[column].values)) <= MOST_CLASSES
