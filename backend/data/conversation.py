@@ -82,4 +82,9 @@ def message_bytes(message: Message) -> int:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=dict) if value else ""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=_plain) if value else ""
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for: other kinds of mappings, and dates or bytes of a table."""
+    return dict(value) if isinstance(value, Mapping) else str(value)

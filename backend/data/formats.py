@@ -261,7 +261,10 @@ def _system(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message
 def _history(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:
     """Alpaca's earlier turns: a list of [question, answer]."""
     turns: list[Message] = []
-    for at, pair in enumerate(decoded(row.get(mapping["history"])) or [], 1):
+    pairs = decoded(row.get(mapping["history"])) or []
+    if not isinstance(pairs, list | tuple):
+        raise RowError(f"row {number}: {mapping['history']!r} is no list of questions and answers ({shown(pairs)})")
+    for at, pair in enumerate(pairs, 1):
         where = f"row {number}, {mapping['history']!r} entry {at}"
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise RowError(f"{where} is no pair of question and answer ({shown(pair)}); correct it")

@@ -26,4 +26,4 @@ def _answers_alone(found: Layout) -> str:
     """The mapping that trains on answers without questions."""
     if "completion" in found.mapping:
         return f"to train on the answers as plain text, say --mapping text={found.mapping['completion']}"
-    return f"to train on the answers alone, say --mapping messages={found.mapping['messages']}"
+    return f"to train on the answers alone, say --mapping messages={found.mapping.get('messages', 'column')}"

@@ -110,9 +110,10 @@ def _first(part: Mapping[str, Any], given: Sequence[str]) -> Any:
 def _string(body: Any, keys: Sequence[str], kind: str, where: str) -> str:
     if isinstance(body, str):
         return body
-    found = next((body[key] for key in keys if isinstance(body.get(key), str)), None)
+    given = body if isinstance(body, Mapping) else {}
+    found = next((given[key] for key in keys if isinstance(given.get(key), str)), None)
     if found is None:
-        raise RowError(f"{where} holds a part of type {kind!r} without text ({shown(dict(body))}); correct that part")
+        raise RowError(f"{where} holds a part of type {kind!r} without text ({shown(body)}); correct that part")
     return str(found)
 
 

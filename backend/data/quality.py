@@ -24,7 +24,7 @@ def quality(head: Head, layout: Layout) -> Iterator[Finding]:
             text += ", and all are trained on alike."
             yield finding("warns", "rated-rows", text, f"leave out rows with a low {column}")
         elif is_class_of_quality(head, column):
-            seen = ", ".join(sorted(map(str, set(head[column].values))))
+            seen = ", ".join(sorted({str(x) for x in head[column].values}))
             text = f"Column {column!r} marks the rows ({seen}), and all are trained on alike."
             yield finding("warns", "marked-rows", text, f"leave out rows with a bad {column}")
         elif head.shape(column) in ("truth", "number") and column.lower() in (*QUALITY, *MARKS):
@@ -38,4 +38,5 @@ def quality(head: Head, layout: Layout) -> Iterator[Finding]:
 def is_class_of_quality(head: Head, column: str) -> bool:
     """A few words such as good and bad, in a column whose name says that they rate the row."""
     rates = column.lower() in MARKS or not {*RATINGS, *QUALITY}.isdisjoint(words(column))
-    return rates and head.shape(column) == "text" and 2 <= len(set(head[column].values)) <= MOST_CLASSES
+    words_of = {x for x in head[column].values if isinstance(x, str)} if rates else ()
+    return rates and head.shape(column) == "text" and 2 <= len(words_of) <= MOST_CLASSES
