@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,7 @@ from backend.data.calls import tools_of
 from backend.data.cells import decoded, shown, texts_of, turns_of
 from backend.data.columns import layout
 from backend.data.conversation import Conversation, Example, Message, Text
-from backend.data.faults import LeftOut, RowError
+from backend.data.faults import LeftOut, LeftOuts, RowError
 from backend.data.finding import Finding
 from backend.data.head import ROWS, holds
 from backend.data.joined import join_turns
@@ -19,11 +19,19 @@ from backend.data.layout import Layout
 from backend.data.load import Source
 from backend.data.media import refuse_mark, refuse_media
 from backend.data.nothing_left import nothing_left
+from backend.data.oddities import Oddities
 from backend.data.parts import text_of
-from backend.data.passed import Passed
 from backend.data.readers import GOES_ON, Value
 from backend.data.transcript import is_transcript, turns_of_transcript
 from backend.data.turns import joined_calls, messages_of
+
+
+@dataclass
+class Passed:
+    """What was counted the last time that all rows were gone through."""
+
+    left: LeftOuts = field(default_factory=LeftOuts)
+    odd: Oddities = field(default_factory=Oddities)
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,6 @@ class Examples:
     layout: Layout
     source: Source
     passed: Passed
-    """What was counted the last time that all rows were gone through."""
     built: list[Example | int] | None = None
 
     def __iter__(self) -> Iterator[Example | int]:
@@ -56,7 +63,7 @@ class Examples:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """About the columns; and, once all rows were gone through, about those left out and odd turns."""
-        return (*self.layout.findings, *self.passed.findings())
+        return (*self.layout.findings, *self.passed.left.findings(), *self.passed.odd.findings())
 
 
 def examples_of(source: Source, mapping: Sequence[str] = ()) -> Examples:
@@ -72,21 +79,22 @@ def examples_of(source: Source, mapping: Sequence[str] = ()) -> Examples:
 def build_all(rows: Iterable[Value], found: Layout, passed: Passed) -> Iterator[Example | int]:
     """Each row built (those of one conversation joined before), or its number from 0 if it is left out.
 
-    `passed` counts what is left out and odd. UserError if more rows are unreadable than may be.
+    `passed` learns at the end what was left out and odd. UserError if more rows are unreadable than may be.
     """
-    passed.begin()
+    left, odd, used = LeftOuts(), Oddities(), 0
     numbered = join_turns(rows, found.joined) if found.joined else enumerate(rows, 1)
     for number, row in numbered:
         built = build(row, number, found)
         if isinstance(built, LeftOut):
-            passed.left.add(built)
+            left.add(built)
             yield number - 1
             continue
         if isinstance(built, Conversation) and len(built.messages) > 2:
-            passed.odd.add(built)
-        passed.used += 1
+            odd.add(built)
+        used += 1
         yield built
-    passed.end()
+    left.check(used + left.total)
+    passed.left, passed.odd = left, odd
 
 
 def build(row: Value, number: int, found: Layout) -> Example | LeftOut:
