@@ -9,9 +9,9 @@ from backend.data.calls import tools_of
 from backend.data.cells import decoded, shown, texts_of, turns_of
 from backend.data.conversation import Conversation, Example, Message, Text
 from backend.data.faults import LeftOut, RowError
-from backend.data.head import holds
-from backend.data.layout import Layout
-from backend.data.media import refuse_mark, refuse_media
+from backend.data.layout.head import holds
+from backend.data.layout.kinds import Layout
+from backend.data.layout.media import refuse_mark, refuse_media
 from backend.data.parts import text_of
 from backend.data.readers import GOES_ON, Value
 from backend.data.transcript import is_transcript, turns_of_transcript

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from backend.data.build import build
-from backend.data.columns import layout
 from backend.data.conversation import Conversation, Example
 from backend.data.faults import LeftOut, LeftOuts
 from backend.data.finding import Finding
-from backend.data.head import ROWS
-from backend.data.joined import join_turns
-from backend.data.layout import Layout
+from backend.data.layout.columns import layout
+from backend.data.layout.head import ROWS
+from backend.data.layout.joined import join_turns
+from backend.data.layout.kinds import Layout
 from backend.data.load import Source
 from backend.data.nothing_left import nothing_left
 from backend.data.oddities import Oddities

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend.data.faults import LeftOuts
-from backend.data.layout import Layout
+from backend.data.layout.kinds import Layout
 from backend.errors import UserError
 
 

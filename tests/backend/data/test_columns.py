@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from backend.data.columns import layout
 from backend.data.conversation import Conversation, Message, Text
+from backend.data.layout.columns import layout
 from backend.errors import UserError
 from tests.backend.data.examples import BOT, GPT, HUMAN, USER, A, Q, found, kinds, read, turns
 

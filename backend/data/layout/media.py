@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from backend.data.faults import RowError
-from backend.data.head import Head, holds
-from backend.data.names import MEDIA
+from backend.data.layout.head import Head, holds
+from backend.data.layout.names import MEDIA
 from backend.data.readers import Value
 from backend.errors import UserError
 

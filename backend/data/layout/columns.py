@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from backend.data import ask
-from backend.data.answers import completions
 from backend.data.cells import texts_of
-from backend.data.head import Head, holds
-from backend.data.joined import joined_of
-from backend.data.layout import Kind, Layout
-from backend.data.mapping import parse
-from backend.data.media import is_marked, media_columns
-from backend.data.names import ALIASES, LABELS, MARKS, by_names, named, preference
+from backend.data.layout import ask
+from backend.data.layout.answers import completions
+from backend.data.layout.head import Head, holds
+from backend.data.layout.joined import joined_of
+from backend.data.layout.kinds import Kind, Layout
+from backend.data.layout.mapping import parse
+from backend.data.layout.media import is_marked, media_columns
+from backend.data.layout.names import ALIASES, LABELS, MARKS, by_names, named, preference
+from backend.data.layout.remarks import remarks
 from backend.data.readers import Value
-from backend.data.remarks import remarks
 from backend.data.turns import ROLES as SPEAKER_ROLES
 from backend.data.turns import spoken_in
 from backend.errors import UserError

@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from backend.data.cells import CONTENTS, SPEAKERS
-from backend.data.head import Head
-from backend.data.names import CONVERSATION_IDS, TURN_NUMBERS, by_names
+from backend.data.layout.head import Head
+from backend.data.layout.names import CONVERSATION_IDS, TURN_NUMBERS, by_names
 from backend.data.readers import Value
 from backend.errors import UserError
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backend.data.head import Head
-from backend.data.names import ALIASES, LABELS, preference
+from backend.data.layout.head import Head
+from backend.data.layout.names import ALIASES, LABELS, preference
 
 
 def completions(head: Head, taken: Sequence[str]) -> list[str]:

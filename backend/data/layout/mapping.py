@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from backend.data.names import ROLES
+from backend.data.layout.names import ROLES
 from backend.errors import UserError
 
 

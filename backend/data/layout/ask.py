@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backend.data.cells import shown, texts_of, turns_of
-from backend.data.head import Head
-from backend.data.names import LOSERS, RATINGS, is_identifier, named, preference, rivals, words
+from backend.data.layout.head import Head
+from backend.data.layout.names import LOSERS, RATINGS, is_identifier, named, preference, rivals, words
 from backend.data.turns import messages_of, spoken_in
 from backend.errors import UserError
 

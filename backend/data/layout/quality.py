@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from backend.data.finding import Finding, finding
-from backend.data.head import Head
-from backend.data.layout import Layout
-from backend.data.names import LOSERS, MARKS, QUALITY, RATINGS, WINNERS, words
+from backend.data.layout.head import Head
+from backend.data.layout.kinds import Layout
+from backend.data.layout.names import LOSERS, MARKS, QUALITY, RATINGS, WINNERS, words
 
 MOST_CLASSES = 10
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backend.data.finding import Finding
-from backend.data.joined import Joined
+from backend.data.layout.joined import Joined
 
 Kind = Literal["alpaca", "sharegpt", "messages", "prompt-completion", "text"]
 
