@@ -48,7 +48,7 @@ def turns_of(value: Any) -> list[Mapping[str, Any]] | None:
         return value  # by far the most frequent
     value = decoded(value)
     if isinstance(value, Mapping):
-        inner = next(iter(value.values())) if len(value) == 1 and next(iter(value)) in NESTED else None
+        inner = _nested(value)
         value = [value] if inner is None else inner
     if not isinstance(value, list | tuple) or not value:
         return None
@@ -64,6 +64,13 @@ def turns_of(value: Any) -> list[Mapping[str, Any]] | None:
         else:
             return None
     return turns
+
+
+def _nested(value: Mapping[str, Any]) -> Any:
+    """The list of turns in an object that holds nothing else but switches and empty lists."""
+    key = next((key for key in NESTED if key in value), None)
+    others = [x for name, x in value.items() if name != key]
+    return value[key] if key and all(not x or isinstance(x, bool) for x in others) else None
 
 
 def texts_of(value: Any) -> list[str] | None:

@@ -60,7 +60,7 @@ def text_of(value: Any, where: str) -> str:
         value = value["parts"]
     if isinstance(value, Mapping) and value.get("type") in TEXT:
         value = [value]
-    if isinstance(value, list) and all(isinstance(x, Mapping | str) for x in value):
+    if isinstance(value, list) and all(isinstance(x, str) or _is_part(x) for x in value):
         parts = parts_of(value, where)
         if not parts.calls and not parts.has_results and not parts.thinking:
             return parts.text
@@ -148,6 +148,10 @@ def has_results(value: Any) -> bool:
 def _kind(part: Any) -> str:
     given = part.get("type") or next(iter(part), "") if isinstance(part, Mapping) else ""
     return given if isinstance(given, str) else ""
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, Mapping) and any(key in value for key in ("type", "text", "value", "content"))
 
 
 def _is_said(kind: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from backend.data.cells import shown, texts_of, turns_of
 from backend.data.layout.head import Head
-from backend.data.layout.names import LOSERS, RATINGS, is_identifier, named, preference, rivals, words
+from backend.data.layout.names import ANSWERS, LOSERS, RATINGS, is_identifier, named, preference, rivals, words
 from backend.data.turns import messages_of, spoken_in
 from backend.errors import UserError
 
@@ -29,15 +29,20 @@ def refuse_rivals(head: Head) -> None:
     pair = rivals(head.of_shape("text", "turns", "transcript"))
     if pair is not None:
         first, second = pair
-        what = f"columns {first!r} and {second!r} hold two answers each, and their names don't say which one is better"
-        fix = (
-            f"write the better ones to one column, or train on one of them with --mapping {_part(head, first)}={first}"
+        what = (
+            f"columns {first!r} and {second!r} hold two answers to one question, and no name says which one is better"
         )
+        fix = f"write the better ones to one column, or train on one of them with {_one_of_two(head, first, second)}"
         raise UserError(f"{what}; {fix}", "data")
 
 
-def _part(head: Head, column: str) -> str:
-    return "messages" if any("user" in spoken_in(turns) for turns in head[column].turns) else "completion"
+def _one_of_two(head: Head, first: str, second: str) -> str:
+    """A mapping that trains on the first of two answers."""
+    if any("user" in spoken_in(turns) for turns in head[first].turns):
+        return f"--mapping messages={first}"
+    others = [x for x in _texts(head) if x not in (first, second)]
+    question = named(others, "prompt") or next(iter(others), None)
+    return " ".join([f"--mapping prompt={question}"] * bool(question) + [f"--mapping completion={first}"])
 
 
 def unknown(head: Head, said: dict[str, str]) -> UserError:
@@ -77,7 +82,7 @@ def _half(head: Head) -> str | None:
         column = turns[0]
         fix = f"add the questions, or train on the answers alone with --mapping messages={column}"
         return f"column {column!r} has assistant turns but no user turn in row 1 or any row after it; {fix}"
-    if prompt and prompt.lower() in QUESTIONS and len(_texts(head)) == 1:
+    if prompt and prompt.lower() in QUESTIONS and set(_texts(head)) == {prompt}:
         fix = f"add a column of answers, or train on the prompts as plain text with --mapping text={prompt}"
         return f"there are only prompts (column {prompt!r}) and no answers to learn; {fix}"
     return None
@@ -110,10 +115,11 @@ def _example(head: Head, said: dict[str, str]) -> dict[str, str]:
         return said | dict(zip(needed, free, strict=False))
     question = named(free, "prompt")
     left = [x for x in free if x != question]
-    longest = max(left, key=lambda x: head[x].mean)
+    called_so = [x for x in left if not set(ANSWERS).isdisjoint(words(x))]
+    longest = max(called_so or left, key=lambda x: head[x].mean)
     if pair and pair[0] in left:
         answer = pair[0]
-    elif question or 2 * head[longest].mean > 3 * max(head[x].mean for x in left if x != longest):
+    elif called_so or question or 2 * head[longest].mean > 3 * max(head[x].mean for x in left if x != longest):
         answer = longest
     else:
         answer = left[1]
@@ -124,4 +130,7 @@ def _texts(head: Head) -> Sequence[str]:
     """Columns of text that are no identifiers, ratings or the like; of those with sentences, if there are any."""
     texts = head.of_shape("text", "turns", "transcript")
     texts = [x for x in texts if not is_identifier(x) and not set(words(x)) & set(RATINGS)]
-    return [x for x in texts if head.shape(x) != "text" or head[x].is_prose] or texts
+    sentences = [x for x in texts if head.shape(x) != "text" or head[x].is_prose] or texts
+    may_answer = [*texts, *head.of_shape("number", "truth")]
+    answers = [x for x in may_answer if not set(ANSWERS).isdisjoint(words(x)) and not is_identifier(x)]
+    return [x for x in head.columns if x in sentences or x in answers]

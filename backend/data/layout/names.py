@@ -39,12 +39,25 @@ LOSERS = (
 )
 RIVALS = (("a", "b"), ("0", "1"), ("1", "2"), ("j", "k"))
 """Endings of the names of two answers to one question; another column says which is better."""
-ANSWERS = ("answer", "response", "completion", "output", "conversation", "messages", "reply", "summary", "generation")
+ANSWERS = (
+    "answer",
+    "response",
+    "completion",
+    "output",
+    "conversation",
+    "messages",
+    "reply",
+    "summary",
+    "generation",
+    "solution",
+    "ref",
+)
 PERSONAS = ("system", "persona", "character")
 MEDIA = (
     *("image", "images", "img", "imgs", "image_path", "image_paths", "image_url", "image_urls", "image_file"),
     *("picture", "photo", "pixel_values", "video", "videos", "audio", "audios", "jpg", "png"),
 )
+MEDIA_WORDS = frozenset({"image", "images", "img", "imgs", "picture", "photo", "video", "videos", "audio", "audios"})
 CONVERSATION_IDS = (
     "conversation_id",
     "conv_id",
@@ -73,7 +86,8 @@ def by_names(columns: Sequence[str], names: Sequence[str]) -> str | None:
 
 def words(column: str) -> list[str]:
     """The words of a column's name: `scoreChosen` and `score_chosen` are score and chosen."""
-    return re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column.strip()).lower())
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column.strip()).lower()
+    return re.split(r"[^a-z0-9]+", re.sub(r"non[-_ ](?=preferred)", "non", name))
 
 
 def is_identifier(column: str) -> bool:

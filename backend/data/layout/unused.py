@@ -9,7 +9,7 @@ from backend.data.finding import Finding, finding
 from backend.data.layout.answers import completions
 from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
-from backend.data.layout.names import ALIASES, ANSWERS, LABELS, PERSONAS, THINKING, is_identifier, words
+from backend.data.layout.names import ALIASES, ANSWERS, LABELS, PERSONAS, THINKING, is_identifier, named, words
 from backend.data.layout.quality import is_class_of_quality
 
 COMPARED_ROWS = 50
@@ -45,7 +45,7 @@ def is_rejected(column: str) -> bool:
 def _use(head: Head, layout: Layout, columns: Sequence[str]) -> str:
     """Mappings that would use the columns, one a column where there is a part left for it."""
     found = [mapping for column in columns if (mapping := _mapping(head, layout, column))]
-    return " or ".join(found[:4])
+    return " or ".join(found[:3])
 
 
 def _mapping(head: Head, layout: Layout, column: str) -> str:
@@ -53,8 +53,13 @@ def _mapping(head: Head, layout: Layout, column: str) -> str:
     role = _role(layout, column)
     if head.shape(column) == "other" or not role:
         return ""
-    if role == "text" and not head[column].is_prose:
+    is_prose = head[column].is_prose or head.shape(column) != "text"
+    if role == "text" and named([column], "prompt"):
+        return f"--mapping prompt={column} --mapping completion={layout.mapping['text']}"
+    if role == "text" and not is_prose:
         return f"--mapping prompt={layout.mapping['text']} --mapping completion={column}"
+    if role == "system" and not is_prose:
+        return ""
     return f"--mapping {role}={column}"
 
 

@@ -95,6 +95,7 @@ def test_clean_sets_have_no_finding() -> None:
         ({"prompt": "q", "chosen": "a", "rejected": "no"}, {"prompt": "prompt", "completion": "chosen"}),
         ({"question": "q", "pos_answer": "a", "neg_answer": "no"}, {"prompt": "question", "completion": "pos_answer"}),
         ({"prompt": "q", "chosenResponse": "a", "rejectedResponse": "no"}, None),
+        ({"input": {"messages": [USER], "tools": []}, "preferred_output": [BOT], "non_preferred_output": [BOT]}, None),
         ({"chosen": [USER, BOT], "rejected": [USER, BOT], "score_chosen": 8.0}, {"messages": "chosen"}),
         ({"prompt": [USER], "chosen": [BOT], "rejected": [BOT]}, {"prompt": "prompt", "completion": "chosen"}),
         ({"conversations": [HUMAN], "chosen": GPT, "rejected": GPT}, None),
@@ -194,6 +195,12 @@ def test_classes_that_are_numbers_are_asked_about(label: object, what: str) -> N
             {"prompt": "q", "response_a": "a", "response_b": "b", "winner": "a"},
             "'response_a' and 'response_b' hold two",
         ),
+        (
+            {"history": ASK, "human_ref_A": "a", "human_ref_B": "b"},
+            "--mapping prompt=history --mapping completion=human_",
+        ),
+        ({"question": ASK, "final_answer": 3}, "--mapping prompt=question --mapping completion=final_answer"),
+        ({"question": "q", "support": SAY, "correct_answer": "a"}, "--mapping completion=correct_answer"),
         ({"conversation_a": [USER, BOT], "conversation_b": [USER, BOT]}, "with --mapping messages=conversation_a"),
         ({"id": "x", "foo": "A question?", "bar": "An answer it is."}, "--mapping prompt=foo --mapping completion=bar"),
         ({"foo": SAY * 3, "score": 3, "bar": ASK}, "--mapping prompt=bar --mapping completion=foo"),
@@ -215,7 +222,7 @@ def test_the_mappings_that_are_asked_for_work() -> None:
     assert turns({"messages": [BOT]}, mapping=("messages=messages",)) == (A,)
     assert turns({"dialog": ["q", "a"]}, mapping=("messages=dialog",)) == (Q, A)
     rivals = {"prompt": "q", "response_a": "a", "response_b": "b"}
-    assert turns(rivals, mapping=("completion=response_a",)) == (Q, A)
+    assert turns(rivals, mapping=("prompt=prompt", "completion=response_a")) == (Q, A)
 
 
 def test_short_answers_to_lists_of_turns_are_warned_of() -> None:
@@ -290,6 +297,8 @@ def test_several_layouts_in_one_file_are_all_read() -> None:
         {"images": [{"bytes": b"x", "path": None}], "messages": [USER, BOT]},
         {"image": {"path": "a.png"}, "text": "a cat"},
         {"image": "COCO_0123", "question": "q", "answer": "a"},
+        {"image_base64": "A" * 300, "question": "q", "answer": "a"},
+        {"images_of_it": ["a.jpg"], "question": "q", "answer": "a"},
     ],
 )
 def test_rows_with_images_are_refused(row: dict[str, Any]) -> None:
@@ -297,6 +306,10 @@ def test_rows_with_images_are_refused(row: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"^row 2 has an image or the like in 'image"):
         read(plain, row)
     assert read(plain).examples
+
+
+def test_a_caption_is_text() -> None:
+    assert kinds(read({"image_caption": "A basket of fruit.", "question": "q", "answer": "a"})) == ["unused-columns"]
 
 
 def test_marks_of_images_are_refused_and_a_word_of_html_is_not() -> None:
