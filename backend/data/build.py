@@ -24,8 +24,8 @@ def build(row: Value, number: int, found: Layout) -> Example | LeftOut:
         found = _own_layout(row, found)
     if found.media:
         refuse_media(row, number, found.media)
-    if found.mark and str(row.get(found.mark)).strip().lower() == "false":
-        return LeftOut("undesired-rows", number, f"row {number} has {found.mark} {row[found.mark]!r}")
+    if found.verdict and str(row.get(found.verdict)).strip().lower() == "false":
+        return LeftOut("undesired-rows", number, f"row {number} has {found.verdict} {row[found.verdict]!r}")
     try:
         return BUILDERS[found.kind](row, number, found)
     except RowError as error:
@@ -105,7 +105,7 @@ def _conversation(
     """Turns up to the last one that is trained on, or why there is none."""
     for role, content, *_ in messages:
         if "<" in content and role != "assistant":
-            refuse_mark(content, f"row {number}", found.is_marked)
+            refuse_mark(content, f"row {number}", found.has_media_marks)
     last = len(messages)
     while last and not messages[last - 1].scored:
         last -= 1

@@ -12,7 +12,7 @@ def nothing_left(reference: str, found: Layout, left: LeftOuts) -> UserError:
     reason, count = left.counts.most_common(1)[0]
     columns = found.mapping.get("completion") or ", ".join(found.mapping.values())
     first = left.first[reason].text
-    undesired = f"undesired by {found.mark!r}; remove that column to use them"
+    undesired = f"undesired by {found.verdict!r}; remove that column to use them"
     sentences = {
         "empty-rows": f"all {count:,} rows of {reference} are empty in {columns}; map others",
         "rows-without-question": f"all {count:,} rows of {reference} are without a question; {_answers_alone(found)}",

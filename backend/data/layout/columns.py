@@ -12,7 +12,7 @@ from backend.data.layout.head import Head, holds
 from backend.data.layout.joined import joined_of
 from backend.data.layout.kinds import Kind, Layout
 from backend.data.layout.mapping import parse
-from backend.data.layout.media import is_marked, media_columns
+from backend.data.layout.media import has_media_marks, media_columns
 from backend.data.layout.names import ALIASES, LABELS, MARKS, by_names, named, preference
 from backend.data.layout.remarks import remarks
 from backend.data.readers import Value
@@ -40,7 +40,12 @@ def layout(rows: Sequence[Value], columns: Sequence[str], mapping: Sequence[str]
     if pair is not None and pair[1] in found.mapping.values():
         pair = None
     found = replace(
-        found, media=media, is_marked=is_marked(head), preference=pair, mark=_mark(head, found), is_said=is_said
+        found,
+        media=media,
+        has_media_marks=has_media_marks(head),
+        preference=pair,
+        verdict=_verdict(head, found),
+        is_said=is_said,
     )
     others = () if found.kind == "text" else _others(head, found)
     found = replace(found, others=others)
@@ -54,7 +59,7 @@ def _used(found: Layout) -> set[str]:
         *found.mapping.values(),
         *(column for other in found.others for column in _used(other)),
         *joined,
-        found.mark,
+        found.verdict,
     }
     return used | set(found.preference or ())
 
@@ -198,7 +203,7 @@ def _optional(head: Head, roles: Sequence[str], said: dict[str, str], taken: Seq
     return chosen
 
 
-def _mark(head: Head, found: Layout) -> str:
+def _verdict(head: Head, found: Layout) -> str:
     """The column that marks answers as good or bad."""
     if found.kind == "text":
         return ""

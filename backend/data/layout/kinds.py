@@ -26,11 +26,11 @@ class Layout:
     """Layouts of rows that have none of this one's columns."""
     preference: tuple[str, str] | None = None
     """Columns of the better and the worse answer; the worse one is not trained on."""
-    mark: str = ""
+    verdict: str = ""
     """The column whose rows are left out if it is false there."""
     media: tuple[str, ...] = ()
     """Columns of images and the like: a row that has one is refused."""
-    is_marked: bool = False
+    has_media_marks: bool = False
     """A mark such as <image> stands for an image wherever it is in a text."""
     joined: Joined | None = None
     """Each row is one turn of a conversation."""

@@ -47,7 +47,7 @@ def refuse_media(row: Value, number: int, media: Iterable[str]) -> None:
             raise UserError(f"{what}: {fix}", "data")
 
 
-def is_marked(head: Head) -> bool:
+def has_media_marks(head: Head) -> bool:
     """Most rows have the mark of an image somewhere: it is meant as one within a sentence too."""
     rows = head.rows[:MARKED_ROWS]
     return 2 * sum(MARK_ANYWHERE.search(str(row)) is not None for row in rows) > len(rows)

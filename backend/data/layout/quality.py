@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from backend.data.finding import Finding, finding
-from backend.data.layout.head import Head
+from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.names import LOSERS, MARKS, QUALITY, RATINGS, WINNERS, words
 
@@ -14,6 +14,9 @@ MOST_CLASSES = 10
 
 def quality(head: Head, layout: Layout) -> Iterator[Finding]:
     """Columns that may say which rows are bad."""
+    if layout.verdict and (silent := [at for at, x in enumerate(head[layout.verdict].cells) if not holds(x)]):
+        text = f"Column {layout.verdict!r} does not say whether rows are good, such as row {silent[0] + 1}"
+        yield finding("warns", "marked-rows", text + "; they are trained on.", "fill it, or remove these rows", silent)
     compared = set(WINNERS) | set(LOSERS)
     for column in layout.unused:
         parts = set(words(column))

@@ -68,6 +68,13 @@ def test_rows_marked_as_undesired_are_left_out_and_said(
     assert found(examples, "undesired-rows").rows == (1,)
 
 
+def test_rows_of_which_nothing_is_said_are_named() -> None:
+    rows = [{"prompt": "q", "completion": "a", "label": mark} for mark in (True, None, False)]
+    examples = read(*rows)
+    assert [x.row for x in examples.examples] == [1, 2]
+    assert found(examples, "marked-rows").rows == (1,)
+
+
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
