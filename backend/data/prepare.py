@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ import numpy as np
 
 from backend.data import store
 from backend.data.conversation import Conversation, Example, Text, answer_of, digest
+from backend.data.finding import Finding, by_severity, finding
 from backend.data.formats import examples_of
 from backend.data.load import load
 from backend.data.masking import prompt_turns
-from backend.data.notes import tally_notes
+from backend.data.notes import tally_findings
 from backend.data.report import Counts
 from backend.data.split import held_out
 from backend.data.template import Refusal
@@ -83,10 +84,15 @@ class Prepared:
     chat_template: str | None
     """The template that stands in because the model has none; save it with the result. None where it has one."""
     probes: tuple[Probe, ...]
-    notes: tuple[str, ...]
-    """Sentences for the log."""
+    findings: tuple[Finding, ...]
+    """For the log, the most severe first."""
     fingerprint: str
     """Changes with the rows, the tokenizer, the template and `max_length`."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The findings' sentences."""
+        return tuple(found.text for found in self.findings)
 
 
 def prepare(
@@ -123,7 +129,9 @@ def prepare(
         truncated=flat.meta["truncated"],
         chat_template=tokenizer.chat_template if tokenizer.is_fallback and chats else None,
         probes=_probes(asked, tokenizer, max_length),
-        notes=(*source.notes, *flat.meta["notes"]),
+        findings=by_severity(
+            [*(finding("notes", "files", text) for text in source.notes), *map(_finding, flat.meta["findings"])]
+        ),
         fingerprint=key,
     )
 
@@ -157,9 +165,13 @@ def _tokenised(
         "truncated": sum(row.truncated for _, row in kept),
         "refused": tally.refused,
         "refusal": tally.refusal,
-        "notes": [x for part in tally_notes(tally, tokenizer.is_fallback and chats) for x in part],
+        "findings": [asdict(found) for found in tally_findings(tally, tokenizer.is_fallback and chats)],
     }
     return store.save(key, [row.ids for _, row in kept], [row.scored for _, row in kept], meta)
+
+
+def _finding(kept: dict[str, Any]) -> Finding:
+    return Finding(**{**kept, "rows": tuple(kept["rows"])})
 
 
 def _nothing_left(meta: dict[str, Any], reference: str, max_length: int) -> UserError:
