@@ -31,6 +31,8 @@ class Constants:
     """Most that is fetched from the hub without asking for a part of it."""
     cache_bytes: int
     """Most that tokenised data takes on disk; what was used least recently is deleted."""
+    kept_bytes: int
+    """Memory that rows may take to be kept instead of read again."""
     few_rows: int
     duplicate_fraction: float
 
