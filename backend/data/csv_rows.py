@@ -99,7 +99,7 @@ def _header(file: Opened, names: list[str]) -> list[str]:
 
 
 def _cell_in(names: list[str]) -> str | None:
-    """What in the first line is no column's name but a number, a sentence or a long text; None if a usual name is too."""
+    """A number, a sentence or a long text in the first line; None if a usual name of a column stands beside it."""
     from backend.data.columns import ALIASES  # it imports the readers
 
     usual = {alias for aliases in ALIASES.values() for alias in aliases}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from backend.data.columns import Layout, is_turns, layout
 from backend.data.conversation import Conversation, Example, Message, Text
 from backend.data.load import Source
+from backend.data.passages import divided
 from backend.data.readers import GOES_ON, Value
 from backend.data.turns import message, text_of, tools_of
 from backend.errors import UserError
@@ -16,24 +18,51 @@ from backend.errors import UserError
 
 @dataclass(frozen=True)
 class Examples:
-    """The usable rows of a source."""
+    """The examples of a source, in order: in memory if the rows are, else built anew each time."""
 
     layout: Layout
-    examples: list[Example]
-    empty: int
-    """Rows without an answer (or any text), left out."""
+    source: Source
+    built: list[Example | int] | None = None
+
+    def __iter__(self) -> Iterator[Example | int]:
+        """Every example; for a row without an answer (or any text) its number, counted from 0.
+
+        A long document is several examples. UserError that names the row and the key if one can't be read.
+        """
+        return _built(self.source, self.layout) if self.built is None else iter(self.built)
+
+    @cached_property
+    def examples(self) -> list[Example]:
+        """All of them in memory; those of a large source do not fit."""
+        return [example for example in self if not isinstance(example, int)]
+
+    @property
+    def empty(self) -> int:
+        """Rows without an answer (or any text), left out."""
+        return sum(isinstance(example, int) for example in self)
 
 
 def examples_of(source: Source, mapping: Sequence[str] = ()) -> Examples:
-    """The source's rows as examples. UserError that names the row and the key where one can't be read."""
+    """The source's rows as examples. UserError that names the row and the key if one can't be read."""
     found = layout(source.rows, source.columns, mapping)
-    build = BUILDERS[found.kind]
-    built = [build(row, number, found.mapping) for number, row in enumerate(source.rows, 1)]
-    examples = [example for example in built if example is not None]
-    if not examples:
+    examples = Examples(found, source, list(_built(source, found)) if source.is_kept else None)
+    if all(isinstance(example, int) for example in examples):
         columns = ", ".join(found.mapping.values())
-        raise UserError(f"all {len(built):,} rows of {source.reference} are empty in {columns}; map others", "data")
-    return Examples(found, examples, len(built) - len(examples))
+        count = f"{len(source.rows):,}"
+        raise UserError(f"all {count} rows of {source.reference} are empty in {columns}; map others", "data")
+    return examples
+
+
+def _built(source: Source, found: Layout) -> Iterator[Example | int]:
+    build = BUILDERS[found.kind]
+    for number, row in enumerate(source.rows, 1):
+        example = build(row, number, found.mapping)
+        if example is None:
+            yield number - 1
+        elif isinstance(example, Text):
+            yield from divided(example)
+        else:
+            yield example
 
 
 def _pair(row: Value, number: int, mapping: Mapping[str, str]) -> Example | None:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import blake2b
 
 import numpy as np
 
 from backend.data.candidates import candidates
 from backend.data.constants import constants
-from backend.data.conversation import Conversation, Example, digest
 from backend.data.counting import Counted, bytes_per_token, counted, estimated
 from backend.data.finding import Finding, by_severity, count_of, finding
 from backend.data.formats import examples_of
-from backend.data.load import load
+from backend.data.load import Source, load
 from backend.data.notes import content_findings, length_findings, tally_findings
 from backend.data.preview import preview
 from backend.data.report import DataReport
+from backend.data.stream import Say
+from backend.data.survey import Survey, survey
 from backend.data.tokenizer import TextTokenizer
 from backend.errors import UserError, wont_do
 from backend.model.info import ModelInfo
@@ -27,28 +27,31 @@ __all__ = ["assumed", "candidates", "inspect"]
 
 
 def inspect(
-    reference: str, *, mapping: Sequence[str] = (), model: ModelInfo | None = None, seed: int = 0
+    reference: str,
+    *,
+    mapping: Sequence[str] = (),
+    model: ModelInfo | None = None,
+    seed: int = 0,
+    say: Say = lambda text: None,
 ) -> DataReport:
-    """Read `reference` whole and measure it, with the model's tokenizer and template where they are at hand.
+    """Go through `reference` and measure it, with the model's tokenizer and template if they are at hand.
 
-    UserError (field `data` or `mapping`) of one sentence where it can't be read.
+    `say` gets a line now and then if there are many rows. UserError (field `data` or `mapping`) of one sentence if it
+    can't be read.
     """
     with _collector_paused():
-        return _inspected(reference, mapping, model, seed)
+        return _inspected(reference, mapping, model, seed, say)
 
 
-def _inspected(reference: str, mapping: Sequence[str], model: ModelInfo | None, seed: int) -> DataReport:
-    source = load(reference)
+def _inspected(reference: str, mapping: Sequence[str], model: ModelInfo | None, seed: int, say: Say) -> DataReport:
+    source = load(reference, say)
     found = examples_of(source, mapping)
     tokenizer = TextTokenizer.load(model.tokenizer_file.parent) if model and model.tokenizer_file else None
-    counts = counted(found.examples, tokenizer, seed) if tokenizer else estimated(found.examples)
+    seen = survey(found, seed, say)
+    counts = counted(seen, tokenizer, seed) if tokenizer else estimated(seen.sizes, seen.kept)
     if not len(counts.tokens):
-        raise UserError(f"the model's chat template takes no row of {reference}; {counts.tally.refusal}", "data")
-    digests = [digest(example) for example in found.examples]
-    empty = sorted(set(range(len(source.rows))) - {example.row - 1 for example in found.examples})
-    chosen = [finding("notes", "files", text) for text in source.notes]
-    findings = [*content_findings(found.examples, empty, digests), *chosen]
-    findings += _token_findings(found.examples, counts, tokenizer, model)
+        raise _nothing_used(reference, counts)
+    used_rows = len(np.unique(seen.rows[counts.used]))
     return DataReport(
         reference=reference,
         format=found.layout.kind,
@@ -57,16 +60,46 @@ def _inspected(reference: str, mapping: Sequence[str], model: ModelInfo | None, 
         row_tokens=counts.tokens,
         row_scored_tokens=counts.scored,
         row_prompt_tokens=counts.prompt,
-        empty_rows=found.empty,
-        duplicate_rows=len(digests) - len(set(digests)),
+        empty_rows=len(seen.empty),
+        duplicate_rows=len(seen.repeated),
         exact=counts.exact,
-        preview=preview(found.examples, tokenizer),
-        findings=by_severity(findings),
+        preview=preview(seen.kept, tokenizer),
+        findings=by_severity(_findings(source, seen, counts, tokenizer, model)),
         source_rows=len(source.rows),
-        refused_rows=found.empty + counts.tally.refused + int((counts.scored == 0).sum()),
-        fingerprint=blake2b(b"".join(digests), digest_size=16).hexdigest(),
+        refused_rows=len(source.rows) - used_rows,
+        fingerprint=seen.fingerprint,
         files=tuple(str(path) for path in source.files),
+        held_out_rows=len(source.held_out.rows) if source.held_out else 0,
     )
+
+
+def _nothing_used(reference: str, counts: Counted) -> UserError:
+    if counts.tally.refused:
+        return UserError(f"the model's chat template takes no row of {reference}; {counts.tally.refusal}", "data")
+    return UserError(f"no row of {reference} has a token to learn from; mark the answers as trained", "data")
+
+
+def _findings(
+    source: Source, seen: Survey, counts: Counted, tokenizer: TextTokenizer | None, model: ModelInfo | None
+) -> Iterator[Finding]:
+    content = content_findings(seen.kept, seen.empty.tolist(), seen.kept_digests)
+    if seen.is_whole:
+        yield from content
+    else:
+        yield from (found for found in content if found.kind != "duplicates")
+        yield from _many_duplicates(seen)
+    yield from source.findings
+    yield from _token_findings(seen, counts, tokenizer, model)
+
+
+def _many_duplicates(seen: Survey) -> Iterator[Finding]:
+    """As notes.py finds them if all examples are in memory."""
+    if len(seen.repeated):
+        many = len(seen.repeated) > constants().duplicate_fraction * len(seen.rows)
+        text = f"{count_of(len(seen.repeated))} of {len(seen.rows):,} repeat another row"
+        text += ": remove the copies, or they count double."
+        rows = seen.rows[seen.repeated].tolist()
+        yield finding("warns" if many else "notes", "duplicates", text, "remove the copies", rows)
 
 
 @contextmanager
@@ -106,21 +139,20 @@ def assumed(rows: int, row_tokens: int) -> DataReport:
 
 
 def _token_findings(
-    examples: Sequence[Example], counts: Counted, tokenizer: TextTokenizer | None, model: ModelInfo | None
-) -> list[Finding]:
-    chats = any(isinstance(example, Conversation) for example in examples)
-    found = tally_findings(counts.tally, tokenizer is not None and tokenizer.is_fallback and chats)
+    seen: Survey, counts: Counted, tokenizer: TextTokenizer | None, model: ModelInfo | None
+) -> Iterator[Finding]:
+    yield from tally_findings(counts.tally, tokenizer is not None and tokenizer.is_fallback and seen.has_chats)
     if tokenizer is None:
-        size = bytes_per_token(examples)
+        size = bytes_per_token(seen.kept)
         text = f"Tokens are estimated at {size:.1f} bytes each: the model's tokenizer is not here yet."
-        found.append(finding("notes", "tokens-estimated", text))
+        yield finding("notes", "tokens-estimated", text)
     elif not counts.exact:
-        text = f"Tokens are counted in {constants().sample_rows:,} rows and fitted for the others."
-        found.append(finding("notes", "tokens-sampled", text))
-    unscored = int((counts.scored == 0).sum())
-    if unscored:
-        text = f"Nothing is scored in {count_of(unscored)}."
-        found.append(Finding("warns", "no-target-tokens", text, "remove those rows", row_count=unscored))
+        sample = min(constants().sample_rows, len(seen.kept))
+        text = f"Tokens are counted in {sample:,} rows and fitted for the others; what is said of rows is carried over."
+        yield finding("notes", "tokens-sampled", text)
+    if len(counts.without_target):
+        rows = seen.rows[counts.without_target].tolist()
+        text = f"{count_of(len(rows))} without a target token {'is' if len(rows) == 1 else 'are'} left out."
+        yield finding("warns", "no-target-tokens", text, "remove those rows, or mark their answers as trained", rows)
     if model is not None and model.shape.context:
-        found += length_findings(counts.tokens, model.shape.context)
-    return found
+        yield from length_findings(counts.tokens, model.shape.context)

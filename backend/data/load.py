@@ -45,6 +45,11 @@ class Source:
         return tuple(name for name in names if name != GOES_ON)
 
     @property
+    def is_kept(self) -> bool:
+        """All rows are in memory."""
+        return not isinstance(self.rows, Stream) or self.rows.is_kept
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """What was chosen, as findings."""
         return tuple(finding("notes", "files", text) for text in self.notes)

@@ -5,7 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from backend.data.constants import constants
+from backend.data.conversation import Text
+
+PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
 SENTENCE_END = re.compile(r"[.!?。！？]\s|\n")
+
+
+def divided(text: Text) -> Iterator[Text]:
+    """A document as examples of a length that trains well (presets/data.toml); the last has the document's end."""
+    limit = constants().passage_characters
+    if len(text.document) <= limit:
+        yield text
+        return
+    parts = passages(PARAGRAPH_END.split(text.document.strip()), limit)
+    before = next(parts, None)
+    for passage in parts:
+        yield Text(before or "", text.row, ends=False)
+        before = passage
+    if before is not None:
+        yield text._replace(document=before)
 
 
 def passages(paragraphs: Iterable[str], limit: int) -> Iterator[str]:

@@ -65,6 +65,8 @@ class DataReport:
     """All rows of the data, the unusable ones included; 0: as many as there are usable ones."""
     refused_rows: int = 0
     """Rows that are not used: empty, refused by the chat template, or without a target token."""
+    held_out_rows: int = 0
+    """Rows of a validation split beside the training one, which is evaluated on; 0: rows are held out of these."""
     fingerprint: str = ""
     """Hash of the rows' content."""
     files: tuple[str, ...] = field(default=())

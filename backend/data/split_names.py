@@ -15,10 +15,9 @@ VALIDATION = _word("valid|validation|val|dev|eval|evaluation")
 OTHER = _word("test|tests|testing|valid|validation|val|dev|eval|evaluation")
 SHARD = re.compile(r"([-_.]?(part|shard|chunk)?[-_.]?\d+([-_.]of[-_.]?\d+)?)+$", re.IGNORECASE)
 """The end of a name that numbers the parts of one split, such as `-00000-of-00001`."""
-PURPOSES = frozenset(
-    "sft instruct chat gen prefs preference preferences dpo orpo kto rm reward ppo rl grpo ranking comparisons pretrain".split()
-)
+FOR_PREFERENCES = ("prefs", "preference", "preferences", "ranking", "comparisons", "dpo", "orpo", "kto", "rm", "reward")
 FOR_FINE_TUNING = ("sft", "instruct", "chat")
+PURPOSES = (*FOR_FINE_TUNING, *FOR_PREFERENCES, "gen", "rl", "ppo", "grpo", "pretrain")
 
 
 def training_key(keys: Sequence[str]) -> str | None:

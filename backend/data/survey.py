@@ -1,0 +1,116 @@
+"""All examples of a source gone through once: what each takes, which rows are empty, and a sample that is kept."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.data.constants import constants
+from backend.data.conversation import Conversation, Example, Text, digest
+from backend.data.counting import COLUMNS, Sizes, size_of
+from backend.data.formats import Examples
+from backend.data.report import Counts
+from backend.data.stream import Say
+
+SAID_EVERY = 200_000
+Digests = npt.NDArray[np.uint64]
+"""Two numbers an example, equal for examples of equal content."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of every example, in order, and some of the examples themselves."""
+
+    sizes: Sizes
+    rows: Counts
+    """The row that each example comes from, counted from 0; a long document's examples come from one row."""
+    digests: Digests
+    shapes: npt.NDArray[np.int64]
+    """Equal for conversations of the same roles in the same order: what chat templates refuse some of."""
+    empty: Counts
+    """Rows that make no example, counted from 0."""
+    kept: Sequence[Example]
+    """The examples themselves if all fit into memory, or a sample of them."""
+    kept_at: Counts
+    """Their places among all."""
+    has_chats: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """All examples are kept."""
+        return len(self.kept) == len(self.rows)
+
+    @property
+    def kept_digests(self) -> list[bytes]:
+        """Of the kept examples."""
+        return [x.tobytes() for x in self.digests[self.kept_at]]
+
+    @cached_property
+    def repeated(self) -> Counts:
+        """Examples whose content stands in one before them, by their places."""
+        _, first = np.unique(self.digests[:, 0], return_index=True)
+        again = np.ones(len(self.digests), dtype=np.bool_)
+        again[first] = False
+        return np.flatnonzero(again).astype(np.int64)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the content of all examples in order."""
+        return blake2b(self.digests.tobytes(), digest_size=16).hexdigest()
+
+
+def survey(found: Examples, seed: int, say: Say = lambda text: None) -> Survey:
+    """Go through all examples once. UserError that names the row if one can't be read."""
+    total = len(found.source.rows)
+    keeps_all = found.source.is_kept
+    chosen = set[int]() if keeps_all else _chosen(total, seed)
+    sizes, digests, rows, shapes, empty = array("q"), bytearray(), array("q"), array("q"), array("q")
+    kept: list[Example] = []
+    kept_at = array("q")
+    has_chats = False
+    for example in found:
+        if isinstance(example, int):
+            empty.append(example)
+            continue
+        if keeps_all or example.row - 1 in chosen:
+            kept.append(example)
+            kept_at.append(len(rows))
+        has_chats = has_chats or isinstance(example, Conversation)
+        sizes.extend(size_of(example))
+        digests += digest(example)
+        shapes.append(_shape(example))
+        rows.append(example.row - 1)
+        if len(rows) % SAID_EVERY == 0:
+            say(f"looked at {len(rows):,} of {total:,} rows")
+    return Survey(
+        sizes=_numbers(sizes).reshape(-1, COLUMNS),
+        rows=_numbers(rows),
+        digests=np.frombuffer(bytes(digests), dtype=np.uint64).reshape(-1, 2),
+        shapes=_numbers(shapes),
+        empty=_numbers(empty),
+        kept=kept,
+        kept_at=_numbers(kept_at),
+        has_chats=has_chats,
+    )
+
+
+def _chosen(rows: int, seed: int) -> set[int]:
+    some = np.random.default_rng(seed).choice(rows, min(rows, constants().exact_rows), replace=False)
+    return set(some.tolist())
+
+
+def _shape(example: Example) -> int:
+    if isinstance(example, Text):
+        return 0
+    roles = tuple((message.role, bool(message.extra), not message.content) for message in example.messages)
+    return hash((roles, bool(example.tools)))
+
+
+def _numbers(values: array[int]) -> Counts:
+    return np.array(values, dtype=np.int64)
