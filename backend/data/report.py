@@ -10,7 +10,9 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
+from backend.data.constants import constants
 from backend.data.finding import Finding
+from backend.data.split import count
 
 Counts = npt.NDArray[np.int64]
 
@@ -28,6 +30,8 @@ class Segment:
 class Cut:
     """The data under one `max_length`."""
 
+    rows: int
+    """Rows that are left: those with a target token; of a document its pieces."""
     truncated_rows: int
     tokens: int
     scored_tokens: int
@@ -117,12 +121,20 @@ class DataReport:
         """Part of a row that is scored, as nine rows of ten do not exceed it; 1 without rows."""
         return float(np.percentile(self.row_scored_tokens / self.row_tokens, 90)) if self.rows else 1.0
 
+    def split(self, max_length: int, eval_fraction: float) -> tuple[int, int]:
+        """Rows that are trained on, and rows that are evaluated on: of a validation split if there is one."""
+        rows = self.cut(max_length).rows
+        if self.held_out_rows and eval_fraction > 0:
+            return rows, min(self.held_out_rows, constants().held_out_rows)
+        held_out = count(rows, eval_fraction)
+        return rows - held_out, held_out
+
     def percentile(self, q: float) -> int:
         """The length in tokens that q percent of the rows do not exceed; 0 without rows."""
         return int(self._sorted_tokens[ceil(round(q / 100 * (self.rows - 1), 9))]) if self.rows else 0
 
     def cut(self, max_length: int) -> Cut:
-        """What stays of the data when rows are cut after `max_length` tokens.
+        """What stays of the data when rows are cut after `max_length` tokens. Documents are divided instead.
 
         Scored tokens are taken to stand behind the prompt, as in single-turn rows; an estimate for multi-turn ones.
         """
@@ -140,12 +152,30 @@ class DataReport:
         return {}
 
     def _cut(self, max_length: int) -> Cut:
-        kept = np.minimum(self.row_tokens, max_length)
+        if self.format == "text":
+            return self._divided(max_length)
         scored = np.clip(np.minimum(self.row_scored_tokens, max_length - self.row_prompt_tokens), 0, None)
+        left = scored > 0
+        kept = np.minimum(self.row_tokens[left], max_length)
         return Cut(
+            rows=len(kept),
             truncated_rows=int((self.row_tokens > max_length).sum()),
             tokens=int(kept.sum()),
             scored_tokens=int(scored.sum()),
-            unscored_rows=int((scored == 0).sum()),
+            unscored_rows=len(left) - len(kept),
             row_of_a_token=float(np.square(kept, dtype=np.float64).sum() / max(1.0, kept.sum())),
+        )
+
+    def _divided(self, max_length: int) -> Cut:
+        """Documents in pieces of `max_length`; the first token of a piece is no target."""
+        full = (self.row_tokens - 1) // max_length
+        rest = self.row_tokens - full * max_length
+        squares = full.sum() * float(max_length) ** 2 + np.square(rest, dtype=np.float64).sum()
+        return Cut(
+            rows=len(full) + int(full.sum()),
+            truncated_rows=0,
+            tokens=self.tokens,
+            scored_tokens=self.scored_tokens - int(full.sum()),
+            unscored_rows=0,
+            row_of_a_token=float(squares / max(1, self.tokens)),
         )

@@ -9,7 +9,6 @@ from typing import Any
 
 from backend import constants, units
 from backend.answers import Answers, Method
-from backend.data import split
 from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.model.info import ModelInfo
@@ -175,7 +174,8 @@ def title(method: Method) -> str:
 
 def steps(plan: Plan, data: DataReport) -> int:
     """Optimizer steps of the run."""
-    return counts.total_steps(max(1, data.rows - split.count(data.rows, plan.eval_fraction)), plan)
+    train, _ = data.split(plan.max_length, plan.eval_fraction)
+    return counts.total_steps(max(1, train), plan)
 
 
 def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:

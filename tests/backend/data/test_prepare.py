@@ -85,7 +85,7 @@ def test_the_cache_is_used_and_mended(
     arrow.write_bytes(b"damaged")
     again = prepared(pairs(30))
     assert texts(again, "train", tiny_model) == texts(first, "train", tiny_model)
-    monkeypatch.setattr("backend.data.prepare.tokenize_all", None)  # a third call does not tokenise
+    monkeypatch.setattr("backend.data.tokenised.tokenize_all", None)  # a third call does not tokenise
     assert prepared(pairs(30)).fingerprint == first.fingerprint
     assert [path.name for path in (fttui_home / "cache").iterdir()] == [first.fingerprint]
 

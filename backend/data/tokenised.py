@@ -1,0 +1,186 @@
+"""The examples of a source as token rows on disk: what was tokenised before with the same inputs is used again."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.data import store
+from backend.data.conversation import Conversation, Example, Text, digest, message_digest
+from backend.data.fate import fate, fitted
+from backend.data.finding import Finding, count_of, finding
+from backend.data.formats import Examples
+from backend.data.notes import tally_findings
+from backend.data.report import Counts
+from backend.data.stream import Say
+from backend.data.tokenizer import TextTokenizer
+from backend.data.tokens import Tally, tokenize_all
+
+CHUNK = 2000
+"""Examples that are tokenised at once; progress is said in between."""
+CHUNK_CHARACTERS = 2_000_000
+"""Text that is tokenised at once: an encoding takes a hundred times the memory of its tokens."""
+PLACES, GROUPS, CONTENTS = "places", "groups", "contents"
+"""Arrays of a stored data set: the example that each row comes from, and numbers that are equal for rows of one
+question and for rows of equal content."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is known of all examples before any is tokenised."""
+
+    digests: bytes
+    """16 bytes an example, equal for equal content."""
+    rows: Counts
+    """The row that each comes from, counted from 0."""
+    groups: npt.NDArray[np.uint64]
+    """Equal for examples that ask the same, and for the pieces of one document: they are held out together."""
+    has_chats: bool
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def contents(found: Examples) -> Contents:
+    """Go through all examples once."""
+    digests, rows, groups = bytearray(), array("q"), bytearray()
+    has_chats, last = False, -1
+    for example in found:
+        if isinstance(example, int):
+            continue
+        digests += digest(example)
+        if isinstance(example, Conversation):
+            has_chats = True
+            groups += _question(example)
+        else:
+            groups += groups[-8:] if example.row == last else digests[-16:-8]
+        last = example.row
+        rows.append(example.row - 1)
+    numbers = np.array(rows, dtype=np.int64)
+    return Contents(bytes(digests), numbers, np.frombuffer(bytes(groups), dtype=np.uint64), has_chats)
+
+
+def _question(chat: Conversation) -> bytes:
+    """8 bytes of the turns before the first answer that is trained."""
+    asked = blake2b(digest_size=8)
+    for message in chat.messages:
+        if message.scored:
+            break
+        asked.update(message_digest(message))
+    return asked.digest()
+
+
+def key_of(known: Contents, tokenizer: TextTokenizer, max_length: int, options: Sequence[str]) -> str:
+    """Changes with everything that the token rows depend on: content, tokenizer, template, length, options.
+
+    A template that writes the date makes other rows every day.
+    """
+    content = blake2b(known.digests + known.rows.tobytes(), digest_size=16).hexdigest()
+    sources = {tokenizer.template(with_tools).source for with_tools in (False, True)}
+    today = date.today().isoformat() if any("strftime_now" in source for source in sources) else ""
+    parts = (str(store.VERSION), content, tokenizer.fingerprint, str(max_length), today, *options)
+    return blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+
+@dataclass
+class _Made:
+    """What became of the examples so far."""
+
+    tally: Tally = field(default_factory=Tally)
+    places: array[int] = field(default_factory=lambda: array("q"))
+    without_target: list[int] = field(default_factory=list)
+    answer_cut: list[int] = field(default_factory=list)
+    truncated: int = 0
+    tokens: int = 0
+    kept_tokens: int = 0
+
+
+def tokenised(
+    found: Examples, known: Contents, key: str, tokenizer: TextTokenizer, max_length: int, say: Say
+) -> store.Flat:
+    """The token rows of all examples, saved under `key`."""
+    made, done = _Made(), 0
+    with store.Writer(key) as writer:
+        for chunk in _chunks(found):
+            rows = list(_rows(chunk, done, known, tokenizer, max_length, made))
+            writer.add([row.ids for row in rows], [row.scored for row in rows])
+            done += len(chunk)
+            if len(known) > CHUNK:
+                say(f"tokenised {done:,} of {len(known):,} rows")
+        places = np.array(made.places, dtype=np.int64)
+        findings = [
+            *tally_findings(made.tally, tokenizer.is_fallback and known.has_chats),
+            *_findings(made, known, max_length),
+        ]
+        meta = {
+            "used_rows": len(np.unique(known.rows[places])),
+            "truncated": made.truncated,
+            "refused": made.tally.refused,
+            "refusal": made.tally.refusal,
+            "without_target": len(made.without_target),
+            "findings": [asdict(x) for x in findings],
+        }
+        content = np.frombuffer(known.digests, dtype=np.uint64)[::2]
+        return writer.finish(meta, {PLACES: places, GROUPS: known.groups[places], CONTENTS: content[places]})
+
+
+def findings_of(meta: dict[str, Any]) -> list[Finding]:
+    """What was found when the rows were tokenised."""
+    return [Finding(**{**kept, "rows": tuple(kept["rows"])}) for kept in meta["findings"]]
+
+
+def _rows(
+    chunk: Sequence[Example], first: int, known: Contents, tokenizer: TextTokenizer, max_length: int, made: _Made
+) -> Iterator[Any]:
+    """The token rows of some examples, the first of which is number `first`."""
+    for at, row in enumerate(tokenize_all(chunk, tokenizer, None, made.tally)):
+        place = first + at
+        became = fate(row, None if isinstance(chunk[at], Text) else max_length)
+        if became == "no target":
+            made.without_target.append(int(known.rows[place]))
+        elif became == "answer cut":
+            made.answer_cut.append(int(known.rows[place]))
+        if row is None or became != "used":
+            continue
+        made.tokens += len(row.ids)
+        for part in fitted(chunk[at], row, max_length):
+            made.places.append(place)
+            made.truncated += part.truncated
+            made.kept_tokens += len(part.ids)
+            yield part
+
+
+def _chunks(found: Iterable[Example | int]) -> Iterator[list[Example]]:
+    chunk: list[Example] = []
+    size = 0
+    for example in found:
+        if isinstance(example, int):
+            continue
+        chunk.append(example)
+        size += len(example.document) if isinstance(example, Text) else sum(len(x.content) for x in example.messages)
+        if len(chunk) >= CHUNK or size >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _findings(made: _Made, known: Contents, max_length: int) -> Iterator[Finding]:
+    if made.without_target:
+        text = f"{count_of(len(made.without_target))} without a target token left out."
+        yield finding("warns", "no-target-tokens", text, "mark their answers as trained", made.without_target)
+    longer = f"--max-length above {max_length}"
+    if made.answer_cut:
+        text = f"No answer begins within {max_length:,} tokens in {count_of(len(made.answer_cut))}, left out."
+        yield finding("warns", "answers-cut", text, longer, made.answer_cut)
+    if made.truncated:
+        share = 1 - made.kept_tokens / made.tokens
+        text = f"{count_of(made.truncated)} cut at {max_length:,} tokens: {share:.1%} of the tokens used are lost."
+        yield Finding("warns" if share >= 0.1 else "notes", "rows-cut", text, longer, row_count=made.truncated)
