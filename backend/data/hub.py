@@ -65,7 +65,7 @@ def _download(repo: str, subset: str) -> tuple[Path, Selection[Path]]:
 
 
 def _within(root: Path, chosen: Selection[PurePosixPath]) -> Selection[Path]:
-    return Selection([root / x for x in chosen.train], [root / x for x in chosen.held_out], chosen.notes)
+    return Selection([root / x for x in chosen.train], [root / x for x in chosen.held_out], chosen.findings)
 
 
 def _sizes(info: DatasetInfo) -> dict[str, int]:
@@ -102,7 +102,7 @@ def choose(repo: str, names: list[str], subset: str) -> Selection[PurePosixPath]
             example = f"{repo}/{groups[-1]}"
             raise UserError(f"{repo} holds several subsets: {listed}; name one, such as {example}", "data")
         train, held_out = ([x for x in files if _group(x) == usual] for files in (chosen.train, chosen.held_out))
-        return Selection(train, held_out, chosen.notes)
+        return Selection(train, held_out, chosen.findings)
     return chosen
 
 

@@ -19,6 +19,7 @@ from backend.data.preview import preview
 from backend.data.report import DataReport
 from backend.data.stream import Say
 from backend.data.survey import Survey, survey
+from backend.data.tokenised import contents
 from backend.data.tokenizer import TextTokenizer
 from backend.errors import UserError, wont_do
 from backend.model.info import ModelInfo
@@ -64,7 +65,7 @@ def _inspected(reference: str, mapping: Sequence[str], model: ModelInfo | None, 
         duplicate_rows=len(seen.repeated),
         exact=counts.exact,
         preview=preview(seen.kept, tokenizer),
-        findings=by_severity(_findings(source, seen, counts, tokenizer, model)),
+        findings=by_severity([*_findings(source, seen, counts, tokenizer, model), *_leaked(source, mapping, seen)]),
         source_rows=len(source.rows),
         refused_rows=len(source.rows) - used_rows,
         fingerprint=seen.fingerprint,
@@ -89,7 +90,36 @@ def _findings(
         yield from (found for found in content if found.kind != "duplicates")
         yield from _many_duplicates(seen)
     yield from source.findings
+    yield from _divided(seen)
     yield from _token_findings(seen, counts, tokenizer, model)
+
+
+def _divided(seen: Survey) -> Iterator[Finding]:
+    """Long documents are several examples each."""
+    rows, pieces = np.unique(seen.rows, return_counts=True)
+    long = rows[pieces > 1].tolist()
+    if long:
+        most = constants().passage_characters
+        text = (
+            f"{count_of(len(long))} of more than {most:,} characters divided into {pieces[pieces > 1].sum():,} pieces."
+        )
+        yield finding("notes", "documents-divided", text, rows=long)
+
+
+def _leaked(source: Source, mapping: Sequence[str], seen: Survey) -> Iterator[Finding]:
+    """Rows of the validation split that are trained on too."""
+    if source.held_out is None:
+        return
+    other = contents(examples_of(source.held_out, mapping))
+    twice = int(np.isin(np.frombuffer(other.digests, dtype=np.uint64)[::2], seen.digests[:, 0]).sum())
+    if twice:
+        text = (
+            f"{count_of(twice)} of the validation split's {len(other):,} {'is' if twice == 1 else 'are'} trained on too"
+        )
+        fix = "remove them from one of the two files"
+        yield Finding(
+            "warns", "validation-leak", f"{text}: its loss would look better than it is.", fix, row_count=twice
+        )
 
 
 def _many_duplicates(seen: Survey) -> Iterator[Finding]:
@@ -154,5 +184,5 @@ def _token_findings(
         rows = seen.rows[counts.without_target].tolist()
         text = f"{count_of(len(rows))} without a target token {'is' if len(rows) == 1 else 'are'} left out."
         yield finding("warns", "no-target-tokens", text, "remove those rows, or mark their answers as trained", rows)
-    if model is not None and model.shape.context:
+    if model is not None and model.shape.context and seen.has_chats:
         yield from length_findings(counts.tokens, model.shape.context)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from backend import paths
 from backend.data import hub
-from backend.data.finding import Finding, finding
+from backend.data.constants import constants
+from backend.data.finding import Finding, count_of, finding
 from backend.data.readers import GOES_ON, Value
 from backend.data.selection import Selection, select
 from backend.data.stream import Say, Stream
@@ -31,8 +32,8 @@ class Source:
     rows: Sequence[Value]
     """In order. Of a large file they are read anew each time they are gone through (stream.py)."""
     files: tuple[Path, ...]
-    notes: tuple[str, ...] = ()
-    """Sentences about what was chosen."""
+    findings: tuple[Finding, ...] = ()
+    """What was chosen."""
     held_out: Source | None = None
     """A validation split beside the training one: evaluated on, never trained on."""
 
@@ -50,9 +51,9 @@ class Source:
         return not isinstance(self.rows, Stream) or self.rows.is_kept
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
-        """What was chosen, as findings."""
-        return tuple(finding("notes", "files", text) for text in self.notes)
+    def notes(self) -> tuple[str, ...]:
+        """The findings' sentences."""
+        return tuple(found.text for found in self.findings)
 
 
 def load(reference: str, say: Say = lambda text: None) -> Source:
@@ -62,18 +63,34 @@ def load(reference: str, say: Say = lambda text: None) -> Source:
     """
     chosen = _files(reference)
     source = _source(reference, chosen.train, say)
-    notes = (*chosen.notes, *source.notes)
+    findings = (*chosen.findings, *source.findings)
     if not chosen.held_out:
-        return replace(source, notes=notes)
+        return replace(source, findings=findings)
     held_out = _source(reference, chosen.held_out, say)
-    return replace(source, notes=(*notes, *held_out.notes), held_out=held_out)
+    evaluated = _evaluated(held_out)
+    return replace(source, findings=(*findings, *held_out.findings, evaluated), held_out=held_out)
 
 
 def _source(reference: str, files: Sequence[Path], say: Say) -> Source:
     rows = Stream(files, say)
     if not len(rows):
         raise UserError(f"{reference} holds no rows; choose a file that does", "data")
-    return Source(reference, rows, tuple(files), tuple(rows.notes))
+    return Source(reference, rows, tuple(files), tuple(map(_note, rows.notes)))
+
+
+def _note(text: str) -> Finding:
+    return finding("notes", "files", text)
+
+
+def _evaluated(held_out: Source) -> Finding:
+    """That evaluation has files of its own."""
+    rows, most = len(held_out.rows), constants().held_out_rows
+    names = _listed([Path(x.name) for x in held_out.files])
+    count = count_of(rows) if rows <= most else f"{most:,} of {rows:,} rows"
+    text = (
+        f"Evaluated on {names}, the validation split ({count}): no row is held out, and eval_fraction does not apply."
+    )
+    return finding("notes", "validation-split", text, "--set eval_fraction=0 evaluates on nothing")
 
 
 def _files(reference: str) -> Selection[Path]:
@@ -87,8 +104,8 @@ def _files(reference: str) -> Selection[Path]:
     folder = paths.existing(str(Path(reference).parent), "data")
     if hub.is_hub_id(reference) and folder is None:
         root, found = hub.fetch(reference)
-        note = f"{reference}: {_listed([x.relative_to(root) for x in found.train])}.{_evaluated(found, root)}"
-        return replace(found, notes=(note, *found.notes))
+        note = _note(f"{reference}: {_listed([x.relative_to(root) for x in found.train])}.")
+        return replace(found, findings=(note, *found.findings))
     raise UserError(f"{reference} does not exist{_nearest(Path(reference), folder)}", "data")
 
 
@@ -103,15 +120,7 @@ def _of_folder(folder: Path) -> Selection[Path]:
     left = len(visible) - len(names) - len(copies) - len(chosen.held_out)
     note = f"Of {folder}, {_listed(names)} {'are' if len(names) > 1 else 'is'} used"
     note += f"; {left} other file{'s' * (left != 1)} left out." if left else "."
-    return Selection(train, files.held_out, (note + _evaluated(files, folder), *chosen.notes, *copies))
-
-
-def _evaluated(chosen: Selection[Path], root: Path) -> str:
-    """Whether the split that is evaluated on comes from files of its own."""
-    if not chosen.held_out:
-        return ""
-    names = _listed([x.relative_to(root) for x in chosen.held_out])
-    return f" {names} {'are' if len(chosen.held_out) > 1 else 'is'} evaluated on: no rows are held out of the others."
+    return Selection(train, files.held_out, (_note(note), *chosen.findings, *map(_note, copies)))
 
 
 def _without_copies(files: Sequence[Path]) -> tuple[list[Path], list[str]]:

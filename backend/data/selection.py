@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Generic, TypeVar
 
+from backend.data.finding import Finding, finding
 from backend.data.readers import FORMATS, suffix
 from backend.data.split_names import FOR_FINE_TUNING, OTHER, TRAIN, VALIDATION, purpose
 from backend.errors import UserError
@@ -30,8 +31,8 @@ class Selection(Generic[P]):
     train: list[P]
     held_out: list[P]
     """A validation split beside the training one: to evaluate with. Empty if there is none."""
-    notes: tuple[str, ...] = ()
-    """Sentences about what was chosen among splits."""
+    findings: tuple[Finding, ...] = ()
+    """What was chosen among the files."""
 
 
 def looks_like_data(path: PurePath) -> bool:
@@ -54,13 +55,14 @@ def select(paths: Sequence[P], where: str) -> Selection[P]:
         raise UserError(f"{where} holds no data files ({known}); name another folder, or the file itself", "data")
     named = [path for path in data if TRAIN.search(str(path)) and not OTHER.search(path.name)]
     plain = [path for path in data if not OTHER.search(str(path))]
-    train, notes = _of_one_purpose(named or plain or data, where)
+    train, findings = _of_one_purpose(named or plain or data, where)
     _refuse_formats(train, where)
     if not named and not plain:
-        notes += (f"{where} holds no training split: what is trained on is a test or validation split.",)
+        text = f"{where} holds no training split: a test or validation split would be trained on."
+        findings += (finding("warns", "no-training-split", text, "give the training file"),)
     chosen, kind = purpose_of(train[0]), FORMATS[suffix(train[0])]
     held_out = [x for x in data if x not in train and VALIDATION.search(str(x)) and FORMATS[suffix(x)] == kind]
-    return Selection(train, [x for x in held_out if purpose_of(x) in ("", chosen)], notes)
+    return Selection(train, [x for x in held_out if purpose_of(x) in ("", chosen)], findings)
 
 
 def purpose_of(path: PurePath) -> str:
@@ -69,7 +71,7 @@ def purpose_of(path: PurePath) -> str:
     return next((word for word in words if word), "")
 
 
-def _of_one_purpose(paths: list[P], where: str) -> tuple[list[P], tuple[str, ...]]:
+def _of_one_purpose(paths: list[P], where: str) -> tuple[list[P], tuple[Finding, ...]]:
     """Splits of different purpose, such as `train_sft` and `train_gen`, are not mixed."""
     by_purpose: dict[str, list[P]] = {}
     for path in paths:
@@ -81,8 +83,8 @@ def _of_one_purpose(paths: list[P], where: str) -> tuple[list[P], tuple[str, ...
     if chosen is None:
         raise UserError(f"{where} holds splits of different purpose ({shown}); name one of the files", "data")
     left = ", ".join(str(group[0]) for word, group in by_purpose.items() if word != chosen)
-    note = f"{where} holds splits of different purpose: {by_purpose[chosen][0]} is used, {left} is not mixed in."
-    return by_purpose[chosen], (note,)
+    text = f"{where} holds splits of different purpose: {by_purpose[chosen][0]} is used, {left} is not mixed in."
+    return by_purpose[chosen], (finding("notes", "splits", text, "name another file to train on that one"),)
 
 
 def _refuse_formats(paths: Sequence[PurePath], where: str) -> None:
