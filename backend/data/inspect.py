@@ -100,9 +100,7 @@ def _divided(seen: Survey) -> Iterator[Finding]:
     long = rows[pieces > 1].tolist()
     if long:
         most = constants().passage_characters
-        text = (
-            f"{count_of(len(long))} of more than {most:,} characters divided into {pieces[pieces > 1].sum():,} pieces."
-        )
+        text = f"{count_of(len(long))} of over {most:,} characters divided into {pieces[pieces > 1].sum():,} pieces."
         yield finding("notes", "documents-divided", text, rows=long)
 
 
@@ -113,13 +111,10 @@ def _leaked(source: Source, mapping: Sequence[str], seen: Survey) -> Iterator[Fi
     other = contents(examples_of(source.held_out, mapping))
     twice = int(np.isin(np.frombuffer(other.digests, dtype=np.uint64)[::2], seen.digests[:, 0]).sum())
     if twice:
-        text = (
-            f"{count_of(twice)} of the validation split's {len(other):,} {'is' if twice == 1 else 'are'} trained on too"
-        )
+        are = "is" if twice == 1 else "are"
+        text = f"{count_of(twice)} of the validation split's {len(other):,} {are} trained on too: its loss misleads."
         fix = "remove them from one of the two files"
-        yield Finding(
-            "warns", "validation-leak", f"{text}: its loss would look better than it is.", fix, row_count=twice
-        )
+        yield Finding("warns", "validation-leak", text, fix, row_count=twice)
 
 
 def _many_duplicates(seen: Survey) -> Iterator[Finding]:

@@ -87,9 +87,7 @@ def _evaluated(held_out: Source) -> Finding:
     rows, most = len(held_out.rows), constants().held_out_rows
     names = _listed([Path(x.name) for x in held_out.files])
     count = count_of(rows) if rows <= most else f"{most:,} of {rows:,} rows"
-    text = (
-        f"Evaluated on {names}, the validation split ({count}): no row is held out, and eval_fraction does not apply."
-    )
+    text = f"Evaluated on the validation split, {names} ({count}): eval_fraction does not apply, no row is held out."
     return finding("notes", "validation-split", text, "--set eval_fraction=0 evaluates on nothing")
 
 

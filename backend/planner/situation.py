@@ -20,7 +20,18 @@ def predict(answers: Answers, preset: Preset | None = None) -> Comparison:
     """Find everything and compare. Raises UserError for what can't be found or used."""
     check(answers)
     model = find.find(answers.model)
-    return compare(answers, device(answers), model, data(answers, model), preset)
+    comparison = compare(answers, device(answers), model, data(answers, model), preset)
+    _refuse_nothing_left(comparison)
+    return comparison
+
+
+def _refuse_nothing_left(comparison: Comparison) -> None:
+    """There is nothing to plan if `max_length` leaves no answer in any row."""
+    data, length = comparison.data, next(iter(comparison.methods.values())).plan.max_length
+    if data.rows and not data.cut(length).rows:
+        first = int(data.row_prompt_tokens.min()) + 1
+        what = f"no answer of {data.reference} begins within max_length {length:,}: the first begins at token {first:,}"
+        raise UserError(f"{what}; raise max_length, or shorten the prompts", "max_length")
 
 
 def device(answers: Answers, hardware: Hardware | None = None) -> Device:

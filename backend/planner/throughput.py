@@ -38,7 +38,7 @@ class Work:
 def work(plan: Plan, data: DataReport) -> Work:
     """Tokens of a step and of a sequence, from the rows' lengths cut at `max_length`."""
     cut = data.cut(plan.max_length)
-    mean = cut.tokens / max(1, cut.rows)
+    mean = cut.tokens / cut.rows if cut.rows else float(plan.max_length)
     longest = min(plan.max_length, data.percentile(100) if data.rows else plan.max_length)
     step_tokens = mean * plan.effective_batch
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest

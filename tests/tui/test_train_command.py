@@ -65,6 +65,16 @@ def test_a_run_prints_its_events_and_leaves_a_result(method: str, tiny_model: Pa
     assert not run.is_alive()
 
 
+def test_data_of_which_no_answer_fits_is_wrong_input(tiny_model: Path, tmp_path: Path) -> None:
+    rows = [{"question": "why " * 400, "answer": "So."}] * 40
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = fttui("train", "--model", str(tiny_model), "--data", str(data), "--method", "lora", *SHORT)
+    assert done.returncode == 2, done.stdout
+    assert done.stderr.count("\n") == 1
+    assert "begins within max_length 64" in done.stderr
+
+
 def test_ctrl_c_stops_with_a_checkpoint_and_resume_continues(tiny_model: Path, questions: Path) -> None:
     arguments = ("train", "--model", str(tiny_model), "--data", str(questions), "--method", "lora", "--json", *SHORT)
     settings = ("--effective-batch", "2", "--epochs", "300", "--set", "eval_every=100000")
