@@ -27,7 +27,7 @@ def parquet_rows(file: Opened) -> Iterator[Value]:
         meta = parquet.metadata
         row_bytes = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups)) // max(1, meta.num_rows)
         size = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, row_bytes)))
-        yield from _rows(file, parquet.schema_arrow, parquet.iter_batches(batch_size=size))
+        yield from _rows(file, parquet.schema_arrow, parquet.iter_batches(batch_size=size), meta.num_rows)
     except (pa.ArrowException, OSError):
         raise UserError(f"{file.path} is no readable Parquet file; write or download it again", "data") from None
 
@@ -40,11 +40,13 @@ def arrow_rows(file: Opened) -> Iterator[Value]:
         source = _seekable(file)
         if file.head.startswith(ARROW_FILE):
             reader = pa.ipc.open_file(source)
+            total = sum(reader.get_batch(i).num_rows for i in range(reader.num_record_batches))
             batches: Iterable[Any] = map(reader.get_batch, range(reader.num_record_batches))
         else:
             batches = reader = pa.ipc.open_stream(source)
+            total = sum(batch.num_rows for batch in pa.ipc.open_stream(_seekable(file)))
         parts = (batch.slice(at, BATCH_ROWS) for batch in batches for at in range(0, len(batch), BATCH_ROWS))
-        yield from _rows(file, reader.schema, parts)
+        yield from _rows(file, reader.schema, parts, total)
     except (pa.ArrowException, OSError):
         raise UserError(f"{file.path} is no readable Arrow file; write or download it again", "data") from None
 
@@ -59,12 +61,13 @@ def _seekable(file: Opened) -> Any:
     return pa.PythonFile(file.stream, "r")
 
 
-def _rows(file: Opened, schema: Any, batches: Iterable[Any]) -> Iterator[Value]:
+def _rows(file: Opened, schema: Any, batches: Iterable[Any], total: int) -> Iterator[Value]:
     twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
     if twice:
         raise file.refuse(f"has two columns named {twice!r}; rename one")
     converts = {field.name: convert for field in schema if (convert := _converter(field)) is not None}
     first = 1
+    file.progress = lambda: first / max(1, total)
     for batch in batches:
         for row in _as_python(file, batch, first):
             for name, convert in converts.items():

@@ -33,6 +33,10 @@ class Constants:
     """Most that tokenised data takes on disk; what was used least recently is deleted."""
     kept_bytes: int
     """Memory that rows may take to be kept instead of read again."""
+    whole_bytes: int
+    """Larger data is inspected by a sample."""
+    sample_bytes: int
+    """How much of it is read."""
     few_rows: int
     duplicate_fraction: float
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from backend.data.formats import examples_of
 from backend.data.load import Source, load
 from backend.data.notes import content_findings, length_findings, tally_findings
 from backend.data.preview import preview
-from backend.data.report import DataReport
+from backend.data.report import Counts, DataReport
 from backend.data.stream import Say
 from backend.data.survey import Survey, survey
 from backend.data.tokenised import contents
@@ -41,11 +42,17 @@ def inspect(
     can't be read.
     """
     with _collector_paused():
-        return _inspected(reference, mapping, model, seed, say)
+        source = load(reference, say, samples=True)
+        try:
+            return _inspected(source, mapping, model, seed, say)
+        except UserError:
+            if source.factor == 1:
+                raise
+        return _inspected(load(reference, say), mapping, model, seed, say)  # only the whole has the rows' true numbers
 
 
-def _inspected(reference: str, mapping: Sequence[str], model: ModelInfo | None, seed: int, say: Say) -> DataReport:
-    source = load(reference, say)
+def _inspected(source: Source, mapping: Sequence[str], model: ModelInfo | None, seed: int, say: Say) -> DataReport:
+    reference = source.reference
     found = examples_of(source, mapping)
     tokenizer = TextTokenizer.load(model.tokenizer_file.parent) if model and model.tokenizer_file else None
     seen = survey(found, seed, say)
@@ -53,25 +60,34 @@ def _inspected(reference: str, mapping: Sequence[str], model: ModelInfo | None, 
     if not len(counts.tokens):
         raise _nothing_used(reference, counts)
     used_rows = len(np.unique(seen.rows[counts.used]))
+    rows = round(len(source.rows) * source.factor)
+    findings = [*_findings(source, seen, counts, tokenizer, model), *_leaked(source, mapping, seen)]
+    if source.factor > 1:  # a row's number in a sample is not its number in the data
+        findings = [replace(found, rows=()) for found in findings]
     return DataReport(
         reference=reference,
         format=found.layout.kind,
         mapping=found.layout.mapping,
         columns=source.columns,
-        row_tokens=counts.tokens,
-        row_scored_tokens=counts.scored,
-        row_prompt_tokens=counts.prompt,
-        empty_rows=len(seen.empty),
+        row_tokens=_repeated(counts.tokens, source),
+        row_scored_tokens=_repeated(counts.scored, source),
+        row_prompt_tokens=_repeated(counts.prompt, source),
+        empty_rows=round(len(seen.empty) * source.factor),
         duplicate_rows=len(seen.repeated),
-        exact=counts.exact,
+        exact=counts.exact and source.factor == 1,
         preview=preview(seen.kept, tokenizer),
-        findings=by_severity([*_findings(source, seen, counts, tokenizer, model), *_leaked(source, mapping, seen)]),
-        source_rows=len(source.rows),
-        refused_rows=len(source.rows) - used_rows,
+        findings=by_severity(findings),
+        source_rows=rows,
+        refused_rows=rows - round(used_rows * source.factor),
         fingerprint=seen.fingerprint,
         files=tuple(str(path) for path in source.files),
         held_out_rows=len(source.held_out.rows) if source.held_out else 0,
     )
+
+
+def _repeated(counts: Counts, source: Source) -> Counts:
+    """Figures of a sample as often as it takes for all rows."""
+    return counts if source.factor == 1 else np.resize(counts, round(len(counts) * source.factor))
 
 
 def _nothing_used(reference: str, counts: Counted) -> UserError:

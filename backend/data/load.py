@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import filecmp
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from backend import paths
+from backend import paths, units
 from backend.data import hub
 from backend.data.constants import constants
 from backend.data.finding import Finding, count_of, finding
@@ -46,6 +46,11 @@ class Source:
         return tuple(name for name in names if name != GOES_ON)
 
     @property
+    def factor(self) -> float:
+        """Rows of the data for each one here: above 1 if these are a sample."""
+        return self.rows.estimated_rows / len(self.rows) if isinstance(self.rows, Stream) else 1.0
+
+    @property
     def is_kept(self) -> bool:
         """All rows are in memory."""
         return not isinstance(self.rows, Stream) or self.rows.is_kept
@@ -56,26 +61,37 @@ class Source:
         return tuple(found.text for found in self.findings)
 
 
-def load(reference: str, say: Say = lambda text: None) -> Source:
+def load(reference: str, say: Say = lambda text: None, *, samples: bool = False) -> Source:
     """The rows of `reference`. UserError (field `data`) of one sentence if it can't be read or has no rows.
 
-    `say` gets a line now and then while a large file is read.
+    `say` gets a line now and then while a large file is read. With `samples`, very large data is read in part.
     """
     chosen = _files(reference)
-    source = _source(reference, chosen.train, say)
+    source = _source(reference, chosen.train, say, samples)
     findings = (*chosen.findings, *source.findings)
     if not chosen.held_out:
         return replace(source, findings=findings)
-    held_out = _source(reference, chosen.held_out, say)
+    held_out = _source(reference, chosen.held_out, say, samples)
     evaluated = _evaluated(held_out)
     return replace(source, findings=(*findings, *held_out.findings, evaluated), held_out=held_out)
 
 
-def _source(reference: str, files: Sequence[Path], say: Say) -> Source:
-    rows = Stream(files, say)
+def _source(reference: str, files: Sequence[Path], say: Say, samples: bool) -> Source:
+    rows = Stream(files, say, samples=samples)
     if not len(rows):
         raise UserError(f"{reference} holds no rows; choose a file that does", "data")
-    return Source(reference, rows, tuple(files), tuple(map(_note, rows.notes)))
+    findings = (*map(_note, rows.notes), *_sampled(rows, files))
+    return Source(reference, rows, tuple(files), findings)
+
+
+def _sampled(rows: Stream, files: Sequence[Path]) -> Iterator[Finding]:
+    """That only a part was read."""
+    if rows.is_sample:
+        whole = sum(path.stat().st_size for path in files)
+        read, count = units.disk(rows.read_bytes), f"{rows.estimated_rows:,}"
+        text = f"Of {units.disk(whole)} about {read} were read, {len(rows):,} rows: there are about {count} by their bytes."
+        text += " Counts of rows in other sentences are of those that were read."
+        yield finding("notes", "sampled", text)
 
 
 def _note(text: str) -> Finding:

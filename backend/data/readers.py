@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.data.arrow_rows import arrow_rows, parquet_rows
@@ -11,10 +11,16 @@ from backend.data.csv_rows import csv_rows
 from backend.data.json_rows import json_rows, starts_as_json
 from backend.data.plain_rows import plain_rows
 from backend.data.row import GOES_ON, TEXT_COLUMN, Value
-from backend.data.sniff import ARROW_FILE, ARROW_STREAM, PARQUET, Opened, opened, suffix
+from backend.data.sniff import ARROW_FILE, ARROW_STREAM, COMPRESSIONS, PARQUET, Opened, opened, suffix
 from backend.errors import UserError
 
-__all__ = ["FORMATS", "GOES_ON", "TEXT_COLUMN", "Format", "Value", "rows_of", "suffix"]
+__all__ = ["FORMATS", "GOES_ON", "TEXT_COLUMN", "Format", "Reading", "Value", "rows_of", "suffix", "unpacked_bytes"]
+
+
+CHECKED_EVERY = 1000
+"""Rows after which it is looked how far a file has been read."""
+PACKED_FACTOR = 4
+"""Packed text unpacks to so much, more or less."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +48,37 @@ FORMATS: dict[str, Format] = {
 """By the ending of a name. Within one file its content decides."""
 
 
-def rows_of(path: Path, notes: list[str] | None = None) -> Iterator[Value]:
-    """The file's rows, read as they are asked for. UserError (field `data`) that names the line or the row.
+@dataclass
+class Reading:
+    """How much of a file is read, and what is learned on the way."""
 
-    Sentences about what was chosen within the file are added to `notes`.
-    """
-    with opened(path) as file:
-        yield from _format(file).rows(file)
-        if notes is not None:
-            notes += file.notes
+    excerpt_bytes: int | None = None
+    """About so much of a file of JSON lines, evenly spaced; of other files so much of their beginning."""
+    share: float = 1.0
+    """The part of the file that was read."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences about what was chosen within the file."""
+
+
+def rows_of(path: Path, reading: Reading | None = None) -> Iterator[Value]:
+    """The file's rows, read as they are asked for. UserError (field `data`) that names the line or the row."""
+    reading = reading or Reading()
+    limit = 1.0
+    if reading.excerpt_bytes is not None:
+        limit = reading.excerpt_bytes / max(1, unpacked_bytes(path))
+    with opened(path, reading.excerpt_bytes) as file:
+        for number, row in enumerate(_format(file).rows(file)):
+            yield row
+            if limit < 1 and number % CHECKED_EVERY == 0 and file.progress() >= limit:
+                break
+        reading.share = min(1.0, file.progress()) if limit < 1 else 1.0
+        reading.notes += file.notes
+
+
+def unpacked_bytes(path: Path) -> int:
+    """About how large the file's content is."""
+    packed = path.suffix.lower() in (*COMPRESSIONS, ".parquet")
+    return path.stat().st_size * (PACKED_FACTOR if packed else 1)
 
 
 def _format(file: Opened) -> Format:

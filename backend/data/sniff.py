@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import BinaryIO, cast
 
+from backend.data.excerpt import Excerpt
 from backend.errors import UserError
 
 HEAD_BYTES = 64 * 1024
@@ -36,7 +37,7 @@ MAGIC = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Opened:
     """An open file, unpacked."""
 
@@ -49,6 +50,8 @@ class Opened:
     """The first bytes, not taken from `stream`."""
     unpacked: bool
     """`stream` is not the file's own bytes."""
+    progress: Callable[[], float]
+    """The part of the file that was read so far, from 0 to 1."""
     notes: list[str] = field(default_factory=list)
     """Sentences about what a reader chose within the file."""
 
@@ -114,8 +117,11 @@ def suffix(path: PurePath) -> str:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Opened]:
-    """The file, unpacked. UserError if it can't be read, is empty, or is of a kind that holds no rows."""
+def opened(path: Path, excerpt_bytes: int | None = None) -> Iterator[Opened]:
+    """The file, unpacked. UserError if it can't be read, is empty, or is of a kind that holds no rows.
+
+    With `excerpt_bytes`, a file of JSON lines is read in parts of about so many bytes together.
+    """
     try:
         with path.open("rb") as raw, _faults_said(path, _packing(raw)):
             stream, name = _unpacked(path, cast(BinaryIO, raw))
@@ -126,7 +132,13 @@ def opened(path: Path) -> Iterator[Opened]:
                 stream.read(len(codecs.BOM_UTF8))
                 head = head[len(codecs.BOM_UTF8) :]
             _refuse_foreign(path, head)
-            yield Opened(path, name, stream, head, unpacked=stream.raw is not raw)
+            size = path.stat().st_size
+            if excerpt_bytes and excerpt_bytes < size and stream.raw is raw and _is_json_lines(head):
+                part = Excerpt(raw, size, excerpt_bytes)
+                excerpt = _buffered(part)
+                yield Opened(path, name, excerpt, head, False, lambda: part.taken / size)
+            else:
+                yield Opened(path, name, stream, head, stream.raw is not raw, lambda: raw.tell() / size)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path", "data") from None
     except OSError as error:
@@ -138,7 +150,11 @@ def _unpacked(path: Path, raw: BinaryIO) -> tuple[io.BufferedReader, str]:
     if packing == "ZIP":
         return _zip_member(path, raw)
     source = UNPACK[packing](raw) if packing else raw
-    return io.BufferedReader(cast(io.RawIOBase, source), BUFFER_BYTES), path.name
+    return _buffered(source), path.name
+
+
+def _buffered(source: object) -> io.BufferedReader:
+    return io.BufferedReader(cast(io.RawIOBase, source), BUFFER_BYTES)
 
 
 def _zstandard(raw: BinaryIO) -> BinaryIO:
@@ -183,7 +199,7 @@ def _zip_member(path: Path, raw: BinaryIO) -> tuple[io.BufferedReader, str]:
         member = archive.open(names[0])
     except (RuntimeError, NotImplementedError):  # a password, or a compression that Python does not know
         raise UserError(f"{path} can't be unpacked here; unpack it with `unzip`", "data") from None
-    return io.BufferedReader(cast(io.RawIOBase, member), BUFFER_BYTES), PurePath(names[0]).name
+    return _buffered(member), PurePath(names[0]).name
 
 
 def _read_head(stream: io.BufferedReader) -> bytes:
@@ -202,6 +218,12 @@ def _faults_said(path: Path, packing: str) -> Iterator[None]:
             raise
         what = "ZIP archive" if packing == "ZIP" else f"{packing} file"
         raise UserError(f"{path} is no complete {what}; copy or download it again", "data") from None
+
+
+def _is_json_lines(head: bytes) -> bool:
+    """The first line is an object, and others follow it."""
+    line, end, _ = head.partition(b"\n")
+    return bool(end) and line.startswith(b"{") and line.rstrip().endswith(b"}")
 
 
 def _refuse_foreign(path: Path, head: bytes) -> None:

@@ -23,8 +23,8 @@ def held_out(groups: npt.ArrayLike, fraction: float, seed: int) -> list[int]:
     wanted = count(len(group_of), fraction)
     if not wanted:
         return []
-    marks = [blake2b(f"{seed} {value}".encode(), digest_size=8).digest() for value in values.tolist()]
-    order = sorted(range(len(marks)), key=marks.__getitem__)
+    marks = (blake2b(f"{seed} {value}".encode(), digest_size=8).digest() for value in values)
+    order = np.argsort(np.fromiter((int.from_bytes(mark) for mark in marks), np.uint64, len(values)))
     chosen, rows = [], 0
     for group in order[:-1]:  # something always stays to train on
         if rows + sizes[group] <= wanted:

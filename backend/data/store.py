@@ -25,8 +25,8 @@ from backend.data.tokens import Ids, Mask
 Offsets = npt.NDArray[np.int32]
 ABANDONED_SECONDS = 24 * 3600.0
 """A draft older than this belongs to no living process."""
-BLOCK = 1000
-"""Rows that are laid end to end in memory at once, and written as one record batch."""
+BLOCK, BLOCK_TOKENS = 8000, 4_000_000
+"""Most rows and tokens that are laid end to end in memory at once, and written as one record batch."""
 META, ROWS = "meta.json", "rows.arrow"
 VERSION = 4
 """Part of every key: raise it when the same inputs come to be tokenised, masked or kept otherwise."""
@@ -120,7 +120,7 @@ class Writer:
         self._file = pa.ipc.new_file(self._sink, self._schema)
         self._ids: list[Ids] = []
         self._scored: list[Mask] = []
-        self._rows = 0
+        self._rows = self._tokens = 0
 
     def __enter__(self) -> Writer:
         return self
@@ -132,15 +132,17 @@ class Writer:
 
     def add(self, ids: Sequence[Ids], scored: Sequence[Mask]) -> None:
         """More rows. Raises OSError if the disk is full."""
-        self._ids += ids
-        self._scored += scored
-        while len(self._ids) >= BLOCK:
-            self._write(BLOCK)
+        for row, marks in zip(ids, scored, strict=True):
+            self._ids.append(row)
+            self._scored.append(marks)
+            self._tokens += len(row)
+            if len(self._ids) >= BLOCK or self._tokens >= BLOCK_TOKENS:
+                self._write()
 
     def finish(self, meta: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Flat:
         """Put what was added in its place, with an entry a row in each of `arrays`, and give it back mapped."""
         if self._ids:
-            self._write(len(self._ids))
+            self._write()
         self._file.close()
         self._sink.close()
         for name, values in arrays.items():
@@ -161,17 +163,17 @@ class Writer:
         _prune(constants().cache_bytes, keep=target)
         return flat
 
-    def _write(self, rows: int) -> None:
+    def _write(self) -> None:
         """As one record batch. `scored` is a byte a token: Arrow packs booleans into bits, which numpy can't view."""
         import pyarrow as pa
 
-        ids, scored = self._ids[:rows], self._scored[:rows]
-        del self._ids[:rows], self._scored[:rows]
+        ids, scored = self._ids, self._scored
+        self._ids, self._scored, self._tokens = [], [], 0
         offsets = pa.array(np.cumsum([0, *map(len, ids)]), pa.int32())
         columns = (np.concatenate(ids), np.concatenate(scored).view(np.int8))
         lists = [pa.ListArray.from_arrays(offsets, pa.array(column)) for column in columns]
         self._file.write_batch(pa.RecordBatch.from_arrays(lists, schema=self._schema))
-        self._rows += rows
+        self._rows += len(ids)
 
 
 def _mapped(path: Path) -> list[Block]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import overload
 
 from backend.data.constants import constants
-from backend.data.readers import GOES_ON, Value, rows_of
+from backend.data.readers import GOES_ON, Reading, Value, rows_of, unpacked_bytes
 from backend.errors import UserError
 
 ROW_BYTES = 600
@@ -23,9 +23,17 @@ Say = Callable[[str], None]
 class Stream(Sequence[Value]):
     """Rows of files. `len`, slices and repeated iteration work as with a list; memory is bounded."""
 
-    def __init__(self, files: Sequence[Path], say: Say = lambda text: None) -> None:
-        """Goes through all rows once. UserError (field `data`) if one can't be read, or files share no column."""
+    def __init__(self, files: Sequence[Path], say: Say = lambda text: None, *, samples: bool = False) -> None:
+        """Goes through all rows once. UserError (field `data`) if one can't be read, or files share no column.
+
+        With `samples`, only a part of very large files is read: the rows of this object are those of that part.
+        """
         self._files = tuple(files)
+        self._part = _part(files) if samples else 1.0
+        self.estimated_rows = 0
+        """Rows of the files; by their bytes if only a part of them is read."""
+        self.read_bytes = 0
+        """About how much is read of them."""
         self._kept: list[Value] | None = []
         self._count = 0
         self.notes: list[str] = []
@@ -38,7 +46,7 @@ class Stream(Sequence[Value]):
     def __iter__(self) -> Iterator[Value]:
         if self._kept is not None:
             return iter(self._kept)
-        return (row for path in self._files for row in rows_of(path))
+        return (row for path in self._files for row in rows_of(path, self._reading(path)))
 
     def __len__(self) -> int:
         return self._count
@@ -56,6 +64,11 @@ class Stream(Sequence[Value]):
         return next(islice(self, range(self._count)[at], None))
 
     @property
+    def is_sample(self) -> bool:
+        """These rows are a part of the files'."""
+        return self._part < 1
+
+    @property
     def is_kept(self) -> bool:
         """All rows are in memory."""
         return self._kept is not None
@@ -63,7 +76,8 @@ class Stream(Sequence[Value]):
     def _scan(self, path: Path, say: Say) -> dict[str, None]:
         names: dict[str, None] = {}
         memory, most = self._count * ROW_BYTES, constants().kept_bytes
-        for row in rows_of(path, self.notes):
+        before, reading = self._count, self._reading(path)
+        for row in rows_of(path, reading):
             if not row.keys() <= names.keys():
                 names.update(dict.fromkeys(row))
             if self._kept is not None:
@@ -74,7 +88,19 @@ class Stream(Sequence[Value]):
             self._count += 1
             if self._count % SAID_EVERY == 0:
                 say(f"read {self._count:,} rows")
+        self.notes += reading.notes
+        self.estimated_rows += round((self._count - before) / max(reading.share, 1e-9))
+        self.read_bytes += round(unpacked_bytes(path) * reading.share)
         return names
+
+    def _reading(self, path: Path) -> Reading:
+        return Reading(int(unpacked_bytes(path) * self._part) if self.is_sample else None)
+
+
+def _part(files: Sequence[Path]) -> float:
+    """The part of the files that is read: all unless that would take over a minute."""
+    total = sum(map(unpacked_bytes, files))
+    return 1.0 if total <= constants().whole_bytes else constants().sample_bytes / total
 
 
 def _refuse_strangers(files: Sequence[Path], names: Sequence[dict[str, None]]) -> None:

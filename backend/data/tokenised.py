@@ -25,7 +25,7 @@ from backend.data.tokens import Tally, tokenize_all
 
 CHUNK = 2000
 """Examples that are tokenised at once; progress is said in between."""
-CHUNK_CHARACTERS = 2_000_000
+CHUNK_CHARACTERS = 1_000_000
 """Text that is tokenised at once: an encoding takes a hundred times the memory of its tokens."""
 PLACES, GROUPS, CONTENTS = "places", "groups", "contents"
 """Arrays of a stored data set: the example that each row comes from, and numbers that are equal for rows of one
