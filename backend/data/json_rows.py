@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from backend.data.json_values import Numbered, line_values, loads, stream_values
+from backend.data.json_values import Numbered, begins_with_value, line_values, loads, stream_values
 from backend.data.row import TEXT_COLUMN, Value, kind_of
 from backend.data.sniff import Opened
 from backend.data.split_names import training_key
@@ -33,12 +33,11 @@ def json_rows(file: Opened) -> Iterator[Value]:
 
 
 def starts_as_json(start: bytes) -> bool:
-    """The first line is an object, or the text begins as an array of objects or as an object over several lines."""
-    line = start.split(b"\n", 1)[0].strip().removesuffix(b",")
-    if line.startswith(b"{") and line.endswith(b"}"):
-        return _decodes(line)
+    """The text begins with an object, or as an array of them."""
     opening = start[:200].translate(None, b" \t\r\n")
-    return opening.startswith((b'{"', b'[{"', b'[[{"'))
+    if opening.startswith((b'[{"', b'[[{"')):
+        return True
+    return opening.startswith((b'{"', b"{}")) and (begins_with_value(start) or b"\n" in start.strip())
 
 
 def _is_lines(start: bytes) -> bool:

@@ -51,6 +51,15 @@ def stream_values(file: Opened) -> Iterator[Numbered]:
         raise file.refuse(f"line {reader.line}: the array is not closed, so the file is cut off; copy it again")
 
 
+def begins_with_value(start: bytes) -> bool:
+    """A whole value stands at the start."""
+    try:
+        _STANDARD.raw_decode(start.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def loads(text: str) -> Any:
     """By the standard library. A lone surrogate, which is no letter and which no tokenizer takes, becomes U+FFFD."""
     value = json.loads(text)

@@ -89,7 +89,7 @@ def _sampled(rows: Stream, files: Sequence[Path]) -> Iterator[Finding]:
     if rows.is_sample:
         whole = sum(path.stat().st_size for path in files)
         read, count = units.disk(rows.read_bytes), f"{rows.estimated_rows:,}"
-        text = f"Of {units.disk(whole)} about {read} were read, {len(rows):,} rows: there are about {count} by their bytes."
+        text = f"Of {units.disk(whole)} about {read} were read, {len(rows):,} rows; by their bytes there are {count}."
         text += " Counts of rows in other sentences are of those that were read."
         yield finding("notes", "sampled", text)
 
