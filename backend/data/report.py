@@ -170,11 +170,12 @@ class DataReport:
         """Documents in pieces of `max_length`; the first token of a piece is no target."""
         full = (self.row_tokens - 1) // max_length
         rest = self.row_tokens - full * max_length
+        alone = int(((rest == 1) & (full > 0)).sum())  # a last token by itself has nothing to be predicted from
         squares = full.sum() * float(max_length) ** 2 + np.square(rest, dtype=np.float64).sum()
         return Cut(
-            rows=len(full) + int(full.sum()),
+            rows=len(full) + int(full.sum()) - alone,
             truncated_rows=0,
-            tokens=self.tokens,
+            tokens=self.tokens - alone,
             scored_tokens=self.scored_tokens - int(full.sum()),
             unscored_rows=0,
             row_of_a_token=float(squares / max(1, self.tokens)),

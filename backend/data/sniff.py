@@ -138,7 +138,8 @@ def opened(path: Path, excerpt_bytes: int | None = None) -> Iterator[Opened]:
                 excerpt = _buffered(part)
                 yield Opened(path, name, excerpt, head, False, lambda: part.taken / size)
             else:
-                yield Opened(path, name, stream, head, stream.raw is not raw, lambda: raw.tell() / size)
+                packed = stream.raw is not raw
+                yield Opened(path, name, stream, head, packed, lambda: (raw if packed else stream).tell() / size)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path", "data") from None
     except OSError as error:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -161,3 +162,58 @@ def test_progress_is_said(tmp_path: Path, tiny_model: Path) -> None:
     said: list[str] = []
     prepare(jsonl(tmp_path / "rows.jsonl", pairs(2100)), (), tiny_model, 64, 0.1, 0, said.append)
     assert said == ["tokenised 2,000 of 2,100 rows", "tokenised 2,100 of 2,100 rows"]
+
+
+def test_further_options_have_their_own_rows(tmp_path: Path, tiny_model: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", pairs(20))
+    first = prepare(path, (), tiny_model, 64, 0.1, 0)
+    assert prepare(path, (), tiny_model, 64, 0.1, 0, options=("last",)).fingerprint != first.fingerprint
+
+
+def test_a_template_that_writes_the_date_makes_new_rows_every_day(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import date
+
+    from backend.data import tokenised
+    from tests.tiny import make_tokenizer
+
+    dated = tmp_path / "dated"
+    dated.mkdir()
+    make_tokenizer(dated)
+    (dated / "chat_template.jinja").write_text(
+        "{{ strftime_now('%d %b') }}" + TextTokenizer.load(tiny_model).chat_template
+    )
+    path = jsonl(tmp_path / "rows.jsonl", pairs(20))
+    before = [prepare(path, (), folder, 64, 0.1, 0).fingerprint for folder in (dated, tiny_model)]
+    monkeypatch.setattr(tokenised, "date", SimpleNamespace(today=lambda: date(2999, 1, 1)))
+    after = [prepare(path, (), folder, 64, 0.1, 0).fingerprint for folder in (dated, tiny_model)]
+    assert before[0] != after[0]
+    assert before[1] == after[1]
+
+
+def test_no_token_of_a_long_document_is_lost(tmp_path: Path, tiny_model: Path) -> None:
+    words = " ".join(f"word{n}" for n in range(3000))
+    path = jsonl(tmp_path / "rows.jsonl", [{"text": words}, {"text": "A short one."}])
+    made = prepare(path, (), tiny_model, 100, 0.0, 0)
+    tokenizer = TextTokenizer.load(tiny_model)
+    assert made.truncated == made.dropped == 0
+    assert made.train.lengths.max() <= 100
+    text = "".join(tokenizer.decode(made.train[at][0].tolist()) for at in range(len(made.train)))
+    kept = text.replace("<|im_end|>", "")
+    assert "".join(kept.split()) == "".join(f"{words} A short one.".split())
+    assert text.count("<|im_end|>") == 2, "a document ends once"
+
+
+def test_rows_of_one_question_are_held_out_together(tmp_path: Path, tiny_model: Path) -> None:
+    rows = [{"question": f"What is {n}?", "answer": f"Answer {n} {m}."} for n in range(20) for m in range(3)]
+    made = prepare(jsonl(tmp_path / "rows.jsonl", rows), (), tiny_model, 64, 0.2, 0)
+    train, out = ({place // 3 for place in part.places.tolist()} for part in (made.train, made.held_out))
+    assert len(made.held_out) == 12
+    assert not train & out
+
+
+def test_rows_that_all_ask_the_same_are_held_out_all_the_same(tmp_path: Path, tiny_model: Path) -> None:
+    rows = [{"question": "Tell me a story.", "answer": f"Story {n}."} for n in range(40)]
+    made = prepare(jsonl(tmp_path / "rows.jsonl", rows), (), tiny_model, 64, 0.1, 0)
+    assert len(made.held_out) == 4

@@ -53,7 +53,9 @@ def refusal(folder: Path, name: str, content: str | bytes) -> str:
         json.dumps({key: {str(n): row[key] for n, row in enumerate(ROWS)} for key in ROWS[0]}),
         json.dumps({key: [row[key] for row in ROWS] for key in ROWS[0]}),
         json.dumps({"columns": ["question", "answer"], "index": [0, 1, 2], "data": [list(x.values()) for x in ROWS]}),
-        json.dumps({"features": [{"name": "question"}], "rows": [{"row_idx": n, "row": x} for n, x in enumerate(ROWS)]}),
+        json.dumps(
+            {"features": [{"name": "question"}], "rows": [{"row_idx": n, "row": x} for n, x in enumerate(ROWS)]}
+        ),
         "\ufeff\n\n" + LINES.replace("\n", "\r\n"),
         LINES.replace("\n", "\r"),
         LINES.encode("utf-16"),
@@ -210,7 +212,11 @@ def test_nulls_that_arrow_fills_in_are_not_there(tmp_path: Path) -> None:
         {
             "messages": [
                 {"role": "user", "content": "q"},
-                {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": name, "arguments": given}}]},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [{"function": {"name": name, "arguments": given}}],
+                },
             ],
             "tools": [{"type": "function", "function": {"name": name, "parameters": {"properties": schema}}}],
             "system": None,
