@@ -160,7 +160,7 @@ def test_what_the_plan_uses_under_a_cut_is_what_the_run_uses(
     rows = [{"question": "why " * (n * 3), "answer": "because " * (60 - n)} for n in range(1, 60)]
     for path in (jsonl(tmp_path / "a.jsonl", rows), jsonl(tmp_path / "b.jsonl", [{"text": x["answer"]} for x in rows])):
         report = inspect(path, model=model)
-        for length in (16, 64, 200):
+        for length in (40, 64, 101, 200):
             cut, made = report.cut(length), prepare(path, (), tiny_model, length, 0.0, 0)
             assert cut.rows == len(made.train)
             assert cut.tokens == made.train.lengths.sum()
@@ -178,10 +178,8 @@ def test_long_documents_of_any_format_are_divided_and_said(tmp_path: Path, model
     assert not any("context" in problem for problem in report.problems)
 
 
-def test_rows_without_a_target_are_no_used_rows(tmp_path: Path, model: ModelInfo, tiny_model: Path) -> None:
-    rows = [
-        {"messages": [{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": "a"}]} for n in range(9)
-    ]
-    rows[4]["messages"][1]["weight"] = 0  # type: ignore[assignment]
+def test_rows_without_a_target_are_no_used_rows(tmp_path: Path, model: ModelInfo) -> None:
+    user = {"role": "user", "content": "q"}
+    rows = [{"messages": [user, {"role": "assistant", "content": f"a{n}", "weight": int(n != 4)}]} for n in range(9)]
     report = inspect(jsonl(tmp_path / "rows.jsonl", rows), model=model)
     assert (report.all_rows, report.used_rows, len(report.row_tokens)) == (9, 8, 8)
