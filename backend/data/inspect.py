@@ -11,16 +11,16 @@ import numpy as np
 
 from backend.data.candidates import candidates
 from backend.data.constants import constants
+from backend.data.content import of_content
 from backend.data.counting import Counted, bytes_per_token, counted, estimated
 from backend.data.finding import Finding, by_severity, count_of, finding
 from backend.data.formats import examples_of
 from backend.data.load import Source, load
-from backend.data.notes import content_findings, length_findings, tally_findings
+from backend.data.notes import length_findings, tally_findings
 from backend.data.preview import preview
 from backend.data.report import Counts, DataReport
 from backend.data.stream import Say
 from backend.data.survey import Survey, survey
-from backend.data.tokenised import contents
 from backend.data.tokenizer import TextTokenizer
 from backend.errors import UserError, wont_do
 from backend.model.info import ModelInfo
@@ -99,48 +99,24 @@ def _nothing_used(reference: str, counts: Counted) -> UserError:
 def _findings(
     source: Source, seen: Survey, counts: Counted, tokenizer: TextTokenizer | None, model: ModelInfo | None
 ) -> Iterator[Finding]:
-    content = content_findings(seen.kept, seen.empty.tolist(), seen.kept_digests)
-    if seen.is_whole:
-        yield from content
-    else:
-        yield from (found for found in content if found.kind != "duplicates")
-        yield from _many_duplicates(seen)
+    yield from of_content(seen)
     yield from source.findings
-    yield from _divided(seen)
     yield from _token_findings(seen, counts, tokenizer, model)
-
-
-def _divided(seen: Survey) -> Iterator[Finding]:
-    """Long documents are several examples each."""
-    rows, pieces = np.unique(seen.rows, return_counts=True)
-    long = rows[pieces > 1].tolist()
-    if long:
-        most = constants().passage_characters
-        text = f"{count_of(len(long))} of over {most:,} characters divided into {pieces[pieces > 1].sum():,} pieces."
-        yield finding("notes", "documents-divided", text, rows=long)
 
 
 def _leaked(source: Source, mapping: Sequence[str], seen: Survey) -> Iterator[Finding]:
     """Rows of the validation split that are trained on too."""
     if source.held_out is None:
         return
-    other = contents(examples_of(source.held_out, mapping))
-    twice = int(np.isin(np.frombuffer(other.digests, dtype=np.uint64)[::2], seen.digests[:, 0]).sum())
+    other = survey(examples_of(source.held_out, mapping), 0)
+    twice = int(np.isin(other.digests[:, 0], seen.digests[:, 0]).sum())
     if twice:
         are = "is" if twice == 1 else "are"
-        text = f"{count_of(twice)} of the validation split's {len(other):,} {are} trained on too: its loss misleads."
+        text = (
+            f"{count_of(twice)} of the validation split's {len(other.rows):,} {are} trained on too: its loss misleads."
+        )
         fix = "remove them from one of the two files"
         yield Finding("warns", "validation-leak", text, fix, row_count=twice)
-
-
-def _many_duplicates(seen: Survey) -> Iterator[Finding]:
-    """As notes.py finds them if all examples are in memory."""
-    if len(seen.repeated):
-        many = len(seen.repeated) > constants().duplicate_fraction * len(seen.rows)
-        text = f"{count_of(len(seen.repeated))} of {len(seen.rows):,} repeat another row"
-        text += ": remove the copies, or they count double."
-        rows = seen.rows[seen.repeated].tolist()
-        yield finding("warns" if many else "notes", "duplicates", text, "remove the copies", rows)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 
 from backend.data import store
 from backend.data.constants import constants
+from backend.data.content import of_content
 from backend.data.finding import Finding, by_severity
 from backend.data.formats import Examples, examples_of
 from backend.data.load import Source, load
@@ -17,7 +18,8 @@ from backend.data.probes import Probe, probes
 from backend.data.report import Counts
 from backend.data.split import held_out
 from backend.data.stream import Say
-from backend.data.tokenised import CONTENTS, GROUPS, PLACES, contents, findings_of, key_of, tokenised
+from backend.data.survey import Survey, survey
+from backend.data.tokenised import CONTENTS, GROUPS, PLACES, findings_of, key_of, tokenised
 from backend.data.tokenizer import TextTokenizer
 from backend.data.tokens import Ids, Mask
 from backend.errors import UserError
@@ -115,9 +117,9 @@ def prepare(
         held_out=evaluated,
         dropped=len(source.rows) - part.flat.meta["used_rows"],
         truncated=part.flat.meta["truncated"],
-        chat_template=tokenizer.chat_template if tokenizer.is_fallback and part.has_chats else None,
+        chat_template=tokenizer.chat_template if tokenizer.is_fallback and part.seen.has_chats else None,
         probes=probes(asked[0].found, asked[1].places[:ASKED].tolist(), tokenizer, max_length),
-        findings=by_severity([*source.findings, *findings_of(part.flat.meta)]),
+        findings=by_severity([*source.findings, *of_content(part.seen), *findings_of(part.flat.meta)]),
         fingerprint=part.key,
     )
 
@@ -127,9 +129,9 @@ class _Part:
     """One split, tokenised."""
 
     found: Examples
+    seen: Survey
     flat: store.Flat
     key: str
-    has_chats: bool
 
     @property
     def rows(self) -> int:
@@ -145,12 +147,12 @@ def _part(
     say: Say,
 ) -> _Part:
     found = examples_of(source, mapping)
-    known = contents(found)
-    key = key_of(known, tokenizer, max_length, options)
-    flat = store.load(key) or tokenised(found, known, key, tokenizer, max_length, say)
+    seen = survey(found, 0, say)
+    key = key_of(seen, tokenizer, max_length, options)
+    flat = store.load(key) or tokenised(found, seen, key, tokenizer, max_length, say)
     if not len(flat.arrays[PLACES]):
         raise _nothing_left(flat, source, max_length)
-    return _Part(found, flat, key, known.has_chats)
+    return _Part(found, seen, flat, key)
 
 
 def _held_out(part: _Part, fraction: float, seed: int) -> Counts:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.data.constants import constants
-from backend.data.conversation import Conversation, Example, Text, digest
+from backend.data.conversation import Conversation, Example, Text, digest, message_digest
 from backend.data.counting import COLUMNS, Sizes, size_of
 from backend.data.formats import Examples
 from backend.data.report import Counts
@@ -20,7 +20,7 @@ from backend.data.stream import Say
 
 SAID_EVERY = 200_000
 Digests = npt.NDArray[np.uint64]
-"""Two numbers an example, equal for examples of equal content."""
+"""Numbers that are equal for equal content."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,11 @@ class Survey:
     rows: Counts
     """The row that each example comes from, counted from 0; a long document's examples come from one row."""
     digests: Digests
+    """Two an example, equal for examples of equal content."""
     shapes: npt.NDArray[np.int64]
     """Equal for conversations of the same roles in the same order: what chat templates refuse some of."""
+    groups: Digests
+    """Equal for examples that ask the same, and for the pieces of one document: they are held out together."""
     empty: Counts
     """Rows that make no example, counted from 0."""
     kept: Sequence[Example]
@@ -70,7 +73,8 @@ def survey(found: Examples, seed: int, say: Say = lambda text: None) -> Survey:
     total = len(found.source.rows)
     keeps_all = found.source.is_kept
     chosen = set[int]() if keeps_all else _chosen(total, seed)
-    sizes, digests, rows, shapes, empty = array("q"), bytearray(), array("q"), array("q"), array("q")
+    sizes, rows, shapes, empty = array("q"), array("q"), array("q"), array("q")
+    digests, groups = bytearray(), bytearray()
     kept: list[Example] = []
     kept_at = array("q")
     has_chats = False
@@ -84,6 +88,8 @@ def survey(found: Examples, seed: int, say: Say = lambda text: None) -> Survey:
         has_chats = has_chats or isinstance(example, Conversation)
         sizes.extend(size_of(example))
         digests += digest(example)
+        goes_on = isinstance(example, Text) and bool(rows) and rows[-1] == example.row - 1
+        groups += groups[-8:] if goes_on else _question(example) or digests[-16:-8]
         shapes.append(_shape(example))
         rows.append(example.row - 1)
         if len(rows) % SAID_EVERY == 0:
@@ -93,6 +99,7 @@ def survey(found: Examples, seed: int, say: Say = lambda text: None) -> Survey:
         rows=_numbers(rows),
         digests=np.frombuffer(bytes(digests), dtype=np.uint64).reshape(-1, 2),
         shapes=_numbers(shapes),
+        groups=np.frombuffer(bytes(groups), dtype=np.uint64),
         empty=_numbers(empty),
         kept=kept,
         kept_at=_numbers(kept_at),
@@ -103,6 +110,18 @@ def survey(found: Examples, seed: int, say: Say = lambda text: None) -> Survey:
 def _chosen(rows: int, seed: int) -> set[int]:
     some = np.random.default_rng(seed).choice(rows, min(rows, constants().exact_rows), replace=False)
     return set(some.tolist())
+
+
+def _question(example: Example) -> bytes:
+    """8 bytes of the turns before the first answer that is trained; empty for a document."""
+    if isinstance(example, Text):
+        return b""
+    asked = blake2b(digest_size=8)
+    for message in example.messages:
+        if message.scored:
+            break
+        asked.update(message_digest(message))
+    return asked.digest()
 
 
 def _shape(example: Example) -> int:

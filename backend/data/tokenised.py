@@ -10,16 +10,15 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from backend.data import store
-from backend.data.conversation import Conversation, Example, Text, digest, message_digest
+from backend.data.conversation import Example, Text
 from backend.data.fate import fate, fitted
 from backend.data.finding import Finding, count_of, finding
 from backend.data.formats import Examples
 from backend.data.notes import tally_findings
-from backend.data.report import Counts
 from backend.data.stream import Say
+from backend.data.survey import Survey
 from backend.data.tokenizer import TextTokenizer
 from backend.data.tokens import Tally, tokenize_all
 
@@ -32,57 +31,12 @@ PLACES, GROUPS, CONTENTS = "places", "groups", "contents"
 question and for rows of equal content."""
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What is known of all examples before any is tokenised."""
-
-    digests: bytes
-    """16 bytes an example, equal for equal content."""
-    rows: Counts
-    """The row that each comes from, counted from 0."""
-    groups: npt.NDArray[np.uint64]
-    """Equal for examples that ask the same, and for the pieces of one document: they are held out together."""
-    has_chats: bool
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-
-def contents(found: Examples) -> Contents:
-    """Go through all examples once."""
-    digests, rows, groups = bytearray(), array("q"), bytearray()
-    has_chats, last = False, -1
-    for example in found:
-        if isinstance(example, int):
-            continue
-        digests += digest(example)
-        if isinstance(example, Conversation):
-            has_chats = True
-            groups += _question(example)
-        else:
-            groups += groups[-8:] if example.row == last else digests[-16:-8]
-        last = example.row
-        rows.append(example.row - 1)
-    numbers = np.array(rows, dtype=np.int64)
-    return Contents(bytes(digests), numbers, np.frombuffer(bytes(groups), dtype=np.uint64), has_chats)
-
-
-def _question(chat: Conversation) -> bytes:
-    """8 bytes of the turns before the first answer that is trained."""
-    asked = blake2b(digest_size=8)
-    for message in chat.messages:
-        if message.scored:
-            break
-        asked.update(message_digest(message))
-    return asked.digest()
-
-
-def key_of(known: Contents, tokenizer: TextTokenizer, max_length: int, options: Sequence[str]) -> str:
+def key_of(seen: Survey, tokenizer: TextTokenizer, max_length: int, options: Sequence[str]) -> str:
     """Changes with everything that the token rows depend on: content, tokenizer, template, length, options.
 
     A template that writes the date makes other rows every day.
     """
-    content = blake2b(known.digests + known.rows.tobytes(), digest_size=16).hexdigest()
+    content = blake2b(seen.digests.tobytes() + seen.rows.tobytes(), digest_size=16).hexdigest()
     sources = {tokenizer.template(with_tools).source for with_tools in (False, True)}
     today = date.today().isoformat() if any("strftime_now" in source for source in sources) else ""
     parts = (str(store.VERSION), content, tokenizer.fingerprint, str(max_length), today, *options)
@@ -103,32 +57,32 @@ class _Made:
 
 
 def tokenised(
-    found: Examples, known: Contents, key: str, tokenizer: TextTokenizer, max_length: int, say: Say
+    found: Examples, seen: Survey, key: str, tokenizer: TextTokenizer, max_length: int, say: Say
 ) -> store.Flat:
     """The token rows of all examples, saved under `key`."""
     made, done = _Made(), 0
     with store.Writer(key) as writer:
         for chunk in _chunks(found):
-            rows = list(_rows(chunk, done, known, tokenizer, max_length, made))
+            rows = list(_rows(chunk, done, seen, tokenizer, max_length, made))
             writer.add([row.ids for row in rows], [row.scored for row in rows])
             done += len(chunk)
-            if len(known) > CHUNK:
-                say(f"tokenised {done:,} of {len(known):,} rows")
+            if len(seen.rows) > CHUNK:
+                say(f"tokenised {done:,} of {len(seen.rows):,} rows")
         places = np.array(made.places, dtype=np.int64)
         findings = [
-            *tally_findings(made.tally, tokenizer.is_fallback and known.has_chats),
-            *_findings(made, known, max_length),
+            *tally_findings(made.tally, tokenizer.is_fallback and seen.has_chats),
+            *_findings(made, seen, max_length),
         ]
         meta = {
-            "used_rows": len(np.unique(known.rows[places])),
+            "used_rows": len(np.unique(seen.rows[places])),
             "truncated": made.truncated,
             "refused": made.tally.refused,
             "refusal": made.tally.refusal,
             "without_target": len(made.without_target),
             "findings": [asdict(x) for x in findings],
         }
-        content = np.frombuffer(known.digests, dtype=np.uint64)[::2]
-        return writer.finish(meta, {PLACES: places, GROUPS: known.groups[places], CONTENTS: content[places]})
+        content = seen.digests[:, 0]
+        return writer.finish(meta, {PLACES: places, GROUPS: seen.groups[places], CONTENTS: content[places]})
 
 
 def findings_of(meta: dict[str, Any]) -> list[Finding]:
@@ -137,16 +91,16 @@ def findings_of(meta: dict[str, Any]) -> list[Finding]:
 
 
 def _rows(
-    chunk: Sequence[Example], first: int, known: Contents, tokenizer: TextTokenizer, max_length: int, made: _Made
+    chunk: Sequence[Example], first: int, seen: Survey, tokenizer: TextTokenizer, max_length: int, made: _Made
 ) -> Iterator[Any]:
     """The token rows of some examples, the first of which is number `first`."""
     for at, row in enumerate(tokenize_all(chunk, tokenizer, None, made.tally)):
         place = first + at
         became = fate(row, None if isinstance(chunk[at], Text) else max_length)
         if became == "no target":
-            made.without_target.append(int(known.rows[place]))
+            made.without_target.append(int(seen.rows[place]))
         elif became == "answer cut":
-            made.answer_cut.append(int(known.rows[place]))
+            made.answer_cut.append(int(seen.rows[place]))
         if row is None or became != "used":
             continue
         made.tokens += len(row.ids)
@@ -172,7 +126,7 @@ def _chunks(found: Iterable[Example | int]) -> Iterator[list[Example]]:
         yield chunk
 
 
-def _findings(made: _Made, known: Contents, max_length: int) -> Iterator[Finding]:
+def _findings(made: _Made, seen: Survey, max_length: int) -> Iterator[Finding]:
     if made.without_target:
         text = f"{count_of(len(made.without_target))} without a target token left out."
         yield finding("warns", "no-target-tokens", text, "mark their answers as trained", made.without_target)

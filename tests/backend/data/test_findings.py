@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from backend.data.finding import SHOWN_ROWS, Finding, by_severity, finding
-from backend.data.inspect import predicted, inspect
+from backend.data.inspect import assumed, inspect
 from backend.data.report import DataReport
 
 
@@ -51,5 +51,5 @@ def test_many_rows_are_listed_up_to_a_limit_and_counted_whole() -> None:
 def test_the_most_severe_come_first_and_problems_are_all_but_notes() -> None:
     made = [finding(severity, severity, f"{severity}.") for severity in ("notes", "warns", "stops")]
     assert [x.severity for x in by_severity(made)] == ["stops", "warns", "notes"]
-    seen = predicted(10, 100)
+    seen = assumed(10, 100)
     assert (seen.problems, len(seen.notes), seen.all_rows, seen.used_rows) == ((), 1, 10, 10)
