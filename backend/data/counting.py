@@ -19,7 +19,7 @@ from backend.data.tokens import Tally, tokenize_all
 if TYPE_CHECKING:
     from backend.data.survey import Survey
 
-Sizes = npt.NDArray[np.int64]
+Sizes = npt.NDArray[np.int32]
 """Columns TOTAL, SCORED, PROMPT (before the first scored turn) and the turns of each, one line a row."""
 _WITHOUT_SINGLE = str.maketrans("", "", string.digits + string.punctuation)
 TOTAL, SCORED, PROMPT, TURNS, SCORED_TURNS, PROMPT_TURNS = range(6)
@@ -46,7 +46,7 @@ class Counted:
 
 def sizes(examples: Sequence[Example]) -> Sizes:
     """UTF-8 bytes and turns of each example."""
-    return np.array([size_of(example) for example in examples], dtype=np.int64).reshape(-1, COLUMNS)
+    return np.array([size_of(example) for example in examples], dtype=np.int32).reshape(-1, COLUMNS)
 
 
 def estimated(table: Sizes, sample: Sequence[Example]) -> Counted:

@@ -73,7 +73,7 @@ def survey(found: Examples, seed: int, say: Say = lambda text: None) -> Survey:
     total = len(found.source.rows)
     keeps_all = found.source.is_kept
     chosen = set[int]() if keeps_all else _chosen(total, seed)
-    sizes, rows, shapes, empty = array("q"), array("q"), array("q"), array("q")
+    sizes, rows, shapes, empty = array("i"), array("q"), array("q"), array("q")
     digests, groups = bytearray(), bytearray()
     kept: list[Example] = []
     kept_at = array("q")
@@ -95,11 +95,11 @@ def survey(found: Examples, seed: int, say: Say = lambda text: None) -> Survey:
         if len(rows) % SAID_EVERY == 0:
             say(f"looked at {len(rows):,} of {total:,} rows")
     return Survey(
-        sizes=_numbers(sizes).reshape(-1, COLUMNS),
+        sizes=np.frombuffer(sizes, dtype=np.int32).reshape(-1, COLUMNS),
         rows=_numbers(rows),
-        digests=np.frombuffer(bytes(digests), dtype=np.uint64).reshape(-1, 2),
+        digests=np.frombuffer(digests, dtype=np.uint64).reshape(-1, 2),
         shapes=_numbers(shapes),
-        groups=np.frombuffer(bytes(groups), dtype=np.uint64),
+        groups=np.frombuffer(groups, dtype=np.uint64),
         empty=_numbers(empty),
         kept=kept,
         kept_at=_numbers(kept_at),
@@ -132,4 +132,4 @@ def _shape(example: Example) -> int:
 
 
 def _numbers(values: array[int]) -> Counts:
-    return np.array(values, dtype=np.int64)
+    return np.frombuffer(values, dtype=np.int64)
