@@ -14,6 +14,7 @@ import pytest
 
 from backend.run.folder import RunFolder, all_runs
 from backend.run.history import read
+from tests.backend.training.helpers import new_run
 
 pytestmark = pytest.mark.torch
 ROOT = Path(__file__).parents[2]
@@ -73,6 +74,15 @@ def test_data_of_which_no_answer_fits_is_wrong_input(tiny_model: Path, tmp_path:
     assert done.returncode == 2, done.stdout
     assert done.stderr.count("\n") == 1
     assert "begins within max_length 64" in done.stderr
+
+
+def test_a_run_whose_data_is_gone_ends_as_wrong_input(tiny_model: Path, tmp_path: Path) -> None:
+    run = new_run(tiny_model, tmp_path / "gone.jsonl")
+    done = fttui("resume", run.name)
+    assert done.returncode == 2, done.stdout
+    assert done.stderr.count("\n") == 1
+    assert "gone.jsonl does not exist" in done.stderr
+    assert read(run.events_file).state == "failed"
 
 
 def test_ctrl_c_stops_with_a_checkpoint_and_resume_continues(tiny_model: Path, questions: Path) -> None:
