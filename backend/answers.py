@@ -53,7 +53,7 @@ class Answers:
     """Which column plays which part, `role=column` (repeatable); found by itself if the names are usual."""
     set: tuple[str, ...] = field(default=())
     """Any other plan field, `key=value` (repeatable): method, rank, alpha, dropout, target_modules, adapter_dtype,
-    weights_dtype, quantization, packing, max_steps, micro_batch, learning_rate, schedule, warmup_fraction,
-    weight_decay, max_grad_norm, optimizer, optimizer_in_backward, checkpointing, activation_offload, chunked_loss,
-    attention, precision, eval_fraction, eval_every, save_every, keep_checkpoints, replay_fraction, processes,
-    compile."""
+    weights_dtype, quantization, packing, train_on_turns, special_tokens_in_data, max_steps, micro_batch,
+    learning_rate, schedule, warmup_fraction, weight_decay, max_grad_norm, optimizer, optimizer_in_backward,
+    checkpointing, activation_offload, chunked_loss, attention, precision, eval_fraction, eval_every, save_every,
+    keep_checkpoints, replay_fraction, processes, compile."""

@@ -14,6 +14,7 @@ from backend.data.constants import constants
 from backend.data.conversation import Conversation, Example, Text, message_bytes
 from backend.data.report import Counts
 from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.data.tokens import Tally, tokenize_all
 
 if TYPE_CHECKING:
@@ -72,15 +73,15 @@ def bytes_per_token(examples: Sequence[Example]) -> float:
     return size / (single + (size - single) / letters) if size else letters
 
 
-def counted(seen: Survey, tokenizer: TextTokenizer, seed: int) -> Counted:
+def counted(seen: Survey, tokenizer: TextTokenizer, seed: int, how: Tokenizing = WHOLE) -> Counted:
     """With the tokenizer; beyond `exact_rows` a sample is counted, and the others are fitted to it by bytes."""
     limits, random = constants(), np.random.default_rng(seed)
     if seen.is_whole and len(seen.kept) <= limits.exact_rows:
-        return _exact(seen, tokenizer)
+        return _exact(seen, tokenizer, how)
     size = min(limits.sample_rows, len(seen.kept))
     places = np.sort(random.choice(len(seen.kept), size, replace=False))
     chosen = seen.kept_at[places]
-    measured, taken, tally = _measure([seen.kept[at] for at in places], tokenizer)
+    measured, taken, tally = _measure([seen.kept[at] for at in places], tokenizer, how)
     known = seen.sizes[chosen[taken]]
     columns = (TOTAL, SCORED, PROMPT)
     fitted = np.stack([_fit(known, measured[:, column], seen.sizes, column) for column in columns], axis=1)
@@ -93,8 +94,8 @@ def counted(seen: Survey, tokenizer: TextTokenizer, seed: int) -> Counted:
     return Counted(*_columns(fitted[used]), used, len(refused), without, exact=False, tally=tally)
 
 
-def _exact(seen: Survey, tokenizer: TextTokenizer) -> Counted:
-    measured, taken, tally = _measure(seen.kept, tokenizer)
+def _exact(seen: Survey, tokenizer: TextTokenizer, how: Tokenizing) -> Counted:
+    measured, taken, tally = _measure(seen.kept, tokenizer, how)
     has_target = measured[:, SCORED] > 0
     refused = len(seen.kept) - len(taken)
     return Counted(*_columns(measured[has_target]), taken[has_target], refused, taken[~has_target], True, tally)
@@ -120,15 +121,14 @@ def _carried_over(shapes: Counts, chosen: Counts, taken: Counts, random: np.rand
 
 def _scale(tally: Tally, factor: float, refused: int) -> None:
     """What was tallied of the sample, for all examples."""
-    for key, count in tally.notes.items():
-        tally.notes[key] = round(count * factor)
-    tally.refused = refused
+    tally.factor = factor
+    tally.refused_rows.count = round(refused / factor)
 
 
-def _measure(examples: Sequence[Example], tokenizer: TextTokenizer) -> tuple[Counts, Counts, Tally]:
+def _measure(examples: Sequence[Example], tokenizer: TextTokenizer, how: Tokenizing) -> tuple[Counts, Counts, Tally]:
     """Tokens, scored tokens and prompt tokens, one line a row that the template takes; those rows; the tally."""
     tally = Tally()
-    rows = tokenize_all(examples, tokenizer, None, tally)
+    rows = tokenize_all(examples, tokenizer, how, tally)
     kept = np.array([at for at, row in enumerate(rows) if row is not None], dtype=np.int64)
     lines = [
         (len(row.ids), int(row.scored.sum()), int(row.scored.argmax()) if row.scored.any() else len(row.ids))

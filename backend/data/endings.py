@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.data.template import Refusal
+from backend.data.template import Refusal, Turns
 from backend.data.tokenizer import TextTokenizer
 
 _QUESTION, _ANSWER = "\ue0a1q\ue0a2", "\ue0a1a\ue0a2"
@@ -12,14 +12,24 @@ _QUESTION, _ANSWER = "\ue0a1q\ue0a2", "\ue0a1a\ue0a2"
 
 
 def end_of_turn(tokenizer: TextTokenizer) -> int | None:
-    """The id of the mark that ends an answer, or of EOS where the template writes none; None without either."""
-    turns = [{"role": "user", "content": _QUESTION}, {"role": "assistant", "content": _ANSWER}]
+    """The id of the mark that ends an answer, or of EOS if the template writes none; None without either."""
+    asked, answered = {"role": "user", "content": _QUESTION}, {"role": "assistant", "content": _ANSWER}
+    after = _after_answer(tokenizer, [asked, answered]).rstrip()
+    marks = list(tokenizer.special_pattern.finditer(after))
+    if not marks:
+        return tokenizer.token_id("eos_token")
+    found = marks[0]
+    if marks[-1].end() == len(after):  # of several marks, the last that earlier answers have too
+        within = _after_answer(tokenizer, [asked, answered, asked])
+        found = next((mark for mark in reversed(marks) if within.startswith(after[: mark.end()])), marks[-1])
+    return tokenizer.encode(found.group()).ids[0]
+
+
+def _after_answer(tokenizer: TextTokenizer, turns: Turns) -> str:
     try:
-        after = tokenizer.render(turns).rpartition(_ANSWER)[2]
+        return tokenizer.render(turns).partition(_ANSWER)[2]
     except Refusal:
-        after = ""
-    marks = [token for token in tokenizer.encode(after).ids if token in tokenizer.special_ids]
-    return marks[0] if marks else tokenizer.token_id("eos_token")
+        return ""
 
 
 def end_tokens(tokenizer: TextTokenizer, *known: Any) -> list[int]:

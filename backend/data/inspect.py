@@ -16,12 +16,14 @@ from backend.data.counting import Counted, bytes_per_token, counted, estimated
 from backend.data.finding import Finding, by_severity, count_of, finding
 from backend.data.formats import examples_of
 from backend.data.load import Source, load
-from backend.data.notes import length_findings, tally_findings
+from backend.data.notes import length_findings
 from backend.data.preview import preview
 from backend.data.report import Counts, DataReport
 from backend.data.stream import Say
 from backend.data.survey import Survey, survey
+from backend.data.tallied import tally_findings
 from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.errors import UserError, wont_do
 from backend.model.info import ModelInfo
 
@@ -35,28 +37,33 @@ def inspect(
     model: ModelInfo | None = None,
     seed: int = 0,
     say: Say = lambda text: None,
+    how: Tokenizing = WHOLE,
 ) -> DataReport:
     """Go through `reference` and measure it, with the model's tokenizer and template if they are at hand.
 
-    `say` gets a line now and then if there are many rows. UserError (field `data` or `mapping`) of one sentence if it
-    can't be read.
+    `how` are the run's choices of what is learned. `say` gets a line now and then if there are many rows. UserError
+    (field `data` or `mapping`) of one sentence if it can't be read.
     """
     with _collector_paused():
         source = load(reference, say, samples=True)
         try:
-            return _inspected(source, mapping, model, seed, say)
+            return _inspected(source, mapping, model, seed, how, say)
         except UserError:
             if source.factor == 1:
                 raise
-        return _inspected(load(reference, say), mapping, model, seed, say)  # only the whole has the rows' true numbers
+        return _inspected(
+            load(reference, say), mapping, model, seed, how, say
+        )  # only the whole has the rows' true numbers
 
 
-def _inspected(source: Source, mapping: Sequence[str], model: ModelInfo | None, seed: int, say: Say) -> DataReport:
+def _inspected(
+    source: Source, mapping: Sequence[str], model: ModelInfo | None, seed: int, how: Tokenizing, say: Say
+) -> DataReport:
     reference = source.reference
     found = examples_of(source, mapping)
     tokenizer = TextTokenizer.load(model.tokenizer_file.parent) if model and model.tokenizer_file else None
     seen = survey(found, seed, say)
-    counts = counted(seen, tokenizer, seed) if tokenizer else estimated(seen.sizes, seen.kept)
+    counts = counted(seen, tokenizer, seed, how) if tokenizer else estimated(seen.sizes, seen.kept)
     if not len(counts.tokens):
         raise _nothing_used(reference, counts)
     used_rows = len(np.unique(seen.rows[counts.used]))
@@ -75,7 +82,7 @@ def _inspected(source: Source, mapping: Sequence[str], model: ModelInfo | None, 
         empty_rows=round(len(seen.empty) * source.factor),
         duplicate_rows=len(seen.repeated),
         exact=counts.exact and source.factor == 1,
-        preview=preview(seen.kept, tokenizer),
+        preview=preview(seen.kept, tokenizer, how),
         findings=by_severity(findings),
         source_rows=rows,
         refused_rows=rows - round(used_rows * source.factor),

@@ -1,191 +1,226 @@
-"""Which characters of a rendered conversation are scored, by construction: turn by turn, from renders.
+"""Which characters of a rendered conversation are targets: the answers, as the model will write them at inference.
 
-A turn's text is what the whole conversation holds between the render of the turns before it (with the
-generation prompt, as at inference) and the render of the turns up to it. Where a template writes a turn
-otherwise when more turns follow (it drops earlier thinking, or moves the system prompt), the turn is found by
-marks set around its text instead, and only if taking the marks out gives the whole conversation back exactly.
+Every piece of data is found in the whole rendering by marks around it (pieces.py), and a turn's borders by comparison
+with what the template writes at inference (borders.py), or by the template's own `{% generation %}` marks if it has
+them. Conversations of a shape that was met before need one rendering (shapes.py).
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from backend.data.borders import Borders, Span
+from backend.data.control import CONTROL_KEPT, CONTROL_TOKENS, aliased, control_token, noticed, shifted
 from backend.data.conversation import Conversation, Message
-from backend.data.template import Refusal, Template, Turns
+from backend.data.fitting import TOOLS_LEFT_OUT, Fitted, fitted
+from backend.data.pieces import ARGUMENT, CALL, TEXT, THINKING, TOOL, Found, Note, Range, find
+from backend.data.shapes import MOST_SHAPES, Known, key_of, known, learned
+from backend.data.template import GENERATION_CLOSE, GENERATION_OPEN, Refusal, Turns
 from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import WHOLE, Tokenizing
 
-OPEN, CLOSE = "\ue0a1\ue0a2", "\ue0a3\ue0a4"
-"""Marks of the private use area, which no text or template holds."""
-
-SYSTEM_MOVED = "system moved"
-TOOLS_LEFT_OUT = "tools left out"
-CALLS_AS_TEXT = "calls as text"
 TURNS_LEFT_OUT = "turns left out"
 THINKING_LEFT_OUT = "thinking left out"
 TEXT_LEFT_OUT = "text left out"
+CALLS_LEFT_OUT = "calls left out"
+ARGUMENTS_LEFT_OUT = "arguments left out"
+EMPTY_ANSWER = "empty answer"
+NO_END_EARLIER = "no end of earlier turns"
+PROMPT_DIFFERS = "prompt differs"
+DEFAULT_SYSTEM = "default system prompt"
+END_IS_TEXT = "end of turn is text"
+WRITES_DATE = "date in template"
 
 
-@dataclass(frozen=True)
-class Rendered:
+class Rendered(NamedTuple):
     """A conversation as text."""
 
     text: str
-    spans: tuple[tuple[int, int], ...]
-    """Scored ranges of characters, in order."""
-    notes: tuple[str, ...] = ()
-    """What was changed because the template does not know it: SYSTEM_MOVED, TOOLS_LEFT_OUT, CALLS_AS_TEXT,
-    TURNS_LEFT_OUT, THINKING_LEFT_OUT, TEXT_LEFT_OUT."""
+    spans: tuple[Range, ...]
+    """Target ranges of characters, in order."""
+    notes: tuple[Note, ...] = ()
+    """What was changed for the template, is missing, or should not be there."""
+    needs_eos: bool = False
+    """The template writes no end of turn after the last answer: the tokenizer's EOS goes there."""
+    plain: str = ""
+    """The text as the template wrote it, if `text` has aliases (private-use characters) in place of its control tokens,
+    because the data holds such tokens too, which must stay plain text. Empty without aliases."""
 
 
-def render(conversation: Conversation, tokenizer: TextTokenizer) -> Rendered:
-    """The conversation as the template writes it, with its scored ranges.
+def render(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing = WHOLE) -> Rendered:
+    """The conversation as the template writes it, with its target ranges.
 
-    Raises Refusal where the template does not take it, or where a turn can't be told apart in what it writes.
+    Raises Refusal if the template does not take it, or if a turn can't be told apart in what it writes.
     """
-    template = tokenizer.template(bool(conversation.tools))
-    messages, notes = _without_calls(conversation.messages, template)
-    tools = conversation.tools if template.knows_tools else ()
-    if conversation.tools and not tools:
-        notes = (*notes, TOOLS_LEFT_OUT)
-    turns, text, moved = _whole(messages, tools, template)
-    if moved:
-        notes = (*notes, SYSTEM_MOVED)
-        messages = messages[1:]
-    if any(not x.scored and x.content.strip() not in text for x in messages if x.role != "assistant"):
-        notes = (*notes, TURNS_LEFT_OUT)
-    notes = (*notes, *_left_out([x for x in messages if x.scored], text))
-    writer = _Writer(template, turns, tools, text, tokenizer.assistant_header)
-    spans = tuple(writer.span(at) for at, message in enumerate(messages) if message.scored)
-    return Rendered(text, spans, notes)
+    targets = _targets(conversation.messages, how)
+    made = fitted(conversation, tokenizer)
+    shapes = tokenizer.template(bool(conversation.tools)).shapes
+    is_plain = len(made.turns) == len(conversation.messages) and not conversation.tools
+    key = key_of(conversation.messages, targets) if is_plain else None
+    shape = shapes.get(key) if key is not None else None
+    masked = known(shape, made.text, conversation.messages) if shape is not None else None
+    if masked is None:
+        masked, found = _masked(made, conversation, targets, tokenizer)
+        if key is not None and len(shapes) < MOST_SHAPES and (learnt := _learned(made, masked, found)) is not None:
+            shapes[key] = learnt
+    notes = (*made.notes, *masked.notes, *_data_notes(conversation, targets, tokenizer))
+    return _without_control(conversation, made, masked, notes, tokenizer, how)
 
 
 def prompt_turns(conversation: Conversation, tokenizer: TextTokenizer) -> tuple[list[dict[str, Any]], Turns]:
     """The turns before the last answer, and the tools, as `render` would give them to the template."""
+    made = fitted(conversation, tokenizer)
+    return made.turns[:-1], made.tools
+
+
+def _targets(messages: Sequence[Message], how: Tokenizing) -> list[int]:
+    """Numbers of the messages to learn: an empty answer would teach silence."""
+    chosen = [at for at, message in enumerate(messages) if message.scored and _says(message)]
+    return chosen[-1:] if how.train_on_turns == "last" else chosen
+
+
+def _says(message: Message) -> bool:
+    extra = message.extra
+    return bool((message.content or "").strip() or extra.get("tool_calls") or extra.get("reasoning_content"))
+
+
+def _masked(
+    made: Fitted, conversation: Conversation, targets: Sequence[int], tokenizer: TextTokenizer
+) -> tuple[Known, Found]:
+    """The target ranges, with marks around every piece."""
     template = tokenizer.template(bool(conversation.tools))
-    messages, _ = _without_calls(conversation.messages, template)
-    tools = conversation.tools if template.knows_tools else ()
-    turns, _, _ = _whole(messages, tools, template)
-    return turns[:-1], tools
+    found = made.found or find(template, made.turns, made.tools, made.text)
+    notes = list(_left_out(found, made, conversation.messages))
+    wanted = [at for at, source in enumerate(made.sources) if source in targets]
+    spoken = [at for at in wanted if found.of_turn(at) or not _is_dropped(found, at)]
+    if not spoken:
+        raise Refusal("the chat template writes nothing of its answers")
+    borders = Borders(
+        template, made.turns, made.tools, made.text, found, tokenizer.special_pattern, tokenizer.assistant_header
+    )
+    spans = _own_marks(borders, spoken) if template.has_generation else [(at, borders.span(at)) for at in spoken]
+    notes += _border_notes(spans, last=len(made.turns) - 1)
+    needs_eos = _needs_eos(borders, spans)
+    if needs_eos and not made.turns[-1].get("tool_calls") and (mark := borders.after(len(made.turns) - 1).strip()):
+        notes.append(Note(END_IS_TEXT, mark))
+    return Known(tuple((x.start, x.end) for _, x in spans), tuple(dict.fromkeys(notes)), needs_eos), found
 
 
-def _left_out(answers: Sequence[Message], text: str) -> Iterator[str]:
-    """What of the scored turns the template does not write: thinking, or the text beside tool calls."""
-    inline = [x.content.rpartition("</think>")[0].rpartition("<think>")[2] for x in answers]
-    given = [x.extra.get("reasoning_content", "") for x in answers]
-    if any(thought.strip() not in text for thought in (*inline, *given)):
-        yield THINKING_LEFT_OUT
-    beside = [x.content.rpartition("</think>")[2].strip() for x in answers if "tool_calls" in x.extra]
-    if any(said not in text for said in beside):
-        yield TEXT_LEFT_OUT
+def _needs_eos(borders: Borders, spans: Sequence[tuple[int, Span]]) -> bool:
+    """The template writes no end after the last answer, which is a target."""
+    last = len(borders.turns) - 1
+    return bool(spans) and spans[-1][0] == last and not spans[-1][1].is_ended and not borders.span(last).is_ended
 
 
-def _without_calls(messages: tuple[Message, ...], template: Template) -> tuple[tuple[Message, ...], tuple[str, ...]]:
-    """Tool calls as JSON in the answer's text, for templates that would drop them."""
-    if template.knows_calls or not any("tool_calls" in message.extra for message in messages):
-        return messages, ()
-    return tuple(map(_call_as_text, messages)), (CALLS_AS_TEXT,)
+def _call_name(found: Found, number: int, turn: Mapping[str, Any]) -> str:
+    at = found.pieces[number].turn
+    calls = [n for n, piece in enumerate(found.pieces) if piece.turn == at and piece.kind == CALL]
+    return str(turn["tool_calls"][calls.index(number)]["function"]["name"])
 
 
-def _call_as_text(message: Message) -> Message:
-    if "tool_calls" not in message.extra:
-        return message
-    calls = [json.dumps(call["function"], ensure_ascii=False) for call in message.extra["tool_calls"]]
-    extra = {key: value for key, value in message.extra.items() if key != "tool_calls"}
-    return message._replace(content="\n".join([x for x in (message.content,) if x] + calls), extra=extra)
+def _learned(made: Fitted, masked: Known, found: Found) -> Any:
+    if made.notes or any(turn["content"] != turn["content"].strip() for turn in made.turns):
+        return None
+    if len(found.places.at) != len(made.turns) or sorted(found.places.at) != list(range(len(made.turns))):
+        return None
+    texts = [found.places.at[number] for number in range(len(made.turns))]
+    return learned(made.text, texts, masked.spans, masked.notes, masked.needs_eos)
 
 
-def _whole(messages: tuple[Message, ...], tools: Turns, template: Template) -> tuple[list[dict[str, Any]], str, bool]:
-    """Turns, their text, and whether the system prompt went into the first question (the template has no place)."""
-    turns = [message.as_dict() for message in messages]
-    can_move = len(turns) > 1 and turns[0]["role"] == "system" and turns[1]["role"] == "user"
-    try:
-        text = template.render(turns, tools)
-    except Refusal:
-        if not can_move:
-            raise
-    else:
-        if not can_move or turns[0]["content"].strip() in text:
-            return turns, text, False
-    first = {**turns[1], "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
-    turns = [first, *turns[2:]]
-    return turns, template.render(turns, tools), True
+def _is_dropped(found: Found, at: int) -> bool:
+    own = [number for number, piece in enumerate(found.pieces) if piece.turn == at]
+    return bool(own) and all(found.is_left_out(number) for number in own)
 
 
-@dataclass(frozen=True)
-class _Writer:
-    """Finds turns in one rendered conversation."""
-
-    template: Template
-    turns: list[dict[str, Any]]
-    tools: Turns
-    text: str
-    header: str
-
-    def span(self, at: int) -> tuple[int, int]:
-        """Characters of turn `at`: after the generation prompt, to the end of its end-of-turn mark."""
-        prefix = self._prefix(at)
-        last = at == len(self.turns) - 1
-        through = self.text if last else self.template.render(self.turns[: at + 1], self.tools)
-        if prefix and len(prefix) < len(through) and self.text.startswith(prefix) and self.text.startswith(through):
-            return len(prefix), len(through)
-        return self._marked_span(at, prefix)
-
-    def _prefix(self, at: int) -> str:
-        """The turns before `at` with the generation prompt; empty where the template does not take them alone."""
-        try:
-            return self.template.render(self.turns[:at], self.tools, add_generation_prompt=True) if at else ""
-        except Refusal:
-            return ""
-
-    def _marked_span(self, at: int, prefix: str) -> tuple[int, int]:
-        marked = _marked(self.turns[at])
-        whole = self.template.render([*self.turns[:at], marked, *self.turns[at + 1 :]], self.tools)
-        alone = self.template.render([*self.turns[:at], marked], self.tools)
-        opens, closes, plain = _unmarked(whole)
-        alone_opens, alone_closes, alone_plain = _unmarked(alone)
-        if plain != self.text or not 0 <= opens <= closes:
-            raise Refusal(f"turn {at + 1} can't be told apart in what the chat template writes")
-        tail = alone_plain[alone_closes:]
-        if not plain.startswith(tail, closes):
-            raise Refusal(f"the end of turn {at + 1} can't be told apart in what the chat template writes")
-        lead = alone_plain[len(prefix) : alone_opens] if prefix and alone_plain.startswith(prefix) else None
-        return self._start(at, plain[:opens], lead), closes + len(tail)
-
-    def _start(self, at: int, before: str, lead: str | None) -> int:
-        """Where the answer starts in the text `before` its first mark: after the generation prompt or the header."""
-        if lead is not None and before.endswith(lead):
-            return len(before) - len(lead)
-        found = before.rfind(self.header) if self.header else -1
-        if found < 0:
-            raise Refusal(f"the start of turn {at + 1} can't be told apart in what the chat template writes")
-        return found + len(self.header)
+def _left_out(found: Found, made: Fitted, messages: Sequence[Message]) -> Iterator[Note]:
+    """Kinds of what the template does not write."""
+    for number, piece in enumerate(found.pieces):
+        if not found.is_left_out(number):
+            continue
+        message = messages[made.sources[piece.turn]] if piece.turn >= 0 else None
+        if piece.kind == TOOL:
+            yield Note(TOOLS_LEFT_OUT)
+        elif piece.kind == CALL:
+            yield Note(CALLS_LEFT_OUT, _call_name(found, number, made.turns[piece.turn]))
+        elif piece.kind == ARGUMENT:
+            yield Note(ARGUMENTS_LEFT_OUT)
+        elif piece.kind == THINKING:
+            yield from (Note(THINKING_LEFT_OUT),) if message is not None and message.scored else ()
+        elif piece.kind == TEXT:
+            beside_calls = made.turns[piece.turn].get("tool_calls")
+            yield Note(TEXT_LEFT_OUT if beside_calls else TURNS_LEFT_OUT)
 
 
-def _marked(turn: Mapping[str, Any]) -> dict[str, Any]:
-    """The turn with marks around its text and calls; spaces and thinking, which templates strip, stay outside."""
-    content = turn["content"]
-    thought = content.rfind("</think>") + len("</think>") if "</think>" in content else 0
-    core = content[thought:].strip()
-    calls = json.loads(json.dumps(turn.get("tool_calls", [])))
-    if not core and not calls:
-        raise Refusal("an answer is empty")
-    if core:
-        starts = content.index(core, thought)
-        end = "" if calls else CLOSE
-        content = content[:starts] + OPEN + core + end + content[starts + len(core) :]
-    elif calls:
-        calls[0]["function"]["name"] = OPEN + calls[0]["function"]["name"]
-    if calls:
-        calls[-1]["function"]["name"] += CLOSE
-    return {**turn, "content": content} | ({"tool_calls": calls} if calls else {})
+def _border_notes(spans: Sequence[tuple[int, Span]], last: int) -> Iterator[Note]:
+    if missing := next((span.missing for _, span in spans if span.missing), ""):
+        yield Note(PROMPT_DIFFERS, missing)
+    if any(not span.is_ended for at, span in spans if at != last):
+        yield Note(NO_END_EARLIER)
 
 
-def _unmarked(text: str) -> tuple[int, int, str]:
-    """Positions of the marks in the text without them, and that text; -1 where a mark is missing or doubled."""
-    if text.count(OPEN) != 1 or text.count(CLOSE) != 1:
-        return -1, -1, text
-    plain = text.replace(OPEN, "")
-    return text.index(OPEN), plain.index(CLOSE), plain.replace(CLOSE, "")
+def _own_marks(borders: Borders, turns: Sequence[int]) -> list[tuple[int, Span]]:
+    """The ranges that the template itself marks as written by the model, of these turns."""
+    marked = borders.template.render(borders.turns, borders.tools, generation_marks=True)
+    if marked.replace(GENERATION_OPEN, "").replace(GENERATION_CLOSE, "") != borders.text:
+        return [(at, borders.span(at)) for at in turns]
+    spans: list[Range] = []
+    at = 0
+    for index, part in enumerate(marked.split(GENERATION_OPEN)):
+        inside, _, after = part.partition(GENERATION_CLOSE) if index else ("", "", part)
+        if index:
+            spans.append((at, at + len(inside)))
+        at += len(inside) + len(after)
+    return [(turn, span) for turn in turns for span in _within(borders, turn, spans)]
+
+
+def _within(borders: Borders, turn: int, blocks: Sequence[Range]) -> Iterator[Span]:
+    """The marked blocks of one turn, as far as the model writes them (some templates mark the header before it)."""
+    own = borders.span(turn)
+    for start, end in blocks:
+        if any(start < b and a < end for a, b in borders.found.of_turn(turn)):
+            stop = min(end, own.end)
+            yield own._replace(start=max(start, own.start), end=stop, is_ended=own.is_ended and stop == own.end)
+
+
+def _data_notes(conversation: Conversation, targets: Sequence[int], tokenizer: TextTokenizer) -> Iterator[Note]:
+    """Kinds of what the data itself holds or lacks."""
+    messages = conversation.messages
+    if any(message.scored and not _says(message) for message in messages):
+        yield Note(EMPTY_ANSWER)
+    yield from noticed(messages, tokenizer.knows_mark)
+    if messages[0].role != "system" and tokenizer.default_system:
+        yield Note(DEFAULT_SYSTEM, tokenizer.default_system)
+    if tokenizer.template(bool(conversation.tools)).writes_date:
+        yield Note(WRITES_DATE)
+
+
+def _without_control(
+    conversation: Conversation,
+    made: Fitted,
+    masked: Known,
+    notes: tuple[Note, ...],
+    tokenizer: TextTokenizer,
+    how: Tokenizing,
+) -> Rendered:
+    """Control tokens in the data are plain text, unless the user wants them to be tokens."""
+    special = tokenizer.special_pattern
+    plain = Rendered(made.text, masked.spans, notes, masked.needs_eos)
+    token = _control_token(conversation, made.tools, special)
+    if not token:
+        return plain
+    if how.special_tokens_in_data:
+        return plain._replace(notes=(*notes, Note(CONTROL_KEPT, token)))
+    template = tokenizer.template(bool(conversation.tools))
+    text, places = aliased(template, made.turns, made.tools, made.text, special, tokenizer.aliases)
+    spans = shifted(masked.spans, places)
+    return plain._replace(text=text, spans=spans, plain=made.text, notes=(*notes, Note(CONTROL_TOKENS, token)))
+
+
+def _control_token(conversation: Conversation, tools: Turns, special: re.Pattern[str]) -> str:
+    for message in conversation.messages:
+        found = control_token(message.content, special) or (message.extra and control_token(message.extra, special))
+        if found:
+            return found
+    return control_token(tools, special) if tools else ""

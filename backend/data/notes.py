@@ -8,81 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from backend.data.constants import constants
 from backend.data.conversation import Conversation, Example, answer_of
-from backend.data.finding import Finding, Severity, count_of, finding
-from backend.data.masking import (
-    CALLS_AS_TEXT,
-    SYSTEM_MOVED,
-    TEXT_LEFT_OUT,
-    THINKING_LEFT_OUT,
-    TOOLS_LEFT_OUT,
-    TURNS_LEFT_OUT,
-)
+from backend.data.finding import Finding, count_of, finding
 from backend.data.report import Counts
-from backend.data.tokens import NO_END, Tally
 
 PLACEHOLDER = re.compile(r"\{\{ ?[A-Za-z_]{2,30} ?\}\}")
-STAND_IN = (
-    "The model has no chat template: turns are written as `User: ...` and `Assistant: ...`, saved with the result."
-)
-ANOTHER_MODEL = "use a model whose chat template writes it, or take it out of the data"
-TALLIED: dict[str, tuple[Severity, str, str, str]] = {
-    SYSTEM_MOVED: (
-        "notes",
-        "system-moved",
-        "The chat template has no place for a system prompt: it stands before the question in {rows}.",
-        "",
-    ),
-    CALLS_AS_TEXT: (
-        "notes",
-        "calls-as-text",
-        "The chat template knows no tool calls: they are written as JSON in {rows}.",
-        "",
-    ),
-    TOOLS_LEFT_OUT: (
-        "warns",
-        "tools-left-out",
-        "The chat template knows no tools: their descriptions are left out of {rows}.",
-        "use a model whose chat template takes tools, or describe them in the system prompt",
-    ),
-    TURNS_LEFT_OUT: (
-        "warns",
-        "turns-left-out",
-        "The chat template leaves turns out of {rows} (tool results, as a rule).",
-        ANOTHER_MODEL,
-    ),
-    THINKING_LEFT_OUT: (
-        "warns",
-        "thinking-left-out",
-        "The chat template leaves thinking that you gave out of {rows}: it will not be learned.",
-        ANOTHER_MODEL,
-    ),
-    TEXT_LEFT_OUT: (
-        "warns",
-        "text-left-out",
-        "The chat template leaves the text beside tool calls out of {rows}: it will not be learned.",
-        ANOTHER_MODEL,
-    ),
-    NO_END: (
-        "warns",
-        "no-end-of-turn",
-        "No end-of-turn token follows the answer in {rows}: the model will not learn to stop.",
-        "use a model whose chat template ends its turns with a token",
-    ),
-}
-"""What tokenising tallies: severity, kind, sentence, fix."""
-
-
-def tally_findings(tally: Tally, stand_in: bool) -> list[Finding]:
-    """Findings of tokenising; `stand_in` if template.py's fallback was used."""
-    found = [finding("notes", "no-chat-template", STAND_IN, "use the chat version of the model")] if stand_in else []
-    for key, (severity, kind, text, fix) in TALLIED.items():
-        if count := tally.notes[key]:
-            found.append(Finding(severity, kind, text.format(rows=count_of(count)), fix, row_count=count))
-    if tally.refused:
-        text = f"The chat template refuses {count_of(tally.refused)}, left out; {tally.refusal}."
-        fix = "change those rows as the reason says, or use another model"
-        found.append(Finding("warns", "refused-by-template", text, fix, row_count=tally.refused))
-    return found
 
 
 def content_findings(examples: Sequence[Example], empty: Sequence[int], digests: Sequence[bytes]) -> list[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from backend.data.stream import Say
 from backend.data.survey import Survey, survey
 from backend.data.tokenised import CONTENTS, GROUPS, PLACES, findings_of, key_of, tokenised
 from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.data.tokens import Ids, Mask
 from backend.errors import UserError
 
@@ -93,19 +94,20 @@ def prepare(
     eval_fraction: float,
     seed: int,
     say: Say = lambda text: None,
-    options: Sequence[str] = (),
+    how: Tokenizing = WHOLE,
 ) -> Prepared:
     """Read, tokenise, split. What was tokenised before with the same inputs comes from `$FTTUI_HOME/cache`.
 
     A validation split beside the training one is evaluated on whole (up to a limit) instead of a part of these rows;
-    with `eval_fraction` 0 nothing is. `say` gets a line now and then. `options` are further settings that the token
-    rows depend on. UserError (field `data`, `mapping`, `model` or `max_length`) if nothing could be trained on.
+    with `eval_fraction` 0 nothing is. `say` gets a line now and then. `how` says what else becomes of a row, but
+    for its `max_length`. UserError (field `data`, `mapping`, `model` or `max_length`) if nothing could be trained on.
     """
     source = load(reference, say)
     tokenizer = TextTokenizer.load(tokenizer_folder)
-    part = _part(source, mapping, tokenizer, max_length, options, say)
+    how = replace(how, max_length=max_length)
+    part = _part(source, mapping, tokenizer, how, say)
     if source.held_out is not None and eval_fraction > 0:
-        other = _part(source.held_out, mapping, tokenizer, max_length, options, say)
+        other = _part(source.held_out, mapping, tokenizer, how, say)
         train, evaluated = Rows(part.flat, np.arange(part.rows)), Rows(other.flat, _some(other.rows))
     else:
         other = part
@@ -142,16 +144,15 @@ def _part(
     source: Source,
     mapping: Sequence[str],
     tokenizer: TextTokenizer,
-    max_length: int,
-    options: Sequence[str],
+    how: Tokenizing,
     say: Say,
 ) -> _Part:
     found = examples_of(source, mapping)
     seen = survey(found, 0, say)
-    key = key_of(seen, tokenizer, max_length, options)
-    flat = store.load(key) or tokenised(found, seen, key, tokenizer, max_length, say)
+    key = key_of(seen, tokenizer, how)
+    flat = store.load(key) or tokenised(found, seen, key, tokenizer, how, say)
     if not len(flat.arrays[PLACES]):
-        raise _nothing_left(flat, source, max_length)
+        raise _nothing_left(flat, source, how.max_length or 0)
     return _Part(found, seen, flat, key)
 
 

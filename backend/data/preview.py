@@ -9,12 +9,15 @@ from backend.data.masking import render
 from backend.data.report import Segment
 from backend.data.template import Refusal
 from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.data.tokens import token_ranges
 
 ROWS_TO_TRY = 100
 
 
-def preview(examples: Sequence[Example], tokenizer: TextTokenizer | None) -> tuple[Segment, ...]:
+def preview(
+    examples: Sequence[Example], tokenizer: TextTokenizer | None, how: Tokenizing = WHOLE
+) -> tuple[Segment, ...]:
     """Segments of the first row that the template takes; with plain names of the roles where no tokenizer is here."""
     for example in examples[:ROWS_TO_TRY]:
         if isinstance(example, Text):
@@ -22,7 +25,7 @@ def preview(examples: Sequence[Example], tokenizer: TextTokenizer | None) -> tup
         if tokenizer is None:
             return _plain(example)
         try:
-            return _exact(example, tokenizer)
+            return _exact(example, tokenizer, how)
         except Refusal:
             continue
     return ()
@@ -46,16 +49,20 @@ def _plain(conversation: Conversation) -> tuple[Segment, ...]:
     return tuple(segments)
 
 
-def _exact(conversation: Conversation, tokenizer: TextTokenizer) -> tuple[Segment, ...]:
-    made = render(conversation, tokenizer)
-    encoding = tokenizer.encode(made.text)
+def _exact(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing) -> tuple[Segment, ...]:
+    made = render(conversation, tokenizer, how)
+    encoding = tokenizer.encode_aliased(made.text)[1] if made.plain else tokenizer.encode(made.text)
     segments = []
     at = 0
-    for start, end in token_ranges(made, encoding, tokenizer.special_ids):
+    for start, end in token_ranges(made, encoding):
         if start == end:
             continue
         first, last = encoding.offsets[start][0], encoding.offsets[end - 1][1]
         segments += [Segment(made.text[at:first], False), Segment(made.text[first:last], True)]
         at = last
     segments.append(Segment(made.text[at:], False))
+    if made.needs_eos:
+        segments.append(Segment(tokenizer.special.get("eos_token", ""), True))
+    if made.plain:
+        segments = [Segment(tokenizer.unaliased(x.text), x.scored) for x in segments]
     return tuple(segment for segment in segments if segment.text)

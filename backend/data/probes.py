@@ -13,6 +13,7 @@ from backend.data.formats import Examples
 from backend.data.masking import prompt_turns
 from backend.data.template import Refusal
 from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import WHOLE
 from backend.data.tokens import Ids, Tally, tokenize_all
 
 PROBES = 3
@@ -69,7 +70,7 @@ def _probe(example: Example, tokenizer: TextTokenizer) -> Probe | None:
 
 def _text_probe(text: Text, tokenizer: TextTokenizer) -> Probe | None:
     """The first third of a document, at most 64 tokens; the rest is what it goes on with."""
-    (row,) = tokenize_all([text], tokenizer, None, Tally())
+    (row,) = tokenize_all([text], tokenizer, WHOLE, Tally())
     if row is None or len(row.ids) < 6:
         return None
     start = min(len(row.ids) // 3, 64)

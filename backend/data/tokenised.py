@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
 from datetime import date
 from hashlib import blake2b
 from typing import Any
@@ -16,10 +16,11 @@ from backend.data.conversation import Example, Text
 from backend.data.fate import fate, fitted
 from backend.data.finding import Finding, count_of, finding
 from backend.data.formats import Examples
-from backend.data.notes import tally_findings
 from backend.data.stream import Say
 from backend.data.survey import Survey
+from backend.data.tallied import tally_findings
 from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import Tokenizing
 from backend.data.tokens import Tally, tokenize_all
 
 CHUNK = 2000
@@ -31,16 +32,15 @@ PLACES, GROUPS, CONTENTS = "places", "groups", "contents"
 question and for rows of equal content."""
 
 
-def key_of(seen: Survey, tokenizer: TextTokenizer, max_length: int, options: Sequence[str]) -> str:
-    """Changes with everything that the token rows depend on: content, tokenizer, template, length, options.
+def key_of(seen: Survey, tokenizer: TextTokenizer, how: Tokenizing) -> str:
+    """Changes with everything that the token rows depend on: content, tokenizer, template, choices.
 
     A template that writes the date makes other rows every day.
     """
     content = blake2b(seen.digests.tobytes() + seen.rows.tobytes(), digest_size=16).hexdigest()
-    sources = {tokenizer.template(with_tools).source for with_tools in (False, True)}
-    today = date.today().isoformat() if any("strftime_now" in source for source in sources) else ""
-    parts = (str(store.VERSION), content, tokenizer.fingerprint, str(max_length), today, *options)
-    return blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+    today = date.today().isoformat() if tokenizer.writes_date else ""
+    parts = f"{store.VERSION} {content} {tokenizer.fingerprint} {astuple(how)} {today}"
+    return blake2b(parts.encode(), digest_size=16).hexdigest()
 
 
 @dataclass
@@ -57,13 +57,14 @@ class _Made:
 
 
 def tokenised(
-    found: Examples, seen: Survey, key: str, tokenizer: TextTokenizer, max_length: int, say: Say
+    found: Examples, seen: Survey, key: str, tokenizer: TextTokenizer, how: Tokenizing, say: Say
 ) -> store.Flat:
-    """The token rows of all examples, saved under `key`."""
+    """The token rows of all examples, saved under `key`. `how` names a `max_length`."""
+    assert how.max_length is not None
     made, done = _Made(), 0
     with store.Writer(key) as writer:
         for chunk in _chunks(found):
-            rows = list(_rows(chunk, done, seen, tokenizer, max_length, made))
+            rows = list(_rows(chunk, done, seen, tokenizer, how, made))
             writer.add([row.ids for row in rows], [row.scored for row in rows])
             done += len(chunk)
             if len(seen.rows) > CHUNK:
@@ -71,7 +72,7 @@ def tokenised(
         places = np.array(made.places, dtype=np.int64)
         findings = [
             *tally_findings(made.tally, tokenizer.is_fallback and seen.has_chats),
-            *_findings(made, seen, max_length),
+            *_findings(made, how.max_length),
         ]
         meta = {
             "used_rows": len(np.unique(seen.rows[places])),
@@ -91,12 +92,13 @@ def findings_of(meta: dict[str, Any]) -> list[Finding]:
 
 
 def _rows(
-    chunk: Sequence[Example], first: int, seen: Survey, tokenizer: TextTokenizer, max_length: int, made: _Made
+    chunk: Sequence[Example], first: int, seen: Survey, tokenizer: TextTokenizer, how: Tokenizing, made: _Made
 ) -> Iterator[Any]:
     """The token rows of some examples, the first of which is number `first`."""
-    for at, row in enumerate(tokenize_all(chunk, tokenizer, None, made.tally)):
+    assert how.max_length is not None
+    for at, row in enumerate(tokenize_all(chunk, tokenizer, replace(how, max_length=None), made.tally)):
         place = first + at
-        became = fate(row, None if isinstance(chunk[at], Text) else max_length)
+        became = fate(row, None if isinstance(chunk[at], Text) else how.max_length)
         if became == "no target":
             made.without_target.append(int(seen.rows[place]))
         elif became == "answer cut":
@@ -104,7 +106,7 @@ def _rows(
         if row is None or became != "used":
             continue
         made.tokens += len(row.ids)
-        for part in fitted(chunk[at], row, max_length):
+        for part in fitted(chunk[at], row, how.max_length):
             made.places.append(place)
             made.truncated += part.truncated
             made.kept_tokens += len(part.ids)
@@ -118,7 +120,9 @@ def _chunks(found: Iterable[Example | int]) -> Iterator[list[Example]]:
         if isinstance(example, int):
             continue
         chunk.append(example)
-        size += len(example.document) if isinstance(example, Text) else sum(len(x.content) for x in example.messages)
+        size += (
+            len(example.document) if isinstance(example, Text) else sum(len(x.content or "") for x in example.messages)
+        )
         if len(chunk) >= CHUNK or size >= CHUNK_CHARACTERS:
             yield chunk
             chunk, size = [], 0
@@ -126,7 +130,7 @@ def _chunks(found: Iterable[Example | int]) -> Iterator[list[Example]]:
         yield chunk
 
 
-def _findings(made: _Made, seen: Survey, max_length: int) -> Iterator[Finding]:
+def _findings(made: _Made, max_length: int) -> Iterator[Finding]:
     if made.without_target:
         text = f"{count_of(len(made.without_target))} without a target token left out."
         yield finding("warns", "no-target-tokens", text, "mark their answers as trained", made.without_target)

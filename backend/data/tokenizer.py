@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -16,16 +17,28 @@ if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
 SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "config.json")
+FIRST_ALIAS = 0xF0000
+"""Code point that stands for the first special token where special tokens' texts are to be read as plain text."""
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+_NOT_CONTROL = ("<think>", "</think>")
+"""Special in some vocabularies, but written in data as often as by templates, which look for them there."""
 
 
 class TextTokenizer:
     """Texts to ids, and turns to text. Ids are those of transformers' tokenizer of the same folder."""
 
     def __init__(
-        self, tokenizer: Tokenizer, special: dict[str, str], templates: dict[str, str], adds_bos: bool
+        self,
+        tokenizer: Tokenizer,
+        special: dict[str, str],
+        templates: dict[str, str],
+        adds_bos: bool,
+        embedding_rows: int | None = None,
     ) -> None:
         self._tokenizer = tokenizer
+        self.embedding_rows = embedding_rows
+        """Token ids that the model knows, by its config.json; None if that doesn't say."""
         self.special = special
         """bos_token, eos_token, pad_token ... -> its text, where the tokenizer has one."""
         self.adds_bos = adds_bos
@@ -53,9 +66,62 @@ class TextTokenizer:
 
     @cached_property
     def special_ids(self) -> frozenset[int]:
-        """Ids that are marks, not text."""
-        marks = {i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
-        return frozenset(marks | {i for name in self.special if (i := self.token_id(name)) is not None})
+        """Ids that are marks, not text (tokens of single bytes are text, though vocabularies call them special)."""
+        return frozenset(self._marks.values())
+
+    @cached_property
+    def _marks(self) -> dict[str, int]:
+        """Special tokens' texts and ids."""
+        added = {token.content: i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
+        named = {text: i for name, text in self.special.items() if (i := self.token_id(name)) is not None}
+        return {text: i for text, i in (added | named).items() if text and not _BYTE.fullmatch(text)}
+
+    def knows_mark(self, text: str) -> bool:
+        """A mark is a token of this model, or written by its template (which has it as plain text, as Llama 2 has)."""
+        return self._tokenizer.token_to_id(text) is not None or any(text in x.source for x in self._templates.values())
+
+    @cached_property
+    def special_pattern(self) -> re.Pattern[str]:
+        """Finds special tokens' texts, the longest first; those of one character, which no text can avoid, are not."""
+        texts = sorted((x for x in self._marks if len(x) > 1 and x not in _NOT_CONTROL), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, texts)) if texts else r"(?!)")
+
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """Special token's text -> the character that stands for it in `encode_aliased`."""
+        return {text: chr(FIRST_ALIAS + at) for at, text in enumerate(self._marks)}
+
+    def unaliased(self, text: str) -> str:
+        """The text with special tokens in place of their aliases."""
+        return text.translate({ord(alias): mark for mark, alias in self.aliases.items()})
+
+    @cached_property
+    def _aliased(self) -> tuple[Tokenizer, dict[int, int]]:
+        """A tokenizer that reads special tokens' texts as plain text and their aliases as the tokens; alias ids."""
+        from tokenizers import AddedToken, Tokenizer
+
+        made = Tokenizer.from_str(self._tokenizer.to_str())
+        known = {token.content: token for token in made.get_added_tokens_decoder().values()}
+        tokens = [
+            AddedToken(
+                alias,
+                special=False,
+                normalized=False,
+                lstrip=text in known and known[text].lstrip,
+                rstrip=text in known and known[text].rstrip,
+            )
+            for text, alias in self.aliases.items()
+        ]
+        made.add_tokens(tokens)
+        made.encode_special_tokens = True
+        pairs = ((made.token_to_id(alias), self._marks[text]) for text, alias in self.aliases.items())
+        return made, {i: mark for i, mark in pairs if i is not None}
+
+    def encode_aliased(self, text: str) -> tuple[list[int], Encoding]:
+        """Ids of a text in which aliases stand for special tokens, and its encoding (which has other ids for them)."""
+        tokenizer, ids = self._aliased
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+        return [ids.get(i, i) for i in encoding.ids], encoding
 
     def template(self, with_tools: bool = False) -> Template:
         """The template in use: `tool_use` for rows with tools where the model has one, else the default."""
@@ -86,6 +152,25 @@ class TextTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """Ids back to text, marks included."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=False)
+
+    @cached_property
+    def writes_date(self) -> bool:
+        """Some template of the model writes the day of rendering."""
+        return any(template.writes_date for template in self._templates.values())
+
+    @cached_property
+    def default_system(self) -> str:
+        """The system prompt that the template writes by itself where a conversation has none; empty without one."""
+        system, question = "\ue000s\ue001", "\ue000q\ue001"
+        asked = {"role": "user", "content": question}
+        try:
+            without = self.render([asked]).partition(question)[0]
+            given = self.render([{"role": "system", "content": system}, asked])
+        except Refusal:
+            return ""
+        before, said, after = given.partition(question)[0].partition(system)
+        fits = said and without.startswith(before) and without.endswith(after) and len(without) > len(before + after)
+        return without[len(before) : len(without) - len(after)].strip() if fits else ""
 
     @cached_property
     def assistant_header(self) -> str:
@@ -129,7 +214,15 @@ def _load(folder: Path, stamps: tuple[int, ...]) -> TextTokenizer:
     tokenizer.no_padding()
     # Nothing is added to texts here, and without it the tokens' positions keep their spaces.
     tokenizer.post_processor = None
-    return TextTokenizer(tokenizer, special, _templates(folder, config), adds_bos)
+    return TextTokenizer(tokenizer, special, _templates(folder, config), adds_bos, _embedding_rows(folder))
+
+
+def _embedding_rows(folder: Path) -> int | None:
+    """`vocab_size` of the model, or of the part of it that writes text."""
+    config = _json(folder / "config.json")
+    inner = config.get("text_config")
+    value = config.get("vocab_size") or (inner.get("vocab_size") if isinstance(inner, dict) else None)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from backend.data.load import Source as Loaded
 from backend.data.load import load
 from backend.data.prepare import Rows as TokenRows
 from backend.data.prepare import prepare
+from backend.data.tokenizing import Tokenizing
 from backend.export.source import ExportSource, Say
 from backend.training import locate
 
@@ -50,7 +51,8 @@ def write(source: ExportSource, folder: Path, say: Say, *, pairs: bool) -> Expor
     job, plan = source.job, source.plan
     base = locate.on_this_box(job)
     tokenizer = base if (base / "tokenizer.json").is_file() else source.result
-    data = prepare(job.data, job.mapping, tokenizer, plan.max_length, plan.eval_fraction, plan.seed, say)
+    how = Tokenizing(None, plan.train_on_turns, plan.special_tokens_in_data)
+    data = prepare(job.data, job.mapping, tokenizer, plan.max_length, plan.eval_fraction, plan.seed, say, how)
     loaded = load(job.data)
     evaluated = loaded.held_out if data.held_out.flat is not data.train.flat and loaded.held_out else loaded
     train = _examples(data.train, loaded, job.mapping)

@@ -45,6 +45,11 @@ class Plan:
     """Longest row, and the length of a packed sequence."""
     packing: bool = True
     """Several rows in one sequence, block-diagonal attention; False pads rows to the longest of a micro-batch."""
+    train_on_turns: Literal["all", "last"] = "all"
+    """Which answers of a conversation are learned: `all` of them (but those that the data marks as not trained), or the
+    `last` alone."""
+    special_tokens_in_data: bool = False
+    """A control token's text within the data (`<|im_end|>` in an answer) becomes that token, and not plain text."""
     epochs: Positive = 3.0
     """Passes over the training rows."""
     max_steps: Zero = 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 from backend.answers import Answers
 from backend.data import inspect
 from backend.data.report import DataReport
+from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.errors import UserError, wont_do
 from backend.hardware import Hardware, detect
 from backend.model import find
 from backend.model.info import ModelInfo
 from backend.plan.preset import Preset
-from backend.planner import devices
+from backend.planner import devices, rules
 from backend.planner.compare import compare
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison
@@ -20,7 +21,9 @@ def predict(answers: Answers, preset: Preset | None = None) -> Comparison:
     """Find everything and compare. Raises UserError for what can't be found or used."""
     check(answers)
     model = find.find(answers.model)
-    comparison = compare(answers, device(answers), model, data(answers, model), preset)
+    kept = rules.pin(answers, preset).values
+    how = Tokenizing(None, kept.get("train_on_turns", "all"), kept.get("special_tokens_in_data", False))
+    comparison = compare(answers, device(answers), model, data(answers, model, how), preset)
     _refuse_nothing_left(comparison)
     return comparison
 
@@ -39,10 +42,10 @@ def device(answers: Answers, hardware: Hardware | None = None) -> Device:
     return devices.named(answers.gpu) if answers.gpu else devices.here(hardware or detect())
 
 
-def data(answers: Answers, model: ModelInfo) -> DataReport:
-    """The data as inspected with the model's tokenizer, or assumed from its size if there is no data yet."""
+def data(answers: Answers, model: ModelInfo, how: Tokenizing = WHOLE) -> DataReport:
+    """The data as inspected with the model's tokenizer, or assumed from its size; `how` is the run's choice."""
     if answers.data:
-        return inspect.inspect(answers.data, mapping=answers.mapping, model=model, seed=answers.seed or 0)
+        return inspect.inspect(answers.data, mapping=answers.mapping, model=model, seed=answers.seed or 0, how=how)
     if answers.rows is None or answers.row_tokens is None:
         raise UserError("give the data with --data, or --rows N --row-tokens T if there is none yet", "data")
     return inspect.assumed(answers.rows, answers.row_tokens)

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from backend import kept_names
 from backend.data.prepare import Prepared, prepare
+from backend.data.tokenizing import Tokenizing
 from backend.errors import TrainingFailed, UserError
 from backend.measured import records
 from backend.plan.job import Job
@@ -130,7 +131,8 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
 
 def _prepared(job: Job, model_folder: Path, report: Report) -> Prepared:
     plan = job.plan
-    return prepare(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say)
+    how = Tokenizing(None, plan.train_on_turns, plan.special_tokens_in_data)
+    return prepare(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say, how)
 
 
 def _loop(session: Session, commands: Commands) -> str | None:

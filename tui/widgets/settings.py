@@ -26,7 +26,17 @@ _ON_START = "Enter starts the training with the settings below; on a setting, En
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "data",
-        ("max_length", "packing", "epochs", "max_steps", "effective_batch", "eval_fraction", "seed"),
+        (
+            "max_length",
+            "packing",
+            "epochs",
+            "max_steps",
+            "effective_batch",
+            "eval_fraction",
+            "seed",
+            "train_on_turns",
+            "special_tokens_in_data",
+        ),
     ),
     ("learning", ("learning_rate", "schedule", "warmup_fraction", "weight_decay", "max_grad_norm", "optimizer")),
     ("adapter", ("rank", "alpha", "dropout", "target_modules", "adapter_dtype")),
@@ -73,10 +83,10 @@ class PlanSettings(VerticalScroll, can_focus=True):
     SettingRow.-edited { display: none; }
     SettingEditor { height: auto; }
     SettingEditor Horizontal { height: 1; }
-    SettingEditor .key { width: 24; color: $primary; text-style: bold; }
+    SettingEditor .key { width: 25; color: $primary; text-style: bold; }
     SettingEditor Entry { width: 16; margin-right: 1; }
     SettingEditor .takes { width: 1fr; color: $faint; text-wrap: nowrap; text-overflow: ellipsis; }
-    SettingEditor .error { height: auto; color: $error; display: none; padding-left: 24; }
+    SettingEditor .error { height: auto; color: $error; display: none; padding-left: 25; }
     SettingEditor .error.-shown { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from backend.data.prepare import Prepared, prepare
 from backend.data.split import held_out
 from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import Tokenizing
 from backend.errors import UserError
 from tests.backend.data.rows import jsonl, pairs
+from tests.tiny import CHATML
 
 Preparer = Callable[..., Prepared]
 
@@ -164,32 +167,50 @@ def test_progress_is_said(tmp_path: Path, tiny_model: Path) -> None:
     assert said == ["tokenised 2,000 of 2,100 rows", "tokenised 2,100 of 2,100 rows"]
 
 
-def test_further_options_have_their_own_rows(tmp_path: Path, tiny_model: Path) -> None:
-    path = jsonl(tmp_path / "rows.jsonl", pairs(20))
-    first = prepare(path, (), tiny_model, 64, 0.1, 0)
-    assert prepare(path, (), tiny_model, 64, 0.1, 0, options=("last",)).fingerprint != first.fingerprint
+def test_the_rows_obey_the_choice_of_turns_and_of_control_tokens(tmp_path: Path, tiny_model: Path) -> None:
+    turns = [("user", "Which mark?"), ("assistant", "It is <|im_end|>."), ("user", "Sure?"), ("assistant", "Yes.")]
+    rows = [{"messages": [{"role": role, "content": f"{text} {n}"} for role, text in turns]} for n in range(20)]
+    path = jsonl(tmp_path / "rows.jsonl", rows)
+    tokenizer = TextTokenizer.load(tiny_model)
+    end = tokenizer.token_id("eos_token")
+
+    def first(how: Tokenizing) -> tuple[str, int, str]:
+        made = prepare(path, (), tiny_model, 512, 0.0, 0, how=how)
+        ids, targets = made.train[0]
+        return tokenizer.decode(ids[targets].tolist()), ids.tolist().count(end), made.fingerprint
+
+    every = first(Tokenizing())
+    last = first(Tokenizing(train_on_turns="last"))
+    control = first(Tokenizing(special_tokens_in_data=True))
+    assert every[:2] == ("It is <|im_end|>. 0<|im_end|>Yes. 0<|im_end|>", 4)
+    assert last[:2] == ("Yes. 0<|im_end|>", 4)
+    assert control[:2] == ("It is <|im_end|>. 0<|im_end|>Yes. 0<|im_end|>", 5)
+    assert len({every[2], last[2], control[2]}) == 3
+    assert first(Tokenizing()) == every
 
 
-def test_a_template_that_writes_the_date_makes_new_rows_every_day(
+def test_rows_are_tokenised_anew_each_day_if_the_template_writes_it(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from datetime import date
-
-    from backend.data import tokenised
-    from tests.tiny import make_tokenizer
-
-    dated = tmp_path / "dated"
-    dated.mkdir()
-    make_tokenizer(dated)
-    (dated / "chat_template.jinja").write_text(
-        "{{ strftime_now('%d %b') }}" + TextTokenizer.load(tiny_model).chat_template
-    )
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
     path = jsonl(tmp_path / "rows.jsonl", pairs(20))
-    before = [prepare(path, (), folder, 64, 0.1, 0).fingerprint for folder in (dated, tiny_model)]
-    monkeypatch.setattr(tokenised, "date", SimpleNamespace(today=lambda: date(2999, 1, 1)))
-    after = [prepare(path, (), folder, 64, 0.1, 0).fingerprint for folder in (dated, tiny_model)]
-    assert before[0] != after[0]
-    assert before[1] == after[1]
+    found = []
+    for source in ("{{ strftime_now('%d %b %Y') }}", ""):
+        (folder / "chat_template.jinja").write_text(source + CHATML)
+        for day in (1, 2):
+            monkeypatch.setattr("backend.data.tokenised.date", _Day(day))
+            found.append(prepare(path, (), folder, 256, 0.0, 0).fingerprint)
+    assert len(set(found)) == 3
+    assert found[2] == found[3]
+
+
+class _Day:
+    def __init__(self, day: int) -> None:
+        self.day = day
+
+    def today(self) -> date:
+        return date(2026, 1, self.day)
 
 
 def test_no_token_of_a_long_document_is_lost(tmp_path: Path, tiny_model: Path) -> None:

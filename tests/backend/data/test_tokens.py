@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 
 from backend.data.conversation import Conversation, Message, Text
+from backend.data.fitting import CALLS_AS_TEXT, SYSTEM_MOVED, TOOLS_LEFT_OUT
 from backend.data.masking import (
-    CALLS_AS_TEXT,
-    SYSTEM_MOVED,
+    DEFAULT_SYSTEM,
+    PROMPT_DIFFERS,
     TEXT_LEFT_OUT,
     THINKING_LEFT_OUT,
-    TOOLS_LEFT_OUT,
     TURNS_LEFT_OUT,
 )
 from backend.data.template import FALLBACK
 from backend.data.tokenizer import TextTokenizer
-from backend.data.tokens import NO_END, Row, Tally, tokenize, tokenize_all
+from backend.data.tokenizing import WHOLE, Tokenizing
+from backend.data.tokens import EOS_APPENDED, Row, Tally, tokenize, tokenize_all
 from backend.errors import UserError
 from tests.backend.data.test_against_transformers import CHATS, MARKS, TOOLS, UNKNOWN, conversation, make_folder
 
@@ -88,17 +89,18 @@ def test_an_answer_that_opens_the_conversation(folders: dict[str, Path]) -> None
 def test_a_system_prompt_without_a_place_goes_before_the_question(folders: dict[str, Path], name: str) -> None:
     tokenizer = TextTokenizer.load(folders[name])
     tally = Tally()
-    (row,) = tokenize_all([conversation(CHATS["system"], [])], tokenizer, None, tally)
+    (row,) = tokenize_all([conversation(CHATS["system"], [])], tokenizer, WHOLE, tally)
     assert row is not None
     assert "Be brief.\n\nHow many" in tokenizer.decode(row.ids.tolist())
     assert len(scored(row, tokenizer)) == 1
-    assert tally.notes == {SYSTEM_MOVED: 1}
+    assert tally.notes.pop(SYSTEM_MOVED) == 1
+    assert set(tally.notes) <= {SYSTEM_MOVED, PROMPT_DIFFERS}
 
 
 def notes(chat: list[dict[str, Any]], folder: Path) -> dict[str, int]:
     tally = Tally()
-    tokenize_all([conversation(chat, [])], TextTokenizer.load(folder), None, tally)
-    return dict(tally.notes)
+    tokenize_all([conversation(chat, [])], TextTokenizer.load(folder), WHOLE, tally)
+    return {kind: count for kind, count in tally.notes.items() if kind not in (DEFAULT_SYSTEM, PROMPT_DIFFERS)}
 
 
 def test_thinking_and_text_that_a_template_leaves_out_are_counted(folders: dict[str, Path]) -> None:
@@ -118,12 +120,12 @@ def test_thinking_and_text_that_a_template_leaves_out_are_counted(folders: dict[
 def test_calls_and_tools_that_a_template_does_not_know(folders: dict[str, Path]) -> None:
     tokenizer = TextTokenizer.load(folders["smollm2"])
     tally = Tally()
-    (row,) = tokenize_all([conversation(CHATS["call"], TOOLS)], tokenizer, None, tally)
+    (row,) = tokenize_all([conversation(CHATS["call"], TOOLS)], tokenizer, WHOLE, tally)
     assert row is not None
     assert scored(row, tokenizer)[0] == '{"name": "count", "arguments": {"of": "Äpfel", "n": 3}}<|im_end|>'
-    assert tally.notes == {CALLS_AS_TEXT: 1, TOOLS_LEFT_OUT: 1}
+    assert tally.notes == {CALLS_AS_TEXT: 1, TOOLS_LEFT_OUT: 1, DEFAULT_SYSTEM: 1}
     tally = Tally()
-    tokenize_all([conversation(CHATS["call"], [])], TextTokenizer.load(folders["r1"]), None, tally)
+    tokenize_all([conversation(CHATS["call"], [])], TextTokenizer.load(folders["r1"]), WHOLE, tally)
     assert tally.notes[TURNS_LEFT_OUT] == 1
 
 
@@ -133,7 +135,7 @@ def test_turns_that_a_template_refuses(folders: dict[str, Path]) -> None:
     with pytest.raises(UserError, match="does not take row 17: Conversation roles must alternate"):
         tokenize(twice, tokenizer)
     tally = Tally()
-    rows = tokenize_all([twice, conversation(CHATS["one turn"], [])], tokenizer, None, tally)
+    rows = tokenize_all([twice, conversation(CHATS["one turn"], [])], tokenizer, WHOLE, tally)
     assert (rows[0], tally.refused) == (None, 1)
     assert rows[1] is not None
 
@@ -150,12 +152,12 @@ def test_a_template_that_hides_where_answers_are_is_refused_and_never_guessed(tm
 def test_rows_are_cut_and_say_so(folders: dict[str, Path]) -> None:
     tokenizer = TextTokenizer.load(folders["smollm2"])
     whole = tokenize(conversation(CHATS["one turn"], []), tokenizer)
-    cut = tokenize(conversation(CHATS["one turn"], []), tokenizer, len(whole.ids) - 5)
+    cut = tokenize(conversation(CHATS["one turn"], []), tokenizer, Tokenizing(len(whole.ids) - 5))
     assert cut.truncated
     assert not whole.truncated
     assert cut.ids.tolist() == whole.ids[:-5].tolist()
     assert cut.scored.tolist() == whole.scored[:-5].tolist()
-    assert not tokenize(conversation(CHATS["one turn"], []), tokenizer, 8).scored.any()
+    assert not tokenize(conversation(CHATS["one turn"], []), tokenizer, Tokenizing(8)).scored.any()
 
 
 def test_plain_text_is_scored_but_for_its_first_token(folders: dict[str, Path]) -> None:
@@ -182,8 +184,8 @@ def test_a_model_that_can_not_end_its_turn_is_counted(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "smollm2", "smollm2")
     (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}")
     tally = Tally()
-    tokenize_all([conversation(CHATS["one turn"], [])], TextTokenizer.load(folder), None, tally)
-    assert tally.notes == {NO_END: 1}
+    tokenize_all([conversation(CHATS["one turn"], [])], TextTokenizer.load(folder), WHOLE, tally)
+    assert tally.notes == {EOS_APPENDED: 1}
 
 
 def test_faults_of_the_model_folder(tmp_path: Path) -> None:
