@@ -13,9 +13,11 @@ from backend.data.candidates import candidates
 from backend.data.constants import constants
 from backend.data.conversation import Conversation, Example, digest
 from backend.data.counting import Counted, bytes_per_token, counted, estimated
+from backend.data.finding import Finding, by_severity, count_of, finding
 from backend.data.formats import examples_of
 from backend.data.load import load
-from backend.data.notes import content_problems, length_problems, rows, tally_notes
+from backend.data.notes import content_findings, length_findings, missing_rows, tally_findings
+from backend.data.preflight.checks import preflight
 from backend.data.preview import preview
 from backend.data.report import DataReport
 from backend.data.tokenizer import TextTokenizer
@@ -44,8 +46,10 @@ def _inspected(reference: str, mapping: Sequence[str], model: ModelInfo | None, 
     if not len(counts.tokens):
         raise UserError(f"the model's chat template takes no row of {reference}; {counts.tally.refusal}", "data")
     digests = [digest(example) for example in found.examples]
-    duplicates = len(digests) - len(set(digests))
-    notes, problems = _sentences(found.examples, counts, tokenizer, model)
+    empty = missing_rows(found.examples, len(source.rows))
+    chosen = [finding("notes", "files", text) for text in source.notes]
+    findings = [*content_findings(found.examples, empty, digests), *preflight(found.examples), *chosen]
+    findings += _token_findings(found.examples, counts, tokenizer, model)
     return DataReport(
         reference=reference,
         format=found.layout.kind,
@@ -55,11 +59,12 @@ def _inspected(reference: str, mapping: Sequence[str], model: ModelInfo | None, 
         row_scored_tokens=counts.scored,
         row_prompt_tokens=counts.prompt,
         empty_rows=found.empty,
-        duplicate_rows=duplicates,
+        duplicate_rows=len(digests) - len(set(digests)),
         exact=counts.exact,
         preview=preview(found.examples, tokenizer),
-        problems=(*content_problems(found.examples, found.empty, duplicates), *problems),
-        notes=(*source.notes, *notes),
+        findings=by_severity(findings),
+        source_rows=len(source.rows),
+        refused_rows=found.empty + counts.tally.refused + int((counts.scored == 0).sum()),
         fingerprint=blake2b(b"".join(digests), digest_size=16).hexdigest(),
         files=tuple(str(path) for path in source.files),
     )
@@ -86,6 +91,7 @@ def assumed(rows: int, row_tokens: int) -> DataReport:
     tokens = np.full(rows, row_tokens, dtype=np.int64)
     scored = np.full(rows, max(1, round(row_tokens * constants().scored_fraction)), dtype=np.int64)
     share = f"{constants().scored_fraction:.0%}"
+    text = f"Planned from {rows:,} rows of {row_tokens:,} tokens, {share} of them in answers."
     return DataReport(
         reference="",
         format="none",
@@ -95,24 +101,27 @@ def assumed(rows: int, row_tokens: int) -> DataReport:
         row_scored_tokens=scored,
         row_prompt_tokens=tokens - scored,
         exact=False,
-        notes=(f"Planned from {rows:,} rows of {row_tokens:,} tokens, {share} of them in answers.",),
+        findings=(finding("notes", "planned-from-sizes", text),),
+        source_rows=rows,
     )
 
 
-def _sentences(
+def _token_findings(
     examples: Sequence[Example], counts: Counted, tokenizer: TextTokenizer | None, model: ModelInfo | None
-) -> tuple[list[str], list[str]]:
+) -> list[Finding]:
     chats = any(isinstance(example, Conversation) for example in examples)
-    notes, problems = tally_notes(counts.tally, tokenizer is not None and tokenizer.is_fallback and chats)
+    found = tally_findings(counts.tally, tokenizer is not None and tokenizer.is_fallback and chats)
     if tokenizer is None:
         size = bytes_per_token(examples)
-        notes.append(f"Tokens are estimated at {size:.1f} bytes each: the model's tokenizer is not here yet.")
+        text = f"Tokens are estimated at {size:.1f} bytes each: the model's tokenizer is not here yet."
+        found.append(finding("notes", "tokens-estimated", text))
     elif not counts.exact:
-        notes.append(f"Tokens are counted in {constants().sample_rows:,} rows and fitted for the others.")
+        text = f"Tokens are counted in {constants().sample_rows:,} rows and fitted for the others."
+        found.append(finding("notes", "tokens-sampled", text))
     unscored = int((counts.scored == 0).sum())
     if unscored:
-        problems.append(f"Nothing is scored in {rows(unscored)}.")
+        text = f"Nothing is scored in {count_of(unscored)}."
+        found.append(Finding("warns", "no-target-tokens", text, "remove those rows", row_count=unscored))
     if model is not None and model.shape.context:
-        over = int((counts.tokens > model.shape.context).sum())
-        problems += length_problems(int(counts.tokens.max()), over, model.shape.context)
-    return notes, problems
+        found += length_findings(counts.tokens, model.shape.context)
+    return found

@@ -1,13 +1,14 @@
-"""Sentences about data: what would waste a run (problems), and what was chosen or assumed (notes)."""
+"""Findings of what is in the rows and of what the chat template makes of them."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from backend.data.constants import constants
 from backend.data.conversation import Conversation, Example, answer_of
+from backend.data.finding import Finding, Severity, count_of, finding
 from backend.data.masking import (
     CALLS_AS_TEXT,
     SYSTEM_MOVED,
@@ -16,76 +17,139 @@ from backend.data.masking import (
     TOOLS_LEFT_OUT,
     TURNS_LEFT_OUT,
 )
+from backend.data.report import Counts
 from backend.data.tokens import NO_END, Tally
 
 PLACEHOLDER = re.compile(r"\{\{ ?[A-Za-z_]{2,30} ?\}\}")
 STAND_IN = (
     "The model has no chat template: turns are written as `User: ...` and `Assistant: ...`, saved with the result."
 )
-NOTES = {
-    SYSTEM_MOVED: "The chat template has no place for a system prompt: it stands before the question in {rows}.",
-    CALLS_AS_TEXT: "The chat template knows no tool calls: they are written as JSON in {rows}.",
+ANOTHER_MODEL = "use a model whose chat template writes it, or take it out of the data"
+TALLIED: dict[str, tuple[Severity, str, str, str]] = {
+    SYSTEM_MOVED: (
+        "notes",
+        "system-moved",
+        "The chat template has no place for a system prompt: it stands before the question in {rows}.",
+        "",
+    ),
+    CALLS_AS_TEXT: (
+        "notes",
+        "calls-as-text",
+        "The chat template knows no tool calls: they are written as JSON in {rows}.",
+        "",
+    ),
+    TOOLS_LEFT_OUT: (
+        "warns",
+        "tools-left-out",
+        "The chat template knows no tools: their descriptions are left out of {rows}.",
+        "use a model whose chat template takes tools, or describe them in the system prompt",
+    ),
+    TURNS_LEFT_OUT: (
+        "warns",
+        "turns-left-out",
+        "The chat template leaves turns out of {rows} (tool results, as a rule).",
+        ANOTHER_MODEL,
+    ),
+    THINKING_LEFT_OUT: (
+        "warns",
+        "thinking-left-out",
+        "The chat template leaves thinking that you gave out of {rows}: it will not be learned.",
+        ANOTHER_MODEL,
+    ),
+    TEXT_LEFT_OUT: (
+        "warns",
+        "text-left-out",
+        "The chat template leaves the text beside tool calls out of {rows}: it will not be learned.",
+        ANOTHER_MODEL,
+    ),
+    NO_END: (
+        "warns",
+        "no-end-of-turn",
+        "No end-of-turn token follows the answer in {rows}: the model will not learn to stop.",
+        "use a model whose chat template ends its turns with a token",
+    ),
 }
-PROBLEMS = {
-    TOOLS_LEFT_OUT: "The chat template knows no tools: their descriptions are left out of {rows}.",
-    TURNS_LEFT_OUT: "The chat template leaves turns out of {rows} (tool results, as a rule).",
-    THINKING_LEFT_OUT: "The chat template leaves thinking that you gave out of {rows}: it will not be learned.",
-    TEXT_LEFT_OUT: "The chat template leaves the text beside tool calls out of {rows}: it will not be learned.",
-    NO_END: "No end-of-turn token follows the answer in {rows}: the model will not learn to stop.",
-}
+"""What tokenising tallies: severity, kind, sentence, fix."""
 
 
-def rows(count: int) -> str:
-    """A count of rows in words: `1 row`, `4,800 rows`."""
-    return "1 row" if count == 1 else f"{count:,} rows"
-
-
-def tally_notes(tally: Tally, stand_in: bool) -> tuple[list[str], list[str]]:
-    """Notes and problems of tokenising; `stand_in` where template.py's fallback was used."""
-    notes = [text.format(rows=rows(tally.notes[key])) for key, text in NOTES.items() if tally.notes[key]]
-    problems = [text.format(rows=rows(tally.notes[key])) for key, text in PROBLEMS.items() if tally.notes[key]]
+def tally_findings(tally: Tally, stand_in: bool) -> list[Finding]:
+    """Findings of tokenising; `stand_in` if template.py's fallback was used."""
+    found = [finding("notes", "no-chat-template", STAND_IN, "use the chat version of the model")] if stand_in else []
+    for key, (severity, kind, text, fix) in TALLIED.items():
+        if count := tally.notes[key]:
+            found.append(Finding(severity, kind, text.format(rows=count_of(count)), fix, row_count=count))
     if tally.refused:
-        problems.append(f"The chat template refuses {rows(tally.refused)}, left out; {tally.refusal}.")
-    return ([STAND_IN, *notes] if stand_in else notes), problems
+        text = f"The chat template refuses {count_of(tally.refused)}, left out; {tally.refusal}."
+        fix = "change those rows as the reason says, or use another model"
+        found.append(Finding("warns", "refused-by-template", text, fix, row_count=tally.refused))
+    return found
 
 
-def content_problems(examples: Sequence[Example], empty: int, duplicates: int) -> list[str]:
-    """Problems of the rows themselves, before any tokenizer."""
+def missing_rows(examples: Sequence[Example], rows: int) -> list[int]:
+    """Rows of the data that make no example, counted from 0."""
+    return sorted(set(range(rows)) - {example.row - 1 for example in examples})
+
+
+def content_findings(examples: Sequence[Example], empty: Sequence[int], digests: Sequence[bytes]) -> list[Finding]:
+    """Findings of the rows themselves, before any tokenizer. `empty` are numbers of rows that make no example."""
     limits = constants()
-    total = len(examples)
     found = []
     if empty:
-        found.append(f"{rows(empty)} without an answer or any text {'is' if empty == 1 else 'are'} left out.")
-    if duplicates > limits.duplicate_fraction * total:
-        found.append(f"{rows(duplicates)} of {total:,} repeat another row: remove the copies, or they count double.")
-    if total < limits.few_rows:
-        found.append(f"Only {rows(total)}: improvement usually shows from {limits.few_rows} on.")
+        text = f"{count_of(len(empty))} without an answer or any text {'is' if len(empty) == 1 else 'are'} left out."
+        found.append(finding("warns", "empty-rows", text, "fill or remove them", empty))
+    found += _duplicates(examples, digests)
+    if len(examples) < limits.few_rows:
+        text = f"Only {count_of(len(examples))}: improvement usually shows from {limits.few_rows} on."
+        found.append(finding("warns", "few-rows", text, "collect more rows"))
     found += _same_answers(examples)
     found += _placeholders(examples)
     return found
 
 
-def length_problems(longest: int, over: int, context: int) -> list[str]:
+def length_findings(tokens: Counts, context: int) -> list[Finding]:
     """Rows longer than the model's context."""
+    over = int((tokens > context).sum())
     if not over:
         return []
     are = "is" if over == 1 else "are"
-    return [f"{rows(over)} {are} cut at the model's context of {context:,} tokens; the longest has {longest:,}."]
+    text = f"{count_of(over)} {are} cut at the model's context of {context:,} tokens; the longest has {tokens.max():,}."
+    return [Finding("warns", "over-context", text, "shorten or divide them", row_count=over)]
 
 
-def _same_answers(examples: Sequence[Example]) -> Iterable[str]:
+def _duplicates(examples: Sequence[Example], digests: Sequence[bytes]) -> Iterator[Finding]:
+    seen: set[bytes] = set()
+    repeats = []
+    for example, digest in zip(examples, digests, strict=True):
+        if digest in seen:
+            repeats.append(example.row - 1)
+        seen.add(digest)
+    if not repeats:
+        return
+    many = len(repeats) > constants().duplicate_fraction * len(examples)
+    verb = "repeats" if len(repeats) == 1 else "repeat"
+    text = f"{count_of(len(repeats))} of {len(examples):,} {verb} another row: remove the copies, or they count double."
+    yield finding("warns" if many else "notes", "duplicates", text, "remove the copies", repeats)
+
+
+def _same_answers(examples: Sequence[Example]) -> Iterable[Finding]:
     chats = [example for example in examples if isinstance(example, Conversation)]
     if len(chats) < 5:
         return
-    answer, times = Counter(answer_of(x).strip() for x in chats).most_common(1)[0]
+    answers = [answer_of(x).strip() for x in chats]
+    answer, times = Counter(answers).most_common(1)[0]
+    fix = "map the column that holds the answers: --mapping completion=COLUMN"
     if times == len(chats):
-        yield "Every row has the same answer: the model would learn to say nothing else."
+        text = "Every row has the same answer: the model would learn to say nothing else."
+        yield Finding("warns", "same-answers", text, fix, row_count=times)
     elif times > len(chats) // 2 and len(answer) > 40:
-        yield f"{rows(times)} of {len(chats):,} have the same long answer."
+        rows = [chat.row - 1 for chat, said in zip(chats, answers, strict=True) if said == answer]
+        text = f"{count_of(times)} of {len(chats):,} have the same long answer."
+        yield finding("warns", "same-answers", text, "remove most of them", rows)
 
 
-def _placeholders(examples: Sequence[Example]) -> Iterable[str]:
-    found = [match for example in examples if (match := PLACEHOLDER.search(answer_of(example)))]
+def _placeholders(examples: Sequence[Example]) -> Iterable[Finding]:
+    found = [(x.row - 1, match.group()) for x in examples if (match := PLACEHOLDER.search(answer_of(x)))]
     if found and len(found) > len(examples) // 20:
-        count = rows(len(found))
-        yield f"Answers of {count} hold unfilled placeholders such as {found[0].group()}: the model will say them."
+        count = count_of(len(found))
+        text = f"Answers of {count} hold unfilled placeholders such as {found[0][1]}: the model will say them."
+        yield finding("warns", "placeholders", text, "fill them in", [row for row, _ in found])

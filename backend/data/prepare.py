@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,13 @@ import numpy as np
 
 from backend.data import store
 from backend.data.conversation import Conversation, Example, Text, answer_of, digest
+from backend.data.finding import Finding, by_severity, finding
 from backend.data.formats import examples_of
 from backend.data.load import load
 from backend.data.masking import prompt_turns
-from backend.data.notes import tally_notes
+from backend.data.notes import content_findings, missing_rows, tally_findings
+from backend.data.preflight.checks import preflight
+from backend.data.preflight.groups import groups
 from backend.data.report import Counts
 from backend.data.split import held_out
 from backend.data.template import Refusal
@@ -83,10 +86,15 @@ class Prepared:
     chat_template: str | None
     """The template that stands in because the model has none; save it with the result. None where it has one."""
     probes: tuple[Probe, ...]
-    notes: tuple[str, ...]
-    """Sentences for the log."""
+    findings: tuple[Finding, ...]
+    """For the log, the most severe first."""
     fingerprint: str
     """Changes with the rows, the tokenizer, the template and `max_length`."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The findings' sentences."""
+        return tuple(found.text for found in self.findings)
 
 
 def prepare(
@@ -112,7 +120,7 @@ def prepare(
     kept: list[int] = flat.meta["examples"]
     if not kept:
         raise _nothing_left(flat.meta, reference, max_length)
-    out = np.array(held_out(flat.meta["digests"], eval_fraction, seed), dtype=np.int64)
+    out = np.array(held_out(flat.meta["groups"], eval_fraction, seed), dtype=np.int64)
     train = np.setdiff1d(np.arange(len(kept)), out)
     asked = [found.examples[kept[row]] for row in (out if len(out) else train)]
     chats = any(isinstance(example, Conversation) for example in found.examples)
@@ -123,7 +131,13 @@ def prepare(
         truncated=flat.meta["truncated"],
         chat_template=tokenizer.chat_template if tokenizer.is_fallback and chats else None,
         probes=_probes(asked, tokenizer, max_length),
-        notes=(*source.notes, *flat.meta["notes"]),
+        findings=by_severity(
+            [
+                *(finding("notes", "files", text) for text in source.notes),
+                *content_findings(found.examples, missing_rows(found.examples, len(source.rows)), digests),
+                *map(_finding, flat.meta["findings"]),
+            ]
+        ),
         fingerprint=key,
     )
 
@@ -150,16 +164,22 @@ def _tokenised(
             say(f"tokenised {len(rows):,} of {len(examples):,} rows")
     kept = [(at, row) for at, row in enumerate(rows) if row is not None and row.scored.any()]
     chats = any(isinstance(example, Conversation) for example in examples)
+    sides = groups(examples)
+    found = [*tally_findings(tally, tokenizer.is_fallback and chats), *preflight(examples)]
     meta = {
         "examples": [at for at, _ in kept],
-        "digests": [digests[at].hex() for at, _ in kept],
+        "groups": [sides[at] for at, _ in kept],
         "dropped": len(rows) - len(kept),
         "truncated": sum(row.truncated for _, row in kept),
         "refused": tally.refused,
         "refusal": tally.refusal,
-        "notes": [x for part in tally_notes(tally, tokenizer.is_fallback and chats) for x in part],
+        "findings": [asdict(one) for one in found],
     }
     return store.save(key, [row.ids for _, row in kept], [row.scored for _, row in kept], meta)
+
+
+def _finding(kept: dict[str, Any]) -> Finding:
+    return Finding(**{**kept, "rows": tuple(kept["rows"])})
 
 
 def _nothing_left(meta: dict[str, Any], reference: str, max_length: int) -> UserError:

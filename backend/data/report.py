@@ -10,6 +10,8 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
+from backend.data.finding import Finding
+
 Counts = npt.NDArray[np.int64]
 
 
@@ -57,10 +59,12 @@ class DataReport:
     exact: bool = True
     """Counted with the model's own tokenizer and template; False: estimated from the text's length."""
     preview: tuple[Segment, ...] = ()
-    problems: tuple[str, ...] = ()
-    """Sentences about what would waste a run."""
-    notes: tuple[str, ...] = ()
-    """Sentences about what was chosen or assumed: files, a stand-in for a missing chat template, a sample."""
+    findings: tuple[Finding, ...] = ()
+    """What would waste a run, what to look at, and what was chosen or assumed; the most severe first."""
+    source_rows: int = 0
+    """All rows of the data, the unusable ones included; 0: as many as there are usable ones."""
+    refused_rows: int = 0
+    """Rows that are not used: empty, refused by the chat template, or without a target token."""
     fingerprint: str = ""
     """Hash of the rows' content."""
     files: tuple[str, ...] = field(default=())
@@ -69,6 +73,32 @@ class DataReport:
     def rows(self) -> int:
         """Usable rows (empty ones left out)."""
         return len(self.row_tokens)
+
+    @property
+    def all_rows(self) -> int:
+        """Rows of the data, whether they can be used or not."""
+        return self.source_rows or self.rows
+
+    @property
+    def used_rows(self) -> int:
+        """Rows that are trained on or evaluated with."""
+        return self.all_rows - self.refused_rows
+
+    @property
+    def unused_columns(self) -> tuple[str, ...]:
+        """Columns that play no part."""
+        used = set(self.mapping.values())
+        return tuple(column for column in self.columns if column not in used)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Sentences about what would waste a run, or should be looked at before it starts."""
+        return tuple(x.text for x in self.findings if x.severity != "notes")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what was chosen or assumed: files, a stand-in for a missing chat template, a sample."""
+        return tuple(x.text for x in self.findings if x.severity == "notes")
 
     @property
     def tokens(self) -> int:

@@ -27,7 +27,7 @@ ABANDONED_SECONDS = 24 * 3600.0
 BLOCK = 1000
 """Rows that are laid end to end in memory at once; as many as `datasets` writes in one record batch."""
 META = "meta.json"
-VERSION = 2
+VERSION = 3
 """Part of every key: raise it when the same inputs come to be tokenised, masked or kept otherwise."""
 
 
