@@ -17,6 +17,8 @@ from backend.data.finding import Finding, by_severity, count_of, finding
 from backend.data.formats import examples_of
 from backend.data.load import Source, load
 from backend.data.notes import length_findings
+from backend.data.preflight.checks import preflight
+from backend.data.preflight.leaks import leaks
 from backend.data.preview import preview
 from backend.data.report import Counts, DataReport
 from backend.data.stream import Say
@@ -107,23 +109,15 @@ def _findings(
     source: Source, seen: Survey, counts: Counted, tokenizer: TextTokenizer | None, model: ModelInfo | None
 ) -> Iterator[Finding]:
     yield from of_content(seen)
+    yield from preflight(seen.kept)
     yield from source.findings
     yield from _token_findings(seen, counts, tokenizer, model)
 
 
 def _leaked(source: Source, mapping: Sequence[str], seen: Survey) -> Iterator[Finding]:
     """Rows of the validation split that are trained on too."""
-    if source.held_out is None:
-        return
-    other = survey(examples_of(source.held_out, mapping), 0)
-    twice = int(np.isin(other.digests[:, 0], seen.digests[:, 0]).sum())
-    if twice:
-        are = "is" if twice == 1 else "are"
-        text = (
-            f"{count_of(twice)} of the validation split's {len(other.rows):,} {are} trained on too: its loss misleads."
-        )
-        fix = "remove them from one of the two files"
-        yield Finding("warns", "validation-leak", text, fix, row_count=twice)
+    if source.held_out is not None:
+        yield from leaks(seen.kept, survey(examples_of(source.held_out, mapping), 0).kept)
 
 
 @contextmanager

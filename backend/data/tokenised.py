@@ -10,12 +10,15 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from backend.data import store
 from backend.data.conversation import Example, Text
 from backend.data.fate import fate, fitted
 from backend.data.finding import Finding, count_of, finding
 from backend.data.formats import Examples
+from backend.data.preflight.checks import preflight
+from backend.data.preflight.groups import groups
 from backend.data.stream import Say
 from backend.data.survey import Survey
 from backend.data.tallied import tally_findings
@@ -73,6 +76,7 @@ def tokenised(
         findings = [
             *tally_findings(made.tally, tokenizer.is_fallback and seen.has_chats),
             *_findings(made, how.max_length),
+            *preflight(seen.kept),
         ]
         meta = {
             "used_rows": len(np.unique(seen.rows[places])),
@@ -83,7 +87,14 @@ def tokenised(
             "findings": [asdict(x) for x in findings],
         }
         content = seen.digests[:, 0]
-        return writer.finish(meta, {PLACES: places, GROUPS: seen.groups[places], CONTENTS: content[places]})
+        return writer.finish(meta, {PLACES: places, GROUPS: _sides(seen)[places], CONTENTS: content[places]})
+
+
+def _sides(seen: Survey) -> npt.NDArray[np.uint64]:
+    """Equal numbers for examples that must not be on both sides of the split: near-copies too, if not too many."""
+    if not seen.is_whole or len(np.unique(seen.rows)) < len(seen.rows):
+        return seen.groups
+    return np.array([int(key[:16], 16) for key in groups(seen.kept)], dtype=np.uint64)
 
 
 def findings_of(meta: dict[str, Any]) -> list[Finding]:

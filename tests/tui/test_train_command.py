@@ -53,7 +53,10 @@ def test_a_run_prints_its_events_and_leaves_a_result(method: str, tiny_model: Pa
     events = events_of(done.stdout)
     names = [event["event"] for event in events]
     assert names[0] == "run_started" and names[-1] == "run_finished"
-    assert {"phase", "step", "memory", "eval", "checkpoint"} <= set(names)
+    assert {"phase", "step", "memory", "eval", "checkpoint", "finding"} <= set(names)
+    found = next(event for event in events if event["event"] == "finding")
+    assert names.index("finding") < names.index("step") and found["severity"] in ("warns", "notes")
+    assert found["text"] and {"severity", "text", "fix"} <= set(found)
     steps_made = [event for event in events if event["event"] == "step"]
     assert [event["step"] for event in steps_made] == [1, 2, 3]
     assert {"total_steps", "loss", "learning_rate", "grad_norm", "tokens", "tokens_per_second"} <= set(steps_made[0])

@@ -63,7 +63,7 @@ def test_a_large_validation_split_is_evaluated_on_in_part(tmp_path: Path, tiny_m
 def test_rows_of_the_validation_split_that_are_trained_on_are_counted(tmp_path: Path) -> None:
     rows = pairs(60)
     leak = kinds(folder(tmp_path, train=rows[:55], valid=rows[50:]))["validation-leak"]
-    assert leak.startswith("5 rows of the validation split's 10 are trained on too")
+    assert leak.startswith("5 rows of 10 rows of the validation split are trained on too")
 
 
 def test_splits_of_different_purpose_are_not_mixed(tmp_path: Path) -> None:
