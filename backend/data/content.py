@@ -8,17 +8,22 @@ import numpy as np
 
 from backend.data.constants import constants
 from backend.data.finding import Finding, count_of, finding
+from backend.data.formats import Examples
 from backend.data.notes import content_findings
 from backend.data.survey import Survey
 
 
-def of_content(seen: Survey) -> Iterator[Finding]:
-    """Empty rows, copies, answers that are all the same, long documents."""
-    found = content_findings(seen.kept, seen.empty.tolist(), seen.kept_digests)
+def of_content(found: Examples, seen: Survey) -> Iterator[Finding]:
+    """Columns, rows that are left out, copies, answers that are all the same, long documents.
+
+    `seen` was made by going through `found`.
+    """
+    yield from found.findings
+    common = content_findings(seen.kept, (), seen.kept_digests)
     if seen.is_whole:
-        yield from found
+        yield from common
     else:
-        yield from (one for one in found if one.kind != "duplicates")
+        yield from (one for one in common if one.kind != "duplicates")
         yield from _many_duplicates(seen)
     yield from _divided(seen)
 

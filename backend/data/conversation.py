@@ -20,10 +20,15 @@ class Message(NamedTuple):  # tuples, here and below: there are many of them, an
     """The model learns to write this turn; only assistant turns ever are."""
     extra: Mapping[str, Any] = NO_EXTRA
     """Further fields that chat templates read: tool_calls, tool_call_id, name, reasoning_content."""
+    is_null: bool = False
+    """The data gives no content beside the tool calls (null, or no such key), which some templates tell from ""."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The turn as chat templates take it."""
-        return {"role": self.role, "content": self.content, **self.extra}
+        """The turn as chat templates take it, what was thought under each name that one of them reads."""
+        turn = {"role": self.role, "content": None if self.is_null and not self.content else self.content, **self.extra}
+        if (thought := self.extra.get("reasoning_content")) is not None:
+            turn["thinking"] = turn["reasoning"] = thought
+        return turn
 
 
 class Conversation(NamedTuple):
@@ -53,7 +58,9 @@ def digest(example: Example) -> bytes:
     if isinstance(example, Text):
         content = "t" + example.document
     else:
-        parts = [f"{m[0]}\x1f{m[1]}\x1f{m[2]}\x1f{_json(m[3]) if m[3] else ''}" for m in example.messages]
+        parts = [
+            f"{m[0]}\x1f{m[1]}\x1f{m[2]}\x1f{_json(m[3]) if m[3] else ''}{chr(0) * m[4]}" for m in example.messages
+        ]
         content = "c" + "\x1e".join(parts) + (_json(example.tools) if example.tools else "")
     return blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
@@ -81,4 +88,9 @@ def message_bytes(message: Message) -> int:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=dict) if value else ""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=_plain) if value else ""
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for: other kinds of mappings, and dates or bytes of a table."""
+    return dict(value) if isinstance(value, Mapping) else str(value)

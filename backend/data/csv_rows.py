@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
+from backend.data.layout.names import ALIASES
 from backend.data.row import Value
 from backend.data.sniff import Opened
 
@@ -100,8 +101,6 @@ def _header(file: Opened, names: list[str]) -> list[str]:
 
 def _cell_in(names: list[str]) -> str | None:
     """A number, a sentence or a long text in the first line; None if a usual name of a column stands beside it."""
-    from backend.data.columns import ALIASES  # it imports the readers
-
     usual = {alias for aliases in ALIASES.values() for alias in aliases}
     return None if usual & {name.lower() for name in names} else next(filter(_is_cell, names), None)
 

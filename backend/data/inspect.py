@@ -14,7 +14,7 @@ from backend.data.constants import constants
 from backend.data.content import of_content
 from backend.data.counting import Counted, bytes_per_token, counted, estimated
 from backend.data.finding import Finding, by_severity, count_of, finding
-from backend.data.formats import examples_of
+from backend.data.formats import Examples, examples_of
 from backend.data.load import Source, load
 from backend.data.notes import length_findings
 from backend.data.preflight.checks import preflight
@@ -70,7 +70,7 @@ def _inspected(
         raise _nothing_used(reference, counts)
     used_rows = len(np.unique(seen.rows[counts.used]))
     rows = round(len(source.rows) * source.factor)
-    findings = [*_findings(source, seen, counts, tokenizer, model), *_leaked(source, mapping, seen)]
+    findings = [*_findings(found, seen, counts, tokenizer, model), *_leaked(source, mapping, seen)]
     if source.factor > 1:  # a row's number in a sample is not its number in the data
         findings = [replace(found, rows=()) for found in findings]
     return DataReport(
@@ -106,11 +106,11 @@ def _nothing_used(reference: str, counts: Counted) -> UserError:
 
 
 def _findings(
-    source: Source, seen: Survey, counts: Counted, tokenizer: TextTokenizer | None, model: ModelInfo | None
+    found: Examples, seen: Survey, counts: Counted, tokenizer: TextTokenizer | None, model: ModelInfo | None
 ) -> Iterator[Finding]:
-    yield from of_content(seen)
+    yield from of_content(found, seen)
     yield from preflight(seen.kept)
-    yield from source.findings
+    yield from found.source.findings
     yield from _token_findings(seen, counts, tokenizer, model)
 
 

@@ -121,7 +121,7 @@ def _call_name(found: Found, number: int, turn: Mapping[str, Any]) -> str:
 
 
 def _learned(made: Fitted, masked: Known, found: Found) -> Any:
-    if made.notes or any(turn["content"] != turn["content"].strip() for turn in made.turns):
+    if made.notes or any((turn["content"] or "") != (turn["content"] or "").strip() for turn in made.turns):
         return None
     if len(found.places.at) != len(made.turns) or sorted(found.places.at) != list(range(len(made.turns))):
         return None

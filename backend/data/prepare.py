@@ -121,7 +121,7 @@ def prepare(
         truncated=part.flat.meta["truncated"],
         chat_template=tokenizer.chat_template if tokenizer.is_fallback and part.seen.has_chats else None,
         probes=probes(asked[0].found, asked[1].places[:ASKED].tolist(), tokenizer, max_length),
-        findings=by_severity([*source.findings, *of_content(part.seen), *findings_of(part.flat.meta)]),
+        findings=by_severity([*source.findings, *of_content(part.found, part.seen), *findings_of(part.flat.meta)]),
         fingerprint=part.key,
     )
 

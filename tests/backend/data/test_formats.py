@@ -1,27 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backend.data.conversation import Conversation, Message, Text
-from backend.data.formats import Examples, examples_of
-from backend.data.load import Source
 from backend.errors import UserError
-
-USER, BOT = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
-Q, A = Message("user", "q"), Message("assistant", "a", scored=True)
-
-
-def read(*rows: dict[str, Any], mapping: tuple[str, ...] = ()) -> Examples:
-    return examples_of(Source("rows.jsonl", list(rows), (Path("rows.jsonl"),)), mapping)
-
-
-def turns(*rows: dict[str, Any], mapping: tuple[str, ...] = ()) -> tuple[Message, ...]:
-    example = read(*rows, mapping=mapping).examples[0]
-    assert isinstance(example, Conversation)
-    return example.messages
+from tests.backend.data.examples import BOT, USER, A, Q, read, turns
 
 
 @pytest.mark.parametrize(
@@ -83,7 +68,7 @@ def test_sharegpt_with_tools() -> None:
     assert example.messages == (  # what follows the last answer is of no use
         Message("system", "s"),
         Q,
-        Message("assistant", "", scored=True, extra=call),
+        Message("assistant", "", scored=True, extra=call, is_null=True),
         Message("tool", "3"),
         A,
     )
@@ -151,7 +136,7 @@ def test_half_a_mapping_names_the_whole_one() -> None:
         ([{"question": "q", "answer": "a"}, {"question": "q"}], "row 2 has no 'answer' (it has question)"),
         ([{"question": "q", "answers": {"text": ["a"]}}], "row 1: 'answers' holds an object where text was expected"),
         ([{"foo": "q", "bar": "a"}], "(foo, bar); say which is which: --mapping prompt=foo --mapping completion=bar"),
-        ([{"foo": 1}], "(foo); say which is which: --mapping text=foo"),
+        ([{"foo": 1}], "(foo); say which is which with --mapping role=column"),
         ([{"messages": [USER, {"role": "robot", "content": "a"}]}], "row 1, turn 2 has the role 'robot'"),
         ([{"messages": [USER, {"role": "assistant"}]}], "row 1, turn 2 has no 'content' (it has role)"),
         ([{"messages": [USER, BOT]}, {"id": 3}], "row 2 has no 'messages' (it has id)"),

@@ -1,0 +1,129 @@
+"""What a cell holds, whatever its column is called: turns in any of the usual shapes, also stored as text."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+SPEAKERS = ("role", "from", "author", "speaker", "sender")
+"""Keys of a turn that say who speaks."""
+CONTENTS = ("content", "value", "text", "parts", "message", "utterance")
+"""Keys of a turn that hold what is said."""
+KEYED: tuple[tuple[str, frozenset[str]], ...] = (
+    ("system", frozenset({"system"})),
+    ("user", frozenset({"user", "human", "input", "instruction", "question", "prompt", "query"})),
+    ("assistant", frozenset({"assistant", "gpt", "bot", "output", "response", "answer", "completion"})),
+)
+"""Objects that hold a question and its answer under the names of their roles, in the order they are said."""
+NESTED = ("messages", "conversations", "conversation", "turns")
+"""Keys of an object that holds nothing but the list of turns."""
+KEYED_LOSS = "output_with_loss"
+_BESIDE = {KEYED_LOSS, "need_eos_token", "turn", "id", "index"}
+_KEYED_NAMES = frozenset().union(*(names for _, names in KEYED))
+_ARRAY_OF_OBJECTS = re.compile(r"\}\s*\n\s*\{")
+"""NumPy writes the items of an array without commas, one a line; texts within have their line ends escaped."""
+
+
+def decoded(value: Any) -> Any:
+    """A list or an object that is stored as JSON text or as Python prints it; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if not text or text[0] + text[-1] not in ("[]", "{}"):
+        return value
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return _by_python(text, value)
+
+
+def turns_of(value: Any) -> list[Mapping[str, Any]] | None:
+    """The cell as a list of turns with a speaker each, or None if it holds anything else."""
+    if type(value) is list and value and all(type(x) is dict and ("role" in x or "from" in x) for x in value):
+        return value  # by far the most frequent
+    value = decoded(value)
+    if isinstance(value, Mapping):
+        inner = _nested(value)
+        value = [value] if inner is None else inner
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    turns: list[Mapping[str, Any]] = []
+    for item in value:
+        turn = _as_object(item)
+        if turn is None:
+            return None
+        if speaker_key(turn):
+            turns.append(turn)
+        elif keyed := _keyed(turn):
+            turns += keyed
+        else:
+            return None
+    return turns
+
+
+def _nested(value: Mapping[str, Any]) -> Any:
+    """The list of turns in an object that holds nothing else but switches and empty lists."""
+    key = next((key for key in NESTED if key in value), None)
+    others = [x for name, x in value.items() if name != key]
+    return value[key] if key and all(not x or isinstance(x, bool) for x in others) else None
+
+
+def texts_of(value: Any) -> list[str] | None:
+    """The cell as a list of several texts without speakers, or None if it holds anything else."""
+    value = decoded(value)
+    if isinstance(value, list) and len(value) > 1 and all(isinstance(x, str) for x in value):
+        return list(value)
+    return None
+
+
+def speaker_key(turn: Mapping[str, Any]) -> str | None:
+    """The key that says who speaks, or None."""
+    return next((key for key in SPEAKERS if isinstance(turn.get(key), str)), None)
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence, cut to a readable length."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _by_python(text: str, value: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    if not re.match(r"[\[{]\s*[\[{'\"]", text):
+        return value
+    try:
+        return ast.literal_eval(_ARRAY_OF_OBJECTS.sub("}, {", text))
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return value
+
+
+def _as_object(item: Any) -> Mapping[str, Any] | None:
+    if isinstance(item, Mapping):
+        return item
+    pairs = isinstance(item, list | tuple) and item and all(isinstance(x, tuple) and len(x) == 2 for x in item)
+    return dict(item) if pairs else None  # a map of Arrow
+
+
+def _keyed(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The turns of an object such as {"human": ..., "assistant": ...}; none if it is another kind of object."""
+    texts = {key.lower(): value for key, value in item.items() if isinstance(value, str)}
+    others = {key for key, value in item.items() if value is not None and not isinstance(value, str)}
+    if not texts or not texts.keys() <= _KEYED_NAMES or not others <= _BESIDE:
+        return []
+    turns = []
+    for role, names in KEYED:
+        found = [value for key, value in texts.items() if key in names]
+        if len(found) > 1:
+            return []
+        turns += [{"role": role, "content": value} for value in found if value or role != "system"]
+    if item.get(KEYED_LOSS) is not None and turns[-1]["role"] == "assistant":
+        turns[-1]["loss"] = item[KEYED_LOSS]
+    return turns

@@ -1,0 +1,125 @@
+"""What columns are usually called, by the part they play."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+ROLES = ("messages", "prompt", "input", "completion", "system", "history", "tools", "thinking", "text")
+"""What a mapping can name; `thinking` is what the answer's author thought before answering."""
+ALIASES: dict[str, tuple[str, ...]] = {
+    "prompt": (
+        *("instruction", "prompt", "question", "query", "problem", "user", "human", "request", "inputs", "input"),
+        "context",
+    ),
+    "completion": (
+        *("output", "completion", "response", "answer", "assistant", "solution", "target", "targets", "reply"),
+        *("chosen", "outputs", "answers", "summary", "highlights", "label"),
+    ),
+    "system": ("system", "system_prompt", "systeminstruction", "system_instruction"),
+    "history": ("history",),
+    "tools": ("tools", "functions"),
+    "input": ("input", "context"),
+    "thinking": (),
+    "text": ("text", "content", "document", "article", "body", "passage", "sentence", "review"),
+    "messages": (
+        *("messages", "conversations", "conversation", "dialogue", "dialog", "chat", "turns", "contents", "chosen"),
+    ),
+}
+LABELS = ("label_text", "label", "labels", "class", "sentiment", "emotion", "intent")
+"""Classes of a text, as names or as numbers."""
+MARKS = ("label", "kto_tag", "desirable", "is_desirable")
+"""True or false for a good or a bad answer (the layout of KTO)."""
+QUALITY = ("correct", "is_correct", "passed", "is_passed", "accepted", "is_accepted", "valid", "is_valid", "is_good")
+"""True or false for a good or a bad answer, as sets of generated answers carry it."""
+RATINGS = ("rating", "ratings", "score", "scores", "stars", "quality", "reward", "helpfulness", "upvotes", "votes")
+WINNERS = ("chosen", "preferred", "pos", "positive", "winner", "winning", "better", "accepted", "good")
+LOSERS = (
+    *("rejected", "reject", "dispreferred", "nonpreferred", "neg", "negative", "loser", "losing", "worse", "bad"),
+)
+RIVALS = (("a", "b"), ("0", "1"), ("1", "2"), ("j", "k"))
+"""Endings of the names of two answers to one question; another column says which is better."""
+ANSWERS = (
+    "answer",
+    "response",
+    "completion",
+    "output",
+    "conversation",
+    "messages",
+    "reply",
+    "summary",
+    "generation",
+    "solution",
+    "ref",
+)
+PERSONAS = ("system", "persona", "character")
+MEDIA = (
+    *("image", "images", "img", "imgs", "image_path", "image_paths", "image_url", "image_urls", "image_file"),
+    *("picture", "photo", "pixel_values", "video", "videos", "audio", "audios", "jpg", "png"),
+)
+MEDIA_WORDS = frozenset({"image", "images", "img", "imgs", "picture", "photo", "video", "videos", "audio", "audios"})
+CONVERSATION_IDS = (
+    "conversation_id",
+    "conv_id",
+    "dialog_id",
+    "dialogue_id",
+    "session_id",
+    "thread_id",
+    "chat_id",
+    "id",
+)
+TURN_NUMBERS = ("turn", "turn_id", "turn_index", "turn_number", "index", "position", "order", "step")
+THINKING = re.compile(r"(?:^|_)(?:cot|thinking|thought|thoughts|reasoning|rationale|chain_of_thought)(?:$|_)")
+IDENTIFIER = re.compile(r"(?:^|_)(?:id|ids|uuid|guid|idx|index|hash|sha|md5|url|uri|link|date|time|timestamp)$")
+
+
+def named(columns: Sequence[str], role: str) -> str | None:
+    """The column whose name is usual for this role, in the aliases' order."""
+    return by_names(columns, ALIASES[role])
+
+
+def by_names(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """The first of `names` that a column has, whatever the case."""
+    by_name = {column.lower().strip(): column for column in reversed(columns)}
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def words(column: str) -> list[str]:
+    """The words of a column's name: `scoreChosen` and `score_chosen` are score and chosen."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column.strip()).lower()
+    return re.split(r"[^a-z0-9]+", re.sub(r"non[-_ ](?=preferred)", "non", name))
+
+
+def is_identifier(column: str) -> bool:
+    """By its name the column tells rows apart, or says where and when they come from."""
+    return IDENTIFIER.search("_".join(words(column))) is not None
+
+
+def preference(columns: Sequence[str]) -> tuple[str, str] | None:
+    """The columns of the better and the worse answer, which differ in this one word."""
+    parts = {column: words(column) for column in columns}
+    losers = [column for column in columns if not set(LOSERS).isdisjoint(parts[column])]
+    pairs = ((winner, loser) for loser in losers for winner in columns if _differ(parts[winner], parts[loser]))
+    return next(pairs, None)
+
+
+def rivals(columns: Sequence[str]) -> tuple[str, str] | None:
+    """Two columns of answers, of which none is called the better."""
+    by_words = {tuple(_split_digits(column)): column for column in columns}
+    for parts, column in by_words.items():
+        for first, second in RIVALS:
+            other = by_words.get((*parts[:-1], second))
+            if other and parts[-1] == first and set(parts) & set(ANSWERS):
+                return column, other
+    return None
+
+
+def _split_digits(column: str) -> list[str]:
+    return words(re.sub(r"(\d+)$", r"_\1", column))
+
+
+def _differ(better: list[str], worse: list[str]) -> bool:
+    if len(better) != len(worse):
+        return False
+    different = [(x, y) for x, y in zip(better, worse, strict=True) if x != y]
+    return len(different) == 1 and different[0][0] in WINNERS and different[0][1] in LOSERS

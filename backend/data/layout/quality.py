@@ -1,0 +1,45 @@
+"""Columns that may say which rows are bad: ratings, marks, and words such as good and bad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from backend.data.finding import Finding, finding
+from backend.data.layout.head import Head, holds
+from backend.data.layout.kinds import Layout
+from backend.data.layout.names import LOSERS, MARKS, QUALITY, RATINGS, WINNERS, words
+
+MOST_CLASSES = 10
+
+
+def quality(head: Head, layout: Layout) -> Iterator[Finding]:
+    """Columns that may say which rows are bad."""
+    if layout.verdict and (silent := [at for at, x in enumerate(head[layout.verdict].cells) if not holds(x)]):
+        text = f"Column {layout.verdict!r} does not say whether rows are good, such as row {silent[0] + 1}"
+        yield finding("warns", "marked-rows", text + "; they are trained on.", "fill it, or remove these rows", silent)
+    compared = set(WINNERS) | set(LOSERS)
+    for column in layout.unused:
+        parts = set(words(column))
+        is_rating = head.shape(column) == "number" and parts & set(RATINGS) and not parts & compared
+        values = [float(x) for x in head[column].values] if is_rating else []
+        if len(set(values)) > 1:
+            text = f"Column {column!r} rates the rows ({min(values):g} to {max(values):g})"
+            text += ", and all are trained on alike."
+            yield finding("warns", "rated-rows", text, f"leave out rows with a low {column}")
+        elif is_class_of_quality(head, column):
+            seen = ", ".join(sorted({str(x) for x in head[column].values}))
+            text = f"Column {column!r} marks the rows ({seen}), and all are trained on alike."
+            yield finding("warns", "marked-rows", text, f"leave out rows with a bad {column}")
+        elif head.shape(column) in ("truth", "number") and column.lower() in (*QUALITY, *MARKS):
+            words_of = {str(x).strip().lower() for x in head[column].values}
+            false = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in ("false", "0")]
+            if false and words_of <= {"false", "true", "0", "1"}:
+                text = f"Column {column!r} marks rows as {head[column].cells[false[0]]}, and they are trained on alike."
+                yield finding("warns", "marked-rows", text, f"leave out rows that {column} marks", false)
+
+
+def is_class_of_quality(head: Head, column: str) -> bool:
+    """A few words such as good and bad, in a column whose name says that they rate the row."""
+    rates = column.lower() in MARKS or not {*RATINGS, *QUALITY}.isdisjoint(words(column))
+    words_of = {x for x in head[column].values if isinstance(x, str)} if rates else ()
+    return rates and head.shape(column) == "text" and 2 <= len(words_of) <= MOST_CLASSES

@@ -1,0 +1,100 @@
+"""Columns of text that play no part, and the mappings that would use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from backend.data.cells import texts_of, turns_of
+from backend.data.finding import Finding, finding
+from backend.data.layout.answers import completions
+from backend.data.layout.head import Head, holds
+from backend.data.layout.kinds import Layout
+from backend.data.layout.names import ALIASES, ANSWERS, LABELS, PERSONAS, THINKING, is_identifier, named, words
+from backend.data.layout.quality import is_class_of_quality
+
+COMPARED_ROWS = 50
+"""Rows in which a column that is not used is compared with what is used."""
+
+
+def unused(head: Head, layout: Layout) -> Iterator[Finding]:
+    """Columns of text that play no part, with the mapping that would use the first of them."""
+    answers = completions(head, [*layout.mapping.values()]) if "completion" in layout.mapping else []
+    texts = [x for x in layout.unused if head.shape(x) in ("text", "empty", "turns", "transcript")]
+    texts += [x for x in layout.unused if head.shape(x) == "other" and any(map(texts_of, head[x].values))]
+    texts = [x for x in texts if not is_rejected(x) and not is_class_of_quality(head, x)]
+    texts = [x for x in texts if not (x in answers and x.lower() not in LABELS) and not _repeats(head, layout, x)]
+    texts = [x for x in texts if head.shape(x) != "empty" or not any(x in row for row in head.rows)]
+    prose = [x for x in texts if head[x].is_prose or head.shape(x) != "text"]
+    for severity, group in (("warns", prose), ("notes", [x for x in texts if x not in prose])):
+        if group:
+            listed = ", ".join(repr(x) for x in group[:12])
+            subject = f"Columns {listed} are" if len(group) > 1 else f"Column {listed} is"
+            yield finding(
+                "warns" if severity == "warns" else "notes",
+                "unused-columns",
+                f"{subject} not used.",
+                _use(head, layout, group),
+            )
+
+
+def is_rejected(column: str) -> bool:
+    """By its name the column holds rejected answers."""
+    return not {"rejected", "dispreferred", "nonpreferred"}.isdisjoint(words(column))
+
+
+def _use(head: Head, layout: Layout, columns: Sequence[str]) -> str:
+    """Mappings that would use the columns, one a column where there is a part left for it."""
+    found = [mapping for column in columns if (mapping := _mapping(head, layout, column))]
+    return " or ".join(found[:3])
+
+
+def _mapping(head: Head, layout: Layout, column: str) -> str:
+    """A mapping that would use this column."""
+    role = _role(layout, column)
+    if head.shape(column) == "other" or not role:
+        return ""
+    is_prose = head[column].is_prose or head.shape(column) != "text"
+    if role == "text" and named([column], "prompt"):
+        return f"--mapping prompt={column} --mapping completion={layout.mapping['text']}"
+    if role == "text" and not is_prose:
+        return f"--mapping prompt={layout.mapping['text']} --mapping completion={column}"
+    if role == "system" and not is_prose:
+        return ""
+    return f"--mapping {role}={column}"
+
+
+def _role(layout: Layout, column: str) -> str:
+    """The part that this column could play beside the others, or instead of one of them."""
+    name = column.lower().strip()
+    if is_identifier(column):
+        return ""
+    if name in ALIASES["system"] or set(PERSONAS) & set(words(column)):
+        return "system" if layout.kind != "text" else "text"
+    if layout.kind == "text":
+        return "text"
+    if name in ALIASES["messages"]:
+        return "messages"
+    if "completion" not in layout.mapping:
+        return "system"
+    if set(ANSWERS) & set(words(column)):
+        return "completion"
+    return "thinking" if THINKING.search(name) else "input"
+
+
+def _repeats(head: Head, layout: Layout, column: str) -> bool:
+    """The column only repeats what is used: it is part of it, or it is the whole of it, already rendered."""
+    rows = [row for row in head.rows if isinstance(row.get(column), str) and row[column].strip()][:COMPARED_ROWS]
+    used = [*layout.mapping.values()]
+    same = 0
+    for row in rows:
+        texts = [text for name in used for text in _texts(row.get(name))]
+        own = row[column].strip()
+        same += any(own in text for text in texts) or all(text in own for text in texts if text)
+    return bool(rows) and same >= 0.9 * len(rows)
+
+
+def _texts(value: object) -> list[str]:
+    turns = turns_of(value)
+    if turns is None:
+        return [str(value).strip()] if holds(value) else []
+    return [said.strip() for turn in turns for said in turn.values() if isinstance(said, str) and len(said) > 9]

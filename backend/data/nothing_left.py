@@ -1,0 +1,29 @@
+"""Why no row of the data can be trained on."""
+
+from __future__ import annotations
+
+from backend.data.faults import LeftOuts
+from backend.data.layout.kinds import Layout
+from backend.errors import UserError
+
+
+def nothing_left(reference: str, found: Layout, left: LeftOuts) -> UserError:
+    """The error of data of which no row is left, by the reason of most rows."""
+    reason, count = left.counts.most_common(1)[0]
+    columns = found.mapping.get("completion") or ", ".join(found.mapping.values())
+    first = left.first[reason].text
+    undesired = f"undesired by {found.verdict!r}; remove that column to use them"
+    sentences = {
+        "empty-rows": f"all {count:,} rows of {reference} are empty in {columns}; map others",
+        "rows-without-question": f"all {count:,} rows of {reference} are without a question; {_answers_alone(found)}",
+        "unscored-rows": f"no answer of {reference} is to be trained on; mark answers, not questions ({first})",
+        "undesired-rows": f"all {count:,} rows of {reference} are {undesired}",
+    }
+    return UserError(sentences.get(reason, first), "data")
+
+
+def _answers_alone(found: Layout) -> str:
+    """The mapping that trains on answers without questions."""
+    if "completion" in found.mapping:
+        return f"to train on the answers as plain text, say --mapping text={found.mapping['completion']}"
+    return f"to train on the answers alone, say --mapping messages={found.mapping.get('messages', 'column')}"

@@ -1,0 +1,58 @@
+"""Odd turns of conversations, counted as they pass by: they are trained on, but seldom meant."""
+
+from __future__ import annotations
+
+from backend.data.conversation import Conversation
+from backend.data.finding import SHOWN_ROWS, Finding
+
+TEXTS = {
+    "answers-in-a-row": (
+        "{rows} with two answers in a row: the model learns to stop after the first of them.",
+        "join them to one answer, or mark the first with `train: false`",
+    ),
+    "questions-in-a-row": ("{rows} with two questions in a row.", "join them to one question"),
+    "empty-answers": ("{rows} with an empty answer between others, which is not trained on.", "fill or remove it"),
+}
+
+
+class Oddities:
+    """Counts of odd turns, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[int]] = {kind: [] for kind in TEXTS}
+        self._counts = dict.fromkeys(TEXTS, 0)
+
+    def add(self, example: Conversation) -> None:
+        """Look at one conversation of more than a question and an answer."""
+        before = ""
+        found: dict[str, None] = {}
+        for message in example.messages:
+            if message.role == before and before == "user":
+                found["questions-in-a-row"] = None
+            elif message.role == "assistant":
+                if before == "assistant":
+                    found["answers-in-a-row"] = None
+                if not message.scored and not message.content.strip() and "tool_calls" not in message.extra:
+                    found["empty-answers"] = None
+            before = message.role
+        for kind in found:
+            self._counts[kind] += 1
+            if len(self._rows[kind]) < SHOWN_ROWS:
+                self._rows[kind].append(example.row - 1)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """One for each kind that was met."""
+        return tuple(self._finding(kind, count) for kind, count in self._counts.items() if count)
+
+    def _finding(self, kind: str, count: int) -> Finding:
+        text, fix = TEXTS[kind]
+        rows = "There is 1 row" if count == 1 else f"There are {count:,} rows"
+        severity = "notes" if kind == "questions-in-a-row" else "warns"
+        return Finding(
+            "warns" if severity == "warns" else "notes",
+            kind,
+            text.format(rows=rows),
+            fix,
+            tuple(self._rows[kind]),
+            count,
+        )

@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from backend.data.conversation import Conversation, Message, Text
+from backend.data.layout.columns import layout
+from backend.errors import UserError
+from tests.backend.data.examples import BOT, GPT, HUMAN, USER, A, Q, found, kinds, read, turns
+
+ASK, SAY = "How many apples are in it?", "There are three apples in it."
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"messages": None},
+        {"messages": []},
+        {"messages": [USER]},
+        {"messages": [USER, {"role": "assistant", "content": None}]},
+    ],
+)
+def test_a_first_row_without_an_answer_does_not_decide(first: dict[str, Any]) -> None:
+    examples = read(first, *[{"messages": [USER, BOT]}] * 2)
+    assert [x.row for x in examples.examples] == [2, 3]
+    assert found(examples, "empty-rows").rows == (0,)
+
+
+@pytest.mark.parametrize("column", ["system", "tools", "input"])
+def test_columns_that_come_after_the_head_are_used(column: str) -> None:
+    rows = [{"instruction": "q", "output": "a"}] * 3
+    columns = ["instruction", "output", column]
+    assert layout(rows, columns).mapping[column] == column
+    assert layout(rows, columns, [f"{column}={column}"]).mapping[column] == column
+
+
+def test_a_late_column_of_text_that_is_not_used_is_named() -> None:
+    chosen = layout([{"question": "q", "answer": "a"}], ["question", "answer", "remark"])
+    assert [(x.kind, x.text, x.fix) for x in chosen.findings] == [
+        ("unused-columns", "Column 'remark' is not used.", "--mapping input=remark")
+    ]
+    assert chosen.unused == ("remark",)
+
+
+def test_context_beside_a_question_is_taken_and_said() -> None:
+    examples = read({"question": "q", "context": "c", "answer": "a"})
+    assert examples.examples == [Conversation((Message("user", "q\nc"), A), (), 1)]
+    assert "'context' is written below the question" in found(examples, "input-column").text
+    assert turns({"prompt": "q", "input": "x", "response": "a"}) == (Message("user", "q\nx"), A)
+
+
+def test_context_that_is_no_text_is_not_taken() -> None:
+    assert turns({"question": "q", "context": {"title": ["x"]}, "answer": "a"}) == (Q, A)
+
+
+def test_of_two_answers_the_fuller_one_is_taken_and_said() -> None:
+    examples = read({"problem": ASK, "solution": SAY, "answer": "3", "source": "own"})
+    assert examples.layout.mapping == {"prompt": "problem", "completion": "solution"}
+    finding = found(examples, "several-answers")
+    assert finding.text == ("The answer is taken from 'solution' (29 characters on average), not from 'answer' (1).")
+    assert finding.fix == "--mapping completion=answer"
+    assert read({"problem": ASK, "solution": SAY, "answer": "3"}, mapping=("completion=answer",)).findings == ()
+
+
+def test_text_that_is_not_used_is_named_with_a_mapping_that_uses_it() -> None:
+    row = {"question": "q", "answer": "a", "Complex_CoT": "I think so.", "persona": "A pirate speaks.", "id": "x1"}
+    examples = read(row)
+    warned, noted = [x for x in examples.findings if x.kind == "unused-columns"]
+    assert (warned.severity, noted.severity) == ("warns", "notes")
+    assert warned.fix == "--mapping thinking=Complex_CoT or --mapping system=persona"
+    assert (noted.text, noted.fix) == ("Column 'id' is not used.", "")
+    assert examples.layout.unused == ("Complex_CoT", "persona", "id")
+    thought = turns(row, mapping=("thinking=Complex_CoT", "system=persona"))
+    assert thought[0] == Message("system", "A pirate speaks.")
+    assert thought[-1].extra == {"reasoning_content": "I think so."}
+
+
+def test_a_column_that_repeats_what_is_used_is_not_named() -> None:
+    rendered = f"### Question: {ASK}\n### Answer: {SAY}"
+    assert read({"question": ASK, "answer": SAY, "text": rendered}).findings == ()
+    assert read({"prompt": "q", "messages": [USER, BOT]}).findings == ()
+
+
+def test_clean_sets_have_no_finding() -> None:
+    assert read({"instruction": "q", "input": "", "output": "a"}).findings == ()
+    assert read({"conversations": [HUMAN, GPT], "tools": "[]"}).findings == ()
+    assert read({"text": "a story"}).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "mapping"),
+    [
+        ({"prompt": "q", "chosen": "a", "rejected": "no"}, {"prompt": "prompt", "completion": "chosen"}),
+        ({"question": "q", "pos_answer": "a", "neg_answer": "no"}, {"prompt": "question", "completion": "pos_answer"}),
+        ({"prompt": "q", "chosenResponse": "a", "rejectedResponse": "no"}, None),
+        ({"input": {"messages": [USER], "tools": []}, "preferred_output": [BOT], "non_preferred_output": [BOT]}, None),
+        ({"chosen": [USER, BOT], "rejected": [USER, BOT], "score_chosen": 8.0}, {"messages": "chosen"}),
+        ({"prompt": [USER], "chosen": [BOT], "rejected": [BOT]}, {"prompt": "prompt", "completion": "chosen"}),
+        ({"conversations": [HUMAN], "chosen": GPT, "rejected": GPT}, None),
+        ({"conversations": [HUMAN], "chosen": "a", "rejected": "no"}, None),
+        ({"chosen": "\n\nHuman: q\n\nAssistant: a", "rejected": "\n\nHuman: q\n\nAssistant: no"}, None),
+        ({"prompt": "\n\nHuman: q\n\nAssistant:", "chosen": "a", "rejected": "no"}, None),
+    ],
+)
+def test_preference_data_trains_on_the_better_answers_and_says_so(
+    row: dict[str, Any], mapping: dict[str, str] | None
+) -> None:
+    examples = read(row)
+    assert examples.examples == [Conversation((Q, A), (), 1)]
+    assert mapping is None or examples.layout.mapping == mapping
+    assert kinds(examples) == ["preference-data"]
+    assert found(examples, "preference-data").severity == "warns"
+
+
+def test_a_ranking_s_conversation_goes_on_with_the_better_answer() -> None:
+    row = {"conversations": [HUMAN, GPT, HUMAN], "chosen": GPT, "rejected": {"from": "gpt", "value": "no"}}
+    assert turns(row) == (Q, Message("assistant", "a"), Q, A)
+
+
+def test_rejected_answers_beside_whole_conversations_are_named() -> None:
+    examples = read({"messages": [USER, BOT], "rejected_response": "no"})
+    assert kinds(examples) == ["preference-data"]
+    assert "'rejected_response' are not used" in examples.findings[0].text
+
+
+def test_transcripts_become_turns() -> None:
+    text = "\n\nHuman: Hi\n\nAssistant: Hello:\n\n- you\n\nHuman: q\n\nAssistant: a"
+    assert turns({"chosen": text, "rejected": text})[:2] == (
+        Message("user", "Hi"),
+        Message("assistant", "Hello:\n\n- you", scored=True),
+    )
+    call = 'ASSISTANT: <functioncall> {"name": "f", "arguments": \'{"n": 1}\'} <|endoftext|>'
+    chat = f"USER: q\n\n\n{call}\n\n\nFUNCTION RESPONSE: 3\n\n\nASSISTANT: a <|endoftext|>\n\n\n"
+    calls = {"tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {"n": 1}}}]}
+    assert turns({"system": "SYSTEM: s", "chat": chat}) == (
+        Message("system", "s"),
+        Q,
+        Message("assistant", "", True, calls, is_null=True),
+        Message("tool", "3"),
+        A,
+    )
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        json.dumps([USER, BOT]),
+        repr([USER, BOT]),
+        f"[{USER}\n {BOT}]",  # as NumPy prints an array of objects
+        json.dumps({"messages": [USER, BOT]}),
+        json.dumps([{"human": "q", "assistant": "a"}]),
+    ],
+)
+@pytest.mark.parametrize("column", ["messages", "text", "anything"])
+def test_turns_that_are_stored_as_text_are_decoded(encoded: str, column: str) -> None:
+    assert read({"id": 1, column: encoded}).examples == [Conversation((Q, A), (), 1)]
+    assert turns({"id": 1, column: encoded}, mapping=(f"messages={column}",)) == (Q, A)
+
+
+def test_prompt_and_completion_that_are_stored_as_text_are_decoded() -> None:
+    assert turns({"prompt": json.dumps([USER]), "completion": json.dumps([BOT])}) == (Q, A)
+
+
+def test_a_text_with_a_class_is_taken_as_a_question_and_said() -> None:
+    examples = read({"text": "The soup was awful.", "label": "negative"})
+    assert examples.layout.mapping == {"prompt": "text", "completion": "label"}
+    assert found(examples, "text-as-question").severity == "warns"
+    assert read({"text": "t", "label": 1, "label_text": "bad"}).layout.mapping["completion"] == "label_text"
+
+
+@pytest.mark.parametrize(("label", "what"), [("1", "numbers"), (0, "numbers"), (True, "truth values")])
+def test_classes_that_are_numbers_are_asked_about(label: object, what: str) -> None:
+    row = {"text": "The soup was awful.", "label": label}
+    with pytest.raises(UserError) as raised:
+        read(row)
+    assert f"column 'label' holds {what} for classes ({label!r})" in str(raised.value)
+    assert "--mapping prompt=text --mapping completion=label" in str(raised.value)
+    assert turns(row, mapping=("prompt=text", "completion=label"))[0].content == "The soup was awful."
+    assert read(row, mapping=("text=text",)).examples == [Text("The soup was awful.", 1)]
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ({"prompt": "How many?"}, "there are only prompts (column 'prompt') and no answers to learn"),
+        ({"prompt": "How many?", "source": "own", "id": 3}, "train on the prompts as plain text with --mapping text=p"),
+        ({"prompt": [USER]}, "column 'prompt' has no assistant turn in the first row"),
+        ({"messages": [USER]}, "column 'messages' has no assistant turn in the first row"),
+        ({"messages": [BOT]}, "or train on the answers alone with --mapping messages=messages"),
+        ({"dialog": ["q", "a"]}, "if questions and answers alternate in them, say --mapping messages=dialog"),
+        ({"chosen": "a b", "rejected": "c d"}, "columns 'chosen' and 'rejected' hold the better and the worse answers"),
+        (
+            {"prompt": "q", "response_a": "a", "response_b": "b", "winner": "a"},
+            "'response_a' and 'response_b' hold two",
+        ),
+        (
+            {"history": ASK, "human_ref_A": "a", "human_ref_B": "b"},
+            "--mapping prompt=history --mapping completion=human_",
+        ),
+        ({"question": ASK, "final_answer": 3}, "--mapping prompt=question --mapping completion=final_answer"),
+        ({"question": "q", "support": SAY, "correct_answer": "a"}, "--mapping completion=correct_answer"),
+        ({"conversation_a": [USER, BOT], "conversation_b": [USER, BOT]}, "with --mapping messages=conversation_a"),
+        ({"id": "x", "foo": "A question?", "bar": "An answer it is."}, "--mapping prompt=foo --mapping completion=bar"),
+        ({"foo": SAY * 3, "score": 3, "bar": ASK}, "--mapping prompt=bar --mapping completion=foo"),
+        (
+            {"from": "human", "value": "q"},
+            "each row holds one turn (from, value) and no column says which turns belong",
+        ),
+    ],
+)
+def test_what_can_not_be_told_is_asked_in_one_sentence(row: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError) as raised:
+        read(row)
+    assert raised.value.field == "data"
+    assert sentence in str(raised.value)
+
+
+def test_the_mappings_that_are_asked_for_work() -> None:
+    assert read({"prompt": "How many?"}, mapping=("text=prompt",)).examples == [Text("How many?", 1)]
+    assert turns({"messages": [BOT]}, mapping=("messages=messages",)) == (A,)
+    assert turns({"dialog": ["q", "a"]}, mapping=("messages=dialog",)) == (Q, A)
+    rivals = {"prompt": "q", "response_a": "a", "response_b": "b"}
+    assert turns(rivals, mapping=("prompt=prompt", "completion=response_a")) == (Q, A)
+
+
+def test_short_answers_to_lists_of_turns_are_warned_of() -> None:
+    assert kinds(read({"prompt": [USER], "solution": "3"})) == ["reference-answers"]
+
+
+def test_ratings_and_marks_are_named() -> None:
+    rated = read(*({"prompt": "q", "response": "a", "rating": rating} for rating in (1, 5)))
+    assert "'rating' rates the rows (1 to 5)" in found(rated, "rated-rows").text
+    marked = read(*({"prompt": "q", "response": "a", "is_correct": mark} for mark in (True, False)))
+    assert found(marked, "marked-rows").rows == (1,)
+    numbers = read(*({"prompt": "q", "completion": "a", "label": mark} for mark in (1, 0)))
+    assert found(numbers, "marked-rows").rows == (1,)
+
+
+@pytest.mark.parametrize(("column", "values"), [("label", ("good", "bad")), ("response_quality", ("low", "high"))])
+def test_words_that_rate_the_rows_are_named(column: str, values: tuple[str, str]) -> None:
+    examples = read(*({"prompt": "q", "completion": "a", column: value} for value in values))
+    assert kinds(examples) == ["marked-rows"]
+    assert f"({', '.join(sorted(values))})" in examples.findings[0].text
+
+
+def test_a_second_system_prompt_is_said() -> None:
+    own = {"messages": [{"role": "system", "content": "s"}, USER, BOT]}
+    assert kinds(read({**own, "system": "other"}, {**own, "system": "s"}, {**own, "system": None})) == [
+        "two-system-prompts"
+    ]
+
+
+def test_lists_of_choices_are_named() -> None:
+    examples = read({"question": "q", "choices": ["a", "b"], "answer": "a"})
+    assert (found(examples, "unused-columns").text, found(examples, "unused-columns").severity) == (
+        "Column 'choices' is not used.",
+        "warns",
+    )
+
+
+def test_a_column_beside_documents_is_named_with_a_mapping_that_works() -> None:
+    row = {"text": "A story of a cat.", "category": "animals"}
+    mapping = ("prompt=text", "completion=category")
+    assert found(read(row), "unused-columns").fix == "--mapping prompt=text --mapping completion=category"
+    assert turns(row, mapping=mapping)[0].content == "A story of a cat."
+
+
+def test_objects_that_only_name_a_model_are_no_turns() -> None:
+    assert read({"question": "q", "answer": "a", "meta": {"model": "m"}}).findings == ()
+    assert read({"question": "q", "answer": "a", "meta": {"output": "x", "tokens": 3}}).findings == ()
+
+
+def test_numbers_as_answers_are_said() -> None:
+    assert found(read({"question": "q", "answer": True}), "numbers-as-text").severity == "notes"
+    floats = read({"question": "q", "answer": None}, {"question": "q", "answer": 2.0})
+    assert "the model learns to say 2.0" in found(floats, "numbers-as-text").text
+
+
+def test_several_layouts_in_one_file_are_all_read() -> None:
+    rows: list[dict[str, Any]] = [
+        {"instruction": "q", "output": "a"},
+        {"messages": [USER, BOT]},
+        {"conversations": [HUMAN, GPT]},
+    ]
+    examples = read(*rows)
+    assert examples.examples == [Conversation((Q, A), (), row) for row in (1, 2, 3)]
+    assert found(examples, "mixed-layouts").row_count == 2
+    assert read(*rows, mapping=("messages=messages",)).examples == examples.examples
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"image": "img/0.png", "conversations": [HUMAN, GPT]},
+        {"images": [{"bytes": b"x", "path": None}], "messages": [USER, BOT]},
+        {"image": {"path": "a.png"}, "text": "a cat"},
+        {"image": "COCO_0123", "question": "q", "answer": "a"},
+        {"image_base64": "A" * 300, "question": "q", "answer": "a"},
+        {"images_of_it": ["a.jpg"], "question": "q", "answer": "a"},
+    ],
+)
+def test_rows_with_images_are_refused(row: dict[str, Any]) -> None:
+    plain = {key: None if key.startswith("image") else value for key, value in row.items()}
+    with pytest.raises(UserError, match=r"^row 2 has an image or the like in 'image"):
+        read(plain, row)
+    assert read(plain).examples
+
+
+def test_a_caption_is_text() -> None:
+    assert kinds(read({"image_caption": "A basket of fruit.", "question": "q", "answer": "a"})) == ["unused-columns"]
+
+
+def test_marks_of_images_are_refused_and_a_word_of_html_is_not() -> None:
+    marked = {"conversations": [{"from": "human", "value": "<image>\nWhat is it?"}, GPT]}
+    for mapping in ((), ("messages=conversations",)):
+        with pytest.raises(UserError, match=r"^row 1 has the mark <image>"):
+            read(marked, mapping=mapping)
+    asked = {"question": "What does <image> do in SVG?", "answer": "a"}
+    assert len(read(asked, *[{"question": "q", "answer": "a"}] * 3).examples) == 4
+    with pytest.raises(UserError, match=r"^row 1 has the mark <image>"):  # most rows have it
+        read({"question": "Look at <image> and say what it is.", "answer": "a"})
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_rows_of_one_turn_each_are_joined(first: int) -> None:
+    def row(chat: int, at: int) -> dict[str, Any]:
+        return {"conversation_id": chat, "turn": at, **(USER, BOT, USER, BOT)[at], "system": "s"}
+
+    rows = [row(chat, at) for chat in (7, 8) for at in ((0, 1, 2, 3), (1, 0, 3, 2))[first]]
+    examples = read(*rows)
+    assert examples.examples == [
+        Conversation((Message("system", "s"), Q, A, Q, A), (), 1),
+        Conversation((Message("system", "s"), Q, A, Q, A), (), 5),
+    ]
+
+
+def test_a_conversation_that_comes_back_is_refused() -> None:
+    rows = [{"chat_id": chat, "role": "user", "content": "q"} for chat in (1, 1, 2, 1)]
+    with pytest.raises(UserError, match=r"^row 4 goes on with the conversation '1' .* sort the rows by 'chat_id'$"):
+        read(*rows)

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from backend.data.conversation import Conversation, Message, digest
+from backend.errors import UserError
+from tests.backend.data.examples import BOT, GPT, HUMAN, USER, A, Q, found, kinds, read, turns
+
+CALL = {"type": "function", "function": {"name": "f", "arguments": {"n": 1}}}
+CALLED = Message("assistant", "", True, {"tool_calls": [CALL]}, is_null=True)
+RESULT = {"role": "tool", "content": "3"}
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+
+
+def chat(*between: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [USER, *between, BOT]}
+
+
+@pytest.mark.parametrize("content", [{"content": None}, {}])
+def test_no_content_beside_calls_stays_null(content: dict[str, Any]) -> None:
+    called = turns(chat({"role": "assistant", **content, "tool_calls": [CALL]}, RESULT))[1]
+    assert called == CALLED
+    assert (called.content, called.as_dict()["content"]) == ("", None)
+
+
+def test_empty_content_beside_calls_stays_empty_and_is_another_example() -> None:
+    rows = [chat({"role": "assistant", "content": x, "tool_calls": [CALL]}, RESULT) for x in (None, "")]
+    null, empty = read(*rows).examples
+    assert isinstance(empty, Conversation)
+    assert empty.messages[1].as_dict()["content"] == ""
+    assert digest(null) != digest(empty)
+
+
+def test_text_that_replaces_null_content_is_what_templates_get() -> None:
+    assert CALLED._replace(content="f(1)", extra={}).as_dict() == {"role": "assistant", "content": "f(1)"}
+
+
+@pytest.mark.parametrize("name", ["thinking", "reasoning", "reasoning_content"])
+def test_thinking_has_each_name_that_a_template_reads(name: str) -> None:
+    answer = turns({"messages": [USER, {**BOT, name: "hm"}]})[1]
+    assert answer.as_dict() == {**BOT, "reasoning_content": "hm", "thinking": "hm", "reasoning": "hm"}
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [CALL],
+        CALL,
+        [CALL["function"]],
+        [json.dumps(CALL)],
+        json.dumps([CALL]),
+        json.dumps(CALL),
+        [{"function": {"name": "f", "arguments": '{"n": 1}'}}],
+        [{"function": json.dumps(CALL["function"])}],
+        [{"name": "f", "parameters": {"n": 1}}],
+    ],
+)
+def test_tool_calls_of_every_shape(calls: object) -> None:
+    assert turns(chat({"role": "assistant", "content": None, "tool_calls": calls}, RESULT))[1] == CALLED
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [TOOL],
+        TOOL,
+        json.dumps([TOOL]),
+        json.dumps(TOOL),
+        [json.dumps(TOOL)],
+        repr([TOOL]),
+        [{"name": "f", "parameters": {}}],
+        [{"name": "f", "input_schema": {}}],
+        [{"functionDeclarations": [{"name": "f", "parameters": {}}]}],
+    ],
+)
+def test_tools_of_every_shape(tools: object) -> None:
+    assert read({**chat(), "tools": tools}).examples == [Conversation((Q, A), (TOOL,), 1)]
+
+
+def test_tools_in_the_system_turn() -> None:
+    system = {"role": "system", "content": "s", "tools": json.dumps([TOOL])}
+    assert read({"messages": [system, USER, BOT]}).examples == [
+        Conversation((Message("system", "s"), Q, A), (TOOL,), 1)
+    ]
+
+
+def test_calls_in_a_row_are_one_turn() -> None:
+    call = {"role": "tool_call", "content": '{"name": "f", "arguments": {"n": 1}}'}
+    response = {"role": "tool_response", "content": "3"}
+    both = CALLED._replace(extra={"tool_calls": [CALL, CALL]})
+    tool = Message("tool", "3")
+    assert turns(chat(call, call, response, response)) == (Q, both, tool, tool, A)
+    assert turns(chat(call, response, call, response)) == (Q, CALLED, tool, CALLED, tool, A)
+    said = turns(chat({"role": "assistant", "content": "Let me look."}, call, response))[1]
+    assert said == Message("assistant", "Let me look.", True, {"tool_calls": [CALL]})
+
+
+def test_a_call_that_is_an_object_and_a_result_that_is_one() -> None:
+    call = {"from": "function_call", "value": {"name": "f", "arguments": {"n": 1}}}
+    row = {"conversations": [HUMAN, call, {"from": "observation", "value": {"n": [1, "é"]}}, GPT]}
+    assert turns(row) == (Q, CALLED, Message("tool", '{"n": [1, "é"]}'), A)
+
+
+@pytest.mark.parametrize("key", ["text", "value", "content"])
+@pytest.mark.parametrize("kind", [{"type": "text"}, {"type": "output_text"}, {}])
+def test_text_parts_are_read_however_they_are_keyed(key: str, kind: dict[str, str]) -> None:
+    assert turns({"messages": [{"role": "user", "content": [{**kind, key: "q"}]}, BOT]}) == (Q, A)
+
+
+def test_content_that_is_one_part_or_has_parts() -> None:
+    asked = {"role": "user", "content": {"type": "text", "text": "q"}}
+    said = {"role": "assistant", "content": {"content_type": "text", "parts": ["a"]}}
+    assert turns({"messages": [asked, said]}) == (Q, A)
+
+
+def test_parts_of_thinking_calls_and_results() -> None:
+    answer = [
+        {"type": "thinking", "thinking": "hm", "signature": "x"},
+        {"type": "text", "text": "Let me look."},
+        {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"n": 1}},
+    ]
+    results = [{"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "3"}]}]
+    question = {"role": "user", "content": [*results, {"type": "text", "text": "And?"}]}
+    extra = {"reasoning_content": "hm", "tool_calls": [{"type": "function", "id": "toolu_1", **CALL}]}
+    assert turns(chat({"role": "assistant", "content": answer}, question)) == (
+        Q,
+        Message("assistant", "Let me look.", True, extra),
+        Message("tool", "3", extra={"tool_call_id": "toolu_1"}),
+        Message("user", "And?"),
+        A,
+    )
+
+
+def test_gemini_s_contents() -> None:
+    row = {
+        "systemInstruction": {"role": "system", "parts": [{"text": "s"}]},
+        "contents": [
+            {"role": "user", "parts": [{"text": "q"}]},
+            {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {"n": 1}}}]},
+            {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"n": 3}}}]},
+            {"role": "model", "parts": [{"text": "hm", "thought": True}, {"text": "a"}]},
+        ],
+    }
+    assert turns(row) == (
+        Message("system", "s"),
+        Q,
+        CALLED,
+        Message("tool", '{"n": 3}', extra={"name": "f"}),
+        A._replace(extra={"reasoning_content": "hm"}),
+    )
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        [{"role": "user", "text": "q"}, {"role": "assistant", "text": "a"}],
+        [{"role": "user", "value": "q"}, {"role": "assistant", "value": "a"}],
+        [{"from": "User", "content": "q"}, {"from": "Chatbot", "content": "a"}],
+        [{"author": "user", "content": "q"}, {"author": "bot", "content": "a"}],
+        [{"human": "q", "assistant": "a"}],
+        [{"output": "a", "input": "q"}],
+        [{"question": "q"}, {"answer": "a"}],
+        [[("role", "user"), ("content", "q")], [("role", "assistant"), ("content", "a")]],  # a map of Arrow
+    ],
+)
+def test_turns_of_every_shape(listed: list[Any]) -> None:
+    assert turns({"conversation": listed}) == (Q, A)
+
+
+def test_xtuner_s_objects_of_a_question_and_an_answer() -> None:
+    row = {"conversation": [{"system": "s", "input": "q", "output": "a"}, {"input": "q", "output": "a"}]}
+    assert turns(row) == (Message("system", "s"), Q, A, Q, A)
+
+
+@pytest.mark.parametrize("name", ["loss", "loss_mask", "loss_scale", "train", "training", "trainable", "weight"])
+@pytest.mark.parametrize(("value", "scored"), [(0, False), (1, True), (0.0, False), ("false", False), ("True", True)])
+def test_flags_say_what_is_trained_on(name: str, value: object, scored: bool) -> None:
+    assert turns(chat({"role": "assistant", "content": "x", name: value}, USER))[1].scored is scored
+
+
+@pytest.mark.parametrize("name", ["mask", "masked"])
+def test_masked_turns_are_not_trained_on(name: str) -> None:
+    for value in (True, False):
+        assert turns(chat({"role": "assistant", "content": "x", name: value}, USER))[1].scored is not value
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"mask": 1}, "row 1, turn 2 has mask 1, which is read both ways; write `train: false`"),
+        ({"train": True, "loss": False}, "row 1, turn 2 has loss False and train True, which say opposite things"),
+        ({"weight": 2}, "row 1, turn 2 has weight 2; only 0 (not trained on) and 1 (trained on) are known"),
+    ],
+)
+def test_flags_that_can_be_read_both_ways_are_refused(flags: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError) as raised:
+        read({"messages": [USER, {**BOT, **flags}]})
+    assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize("content", ["", "  \n", None])
+def test_an_empty_answer_is_not_trained_on_and_is_said(content: str | None) -> None:
+    examples = read(chat({"role": "assistant", "content": content}, USER))
+    assert turns(chat({"role": "assistant", "content": content}, USER))[1].scored is False
+    assert found(examples, "empty-answers").rows == (0,)
+
+
+def test_answers_and_questions_in_a_row_are_said() -> None:
+    assert kinds(read({"messages": [USER, BOT, BOT]})) == ["answers-in-a-row"]
+    assert kinds(read({"messages": [USER, USER, BOT]})) == ["questions-in-a-row"]
+    assert kinds(read({"messages": [BOT, USER, BOT, USER]})) == []
+
+
+@pytest.mark.parametrize(
+    ("turn", "sentence"),
+    [
+        ({"role": "narrator", "content": "x"}, "row 1, turn 2 has the role 'narrator'"),
+        ({"role": "user", "content": [{"type": "hologram"}]}, "row 1, turn 2 holds a part of type 'hologram'"),
+        ({"role": "user", "content": [{"type": "image_url"}]}, "row 1, turn 2 holds a part of type 'image_url'"),
+        ({"role": "user", "content": ["a", "b"]}, "row 1, turn 2 holds a list of 2 texts (['a', 'b'])"),
+        ({"role": "user", "content": {"a": 1}}, "row 1, turn 2 holds an object where text was expected ({'a': 1})"),
+        (
+            {"role": "assistant", "content": [{"type": "tool_result"}]},
+            "row 1, turn 2 holds a tool's result in an answer",
+        ),
+        ({"role": "assistant", "tool_calls": [{"id": "x"}]}, "row 1, turn 2 has a tool call without a function's name"),
+    ],
+)
+def test_a_turn_that_can_not_be_read_is_named(turn: Any, sentence: str) -> None:
+    with pytest.raises(UserError) as raised:
+        read({"messages": [USER, turn, BOT]}, mapping=("messages=messages",))
+    assert sentence in str(raised.value)
