@@ -10,6 +10,7 @@ from backend.run.events import (
     AnyEvent,
     CheckpointSaved,
     Evaluated,
+    FindingReported,
     Logged,
     OutOfMemory,
     PhaseStarted,
@@ -55,6 +56,9 @@ class EventLines:
                 yield f"checkpoint at step {event.step:,}"
             case Logged():
                 yield ("" if event.level == "info" else f"{event.level}: ") + event.text
+            case FindingReported():
+                fix = f" -> {event.fix}" if event.fix else ""
+                yield f"data {event.severity or 'notes'}: {event.text}{fix}"
             case OutOfMemory() | Replanned():
                 yield event.text
             case RunFinished():

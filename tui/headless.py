@@ -8,11 +8,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
-from backend.errors import exit_code
+from backend.errors import UserError, exit_code
 from backend.launch import launch
 from backend.run.event_log import EventTail
+from backend.run.events import RunFinished
 from backend.run.folder import RunFolder
 from tui.event_lines import EventLines
 from tui.plain import in_json, plain
@@ -27,7 +29,7 @@ def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> in
     child = _fork_into_background() if detach else 0
     if child:
         return _when_it_runs(folder, child)
-    out = _keep_stdout(folder)
+    out, complain = _keep_streams(folder)
     tail = EventTail(folder.events_file)
     for _ in tail.lines():
         pass  # an earlier attempt of a resumed run was printed back then
@@ -37,7 +39,16 @@ def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> in
         out(plain(f"run {folder.name}", lines=False))
     follow(tail, out, as_json=as_json, alive=trainer.is_alive)
     trainer.join()
+    if wrong := _wrong_input(folder) if trainer.state == "failed" else "":
+        complain(plain(f"fttui: {wrong}", lines=False))
+        return UserError.exit_code
     return exit_code(trainer.state)
+
+
+def _wrong_input(folder: RunFolder) -> str:
+    """What the user can fix if the run failed for that, such as data of which no row can be used; else empty."""
+    ends = [event for event in EventTail(folder.events_file).events() if isinstance(event, RunFinished)]
+    return ends[-1].error or "" if ends and ends[-1].wrong_input else ""
 
 
 def follow(tail: EventTail, out: Out, *, as_json: bool, alive: Callable[[], bool]) -> None:
@@ -82,22 +93,25 @@ def _when_it_runs(folder: RunFolder, child: int) -> int:
     return 0
 
 
-def _keep_stdout(folder: RunFolder) -> Out:
-    """Keep standard output for the run's lines; what libraries print to descriptors 1 and 2 goes to the run's log."""
+def _keep_streams(folder: RunFolder) -> tuple[Out, Out]:
+    """Keep standard output for the run's lines, and standard error for what ends it.
+
+    What libraries print to descriptors 1 and 2 goes to the run's log.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    own = os.dup(1)
+    own = os.dup(1), os.dup(2)
     log = os.open(folder.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
 
-    def out(line: str) -> None:
+    def write(fd: int, line: str) -> None:
         # The reader may have left (a closed pipe, a lost terminal): the run continues, its events are in the folder.
         with contextlib.suppress(OSError):
-            os.write(own, line.encode("utf-8", "replace") + b"\n")
+            os.write(fd, line.encode("utf-8", "replace") + b"\n")
 
-    return out
+    return partial(write, own[0]), partial(write, own[1])
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from backend.answers import Answers, Method
+    from backend.data.browse import RowBrowser
     from backend.data.report import DataReport
     from backend.hardware import Hardware
     from backend.model.find import FoundModel
@@ -79,6 +80,20 @@ class Sources:
         from backend.data import inspect
 
         return inspect.inspect(reference, mapping=mapping, model=model)
+
+    def browse_data(
+        self, reference: str, mapping: tuple[str, ...], model: ModelInfo | None, max_length: int | None
+    ) -> RowBrowser:
+        """Rows one by one, cut after so many tokens. Raises UserError."""
+        from backend.data.browse import RowBrowser
+
+        return RowBrowser(reference, mapping, model, max_length)
+
+    def max_length(self, model: ModelInfo, data: DataReport) -> int:
+        """After how many tokens rows are cut unless the user says otherwise."""
+        from backend.planner import rules
+
+        return rules.max_length(model, data)
 
     def predict_data(self, rows: int, row_tokens: int) -> DataReport:
         """The report on data of which only the size is known."""

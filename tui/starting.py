@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backend.errors import UserError
+from backend.planner import findings
 from backend.planner.estimates import Comparison
 from backend.run import output
 
@@ -18,5 +19,7 @@ def refuse(comparison: Comparison) -> None:
         )
     if model.kind == "size" or (model.kind == "folder" and not model.has_weights):
         raise UserError(f"{answers.model} has no weights here: give a folder with weights or a hub id", "model")
+    if stops := findings.stops(comparison.findings):
+        raise UserError(stops[0], "data")
     if answers.output:
         output.refuse_unusable(answers.output)

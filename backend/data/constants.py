@@ -31,8 +31,24 @@ class Constants:
     """Most that is fetched from the hub without asking for a part of it."""
     cache_bytes: int
     """Most that tokenised data takes on disk; what was used least recently is deleted."""
+    kept_bytes: int
+    """Memory that rows may take to be kept instead of read again."""
+    whole_bytes: int
+    """Larger data is inspected by a sample."""
+    sample_bytes: int
+    """How much of it is read."""
     few_rows: int
     duplicate_fraction: float
+    near_similarity: float
+    """Share of word triples in common from which on two rows are near-duplicates."""
+    preflight_rows: int
+    """Most rows that the checks of preflight/ look at."""
+    group_rows: int
+    """Most rows among which near-duplicates are sought for the split."""
+    group_fraction: float
+    """Rows that share a prompt are kept together up to this share of all rows..."""
+    group_least: int
+    """...or up to so many rows, if that is more."""
 
 
 @cache

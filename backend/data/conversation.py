@@ -65,6 +65,12 @@ def digest(example: Example) -> bytes:
     return blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+def message_digest(message: Message) -> bytes:
+    """16 bytes that are equal for turns of the same role, text and further fields."""
+    content = f"{message.role}\x1f{message.content}\x1f{_json(message.extra)}"
+    return blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
 def answer_of(example: Example) -> str:
     """The last scored turn's text (with its tool calls), or the document."""
     if isinstance(example, Text):

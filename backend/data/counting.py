@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,39 +17,51 @@ from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.data.tokens import Tally, tokenize_all
 
-Sizes = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    from backend.data.survey import Survey
+
+Sizes = npt.NDArray[np.int32]
 """Columns TOTAL, SCORED, PROMPT (before the first scored turn) and the turns of each, one line a row."""
 _WITHOUT_SINGLE = str.maketrans("", "", string.digits + string.punctuation)
 TOTAL, SCORED, PROMPT, TURNS, SCORED_TURNS, PROMPT_TURNS = range(6)
+COLUMNS = 6
 
 
 @dataclass(frozen=True)
 class Counted:
-    """Tokens of each row; rows that the chat template refuses are left out."""
+    """Tokens of each example that is used."""
 
     tokens: Counts
     scored: Counts
     prompt: Counts
+    used: Counts
+    """Their places among all examples: those that the chat template refuses and those without a target are left out."""
+    refused: int
+    """Examples that the chat template refuses."""
+    without_target: Counts
+    """Places of the examples that have no target token."""
     exact: bool
+    """Every example was tokenised; otherwise a sample, to which the others are fitted."""
     tally: Tally
 
 
 def sizes(examples: Sequence[Example]) -> Sizes:
-    """UTF-8 bytes and turns of each row."""
-    return np.array([_size(example) for example in examples], dtype=np.int64).reshape(-1, 6)
+    """UTF-8 bytes and turns of each example."""
+    return np.array([size_of(example) for example in examples], dtype=np.int32).reshape(-1, COLUMNS)
 
 
-def estimated(examples: Sequence[Example]) -> Counted:
+def estimated(table: Sizes, sample: Sequence[Example]) -> Counted:
     """From bytes alone, with the constants of presets/data.toml."""
-    per_turn, size = constants().tokens_per_turn, bytes_per_token(examples)
-    table = sizes(examples)
+    per_turn, size = constants().tokens_per_turn, bytes_per_token(sample)
 
     def tokens(of: int, turns: int) -> Counts:
         return np.ceil(table[:, of] / size + table[:, turns] * per_turn).astype(np.int64)
 
     scored = np.ceil(table[:, SCORED] / size).astype(np.int64) + table[:, SCORED_TURNS]
     total = np.maximum(tokens(TOTAL, TURNS), scored)
-    return Counted(total, scored, np.minimum(tokens(PROMPT, PROMPT_TURNS), total - scored), False, Tally())
+    prompt = np.minimum(tokens(PROMPT, PROMPT_TURNS), total - scored)
+    everything = np.arange(len(table))
+    return Counted(total, scored, prompt, everything, 0, everything[:0], False, Tally())
 
 
 def bytes_per_token(examples: Sequence[Example]) -> float:
@@ -60,20 +73,56 @@ def bytes_per_token(examples: Sequence[Example]) -> float:
     return size / (single + (size - single) / letters) if size else letters
 
 
-def counted(examples: Sequence[Example], tokenizer: TextTokenizer, seed: int, how: Tokenizing = WHOLE) -> Counted:
-    """With the tokenizer; beyond `exact_rows` rows a sample is counted and the others are fitted to it by bytes."""
-    limits = constants()
-    if len(examples) <= limits.exact_rows:
-        table, _, tally = _measure(examples, tokenizer, how)
-        return Counted(*_columns(table), exact=True, tally=tally)
-    chosen = np.sort(np.random.default_rng(seed).choice(len(examples), limits.sample_rows, replace=False))
-    measured, kept, tally = _measure([examples[at] for at in chosen], tokenizer, how)
-    table = sizes(examples)
-    known = table[chosen[kept]]
-    fitted = np.stack([_fit(known, measured[:, column], table, column) for column in (TOTAL, SCORED, PROMPT)], axis=1)
-    fitted[chosen[kept]] = measured
-    refused = np.setdiff1d(chosen, chosen[kept])
-    return Counted(*_columns(np.delete(fitted, refused, axis=0)), exact=False, tally=tally)
+def counted(seen: Survey, tokenizer: TextTokenizer, seed: int, how: Tokenizing = WHOLE) -> Counted:
+    """With the tokenizer; beyond `exact_rows` a sample is counted, and the others are fitted to it by bytes."""
+    limits, random = constants(), np.random.default_rng(seed)
+    if seen.is_whole and len(seen.kept) <= limits.exact_rows:
+        return _exact(seen, tokenizer, how)
+    size = min(limits.sample_rows, len(seen.kept))
+    places = np.sort(random.choice(len(seen.kept), size, replace=False))
+    chosen = seen.kept_at[places]
+    measured, taken, tally = _measure([seen.kept[at] for at in places], tokenizer, how)
+    known = seen.sizes[chosen[taken]]
+    columns = (TOTAL, SCORED, PROMPT)
+    fitted = np.stack([_fit(known, measured[:, column], seen.sizes, column) for column in columns], axis=1)
+    fitted[:, SCORED] = np.maximum(fitted[:, SCORED], 1)
+    fitted[chosen[taken]] = measured
+    refused = _carried_over(seen.shapes, chosen, taken, random)
+    without = chosen[taken][measured[:, SCORED] == 0]
+    used = np.setdiff1d(np.arange(len(fitted)), np.concatenate((refused, without)))
+    _scale(tally, len(seen.rows) / size, len(refused))
+    return Counted(*_columns(fitted[used]), used, len(refused), without, exact=False, tally=tally)
+
+
+def _exact(seen: Survey, tokenizer: TextTokenizer, how: Tokenizing) -> Counted:
+    measured, taken, tally = _measure(seen.kept, tokenizer, how)
+    has_target = measured[:, SCORED] > 0
+    refused = len(seen.kept) - len(taken)
+    return Counted(*_columns(measured[has_target]), taken[has_target], refused, taken[~has_target], True, tally)
+
+
+def _carried_over(shapes: Counts, chosen: Counts, taken: Counts, random: np.random.Generator) -> Counts:
+    """Places of the examples that are foreseen to be refused: of each shape the share that is refused of the sample.
+
+    A shape of which the sample has none is refused as the whole sample is.
+    """
+    is_refused = np.ones(len(chosen), dtype=np.bool_)
+    is_refused[taken] = False
+    if not is_refused.any():
+        return chosen[:0]
+    kinds, kind_of = np.unique(shapes, return_inverse=True)
+    sampled = np.bincount(kind_of[chosen], minlength=len(kinds))
+    lost = np.bincount(kind_of[chosen][is_refused], minlength=len(kinds))
+    share = np.where(sampled > 0, lost / np.maximum(sampled, 1), is_refused.mean())
+    likely = random.random(len(shapes)) < share[kind_of]
+    likely[chosen] = is_refused
+    return np.flatnonzero(likely)
+
+
+def _scale(tally: Tally, factor: float, refused: int) -> None:
+    """What was tallied of the sample, for all examples."""
+    tally.factor = factor
+    tally.refused_rows.count = round(refused / factor)
 
 
 def _measure(examples: Sequence[Example], tokenizer: TextTokenizer, how: Tokenizing) -> tuple[Counts, Counts, Tally]:
@@ -101,7 +150,8 @@ def _columns(table: Counts) -> tuple[Counts, Counts, Counts]:
     return table[:, 0], table[:, 1], table[:, 2]
 
 
-def _size(example: Example) -> tuple[int, int, int, int, int, int]:
+def size_of(example: Example) -> tuple[int, int, int, int, int, int]:
+    """UTF-8 bytes and turns of one example."""
     if isinstance(example, Text):
         size = _bytes(example.document)
         return size, size, 0, 1, 1, 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 Severity = Literal["stops", "warns", "notes"]
+SEVERITIES: tuple[Severity, ...] = ("stops", "warns", "notes")
 SHOWN_ROWS = 100
 """Most row numbers that a finding lists; `row_count` has the full count."""
 
@@ -33,3 +34,13 @@ class Finding:
 def finding(severity: Severity, kind: str, text: str, fix: str = "", rows: Sequence[int] = ()) -> Finding:
     """A finding about `rows` (counted from 0), of which at most SHOWN_ROWS are kept."""
     return Finding(severity, kind, text, fix, tuple(rows[:SHOWN_ROWS]), len(rows))
+
+
+def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The most severe first, else in their order."""
+    return tuple(sorted(findings, key=lambda found: SEVERITIES.index(found.severity)))
+
+
+def count_of(rows: int) -> str:
+    """A count of rows in words: `1 row`, `4,800 rows`."""
+    return "1 row" if rows == 1 else f"{rows:,} rows"

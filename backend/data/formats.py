@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from backend.data.build import build
-from backend.data.conversation import Conversation, Example
+from backend.data.conversation import Conversation, Example, Text
 from backend.data.faults import LeftOut, LeftOuts
 from backend.data.finding import Finding
 from backend.data.layout.columns import layout
@@ -17,6 +17,7 @@ from backend.data.layout.kinds import Layout
 from backend.data.load import Source
 from backend.data.nothing_left import nothing_left
 from backend.data.oddities import Oddities
+from backend.data.passages import divided
 from backend.data.readers import Value
 
 
@@ -30,7 +31,7 @@ class Passed:
 
 @dataclass(frozen=True)
 class Examples:
-    """The examples of a source, in order: gone through once as they are made, then kept."""
+    """The examples of a source, in order: in memory if the rows are, else built anew each time."""
 
     layout: Layout
     source: Source
@@ -38,7 +39,7 @@ class Examples:
     built: list[Example | int] | None = None
 
     def __iter__(self) -> Iterator[Example | int]:
-        """Every example; for a row that is left out its number, counted from 0.
+        """Every example, of a long document several; for a row that is left out its number, counted from 0.
 
         UserError that names the first unreadable row if too many are.
         """
@@ -46,7 +47,7 @@ class Examples:
 
     @cached_property
     def examples(self) -> list[Example]:
-        """All of them in memory."""
+        """All of them in memory; those of a large source do not fit."""
         return [example for example in self if not isinstance(example, int)]
 
     @property
@@ -64,7 +65,8 @@ def examples_of(source: Source, mapping: Sequence[str] = ()) -> Examples:
     """The source's rows as examples. UserError that names the row and the key if too many can't be read."""
     found = layout(source.rows[:ROWS], source.columns, mapping)
     passed = Passed()
-    examples = Examples(found, source, passed, list(build_all(source.rows, found, passed)))
+    built = list(build_all(source.rows, found, passed)) if source.is_kept else None
+    examples = Examples(found, source, passed, built)
     if all(isinstance(example, int) for example in examples):
         raise nothing_left(source.reference, found, passed.left)
     return examples
@@ -86,6 +88,9 @@ def build_all(rows: Iterable[Value], found: Layout, passed: Passed) -> Iterator[
         if isinstance(built, Conversation) and len(built.messages) > 2:
             odd.add(built)
         used += 1
-        yield built
+        if isinstance(built, Text):
+            yield from divided(built)
+        else:
+            yield built
     left.check(used + left.total)
     passed.left, passed.odd = left, odd

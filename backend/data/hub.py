@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from backend import units
 from backend.data.constants import constants
 from backend.data.readers import FORMATS, suffix
-from backend.data.selection import training_files
+from backend.data.selection import Selection, select
 from backend.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def is_hub_id(reference: str) -> bool:
     return HUB_ID.fullmatch(reference) is not None and suffix(Path(reference)) not in FORMATS
 
 
-def fetch(reference: str) -> tuple[Path, list[Path]]:
-    """The data set's folder in the cache and its training files, downloaded where they are not there yet.
+def fetch(reference: str) -> tuple[Path, Selection[Path]]:
+    """The data set's folder in the cache and its files, downloaded where they are not there yet.
 
     UserError (field `data`) where it is missing, gated, too large, has several subsets, or can't be reached.
     """
@@ -49,25 +49,30 @@ def fetch(reference: str) -> tuple[Path, list[Path]]:
         return _cached(repo, part, error)
 
 
-def _download(repo: str, subset: str) -> tuple[Path, list[Path]]:
+def _download(repo: str, subset: str) -> tuple[Path, Selection[Path]]:
     from huggingface_hub import HfApi, snapshot_download
 
     info = HfApi().dataset_info(repo, files_metadata=True)
     sizes = _sizes(info)
-    names = choose(repo, list(sizes), subset)
+    chosen = choose(repo, list(sizes), subset)
+    names = [str(x) for x in (*chosen.train, *chosen.held_out)]
     total = sum(sizes[name] for name in names)
     if total > constants().download_bytes:
         what = f"{repo} would download {units.disk(total)}"
         raise UserError(f"{what}; fetch the part that you need and give its folder instead", "data")
     root = Path(snapshot_download(repo, repo_type="dataset", allow_patterns=names))
-    return root, [root / name for name in names]
+    return root, _within(root, chosen)
+
+
+def _within(root: Path, chosen: Selection[PurePosixPath]) -> Selection[Path]:
+    return Selection([root / x for x in chosen.train], [root / x for x in chosen.held_out], chosen.findings)
 
 
 def _sizes(info: DatasetInfo) -> dict[str, int]:
     return {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or []}
 
 
-def _cached(repo: str, subset: str, cause: BaseException) -> tuple[Path, list[Path]]:
+def _cached(repo: str, subset: str, cause: BaseException) -> tuple[Path, Selection[Path]]:
     """What an earlier download left in the cache."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import IncompleteSnapshotError, LocalEntryNotFoundError
@@ -82,19 +87,25 @@ def _cached(repo: str, subset: str, cause: BaseException) -> tuple[Path, list[Pa
         what = f"{repo} is not a path on this box, {why}, and no earlier download of it is here"
         raise UserError(f"{what}; give a file or folder, or go online", "data") from None
     names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
-    return root, [root / name for name in choose(repo, names, subset)]
+    return root, _within(root, choose(repo, names, subset))
 
 
-def choose(repo: str, names: list[str], subset: str) -> list[str]:
-    """The training files of one subset. UserError where there is none, or several subsets to choose from."""
+def choose(repo: str, names: list[str], subset: str) -> Selection[PurePosixPath]:
+    """The files of one subset. UserError where there is none, or several subsets to choose from."""
     inside = [name for name in names if not subset or name == subset or name.startswith(f"{subset}/")]
-    files = training_files([PurePosixPath(name) for name in inside], repo if not subset else f"{repo}/{subset}")
-    groups = sorted({path.parts[0] if len(path.parts) > 1 else "" for path in files})
+    chosen = select([PurePosixPath(name) for name in inside], repo if not subset else f"{repo}/{subset}")
+    groups = sorted({_group(path) for path in chosen.train})
     if len(groups) > 1 and not subset:
         usual = next((group for group in USUAL_SUBSETS if group in groups), None)
         if usual is None:
             listed = ", ".join(group or "(top level)" for group in groups[:6])
             example = f"{repo}/{groups[-1]}"
             raise UserError(f"{repo} holds several subsets: {listed}; name one, such as {example}", "data")
-        files = [path for path in files if path.parts[0] == usual]
-    return [str(path) for path in files]
+        train, held_out = ([x for x in files if _group(x) == usual] for files in (chosen.train, chosen.held_out))
+        return Selection(train, held_out, chosen.findings)
+    return chosen
+
+
+def _group(path: PurePosixPath) -> str:
+    """The folder of a file within the repository; empty at its top level."""
+    return path.parts[0] if len(path.parts) > 1 else ""

@@ -5,19 +5,25 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import blake2b
+from dataclasses import replace
 
 import numpy as np
 
 from backend.data.candidates import candidates
 from backend.data.constants import constants
-from backend.data.conversation import Conversation, Example, digest
+from backend.data.content import of_content
 from backend.data.counting import Counted, bytes_per_token, counted, estimated
-from backend.data.formats import examples_of
-from backend.data.load import load
-from backend.data.notes import content_problems, length_problems, rows, tally_notes
+from backend.data.finding import Finding, by_severity, count_of, finding
+from backend.data.formats import Examples, examples_of
+from backend.data.load import Source, load
+from backend.data.notes import length_findings
+from backend.data.preflight.checks import preflight
+from backend.data.preflight.leaks import leaks
 from backend.data.preview import preview
-from backend.data.report import DataReport
+from backend.data.report import Counts, DataReport
+from backend.data.stream import Say
+from backend.data.survey import Survey, survey
+from backend.data.tallied import tally_findings
 from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.errors import UserError, wont_do
@@ -32,46 +38,86 @@ def inspect(
     mapping: Sequence[str] = (),
     model: ModelInfo | None = None,
     seed: int = 0,
+    say: Say = lambda text: None,
     how: Tokenizing = WHOLE,
 ) -> DataReport:
-    """Read `reference` whole and measure it, with the model's tokenizer and template where they are at hand.
+    """Go through `reference` and measure it, with the model's tokenizer and template if they are at hand.
 
-    `how` are the run's choices of what is learned. UserError (field `data` or `mapping`) of one sentence if it can't
-    be read.
+    `how` are the run's choices of what is learned. `say` gets a line now and then if there are many rows. UserError
+    (field `data` or `mapping`) of one sentence if it can't be read.
     """
     with _collector_paused():
-        return _inspected(reference, mapping, model, seed, how)
+        source = load(reference, say, samples=True)
+        try:
+            return _inspected(source, mapping, model, seed, how, say)
+        except UserError:
+            if source.factor == 1:
+                raise
+        return _inspected(
+            load(reference, say), mapping, model, seed, how, say
+        )  # only the whole has the rows' true numbers
 
 
 def _inspected(
-    reference: str, mapping: Sequence[str], model: ModelInfo | None, seed: int, how: Tokenizing
+    source: Source, mapping: Sequence[str], model: ModelInfo | None, seed: int, how: Tokenizing, say: Say
 ) -> DataReport:
-    source = load(reference)
+    reference = source.reference
     found = examples_of(source, mapping)
     tokenizer = TextTokenizer.load(model.tokenizer_file.parent) if model and model.tokenizer_file else None
-    counts = counted(found.examples, tokenizer, seed, how) if tokenizer else estimated(found.examples)
+    seen = survey(found, seed, say)
+    counts = counted(seen, tokenizer, seed, how) if tokenizer else estimated(seen.sizes, seen.kept)
     if not len(counts.tokens):
-        raise UserError(f"the model's chat template takes no row of {reference}; {counts.tally.refusal}", "data")
-    digests = [digest(example) for example in found.examples]
-    duplicates = len(digests) - len(set(digests))
-    notes, problems = _sentences(found.examples, counts, tokenizer, model)
+        raise _nothing_used(reference, counts)
+    used_rows = len(np.unique(seen.rows[counts.used]))
+    rows = round(len(source.rows) * source.factor)
+    findings = [*_findings(found, seen, counts, tokenizer, model), *_leaked(source, mapping, seen)]
+    if source.factor > 1:  # a row's number in a sample is not its number in the data
+        findings = [replace(found, rows=()) for found in findings]
     return DataReport(
         reference=reference,
         format=found.layout.kind,
         mapping=found.layout.mapping,
         columns=source.columns,
-        row_tokens=counts.tokens,
-        row_scored_tokens=counts.scored,
-        row_prompt_tokens=counts.prompt,
-        empty_rows=found.empty,
-        duplicate_rows=duplicates,
-        exact=counts.exact,
-        preview=preview(found.examples, tokenizer, how),
-        problems=(*content_problems(found.examples, found.empty, duplicates), *problems),
-        notes=(*source.notes, *notes),
-        fingerprint=blake2b(b"".join(digests), digest_size=16).hexdigest(),
+        row_tokens=_repeated(counts.tokens, source),
+        row_scored_tokens=_repeated(counts.scored, source),
+        row_prompt_tokens=_repeated(counts.prompt, source),
+        empty_rows=round(len(seen.empty) * source.factor),
+        duplicate_rows=len(seen.repeated),
+        exact=counts.exact and source.factor == 1,
+        preview=preview(seen.kept, tokenizer, how),
+        findings=by_severity(findings),
+        source_rows=rows,
+        refused_rows=rows - round(used_rows * source.factor),
+        fingerprint=seen.fingerprint,
         files=tuple(str(path) for path in source.files),
+        held_out_rows=len(source.held_out.rows) if source.held_out else 0,
     )
+
+
+def _repeated(counts: Counts, source: Source) -> Counts:
+    """Figures of a sample as often as it takes for all rows."""
+    return counts if source.factor == 1 else np.resize(counts, round(len(counts) * source.factor))
+
+
+def _nothing_used(reference: str, counts: Counted) -> UserError:
+    if counts.tally.refused:
+        return UserError(f"the model's chat template takes no row of {reference}; {counts.tally.refusal}", "data")
+    return UserError(f"no row of {reference} has a token to learn from; mark the answers as trained", "data")
+
+
+def _findings(
+    found: Examples, seen: Survey, counts: Counted, tokenizer: TextTokenizer | None, model: ModelInfo | None
+) -> Iterator[Finding]:
+    yield from of_content(found, seen)
+    yield from preflight(seen.kept)
+    yield from found.source.findings
+    yield from _token_findings(seen, counts, tokenizer, model)
+
+
+def _leaked(source: Source, mapping: Sequence[str], seen: Survey) -> Iterator[Finding]:
+    """Rows of the validation split that are trained on too."""
+    if source.held_out is not None:
+        yield from leaks(seen.kept, survey(examples_of(source.held_out, mapping), 0).kept)
 
 
 @contextmanager
@@ -95,6 +141,7 @@ def assumed(rows: int, row_tokens: int) -> DataReport:
     tokens = np.full(rows, row_tokens, dtype=np.int64)
     scored = np.full(rows, max(1, round(row_tokens * constants().scored_fraction)), dtype=np.int64)
     share = f"{constants().scored_fraction:.0%}"
+    text = f"Planned from {rows:,} rows of {row_tokens:,} tokens, {share} of them in answers."
     return DataReport(
         reference="",
         format="none",
@@ -104,24 +151,26 @@ def assumed(rows: int, row_tokens: int) -> DataReport:
         row_scored_tokens=scored,
         row_prompt_tokens=tokens - scored,
         exact=False,
-        notes=(f"Planned from {rows:,} rows of {row_tokens:,} tokens, {share} of them in answers.",),
+        findings=(finding("notes", "planned-from-sizes", text),),
+        source_rows=rows,
     )
 
 
-def _sentences(
-    examples: Sequence[Example], counts: Counted, tokenizer: TextTokenizer | None, model: ModelInfo | None
-) -> tuple[list[str], list[str]]:
-    chats = any(isinstance(example, Conversation) for example in examples)
-    notes, problems = tally_notes(counts.tally, tokenizer is not None and tokenizer.is_fallback and chats)
+def _token_findings(
+    seen: Survey, counts: Counted, tokenizer: TextTokenizer | None, model: ModelInfo | None
+) -> Iterator[Finding]:
+    yield from tally_findings(counts.tally, tokenizer is not None and tokenizer.is_fallback and seen.has_chats)
     if tokenizer is None:
-        size = bytes_per_token(examples)
-        notes.append(f"Tokens are estimated at {size:.1f} bytes each: the model's tokenizer is not here yet.")
+        size = bytes_per_token(seen.kept)
+        text = f"Tokens are estimated at {size:.1f} bytes each: the model's tokenizer is not here yet."
+        yield finding("notes", "tokens-estimated", text)
     elif not counts.exact:
-        notes.append(f"Tokens are counted in {constants().sample_rows:,} rows and fitted for the others.")
-    unscored = int((counts.scored == 0).sum())
-    if unscored:
-        problems.append(f"Nothing is scored in {rows(unscored)}.")
-    if model is not None and model.shape.context:
-        over = int((counts.tokens > model.shape.context).sum())
-        problems += length_problems(int(counts.tokens.max()), over, model.shape.context)
-    return notes, problems
+        sample = min(constants().sample_rows, len(seen.kept))
+        text = f"Tokens are counted in {sample:,} rows and fitted for the others; what is said of rows is carried over."
+        yield finding("notes", "tokens-sampled", text)
+    if len(counts.without_target):
+        rows = seen.rows[counts.without_target].tolist()
+        text = f"{count_of(len(rows))} without a target token {'is' if len(rows) == 1 else 'are'} left out."
+        yield finding("warns", "no-target-tokens", text, "remove those rows, or mark their answers as trained", rows)
+    if model is not None and model.shape.context and seen.has_chats:
+        yield from length_findings(counts.tokens, model.shape.context)

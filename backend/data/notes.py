@@ -1,68 +1,79 @@
-"""Sentences about data: what would waste a run (problems), and what was chosen or assumed (notes)."""
+"""Findings of what is in the rows and of what the chat template makes of them."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from backend.data.constants import constants
 from backend.data.conversation import Conversation, Example, answer_of
-from backend.data.tallied import tally_findings
-from backend.data.tokens import Tally
+from backend.data.finding import Finding, count_of, finding
+from backend.data.report import Counts
 
 PLACEHOLDER = re.compile(r"\{\{ ?[A-Za-z_]{2,30} ?\}\}")
 
 
-def rows(count: int) -> str:
-    """A count of rows in words: `1 row`, `4,800 rows`."""
-    return "1 row" if count == 1 else f"{count:,} rows"
-
-
-def tally_notes(tally: Tally, stand_in: bool) -> tuple[list[str], list[str]]:
-    """Notes and problems of tokenising; `stand_in` where template.py's fallback was used."""
-    found = tally_findings(tally, stand_in)
-    problems = [x.text for x in found if x.severity != "notes"]
-    return [x.text for x in found if x.severity == "notes"], problems
-
-
-def content_problems(examples: Sequence[Example], empty: int, duplicates: int) -> list[str]:
-    """Problems of the rows themselves, before any tokenizer."""
+def content_findings(examples: Sequence[Example], empty: Sequence[int], digests: Sequence[bytes]) -> list[Finding]:
+    """Findings of the rows themselves, before any tokenizer. `empty` are numbers of rows that make no example."""
     limits = constants()
-    total = len(examples)
     found = []
     if empty:
-        found.append(f"{rows(empty)} without an answer or any text {'is' if empty == 1 else 'are'} left out.")
-    if duplicates > limits.duplicate_fraction * total:
-        found.append(f"{rows(duplicates)} of {total:,} repeat another row: remove the copies, or they count double.")
-    if total < limits.few_rows:
-        found.append(f"Only {rows(total)}: improvement usually shows from {limits.few_rows} on.")
+        text = f"{count_of(len(empty))} without an answer or any text {'is' if len(empty) == 1 else 'are'} left out."
+        found.append(finding("warns", "empty-rows", text, "fill or remove them", empty))
+    found += _duplicates(examples, digests)
+    if len(examples) < limits.few_rows:
+        text = f"Only {count_of(len(examples))}: improvement usually shows from {limits.few_rows} on."
+        found.append(finding("warns", "few-rows", text, "collect more rows"))
     found += _same_answers(examples)
     found += _placeholders(examples)
     return found
 
 
-def length_problems(longest: int, over: int, context: int) -> list[str]:
+def length_findings(tokens: Counts, context: int) -> list[Finding]:
     """Rows longer than the model's context."""
+    over = int((tokens > context).sum())
     if not over:
         return []
     are = "is" if over == 1 else "are"
-    return [f"{rows(over)} {are} cut at the model's context of {context:,} tokens; the longest has {longest:,}."]
+    text = f"{count_of(over)} {are} cut at the model's context of {context:,} tokens; the longest has {tokens.max():,}."
+    return [Finding("warns", "over-context", text, "shorten or divide them", row_count=over)]
 
 
-def _same_answers(examples: Sequence[Example]) -> Iterable[str]:
+def _duplicates(examples: Sequence[Example], digests: Sequence[bytes]) -> Iterator[Finding]:
+    seen: set[bytes] = set()
+    repeats = []
+    for example, digest in zip(examples, digests, strict=True):
+        if digest in seen:
+            repeats.append(example.row - 1)
+        seen.add(digest)
+    if not repeats:
+        return
+    many = len(repeats) > constants().duplicate_fraction * len(examples)
+    verb = "repeats" if len(repeats) == 1 else "repeat"
+    text = f"{count_of(len(repeats))} of {len(examples):,} {verb} another row: remove the copies, or they count double."
+    yield finding("warns" if many else "notes", "duplicates", text, "remove the copies", repeats)
+
+
+def _same_answers(examples: Sequence[Example]) -> Iterable[Finding]:
     chats = [example for example in examples if isinstance(example, Conversation)]
     if len(chats) < 5:
         return
-    answer, times = Counter(answer_of(x).strip() for x in chats).most_common(1)[0]
+    answers = [answer_of(x).strip() for x in chats]
+    answer, times = Counter(answers).most_common(1)[0]
+    fix = "map the column that holds the answers: --mapping completion=COLUMN"
     if times == len(chats):
-        yield "Every row has the same answer: the model would learn to say nothing else."
+        text = "Every row has the same answer: the model would learn to say nothing else."
+        yield Finding("warns", "same-answers", text, fix, row_count=times)
     elif times > len(chats) // 2 and len(answer) > 40:
-        yield f"{rows(times)} of {len(chats):,} have the same long answer."
+        rows = [chat.row - 1 for chat, said in zip(chats, answers, strict=True) if said == answer]
+        text = f"{count_of(times)} of {len(chats):,} have the same long answer."
+        yield finding("warns", "same-answers", text, "remove most of them", rows)
 
 
-def _placeholders(examples: Sequence[Example]) -> Iterable[str]:
-    found = [match for example in examples if (match := PLACEHOLDER.search(answer_of(example)))]
+def _placeholders(examples: Sequence[Example]) -> Iterable[Finding]:
+    found = [(x.row - 1, match.group()) for x in examples if (match := PLACEHOLDER.search(answer_of(x)))]
     if found and len(found) > len(examples) // 20:
-        count = rows(len(found))
-        yield f"Answers of {count} hold unfilled placeholders such as {found[0].group()}: the model will say them."
+        count = count_of(len(found))
+        text = f"Answers of {count} hold unfilled placeholders such as {found[0][1]}: the model will say them."
+        yield finding("warns", "placeholders", text, "fill them in", [row for row, _ in found])

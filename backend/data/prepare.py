@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, replace
-from datetime import date
-from hashlib import blake2b
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from backend.data import store
-from backend.data.conversation import Conversation, Example, Text, answer_of, digest
-from backend.data.formats import examples_of
-from backend.data.load import load
-from backend.data.masking import prompt_turns
-from backend.data.notes import tally_notes
+from backend.data.constants import constants
+from backend.data.content import of_content
+from backend.data.finding import Finding, by_severity
+from backend.data.formats import Examples, examples_of
+from backend.data.load import Source, load
+from backend.data.probes import Probe, probes
 from backend.data.report import Counts
 from backend.data.split import held_out
-from backend.data.template import Refusal
+from backend.data.stream import Say
+from backend.data.survey import Survey, survey
+from backend.data.tokenised import CONTENTS, GROUPS, PLACES, findings_of, key_of, tokenised
 from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import WHOLE, Tokenizing
-from backend.data.tokens import Ids, Mask, Row, Tally, tokenize_all
+from backend.data.tokens import Ids, Mask
 from backend.errors import UserError
 
-CHUNK = 2000
-"""Rows that are tokenised at once; progress is said in between."""
-PROBES = 3
-
-Say = Callable[[str], None]
+ASKED = 1000
+"""Rows among which questions for the model are sought."""
+__all__ = ["Prepared", "Probe", "Rows", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,12 @@ class Rows:
         return self.flat.row(int(self.index[at]))
 
     @property
+    def places(self) -> Counts:
+        """The example that each row is made of, by its place among those of its source."""
+        places: Counts = self.flat.arrays[PLACES][self.index]
+        return places
+
+    @property
     def lengths(self) -> Counts:
         """Tokens of each row."""
         return self.flat.lengths()[self.index]
@@ -56,20 +60,6 @@ class Rows:
     def scored_counts(self) -> Counts:
         """Scored tokens of each row, as the loss is divided by."""
         return self.flat.scored_counts()[self.index]
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A question of the held-out rows, to ask the model before and after training."""
-
-    messages: tuple[dict[str, Any], ...]
-    """The turns before the last answer, as chat templates take them; empty for plain text."""
-    ids: Ids
-    """Their tokens with the generation prompt, where the model goes on."""
-    prompt: str
-    """What to show: the last question, or the text's beginning."""
-    answer: str
-    """What the data answers."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +75,15 @@ class Prepared:
     chat_template: str | None
     """The template that stands in because the model has none; save it with the result. None where it has one."""
     probes: tuple[Probe, ...]
-    notes: tuple[str, ...]
-    """Sentences for the log."""
+    findings: tuple[Finding, ...]
+    """For the log, the most severe first."""
     fingerprint: str
     """Changes with the rows, the tokenizer, the template and `max_length`."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The findings' sentences."""
+        return tuple(found.text for found in self.findings)
 
 
 def prepare(
@@ -103,105 +98,80 @@ def prepare(
 ) -> Prepared:
     """Read, tokenise, split. What was tokenised before with the same inputs comes from `$FTTUI_HOME/cache`.
 
-    `how` says what becomes of a row but for its `max_length`, which is given beside it.
-
-    `say` gets a line now and then. UserError (field `data`, `mapping`, `model` or `max_length`) where nothing
-    could be trained on.
+    A validation split beside the training one is evaluated on whole (up to a limit) instead of a part of these rows;
+    with `eval_fraction` 0 nothing is. `say` gets a line now and then. `how` says what else becomes of a row, but
+    for its `max_length`. UserError (field `data`, `mapping`, `model` or `max_length`) if nothing could be trained on.
     """
-    source = load(reference)
-    found = examples_of(source, mapping)
+    source = load(reference, say)
     tokenizer = TextTokenizer.load(tokenizer_folder)
-    digests = [digest(example) for example in found.examples]
     how = replace(how, max_length=max_length)
-    key = _key(digests, tokenizer, how)
-    flat = store.load(key) or _tokenised(key, found.examples, digests, tokenizer, how, say)
-    kept: list[int] = flat.meta["examples"]
-    if not kept:
-        raise _nothing_left(flat.meta, reference, max_length)
-    out = np.array(held_out(flat.meta["digests"], eval_fraction, seed), dtype=np.int64)
-    train = np.setdiff1d(np.arange(len(kept)), out)
-    asked = [found.examples[kept[row]] for row in (out if len(out) else train)]
-    chats = any(isinstance(example, Conversation) for example in found.examples)
+    part = _part(source, mapping, tokenizer, how, say)
+    if source.held_out is not None and eval_fraction > 0:
+        other = _part(source.held_out, mapping, tokenizer, how, say)
+        train, evaluated = Rows(part.flat, np.arange(part.rows)), Rows(other.flat, _some(other.rows))
+    else:
+        other = part
+        out = _held_out(part, eval_fraction, seed)
+        train, evaluated = Rows(part.flat, np.setdiff1d(np.arange(part.rows), out)), Rows(part.flat, out)
+    asked = (other, evaluated) if len(evaluated) else (part, train)
     return Prepared(
-        train=Rows(flat, train),
-        held_out=Rows(flat, out),
-        dropped=found.empty + flat.meta["dropped"],
-        truncated=flat.meta["truncated"],
-        chat_template=tokenizer.chat_template if tokenizer.is_fallback and chats else None,
-        probes=_probes(asked, tokenizer, max_length),
-        notes=(*source.notes, *flat.meta["notes"]),
-        fingerprint=key,
+        train=train,
+        held_out=evaluated,
+        dropped=len(source.rows) - part.flat.meta["used_rows"],
+        truncated=part.flat.meta["truncated"],
+        chat_template=tokenizer.chat_template if tokenizer.is_fallback and part.seen.has_chats else None,
+        probes=probes(asked[0].found, asked[1].places[:ASKED].tolist(), tokenizer, max_length),
+        findings=by_severity([*source.findings, *of_content(part.found, part.seen), *findings_of(part.flat.meta)]),
+        fingerprint=part.key,
     )
 
 
-def _key(digests: Sequence[bytes], tokenizer: TextTokenizer, how: Tokenizing) -> str:
-    """Changes with all that token rows depend on; daily if the template writes the date."""
-    content = blake2b(b"".join(digests), digest_size=16).hexdigest()
-    today = date.today().isoformat() if tokenizer.writes_date else ""
-    parts = f"{store.VERSION} {content} {tokenizer.fingerprint} {astuple(how)} {today}"
-    return blake2b(parts.encode(), digest_size=16).hexdigest()
+@dataclass(frozen=True)
+class _Part:
+    """One split, tokenised."""
+
+    found: Examples
+    seen: Survey
+    flat: store.Flat
+    key: str
+
+    @property
+    def rows(self) -> int:
+        return len(self.flat.arrays[PLACES])
 
 
-def _tokenised(
-    key: str,
-    examples: Sequence[Example],
-    digests: Sequence[bytes],
+def _part(
+    source: Source,
+    mapping: Sequence[str],
     tokenizer: TextTokenizer,
     how: Tokenizing,
     say: Say,
-) -> store.Flat:
-    tally = Tally()
-    rows: list[Row | None] = []
-    for start in range(0, len(examples), CHUNK):
-        rows += tokenize_all(examples[start : start + CHUNK], tokenizer, how, tally)
-        if len(examples) > CHUNK:
-            say(f"tokenised {len(rows):,} of {len(examples):,} rows")
-    kept = [(at, row) for at, row in enumerate(rows) if row is not None and row.scored.any()]
-    chats = any(isinstance(example, Conversation) for example in examples)
-    meta = {
-        "examples": [at for at, _ in kept],
-        "digests": [digests[at].hex() for at, _ in kept],
-        "dropped": len(rows) - len(kept),
-        "truncated": sum(row.truncated for _, row in kept),
-        "refused": tally.refused,
-        "refusal": tally.refusal,
-        "notes": [x for part in tally_notes(tally, tokenizer.is_fallback and chats) for x in part],
-    }
-    return store.save(key, [row.ids for _, row in kept], [row.scored for _, row in kept], meta)
+) -> _Part:
+    found = examples_of(source, mapping)
+    seen = survey(found, 0, say)
+    key = key_of(seen, tokenizer, how)
+    flat = store.load(key) or tokenised(found, seen, key, tokenizer, how, say)
+    if not len(flat.arrays[PLACES]):
+        raise _nothing_left(flat, source, how.max_length or 0)
+    return _Part(found, seen, flat, key)
 
 
-def _nothing_left(meta: dict[str, Any], reference: str, max_length: int) -> UserError:
-    if meta["refused"] == meta["dropped"]:
-        return UserError(f"the model's chat template takes no row of {reference}; {meta['refusal']}", "data")
-    return UserError(f"no answer of {reference} begins within {max_length} tokens; raise max_length", "max_length")
+def _held_out(part: _Part, fraction: float, seed: int) -> Counts:
+    """Rows of one question go to one side together; if that leaves none to hold out, rows of equal content do."""
+    by_question = held_out(part.flat.arrays[GROUPS], fraction, seed)
+    return np.array(by_question or held_out(part.flat.arrays[CONTENTS], fraction, seed), dtype=np.int64)
 
 
-def _probes(examples: Sequence[Example], tokenizer: TextTokenizer, max_length: int) -> tuple[Probe, ...]:
-    """Up to PROBES questions that leave half of `max_length` for the answer; the shortest where none does."""
-    made = [probe for example in examples[: 10 * PROBES] if (probe := _probe(example, tokenizer)) is not None]
-    short = [probe for probe in made if len(probe.ids) <= max_length // 2]
-    return tuple(short[:PROBES] or sorted(made, key=lambda probe: len(probe.ids))[:1])
+def _some(rows: int) -> Counts:
+    """As many rows of a validation split as are evaluated at the most, evenly."""
+    most = min(rows, constants().held_out_rows)
+    return np.unique(np.linspace(0, rows - 1, most).astype(np.int64))
 
 
-def _probe(example: Example, tokenizer: TextTokenizer) -> Probe | None:
-    if isinstance(example, Text):
-        return _text_probe(example, tokenizer)
-    try:
-        turns, tools = prompt_turns(example, tokenizer)
-        text = tokenizer.render(turns, tools, add_generation_prompt=True) if turns else ""
-    except Refusal:
-        return None
-    if not text:
-        return None
-    asked = next((turn["content"] for turn in reversed(turns) if turn["role"] == "user"), turns[-1]["content"])
-    return Probe(tuple(turns), np.array(tokenizer.encode(text).ids, np.int32), asked, answer_of(example))
-
-
-def _text_probe(text: Text, tokenizer: TextTokenizer) -> Probe | None:
-    """The first third of a document, at most 64 tokens; the rest is what it goes on with."""
-    (row,) = tokenize_all([text], tokenizer, WHOLE, Tally())
-    if row is None or len(row.ids) < 6:
-        return None
-    start = min(len(row.ids) // 3, 64)
-    prompt = tokenizer.decode(row.ids[:start].tolist())
-    return Probe((), row.ids[:start], prompt, tokenizer.decode(row.ids[start:].tolist()))
+def _nothing_left(flat: store.Flat, source: Source, max_length: int) -> UserError:
+    meta, names = flat.meta, source.reference
+    if meta["refused"]:
+        return UserError(f"the model's chat template takes no row of {names}; {meta['refusal']}", "data")
+    if meta["without_target"]:
+        return UserError(f"no row of {names} has a token to learn from; mark the answers as trained", "data")
+    return UserError(f"no answer of {names} begins within {max_length} tokens; raise max_length", "max_length")

@@ -23,7 +23,7 @@ def preview(
         if isinstance(example, Text):
             return _document(example, tokenizer)
         if tokenizer is None:
-            return _plain(example)
+            return plain_segments(example)
         try:
             return _exact(example, tokenizer, how)
         except Refusal:
@@ -38,9 +38,12 @@ def _document(text: Text, tokenizer: TextTokenizer | None) -> tuple[Segment, ...
     return (*start, Segment(text.document + ("" if text.document.endswith(eos) else eos), True))
 
 
-def _plain(conversation: Conversation) -> tuple[Segment, ...]:
+def plain_segments(example: Example) -> tuple[Segment, ...]:
+    """Roles and texts, without a chat template."""
+    if isinstance(example, Text):
+        return (Segment(example.document, True),)
     segments = []
-    for message in conversation.messages:
+    for message in example.messages:
         segments += [
             Segment(f"{message.role}: ", False),
             Segment(message.content, message.scored),

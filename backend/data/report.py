@@ -10,6 +10,10 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
+from backend.data.constants import constants
+from backend.data.finding import Finding
+from backend.data.split import count
+
 Counts = npt.NDArray[np.int64]
 
 
@@ -26,6 +30,8 @@ class Segment:
 class Cut:
     """The data under one `max_length`."""
 
+    rows: int
+    """Rows that are left: those with a target token; of a document its pieces."""
     truncated_rows: int
     tokens: int
     scored_tokens: int
@@ -57,10 +63,14 @@ class DataReport:
     exact: bool = True
     """Counted with the model's own tokenizer and template; False: estimated from the text's length."""
     preview: tuple[Segment, ...] = ()
-    problems: tuple[str, ...] = ()
-    """Sentences about what would waste a run."""
-    notes: tuple[str, ...] = ()
-    """Sentences about what was chosen or assumed: files, a stand-in for a missing chat template, a sample."""
+    findings: tuple[Finding, ...] = ()
+    """What would waste a run, what to look at, and what was chosen or assumed; the most severe first."""
+    source_rows: int = 0
+    """All rows of the data, the unusable ones included; 0: as many as there are usable ones."""
+    refused_rows: int = 0
+    """Rows that are not used: empty, refused by the chat template, or without a target token."""
+    held_out_rows: int = 0
+    """Rows of a validation split beside the training one, which is evaluated on; 0: rows are held out of these."""
     fingerprint: str = ""
     """Hash of the rows' content."""
     files: tuple[str, ...] = field(default=())
@@ -69,6 +79,32 @@ class DataReport:
     def rows(self) -> int:
         """Usable rows (empty ones left out)."""
         return len(self.row_tokens)
+
+    @property
+    def all_rows(self) -> int:
+        """Rows of the data, whether they can be used or not."""
+        return self.source_rows or self.rows
+
+    @property
+    def used_rows(self) -> int:
+        """Rows that are trained on or evaluated with."""
+        return self.all_rows - self.refused_rows
+
+    @property
+    def unused_columns(self) -> tuple[str, ...]:
+        """Columns that play no part."""
+        used = set(self.mapping.values())
+        return tuple(column for column in self.columns if column not in used)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Sentences about what would waste a run, or should be looked at before it starts."""
+        return tuple(x.text for x in self.findings if x.severity != "notes")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what was chosen or assumed: files, a stand-in for a missing chat template, a sample."""
+        return tuple(x.text for x in self.findings if x.severity == "notes")
 
     @property
     def tokens(self) -> int:
@@ -85,12 +121,20 @@ class DataReport:
         """Part of a row that is scored, as nine rows of ten do not exceed it; 1 without rows."""
         return float(np.percentile(self.row_scored_tokens / self.row_tokens, 90)) if self.rows else 1.0
 
+    def split(self, max_length: int, eval_fraction: float) -> tuple[int, int]:
+        """Rows that are trained on, and rows that are evaluated on: of a validation split if there is one."""
+        rows = self.cut(max_length).rows
+        if self.held_out_rows and eval_fraction > 0:
+            return rows, min(self.held_out_rows, constants().held_out_rows)
+        held_out = count(rows, eval_fraction)
+        return rows - held_out, held_out
+
     def percentile(self, q: float) -> int:
         """The length in tokens that q percent of the rows do not exceed; 0 without rows."""
         return int(self._sorted_tokens[ceil(round(q / 100 * (self.rows - 1), 9))]) if self.rows else 0
 
     def cut(self, max_length: int) -> Cut:
-        """What stays of the data when rows are cut after `max_length` tokens.
+        """What stays of the data when rows are cut after `max_length` tokens. Documents are divided instead.
 
         Scored tokens are taken to stand behind the prompt, as in single-turn rows; an estimate for multi-turn ones.
         """
@@ -108,12 +152,31 @@ class DataReport:
         return {}
 
     def _cut(self, max_length: int) -> Cut:
-        kept = np.minimum(self.row_tokens, max_length)
+        if self.format == "text":
+            return self._divided(max_length)
         scored = np.clip(np.minimum(self.row_scored_tokens, max_length - self.row_prompt_tokens), 0, None)
+        left = scored > 0
+        kept = np.minimum(self.row_tokens[left], max_length)
         return Cut(
+            rows=len(kept),
             truncated_rows=int((self.row_tokens > max_length).sum()),
             tokens=int(kept.sum()),
             scored_tokens=int(scored.sum()),
-            unscored_rows=int((scored == 0).sum()),
+            unscored_rows=len(left) - len(kept),
             row_of_a_token=float(np.square(kept, dtype=np.float64).sum() / max(1.0, kept.sum())),
+        )
+
+    def _divided(self, max_length: int) -> Cut:
+        """Documents in pieces of `max_length`; the first token of a piece is no target."""
+        full = (self.row_tokens - 1) // max_length
+        rest = self.row_tokens - full * max_length
+        alone = int(((rest == 1) & (full > 0)).sum())  # a last token by itself has nothing to be predicted from
+        squares = full.sum() * float(max_length) ** 2 + np.square(rest, dtype=np.float64).sum()
+        return Cut(
+            rows=len(full) + int(full.sum()) - alone,
+            truncated_rows=0,
+            tokens=self.tokens - alone,
+            scored_tokens=self.scored_tokens - int(full.sum()),
+            unscored_rows=0,
+            row_of_a_token=float(squares / max(1, self.tokens)),
         )

@@ -1,10 +1,11 @@
-"""Which rows are held out for evaluation: the same for the same seed, and never a copy of a training row."""
+"""Which rows are held out for evaluation: the same for the same seed, never a copy of a training row."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
 
 from backend.data.constants import constants
 
@@ -12,24 +13,26 @@ ROWS_FOR_ONE = 20
 """From this many rows on, at least one is held out."""
 
 
-def held_out(digests: Sequence[str], fraction: float, seed: int) -> list[int]:
-    """Indices of the held-out rows, ascending; `digests` are equal for rows of equal content.
+def held_out(groups: npt.ArrayLike, fraction: float, seed: int) -> list[int]:
+    """Indices of the held-out rows, ascending; `groups` are equal for rows that stay on one side.
 
-    Rows of equal content go to one side together. The choice hangs on content and seed alone, so that it stays when
-    rows are reordered or a few are added. None with `fraction` 0.
+    The choice hangs on the groups' values and the seed alone, so that it stays when rows are reordered or a few are
+    added. None with `fraction` 0.
     """
-    wanted = count(len(digests), fraction)
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index, digest in enumerate(digests):
-        groups[digest].append(index)
-    order = sorted(groups, key=lambda digest: blake2b(f"{seed} {digest}".encode(), digest_size=8).digest())
-    chosen: list[int] = []
-    for digest in order[:-1]:  # something always stays to train on
-        if len(chosen) + len(groups[digest]) <= wanted:
-            chosen += groups[digest]
-        if len(chosen) == wanted:
+    values, group_of, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    wanted = count(len(group_of), fraction)
+    if not wanted:
+        return []
+    marks = (blake2b(f"{seed} {value}".encode(), digest_size=8).digest() for value in values)
+    order = np.argsort(np.fromiter((int.from_bytes(mark) for mark in marks), np.uint64, len(values)))
+    chosen, rows = [], 0
+    for group in order[:-1]:  # something always stays to train on
+        if rows + sizes[group] <= wanted:
+            chosen.append(group)
+            rows += sizes[group]
+        if rows == wanted:
             break
-    return sorted(chosen)
+    return [int(at) for at in np.flatnonzero(np.isin(group_of, chosen))]
 
 
 def count(rows: int, fraction: float) -> int:

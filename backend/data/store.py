@@ -1,4 +1,4 @@
-"""Tokenised rows on disk: Arrow through `datasets`, mapped and not read, written to a temporary name and renamed."""
+"""Tokenised rows on disk: an Arrow file, mapped and not read; written in blocks to a temporary name, and renamed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import shutil
 import tempfile
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ from backend.data.tokens import Ids, Mask
 Offsets = npt.NDArray[np.int32]
 ABANDONED_SECONDS = 24 * 3600.0
 """A draft older than this belongs to no living process."""
-BLOCK = 1000
-"""Rows that are laid end to end in memory at once; as many as `datasets` writes in one record batch."""
-META = "meta.json"
-VERSION = 3
+BLOCK, BLOCK_TOKENS = 8000, 4_000_000
+"""Most rows and tokens that are laid end to end in memory at once, and written as one record batch."""
+META, ROWS = "meta.json", "rows.arrow"
+VERSION = 4
 """Part of every key: raise it when the same inputs come to be tokenised, masked or kept otherwise."""
 
 
@@ -49,6 +50,8 @@ class Flat:
     """The number of each block's first row."""
     meta: dict[str, Any]
     """What else belongs to them (JSON)."""
+    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """What belongs to each row, mapped like them."""
 
     def row(self, at: int) -> tuple[Ids, Mask]:
         """Row `at`, not negative: token ids (int32) and whether each is scored."""
@@ -80,67 +83,107 @@ def folder() -> Path:
 
 
 def load(key: str) -> Flat | None:
-    """What was saved under `key`, mapped into memory; None where nothing is, or it is damaged."""
+    """What was saved under `key`, mapped into memory; None if nothing is, or if it is damaged."""
     path = folder() / key
     try:
         kept = json.loads((path / META).read_text(encoding="utf-8"))
-        blocks = _mapped(path)
-        if sum(len(block.offsets) - 1 for block in blocks) != kept["rows"]:  # cut off between two record batches
+        blocks = _mapped(path / ROWS)
+        arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in kept["arrays"]}
+        counts = [sum(len(block.offsets) - 1 for block in blocks), *map(len, arrays.values())]
+        if any(count != kept["rows"] for count in counts):
             return None
         os.utime(path)  # when it was last used: the others are deleted first
         meta = kept["meta"]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # what `datasets` makes of damaged files
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError):  # what is raised for damaged files
         return None
     starts = np.cumsum([0, *(len(block.offsets) - 1 for block in blocks)])[:-1]
-    return Flat(tuple(blocks), tuple(starts.tolist()), meta)
+    return Flat(tuple(blocks), tuple(starts.tolist()), meta, arrays)
 
 
 def save(key: str, ids: Sequence[Ids], scored: Sequence[Mask], meta: dict[str, Any]) -> Flat:
     """Save rows under `key` and give them back mapped. Two processes may do so at once."""
-    target = folder() / key
-    temporary = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=folder()))
-    try:
-        _write(temporary, key, ids, scored)
-        (temporary / META).write_text(json.dumps({"rows": len(ids), "meta": meta}), encoding="utf-8")
-        if target.exists() and load(key) is None:
-            shutil.rmtree(target)
-        temporary.replace(target)
-    except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if (flat := load(key)) is None:  # unless another process saved the same first
-            raise
+    with Writer(key) as writer:
+        writer.add(ids, scored)
+        return writer.finish(meta, {})
+
+
+class Writer:
+    """Saves rows under a key as they are made. Leaves nothing behind if it is not finished."""
+
+    def __init__(self, key: str) -> None:
+        import pyarrow as pa
+
+        self._key = key
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=folder()))
+        self._schema = pa.schema({"ids": pa.list_(pa.int32()), "scored": pa.list_(pa.int8())})
+        self._sink = (self._folder / ROWS).open("wb")
+        self._file = pa.ipc.new_file(self._sink, self._schema)
+        self._ids: list[Ids] = []
+        self._scored: list[Mask] = []
+        self._rows = self._tokens = 0
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OSError):
+            self._sink.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def add(self, ids: Sequence[Ids], scored: Sequence[Mask]) -> None:
+        """More rows. Raises OSError if the disk is full."""
+        for row, marks in zip(ids, scored, strict=True):
+            self._ids.append(row)
+            self._scored.append(marks)
+            self._tokens += len(row)
+            if len(self._ids) >= BLOCK or self._tokens >= BLOCK_TOKENS:
+                self._write()
+
+    def finish(self, meta: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Flat:
+        """Put what was added in its place, with an entry a row in each of `arrays`, and give it back mapped."""
+        if self._ids:
+            self._write()
+        self._file.close()
+        self._sink.close()
+        for name, values in arrays.items():
+            np.save(self._folder / f"{name}.npy", values, allow_pickle=False)
+        kept = {"rows": self._rows, "arrays": list(arrays), "meta": meta}
+        (self._folder / META).write_text(json.dumps(kept), encoding="utf-8")
+        target = folder() / self._key
+        try:
+            if target.exists() and load(self._key) is None:
+                shutil.rmtree(target)
+            self._folder.replace(target)
+        except OSError:
+            if (flat := load(self._key)) is None:  # unless another process saved the same first
+                raise
+            return flat
+        flat = load(self._key)
+        assert flat is not None
+        _prune(constants().cache_bytes, keep=target)
         return flat
-    flat = load(key)
-    assert flat is not None
-    _prune(constants().cache_bytes, keep=target)
-    return flat
 
+    def _write(self) -> None:
+        """As one record batch. `scored` is a byte a token: Arrow packs booleans into bits, which numpy can't view."""
+        import pyarrow as pa
 
-def _write(path: Path, key: str, ids: Sequence[Ids], scored: Sequence[Mask]) -> None:
-    """As one Arrow file. `scored` is a byte a token: Arrow packs booleans into bits, which numpy can't view."""
-    import datasets
-    import pyarrow as pa
-
-    datasets.disable_progress_bars()
-    schema = pa.schema({"ids": pa.list_(pa.int32()), "scored": pa.list_(pa.int8())})
-    batches = []
-    for start in range(0, len(ids), BLOCK):
-        some_ids, some_scored = ids[start : start + BLOCK], scored[start : start + BLOCK]
-        offsets = pa.array(np.cumsum([0, *map(len, some_ids)]), pa.int32())
-        columns = (np.concatenate(some_ids), np.concatenate(some_scored).view(np.int8))
+        ids, scored = self._ids, self._scored
+        self._ids, self._scored, self._tokens = [], [], 0
+        offsets = pa.array(np.cumsum([0, *map(len, ids)]), pa.int32())
+        columns = (np.concatenate(ids), np.concatenate(scored).view(np.int8))
         lists = [pa.ListArray.from_arrays(offsets, pa.array(column)) for column in columns]
-        batches.append(pa.RecordBatch.from_arrays(lists, schema=schema))
-    # With the fingerprint given, `datasets` does not hash every token to make one.
-    datasets.Dataset(pa.Table.from_batches(batches, schema), fingerprint=key).save_to_disk(path, num_shards=1)
+        self._file.write_batch(pa.RecordBatch.from_arrays(lists, schema=self._schema))
+        self._rows += len(ids)
 
 
 def _mapped(path: Path) -> list[Block]:
-    """The record batches of a saved dataset. Raises ValueError and its like where the files are damaged."""
-    import datasets
+    """The record batches of a saved file. Raises ValueError and its like if it is damaged."""
+    import pyarrow as pa
 
-    dataset = datasets.load_from_disk(path, keep_in_memory=False)
     blocks = []
-    for batch in dataset.data.to_batches():
+    reader = pa.ipc.open_file(pa.memory_map(str(path)))
+    for number in range(reader.num_record_batches):
+        batch = reader.get_batch(number)
         batch.validate(full=True)  # reads the rows' offsets, no token
         ids, scored = batch.column("ids"), batch.column("scored")
         if not ids.offsets.equals(scored.offsets):

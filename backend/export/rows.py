@@ -11,7 +11,9 @@ from typing import Any, Literal
 from backend.data import template
 from backend.data.conversation import Conversation, Example, Text
 from backend.data.formats import examples_of
+from backend.data.load import Source as Loaded
 from backend.data.load import load
+from backend.data.prepare import Rows as TokenRows
 from backend.data.prepare import prepare
 from backend.data.tokenizing import Tokenizing
 from backend.export.source import ExportSource, Say
@@ -51,9 +53,10 @@ def write(source: ExportSource, folder: Path, say: Say, *, pairs: bool) -> Expor
     tokenizer = base if (base / "tokenizer.json").is_file() else source.result
     how = Tokenizing(None, plan.train_on_turns, plan.special_tokens_in_data)
     data = prepare(job.data, job.mapping, tokenizer, plan.max_length, plan.eval_fraction, plan.seed, say, how)
-    examples = examples_of(load(job.data), job.mapping).examples
-    used: list[int] = data.train.flat.meta["examples"]
-    train, held_out = ([examples[used[int(i)]] for i in part.index] for part in (data.train, data.held_out))
+    loaded = load(job.data)
+    evaluated = loaded.held_out if data.held_out.flat is not data.train.flat and loaded.held_out else loaded
+    train = _examples(data.train, loaded, job.mapping)
+    held_out = _examples(data.held_out, evaluated, job.mapping)
     form = _form([*train, *held_out], pairs)
     unscored = form == "messages" and any(map(_has_unscored_answers, [*train, *held_out]))
     (folder / FOLDER).mkdir()
@@ -69,6 +72,12 @@ def write(source: ExportSource, folder: Path, say: Say, *, pairs: bool) -> Expor
         has_unscored_answers=unscored,
         has_own_template=source.tokenizer.chat_template not in stand_ins,
     )
+
+
+def _examples(part: TokenRows, loaded: Loaded, mapping: Sequence[str]) -> list[Example]:
+    """What the token rows of one split were made of; a long document once, though it is several rows."""
+    examples = examples_of(loaded, mapping).examples
+    return [examples[place] for place in dict.fromkeys(part.places.tolist())]
 
 
 def _form(examples: Sequence[Example], pairs: bool) -> Form:

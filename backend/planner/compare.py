@@ -9,7 +9,7 @@ from backend.answers import METHODS, Answers, Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.plan.preset import Preset
-from backend.planner import choice, cost, fit, host, learned, memory, rules, several, throughput
+from backend.planner import choice, cost, findings, fit, host, learned, memory, rules, several, throughput
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison, Interval, MethodEstimate
 from backend.planner.suggestions import Stuck, suggestions
@@ -48,22 +48,25 @@ def compare(
         method: replace(seen, why_not=verdict.why_not.get(method, ()), obstacles=verdict.obstacles[method])
         for method, seen in estimates.items()
     }
+    found = findings.findings(data, estimates[verdict.method or METHODS[0]].plan)
+    stops = findings.stops(found)
     return Comparison(
         answers=answers,
         device=device,
         model=model,
         data=data,
         methods=evaluated,
-        recommended=verdict.method,
-        reasons=verdict.reasons,
+        recommended=None if stops else verdict.method,
+        reasons=stops or verdict.reasons,
         notes=(
             *device.taken,
             *device.notes,
             *learned.sentences(device, model.shape.parameters),
             *model.notes,
-            *data.problems,
+            *(x.text for x in found if x.severity != "notes"),
             *verdict.notes,
         ),
+        findings=found,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backend.answers import Answers, Method
+from backend.data.finding import Finding
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.plan.plan import Plan
@@ -107,3 +108,5 @@ class Comparison:
     reasons: tuple[str, ...]
     notes: tuple[str, ...] = ()
     """What was assumed, and what the user should know before starting."""
+    findings: tuple[Finding, ...] = ()
+    """What was found in the data, also under the plan's `max_length` and batch; the most severe first."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from backend import constants, units
 from backend.answers import Answers, Method
-from backend.data import split
 from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.model.info import ModelInfo
@@ -83,13 +82,21 @@ def _common(method: Method, device: Device, model: ModelInfo, data: DataReport, 
     }
 
 
-def _lengths(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
+def max_length(model: ModelInfo, data: DataReport) -> int:
+    """After how many tokens rows are cut, unless the user says otherwise: few of them are, within the context."""
     table = constants.methods().common
-    longest = max(data.percentile(table.length_percentile), 1)
     top = min(table.length_maximum, model.shape.context or table.length_maximum)
-    length = max(table.length_minimum, 2 ** math.ceil(math.log2(longest)))
-    why = f"{table.length_percentile} % of the rows have at most {longest:,} tokens"
-    return {"max_length": (min(length, top), why)}
+    return int(min(max(table.length_minimum, 2 ** math.ceil(math.log2(_longest(data)))), top))
+
+
+def _longest(data: DataReport) -> int:
+    """Tokens of the longest row that is kept whole."""
+    return max(data.percentile(constants.methods().common.length_percentile), 1)
+
+
+def _lengths(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
+    share = constants.methods().common.length_percentile
+    return {"max_length": (max_length(model, data), f"{share} % of the rows have at most {_longest(data):,} tokens")}
 
 
 def _batch(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
@@ -175,7 +182,8 @@ def title(method: Method) -> str:
 
 def steps(plan: Plan, data: DataReport) -> int:
     """Optimizer steps of the run."""
-    return counts.total_steps(max(1, data.rows - split.count(data.rows, plan.eval_fraction)), plan)
+    train, _ = data.split(plan.max_length, plan.eval_fraction)
+    return counts.total_steps(max(1, train), plan)
 
 
 def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:

@@ -23,7 +23,18 @@ def predict(answers: Answers, preset: Preset | None = None) -> Comparison:
     model = find.find(answers.model)
     kept = rules.pin(answers, preset).values
     how = Tokenizing(None, kept.get("train_on_turns", "all"), kept.get("special_tokens_in_data", False))
-    return compare(answers, device(answers), model, data(answers, model, how), preset)
+    comparison = compare(answers, device(answers), model, data(answers, model, how), preset)
+    _refuse_nothing_left(comparison)
+    return comparison
+
+
+def _refuse_nothing_left(comparison: Comparison) -> None:
+    """There is nothing to plan if `max_length` leaves no answer in any row."""
+    data, length = comparison.data, next(iter(comparison.methods.values())).plan.max_length
+    if data.rows and not data.cut(length).rows:
+        first = int(data.row_prompt_tokens.min()) + 1
+        what = f"no answer of {data.reference} begins within max_length {length:,}: the first begins at token {first:,}"
+        raise UserError(f"{what}; raise max_length, or shorten the prompts", "max_length")
 
 
 def device(answers: Answers, hardware: Hardware | None = None) -> Device:

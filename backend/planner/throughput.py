@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 from backend import constants
-from backend.data import split
 from backend.data.report import DataReport
 from backend.measured.correction import Correction
 from backend.model.info import ModelInfo
@@ -38,7 +37,8 @@ class Work:
 
 def work(plan: Plan, data: DataReport) -> Work:
     """Tokens of a step and of a sequence, from the rows' lengths cut at `max_length`."""
-    mean = data.cut(plan.max_length).tokens / max(1, data.rows)
+    cut = data.cut(plan.max_length)
+    mean = cut.tokens / cut.rows if cut.rows else float(plan.max_length)
     longest = min(plan.max_length, data.percentile(100) if data.rows else plan.max_length)
     step_tokens = mean * plan.effective_batch
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest
@@ -47,7 +47,7 @@ def work(plan: Plan, data: DataReport) -> Work:
         step_tokens=step_tokens,
         length=max(1, length),
         scored=max(1, scored),
-        held_out_tokens=mean * split.count(data.rows, plan.eval_fraction),
+        held_out_tokens=mean * data.split(plan.max_length, plan.eval_fraction)[1],
         attended=_row_of_a_token(plan, data),
         row_lengths=() if plan.packing or not data.rows else _row_lengths(plan, data),
     )

@@ -333,13 +333,15 @@ _OF_A_FAILURE = frozenset(("state", "error", "step"))
 class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
     """The attempt has ended; the last event, unless the run is resumed. A run that was killed has none.
 
-    If it failed, the line has `state`, `error` and `step` only.
+    If it failed, the line has `state`, `error`, `wrong_input` and `step` only.
     """
 
     state: str = ""
     """`done`, `stopped`, `paused` or `failed`."""
     error: str | None = None
     """Why it failed, in a sentence with its fix."""
+    wrong_input: bool | None = None
+    """It failed for something that the user can fix, such as data of which no row can be used."""
     step: Count = 0
     """Steps done; of a failed run, the step of its last checkpoint."""
     total_steps: Count | None = None
@@ -369,7 +371,9 @@ class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
 
     def left_out_if_none(self) -> frozenset[str]:
         """A failed run has no figures, any other no error."""
-        return frozenset(self.__struct_fields__) - _OF_A_FAILURE if self.state == "failed" else frozenset(("error",))
+        if self.state == "failed":
+            return frozenset(self.__struct_fields__) - _OF_A_FAILURE
+        return frozenset(("error", "wrong_input"))
 
 
 AnyEvent: TypeAlias = (

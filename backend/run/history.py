@@ -17,6 +17,7 @@ from backend.run.events import (
     Calibrated,
     CheckpointSaved,
     Evaluated,
+    FindingReported,
     GpuReading,
     Logged,
     MemoryReading,
@@ -175,6 +176,9 @@ class History:
             case CheckpointSaved():
                 self.checkpoints.append(event)
                 self._log(event.t, "info", f"checkpoint at step {event.step:,}")
+            case FindingReported():
+                fix = f" -> {event.fix}" if event.fix else ""
+                self._log(event.t, "info" if event.severity == "notes" else "warning", f"data: {event.text}{fix}")
             case OutOfMemory() | Replanned():
                 self._log(event.t, "warning", event.text)
             case PhasesMeasured():

@@ -13,7 +13,7 @@ from backend.errors import TrainingFailed, UserError
 from backend.plan.counts import total_steps
 from backend.plan.job import Job
 from backend.plan.plan import Plan
-from backend.run.events import Replanned
+from backend.run.events import FindingReported, Replanned
 from backend.run.folder import RunFolder
 from backend.training import checks, compiling, cpu_formats, locate, methods, relief, rng
 from backend.training.advice import would_fit
@@ -37,8 +37,8 @@ def begin(
 
     `began` is the `time.perf_counter()` at which this process began with the run.
     """
-    for text in data.notes:
-        report.say(text)
+    for one in data.findings:
+        report.event(FindingReported(severity=one.severity, text=one.text, fix=one.fix))
     found, skipped = ranks.of_first(checkpoint.newest(folder.checkpoints) if ranks.is_first else (None, []))
     for text in skipped:
         report.warn(text)

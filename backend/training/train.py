@@ -88,7 +88,8 @@ def _held(folder: RunFolder, inbox: Inbox, logger: Logger) -> str:
         text = sentence(error, folder.name)
         with suppress(OSError):  # the disk may be full for events too
             report.say(text, "error")
-            report.event(RunFinished(state="failed", error=text, step=_last_step(folder)))
+            wrong = True if isinstance(error, UserError) else None
+            report.event(RunFinished(state="failed", error=text, wrong_input=wrong, step=_last_step(folder)))
         return "failed"
     finally:
         log.close()

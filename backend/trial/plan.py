@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from backend import constants
 from backend.answers import Method
-from backend.data import split
+from backend.data.report import DataReport
 from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.planner import gpu_time, jobs, rules, throughput
@@ -37,7 +37,7 @@ def of(comparison: Comparison, method: Method) -> Trial:
     step = throughput.step_seconds(model.shape, seen.plan, device, throughput.work(seen.plan, data))
     steps = _steps(seen.steps, step.point if step else None)
     warmup = math.ceil(seen.plan.warmup_fraction * seen.steps)
-    plan = _with_few_held_out(_shortened(seen.plan, steps, seen.steps, warmup), steps, data.rows)
+    plan = _with_few_held_out(_shortened(seen.plan, steps, seen.steps, warmup), steps, data)
     hours = throughput.run_hours(model, plan, device, data, throughput.work(plan, data))
     whole = jobs.job(comparison, method)
     assert whole.predicted is not None
@@ -79,11 +79,11 @@ def _shortened(plan: Plan, steps: int, whole: int, warmup: int) -> Plan:
     )
 
 
-def _with_few_held_out(plan: Plan, steps: int, rows: int) -> Plan:
+def _with_few_held_out(plan: Plan, steps: int, data: DataReport) -> Plan:
     """The plan with fewer held-out rows if evaluating them twice would take longer than the steps."""
     table = constants.trial()
     in_time = table.held_out_share * steps * plan.effective_batch / (2 * gpu_time.forward_share(plan))
     most = max(table.least_held_out, int(in_time))
-    if split.count(rows, plan.eval_fraction) <= most:
+    if data.held_out_rows or data.split(plan.max_length, plan.eval_fraction)[1] <= most:
         return plan
-    return replace(plan, eval_fraction=most / rows)
+    return replace(plan, eval_fraction=most / max(1, data.cut(plan.max_length).rows))

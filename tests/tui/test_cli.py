@@ -99,7 +99,10 @@ def test_every_figure_follows_a_setting(capsys: pytest.CaptureFixture[str]) -> N
         (("presets", "show"), "`fttui presets show` needs NAME"),
         (("presets", "copy", "demo"), "`fttui presets copy` needs NEW"),
         (("plna",), "there is no command 'plna'; did you mean 'plan'?"),
-        (("zzz",), "there are plan, train, watch, stop, pause, checkpoint, resume, runs, presets, export, doctor"),
+        (
+            ("zzz",),
+            "there are plan, data, train, watch, stop, pause, checkpoint, resume, runs, presets, export, doctor",
+        ),
         (("plan", *EIGHT_B, "--budgett", "4"), "--budget"),
         (("plan", "--model", "8b", "--gpu", "nobody", "--rows", "1", "--row-tokens", "1"), "nobody"),
         (("plan", "--model", "8b", "--gpu", "A100", "--rows", "1", "--row-tokens", "1"), "A100 SXM 80GB"),
@@ -194,7 +197,7 @@ def test_a_done_run_is_not_resumed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "is done" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["plan", "train", "watch", "resume", "runs", "presets", "export", "doctor"])
+@pytest.mark.parametrize("command", ["plan", "data", "train", "watch", "resume", "runs", "presets", "export", "doctor"])
 def test_help_has_examples_and_every_plan_field(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "--help"]) == 0
     said = capsys.readouterr().out

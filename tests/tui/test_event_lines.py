@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import get_args
 
-from backend.run.events import AnyEvent, Evaluated, Logged, PhaseStarted, RunFinished, RunStarted, Sampled, StepDone
+from backend.run.events import (
+    AnyEvent,
+    Evaluated,
+    FindingReported,
+    Logged,
+    PhaseStarted,
+    RunFinished,
+    RunStarted,
+    Sampled,
+    StepDone,
+)
 from tui.event_lines import EventLines
 
 
@@ -40,6 +50,12 @@ def test_the_end_says_what_came_of_it() -> None:
     assert lines(done)[0] == "done after 1 m 05 s, held-out loss 2.0000 -> 1.5000"
     assert lines(RunFinished(state="failed", error="it broke")) == ["failed: it broke"]
     assert lines(RunFinished(state="failed")) == ["failed: see the log"]
+
+
+def test_findings_of_the_data_have_their_fix() -> None:
+    found = FindingReported(severity="warns", text="Two columns are unused.", fix="--mapping a=b")
+    assert lines(found) == ["data warns: Two columns are unused. -> --mapping a=b"]
+    assert lines(FindingReported(severity="notes", text="So.")) == ["data notes: So."]
 
 
 def test_outside_text_is_made_harmless() -> None:

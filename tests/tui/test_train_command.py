@@ -14,6 +14,7 @@ import pytest
 
 from backend.run.folder import RunFolder, all_runs
 from backend.run.history import read
+from tests.backend.training.helpers import new_run
 
 pytestmark = pytest.mark.torch
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,10 @@ def test_a_run_prints_its_events_and_leaves_a_result(method: str, tiny_model: Pa
     events = events_of(done.stdout)
     names = [event["event"] for event in events]
     assert names[0] == "run_started" and names[-1] == "run_finished"
-    assert {"phase", "step", "memory", "eval", "checkpoint"} <= set(names)
+    assert {"phase", "step", "memory", "eval", "checkpoint", "finding"} <= set(names)
+    found = next(event for event in events if event["event"] == "finding")
+    assert names.index("finding") < names.index("step") and found["severity"] in ("warns", "notes")
+    assert found["text"] and {"severity", "text", "fix"} <= set(found)
     steps_made = [event for event in events if event["event"] == "step"]
     assert [event["step"] for event in steps_made] == [1, 2, 3]
     assert {"total_steps", "loss", "learning_rate", "grad_norm", "tokens", "tokens_per_second"} <= set(steps_made[0])
@@ -63,6 +67,25 @@ def test_a_run_prints_its_events_and_leaves_a_result(method: str, tiny_model: Pa
     (run,) = all_runs()
     assert run.job().plan.seed == 7
     assert not run.is_alive()
+
+
+def test_data_of_which_no_answer_fits_is_wrong_input(tiny_model: Path, tmp_path: Path) -> None:
+    rows = [{"question": "why " * 400, "answer": "So."}] * 40
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = fttui("train", "--model", str(tiny_model), "--data", str(data), "--method", "lora", *SHORT)
+    assert done.returncode == 2, done.stdout
+    assert done.stderr.count("\n") == 1
+    assert "begins within max_length 64" in done.stderr
+
+
+def test_a_run_whose_data_is_gone_ends_as_wrong_input(tiny_model: Path, tmp_path: Path) -> None:
+    run = new_run(tiny_model, tmp_path / "gone.jsonl")
+    done = fttui("resume", run.name)
+    assert done.returncode == 2, done.stdout
+    assert done.stderr.count("\n") == 1
+    assert "gone.jsonl does not exist" in done.stderr
+    assert read(run.events_file).state == "failed"
 
 
 def test_ctrl_c_stops_with_a_checkpoint_and_resume_continues(tiny_model: Path, questions: Path) -> None:

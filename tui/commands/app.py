@@ -14,6 +14,7 @@ For example:
 
     fttui                                              # the wizard
     fttui plan --model 8b --gpu 4090 --rows 5000 --row-tokens 400 --budget 40
+    fttui data rows.jsonl --row 0                      # what the model will see
     fttui train demo                                   # the demo, headless
     fttui train --model ./my-model --data rows.jsonl --method qlora --detach
     fttui watch                                        # the live screen of the latest run
@@ -21,6 +22,7 @@ For example:
 
 COMMANDS = {
     "plan": ("plan:plan", "Compare the three methods for a job, before anything is downloaded."),
+    "data": ("data:data", "What is in the data, what would waste a run, and rows as the model sees them."),
     "train": ("train:train", "Train headless, from a preset or from options."),
     "watch": ("watch:watch", "The live screen of a run of any process, or its result."),
     "stop": ("control:stop", "Stop a run at its next step, with a checkpoint."),

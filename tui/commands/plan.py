@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from backend import presets
 from backend.answers import Answers
 from backend.errors import UserError
-from backend.planner import rules, situation
+from backend.planner import findings, rules, situation
 from tui.commands.options import Shared
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def plan(
 ) -> int:
     """Compare LoRA, QLoRA and full fine-tuning for a job, before anything is downloaded.
 
-    Exit code 3 if nothing fits or the budget pays for nothing; with --rent, if no GPU fits the job.
-    With --trial 4 if no method made a step, 130 if Ctrl+C ended it.
+    Exit code 2 if what was found in the data stops it; 3 if nothing fits or the budget pays for nothing; with --rent,
+    if no GPU fits the job. With --trial 4 if no method made a step, 130 if Ctrl+C ended it.
 
     For example:
 
@@ -73,6 +73,8 @@ def plan(
     else:
         text = plan_table.table(comparison)
     sys.stdout.write(text + "\n")
+    if stops := findings.stops(comparison.findings):
+        raise UserError(stops[0], "data")
     carried = comparison.recommended if offers is None else any(offer.estimate for offer in offers)
     return 0 if carried else 3
 

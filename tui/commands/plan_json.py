@@ -9,10 +9,12 @@ import msgspec
 
 from backend import kept_names
 from backend.answers import METHODS, Method
+from backend.data.preflight.used import used
 from backend.planner import cost
 from backend.planner.estimates import Comparison, Interval, MethodEstimate
 from backend.planner.rent import RentOffer
 from backend.trial.found import TrialResult
+from tui import findings
 from tui.commands import dry_run
 from tui.plain import in_json
 
@@ -102,7 +104,7 @@ def _model(comparison: Comparison) -> dict[str, object]:
 def _data(comparison: Comparison) -> dict[str, object]:
     data = comparison.data
     length = next(iter(comparison.methods.values())).plan.max_length
-    cut = data.cut(length)
+    cut, what = data.cut(length), used(data, length)
     return {
         "reference": data.reference,
         "format": data.format,
@@ -117,7 +119,11 @@ def _data(comparison: Comparison) -> dict[str, object]:
         "length_percentiles": {str(q): data.percentile(q) for q in (50, 90, 99, 100)},
         "empty_rows": data.empty_rows,
         "duplicate_rows": data.duplicate_rows,
-        "problems": list(data.problems),
+        "used_rows": what.rows,
+        "refused_rows": data.all_rows - what.rows,
+        "unused_columns": list(data.unused_columns),
+        "problems": [found.text for found in comparison.findings if found.severity != "notes"],
+        "findings": findings.objects(comparison.findings),
     }
 
 

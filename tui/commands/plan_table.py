@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from backend import units
 from backend.answers import METHODS, Method
 from backend.planner import cost, fit
+from backend.planner import findings as planned
 from backend.planner.estimates import Comparison, Interval, MethodEstimate
 from backend.planner.rules import title
+from tui import findings
 from tui.plain import plain
 
 LABEL, COLUMN, WIDTH = 12, 22, 78
@@ -17,8 +19,18 @@ LABEL, COLUMN, WIDTH = 12, 22, 78
 
 def table(comparison: Comparison) -> str:
     """The table, at most 78 columns wide."""
-    above = [*head(comparison), *_price(comparison)]
+    above = [*_findings(comparison), *head(comparison), *_price(comparison)]
+    if planned.stops(comparison.findings):
+        return "\n".join(above)
     return "\n".join([*above, "", *_columns(comparison), "", *_words(comparison, comparison.recommended)]).rstrip()
+
+
+def _findings(comparison: Comparison) -> Iterator[str]:
+    """What was found in the data comes first: nothing below is worth more than the data."""
+    if comparison.findings:
+        yield "What was found in the data"
+        yield from (f"  {line}" for line in findings.lines(comparison.findings, WIDTH - 2))
+        yield ""
 
 
 def head(comparison: Comparison) -> Iterator[str]:
@@ -68,9 +80,10 @@ def _words(comparison: Comparison, chosen: Method | None) -> Iterator[str]:
         if method != chosen and comparison.methods[method].why_not:
             yield f"Why not {title(method)}"
             yield from _points(comparison.methods[method].why_not)
-    if comparison.notes:
+    said = {found.text for found in comparison.findings}
+    if notes := tuple(note for note in comparison.notes if note not in said):
         yield "Notes"
-        yield from _points(comparison.notes)
+        yield from _points(notes)
 
 
 def _row(label: str, cells: list[str]) -> str:

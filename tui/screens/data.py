@@ -6,14 +6,19 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 
 from backend import units
+from backend.data.preflight.used import used
+from backend.data.report import DataReport
 from backend.errors import UserError
+from backend.planner import findings
 from tui.messages import Listed
 from tui.plain import plain
 from tui.screens import numbers
 from tui.screens.looking import TYPING_PAUSE_SECONDS, LookingStep
+from tui.screens.rows import RowsScreen
 from tui.widgets.data_preview import preview
 from tui.widgets.entry import Entry
 from tui.widgets.field import Field
@@ -23,8 +28,6 @@ from tui.widgets.preview import Preview
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from backend.data.report import DataReport
 
 DEMO = Choice("demo", "demo", "ships with fttui, grade-school maths")
 NO_DATA = Choice("no data yet", "no data yet", "plan with rows x tokens", always=True)
@@ -45,6 +48,9 @@ class DataScreen(LookingStep):
 
     STEP: ClassVar[str] = "data"
     HELP_TEXT: ClassVar[str] = _HELP
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+b", "browse", "rows", tooltip="Every row as the model sees it"),
+    ]
 
     def body(self) -> ComposeResult:
         """Question, mapping or sizes; the report beside it."""
@@ -95,6 +101,30 @@ class DataScreen(LookingStep):
         if event.input.has_focus:
             self._read(TYPING_PAUSE_SECONDS)
 
+    def proceed(self) -> None:
+        """What stops a run is said here, before more is asked; everything else goes on."""
+        report = None if self.is_looking or self.error is not None else self._found
+        stops = findings.stops(used(report, self._max_length(report)).findings) if report is not None else ()
+        if stops:
+            self._complain("data", stops[0])
+        else:
+            super().proceed()
+
+    def action_browse(self) -> None:
+        """Row by row, on a screen of its own."""
+        report, journey = self._found, self.journey
+        if isinstance(report, DataReport):
+            length = self._max_length(report)
+            call = partial(journey.sources.browse_data, self._chosen, self._mapping, journey.model, length)
+            self.app.push_screen(RowsScreen(call))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There are rows to browse once data was read."""
+        if action == "browse":
+            is_read = not self.is_looking and self.error is None and self._found is not None
+            return is_read and self._chosen != NO_DATA.value
+        return super().check_action(action, parameters)
+
     def looking(self) -> None:
         """Say so."""
         self.query_one(Preview).say(self._chosen, "reading…", "…")
@@ -138,12 +168,23 @@ class DataScreen(LookingStep):
         text = self.query_one("#row-mapping", Field).text
         return tuple(part.strip() for part in text.split(",") if part.strip())
 
+    def _max_length(self, report: DataReport) -> int | None:
+        """After how many tokens rows will be cut: as answered, or as it will be planned."""
+        answered, model = self.journey.answers.max_length, self.journey.model
+        return answered or (
+            self.journey.sources.max_length(model, report) if model is not None and report.rows else None
+        )
+
     def _show(self, report: DataReport) -> None:
         panel = self.query_one(Preview)
         waits = self.journey.waits_for_demo()
         self._demo_timer.resume() if waits else self._demo_timer.pause()
         note = "preparing the demo model; token counts are estimates until then" if waits else ""
-        panel.show(self._chosen, lambda width: preview(report, width, note), units.counted(report.rows, "row"))
+        max_length = self._max_length(report)
+        panel.show(
+            self._chosen, lambda width: preview(report, width, note, max_length), units.counted(report.all_rows, "row")
+        )
+        self.refresh_bindings()
         found = ", ".join(f"{role}={column}" for role, column in report.mapping.items())
         self.query_one("#field-mapping", Entry).placeholder = plain(found, lines=False) or _BY_NAME
 

@@ -1,4 +1,4 @@
-"""The data report as a panel: counts, lengths, what a cut costs, problems, and the first row as the model sees it."""
+"""The data report as a panel: counts, findings with their fixes, lengths, and the first row as the model sees it."""
 
 from __future__ import annotations
 
@@ -7,43 +7,59 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from backend import units
-from tui.plain import plain
+from backend.data.histogram import histogram
+from backend.data.preflight.used import used
+from tui.plain import plain, safe
+from tui.widgets import row_view
 from tui.widgets.preview import Fact, facts
 from tui.widgets.prose import sentences, stacked, wrapped
 
 if TYPE_CHECKING:
-    from backend.data.report import DataReport, Segment
+    from collections.abc import Iterable, Iterator
+
+    from backend.data.finding import Finding, Severity
+    from backend.data.report import DataReport
 
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 """Lengths that a cut is shown for."""
 _PREVIEW_CHARACTERS = 4000
+BARS = 8
+SIGNS: dict[Severity, tuple[str, str]] = {
+    "stops": ("✗", "$error"),
+    "warns": ("!", "$warning"),
+    "notes": ("·", "$foreground"),
+}
 
 
-def preview(report: DataReport, width: int, note: str = "") -> Content:
-    """The whole panel, for `width` columns."""
+def preview(report: DataReport, width: int, note: str = "", max_length: int | None = None) -> Content:
+    """The whole panel, for `width` columns; `max_length` is where rows will be cut, if that is known."""
+    what = used(report, max_length)
     parts = [
         sentences([note] if note else [], width, "…", "$warning"),
         facts(_rows(report), width, 11),
-        sentences(report.problems, width, "!", "$warning"),
+        found(what.findings, width),
     ]
+    if report.format != "none":
+        parts += [_rule("row lengths in tokens", width), lengths(report, max_length, width)]
     if report.preview:
-        parts += [_rule("first row, as the model sees it", width), wrapped(first_row(report.preview), width)]
+        parts.append(_rule("first row, as the model sees it", width))
+        parts += [wrapped(row_view.text(report.preview, _PREVIEW_CHARACTERS), width), wrapped(row_view.legend(), width)]
     return stacked(parts)
 
 
 def _rows(report: DataReport) -> list[Fact]:
     tokens = units.count(report.tokens)
     about = "" if report.exact else "about "
-    share = f", {units.count(report.scored_tokens)} scored" if report.format != "none" else ""
+    share = f", {units.count(report.scored_tokens)} targets" if report.format != "none" else ""
     rows: list[Fact] = []
     if report.format != "none":
         columns = ", ".join(plain(column, lines=False) for column in report.columns)
         rows += [("format", f"{report.format}{f', of columns {columns}' if columns else ''}")]
     rows += [("tokens", f"{about}{tokens}{share}"), ("row length", _lengths(report)), ("cut off", _cuts(report))]
-    dirt = [f"{report.empty_rows:,} empty rows"] if report.empty_rows else []
+    dirt = [f"{report.refused_rows:,} rows are not used"] if report.refused_rows else []
     dirt += [f"{report.duplicate_rows:,} duplicate rows"] if report.duplicate_rows else []
     if report.format != "none":
-        rows += [("unclean", ", ".join(dirt) or "no empty rows, no duplicates")]
+        rows += [("unclean", ", ".join(dirt) or "every row is used, no duplicates")]
     return rows
 
 
@@ -68,23 +84,44 @@ def _cuts(report: DataReport) -> str:
     return " · ".join(parts[-3:])
 
 
-def first_row(segments: tuple[Segment, ...]) -> Content:
-    """The row with its scored tokens marked by brackets and underline, beside the colour."""
-    pieces: list[Content] = []
-    room = _PREVIEW_CHARACTERS
-    for segment in segments:
-        text = plain(segment.text, limit=room)
-        room = max(0, room - len(text))
-        if not segment.scored:
-            pieces.append(Content.styled(text, "$faint"))
-            continue
-        pieces.append(Content.assemble(("⟦", "bold $success"), (text, "underline $success"), ("⟧", "bold $success")))
-        if not room:
-            break
-    pieces.append(
-        Content.assemble("\n", ("⟦ ⟧", "bold $success"), (" is scored: the loss counts these tokens only", "$faint"))
-    )
-    return Content("").join(pieces)
+def found(findings: Iterable[Finding], width: int) -> Content:
+    """Each with the sign of its severity, what fixes it below."""
+    return Content("\n").join(line for one in findings for line in _finding(one, width))
+
+
+def _finding(one: Finding, width: int) -> Iterator[Content]:
+    sign, style = SIGNS[one.severity]
+    yield sentences([one.text], width, sign, style)
+    if one.fix:
+        yield wrapped(
+            Content.assemble("  ", ("→ ", "bold $faint"), safe(one.fix, lines=False, style="$faint")), width, 4
+        )
+
+
+def lengths(report: DataReport, max_length: int | None, width: int) -> Content:
+    """A bar for each range of lengths, and a line where rows are cut."""
+    bars = histogram(report, BARS, max_length)
+    most = max((bar.rows for bar in bars), default=1)
+    label = max((len(f"{bar.low:,}-{bar.high:,}") for bar in bars), default=0)
+    room = max(8, min(40, width - label - 10))
+    lines = []
+    waits = max_length is not None
+    for bar in bars:
+        if waits and max_length is not None and bar.low > max_length:
+            lines.append(_cut_line(max_length, width))
+            waits = False
+        cells = max(1, round(room * bar.rows / most)) if bar.rows else 0
+        style = "$warning" if max_length is not None and bar.low > max_length else "$primary"
+        lines.append(
+            Content.assemble(
+                (f"{f'{bar.low:,}-{bar.high:,}':>{label}} ", "$faint"), ("█" * cells, style), f" {bar.rows:,}"
+            )
+        )
+    return Content("\n").join(lines)
+
+
+def _cut_line(max_length: int, width: int) -> Content:
+    return Content.styled(f"╌╌ cut at {max_length:,} tokens ".ljust(width, "╌")[:width], "$warning")
 
 
 def _rule(title: str, width: int) -> Content:

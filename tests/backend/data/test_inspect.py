@@ -123,3 +123,63 @@ def test_nothing_heavy_is_loaded(tmp_path: Path, tiny_model: Path) -> None:
         "heavy = {'torch', 'transformers'} & set(sys.modules); assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+
+
+def test_what_a_sample_refuses_is_carried_over_to_all_rows(
+    tmp_path: Path, model: ModelInfo, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quarter of the rows has two questions in a row, which the template refuses."""
+    folder = tmp_path / "strict"
+    folder.mkdir()
+    for file in tiny_model.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('roles must alternate') }}{% endif %}"
+        "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    user, answer = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+    rows = [{"messages": [*([user] if n % 4 == 0 else []), {**user, "content": f"q{n}"}, answer]} for n in range(1200)]
+    path = jsonl(tmp_path / "rows.jsonl", rows)
+    strict = replace(model, tokenizer_file=folder / "tokenizer.json")
+    exact = inspect(path, model=strict)
+    assert (exact.all_rows, exact.used_rows, exact.refused_rows) == (1200, 900, 300)
+    monkeypatch.setattr(counting, "constants", lambda: replace(constants(), exact_rows=100, sample_rows=100))
+    sampled = inspect(path, model=strict)
+    assert (sampled.all_rows, sampled.used_rows, sampled.refused_rows) == (1200, 900, 300)
+    assert len(sampled.row_tokens) == 900
+    assert any("refuses 300 rows" in problem for problem in sampled.problems)
+    made = prepare(path, (), folder, 512, 0.0, 0)
+    assert (len(made.train), made.dropped) == (900, 300)
+
+
+def test_what_the_plan_uses_under_a_cut_is_what_the_run_uses(
+    tmp_path: Path, model: ModelInfo, tiny_model: Path
+) -> None:
+    rows = [{"question": "why " * (n * 3), "answer": "because " * (60 - n)} for n in range(1, 60)]
+    for path in (jsonl(tmp_path / "a.jsonl", rows), jsonl(tmp_path / "b.jsonl", [{"text": x["answer"]} for x in rows])):
+        report = inspect(path, model=model)
+        for length in (40, 64, 101, 200):
+            cut, made = report.cut(length), prepare(path, (), tiny_model, length, 0.0, 0)
+            assert cut.rows == len(made.train)
+            assert cut.tokens == made.train.lengths.sum()
+            assert cut.truncated_rows - cut.unscored_rows == made.truncated
+            assert report.split(length, 0.0) == (len(made.train), 0)
+
+
+def test_long_documents_of_any_format_are_divided_and_said(tmp_path: Path, model: ModelInfo) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", [{"text": "Tom has apples. " * 1000}, {"text": "Short."}] * 30)
+    report = inspect(path, model=model)
+    assert (report.all_rows, report.used_rows, report.refused_rows) == (60, 60, 0)
+    assert report.rows == 30 * 4 + 30
+    (found,) = [x for x in report.findings if x.kind == "documents-divided"]
+    assert found.row_count == 30
+    assert not any("context" in problem for problem in report.problems)
+
+
+def test_rows_without_a_target_are_no_used_rows(tmp_path: Path, model: ModelInfo) -> None:
+    user = {"role": "user", "content": "q"}
+    rows = [{"messages": [user, {"role": "assistant", "content": f"a{n}", "weight": int(n != 4)}]} for n in range(9)]
+    report = inspect(jsonl(tmp_path / "rows.jsonl", rows), model=model)
+    assert (report.all_rows, report.used_rows, len(report.row_tokens)) == (9, 8, 8)

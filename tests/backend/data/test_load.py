@@ -39,7 +39,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 def test_every_file_format_gives_the_same_rows(tmp_path: Path, name: str, content: str | bytes) -> None:
     if name == "lines.json":
         content = str(content) * 2
-    assert load(str(write(tmp_path, name, content))).rows == [ROW] * (2 if name == "lines.json" else 1)
+    assert list(load(str(write(tmp_path, name, content))).rows) == [ROW] * (2 if name == "lines.json" else 1)
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_parquet(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     pq.write_table(pa.Table.from_pylist([ROW, ROW]), tmp_path / "rows.parquet")
-    assert load(str(tmp_path / "rows.parquet")).rows == [ROW, ROW]
+    assert list(load(str(tmp_path / "rows.parquet")).rows) == [ROW, ROW]
 
 
 @pytest.mark.parametrize(

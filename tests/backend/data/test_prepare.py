@@ -89,7 +89,7 @@ def test_the_cache_is_used_and_mended(
     arrow.write_bytes(b"damaged")
     again = prepared(pairs(30))
     assert texts(again, "train", tiny_model) == texts(first, "train", tiny_model)
-    monkeypatch.setattr("backend.data.prepare.tokenize_all", None)  # a third call does not tokenise
+    monkeypatch.setattr("backend.data.tokenised.tokenize_all", None)  # a third call does not tokenise
     assert prepared(pairs(30)).fingerprint == first.fingerprint
     assert [path.name for path in (fttui_home / "cache").iterdir()] == [first.fingerprint]
 
@@ -199,7 +199,7 @@ def test_rows_are_tokenised_anew_each_day_if_the_template_writes_it(
     for source in ("{{ strftime_now('%d %b %Y') }}", ""):
         (folder / "chat_template.jinja").write_text(source + CHATML)
         for day in (1, 2):
-            monkeypatch.setattr("backend.data.prepare.date", _Day(day))
+            monkeypatch.setattr("backend.data.tokenised.date", _Day(day))
             found.append(prepare(path, (), folder, 256, 0.0, 0).fingerprint)
     assert len(set(found)) == 3
     assert found[2] == found[3]
@@ -211,3 +211,30 @@ class _Day:
 
     def today(self) -> date:
         return date(2026, 1, self.day)
+
+
+def test_no_token_of_a_long_document_is_lost(tmp_path: Path, tiny_model: Path) -> None:
+    words = " ".join(f"word{n}" for n in range(3000))
+    path = jsonl(tmp_path / "rows.jsonl", [{"text": words}, {"text": "A short one."}])
+    made = prepare(path, (), tiny_model, 100, 0.0, 0)
+    tokenizer = TextTokenizer.load(tiny_model)
+    assert made.truncated == made.dropped == 0
+    assert made.train.lengths.max() <= 100
+    text = "".join(tokenizer.decode(made.train[at][0].tolist()) for at in range(len(made.train)))
+    kept = text.replace("<|im_end|>", "")
+    assert "".join(kept.split()) == "".join(f"{words} A short one.".split())
+    assert text.count("<|im_end|>") == 2, "a document ends once"
+
+
+def test_rows_of_one_question_are_held_out_together(tmp_path: Path, tiny_model: Path) -> None:
+    rows = [{"question": f"What is {n}?", "answer": f"Answer {n} {m}."} for n in range(20) for m in range(3)]
+    made = prepare(jsonl(tmp_path / "rows.jsonl", rows), (), tiny_model, 64, 0.2, 0)
+    train, out = ({place // 3 for place in part.places.tolist()} for part in (made.train, made.held_out))
+    assert len(made.held_out) == 12
+    assert not train & out
+
+
+def test_rows_that_all_ask_the_same_are_held_out_all_the_same(tmp_path: Path, tiny_model: Path) -> None:
+    rows = [{"question": "Tell me a story.", "answer": f"Story {n}."} for n in range(40)]
+    made = prepare(jsonl(tmp_path / "rows.jsonl", rows), (), tiny_model, 64, 0.1, 0)
+    assert len(made.held_out) == 4

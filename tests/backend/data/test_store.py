@@ -34,13 +34,20 @@ def is_same(flat: store.Flat, rows: tuple[list[Ids], list[Mask]]) -> bool:
     )
 
 
+def save(rows: tuple[list[Ids], list[Mask]]) -> store.Flat:
+    with store.Writer("key") as writer:
+        for start in range(0, ROWS, 700):
+            writer.add(rows[0][start : start + 700], rows[1][start : start + 700])
+        return writer.finish({}, {"numbers": np.arange(ROWS)})
+
+
 def test_rows_of_several_batches_come_back_mapped(fttui_home: Path, rows: tuple[list[Ids], list[Mask]]) -> None:
     saved = store.save("key", *rows, {"a": 1})
     flat = store.load("key")
     assert flat is not None
     assert saved.meta == flat.meta == {"a": 1}
     assert len(flat.blocks) == 3
-    assert f"{fttui_home / 'cache' / 'key'}/data-" in Path("/proc/self/maps").read_text()
+    assert f"{fttui_home / 'cache' / 'key'}/rows.arrow" in Path("/proc/self/maps").read_text()
     assert is_same(flat, rows)
     ids, scored = flat.row(store.BLOCK)
     assert ids.dtype == np.int32
@@ -50,6 +57,20 @@ def test_rows_of_several_batches_come_back_mapped(fttui_home: Path, rows: tuple[
         assert not view.flags.writeable, "of a file that is mapped to read"
     assert flat.lengths().tolist() == [len(row) for row in rows[0]]
     assert flat.scored_counts().tolist() == [int(row.sum()) for row in rows[1]]
+
+
+def test_rows_come_in_any_portion_and_arrays_with_them(rows: tuple[list[Ids], list[Mask]]) -> None:
+    flat = save(rows)
+    assert is_same(flat, rows)
+    assert flat.arrays["numbers"].tolist() == list(range(ROWS))
+    assert isinstance(flat.arrays["numbers"], np.memmap)
+
+
+def test_what_is_not_finished_leaves_nothing(fttui_home: Path, rows: tuple[list[Ids], list[Mask]]) -> None:
+    with pytest.raises(KeyError), store.Writer("key") as writer:
+        writer.add(*rows)
+        raise KeyError
+    assert list((fttui_home / "cache").iterdir()) == []
 
 
 def test_no_rows_at_all() -> None:
@@ -63,9 +84,9 @@ def test_nothing_is_there() -> None:
 
 
 def test_what_is_damaged_is_a_miss_and_is_written_anew(fttui_home: Path, rows: tuple[list[Ids], list[Mask]]) -> None:
-    store.save("key", *rows, {})
+    save(rows)
     files = sorted((fttui_home / "cache" / "key").iterdir())
-    assert len(files) == 4
+    assert [file.name for file in files] == ["meta.json", "numbers.npy", "rows.arrow"]
     for file in files:
         whole = file.read_bytes()
         cuts = [whole[: len(whole) * part // 10] for part in range(10)]
@@ -75,7 +96,7 @@ def test_what_is_damaged_is_a_miss_and_is_written_anew(fttui_home: Path, rows: t
             assert store.load("key") is None, (file.name, damage[:20])
         file.unlink()
         assert store.load("key") is None, f"without {file.name}"
-        assert is_same(store.save("key", *rows, {}), rows)
+        assert is_same(save(rows), rows)
 
 
 def test_a_file_cut_between_two_batches_is_a_miss(fttui_home: Path, rows: tuple[list[Ids], list[Mask]]) -> None:

@@ -12,6 +12,7 @@ from backend.run.events import (
     CheckpointSaved,
     Evaluated,
     Event,
+    FindingReported,
     GpuReading,
     Logged,
     MemoryReading,
@@ -46,6 +47,7 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
         Sampled(step=2, prompt="q", text="a"),
         CheckpointSaved(step=2, path="x"),
         Logged(text="hello", level="warning"),
+        FindingReported(severity="warns", text="Look.", fix="do it"),
         RunFinished(state="done", loss=2.0),
     )
     assert (history.step, history.total_steps, history.state, history.phase) == (2, 2, "done", "done")
@@ -53,7 +55,8 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     assert history.peak_bytes == 100
     assert history.evaluations[0].loss == 3.0
     assert history.samples[0].text == "a"
-    assert [line.text for line in history.log] == ["held-out loss 3.0000 at step 0", "checkpoint at step 2", "hello"]
+    said = [line.text for line in history.log]
+    assert said == ["held-out loss 3.0000 at step 0", "checkpoint at step 2", "hello", "data: Look. -> do it"]
 
 
 def test_what_a_resumed_run_repeats_replaces_what_was(tmp_path: Path) -> None:
@@ -90,7 +93,8 @@ def test_missing_fields_do_no_harm(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps({"event": name}) + "\n" for name in names))
     history = read(path)
     assert (history.state, history.phase, history.finished) == ("running", "done", RunFinished())
-    assert [line.text for line in history.log] == ["checkpoint at step 0", "out of memory", "re-planned", ""]
+    said = [line.text for line in history.log]
+    assert said == ["checkpoint at step 0", "out of memory", "re-planned", "", "data: "]
 
 
 def test_many_events_at_once_give_what_they_give_one_by_one(tmp_path: Path) -> None:

@@ -1,0 +1,159 @@
+"""Any row of the data as the model sees it, made when it is asked for: `fttui data --row` and the data screen."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from backend.data.conversation import Example, Text, digest
+from backend.data.formats import Examples, examples_of
+from backend.data.load import Source, load
+from backend.data.preview import plain_segments
+from backend.data.report import Segment
+from backend.data.token_texts import token_texts
+from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import Tokenizing
+from backend.data.tokens import Tally, tokenize_all
+from backend.errors import wont_do
+from backend.model.info import ModelInfo
+
+
+class Token(NamedTuple):
+    """One token of a row."""
+
+    id: int
+    text: str
+    """Joined, they are the row's text; of a character that is made of several tokens the last one has it."""
+    target: bool
+    """It is in the loss."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One row as the model sees it."""
+
+    row: int
+    """Its number, from 0."""
+    refused: str | None = None
+    """Why it is not used; None if it is."""
+    tokens: tuple[Token, ...] = ()
+    """Empty if it can't be tokenised, or no tokenizer is here."""
+    segments: tuple[Segment, ...] = ()
+    """The same as text with targets told apart; without a tokenizer, roles and texts; of an empty row its values."""
+    cut: bool = False
+    """It goes on after `max_length`."""
+
+
+class RowBrowser:
+    """Renders row N on demand. UserError (field `data`, `mapping` or `row`) where that can't be done."""
+
+    def __init__(
+        self, reference: str, mapping: Sequence[str] = (), model: ModelInfo | None = None, max_length: int | None = None
+    ) -> None:
+        self._source: Source = load(reference)
+        self._found: Examples = examples_of(self._source, mapping)
+        self._tokenizer = TextTokenizer.load(model.tokenizer_file.parent) if model and model.tokenizer_file else None
+        self.max_length = max_length
+
+    def __len__(self) -> int:
+        """All rows of the data, the unusable ones included."""
+        return len(self._source.rows)
+
+    def row(self, number: int) -> Shown:
+        """Row `number`, counted from 0."""
+        if not 0 <= number < len(self):
+            raise wont_do("row", number, f"a number from 0 to {len(self) - 1:,}: the first row is 0")
+        examples = self._by_row.get(number, [])
+        if not examples:
+            return Shown(
+                number, f"row {number + 1} has no answer, or no text", segments=(Segment(self._raw(number), False),)
+            )
+        if self._tokenizer is None:
+            return Shown(number, segments=tuple(part for example in examples for part in plain_segments(example)))
+        return _joined([self._tokenized(number, example, self._tokenizer) for example in examples])
+
+    def find(self, start: int, step: int, wanted: Callable[[int], bool]) -> int | None:
+        """The next row after `start` (before it, if `step` is -1) that is wanted; None if there is none."""
+        return next((at for at in range(start + step, len(self) if step > 0 else -1, step) if wanted(at)), None)
+
+    def is_refused(self, number: int) -> bool:
+        """Row `number` is not used."""
+        return self.row(number).refused is not None
+
+    def is_cut(self, number: int) -> bool:
+        """Row `number` is longer than `max_length`."""
+        return self.row(number).cut
+
+    def is_duplicate(self, number: int) -> bool:
+        """Row `number` has the content of a row before it."""
+        return number in self._duplicates
+
+    def holds(self, number: int, text: str) -> bool:
+        """Row `number` holds `text`, in any case of its letters."""
+        return text.lower() in self._raw(number).lower()
+
+    @cached_property
+    def _by_row(self) -> dict[int, list[Example]]:
+        by_row: dict[int, list[Example]] = defaultdict(list)
+        for example in self._found.examples:
+            by_row[example.row - 1].append(example)
+        return by_row
+
+    @cached_property
+    def _duplicates(self) -> frozenset[int]:
+        seen: set[bytes] = set()
+        repeats = []
+        for example in self._found.examples:
+            content = digest(example)
+            if content in seen:
+                repeats.append(example.row - 1)
+            seen.add(content)
+        return frozenset(repeats)
+
+    def _raw(self, number: int) -> str:
+        return json.dumps(self._source.rows[number], ensure_ascii=False, default=str)
+
+    def _tokenized(self, number: int, example: Example, tokenizer: TextTokenizer) -> Shown:
+        tally = Tally()
+        length = None if isinstance(example, Text) else self.max_length  # a document is divided, not cut
+        row = tokenize_all([example], tokenizer, Tokenizing(length), tally)[0]
+        if row is None:
+            reason = f"the chat template does not take {tally.refusal}"
+            return Shown(number, reason, segments=plain_segments(example))
+        texts = token_texts(tokenizer, row.ids.tolist())
+        tokens = tuple(map(Token, row.ids.tolist(), texts, row.scored.tolist()))
+        refused = None if row.scored.any() else self._without_targets(number, row.truncated)
+        return Shown(number, refused, tokens, _segments(tokens), row.truncated)
+
+    def _without_targets(self, number: int, truncated: bool) -> str:
+        if truncated:
+            return f"row {number + 1} has no answer within {self.max_length} tokens; raise max_length"
+        return f"row {number + 1} has no token that is a target of the loss"
+
+
+def _joined(parts: Sequence[Shown]) -> Shown:
+    """The pieces of a long document as one; it is used if any piece is."""
+    if len(parts) == 1:
+        return parts[0]
+    return Shown(
+        parts[0].row,
+        None if any(part.refused is None for part in parts) else parts[0].refused,
+        tuple(token for part in parts for token in part.tokens),
+        tuple(segment for part in parts for segment in part.segments),
+        any(part.cut for part in parts),
+    )
+
+
+def _segments(tokens: Sequence[Token]) -> tuple[Segment, ...]:
+    """Neighbouring tokens of a kind as one text."""
+    segments: list[Segment] = []
+    for token in tokens:
+        if segments and segments[-1].scored == token.target:
+            segments[-1] = Segment(segments[-1].text + token.text, token.target)
+        else:
+            segments.append(Segment(token.text, token.target))
+    return tuple(segment for segment in segments if segment.text)

@@ -1,0 +1,19 @@
+"""All checks of the rows' content, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backend.data.conversation import Example
+from backend.data.finding import Finding
+from backend.data.preflight.encoding import encoding_damage
+from backend.data.preflight.near_duplicates import near_duplicates
+from backend.data.preflight.repeated_prompts import repeated_prompts
+from backend.data.preflight.secrets import secrets
+
+CHECKS = (encoding_damage, secrets, near_duplicates, repeated_prompts)
+
+
+def preflight(examples: Sequence[Example]) -> list[Finding]:
+    """What was found; of many rows a sample is looked at, and that is said."""
+    return [found for check in CHECKS for found in check(examples)]

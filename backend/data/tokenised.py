@@ -1,0 +1,155 @@
+"""The examples of a source as token rows on disk: what was tokenised before with the same inputs is used again."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, astuple, dataclass, field, replace
+from datetime import date
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.data import store
+from backend.data.conversation import Example, Text
+from backend.data.fate import fate, fitted
+from backend.data.finding import Finding, count_of, finding
+from backend.data.formats import Examples
+from backend.data.preflight.checks import preflight
+from backend.data.preflight.groups import groups
+from backend.data.stream import Say
+from backend.data.survey import Survey
+from backend.data.tallied import tally_findings
+from backend.data.tokenizer import TextTokenizer
+from backend.data.tokenizing import Tokenizing
+from backend.data.tokens import Tally, tokenize_all
+
+CHUNK = 2000
+"""Examples that are tokenised at once; progress is said in between."""
+CHUNK_CHARACTERS = 1_000_000
+"""Text that is tokenised at once: an encoding takes a hundred times the memory of its tokens."""
+PLACES, GROUPS, CONTENTS = "places", "groups", "contents"
+"""Arrays of a stored data set: the example that each row comes from, and numbers that are equal for rows of one
+question and for rows of equal content."""
+
+
+def key_of(seen: Survey, tokenizer: TextTokenizer, how: Tokenizing) -> str:
+    """Changes with everything that the token rows depend on: content, tokenizer, template, choices.
+
+    A template that writes the date makes other rows every day.
+    """
+    content = blake2b(seen.digests.tobytes() + seen.rows.tobytes(), digest_size=16).hexdigest()
+    today = date.today().isoformat() if tokenizer.writes_date else ""
+    parts = f"{store.VERSION} {content} {tokenizer.fingerprint} {astuple(how)} {today}"
+    return blake2b(parts.encode(), digest_size=16).hexdigest()
+
+
+@dataclass
+class _Made:
+    """What became of the examples so far."""
+
+    tally: Tally = field(default_factory=Tally)
+    places: array[int] = field(default_factory=lambda: array("q"))
+    without_target: list[int] = field(default_factory=list)
+    answer_cut: list[int] = field(default_factory=list)
+    truncated: int = 0
+    tokens: int = 0
+    kept_tokens: int = 0
+
+
+def tokenised(
+    found: Examples, seen: Survey, key: str, tokenizer: TextTokenizer, how: Tokenizing, say: Say
+) -> store.Flat:
+    """The token rows of all examples, saved under `key`. `how` names a `max_length`."""
+    assert how.max_length is not None
+    made, done = _Made(), 0
+    with store.Writer(key) as writer:
+        for chunk in _chunks(found):
+            rows = list(_rows(chunk, done, seen, tokenizer, how, made))
+            writer.add([row.ids for row in rows], [row.scored for row in rows])
+            done += len(chunk)
+            if len(seen.rows) > CHUNK:
+                say(f"tokenised {done:,} of {len(seen.rows):,} rows")
+        places = np.array(made.places, dtype=np.int64)
+        findings = [
+            *tally_findings(made.tally, tokenizer.is_fallback and seen.has_chats),
+            *_findings(made, how.max_length),
+            *preflight(seen.kept),
+        ]
+        meta = {
+            "used_rows": len(np.unique(seen.rows[places])),
+            "truncated": made.truncated,
+            "refused": made.tally.refused,
+            "refusal": made.tally.refusal,
+            "without_target": len(made.without_target),
+            "findings": [asdict(x) for x in findings],
+        }
+        content = seen.digests[:, 0]
+        return writer.finish(meta, {PLACES: places, GROUPS: _sides(seen)[places], CONTENTS: content[places]})
+
+
+def _sides(seen: Survey) -> npt.NDArray[np.uint64]:
+    """Equal numbers for examples that must not be on both sides of the split: near-copies too, if not too many."""
+    if not seen.is_whole or len(np.unique(seen.rows)) < len(seen.rows):
+        return seen.groups
+    return np.array([int(key[:16], 16) for key in groups(seen.kept)], dtype=np.uint64)
+
+
+def findings_of(meta: dict[str, Any]) -> list[Finding]:
+    """What was found when the rows were tokenised."""
+    return [Finding(**{**kept, "rows": tuple(kept["rows"])}) for kept in meta["findings"]]
+
+
+def _rows(
+    chunk: Sequence[Example], first: int, seen: Survey, tokenizer: TextTokenizer, how: Tokenizing, made: _Made
+) -> Iterator[Any]:
+    """The token rows of some examples, the first of which is number `first`."""
+    assert how.max_length is not None
+    for at, row in enumerate(tokenize_all(chunk, tokenizer, replace(how, max_length=None), made.tally)):
+        place = first + at
+        became = fate(row, None if isinstance(chunk[at], Text) else how.max_length)
+        if became == "no target":
+            made.without_target.append(int(seen.rows[place]))
+        elif became == "answer cut":
+            made.answer_cut.append(int(seen.rows[place]))
+        if row is None or became != "used":
+            continue
+        made.tokens += len(row.ids)
+        for part in fitted(chunk[at], row, how.max_length):
+            made.places.append(place)
+            made.truncated += part.truncated
+            made.kept_tokens += len(part.ids)
+            yield part
+
+
+def _chunks(found: Iterable[Example | int]) -> Iterator[list[Example]]:
+    chunk: list[Example] = []
+    size = 0
+    for example in found:
+        if isinstance(example, int):
+            continue
+        chunk.append(example)
+        size += (
+            len(example.document) if isinstance(example, Text) else sum(len(x.content or "") for x in example.messages)
+        )
+        if len(chunk) >= CHUNK or size >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _findings(made: _Made, max_length: int) -> Iterator[Finding]:
+    if made.without_target:
+        text = f"{count_of(len(made.without_target))} without a target token left out."
+        yield finding("warns", "no-target-tokens", text, "mark their answers as trained", made.without_target)
+    longer = f"--max-length above {max_length}"
+    if made.answer_cut:
+        text = f"No answer begins within {max_length:,} tokens in {count_of(len(made.answer_cut))}, left out."
+        yield finding("warns", "answers-cut", text, longer, made.answer_cut)
+    if made.truncated:
+        share = 1 - made.kept_tokens / made.tokens
+        text = f"{count_of(made.truncated)} cut at {max_length:,} tokens: {share:.1%} of the tokens used are lost."
+        yield Finding("warns" if share >= 0.1 else "notes", "rows-cut", text, longer, row_count=made.truncated)

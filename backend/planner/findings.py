@@ -1,0 +1,36 @@
+"""What was found in the data under a plan: the report's findings, what `max_length` cuts, a batch beyond the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from backend.data import split
+from backend.data.finding import Finding, by_severity, count_of, finding
+from backend.data.preflight.used import used
+from backend.data.report import DataReport
+from backend.plan.plan import Plan
+
+
+def findings(data: DataReport, plan: Plan) -> tuple[Finding, ...]:
+    """All of them, the most severe first."""
+    return by_severity([*used(data, plan.max_length).findings, *_batch(data, plan)])
+
+
+def stops(found: tuple[Finding, ...]) -> tuple[str, ...]:
+    """What forbids training on this data, each with what fixes it."""
+    return tuple(sentence(x) for x in found if x.severity == "stops")
+
+
+def sentence(found: Finding) -> str:
+    """The finding and its fix as one sentence: an error of a command."""
+    return f"{found.text.removesuffix('.')}; {found.fix}" if found.fix else found.text
+
+
+def _batch(data: DataReport, plan: Plan) -> Iterator[Finding]:
+    rows = used(data, plan.max_length).rows
+    train = rows - split.count(rows, plan.eval_fraction)
+    if 0 < train < plan.effective_batch:
+        are = "is" if train == 1 else "are"
+        text = f"The effective batch of {plan.effective_batch} rows is larger than the data: {count_of(train)} {are}"
+        text += " trained on, so that an epoch is a single step."
+        yield finding("warns", "batch-beyond-data", text, f"--effective-batch {max(1, train // 4)}, or more rows")

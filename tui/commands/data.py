@@ -1,0 +1,77 @@
+"""`fttui data`: the data report with its findings, and any row as the model sees it. No torch is loaded."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from backend.errors import wont_do
+
+if TYPE_CHECKING:
+    from backend.data.browse import RowBrowser
+    from backend.model.info import ModelInfo
+
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+def data(
+    file: str,
+    *,
+    model: str | None = None,
+    row: Annotated[tuple[int, ...], Parameter(negative=())] = (),
+    tokens: Flag = False,
+    mapping: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    max_length: int | None = None,
+    json: Flag = False,
+) -> int:
+    """What is in the data: how it is read, what would waste a run and what fixes it, and rows as the model sees them.
+
+    For example:
+
+        fttui data rows.jsonl
+        fttui data rows.jsonl --model ./my-model --row 17
+        fttui data rows.jsonl --model ./my-model --row 17 --tokens --max-length 2048
+        fttui data rows.csv --mapping prompt=question --mapping completion=answer --json
+
+    Args:
+        file: A file, a folder, a hub id or `demo`.
+        model: Count with this model's tokenizer and chat template: a folder, a hub id or `demo`. Without it, tokens are
+            estimated and rows are shown as roles and texts.
+        row: Show this row, counted from 0 (repeatable).
+        tokens: Show those rows token by token, with their ids.
+        mapping: Which column plays which part, `role=column` (repeatable); found by itself if the names are usual.
+        max_length: What is cut after this many tokens.
+        json: Print one JSON object.
+    """
+    from backend.data.inspect import inspect
+    from tui.commands import data_json, data_text
+
+    if max_length is not None and max_length < 2:
+        raise wont_do("max length", max_length, "a whole number of at least 2", "max_length")
+    known = _model(model)
+    report = inspect(file, mapping=mapping, model=known)
+    browser = _browser(file, mapping, known, max_length) if row else None
+    examples = [browser.row(number) for number in row] if browser else []
+    if json:
+        text = data_json.encode(report, max_length, examples)
+    else:
+        shown = [data_text.tokens(one) if tokens else data_text.row(one) for one in examples]
+        text = "\n\n".join([data_text.report(report, max_length), *shown])
+    sys.stdout.write(text + "\n")
+    return 0
+
+
+def _model(reference: str | None) -> ModelInfo | None:
+    if reference is None:
+        return None
+    from backend.model import find
+
+    return find.find(reference)
+
+
+def _browser(file: str, mapping: tuple[str, ...], model: ModelInfo | None, max_length: int | None) -> RowBrowser:
+    from backend.data.browse import RowBrowser
+
+    return RowBrowser(file, mapping, model, max_length)
