@@ -15,7 +15,7 @@ from backend.model.info import ModelInfo
 from backend.plan import counts, fields
 from backend.plan.plan import Plan
 from backend.plan.preset import Preset
-from backend.planner import several
+from backend.planner import limits, several
 from backend.planner.device import Device
 
 
@@ -59,6 +59,7 @@ def settle(
         if key not in ("method", "quantization"):
             values[key], origin[key] = value, pinned.origin[key]
     _refuse_contradictions(method, pinned, device, values["effective_batch"])
+    limits.refuse(model, device, pinned.values)
     for key, (value, why) in _attention(model, values).items():
         values[key], origin[key] = value, why
     for key, (value, why) in several.processes(method, device, {**values, **pinned.values}).items():

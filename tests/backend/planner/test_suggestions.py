@@ -13,14 +13,15 @@ from tests.shapes import A100_80, CPU, LLAMA_8B, LLAMA_70B, RTX_4090, T4, model,
 
 def test_a_shorter_length_is_the_longest_that_fits() -> None:
     data, answers = rows(500, 40_000), Answers(max_length=65_536)
-    stuck = compare(answers, RTX_4090, model(), data).methods["lora"]
+    long = replace(model(), shape=replace(model().shape, context=131_072))
+    stuck = compare(answers, RTX_4090, long, data).methods["lora"]
     assert stuck.fit == "no"
     first = stuck.suggestions[0]
     length = int(re.findall(r"--max-length (\d+)", first)[0])
     assert "500 of 500 rows would be cut" in first
-    assert compare(replace(answers, max_length=length), RTX_4090, model(), data).methods["lora"].fit != "no"
+    assert compare(replace(answers, max_length=length), RTX_4090, long, data).methods["lora"].fit != "no"
     longer = length * 4 // 3 if length & (length - 1) else length * 3 // 2
-    assert compare(replace(answers, max_length=longer), RTX_4090, model(), data).methods["lora"].fit == "no"
+    assert compare(replace(answers, max_length=longer), RTX_4090, long, data).methods["lora"].fit == "no"
 
 
 def test_a_setting_that_the_user_fixed_comes_before_all_else() -> None:

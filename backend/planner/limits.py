@@ -1,0 +1,48 @@
+"""Settings that a model or this box can't follow: refused in the plan, before anything is downloaded or loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from backend.errors import UserError
+from backend.model import targets
+from backend.model.info import ModelInfo
+from backend.planner.device import Device
+
+FLASH_ATTENTION = "flash_attention_2"
+"""The value of `attention` that takes a package of its own, `flash_attn`."""
+
+
+def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> None:
+    """Raise UserError for the first of the user's plan fields in `settings` that can't be followed."""
+    if "target_modules" in settings:
+        targets.refuse_unknown(model, settings["target_modules"])
+    _refuse_too_long(model, settings.get("max_length", 0))
+    _refuse_too_wide(model, settings.get("rank", 0))
+    if settings.get("attention") == FLASH_ATTENTION and device.here and not importlib.util.find_spec("flash_attn"):
+        raise UserError(
+            "attention: flash_attention_2 needs the package flash-attn, which is not installed; "
+            "leave attention out, or install it with: pip install flash-attn --no-build-isolation",
+            "attention",
+        )
+
+
+def _refuse_too_long(model: ModelInfo, max_length: int) -> None:
+    context = model.shape.context
+    if context and max_length > context:
+        raise UserError(
+            f"max_length: {max_length} is beyond the context of {model.shape.name}, which ends at {context} tokens; "
+            f"set {context} or less",
+            "max_length",
+        )
+
+
+def _refuse_too_wide(model: ModelInfo, rank: int) -> None:
+    """An adapter of more than a layer's own width has more parameters than the layer, and no more to learn with."""
+    width = model.shape.hidden
+    if rank > width:
+        raise UserError(
+            f"rank: {rank} is more than the width of {model.shape.name}, which is {width}; set {width} or less", "rank"
+        )
