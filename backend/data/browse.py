@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from backend.data.build import build
 from backend.data.conversation import Example, Text, digest
+from backend.data.faults import LeftOut
 from backend.data.formats import Examples, examples_of
 from backend.data.load import Source, load
+from backend.data.passages import divided
 from backend.data.preview import plain_segments
 from backend.data.report import Segment
 from backend.data.token_texts import token_texts
@@ -67,11 +70,9 @@ class RowBrowser:
         """Row `number`, counted from 0."""
         if not 0 <= number < len(self):
             raise wont_do("row", number, f"a number from 0 to {len(self) - 1:,}: the first row is 0")
-        examples = self._by_row.get(number, [])
+        examples = self._examples(number)
         if not examples:
-            return Shown(
-                number, f"row {number + 1} has no answer, or no text", segments=(Segment(self._raw(number), False),)
-            )
+            return Shown(number, self._reason(number), segments=(Segment(self._raw(number), False),))
         if self._tokenizer is None:
             return Shown(number, segments=tuple(part for example in examples for part in plain_segments(example)))
         return _joined([self._tokenized(number, example, self._tokenizer) for example in examples])
@@ -95,6 +96,23 @@ class RowBrowser:
     def holds(self, number: int, text: str) -> bool:
         """Row `number` holds `text`, in any case of its letters."""
         return text.lower() in self._raw(number).lower()
+
+    def _examples(self, number: int) -> list[Example]:
+        """What a row became; of rows that are not kept in memory it is built anew."""
+        if self._source.is_kept:
+            return self._by_row.get(number, [])
+        built = self._built(number)
+        if isinstance(built, LeftOut):
+            return []
+        return list(divided(built)) if isinstance(built, Text) else [built]
+
+    def _reason(self, number: int) -> str:
+        """Why a row makes no example."""
+        built = self._built(number)
+        return built.text if isinstance(built, LeftOut) else f"row {number + 1} is a turn of a row before it"
+
+    def _built(self, number: int) -> Example | LeftOut:
+        return build(self._source.rows[number], number + 1, self._found.layout)
 
     @cached_property
     def _by_row(self) -> dict[int, list[Example]]:

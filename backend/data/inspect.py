@@ -78,6 +78,7 @@ def _inspected(
         format=found.layout.kind,
         mapping=found.layout.mapping,
         columns=source.columns,
+        unused_columns=found.layout.unused,
         row_tokens=_repeated(counts.tokens, source),
         row_scored_tokens=_repeated(counts.scored, source),
         row_prompt_tokens=_repeated(counts.prompt, source),

@@ -74,6 +74,8 @@ class DataReport:
     fingerprint: str = ""
     """Hash of the rows' content."""
     files: tuple[str, ...] = field(default=())
+    unused_columns: tuple[str, ...] = ()
+    """Columns that play no part in any of the data's layouts."""
 
     @property
     def rows(self) -> int:
@@ -89,12 +91,6 @@ class DataReport:
     def used_rows(self) -> int:
         """Rows that are trained on or evaluated with."""
         return self.all_rows - self.refused_rows
-
-    @property
-    def unused_columns(self) -> tuple[str, ...]:
-        """Columns that play no part."""
-        used = set(self.mapping.values())
-        return tuple(column for column in self.columns if column not in used)
 
     @property
     def problems(self) -> tuple[str, ...]:

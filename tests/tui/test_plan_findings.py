@@ -39,18 +39,19 @@ def test_json_has_the_same_findings_as_the_data_command(tmp_path: Path, capsys: 
     assert planned["problems"] == [x["text"] for x in planned["findings"] if x["severity"] != "notes"]
 
 
-def test_what_stops_a_run_stops_the_plan_and_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = jsonl(tmp_path / "rows.jsonl", [{**row, "question": "Why? " * 400} for row in pairs(60)])
-    job = (*JOB, "--data", path, "--max-length", "64")
+def test_what_stops_a_run_stops_the_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = finding("stops", "mixed", "Two things are mixed.", "give one of them")
+    monkeypatch.setattr(findings, "findings", lambda data, plan: (stop, *data.findings))
+    job = (*JOB, "--data", jsonl(tmp_path / "rows.jsonl", pairs(60)))
     assert run(["plan", *job]) == 2
     said = capsys.readouterr()
-    assert said.out.startswith("What was found in the data\n  STOP  No answer begins within 64 tokens")
-    assert "cost" not in said.out
-    assert "No answer begins within 64 tokens: nothing is left to train on; --max-length" in said.err
+    assert said.out.startswith("What was found in the data\n  STOP  Two things are mixed.") and "cost" not in said.out
+    assert said.err == "fttui: Two things are mixed; give one of them\n"
     assert run(["plan", *job, "--json"]) == 2
     planned = json.loads(capsys.readouterr().out)
     assert planned["recommended"] is None and planned["data"]["findings"][0]["severity"] == "stops"
-    assert planned["data"]["used_rows"] == 0
 
 
 def test_train_refuses_what_stops_it(tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +59,7 @@ def test_train_refuses_what_stops_it(tmp_path: Path, tiny_model: Path, capsys: p
     job = ("--model", str(tiny_model), "--data", path, "--method", "lora", "--max-length", "64")
     assert run(["train", *job]) == 2
     said = capsys.readouterr().err
-    assert "No answer begins within 64 tokens" in said and said.count("\n") == 1
+    assert "begins within max_length 64" in said and said.count("\n") == 1
 
 
 def test_a_batch_beyond_the_data_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

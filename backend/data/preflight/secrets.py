@@ -16,6 +16,10 @@ from backend.data.preflight.texts import among, everything, sample
 SHOWN_CHARACTERS = 4
 
 
+INVENTED = ("email.com", "domain.com", "company.com", "yourdomain.com", "yourcompany.com", "mydomain.com", "test.com")
+"""Domains that written examples use."""
+
+
 def _passes_luhn(found: re.Match[str]) -> bool:
     digits = [int(x) for x in reversed(found.group()) if x.isdigit()]
     doubled = [x * 2 - 9 * (x > 4) for x in digits[1::2]]
@@ -27,6 +31,8 @@ def _is_real_address(found: re.Match[str]) -> bool:
     before = found.string[max(0, found.start() - 200) : found.start()]
     name, _, domain = found.group().lower().rpartition("@")
     if name == "git" or ("://" in (before.split() or [""])[-1] and not before[-1:].isspace()):
+        return False
+    if domain in INVENTED:
         return False
     reserved = ("example.com", "example.org", "example.net", ".example", ".test", ".invalid", ".localhost")
     return not f".{domain}".endswith(reserved)

@@ -145,6 +145,7 @@ def test_secrets_and_personal_data_are_counted_and_never_printed(text: str, kind
     "text",
     [
         "write to someone@example.com or me@mail.test",
+        "write to yourname@yourdomain.com, alice@email.com or boss@company.com",
         "4111 1111 1111 1112",  # no Luhn number
         "0000 0000 0000 0000",
         "3.14159265358979323846",
