@@ -13,7 +13,7 @@ from backend.data.layout.head import holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.media import refuse_mark, refuse_media
 from backend.data.parts import text_of
-from backend.data.readers import GOES_ON, Value
+from backend.data.row import GOES_ON, Value
 from backend.data.transcript import is_transcript, turns_of_transcript
 from backend.data.turns import joined_calls, messages_of
 

@@ -5,26 +5,19 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from backend.data.constants import constants
-from backend.data.conversation import Conversation, Example, Text, message_bytes
+from backend.data.conversation import Example, Text
 from backend.data.report import Counts
+from backend.data.sizes import PROMPT, PROMPT_TURNS, SCORED, SCORED_TURNS, TOTAL, TURNS, Sizes, utf8_bytes
+from backend.data.survey import Survey
 from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.data.tokens import Tally, tokenize_all
 
-if TYPE_CHECKING:
-    from backend.data.survey import Survey
-
-Sizes = npt.NDArray[np.int32]
-"""Columns TOTAL, SCORED, PROMPT (before the first scored turn) and the turns of each, one line a row."""
 _WITHOUT_SINGLE = str.maketrans("", "", string.digits + string.punctuation)
-TOTAL, SCORED, PROMPT, TURNS, SCORED_TURNS, PROMPT_TURNS = range(6)
-COLUMNS = 6
 
 
 @dataclass(frozen=True)
@@ -45,11 +38,6 @@ class Counted:
     tally: Tally
 
 
-def sizes(examples: Sequence[Example]) -> Sizes:
-    """UTF-8 bytes and turns of each example."""
-    return np.array([size_of(example) for example in examples], dtype=np.int32).reshape(-1, COLUMNS)
-
-
 def estimated(table: Sizes, sample: Sequence[Example]) -> Counted:
     """From bytes alone, with the constants of presets/data.toml."""
     per_turn, size = constants().tokens_per_turn, bytes_per_token(sample)
@@ -68,7 +56,7 @@ def bytes_per_token(examples: Sequence[Example]) -> float:
     """UTF-8 bytes in a token, by a sample: a digit or a symbol is one, other text has several bytes in each."""
     letters = constants().letter_bytes_per_token
     texts = [_text(example) for example in examples[:: max(1, len(examples) // constants().sample_rows)]]
-    size = sum(map(_bytes, texts))
+    size = sum(map(utf8_bytes, texts))
     single = sum(len(text) - len(text.translate(_WITHOUT_SINGLE)) for text in texts)
     return size / (single + (size - single) / letters) if size else letters
 
@@ -150,32 +138,6 @@ def _columns(table: Counts) -> tuple[Counts, Counts, Counts]:
     return table[:, 0], table[:, 1], table[:, 2]
 
 
-def size_of(example: Example) -> tuple[int, int, int, int, int, int]:
-    """UTF-8 bytes and turns of one example."""
-    if isinstance(example, Text):
-        size = _bytes(example.document)
-        return size, size, 0, 1, 1, 0
-    return _conversation_size(example)
-
-
-def _conversation_size(example: Conversation) -> tuple[int, int, int, int, int, int]:
-    total = scored = scored_turns = prompt = prompt_turns = 0
-    for at, message in enumerate(example.messages):
-        size = message_bytes(message) if message.extra else _bytes(message.content)
-        if message.scored:
-            if not scored_turns:
-                prompt, prompt_turns = total, at + 1
-            scored += size
-            scored_turns += 1
-        total += size
-    extra = sum(len(str(tool)) for tool in example.tools)
-    return total + extra, scored, prompt + extra, len(example.messages), scored_turns, prompt_turns
-
-
 def _text(example: Example) -> str:
     """What of an example is counted in bytes, but for tools and tool calls."""
     return example.document if isinstance(example, Text) else "".join(x.content for x in example.messages)
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

@@ -18,7 +18,7 @@ from backend.data.load import Source
 from backend.data.nothing_left import nothing_left
 from backend.data.oddities import Oddities
 from backend.data.passages import divided
-from backend.data.readers import Value
+from backend.data.row import Value
 
 
 @dataclass

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from backend.data.constants import constants
 from backend.data.conversation import Conversation, Example, Text, digest, message_digest
-from backend.data.counting import COLUMNS, Sizes, size_of
 from backend.data.formats import Examples
 from backend.data.report import Counts
+from backend.data.sizes import COLUMNS, Sizes, size_of
 from backend.data.stream import Say
 
 SAID_EVERY = 200_000

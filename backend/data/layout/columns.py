@@ -15,7 +15,7 @@ from backend.data.layout.mapping import parse
 from backend.data.layout.media import has_media_marks, media_columns
 from backend.data.layout.names import ALIASES, LABELS, MARKS, by_names, named, preference
 from backend.data.layout.remarks import remarks
-from backend.data.readers import Value
+from backend.data.row import Value
 from backend.data.turns import ROLES as SPEAKER_ROLES
 from backend.data.turns import spoken_in
 from backend.errors import UserError

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from backend.data.cells import turns_of
-from backend.data.readers import Value
+from backend.data.row import Value
 from backend.data.transcript import is_transcript
 
 ROWS = 1000

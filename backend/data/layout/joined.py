@@ -9,7 +9,7 @@ from typing import NamedTuple
 from backend.data.cells import CONTENTS, SPEAKERS
 from backend.data.layout.head import Head
 from backend.data.layout.names import CONVERSATION_IDS, TURN_NUMBERS, by_names
-from backend.data.readers import Value
+from backend.data.row import Value
 from backend.errors import UserError
 
 

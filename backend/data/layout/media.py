@@ -9,7 +9,7 @@ from typing import Any
 from backend.data.faults import RowError
 from backend.data.layout.head import Head, holds
 from backend.data.layout.names import MEDIA, MEDIA_WORDS, words
-from backend.data.readers import Value
+from backend.data.row import Value
 from backend.errors import UserError
 
 _NAME = r"<\|?(?:image|video|audio|img|image_pad|video_pad)(?:_?\d+)?\|?>"

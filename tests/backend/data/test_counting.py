@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from backend.data.constants import constants
 from backend.data.conversation import Conversation, Message, Text
-from backend.data.counting import bytes_per_token, estimated, sizes
+from backend.data.counting import bytes_per_token, estimated
+from backend.data.sizes import size_of
 
 
 def chat(question: str, answer: str) -> Conversation:
@@ -33,7 +35,7 @@ def test_gsm8k_is_near_its_count() -> None:
         "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\nNatalia sold 48+24 = <<48+24=72>>72 clips altogether in "
         "April and May.\n#### 72",
     )
-    counts = estimated(sizes([row]), [row])
+    counts = estimated(np.array([size_of(row)], dtype=np.int32), [row])
     content = int(counts.tokens[0]) - 2 * constants().tokens_per_turn
     assert content == pytest.approx(100, rel=0.1)
     assert 0 < counts.scored[0] < counts.tokens[0]
