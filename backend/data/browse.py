@@ -10,17 +10,17 @@ from functools import cached_property
 from typing import NamedTuple
 
 from backend.data.build import build
+from backend.data.chat.token_texts import token_texts
+from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.chat.tokens import Tally, tokenize_all
 from backend.data.conversation import Example, Text, digest
-from backend.data.faults import LeftOut
 from backend.data.formats import Examples, examples_of
-from backend.data.load import Source, load
-from backend.data.passages import divided
 from backend.data.preview import plain_segments
+from backend.data.reading.load import Source, load
+from backend.data.reading.passages import divided
 from backend.data.report import Segment
-from backend.data.token_texts import token_texts
-from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import Tokenizing
-from backend.data.tokens import Tally, tokenize_all
+from backend.data.turns.faults import LeftOut
 from backend.errors import wont_do
 from backend.model.info import ModelInfo
 

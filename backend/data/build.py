@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from backend.data.calls import tools_of
-from backend.data.cells import decoded, shown, texts_of, turns_of
 from backend.data.conversation import Conversation, Example, Message, Text
-from backend.data.faults import LeftOut, RowError
 from backend.data.layout.head import holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.media import refuse_mark, refuse_media
-from backend.data.parts import text_of
 from backend.data.row import GOES_ON, Value
-from backend.data.transcript import is_transcript, turns_of_transcript
-from backend.data.turns import joined_calls, messages_of
+from backend.data.turns.calls import tools_of
+from backend.data.turns.cells import decoded, shown, texts_of, turns_of
+from backend.data.turns.faults import LeftOut, RowError
+from backend.data.turns.parts import text_of
+from backend.data.turns.transcript import is_transcript, turns_of_transcript
+from backend.data.turns.turns import joined_calls, messages_of
 
 
 def build(row: Value, number: int, found: Layout) -> Example | LeftOut:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.chat.tokens import Tally, tokenize_all
 from backend.data.constants import constants
 from backend.data.conversation import Example, Text
 from backend.data.report import Counts
 from backend.data.sizes import PROMPT, PROMPT_TURNS, SCORED, SCORED_TURNS, TOTAL, TURNS, Sizes, utf8_bytes
 from backend.data.survey import Survey
-from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import WHOLE, Tokenizing
-from backend.data.tokens import Tally, tokenize_all
 
 _WITHOUT_SINGLE = str.maketrans("", "", string.digits + string.punctuation)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from backend.data.chat.tokens import Row
 from backend.data.conversation import Example, Text
-from backend.data.tokens import Row
 
 Fate = Literal["used", "refused", "no target", "answer cut"]
 

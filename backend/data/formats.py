@@ -8,17 +8,17 @@ from functools import cached_property
 
 from backend.data.build import build
 from backend.data.conversation import Conversation, Example, Text
-from backend.data.faults import LeftOut, LeftOuts
 from backend.data.finding import Finding
 from backend.data.layout.columns import layout
 from backend.data.layout.head import ROWS
 from backend.data.layout.joined import join_turns
 from backend.data.layout.kinds import Layout
-from backend.data.load import Source
 from backend.data.nothing_left import nothing_left
-from backend.data.oddities import Oddities
-from backend.data.passages import divided
+from backend.data.reading.load import Source
+from backend.data.reading.passages import divided
 from backend.data.row import Value
+from backend.data.turns.faults import LeftOut, LeftOuts
+from backend.data.turns.oddities import Oddities
 
 
 @dataclass

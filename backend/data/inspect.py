@@ -9,22 +9,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from backend.data.candidates import candidates
+from backend.data.chat.tallied import tally_findings
+from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.constants import constants
 from backend.data.content import of_content
 from backend.data.counting import Counted, bytes_per_token, counted, estimated
 from backend.data.finding import Finding, by_severity, count_of, finding
 from backend.data.formats import Examples, examples_of
-from backend.data.load import Source, load
 from backend.data.notes import length_findings
 from backend.data.preflight.checks import preflight
 from backend.data.preflight.leaks import leaks
 from backend.data.preview import preview
+from backend.data.reading.candidates import candidates
+from backend.data.reading.load import Source, load
+from backend.data.reading.stream import Say
 from backend.data.report import Counts, DataReport
-from backend.data.stream import Say
 from backend.data.survey import Survey, survey
-from backend.data.tallied import tally_findings
-from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.errors import UserError, wont_do
 from backend.model.info import ModelInfo
@@ -102,7 +102,7 @@ def _repeated(counts: Counts, source: Source) -> Counts:
 
 def _nothing_used(reference: str, counts: Counted) -> UserError:
     if counts.tally.refused:
-        return UserError(f"the model's chat template takes no row of {reference}; {counts.tally.refusal}", "data")
+        return UserError(f"no row of {reference} can be used with this model; {counts.tally.refusal}", "data")
     return UserError(f"no row of {reference} has a token to learn from; mark the answers as trained", "data")
 
 

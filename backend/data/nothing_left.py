@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from backend.data.faults import LeftOuts
 from backend.data.layout.kinds import Layout
+from backend.data.turns.faults import LeftOuts
 from backend.errors import UserError
 
 

@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from backend.data import store
+from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.chat.tokens import Ids, Mask
 from backend.data.constants import constants
 from backend.data.content import of_content
 from backend.data.finding import Finding, by_severity
 from backend.data.formats import Examples, examples_of
-from backend.data.load import Source, load
 from backend.data.probes import Probe, probes
+from backend.data.reading.load import Source, load
+from backend.data.reading.stream import Say
 from backend.data.report import Counts
 from backend.data.split import held_out
-from backend.data.stream import Say
 from backend.data.survey import Survey, survey
 from backend.data.tokenised import CONTENTS, GROUPS, PLACES, findings_of, key_of, tokenised
-from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import WHOLE, Tokenizing
-from backend.data.tokens import Ids, Mask
 from backend.errors import UserError
 
 ASKED = 1000
@@ -171,7 +171,7 @@ def _some(rows: int) -> Counts:
 def _nothing_left(flat: store.Flat, source: Source, max_length: int) -> UserError:
     meta, names = flat.meta, source.reference
     if meta["refused"]:
-        return UserError(f"the model's chat template takes no row of {names}; {meta['refusal']}", "data")
+        return UserError(f"no row of {names} can be used with this model; {meta['refusal']}", "data")
     if meta["without_target"]:
         return UserError(f"no row of {names} has a token to learn from; mark the answers as trained", "data")
     return UserError(f"no answer of {names} begins within {max_length} tokens; raise max_length", "max_length")

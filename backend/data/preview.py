@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from backend.data.chat.masking import render
+from backend.data.chat.template import Refusal
+from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.chat.tokens import token_ranges
 from backend.data.conversation import Conversation, Example, Text
-from backend.data.masking import render
 from backend.data.report import Segment
-from backend.data.template import Refusal
-from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import WHOLE, Tokenizing
-from backend.data.tokens import token_ranges
 
 ROWS_TO_TRY = 100
 

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from backend import paths
+from backend.data.chat.tokens import Ids, Mask
 from backend.data.constants import constants
 from backend.data.report import Counts
-from backend.data.tokens import Ids, Mask
 
 Offsets = npt.NDArray[np.int32]
 ABANDONED_SECONDS = 24 * 3600.0

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from backend.data.constants import constants
 from backend.data.conversation import Conversation, Example, Text, digest, message_digest
 from backend.data.formats import Examples
+from backend.data.reading.stream import Say
 from backend.data.report import Counts
 from backend.data.sizes import COLUMNS, Sizes, size_of
-from backend.data.stream import Say
 
 SAID_EVERY = 200_000
 Digests = npt.NDArray[np.uint64]

@@ -13,18 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.data import store
+from backend.data.chat.tallied import tally_findings
+from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.chat.tokens import Tally, tokenize_all
 from backend.data.conversation import Example, Text
 from backend.data.fate import fate, fitted
 from backend.data.finding import Finding, count_of, finding
 from backend.data.formats import Examples
 from backend.data.preflight.checks import preflight
 from backend.data.preflight.groups import groups
-from backend.data.stream import Say
+from backend.data.reading.stream import Say
 from backend.data.survey import Survey
-from backend.data.tallied import tally_findings
-from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import Tokenizing
-from backend.data.tokens import Tally, tokenize_all
 
 CHUNK = 2000
 """Examples that are tokenised at once; progress is said in between."""

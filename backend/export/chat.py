@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backend.data.template import Refusal
-from backend.data.tokenizer import TextTokenizer
+from backend.data.chat.template import Refusal
+from backend.data.chat.tokenizer import TextTokenizer
 
 Turns = Sequence[tuple[str, str]]
 """(role, text) in order."""

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from backend.data.endings import end_tokens
-from backend.data.tokenizer import TextTokenizer
+from backend.data.chat.endings import end_tokens
+from backend.data.chat.tokenizer import TextTokenizer
 
 FILE = "generation_config.json"
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from backend import units
-from backend.data.template import Refusal
+from backend.data.chat.template import Refusal
 from backend.errors import UserError
 from backend.export import card, generation, place
 from backend.export.source import ExportSource, Say

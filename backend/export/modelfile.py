@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.data.endings import end_of_turn
-from backend.data.tokenizer import TextTokenizer
+from backend.data.chat.endings import end_of_turn
+from backend.data.chat.tokenizer import TextTokenizer
 from backend.export import chat
 from backend.export.chat import Pieces
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from backend.data import template
+from backend.data.chat import template
 from backend.data.conversation import Conversation, Example, Text
 from backend.data.formats import examples_of
-from backend.data.load import Source as Loaded
-from backend.data.load import load
 from backend.data.prepare import Rows as TokenRows
 from backend.data.prepare import prepare
+from backend.data.reading.load import Source as Loaded
+from backend.data.reading.load import load
 from backend.data.tokenizing import Tokenizing
 from backend.export.source import ExportSource, Say
 from backend.training import locate

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from backend.data.tokenizer import TextTokenizer
+from backend.data.chat.tokenizer import TextTokenizer
 from backend.errors import UserError
 from backend.plan.job import Job
 from backend.plan.plan import Plan

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from backend.data.endings import end_tokens
-from backend.data.tokenizer import TextTokenizer
-from backend.data.tokens import Ids
+from backend.data.chat.endings import end_tokens
+from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.chat.tokens import Ids
 from backend.training.compiling import uncompiled
 from backend.training.network import Network
 from backend.training.parallel.execution import Execution

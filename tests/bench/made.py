@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from backend.data.load import DEMO
+from backend.data.reading.load import DEMO
 from tests.tiny import CHATML
 
 VOCABULARY = 32_000

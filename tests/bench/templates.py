@@ -16,17 +16,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from backend.data.chat.fitting import CALLS_AS_TEXT, TOOLS_LEFT_OUT
+from backend.data.chat.masking import ARGUMENTS_LEFT_OUT, CALLS_LEFT_OUT, THINKING_LEFT_OUT, TURNS_LEFT_OUT
+from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.chat.tokens import EOS_APPENDED, Row, Tally, tokenize_all
 from backend.data.conversation import Conversation
-from backend.data.fitting import CALLS_AS_TEXT, TOOLS_LEFT_OUT
 from backend.data.formats import examples_of
-from backend.data.load import load
-from backend.data.masking import ARGUMENTS_LEFT_OUT, CALLS_LEFT_OUT, THINKING_LEFT_OUT, TURNS_LEFT_OUT
-from backend.data.tokenizer import TextTokenizer
+from backend.data.reading.load import load
 from backend.data.tokenizing import WHOLE
-from backend.data.tokens import EOS_APPENDED, Row, Tally, tokenize_all
-from backend.data.turns import message
+from backend.data.turns.turns import message
 from backend.errors import UserError
-from tests.backend.data.families import FAMILIES, Family, folder_of
+from tests.backend.data.chat.families import FAMILIES, Family, folder_of
 
 ASKED = [{"role": "user", "content": f"Question {n}?"} for n in range(3)]
 SAID = [{"role": "assistant", "content": f"Answer {n}."} for n in range(3)]

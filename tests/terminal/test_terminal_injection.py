@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from backend.data.candidates import candidates
+from backend.data.reading.candidates import candidates
 from backend.run.folder import all_runs
 from tests.terminal import nasty_box
 from tests.terminal.emulated import Watched

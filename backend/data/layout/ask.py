@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backend.data.cells import shown, texts_of, turns_of
 from backend.data.layout.head import Head
 from backend.data.layout.names import ANSWERS, LOSERS, RATINGS, is_identifier, named, preference, rivals, words
-from backend.data.turns import messages_of, spoken_in
+from backend.data.turns.cells import shown, texts_of, turns_of
+from backend.data.turns.turns import messages_of, spoken_in
 from backend.errors import UserError
 
 QUESTIONS = ("instruction", "prompt", "question", "query", "problem", "prompts", "questions")

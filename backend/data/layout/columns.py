@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from backend.data.cells import texts_of
 from backend.data.layout import ask
 from backend.data.layout.answers import completions
 from backend.data.layout.head import Head, holds
@@ -16,8 +15,9 @@ from backend.data.layout.media import has_media_marks, media_columns
 from backend.data.layout.names import ALIASES, LABELS, MARKS, by_names, named, preference
 from backend.data.layout.remarks import remarks
 from backend.data.row import Value
-from backend.data.turns import ROLES as SPEAKER_ROLES
-from backend.data.turns import spoken_in
+from backend.data.turns.cells import texts_of
+from backend.data.turns.turns import ROLES as SPEAKER_ROLES
+from backend.data.turns.turns import spoken_in
 from backend.errors import UserError
 
 TEXTS = {"messages", "prompt", "completion", "text"}

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from backend.data.cells import turns_of
 from backend.data.row import Value
-from backend.data.transcript import is_transcript
+from backend.data.turns.cells import turns_of
+from backend.data.turns.transcript import is_transcript
 
 ROWS = 1000
 """Rows that decide which column plays which part."""

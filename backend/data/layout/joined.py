@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from backend.data.cells import CONTENTS, SPEAKERS
 from backend.data.layout.head import Head
 from backend.data.layout.names import CONVERSATION_IDS, TURN_NUMBERS, by_names
 from backend.data.row import Value
+from backend.data.turns.cells import CONTENTS, SPEAKERS
 from backend.errors import UserError
 
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from backend.data.faults import RowError
 from backend.data.layout.head import Head, holds
 from backend.data.layout.names import MEDIA, MEDIA_WORDS, words
 from backend.data.row import Value
+from backend.data.turns.faults import RowError
 from backend.errors import UserError
 
 _NAME = r"<\|?(?:image|video|audio|img|image_pad|video_pad)(?:_?\d+)?\|?>"

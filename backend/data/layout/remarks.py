@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from backend.data.cells import turns_of
 from backend.data.finding import Finding, finding
 from backend.data.layout.answers import completions
 from backend.data.layout.head import Head, holds
@@ -12,8 +11,9 @@ from backend.data.layout.kinds import Layout
 from backend.data.layout.names import LABELS, named
 from backend.data.layout.quality import quality
 from backend.data.layout.unused import is_rejected, unused
-from backend.data.parts import text_of
-from backend.data.turns import spoken_in
+from backend.data.turns.cells import turns_of
+from backend.data.turns.parts import text_of
+from backend.data.turns.turns import spoken_in
 
 
 def remarks(head: Head, layout: Layout, said: dict[str, str]) -> tuple[Finding, ...]:

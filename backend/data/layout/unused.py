@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from backend.data.cells import texts_of, turns_of
 from backend.data.finding import Finding, finding
 from backend.data.layout.answers import completions
 from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.names import ALIASES, ANSWERS, LABELS, PERSONAS, THINKING, is_identifier, named, words
 from backend.data.layout.quality import is_class_of_quality
+from backend.data.turns.cells import texts_of, turns_of
 
 COMPARED_ROWS = 50
 """Rows in which a column that is not used is compared with what is used."""

@@ -8,7 +8,7 @@ from typing import Any
 from backend.data.conversation import Conversation, Message
 from backend.data.finding import Finding
 from backend.data.formats import Examples, examples_of
-from backend.data.load import Source
+from backend.data.reading.load import Source
 
 USER, BOT = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 HUMAN, GPT = {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}

@@ -8,8 +8,8 @@ import pytest
 from backend.data.build import BUILDERS
 from backend.data.conversation import Conversation, answer_of, digest, message_bytes
 from backend.data.layout.names import ALIASES, ROLES
-from backend.data.turns import FLAGS, MASKS
-from backend.data.turns import ROLES as SPEAKERS
+from backend.data.turns.turns import FLAGS, MASKS
+from backend.data.turns.turns import ROLES as SPEAKERS
 from backend.errors import UserError
 from tests.backend.data.examples import BOT, GPT, HUMAN, USER, read
 

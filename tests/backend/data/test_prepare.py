@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.prepare import Prepared, prepare
 from backend.data.split import held_out
-from backend.data.tokenizer import TextTokenizer
 from backend.data.tokenizing import Tokenizing
 from backend.errors import UserError
 from tests.backend.data.rows import jsonl, pairs

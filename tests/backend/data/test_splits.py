@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.inspect import inspect
-from backend.data.load import load
 from backend.data.prepare import prepare
-from backend.data.tokenizer import TextTokenizer
+from backend.data.reading.load import load
 from backend.errors import UserError
 from tests.backend.data.rows import jsonl, pairs
 

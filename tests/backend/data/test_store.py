@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from backend.data import store
-from backend.data.tokens import Ids, Mask
+from backend.data.chat.tokens import Ids, Mask
 
 ROOT = Path(__file__).parents[3]
 ROWS = 2 * store.BLOCK + 300

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from backend.data import template
-from backend.data.tokenizer import TextTokenizer
+from backend.data.chat import template
+from backend.data.chat.tokenizer import TextTokenizer
 from backend.export import chat, modelfile
 from tests.backend.export import gotemplate
 from tests.tiny import CHATML, make_tokenizer

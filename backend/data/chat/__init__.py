@@ -1,0 +1,1 @@
+"""Chat templates and tokenizers: conversations as text, the targets in it, and its tokens."""

@@ -1,0 +1,225 @@
+"""Examples to token ids and the mask of target tokens: always one tokenisation of the whole text, never of pieces."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.data.chat.control import FOREIGN_MARKS, control_token, foreign_mark
+from backend.data.chat.masking import Rendered, render
+from backend.data.chat.template import Refusal
+from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.conversation import Conversation, Example, Text
+from backend.data.finding import SHOWN_ROWS
+from backend.data.tokenizing import WHOLE, Tokenizing
+from backend.errors import UserError
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
+Ids = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+Range = tuple[int, int]
+NO_END = "no end of turn"
+EOS_APPENDED = "EOS appended"
+BEYOND_EMBEDDING = "tokens beyond the embedding"
+CONTROL_IN_DOCUMENT = "control tokens in documents"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example as the model sees it. Both arrays have one entry a token."""
+
+    ids: Ids
+    scored: Mask
+    """This token is a target of the loss. Never the first: nothing stands before it to predict it from."""
+    truncated: bool = False
+
+
+@dataclass
+class RowNumbers:
+    """Rows, of which the first are kept by number (counted from 0)."""
+
+    count: int = 0
+    first: list[int] = field(default_factory=list)
+    last: int = -1
+
+    def add(self, row: int) -> None:
+        """Row `row`; a row that is added twice in succession counts once."""
+        if row == self.last and self.count:
+            return
+        self.count += 1
+        self.last = row
+        if len(self.first) < SHOWN_ROWS:
+            self.first.append(row)
+
+
+@dataclass
+class Tally:
+    """What happened on the way, over many rows."""
+
+    rows: dict[str, RowNumbers] = field(default_factory=dict)
+    """Kind of what was changed for the template or is missing (constants of masking.py and of this module) -> rows."""
+    values: dict[str, str] = field(default_factory=dict)
+    """Kind -> the first value found, such as a control token's text; for the kinds that have one."""
+    refused_rows: RowNumbers = field(default_factory=RowNumbers)
+    """Rows that the chat template does not take: they are left out, as those of BEYOND_EMBEDDING are."""
+    refusal: str = ""
+    """The first row that is left out: its number (counted from 1) and the reason."""
+    template_refusal: str = ""
+    """The same of those that the chat template does not take."""
+    factor: float = 1.0
+    """How many rows of the data one tallied row stands for, if they are a sample."""
+
+    @property
+    def notes(self) -> Counter[str]:
+        """How many rows there are of each kind."""
+        return Counter({kind: round(rows.count * self.factor) for kind, rows in self.rows.items()})
+
+    @property
+    def refused(self) -> int:
+        """How many rows are left out."""
+        beyond = self.rows.get(BEYOND_EMBEDDING)
+        return round((self.refused_rows.count + (beyond.count if beyond else 0)) * self.factor)
+
+    def note(self, kind: str, row: int, value: str = "") -> None:
+        """Row `row`, counted from 1, is of this kind; `value` is what was found."""
+        if value:
+            self.values.setdefault(kind, value)
+        self.rows.setdefault(kind, RowNumbers()).add(row - 1)
+
+    def refuse(self, reason: object, row: int) -> None:
+        """The template does not take row `row`, counted from 1."""
+        self.refused_rows.add(row - 1)
+        self.template_refusal = self.template_refusal or f"row {row}: {reason}"
+        self.refusal = self.refusal or self.template_refusal
+
+
+def tokenize(example: Example, tokenizer: TextTokenizer, how: Tokenizing = WHOLE) -> Row:
+    """One example's tokens. UserError (field `data`) if it is refused."""
+    tally = Tally()
+    row = tokenize_all([example], tokenizer, how, tally)[0]
+    if row is None:
+        raise UserError(f"the model does not take {tally.refusal}", "data")
+    return row
+
+
+def tokenize_all(
+    examples: Sequence[Example], tokenizer: TextTokenizer, how: Tokenizing, tally: Tally
+) -> list[Row | None]:
+    """Every example's tokens in order; None for those that are refused, which `tally` counts."""
+    rows: list[Row | None] = [None] * len(examples)
+    texts = [(at, x) for at, x in enumerate(examples) if isinstance(x, Text)]
+    for (at, text), ids in zip(texts, tokenizer.encode_ids([x.document for _, x in texts]), strict=True):
+        rows[at] = _known(_text_row(text, ids, tokenizer, how, tally), text.row, tokenizer, tally)
+    chats = [(at, x) for at, x in enumerate(examples) if isinstance(x, Conversation)]
+    rendered = [(at, x.row, made) for at, x in chats if (made := _rendered(x, tokenizer, how, tally)) is not None]
+    encodings = tokenizer.encode_batch(["" if made.plain else made.text for _, _, made in rendered])
+    for (at, number, made), encoding in zip(rendered, encodings, strict=True):
+        row = _conversation_row(made, encoding, tokenizer, number, tally)
+        rows[at] = _known(_cut(*row, how.max_length), number, tokenizer, tally)
+    return rows
+
+
+def token_ranges(rendered: Rendered, encoding: Encoding) -> list[Range]:
+    """Target ranges of tokens for a rendered conversation's target ranges of characters."""
+    return [_token_range(rendered.text, span, encoding) for span in rendered.spans]
+
+
+def _rendered(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing, tally: Tally) -> Rendered | None:
+    try:
+        made = render(conversation, tokenizer, how)
+    except Refusal as refusal:
+        tally.refuse(refusal, conversation.row)
+        return None
+    for note in made.notes:
+        tally.note(note.kind, conversation.row, note.value)
+    return made
+
+
+def _conversation_row(
+    made: Rendered, encoding: Encoding, tokenizer: TextTokenizer, number: int, tally: Tally
+) -> tuple[Ids, Mask]:
+    kept = encoding.ids
+    if made.plain:
+        kept, encoding = tokenizer.encode_aliased(made.text)
+    eos = tokenizer.token_id("eos_token") if made.needs_eos else None
+    ids = np.array(kept if eos is None else [*kept, eos], dtype=np.int32)
+    scored = np.zeros(len(ids), dtype=np.bool_)
+    ranges = token_ranges(made, encoding)
+    for start, end in ranges:
+        scored[start:end] = True
+    if eos is not None:
+        scored[-1] = True
+        tally.note(EOS_APPENDED, number, tokenizer.special["eos_token"])
+    elif made.needs_eos or (ranges and ids[ranges[-1][1] - 1] not in tokenizer.special_ids):
+        tally.note(NO_END, number)
+    return ids, scored
+
+
+def _known(row: Row, number: int, tokenizer: TextTokenizer, tally: Tally) -> Row | None:
+    """The row, if the model's embedding has all of its tokens."""
+    most = tokenizer.embedding_rows
+    largest = int(row.ids.max(initial=-1))
+    if most is None or largest < most:
+        return row
+    token = tokenizer.decode([largest])
+    reason = f"its token {token!r} has the id {largest:,}, but the model's embedding has {most:,} rows (vocab_size)"
+    tally.note(BEYOND_EMBEDDING, number, token)
+    tally.refusal = tally.refusal or f"row {number}: {reason}"
+    return None
+
+
+def _text_row(text: Text, ids: list[int], tokenizer: TextTokenizer, how: Tokenizing, tally: Tally) -> Row:
+    """BOS where the tokenizer starts texts with it (never twice), the document, EOS; all of it is a target."""
+    bos, eos = tokenizer.token_id("bos_token"), tokenizer.token_id("eos_token")
+    if tokenizer.adds_bos and bos is not None and ids[:1] != [bos]:
+        ids = [bos, *ids]
+    if text.ends and eos is None:
+        tally.note(NO_END, text.row)
+    if text.ends and eos is not None and ids[-1:] != [eos]:
+        ids = [*ids, eos]
+    if mark := foreign_mark(text.document, tokenizer.knows_mark):
+        tally.note(FOREIGN_MARKS, text.row, mark)
+    if mark := control_token(text.document, tokenizer.special_pattern):
+        tally.note(CONTROL_IN_DOCUMENT, text.row, mark)
+    return _cut(np.array(ids, dtype=np.int32), np.ones(len(ids), dtype=np.bool_), how.max_length)
+
+
+def _cut(ids: Ids, scored: Mask, max_length: int | None) -> Row:
+    scored[:1] = False
+    if max_length is None or len(ids) <= max_length:
+        return Row(ids, scored)
+    return Row(ids[:max_length], scored[:max_length], truncated=True)
+
+
+def _token_range(text: str, span: Range, encoding: Encoding) -> Range:
+    """Tokens of a range of characters.
+
+    A token across its start or end counts as inside if the part outside is white space (a tokenizer joins the
+    prompt's last space to the answer's first word, and some end marks take the line feed after them).
+    """
+    start = _token_at(text, span[0], encoding)
+    chars = encoding.token_to_chars(start) if start < len(encoding) else None
+    if chars and chars[0] < span[0] and text[chars[0] : span[0]].strip():
+        start += 1
+    end = _token_at(text, span[1], encoding)
+    chars = encoding.token_to_chars(end) if end < len(encoding) else None
+    if chars and chars[0] < span[1] and not text[span[1] : chars[1]].strip():
+        end += 1
+    return start, max(start, end)
+
+
+def _token_at(text: str, at: int, encoding: Encoding) -> int:
+    """The first token that holds character `at`, or the next one that any token holds; the count of all at the end."""
+    while at < len(text):
+        token = encoding.char_to_token(at)
+        if token is not None:
+            return token
+        at += 1
+    return len(encoding)

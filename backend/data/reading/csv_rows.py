@@ -1,0 +1,111 @@
+"""Delimited tables to rows: the delimiter is found, the header is checked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from backend.data.layout.names import ALIASES
+from backend.data.reading.sniff import Opened
+from backend.data.row import Value
+
+NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+ROWS_TO_TRY = 50
+SEPARATOR_LINE = re.compile(r"sep=(.)\n", re.IGNORECASE)
+"""The first line by which spreadsheets name the delimiter."""
+NUMBER = re.compile(r"[-+]?\d[\d.,]*")
+LONGEST_NAME = 60
+
+
+def csv_rows(file: Opened) -> Iterator[Value]:
+    """Delimited by commas, semicolons, tabs or pipes, with a header line. UserError that names the line."""
+    csv.field_size_limit(2**31 - 1)
+    lines = file.text_lines()
+    start = "".join(islice(lines, 1))
+    said = SEPARATOR_LINE.fullmatch(start)
+    head = "" if said else start
+    delimiter = said.group(1) if said else _delimiter(file, _head(file))
+    reader = csv.reader(_with(head, lines), delimiter=delimiter, strict=True)
+    skipped = 1 if said else 0
+    try:
+        header = _header(file, next(reader, []))
+        for fields in reader:
+            if len(fields) != len(header):
+                if not fields:
+                    continue
+                where = f"line {reader.line_num + skipped}"
+                what = f"{where}: the row has {len(fields)} fields where the header has {len(header)}"
+                raise file.refuse(f"{what}; quote fields that hold a {NAMES.get(delimiter, delimiter)} or a line break")
+            yield dict(zip(header, fields, strict=True))
+    except csv.Error as error:
+        raise file.refuse(f"line {reader.line_num + skipped}: {error}; fix the quotes there") from None
+
+
+def _with(first: str, rest: Iterator[str]) -> Iterator[str]:
+    if first:
+        yield first
+    yield from rest
+
+
+def _head(file: Opened) -> str:
+    """The first whole lines as text; what is not UTF-8 is found when the line is read."""
+    text = file.start.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    return text if len(file.start) < 4096 else text.rpartition("\n")[0] or text
+
+
+def _delimiter(file: Opened, text: str) -> str:
+    """The mark that gives the first rows as many fields as the header has; else the header's most frequent one."""
+    header = text.split("\n", 1)[0]
+    marks = [mark for mark in ("\t,;|" if file.suffix == ".tsv" else ",;\t|") if mark in header]
+    even = {mark: width for mark in marks if (width := _width(text, mark)) > 1}
+    if even:
+        return max(even, key=lambda mark: even[mark])
+    return max(marks, key=header.count) if marks else ","
+
+
+def _width(text: str, mark: str) -> int:
+    """Fields in each of the first rows; 0 if they differ."""
+    widths = set()
+    try:
+        for fields in islice(csv.reader(io.StringIO(text), delimiter=mark, strict=True), ROWS_TO_TRY):
+            if fields:
+                widths.add(len(fields))
+    except csv.Error:  # also a quoted field that the head cuts off
+        pass
+    return widths.pop() if len(widths) == 1 else 0
+
+
+def _header(file: Opened, names: list[str]) -> list[str]:
+    header = [name.strip() for name in names]
+    if any(map(_is_cell, header)):
+        example = (
+            ",".join(("prompt", "completion", "more")[: len(header)]) if len(header) < 4 else "prompt,completion,..."
+        )
+        shown = next(name for name in header if _is_cell(name))[:40]
+        what = f"line 1 is a row ({shown!r}), not a header"
+        raise file.refuse(f"{what}; put a line above it that names the columns, such as {example}")
+    unnamed = header.index("") + 1 if "" in header else 0
+    if unnamed == 1 and len(header) > 1:  # what pandas writes for its index
+        header[0] = "index"
+        unnamed = header.index("") + 1 if "" in header else 0
+    if unnamed:
+        raise file.refuse(f"line 1: column {unnamed} has no name; name it in the header")
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice:
+        raise file.refuse(f"line 1: two columns are named {twice!r}; rename one")
+    return header
+
+
+def _cell_in(names: list[str]) -> str | None:
+    """A number, a sentence or a long text in the first line; None if a usual name of a column stands beside it."""
+    usual = {alias for aliases in ALIASES.values() for alias in aliases}
+    return None if usual & {name.lower() for name in names} else next(filter(_is_cell, names), None)
+
+
+def _is_cell(name: str) -> bool:
+    if NUMBER.fullmatch(name) or len(name) > LONGEST_NAME:
+        return True
+    return name.count(" ") > 1 and name.endswith((".", "!", "?", "。", "？"))

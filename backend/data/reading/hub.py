@@ -1,0 +1,111 @@
+"""Data of the Hugging Face hub: find the training files of a data set, fetch them into the hub's cache."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from backend import units
+from backend.data.constants import constants
+from backend.data.reading.readers import FORMATS, suffix
+from backend.data.reading.selection import Selection, select
+from backend.errors import UserError
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import DatasetInfo
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(/[\w./-]+)?")
+USUAL_SUBSETS = ("main", "default", "data", "all", "en")
+
+
+def is_hub_id(reference: str) -> bool:
+    """`owner/name` or `owner/name/subset`, with no ending of a data file."""
+    return HUB_ID.fullmatch(reference) is not None and suffix(Path(reference)) not in FORMATS
+
+
+def fetch(reference: str) -> tuple[Path, Selection[Path]]:
+    """The data set's folder in the cache and its files, downloaded where they are not there yet.
+
+    UserError (field `data`) where it is missing, gated, too large, has several subsets, or can't be reached.
+    """
+    from huggingface_hub import errors
+
+    owner, name, *subset = reference.split("/")
+    repo, part = f"{owner}/{name}", "/".join(subset)
+    try:
+        return _download(repo, part)
+    except errors.GatedRepoError:
+        page = f"https://huggingface.co/datasets/{repo}"
+        raise UserError(f"{repo} is gated: accept its terms at {page}, then `hf auth login`", "data") from None
+    except errors.RepositoryNotFoundError:
+        what = f"{repo} is neither a path on this box nor a data set on the hub (or it is private)"
+        raise UserError(f"{what}; check the name, or `hf auth login`", "data") from None
+    except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
+        return _cached(repo, part, error)
+    except (errors.HfHubHTTPError, errors.HFValidationError) as error:
+        raise UserError(f"the hub refuses {repo}: {str(error).splitlines()[0]}", "data") from None
+    except (OSError, errors.HTTPError) as error:  # type: ignore[attr-defined]  # the base of httpx's own errors
+        return _cached(repo, part, error)
+
+
+def _download(repo: str, subset: str) -> tuple[Path, Selection[Path]]:
+    from huggingface_hub import HfApi, snapshot_download
+
+    info = HfApi().dataset_info(repo, files_metadata=True)
+    sizes = _sizes(info)
+    chosen = choose(repo, list(sizes), subset)
+    names = [str(x) for x in (*chosen.train, *chosen.held_out)]
+    total = sum(sizes[name] for name in names)
+    if total > constants().download_bytes:
+        what = f"{repo} would download {units.disk(total)}"
+        raise UserError(f"{what}; fetch the part that you need and give its folder instead", "data")
+    root = Path(snapshot_download(repo, repo_type="dataset", allow_patterns=names))
+    return root, _within(root, chosen)
+
+
+def _within(root: Path, chosen: Selection[PurePosixPath]) -> Selection[Path]:
+    return Selection([root / x for x in chosen.train], [root / x for x in chosen.held_out], chosen.findings)
+
+
+def _sizes(info: DatasetInfo) -> dict[str, int]:
+    return {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or []}
+
+
+def _cached(repo: str, subset: str, cause: BaseException) -> tuple[Path, Selection[Path]]:
+    """What an earlier download left in the cache."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import IncompleteSnapshotError, LocalEntryNotFoundError
+
+    try:
+        root = Path(snapshot_download(repo, repo_type="dataset", local_files_only=True))
+    except IncompleteSnapshotError as error:  # it holds what was fetched: the training files only
+        root = Path(error.snapshot_path)
+    except (LocalEntryNotFoundError, OSError):
+        off = type(cause).__name__ == "OfflineModeIsEnabled"
+        why = "the hub is switched off (HF_HUB_OFFLINE)" if off else "the hub can't be reached"
+        what = f"{repo} is not a path on this box, {why}, and no earlier download of it is here"
+        raise UserError(f"{what}; give a file or folder, or go online", "data") from None
+    names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    return root, _within(root, choose(repo, names, subset))
+
+
+def choose(repo: str, names: list[str], subset: str) -> Selection[PurePosixPath]:
+    """The files of one subset. UserError where there is none, or several subsets to choose from."""
+    inside = [name for name in names if not subset or name == subset or name.startswith(f"{subset}/")]
+    chosen = select([PurePosixPath(name) for name in inside], repo if not subset else f"{repo}/{subset}")
+    groups = sorted({_group(path) for path in chosen.train})
+    if len(groups) > 1 and not subset:
+        usual = next((group for group in USUAL_SUBSETS if group in groups), None)
+        if usual is None:
+            listed = ", ".join(group or "(top level)" for group in groups[:6])
+            example = f"{repo}/{groups[-1]}"
+            raise UserError(f"{repo} holds several subsets: {listed}; name one, such as {example}", "data")
+        train, held_out = ([x for x in files if _group(x) == usual] for files in (chosen.train, chosen.held_out))
+        return Selection(train, held_out, chosen.findings)
+    return chosen
+
+
+def _group(path: PurePosixPath) -> str:
+    """The folder of a file within the repository; empty at its top level."""
+    return path.parts[0] if len(path.parts) > 1 else ""

@@ -1,0 +1,98 @@
+"""The rows of one file, whatever its format. What is in it wins over its name's ending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend.data.reading.arrow_rows import arrow_rows, parquet_rows
+from backend.data.reading.csv_rows import csv_rows
+from backend.data.reading.json_rows import json_rows, starts_as_json
+from backend.data.reading.plain_rows import plain_rows
+from backend.data.reading.sniff import ARROW_FILE, ARROW_STREAM, COMPRESSIONS, PARQUET, Opened, opened, suffix
+from backend.data.row import GOES_ON, TEXT_COLUMN, Value
+from backend.errors import UserError
+
+__all__ = ["FORMATS", "GOES_ON", "TEXT_COLUMN", "Format", "Reading", "Value", "rows_of", "suffix", "unpacked_bytes"]
+
+
+CHECKED_EVERY = 1000
+"""Rows after which it is looked how far a file has been read."""
+PACKED_FACTOR = 4
+"""Packed text unpacks to so much, more or less."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: its name for the user and how to read it."""
+
+    name: str
+    rows: Callable[[Opened], Iterator[Value]]
+
+
+_PARQUET, _ARROW = Format("Parquet", parquet_rows), Format("Arrow", arrow_rows)
+_JSON = Format("JSON", json_rows)
+FORMATS: dict[str, Format] = {
+    ".jsonl": Format("JSONL", json_rows),
+    ".ndjson": Format("JSONL", json_rows),
+    ".jsonlines": Format("JSONL", json_rows),
+    ".json": _JSON,
+    ".csv": Format("CSV", csv_rows),
+    ".tsv": Format("TSV", csv_rows),
+    ".parquet": _PARQUET,
+    ".arrow": _ARROW,
+    ".txt": Format("text", plain_rows),
+    ".md": Format("text", plain_rows),
+}
+"""By the ending of a name. Within one file its content decides."""
+
+
+@dataclass
+class Reading:
+    """How much of a file is read, and what is learned on the way."""
+
+    excerpt_bytes: int | None = None
+    """About so much of a file of JSON lines, evenly spaced; of other files so much of their beginning."""
+    share: float = 1.0
+    """The part of the file that was read."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences about what was chosen within the file."""
+
+
+def rows_of(path: Path, reading: Reading | None = None) -> Iterator[Value]:
+    """The file's rows, read as they are asked for. UserError (field `data`) that names the line or the row."""
+    reading = reading or Reading()
+    limit = 1.0
+    if reading.excerpt_bytes is not None:
+        limit = reading.excerpt_bytes / max(1, unpacked_bytes(path))
+    with opened(path, reading.excerpt_bytes) as file:
+        for number, row in enumerate(_format(file).rows(file)):
+            yield row
+            if limit < 1 and number % CHECKED_EVERY == 0 and file.progress() >= limit:
+                break
+        reading.share = min(1.0, file.progress()) if limit < 1 else 1.0
+        reading.notes += file.notes
+
+
+def unpacked_bytes(path: Path) -> int:
+    """About how large the file's content is."""
+    packed = path.suffix.lower() in (*COMPRESSIONS, ".parquet")
+    return path.stat().st_size * (PACKED_FACTOR if packed else 1)
+
+
+def _format(file: Opened) -> Format:
+    if file.head.startswith(PARQUET):
+        return _PARQUET
+    if file.head.startswith((ARROW_FILE, ARROW_STREAM)):
+        return _ARROW
+    if starts_as_json(file.start):
+        return _JSON
+    if file.suffix in (".parquet", ".arrow"):
+        name = FORMATS[file.suffix].name
+        raise UserError(f"{file.path} is no readable {name} file; write or download it again", "data")
+    if file.suffix in FORMATS:
+        return FORMATS[file.suffix]
+    known = ", ".join(FORMATS)
+    what = f"{file.suffix} is no known data format" if file.suffix else "its name has no ending"
+    raise UserError(f"{file.path.name} can't be read: {what}; use one of {known}", "data")

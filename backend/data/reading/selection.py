@@ -1,0 +1,94 @@
+"""Which of several files are the training data: one format, the training split, no configuration files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Generic, TypeVar
+
+from backend.data.finding import Finding, finding
+from backend.data.reading.readers import FORMATS, suffix
+from backend.data.reading.split_names import FOR_FINE_TUNING, OTHER, TRAIN, VALIDATION, purpose
+from backend.errors import UserError
+
+P = TypeVar("P", bound=PurePath)
+NOT_DATA = re.compile(
+    r"(readme|license|licence|notice|changelog|contributing|requirements.*|constraints.*|robots|merges|vocab|package(-lock)?"
+    r"|tsconfig|composer|manifest|config|.*_config|.*tokenizer|special_tokens_map|added_tokens|dataset_infos?|dataset_dict"
+    r"|state|adapter_model|.*\.index|trainer_state|all_results|.*_results|plan|events|commands)",
+    re.IGNORECASE,
+)
+CACHED = re.compile(r"cache-[0-9a-f]+.*\.arrow")
+"""What `datasets` leaves beside the rows that it saves."""
+
+
+@dataclass(frozen=True)
+class Selection(Generic[P]):
+    """The files of one data set, sorted."""
+
+    train: list[P]
+    held_out: list[P]
+    """A validation split beside the training one: to evaluate with. Empty if there is none."""
+    findings: tuple[Finding, ...] = ()
+    """What was chosen among the files."""
+
+
+def looks_like_data(path: PurePath) -> bool:
+    """A data file by its name alone: a known ending, and not a well-known configuration or licence file."""
+    if path.name[0] == "." or CACHED.fullmatch(path.name):
+        return False
+    return suffix(path) in FORMATS and not NOT_DATA.fullmatch(path.name.split(".")[0])
+
+
+def select(paths: Sequence[P], where: str) -> Selection[P]:
+    """The training split of `paths` in one format, and its validation split.
+
+    UserError if there is none, if there are several formats, or splits of different purpose.
+    """
+    data = sorted(path for path in paths if looks_like_data(path))
+    tables = [path for path in data if FORMATS[suffix(path)].name != "text"]
+    data = tables or data
+    if not data:
+        known = ", ".join(sorted({fmt.name for fmt in FORMATS.values()}))
+        raise UserError(f"{where} holds no data files ({known}); name another folder, or the file itself", "data")
+    named = [path for path in data if TRAIN.search(str(path)) and not OTHER.search(path.name)]
+    plain = [path for path in data if not OTHER.search(str(path))]
+    train, findings = _of_one_purpose(named or plain or data, where)
+    _refuse_formats(train, where)
+    if not named and not plain:
+        text = f"{where} holds no training split: a test or validation split would be trained on."
+        findings += (finding("warns", "no-training-split", text, "give the training file"),)
+    chosen, kind = purpose_of(train[0]), FORMATS[suffix(train[0])]
+    held_out = [x for x in data if x not in train and VALIDATION.search(str(x)) and FORMATS[suffix(x)] == kind]
+    return Selection(train, [x for x in held_out if purpose_of(x) in ("", chosen)], findings)
+
+
+def purpose_of(path: PurePath) -> str:
+    """What a file's rows are for, by the last word of its name or of its folders that says so; empty if none does."""
+    words = (purpose(part) for part in (path.name.split(".")[0], *reversed(path.parts[:-1])))
+    return next((word for word in words if word), "")
+
+
+def _of_one_purpose(paths: list[P], where: str) -> tuple[list[P], tuple[Finding, ...]]:
+    """Splits of different purpose, such as `train_sft` and `train_gen`, are not mixed."""
+    by_purpose: dict[str, list[P]] = {}
+    for path in paths:
+        by_purpose.setdefault(purpose_of(path), []).append(path)
+    if len(by_purpose) == 1:
+        return paths, ()
+    chosen = next((word for word in (*FOR_FINE_TUNING, "") if word in by_purpose), None)
+    shown = ", ".join(str(group[0]) for group in by_purpose.values())
+    if chosen is None:
+        raise UserError(f"{where} holds splits of different purpose ({shown}); name one of the files", "data")
+    left = ", ".join(str(group[0]) for word, group in by_purpose.items() if word != chosen)
+    text = f"{where} holds splits of different purpose: {by_purpose[chosen][0]} is used, {left} is not mixed in."
+    return by_purpose[chosen], (finding("notes", "splits", text, "name another file to train on that one"),)
+
+
+def _refuse_formats(paths: Sequence[PurePath], where: str) -> None:
+    names = sorted({FORMATS[suffix(path)].name for path in paths})
+    if len(names) > 1:
+        examples = ", ".join(next(p.name for p in paths if FORMATS[suffix(p)].name == name) for name in names)
+        raise UserError(f"{where} holds {' and '.join(names)} files ({examples}); name one file", "data")

@@ -1,0 +1,74 @@
+"""Tools and tool calls of every usual shape, also stored as JSON text, in OpenAI's function shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from backend.data.turns.cells import decoded, shown
+from backend.data.turns.faults import RowError
+
+ARGUMENTS = ("arguments", "args", "input", "parameters")
+IDS = ("id", "call_id", "tool_call_id")
+
+
+def tools_of(value: Any, where: str) -> tuple[Mapping[str, Any], ...]:
+    """The tools of a row, from a list or an object, as they are or as JSON text; empty where there are none."""
+    value = decoded(value)
+    if isinstance(value, str):
+        if not value.strip():
+            return ()
+        raise RowError(f"{where} has tools that are no JSON list ({shown(value)}); correct or empty them")
+    if not value:
+        return ()
+    listed = [decoded(tool) for tool in (value if isinstance(value, list) else [value])]
+    if not all(isinstance(tool, Mapping) for tool in listed):
+        raise RowError(f"{where} has tools that are no list of objects ({shown(value)}); correct or empty them")
+    return tuple([_tool(tool) for part in listed for tool in (part.get("functionDeclarations") or [part])])
+
+
+def calls_of(value: Any, where: str) -> list[dict[str, Any]]:
+    """The tool calls of a turn: a list or one call, as they are or as JSON text; none for null or nothing."""
+    value = decoded(value)
+    if not value:
+        return []
+    return [_call(decoded(call), where) for call in (value if isinstance(value, list) else [value])]
+
+
+def written_calls(content: Any, where: str) -> tuple[list[dict[str, Any]], Any]:
+    """A turn that is a call by its role: its calls, or (if the content is no call) the content as it is."""
+    value = decoded(content)
+    calls = value if isinstance(value, list) else [value]
+    if not calls or not all(_is_call(call) for call in calls):
+        return [], content
+    return [_call(call, where) for call in calls], None
+
+
+def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(tool.get("function"), str):
+        tool = {**tool, "function": decoded(tool["function"])}
+    if isinstance(tool.get("function"), Mapping):
+        return tool
+    if "input_schema" in tool and "parameters" not in tool:
+        schema = tool["input_schema"]
+        tool = {key: value for key, value in tool.items() if key != "input_schema"} | {"parameters": schema}
+    return {"type": "function", "function": tool}
+
+
+def _is_call(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("name"), str)
+
+
+def _call(call: Any, where: str) -> dict[str, Any]:
+    function = decoded(call.get("function", call)) if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise RowError(f"{where} has a tool call without a function's name ({shown(call)}); add the name")
+    arguments: Any = next((function[key] for key in ARGUMENTS if function.get(key) is not None), {})
+    if isinstance(arguments, str):  # most templates take an object: as text it would be quoted twice
+        with suppress(ValueError, RecursionError):  # some sets hold arguments that are no JSON: they stay as they are
+            arguments = json.loads(arguments or "{}")
+    given = next((call[key] for key in IDS if isinstance(call.get(key), str)), None)
+    kept = {"id": given} if given else {}
+    return {"type": "function", **kept, "function": {"name": function["name"], "arguments": arguments}}

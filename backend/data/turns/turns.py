@@ -1,0 +1,208 @@
+"""Turns of every usual shape to messages: who speaks, what is said, thought and called, and what is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backend.data.conversation import NO_EXTRA, Message
+from backend.data.turns.calls import calls_of, written_calls
+from backend.data.turns.cells import CONTENTS, SPEAKERS, shown
+from backend.data.turns.faults import RowError
+from backend.data.turns.parts import has_results, parts_of, result_text, text_of
+
+ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "prompter": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+    "chatbot": "assistant",
+    "ai": "assistant",
+    "chatgpt": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
+    "function_call": "assistant",
+    "tool_call": "assistant",
+    "tool": "tool",
+    "observation": "tool",
+    "function": "tool",
+    "function_response": "tool",
+    "tool_response": "tool",
+    "tool_result": "tool",
+    "ipython": "tool",
+}
+CALL_ROLES = ("function_call", "tool_call")
+FLAGS = ("weight", "loss_weight", "loss_scale", "loss_mask", "loss", "train", "trainable", "training")
+"""Keys of a turn that say whether it is trained on: 1 or true if it is."""
+MASKS = ("mask", "masked")
+"""Keys of a turn that say the opposite: true if it is not trained on."""
+FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False}
+REASONING = ("reasoning_content", "thinking", "reasoning")
+SPEAKING = {said: role for said, role in ROLES.items() if said not in CALL_ROLES}
+_EXTRA = {"name", "tool_call_id", "tool_use_id", *REASONING}
+_MARKED = {*FLAGS, *MASKS}
+
+
+def messages_of(turn: Any, where: str) -> list[Message]:
+    """One turn as messages: a question that holds tool results becomes one for each of them and each text.
+
+    `where` names the row and the turn for a RowError.
+    """
+    if type(turn) is dict and isinstance(turn.get("content", turn.get("parts")), list):
+        value = _content(turn, True, where)
+        if has_results(value) and (role := _role(turn, where)[1]) != "assistant":
+            return [_piece(kind, said, role) for kind, said in parts_of(value, where).pieces]
+    return [message(turn, where)]
+
+
+def message(turn: Any, where: str) -> Message:
+    """One turn as one message. `where` names the row and the turn for a RowError."""
+    if type(turn) is dict and len(turn) == 2:  # by far the most frequent
+        said, text = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
+        if type(text) is str and type(said) is str and said in SPEAKING:
+            role = SPEAKING[said]
+            return Message(role, text, role == "assistant" and bool(text.strip()))
+    if not isinstance(turn, Mapping):
+        raise RowError(f"{where} is no object with role and content ({shown(turn)}); correct or remove that row")
+    said, role = _role(turn, where)
+    return _message(turn, said, role, where)
+
+
+def spoken_in(turns: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The roles of these turns."""
+    said = (next((turn[key] for key in SPEAKERS if turn.get(key) is not None), "") for turn in turns)
+    return {ROLES.get(str(x).strip().lower(), "") for x in said}
+
+
+def joined_calls(messages: list[Message]) -> list[Message]:
+    """Calls that follow each other without a result between them as one turn, as a model makes them."""
+    if not any(map(_goes_on, messages, messages[1:])):
+        return messages
+    joined = messages[:1]
+    for message in messages[1:]:
+        before = joined[-1]
+        if _goes_on(before, message):
+            calls = [*before.extra.get("tool_calls", ()), *message.extra["tool_calls"]]
+            text = "\n".join(x for x in (before.content, message.content) if x)
+            extra = {**message.extra, **before.extra, "tool_calls": calls}
+            joined[-1] = Message("assistant", text, message.scored, extra, not text)
+        else:
+            joined.append(message)
+    return joined
+
+
+def _goes_on(before: Message, message: Message) -> bool:
+    """`message` calls tools and `before` is an answer that has no result yet; both are trained on, or neither."""
+    if not message.extra or before.role != "assistant" or "tool_calls" not in message.extra:
+        return False
+    return before.scored == message.scored and bool("tool_calls" in before.extra or before.content.strip())
+
+
+def _role(turn: Mapping[str, Any], where: str) -> tuple[str, str]:
+    said = str(_first(turn, SPEAKERS, where)).strip().lower()
+    role = ROLES.get(said)
+    if role is None:
+        known = "known are system, user, assistant, tool and their usual other names"
+        raise RowError(f"{where} has the role {said!r}; {known}: rename it or remove that row")
+    return said, role
+
+
+def _message(turn: Mapping[str, Any], said: str, role: str, where: str) -> Message:
+    calls = [call for key in ("tool_calls", "function_call") if turn.get(key) for call in calls_of(turn[key], where)]
+    value = _content(turn, bool(calls), where)
+    if said in CALL_ROLES:
+        calls, value = written_calls(value, where)
+    if isinstance(value, str):
+        text, thinking = value, ""
+    else:
+        text, thinking = _said(value, role, calls, where)
+    scored = role == "assistant" and bool(calls or text.strip()) and _flag(turn, where)
+    is_null = bool(calls) and not text and value != ""
+    return Message(role, text, scored, _extra(turn, calls, thinking), is_null)
+
+
+def _said(value: Any, role: str, calls: list[dict[str, Any]], where: str) -> tuple[str, str]:
+    """Text and thinking of content that is no text; calls among its parts are added to `calls`."""
+    if role == "tool":
+        return result_text(value, where), ""
+    if role != "assistant" or not isinstance(value, list):
+        return text_of(value, where), ""
+    parts = parts_of(value, where)
+    if parts.has_results:
+        raise RowError(f"{where} holds a tool's result in an answer; give it a turn of its own with the role tool")
+    calls += [call for part in parts.calls for call in calls_of(part, where)]
+    return parts.text, parts.thinking
+
+
+def _piece(kind: str, said: Any, role: str) -> Message:
+    if kind == "text":
+        return Message(role, said)
+    text, called, name = said
+    extra = {key: value for key, value in (("tool_call_id", called), ("name", name)) if value}
+    return Message("tool", text, False, extra or NO_EXTRA)
+
+
+def _content(turn: Mapping[str, Any], may_lack: bool, where: str) -> Any:
+    """What is said: the first key of CONTENTS that holds something, or None beside calls."""
+    lacks = True
+    for key in CONTENTS:
+        if key in turn:
+            if turn[key] is not None:
+                return turn[key]
+            lacks = False
+    return _first(turn, ("content",), where) if lacks and not may_lack else None
+
+
+def _first(turn: Mapping[str, Any], keys: Sequence[str], where: str) -> Any:
+    for key in keys:
+        if turn.get(key) is not None:
+            return turn[key]
+    has = ", ".join(map(str, turn)) or "nothing"
+    raise RowError(f"{where} has no {keys[0]!r} (it has {has}); add it or remove that row")
+
+
+def _flag(turn: Mapping[str, Any], where: str) -> bool:
+    """Whether an answer is trained on, by every key that says so."""
+    if _MARKED.isdisjoint(turn):
+        return True
+    said = {key: _truth(turn[key], key, where) for key in FLAGS if turn.get(key) is not None}
+    for key in MASKS:
+        value = turn.get(key)
+        if value is not None and not isinstance(value, bool):
+            what = f"{where} has {key} {value!r}, which is read both ways"
+            raise RowError(f"{what}; write `train: false` for what is not to be trained on")
+        if value is not None:
+            said[key] = not value
+    if len(set(said.values())) > 1:
+        listed = " and ".join(f"{key} {turn[key]!r}" for key in said)
+        raise RowError(f"{where} has {listed}, which say opposite things; keep one of them")
+    return next(iter(said.values()), True)
+
+
+def _truth(value: Any, key: str, where: str) -> bool:
+    value = FLAG_WORDS.get(value.strip().lower(), value) if isinstance(value, str) else value
+    if value not in (0, 1):
+        raise RowError(f"{where} has {key} {value!r}; only 0 (not trained on) and 1 (trained on) are known")
+    return bool(value)
+
+
+def _extra(turn: Mapping[str, Any], calls: list[dict[str, Any]], thinking: str) -> Mapping[str, Any]:
+    if not calls and not thinking and _EXTRA.isdisjoint(turn):
+        return NO_EXTRA
+    extra: dict[str, Any] = {}
+    if isinstance(turn.get("name"), str):
+        extra["name"] = turn["name"]
+    called = next((turn[key] for key in ("tool_call_id", "tool_use_id") if isinstance(turn.get(key), str)), None)
+    if called is not None:
+        extra["tool_call_id"] = called
+    thought = thinking or next((turn[key] for key in REASONING if isinstance(turn.get(key), str) and turn[key]), "")
+    if thought:
+        extra["reasoning_content"] = thought
+    if calls:
+        extra["tool_calls"] = calls
+    return extra or NO_EXTRA
