@@ -61,7 +61,7 @@ def make(folder: Path) -> None:
 
 def model(folder: Path) -> None:
     """One whose family, special tokens and chat template are nasty; its figures are those of a tiny Llama."""
-    make_model(folder)
+    make_model(folder, max_position_embeddings=4096)
     config = json.loads((folder / "config.json").read_text())
     config |= {"architectures": [f"{TITLE}ForCausalLM"], "model_type": f"odd{TITLE}{MARKUP}", "_name_or_path": ALL}
     (folder / "config.json").write_text(json.dumps(config))

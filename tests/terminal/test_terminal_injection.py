@@ -47,7 +47,7 @@ def work(fttui_home: Path) -> Iterator[Path]:
 @pytest.fixture
 def app(work: Path) -> Iterator[Watched]:
     """The wizard on the nasty box, at its first step."""
-    program = Watched(["-m", "tests.terminal.nasty_wizard", str(work)])
+    program = Watched(["-m", "tests.terminal.nasty_wizard", str(work)], size=(120, 80))
     program.wait("Plan for which device")
     yield program
     program.close()

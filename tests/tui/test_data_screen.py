@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -98,7 +99,7 @@ async def test_the_panel_has_findings_fixes_and_the_cut() -> None:
         text = shown(pilot)
         assert "! API keys or access tokens stand in 3 rows" in text and "→ --mapping input=context" in text
         assert text.index("! API keys") < text.index("· 12 rows are almost")
-        assert "10 rows are not used" in text and "cut at 1,024 tokens" in text and "4,810 rows" in text
+        assert "10 are not used" in text and "cut at 1,024 tokens" in text and "4,810 rows" in text
 
 
 async def test_what_stops_a_run_is_said_and_nothing_goes_on() -> None:
@@ -151,3 +152,24 @@ async def test_data_that_went_away_is_said(rows: str) -> None:
         await pilot.press("ctrl+b")
         await box.settled(pilot)
         assert "/nowhere/rows.jsonl does not exist" in shown(pilot)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+async def test_enter_while_the_folder_is_listed_counts_once_the_data_is_read(stops: bool) -> None:
+    """It is kept while files are listed and the highlighted one is read; a finding that stops a run still stops it."""
+    listed = threading.Event()
+
+    def data_here() -> list[Path]:
+        listed.wait(10)
+        return []
+
+    found = (STOP,) if stops else ()
+    app = box.at(
+        "data", compare=fixed.compare, data_here=data_here, inspect_data=lambda ref, _map, _of: report(ref, *found)
+    )
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("enter")
+        listed.set()
+        await box.settled(pilot)
+        assert isinstance(app.screen, DataScreen) == stops

@@ -101,14 +101,14 @@ class DataScreen(LookingStep):
         if event.input.has_focus:
             self._read(TYPING_PAUSE_SECONDS)
 
-    def proceed(self) -> None:
-        """What stops a run is said here, before more is asked; everything else goes on."""
-        report = None if self.is_looking or self.error is not None else self._found
-        stops = findings.stops(used(report, self._max_length(report)).findings) if report is not None else ()
+    def _go_on(self) -> None:
+        """Go on, unless the report has a finding that stops a run: it is shown here, before more is asked."""
+        report: DataReport = self._found
+        stops = findings.stops(used(report, self._max_length(report)).findings)
         if stops:
             self._complain("data", stops[0])
         else:
-            super().proceed()
+            super()._go_on()
 
     def action_browse(self) -> None:
         """Row by row, on a screen of its own."""

@@ -55,7 +55,9 @@ class LookingStep(WizardStep):
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
-        self._wanted, self._call, self._goes_on = key, call, False
+        if self._wanted not in (None, key):  # an Enter was for what was highlighted then
+            self._goes_on = False
+        self._wanted, self._call = key, call
         self.is_looking, self.error = True, None
         self.looking()
         if delay:

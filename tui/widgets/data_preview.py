@@ -55,19 +55,19 @@ def _rows(report: DataReport) -> list[Fact]:
     if report.format != "none":
         columns = ", ".join(plain(column, lines=False) for column in report.columns)
         rows += [("format", f"{report.format}{f', of columns {columns}' if columns else ''}")]
-    rows += [("tokens", f"{about}{tokens}{share}"), ("row length", _lengths(report)), ("cut off", _cuts(report))]
-    dirt = [f"{report.refused_rows:,} rows are not used"] if report.refused_rows else []
-    dirt += [f"{report.duplicate_rows:,} duplicate rows"] if report.duplicate_rows else []
+    rows += [("tokens", f"{about}{tokens}{share}"), ("row length", _lengths(report)), ("cut at", _cuts(report))]
+    left_out = [f"{report.refused_rows:,} are not used"] if report.refused_rows else []
+    left_out += [f"{report.duplicate_rows:,} are duplicates"] if report.duplicate_rows else []
     if report.format != "none":
-        rows += [("unclean", ", ".join(dirt) or "every row is used, no duplicates")]
+        rows += [("rows", ", ".join(left_out) or "all are used, no duplicates")]
     return rows
 
 
 def _lengths(report: DataReport) -> str:
     if report.percentile(100) == report.percentile(0):
         return f"{report.percentile(100):,} tokens each"
-    marks = [f"{report.percentile(q):,} ({name})" for q, name in ((50, "half"), (95, "95 %"), (100, "all"))]
-    return " · ".join(marks)
+    middle, most, longest = (f"{report.percentile(q):,}" for q in (50, 95, 100))
+    return f"median {middle} · 95 % up to {most} · longest {longest}"
 
 
 def _cuts(report: DataReport) -> str:
@@ -76,11 +76,11 @@ def _cuts(report: DataReport) -> str:
     longest = report.percentile(100)
     for length in LENGTHS:
         if length >= longest:
-            parts.append(f"{length:,} none")
+            parts.append(f"{length:,}: no rows")
             break
         share = report.cut(length).truncated_rows / max(1, report.rows)
         if share < 0.6:
-            parts.append(f"{length:,} {100 * share:.1f} %" if share < 0.1 else f"{length:,} {100 * share:.0f} %")
+            parts.append(f"{length:,}: {100 * share:.1f} %" if share < 0.1 else f"{length:,}: {100 * share:.0f} %")
     return " · ".join(parts[-3:])
 
 
