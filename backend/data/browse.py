@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from backend.data.build import build
+from backend.data.chat.tally import Tally
 from backend.data.chat.token_texts import token_texts
 from backend.data.chat.tokenizer import TextTokenizer
-from backend.data.chat.tokens import Tally, tokenize_all
+from backend.data.chat.tokens import tokenize_all
 from backend.data.conversation import Example, Text, digest
 from backend.data.formats import Examples, examples_of
 from backend.data.preview import plain_segments

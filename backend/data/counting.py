@@ -5,17 +5,20 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backend.data.chat.tokenizer import TextTokenizer
-from backend.data.chat.tokens import Tally, tokenize_all
+from backend.data.chat.tally import Tally
 from backend.data.constants import constants
 from backend.data.conversation import Example, Text
 from backend.data.report import Counts
 from backend.data.sizes import PROMPT, PROMPT_TURNS, SCORED, SCORED_TURNS, TOTAL, TURNS, Sizes, utf8_bytes
 from backend.data.survey import Survey
 from backend.data.tokenizing import WHOLE, Tokenizing
+
+if TYPE_CHECKING:
+    from backend.data.chat.tokenizer import TextTokenizer
 
 _WITHOUT_SINGLE = str.maketrans("", "", string.digits + string.punctuation)
 
@@ -115,6 +118,8 @@ def _scale(tally: Tally, factor: float, refused: int) -> None:
 
 def _measure(examples: Sequence[Example], tokenizer: TextTokenizer, how: Tokenizing) -> tuple[Counts, Counts, Tally]:
     """Tokens, scored tokens and prompt tokens, one line a row that the template takes; those rows; the tally."""
+    from backend.data.chat.tokens import tokenize_all  # not loaded if tokens are estimated
+
     tally = Tally()
     rows = tokenize_all(examples, tokenizer, how, tally)
     kept = np.array([at for at, row in enumerate(rows) if row is not None], dtype=np.int64)

@@ -6,11 +6,10 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backend.data.chat.tallied import tally_findings
-from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.constants import constants
 from backend.data.content import of_content
 from backend.data.counting import Counted, bytes_per_token, counted, estimated
@@ -28,6 +27,9 @@ from backend.data.survey import Survey, survey
 from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.errors import UserError, wont_do
 from backend.model.info import ModelInfo
+
+if TYPE_CHECKING:
+    from backend.data.chat.tokenizer import TextTokenizer
 
 __all__ = ["assumed", "candidates", "inspect"]
 
@@ -63,7 +65,7 @@ def _inspected(
 ) -> DataReport:
     reference = source.reference
     found = examples_of(source, mapping)
-    tokenizer = TextTokenizer.load(model.tokenizer_file.parent) if model and model.tokenizer_file else None
+    tokenizer = _tokenizer(model)
     seen = survey(found, seed, say)
     counts = counted(seen, tokenizer, seed, how) if tokenizer else estimated(seen.sizes, seen.kept)
     if not len(counts.tokens):
@@ -98,6 +100,15 @@ def _inspected(
 def _repeated(counts: Counts, source: Source) -> Counts:
     """Figures of a sample as often as it takes for all rows."""
     return counts if source.factor == 1 else np.resize(counts, round(len(counts) * source.factor))
+
+
+def _tokenizer(model: ModelInfo | None) -> TextTokenizer | None:
+    """The model's, if it is at hand; templates and tokenizers are loaded only then."""
+    if model is None or model.tokenizer_file is None:
+        return None
+    from backend.data.chat.tokenizer import TextTokenizer
+
+    return TextTokenizer.load(model.tokenizer_file.parent)
 
 
 def _nothing_used(reference: str, counts: Counted) -> UserError:
@@ -160,7 +171,10 @@ def assumed(rows: int, row_tokens: int) -> DataReport:
 def _token_findings(
     seen: Survey, counts: Counted, tokenizer: TextTokenizer | None, model: ModelInfo | None
 ) -> Iterator[Finding]:
-    yield from tally_findings(counts.tally, tokenizer is not None and tokenizer.is_fallback and seen.has_chats)
+    if tokenizer is not None:
+        from backend.data.chat.tallied import tally_findings
+
+        yield from tally_findings(counts.tally, tokenizer.is_fallback and seen.has_chats)
     if tokenizer is None:
         size = bytes_per_token(seen.kept)
         text = f"Tokens are estimated at {size:.1f} bytes each: the model's tokenizer is not here yet."

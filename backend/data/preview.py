@@ -1,16 +1,16 @@
-"""The first row as the model will see it, with the scored pieces told apart."""
+"""The first row as the model will see it, with its targets marked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from backend.data.chat.masking import render
-from backend.data.chat.template import Refusal
-from backend.data.chat.tokenizer import TextTokenizer
-from backend.data.chat.tokens import token_ranges
 from backend.data.conversation import Conversation, Example, Text
 from backend.data.report import Segment
 from backend.data.tokenizing import WHOLE, Tokenizing
+
+if TYPE_CHECKING:
+    from backend.data.chat.tokenizer import TextTokenizer
 
 ROWS_TO_TRY = 100
 
@@ -18,12 +18,21 @@ ROWS_TO_TRY = 100
 def preview(
     examples: Sequence[Example], tokenizer: TextTokenizer | None, how: Tokenizing = WHOLE
 ) -> tuple[Segment, ...]:
-    """Segments of the first row that the template takes; with plain names of the roles where no tokenizer is here."""
-    for example in examples[:ROWS_TO_TRY]:
+    """Segments of the first row that the template takes; with plain names of the roles if no tokenizer is here."""
+    first = examples[0] if examples else None
+    if isinstance(first, Text):
+        return _document(first, tokenizer)
+    if tokenizer is None:
+        return plain_segments(first) if first else ()
+    return _first_taken(examples[:ROWS_TO_TRY], tokenizer, how)
+
+
+def _first_taken(examples: Sequence[Example], tokenizer: TextTokenizer, how: Tokenizing) -> tuple[Segment, ...]:
+    from backend.data.chat.template import Refusal
+
+    for example in examples:
         if isinstance(example, Text):
             return _document(example, tokenizer)
-        if tokenizer is None:
-            return plain_segments(example)
         try:
             return _exact(example, tokenizer, how)
         except Refusal:
@@ -53,6 +62,9 @@ def plain_segments(example: Example) -> tuple[Segment, ...]:
 
 
 def _exact(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing) -> tuple[Segment, ...]:
+    from backend.data.chat.masking import render
+    from backend.data.chat.tokens import token_ranges
+
     made = render(conversation, tokenizer, how)
     encoding = tokenizer.encode_aliased(made.text)[1] if made.plain else tokenizer.encode(made.text)
     segments = []

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from backend.data.chat.masking import prompt_turns
+from backend.data.chat.tally import Tally
 from backend.data.chat.template import Refusal
 from backend.data.chat.tokenizer import TextTokenizer
-from backend.data.chat.tokens import Ids, Tally, tokenize_all
+from backend.data.chat.tokens import Ids, tokenize_all
 from backend.data.conversation import Example, Text, answer_of
 from backend.data.formats import Examples
 from backend.data.tokenizing import WHOLE

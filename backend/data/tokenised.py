@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from backend.data import store
 from backend.data.chat.tallied import tally_findings
+from backend.data.chat.tally import Tally
 from backend.data.chat.tokenizer import TextTokenizer
-from backend.data.chat.tokens import Tally, tokenize_all
+from backend.data.chat.tokens import tokenize_all
 from backend.data.conversation import Example, Text
 from backend.data.fate import fate, fitted
 from backend.data.finding import Finding, count_of, finding

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 from backend.data.chat.fitting import CALLS_AS_TEXT, TOOLS_LEFT_OUT
 from backend.data.chat.masking import ARGUMENTS_LEFT_OUT, CALLS_LEFT_OUT, THINKING_LEFT_OUT, TURNS_LEFT_OUT
+from backend.data.chat.tally import Tally
 from backend.data.chat.tokenizer import TextTokenizer
-from backend.data.chat.tokens import EOS_APPENDED, Row, Tally, tokenize_all
+from backend.data.chat.tokens import EOS_APPENDED, Row, tokenize_all
 from backend.data.conversation import Conversation
 from backend.data.formats import examples_of
 from backend.data.reading.load import load

@@ -19,7 +19,8 @@ from backend.data.chat.masking import (
     TURNS_LEFT_OUT,
     WRITES_DATE,
 )
-from backend.data.chat.tokens import BEYOND_EMBEDDING, CONTROL_IN_DOCUMENT, EOS_APPENDED, NO_END, Tally
+from backend.data.chat.tally import BEYOND_EMBEDDING, Tally
+from backend.data.chat.tokens import CONTROL_IN_DOCUMENT, EOS_APPENDED, NO_END
 from backend.data.finding import Finding, Severity, finding
 
 STAND_IN = (

@@ -11,8 +11,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from backend.data.chat.control import ALREADY_RENDERED, CONTROL_KEPT, CONTROL_TOKENS, FOREIGN_MARKS
 from backend.data.chat.tallied import tally_findings
+from backend.data.chat.tally import BEYOND_EMBEDDING, Tally
 from backend.data.chat.tokenizer import TextTokenizer
-from backend.data.chat.tokens import BEYOND_EMBEDDING, CONTROL_IN_DOCUMENT, Row, Tally, tokenize_all
+from backend.data.chat.tokens import CONTROL_IN_DOCUMENT, Row, tokenize_all
 from backend.data.conversation import Conversation, Text
 from backend.data.preview import preview
 from backend.data.tokenizing import WHOLE, Tokenizing

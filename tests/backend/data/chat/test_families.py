@@ -21,8 +21,9 @@ from backend.data.chat.masking import (
     WRITES_DATE,
 )
 from backend.data.chat.tallied import tally_findings
+from backend.data.chat.tally import Tally
 from backend.data.chat.tokenizer import TextTokenizer
-from backend.data.chat.tokens import EOS_APPENDED, Row, Tally, tokenize_all
+from backend.data.chat.tokens import EOS_APPENDED, Row, tokenize_all
 from backend.data.conversation import Conversation
 from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.data.turns.turns import message

@@ -9,9 +9,10 @@ import pytest
 
 from backend.data.chat.fitting import CALLS_AS_TEXT, SYSTEM_MOVED, TOOLS_LEFT_OUT
 from backend.data.chat.masking import DEFAULT_SYSTEM, PROMPT_DIFFERS, TEXT_LEFT_OUT, THINKING_LEFT_OUT, TURNS_LEFT_OUT
+from backend.data.chat.tally import Tally
 from backend.data.chat.template import FALLBACK
 from backend.data.chat.tokenizer import TextTokenizer
-from backend.data.chat.tokens import EOS_APPENDED, Row, Tally, tokenize, tokenize_all
+from backend.data.chat.tokens import EOS_APPENDED, Row, tokenize, tokenize_all
 from backend.data.conversation import Conversation, Message, Text
 from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.errors import UserError
