@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,15 @@ def refuse_incomplete(folder: Path, report: Mapping[str, Any]) -> None:
     missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
     shapes = sorted(report["mismatched_keys"])
     if missing:
-        text = f"{len(missing):,} tensors of the model are not in the files, the first is {missing[0]}"
+        text = f"{_tensors(missing)} missing from the files, the first is {missing[0]}"
         if unexpected:
-            text += f" ({len(unexpected):,} others are there, the first is {unexpected[0]})"
+            text += f" ({_tensors(unexpected)} there instead, the first is {unexpected[0]})"
         raise _refused(folder, text)
     if shapes:
         name, stored, wanted = shapes[0]
         raise _refused(folder, f"{name} has the shape {_shape(stored)} where config.json means {_shape(wanted)}")
     if unexpected:
-        text = f"{len(unexpected):,} tensors in the files have no place in the model, the first is {unexpected[0]}"
+        text = f"{_tensors(unexpected)} in the files without a place in the model, the first is {unexpected[0]}"
         raise _refused(folder, text)
 
 
@@ -36,6 +36,10 @@ def _refused(folder: Path, text: str) -> UserError:
         "config.json that was saved with these weights",
         "model",
     )
+
+
+def _tensors(names: Sequence[str]) -> str:
+    return "1 tensor is" if len(names) == 1 else f"{len(names):,} tensors are"
 
 
 def _shape(sizes: Any) -> str:

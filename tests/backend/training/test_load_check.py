@@ -34,7 +34,7 @@ def test_another_prefix_is_no_model(tmp_path: Path, questions: Path) -> None:
     renamed = {name.replace("model.", "language_model.model.", 1): x for name, x in tensors.items()}
     save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
     text = failure(folder, questions)
-    assert "tensors of the model are not in the files, the first is" in text
+    assert "tensors are missing from the files, the first is" in text
     assert "the first is language_model.model." in text
 
 
@@ -46,7 +46,7 @@ def test_more_layers_than_the_files_have(tmp_path: Path, questions: Path, method
 
 def test_fewer_layers_than_the_files_have(tmp_path: Path, questions: Path) -> None:
     folder = edited(make_model(tmp_path / "m"), num_hidden_layers=1)
-    assert "have no place in the model, the first is model.layers.1." in failure(folder, questions)
+    assert "in the files without a place in the model, the first is model.layers.1." in failure(folder, questions)
 
 
 def test_a_head_that_is_missing(tmp_path: Path, questions: Path) -> None:
