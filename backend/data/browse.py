@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from backend.data.preview import plain_segments
 from backend.data.reading.load import Source, load
 from backend.data.reading.passages import divided
 from backend.data.report import Segment
-from backend.data.tokenizing import Tokenizing
+from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.data.turns.faults import LeftOut
 from backend.errors import wont_do
 from backend.model.info import ModelInfo
@@ -56,12 +56,18 @@ class RowBrowser:
     """Renders row N on demand. UserError (field `data`, `mapping` or `row`) where that can't be done."""
 
     def __init__(
-        self, reference: str, mapping: Sequence[str] = (), model: ModelInfo | None = None, max_length: int | None = None
+        self,
+        reference: str,
+        mapping: Sequence[str] = (),
+        model: ModelInfo | None = None,
+        max_length: int | None = None,
+        how: Tokenizing = WHOLE,
     ) -> None:
         self._source: Source = load(reference)
         self._found: Examples = examples_of(self._source, mapping)
         self._tokenizer = TextTokenizer.load(model.tokenizer_file.parent) if model and model.tokenizer_file else None
         self.max_length = max_length
+        self._how = how
 
     def __len__(self) -> int:
         """All rows of the data, the unusable ones included."""
@@ -139,7 +145,7 @@ class RowBrowser:
     def _tokenized(self, number: int, example: Example, tokenizer: TextTokenizer) -> Shown:
         tally = Tally()
         length = None if isinstance(example, Text) else self.max_length  # a document is divided, not cut
-        row = tokenize_all([example], tokenizer, Tokenizing(length), tally)[0]
+        row = tokenize_all([example], tokenizer, replace(self._how, max_length=length), tally)[0]
         if row is None:
             reason = f"the chat template does not take {tally.refusal}"
             return Shown(number, reason, segments=plain_segments(example))

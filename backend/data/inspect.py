@@ -70,7 +70,7 @@ def _inspected(
     counts = counted(seen, tokenizer, seed, how) if tokenizer else estimated(seen.sizes, seen.kept)
     if not len(counts.tokens):
         raise _nothing_used(reference, counts)
-    used_rows = len(np.unique(seen.rows[counts.used]))
+    used_rows = seen.source_rows(counts.used)
     rows = round(len(source.rows) * source.factor)
     findings = [*_findings(found, seen, counts, tokenizer, model), *_leaked(source, mapping, seen)]
     if source.factor > 1:  # a row's number in a sample is not its number in the data
@@ -93,6 +93,7 @@ def _inspected(
         refused_rows=rows - round(used_rows * source.factor),
         fingerprint=seen.fingerprint,
         files=tuple(str(path) for path in source.files),
+        row_numbers=seen.rows[counts.used] if source.factor == 1 else seen.rows[:0],
         held_out_rows=len(source.held_out.rows) if source.held_out else 0,
     )
 
@@ -188,4 +189,4 @@ def _token_findings(
         text = f"{count_of(len(rows))} without a target token {'is' if len(rows) == 1 else 'are'} left out."
         yield finding("warns", "no-target-tokens", text, "remove those rows, or mark their answers as trained", rows)
     if model is not None and model.shape.context and seen.has_chats:
-        yield from length_findings(counts.tokens, model.shape.context)
+        yield from length_findings(counts.tokens, seen.rows[counts.used], model.shape.context)

@@ -6,11 +6,20 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
 from backend.data.constants import constants
-from backend.data.conversation import Conversation, Example, answer_of
+from backend.data.conversation import Conversation, Example, Text, answer_of
 from backend.data.finding import Finding, count_of, finding
+from backend.data.preflight.cuts import percent
 from backend.data.report import Counts
 
+SPOKEN = re.compile(
+    r"### ?(?:Human|Assistant|Instruction|Response|User|Question)\b|^<?(?:human|bot|assistant|user|gpt)>?: "
+    r"|<\|(?:im_start|start_header_id|user|assistant)\|>|\[/INST\]",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What stands before the turns of conversations that were written as one text."""
 PLACEHOLDER = re.compile(r"\{\{ ?[A-Za-z_]{2,30} ?\}\}")
 
 
@@ -27,31 +36,37 @@ def content_findings(examples: Sequence[Example], empty: Sequence[int], digests:
         found.append(finding("warns", "few-rows", text, "collect more rows"))
     found += _same_answers(examples)
     found += _placeholders(examples)
+    found += _echoes(examples)
+    found += _spoken_documents(examples)
     return found
 
 
-def length_findings(tokens: Counts, context: int) -> list[Finding]:
-    """Rows longer than the model's context."""
-    over = int((tokens > context).sum())
+def length_findings(tokens: Counts, numbers: Counts, context: int) -> list[Finding]:
+    """Rows longer than the model's context; `numbers` are the rows that `tokens` belong to."""
+    is_over = tokens > context
+    over = int(is_over.sum())
     if not over:
         return []
     are = "is" if over == 1 else "are"
-    text = f"{count_of(over)} {are} cut at the model's context of {context:,} tokens; the longest has {tokens.max():,}."
-    return [Finding("warns", "over-context", text, "shorten or divide them", row_count=over)]
+    share = np.maximum(tokens - context, 0).sum() / tokens.sum()
+    text = f"{count_of(over)} {are} cut at the model's context of {context:,} tokens: {percent(share)} of all tokens"
+    text += f" are lost; the longest has {tokens.max():,}."
+    return [finding("warns", "over-context", text, "shorten or divide them", numbers[is_over].tolist())]
 
 
 def _duplicates(examples: Sequence[Example], digests: Sequence[bytes]) -> Iterator[Finding]:
-    seen: set[bytes] = set()
+    rows: dict[bytes, int] = {}
     repeats = []
     for example, digest in zip(examples, digests, strict=True):
-        if digest in seen:
+        if rows.setdefault(digest, example.row) != example.row:  # a document's own pieces may be alike
             repeats.append(example.row - 1)
-        seen.add(digest)
+    repeats = list(dict.fromkeys(repeats))
     if not repeats:
         return
-    many = len(repeats) > constants().duplicate_fraction * len(examples)
+    total = len({example.row for example in examples})
+    many = len(repeats) > constants().duplicate_fraction * total
     verb = "repeats" if len(repeats) == 1 else "repeat"
-    text = f"{count_of(len(repeats))} of {len(examples):,} {verb} another row: remove the copies, or they count double."
+    text = f"{count_of(len(repeats))} of {total:,} {verb} another row: remove the copies, or they count double."
     yield finding("warns" if many else "notes", "duplicates", text, "remove the copies", repeats)
 
 
@@ -77,3 +92,27 @@ def _placeholders(examples: Sequence[Example]) -> Iterable[Finding]:
         count = count_of(len(found))
         text = f"Answers of {count} hold unfilled placeholders such as {found[0][1]}: the model will say them."
         yield finding("warns", "placeholders", text, "fill them in", [row for row, _ in found])
+
+
+def _echoes(examples: Sequence[Example]) -> Iterable[Finding]:
+    """The answer is the question itself, as when two roles are mapped to columns of the same content."""
+    chats = [example for example in examples if isinstance(example, Conversation)]
+    rows = [x.row - 1 for x in chats if answer_of(x).strip() == _asked(x)]
+    if len(rows) > len(chats) // 20:
+        text = f"Answers of {count_of(len(rows))} only repeat the question."
+        yield finding("warns", "answers-repeat-questions", text, "map the column that holds the answers", rows)
+
+
+def _spoken_documents(examples: Sequence[Example]) -> Iterable[Finding]:
+    """Documents that are conversations in plain words: their questions are learned as well."""
+    found = ((x.row - 1, SPOKEN.search(x.document)) for x in examples if isinstance(x, Text))
+    texts = [(row, match.group()) for row, match in found if match]
+    if len(texts) > len(examples) // 2:
+        text = f"Texts of {count_of(len(texts))} are conversations, with marks such as {texts[0][1].strip()!r}: "
+        text += "they are trained on as documents, the questions too."
+        fix = "write them as messages with role and content to train on the answers alone"
+        yield finding("notes", "conversations-as-documents", text, fix, [row for row, _ in texts])
+
+
+def _asked(chat: Conversation) -> str | None:
+    return next((x.content.strip() for x in reversed(chat.messages) if x.role == "user"), None)

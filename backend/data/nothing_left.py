@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backend.data.layout.kinds import Layout
+from backend.data.layout.mapping import option
 from backend.data.turns.faults import LeftOuts
 from backend.errors import UserError
 
@@ -25,5 +26,5 @@ def nothing_left(reference: str, found: Layout, left: LeftOuts) -> UserError:
 def _answers_alone(found: Layout) -> str:
     """The mapping that trains on answers without questions."""
     if "completion" in found.mapping:
-        return f"to train on the answers as plain text, say --mapping text={found.mapping['completion']}"
-    return f"to train on the answers alone, say --mapping messages={found.mapping.get('messages', 'column')}"
+        return f"to train on the answers as plain text, say {option('text', found.mapping['completion'])}"
+    return f"to train on the answers alone, say {option('messages', found.mapping.get('messages', 'column'))}"

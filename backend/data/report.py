@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.data.constants import constants
-from backend.data.finding import Finding
+from backend.data.finding import SHOWN_ROWS, Finding
 from backend.data.split import count
 
 Counts = npt.NDArray[np.int64]
@@ -74,6 +74,8 @@ class DataReport:
     fingerprint: str = ""
     """Hash of the rows' content."""
     files: tuple[str, ...] = field(default=())
+    row_numbers: Counts = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """The data's row, counted from 0, of each entry of the arrays above; empty if the data was read in part."""
     unused_columns: tuple[str, ...] = ()
     """Columns that play no part in any of the data's layouts."""
 
@@ -116,6 +118,12 @@ class DataReport:
     def scored_share(self) -> float:
         """Part of a row that is scored, as nine rows of ten do not exceed it; 1 without rows."""
         return float(np.percentile(self.row_scored_tokens / self.row_tokens, 90)) if self.rows else 1.0
+
+    def numbers_of(self, entries: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+        """Numbers of the first rows among these entries, for a finding; none if they are not known."""
+        if not len(self.row_numbers):
+            return ()
+        return tuple(dict.fromkeys(self.row_numbers[np.flatnonzero(entries)].tolist()))[:SHOWN_ROWS]
 
     def split(self, max_length: int, eval_fraction: float) -> tuple[int, int]:
         """Rows that are trained on, and rows that are evaluated on: of a validation split if there is one."""

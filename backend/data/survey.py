@@ -43,6 +43,17 @@ class Survey:
     kept_at: Counts
     """Their places among all."""
     has_chats: bool
+    joined_rows: int = 0
+    """All rows of the data if several were joined to one conversation; 0 if none were."""
+
+    def source_rows(self, places: Counts) -> int:
+        """How many rows of the data these examples are made of."""
+        rows = np.unique(self.rows[places])
+        if not self.joined_rows:
+            return len(rows)
+        starts = np.union1d(self.rows, self.empty)  # a conversation goes on until the next one begins
+        sizes = np.diff(np.append(starts, self.joined_rows))
+        return int(sizes[np.searchsorted(starts, rows)].sum())
 
     @property
     def is_whole(self) -> bool:
@@ -104,6 +115,7 @@ def survey(found: Examples, seed: int, say: Say = lambda text: None) -> Survey:
         kept=kept,
         kept_at=_numbers(kept_at),
         has_chats=has_chats,
+        joined_rows=total if found.layout.joined else 0,
     )
 
 

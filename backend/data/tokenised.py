@@ -22,6 +22,7 @@ from backend.data.fate import fate, fitted
 from backend.data.finding import Finding, count_of, finding
 from backend.data.formats import Examples
 from backend.data.preflight.checks import preflight
+from backend.data.preflight.cuts import MUCH, percent
 from backend.data.preflight.groups import groups
 from backend.data.reading.stream import Say
 from backend.data.survey import Survey
@@ -55,7 +56,7 @@ class _Made:
     places: array[int] = field(default_factory=lambda: array("q"))
     without_target: list[int] = field(default_factory=list)
     answer_cut: list[int] = field(default_factory=list)
-    truncated: int = 0
+    truncated: list[int] = field(default_factory=list)
     tokens: int = 0
     kept_tokens: int = 0
 
@@ -80,8 +81,8 @@ def tokenised(
             *preflight(seen.kept),
         ]
         meta = {
-            "used_rows": len(np.unique(seen.rows[places])),
-            "truncated": made.truncated,
+            "used_rows": seen.source_rows(places),
+            "truncated": len(made.truncated),
             "refused": made.tally.refused,
             "refusal": made.tally.refusal,
             "without_target": len(made.without_target),
@@ -120,7 +121,8 @@ def _rows(
         made.tokens += len(row.ids)
         for part in fitted(chunk[at], row, how.max_length):
             made.places.append(place)
-            made.truncated += part.truncated
+            if part.truncated:
+                made.truncated.append(int(seen.rows[place]))
             made.kept_tokens += len(part.ids)
             yield part
 
@@ -152,5 +154,6 @@ def _findings(made: _Made, max_length: int) -> Iterator[Finding]:
         yield finding("warns", "answers-cut", text, longer, made.answer_cut)
     if made.truncated:
         share = 1 - made.kept_tokens / made.tokens
-        text = f"{count_of(made.truncated)} cut at {max_length:,} tokens: {share:.1%} of the tokens used are lost."
-        yield Finding("warns" if share >= 0.1 else "notes", "rows-cut", text, longer, row_count=made.truncated)
+        count = count_of(len(made.truncated))
+        text = f"{count} cut at {max_length:,} tokens: {percent(share)} of the tokens used are lost."
+        yield finding("warns" if share >= MUCH else "notes", "rows-cut", text, longer, made.truncated)

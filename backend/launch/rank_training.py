@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from backend.errors import UserError
 from backend.launch.several import MEETING, RankOutcome
 from backend.plan.job import Job
 from backend.plan.plan import Plan
@@ -42,7 +43,7 @@ def train(folder: RunFolder, rank: int, count: int, scratch: Path, since: int) -
             return _leaner(folder, rank, out)
         except Exception as error:
             logger.exception("%s failed on rank %d", folder.name, rank)
-            return RankOutcome(sentence(error, folder.name))
+            return RankOutcome(sentence(error, folder.name), wrong_input=isinstance(error, UserError))
     return None
 
 

@@ -51,6 +51,8 @@ class RankOutcome(msgspec.Struct, frozen=True):
     step: int = 0
     changed: PlanChanges = {}
     """Plan fields that all ranks are restarted with; empty if the run is over."""
+    wrong_input: bool = False
+    """The user's input is wrong (exit code 2), not the run."""
 
     def write(self, scratch: Path, rank: int) -> None:
         """Write it for the parent."""
@@ -104,7 +106,8 @@ def _tell(folder: RunFolder, job: Job, verdict: RankOutcome) -> None:
         log.write(Replanned(step=verdict.step, changed=verdict.changed, text=text))
     else:
         log.write(Logged(level="error", text=verdict.text))
-        log.write(RunFinished(state="failed", error=verdict.text, step=last_step(folder)))
+        wrong = True if verdict.wrong_input else None
+        log.write(RunFinished(state="failed", error=verdict.text, wrong_input=wrong, step=last_step(folder)))
     log.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backend.data.layout.head import Head
+from backend.data.layout.mapping import option
 from backend.data.layout.names import ANSWERS, LOSERS, RATINGS, is_identifier, named, preference, rivals, words
 from backend.data.turns.cells import shown, texts_of, turns_of
 from backend.data.turns.turns import messages_of, spoken_in
@@ -17,10 +18,10 @@ QUESTIONS = ("instruction", "prompt", "question", "query", "problem", "prompts",
 def classes(head: Head, prompt: str, label: str) -> UserError:
     """The error of classes that are numbers: a model can't tell what they mean."""
     seen = ", ".join(sorted({shown(x) for x in head[label].values})[:4])
-    as_they_are = f"--mapping prompt={prompt} --mapping completion={label}"
+    as_they_are = f"{option('prompt', prompt)} {option('completion', label)}"
     kind = "truth values" if head.shape(label) == "truth" else "numbers"
     what = f"column {label!r} holds {kind} for classes ({seen}), which say nothing to a model"
-    alone = f", or on the texts alone with --mapping text={prompt}" if head.shape(prompt) == "text" else ""
+    alone = f", or on the texts alone with {option('text', prompt)}" if head.shape(prompt) == "text" else ""
     return UserError(f"{what}; write their names, or train on them as they are with {as_they_are}{alone}", "data")
 
 
@@ -39,10 +40,11 @@ def refuse_rivals(head: Head) -> None:
 def _one_of_two(head: Head, first: str, second: str) -> str:
     """A mapping that trains on the first of two answers."""
     if any("user" in spoken_in(turns) for turns in head[first].turns):
-        return f"--mapping messages={first}"
+        return option("messages", first)
     others = [x for x in _texts(head) if x not in (first, second)]
     question = named(others, "prompt") or next(iter(others), None)
-    return " ".join([f"--mapping prompt={question}"] * bool(question) + [f"--mapping completion={first}"])
+    asked = f"{option('prompt', question)} " if question else ""
+    return asked + option("completion", first)
 
 
 def unknown(head: Head, said: dict[str, str]) -> UserError:
@@ -55,7 +57,7 @@ def unknown(head: Head, said: dict[str, str]) -> UserError:
     mapping = _example(head, said)
     if not mapping:
         return UserError(f"{what}; say which is which with --mapping role=column", field)
-    say = " ".join(f"--mapping {role}={column}" for role, column in mapping.items())
+    say = " ".join(option(role, column) for role, column in mapping.items())
     return UserError(f"{what}; say which is which: {say}", field)
 
 
@@ -65,11 +67,11 @@ def _half(head: Head) -> str | None:
     if pair is not None and set(_texts(head)) <= set(pair):
         role = "messages" if head.shape(pair[0]) == "turns" else "text"
         what = f"columns {pair[0]!r} and {pair[1]!r} hold the better and the worse answers, and no column the questions"
-        return f"{what}; add a column of questions, or train on the answers alone with --mapping {role}={pair[0]}"
+        return f"{what}; add a column of questions, or train on the answers alone with {option(role, pair[0])}"
     for column in head.of_shape("other"):
         if 2 * sum(map(bool, map(texts_of, head[column].values))) > len(head[column].values):
             what = f"column {column!r} holds lists of texts that don't say who speaks"
-            return f"{what}; if questions and answers alternate in them, say --mapping messages={column}"
+            return f"{what}; if questions and answers alternate in them, say {option('messages', column)}"
     turns = [x for x in head.of_shape("turns") if not set(words(x)) & set(LOSERS)]
     prompt = named(head.of_shape("text"), "prompt")
     if turns and not any(_has(head, column, "assistant") for column in turns):
@@ -80,10 +82,10 @@ def _half(head: Head) -> str | None:
         return f"column {column!r} has no assistant turn in {rows}, so there is no answer to learn; add the answers"
     if turns and named(turns, "messages"):
         column = turns[0]
-        fix = f"add the questions, or train on the answers alone with --mapping messages={column}"
+        fix = f"add the questions, or train on the answers alone with {option('messages', column)}"
         return f"column {column!r} has assistant turns but no user turn in row 1 or any row after it; {fix}"
     if prompt and prompt.lower() in QUESTIONS and set(_texts(head)) == {prompt}:
-        fix = f"add a column of answers, or train on the prompts as plain text with --mapping text={prompt}"
+        fix = f"add a column of answers, or train on the prompts as plain text with {option('text', prompt)}"
         return f"there are only prompts (column {prompt!r}) and no answers to learn; {fix}"
     return None
 

@@ -93,8 +93,8 @@ class Head:
 
 
 def holds(value: Any) -> bool:
-    """The cell is neither null nor empty."""
-    return value is not None and value != "" and value != [] and value != {}
+    """The cell is neither null nor empty, nor the NaN that tables have in their gaps."""
+    return value is not None and value != "" and value != [] and value != {} and value == value
 
 
 def _is_word_of_truth(value: Any) -> bool:

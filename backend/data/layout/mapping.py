@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Sequence
 
 from backend.data.layout.names import ROLES
 from backend.errors import UserError
+
+SHELL_WORD = re.compile(r"[\w@%+=:,./-]+")
+
+
+def option(role: str, column: str) -> str:
+    """`--mapping role=column` as a shell takes it: quoted if the name has spaces and the like."""
+    entry = f"{role}={column}"
+    return f"--mapping {entry if SHELL_WORD.fullmatch(entry) else shlex.quote(entry)}"
 
 
 def parse(mapping: Sequence[str], columns: Sequence[str]) -> dict[str, str]:

@@ -33,6 +33,10 @@ MARKS = ("label", "kto_tag", "desirable", "is_desirable")
 QUALITY = ("correct", "is_correct", "passed", "is_passed", "accepted", "is_accepted", "valid", "is_valid", "is_good")
 """True or false for a good or a bad answer, as sets of generated answers carry it."""
 RATINGS = ("rating", "ratings", "score", "scores", "stars", "quality", "reward", "helpfulness", "upvotes", "votes")
+WEIGHTS = ("weight", "weights", "loss_weight", "sample_weight", "train", "is_train")
+"""How much a row counts: 0 or false for one that is not to be trained on."""
+SPLITS = ("split", "subset", "partition", "fold", "set", "data_split", "dataset_split")
+"""Columns that say to which split a row belongs."""
 WINNERS = ("chosen", "preferred", "pos", "positive", "winner", "winning", "better", "accepted", "good")
 LOSERS = (
     *("rejected", "reject", "dispreferred", "nonpreferred", "neg", "negative", "loser", "losing", "worse", "bad"),

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from backend.data.finding import Finding, finding
 from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
-from backend.data.layout.names import LOSERS, MARKS, QUALITY, RATINGS, WINNERS, words
+from backend.data.layout.names import LOSERS, MARKS, QUALITY, RATINGS, SPLITS, WEIGHTS, WINNERS, words
+from backend.data.reading.split_names import OTHER, TRAIN
 
 MOST_CLASSES = 10
+FALSE = ("false", "0", "0.0")
 
 
 def quality(head: Head, layout: Layout) -> Iterator[Finding]:
@@ -30,12 +32,24 @@ def quality(head: Head, layout: Layout) -> Iterator[Finding]:
             seen = ", ".join(sorted({str(x) for x in head[column].values}))
             text = f"Column {column!r} marks the rows ({seen}), and all are trained on alike."
             yield finding("warns", "marked-rows", text, f"leave out rows with a bad {column}")
-        elif head.shape(column) in ("truth", "number") and column.lower() in (*QUALITY, *MARKS):
+        elif tests := _of_other_splits(head, column):
+            named = ", ".join(sorted({repr(str(head[column].cells[at])) for at in tests}))
+            text = f"Column {column!r} says that rows belong to {named}, and they are trained on alike."
+            yield finding("warns", "rows-of-another-split", text, f"write rows of each {column} to a file", tests)
+        elif head.shape(column) in ("truth", "number") and column.lower() in (*QUALITY, *MARKS, *WEIGHTS):
             words_of = {str(x).strip().lower() for x in head[column].values}
-            false = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in ("false", "0")]
-            if false and words_of <= {"false", "true", "0", "1"}:
+            false = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in FALSE]
+            if false and (words_of <= {"true", "1", "1.0", *FALSE} or column.lower() in WEIGHTS):
                 text = f"Column {column!r} marks rows as {head[column].cells[false[0]]}, and they are trained on alike."
                 yield finding("warns", "marked-rows", text, f"leave out rows that {column} marks", false)
+
+
+def _of_other_splits(head: Head, column: str) -> list[int]:
+    """Rows that a column of splits gives to testing or validation, if it gives others to training."""
+    if column.lower() not in SPLITS or head.shape(column) != "text":
+        return []
+    said = [str(x or "") for x in head[column].cells]
+    return [at for at, x in enumerate(said) if OTHER.search(x)] if any(map(TRAIN.search, said)) else []
 
 
 def is_class_of_quality(head: Head, column: str) -> bool:

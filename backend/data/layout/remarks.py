@@ -8,6 +8,7 @@ from backend.data.finding import Finding, finding
 from backend.data.layout.answers import completions
 from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
+from backend.data.layout.mapping import option
 from backend.data.layout.names import LABELS, named
 from backend.data.layout.quality import quality
 from backend.data.layout.unused import is_rejected, unused
@@ -42,7 +43,7 @@ def _preference(head: Head, layout: Layout) -> Iterator[Finding]:
     else:
         text = f"This is preference data, but its columns {better!r} and {worse!r} are not used."
         role = "messages" if head.shape(better) == "turns" else "completion"
-        yield finding("warns", "preference-data", text, f"--mapping {role}={better}")
+        yield finding("warns", "preference-data", text, option(role, better))
 
 
 def _several_answers(head: Head, layout: Layout, said: dict[str, str]) -> Iterator[Finding]:
@@ -55,7 +56,7 @@ def _several_answers(head: Head, layout: Layout, said: dict[str, str]) -> Iterat
         others = ", ".join(f"{x!r} ({head[x].mean:,})" for x in left)
         used = f"The answer is taken from {chosen!r} ({head[chosen].mean:,} characters on average)"
         text = f"{used}, not from {others}"
-        yield finding("warns", "several-answers", text + ".", f"--mapping completion={left[0]}")
+        yield finding("warns", "several-answers", text + ".", option("completion", left[0]))
 
 
 def _assumed(head: Head, layout: Layout, said: dict[str, str]) -> Iterator[Finding]:
@@ -68,7 +69,7 @@ def _assumed(head: Head, layout: Layout, said: dict[str, str]) -> Iterator[Findi
         return
     if named([prompt], "prompt") is None and named([prompt], "text"):
         what = f"The texts in {prompt!r} are taken as questions and {completion!r} as their answers"
-        fix = f"--mapping text={prompt} to train on the texts alone, or put an instruction before each"
+        fix = f"{option('text', prompt)} to train on the texts alone, or put an instruction before each"
         yield finding("warns", "text-as-question", f"{what}: nothing else tells the model what to do.", fix)
     elif (
         not layout.preference

@@ -8,7 +8,8 @@ from backend.data.finding import Finding, finding
 from backend.data.layout.answers import completions
 from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
-from backend.data.layout.names import ALIASES, ANSWERS, LABELS, PERSONAS, THINKING, is_identifier, named, words
+from backend.data.layout.mapping import option
+from backend.data.layout.names import ALIASES, ANSWERS, LABELS, PERSONAS, SPLITS, THINKING, is_identifier, named, words
 from backend.data.layout.quality import is_class_of_quality
 from backend.data.turns.cells import texts_of, turns_of
 
@@ -21,7 +22,7 @@ def unused(head: Head, layout: Layout) -> Iterator[Finding]:
     answers = completions(head, [*layout.mapping.values()]) if "completion" in layout.mapping else []
     texts = [x for x in layout.unused if head.shape(x) in ("text", "empty", "turns", "transcript")]
     texts += [x for x in layout.unused if head.shape(x) == "other" and any(map(texts_of, head[x].values))]
-    texts = [x for x in texts if not is_rejected(x) and not is_class_of_quality(head, x)]
+    texts = [x for x in texts if not is_rejected(x) and not is_class_of_quality(head, x) and x.lower() not in SPLITS]
     texts = [x for x in texts if not (x in answers and x.lower() not in LABELS) and not _repeats(head, layout, x)]
     texts = [x for x in texts if head.shape(x) != "empty" or not any(x in row for row in head.rows)]
     prose = [x for x in texts if head[x].is_prose or head.shape(x) != "text"]
@@ -55,12 +56,12 @@ def _mapping(head: Head, layout: Layout, column: str) -> str:
         return ""
     is_prose = head[column].is_prose or head.shape(column) != "text"
     if role == "text" and named([column], "prompt"):
-        return f"--mapping prompt={column} --mapping completion={layout.mapping['text']}"
+        return f"{option('prompt', column)} {option('completion', layout.mapping['text'])}"
     if role == "text" and not is_prose:
-        return f"--mapping prompt={layout.mapping['text']} --mapping completion={column}"
+        return f"{option('prompt', layout.mapping['text'])} {option('completion', column)}"
     if role == "system" and not is_prose:
         return ""
-    return f"--mapping {role}={column}"
+    return option(role, column)
 
 
 def _role(layout: Layout, column: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from backend.data.constants import constants
@@ -42,6 +42,11 @@ def sample(rows: Sequence[T]) -> Sequence[T]:
     """All rows, or evenly spread ones of many."""
     most = constants().preflight_rows
     return rows if len(rows) <= most else [rows[len(rows) * at // most] for at in range(most)]
+
+
+def distinct(rows: Iterable[int]) -> list[int]:
+    """Each row once, in order: a long document has several pieces, which come from one row."""
+    return list(dict.fromkeys(rows))
 
 
 def among(looked_at: int, rows: int) -> str:

@@ -12,6 +12,8 @@ from backend.errors import UserError
 
 BATCH_ROWS = 1000
 BATCH_BYTES = 16 << 20
+LARGEST_WHOLE = 2.0**53
+"""Beyond, a double does not hold every whole number."""
 KEPT_NULLS = ("content", "value")
 """Fields of a turn that stay when they are null: a turn without text beside its tool calls is written so."""
 Convert = Callable[[Any], Any]
@@ -27,7 +29,9 @@ def parquet_rows(file: Opened) -> Iterator[Value]:
         meta = parquet.metadata
         row_bytes = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups)) // max(1, meta.num_rows)
         size = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, row_bytes)))
-        yield from _rows(file, parquet.schema_arrow, parquet.iter_batches(batch_size=size), meta.num_rows)
+        schema = parquet.schema_arrow
+        whole = _whole(schema, lambda names: parquet.iter_batches(columns=names))
+        yield from _rows(file, schema, parquet.iter_batches(batch_size=size), meta.num_rows, whole)
     except (pa.ArrowException, OSError):
         raise UserError(f"{file.path} is no readable Parquet file; write or download it again", "data") from None
 
@@ -37,18 +41,39 @@ def arrow_rows(file: Opened) -> Iterator[Value]:
     import pyarrow as pa
 
     try:
-        source = _seekable(file)
-        if file.head.startswith(ARROW_FILE):
-            reader = pa.ipc.open_file(source)
-            total = sum(reader.get_batch(i).num_rows for i in range(reader.num_record_batches))
-            batches: Iterable[Any] = map(reader.get_batch, range(reader.num_record_batches))
-        else:
-            batches = reader = pa.ipc.open_stream(source)
-            total = sum(batch.num_rows for batch in pa.ipc.open_stream(_seekable(file)))
-        parts = (batch.slice(at, BATCH_ROWS) for batch in batches for at in range(0, len(batch), BATCH_ROWS))
-        yield from _rows(file, reader.schema, parts, total)
+        schema, total = _batches(file)[0], sum(batch.num_rows for batch in _batches(file)[1])
+        whole = _whole(schema, lambda names: _batches(file)[1])
+        parts = (batch.slice(at, BATCH_ROWS) for batch in _batches(file)[1] for at in range(0, len(batch), BATCH_ROWS))
+        yield from _rows(file, schema, parts, total, whole)
     except (pa.ArrowException, OSError):
         raise UserError(f"{file.path} is no readable Arrow file; write or download it again", "data") from None
+
+
+def _batches(file: Opened) -> tuple[Any, Iterable[Any]]:
+    """The schema, and the record batches from the first one on."""
+    import pyarrow as pa
+
+    source = _seekable(file)
+    if not file.head.startswith(ARROW_FILE):
+        stream = pa.ipc.open_stream(source)
+        return stream.schema, stream
+    reader = pa.ipc.open_file(source)
+    return reader.schema, map(reader.get_batch, range(reader.num_record_batches))
+
+
+def _whole(schema: Any, batches: Callable[[list[str]], Iterable[Any]]) -> set[str]:
+    """Columns of fractional type that hold whole numbers alone: tables store integers so if a cell is missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names = {field.name for field in schema if pa.types.is_float32(field.type) or pa.types.is_float64(field.type)}
+    for batch in batches(sorted(names)) if names else ():
+        for name in sorted(names):
+            column = batch.column(name)
+            is_whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), LARGEST_WHOLE))
+            if pc.all(pc.or_(is_whole, pc.is_nan(column))).as_py() is False:
+                names.discard(name)
+    return names
 
 
 def _seekable(file: Opened) -> Any:
@@ -61,11 +86,12 @@ def _seekable(file: Opened) -> Any:
     return pa.PythonFile(file.stream, "r")
 
 
-def _rows(file: Opened, schema: Any, batches: Iterable[Any], total: int) -> Iterator[Value]:
+def _rows(file: Opened, schema: Any, batches: Iterable[Any], total: int, whole: set[str]) -> Iterator[Value]:
     twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
     if twice:
         raise file.refuse(f"has two columns named {twice!r}; rename one")
     converts = {field.name: convert for field in schema if (convert := _converter(field)) is not None}
+    converts |= dict.fromkeys(whole, _as_whole)
     first = 1
     file.progress = lambda: first / max(1, total)
     for batch in batches:
@@ -125,8 +151,13 @@ def _by_type(kind: Any) -> Convert | None:
 
 
 def _struct(fields: list[Any]) -> Convert:
-    """Without the fields that are null: Arrow gives every struct of a column the fields of all of them."""
-    converts = [(field.name, _converter(field)) for field in fields]
+    """Without the fields that are null: Arrow gives every struct of a column the fields of all of them.
+
+    Whole numbers stay whole: a field is fractional for all structs if it is for one, as in the arguments of calls.
+    """
+    import pyarrow as pa
+
+    converts = [(field.name, _as_whole if pa.types.is_floating(field.type) else _converter(field)) for field in fields]
     names = {field.name for field in fields}
     kept = KEPT_NULLS if names & {"role", "from"} else ()
 
@@ -137,6 +168,15 @@ def _struct(fields: list[Any]) -> Convert:
         return {name: item for name, item in made if item is not None or name in kept}
 
     return convert
+
+
+def _as_whole(value: Any) -> Any:
+    """3 for 3.0; None for NaN, which stands in gaps."""
+    if not isinstance(value, float):
+        return value
+    if value != value:
+        return None
+    return int(value) if value.is_integer() and abs(value) < LARGEST_WHOLE else value
 
 
 def _list(item: Convert | None) -> Convert | None:

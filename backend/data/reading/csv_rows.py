@@ -17,7 +17,9 @@ ROWS_TO_TRY = 50
 SEPARATOR_LINE = re.compile(r"sep=(.)\n", re.IGNORECASE)
 """The first line by which spreadsheets name the delimiter."""
 NUMBER = re.compile(r"[-+]?\d[\d.,]*")
+USUAL = frozenset(alias for aliases in ALIASES.values() for alias in aliases)
 LONGEST_NAME = 60
+SENTENCE_END = re.compile(r"[.!?](?= |$)|[。？！]")
 
 
 def csv_rows(file: Opened) -> Iterator[Value]:
@@ -31,17 +33,39 @@ def csv_rows(file: Opened) -> Iterator[Value]:
     reader = csv.reader(_with(head, lines), delimiter=delimiter, strict=True)
     skipped = 1 if said else 0
     try:
-        header = _header(file, next(reader, []))
+        names = next(reader, [])
+        header = _header(file, names)
+        if not said:
+            _refuse_other_delimiter(file, delimiter, names)
         for fields in reader:
+            if len(fields) > len(header) and not any(fields[len(header) :]):
+                fields = fields[: len(header)]  # empty columns at the right, which spreadsheets write
             if len(fields) != len(header):
                 if not fields:
                     continue
                 where = f"line {reader.line_num + skipped}"
                 what = f"{where}: the row has {len(fields)} fields where the header has {len(header)}"
-                raise file.refuse(f"{what}; quote fields that hold a {NAMES.get(delimiter, delimiter)} or a line break")
+                raise file.refuse(f"{what}; {_fix(delimiter, len(header))}")
             yield dict(zip(header, fields, strict=True))
     except csv.Error as error:
         raise file.refuse(f"line {reader.line_num + skipped}: {error}; fix the quotes there") from None
+
+
+def _fix(delimiter: str, columns: int) -> str:
+    """What makes a row have as many fields as the header."""
+    fix = f"put fields that hold a {NAMES.get(delimiter, delimiter)} or a line break in double quotes"
+    return f"remove the lines above the header, or {fix}" if columns == 1 else fix
+
+
+def _refuse_other_delimiter(file: Opened, delimiter: str, names: list[str]) -> None:
+    """UserError if the header is divided by another mark than the rows: their fields would be mixed up."""
+    text = _head(file).partition("\n")[2]
+    if _width(text, delimiter) == len(names):
+        return
+    other = next((x for x in NAMES if x != delimiter and len(names) > 1 and _width(text, x) == len(names)), None)
+    if other:
+        what = f"line 1 is divided by {NAMES.get(delimiter, delimiter)}s and the lines below it by {NAMES[other]}s"
+        raise file.refuse(f"{what}; divide line 1 by {NAMES[other]}s too")
 
 
 def _with(first: str, rest: Iterator[str]) -> Iterator[str]:
@@ -80,12 +104,15 @@ def _width(text: str, mark: str) -> int:
 
 def _header(file: Opened, names: list[str]) -> list[str]:
     header = [name.strip() for name in names]
-    if any(map(_is_cell, header)):
+    while len(header) > 1 and not header[-1]:  # empty columns at the right, which spreadsheets write
+        header.pop()
+    usual = not USUAL.isdisjoint(name.lower() for name in header)
+    cell = None if usual else next(filter(_is_cell, header), None)
+    if cell is not None:
         example = (
             ",".join(("prompt", "completion", "more")[: len(header)]) if len(header) < 4 else "prompt,completion,..."
         )
-        shown = next(name for name in header if _is_cell(name))[:40]
-        what = f"line 1 is a row ({shown!r}), not a header"
+        what = f"line 1 is a row ({cell[:40]!r}), not a header"
         raise file.refuse(f"{what}; put a line above it that names the columns, such as {example}")
     unnamed = header.index("") + 1 if "" in header else 0
     if unnamed == 1 and len(header) > 1:  # what pandas writes for its index
@@ -96,16 +123,13 @@ def _header(file: Opened, names: list[str]) -> list[str]:
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice:
         raise file.refuse(f"line 1: two columns are named {twice!r}; rename one")
+    if not usual:
+        file.notes.append(f"Line 1 of {file.name} is taken as the names of the columns ({', '.join(header[:6])}).")
     return header
 
 
-def _cell_in(names: list[str]) -> str | None:
-    """A number, a sentence or a long text in the first line; None if a usual name of a column stands beside it."""
-    usual = {alias for aliases in ALIASES.values() for alias in aliases}
-    return None if usual & {name.lower() for name in names} else next(filter(_is_cell, names), None)
-
-
 def _is_cell(name: str) -> bool:
+    """A number, a sentence or a long text."""
     if NUMBER.fullmatch(name) or len(name) > LONGEST_NAME:
         return True
-    return name.count(" ") > 1 and name.endswith((".", "!", "?", "。", "？"))
+    return name.count(" ") > 1 and SENTENCE_END.search(name) is not None

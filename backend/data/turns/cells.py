@@ -54,6 +54,8 @@ def turns_of(value: Any) -> list[Mapping[str, Any]] | None:
         return None
     turns: list[Mapping[str, Any]] = []
     for item in value:
+        if item is None:
+            continue
         turn = _as_object(item)
         if turn is None:
             return None
@@ -63,7 +65,7 @@ def turns_of(value: Any) -> list[Mapping[str, Any]] | None:
             turns += keyed
         else:
             return None
-    return turns
+    return turns or None
 
 
 def _nested(value: Mapping[str, Any]) -> Any:

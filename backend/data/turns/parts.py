@@ -49,10 +49,10 @@ def parts_of(value: Sequence[Any], where: str) -> Parts:
 
 
 def text_of(value: Any, where: str) -> str:
-    """A cell as text: None is empty, numbers as JSON writes them, text parts joined. RowError for anything else."""
+    """A cell as text: None and NaN are empty, numbers as JSON writes them, text parts joined. RowError otherwise."""
     if isinstance(value, str):
         return value
-    if value is None:
+    if value is None or value != value:
         return ""
     if isinstance(value, bool | int | float):
         return json.dumps(value)

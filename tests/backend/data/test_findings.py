@@ -7,7 +7,11 @@ from pathlib import Path
 
 from backend.data.finding import SHOWN_ROWS, Finding, by_severity, finding
 from backend.data.inspect import assumed, inspect
+from backend.data.preflight.cuts import cut_findings
 from backend.data.report import DataReport
+from backend.model.find import find
+from tests.backend.data.rows import jsonl
+from tests.tiny import make_model
 
 
 def report(tmp_path: Path, rows: list[dict[str, object]]) -> DataReport:
@@ -54,3 +58,52 @@ def test_the_most_severe_come_first_and_problems_are_all_but_notes() -> None:
     assert [x.severity for x in by_severity(made)] == ["stops", "warns", "notes"]
     seen = assumed(10, 100)
     assert (seen.problems, len(seen.notes), seen.all_rows, seen.used_rows) == ((), 1, 10, 10)
+
+
+def test_pieces_of_one_document_are_no_duplicates(tmp_path: Path) -> None:
+    seen = report(tmp_path, [{"text": "word " * 8000}, *({"text": f"story {n}"} for n in range(60))])
+    assert not [x for x in seen.findings if x.kind == "duplicates"]
+
+
+def test_answers_that_repeat_the_question_are_a_warning(tmp_path: Path) -> None:
+    data = rows(60)
+    for at in range(30, 60):
+        data[at]["completion"] = data[at]["prompt"]
+    one = found(report(tmp_path, data), "answers-repeat-questions")
+    assert one.severity == "warns" and one.rows == tuple(range(30, 60))
+
+
+def test_conversations_written_as_one_text_are_said(tmp_path: Path) -> None:
+    texts = [{"text": f"### Human: What is {n}?\n### Assistant: A number."} for n in range(60)]
+    assert found(report(tmp_path, [*texts]), "conversations-as-documents").row_count == 60
+
+
+def test_rows_that_are_joined_to_one_conversation_are_all_used(tmp_path: Path) -> None:
+    data = [
+        {"conversation_id": n, "role": role, "content": f"{role} {n}"}
+        for n in range(60)
+        for role in ("user", "assistant")
+    ]
+    data[7]["content"] = ""  # the fourth conversation has no answer
+    seen = report(tmp_path, [*data])
+    assert (seen.rows, seen.all_rows, seen.used_rows, seen.refused_rows) == (59, 120, 118, 2)
+
+
+def test_rows_over_the_context_and_what_is_cut_are_named(tmp_path: Path) -> None:
+    model = find(str(make_model(tmp_path / "model")))
+    data = rows(60)
+    data[5]["completion"] = "long " * 600
+    data[9]["prompt"] = "long " * 600
+    seen = inspect(jsonl(tmp_path / "rows.jsonl", data), model=model)
+    over = found(seen, "over-context")
+    assert over.rows == (5, 9) and "% of all tokens are lost" in over.text
+    cuts = {x.kind: x for x in cut_findings(seen, 512)}
+    assert cuts["answers-cut"].rows == (9,) and cuts["rows-cut"].rows == (5, 9)
+
+
+def test_a_cut_that_leaves_under_a_tenth_of_the_answers_stops(tmp_path: Path) -> None:
+    model = find(str(make_model(tmp_path / "model")))
+    data = [{**row, "prompt": "long " * 600} for row in rows(60)]
+    data[:4] = rows(4)
+    cut = {x.kind: x for x in cut_findings(inspect(jsonl(tmp_path / "rows.jsonl", data), model=model), 300)}
+    assert (cut["answers-cut"].severity, cut["answers-cut"].row_count) == ("stops", 56)

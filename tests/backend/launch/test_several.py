@@ -106,6 +106,12 @@ def test_the_end_of_an_earlier_life_is_not_taken_for_this_one_s(
     assert last["error"] == BROKEN.text and last["step"] == 4
 
 
+def test_wrong_input_of_the_ranks_is_told_from_a_failure(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    lives(monkeypatch, folder, (None, RankOutcome("rows.jsonl does not exist", wrong_input=True)), (None, BROKEN))
+    assert [train(folder), train(folder)] == ["failed", "failed"]
+    assert [event.get("wrong_input") for event in events(folder, "run_finished")] == [True, None]
+
+
 def test_what_can_t_be_remembered_ends_the_run_rather_than_starting_for_ever(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

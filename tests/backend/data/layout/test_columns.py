@@ -340,3 +340,29 @@ def test_a_conversation_that_comes_back_is_refused() -> None:
     rows = [{"chat_id": chat, "role": "user", "content": "q"} for chat in (1, 1, 2, 1)]
     with pytest.raises(UserError, match=r"^row 4 goes on with the conversation '1' .* sort the rows by 'chat_id'$"):
         read(*rows)
+
+
+def test_rows_of_weight_0_and_of_a_test_split_are_said() -> None:
+    weighed = read(*[{"prompt": "q", "completion": "a", "weight": n % 2} for n in range(4)])
+    assert found(weighed, "marked-rows").rows == (0, 2)
+    split = read(*[{"prompt": "q", "completion": "a", "split": ("train", "test")[n % 2]} for n in range(4)])
+    one = found(split, "rows-of-another-split")
+    assert (one.severity, one.rows) == ("warns", (1, 3)) and "'test'" in one.text
+    assert kinds(split) == ["rows-of-another-split"]
+    assert "rows-of-another-split" not in kinds(read({"prompt": "q", "completion": "a", "split": "test"}))
+
+
+def test_the_gaps_of_a_table_are_empty_and_no_text() -> None:
+    assert turns({"instruction": "q", "input": float("nan"), "output": "a"}) == (Q, A)
+    examples = read({"instruction": "q", "output": float("nan")}, {"instruction": "q", "output": "a"})
+    assert [x.row for x in examples.examples] == [2]
+
+
+def test_a_null_among_the_turns_is_passed_over() -> None:
+    assert turns({"messages": [USER, None, BOT]}) == (Q, A)
+
+
+def test_a_mapping_is_shown_as_a_shell_takes_it() -> None:
+    with pytest.raises(UserError) as raised:
+        read({"what they asked": ASK, "what we said": SAY})
+    assert "--mapping 'prompt=what they asked' --mapping 'completion=what we said'" in str(raised.value)

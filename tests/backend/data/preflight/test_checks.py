@@ -195,3 +195,15 @@ def test_clean_ascii_rows_import_neither_ftfy_nor_a_sketch_for_nothing() -> None
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_control_characters_and_windows_line_ends_are_said() -> None:
+    rows = [*clean(60), chat(61, "Why\0?", prose(1)), chat(62, prose(2), f"{prose(3)}\r\n{prose(4)}")]
+    found = kinds(rows)
+    assert {kind: one.rows for kind, one in found.items()} == {"control-characters": (60,), "windows-line-ends": (61,)}
+    assert found["control-characters"].severity == "warns"
+
+
+def test_pieces_of_one_document_are_one_row() -> None:
+    (one,) = preflight([Text("lost \ufffd here", 1), Text("and \ufffd there", 1), Text("fine", 2)])
+    assert (one.rows, one.row_count, one.text[:6]) == ((0,), 1, "1 row ")

@@ -112,8 +112,11 @@ def test_the_last_of_two_equal_keys_and_numbers_that_are_none_or_huge(tmp_path: 
         ("a.csv", "<!DOCTYPE html><html>", ("an HTML page", "/resolve/")),
         ("a.parquet", "version https://git-lfs.github.com/spec/v1\n", ("git lfs pull",)),
         ("a.csv", "How many are 1 and 2?,There are 3.\n" * 2, ("a.csv line 1 is a row", "names the columns")),
-        ("a.csv", "a,b\n1,2\n1,2,3\n", ("a.csv line 3", "quote fields that hold a comma")),
-        ("a.csv", "a|b\n1|2\n1|2|3\n", ("a.csv line 3", "quote fields that hold a pipe")),
+        ("a.csv", "a,b\n1,2\n1,2,3\n", ("a.csv line 3", "fields that hold a comma or a line break in double")),
+        ("a.csv", "prompt,completion\na b;c\nd, e;f\n", ("line 1 is divided by commas", "below it by semicolons")),
+        ("a.csv", "How many (1),There are 1. (1)\n" * 2, ("a.csv line 1 is a row",)),
+        ("a.csv", "My list\nprompt,completion\na,b\n", ("a.csv line 2", "remove the lines above the header")),
+        ("a.csv", "a|b\n1|2\n1|2|3\n", ("a.csv line 3", "fields that hold a pipe or")),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place_and_fix(
@@ -284,3 +287,23 @@ def test_text_files_are_read_as_passages_of_documents(tmp_path: Path) -> None:
     passages = read(tmp_path, "b.txt", word * many + "\n")
     assert sum(row["text"].count("soup") for row in passages) == many
     assert max(len(row["text"]) for row in passages) <= 4000
+
+
+def test_whole_numbers_that_a_table_stores_as_fractions_are_whole(tmp_path: Path) -> None:
+    call = pa.array([{"n": 3.0, "share": 0.5}, {"n": None, "share": 1.0}])
+    table = pa.table({"answer": [4.0, None], "price": [4.0, 2.5], "call": call, "gap": [float("nan"), 1e300]})
+    expected = [
+        {"answer": 4, "price": 4.0, "call": {"n": 3, "share": 0.5}, "gap": float("nan")},
+        {"answer": None, "price": 2.5, "call": {"share": 1}, "gap": 1e300},
+    ]
+    assert repr(parquet(tmp_path, table)) == repr(expected)
+    with pa.OSFile(str(tmp_path / "rows.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
+        file.write_table(table, max_chunksize=1)
+    assert repr(list(rows_of(tmp_path / "rows.arrow"))) == repr(expected)
+
+
+def test_empty_columns_at_the_right_of_a_spreadsheet_are_passed_over(tmp_path: Path) -> None:
+    assert read(tmp_path, "a.csv", "question,answer,,\nq,a,,\nr,b\n") == [
+        {"question": "q", "answer": "a"},
+        {"question": "r", "answer": "b"},
+    ]
