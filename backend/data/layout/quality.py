@@ -8,7 +8,7 @@ from backend.data.finding import Finding, finding
 from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.names import LOSERS, MARKS, QUALITY, RATINGS, SPLITS, WEIGHTS, WINNERS, words
-from backend.data.reading.split_names import OTHER, TRAIN
+from backend.data.split_names import OTHER, TRAIN
 
 MOST_CLASSES = 10
 FALSE = ("false", "0", "0.0")

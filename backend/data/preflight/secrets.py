@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from backend.data.conversation import Example
 from backend.data.finding import Finding, Severity, count_of, finding
-from backend.data.preflight.texts import among, everything, sample
+from backend.data.preflight.texts import among, distinct, everything, sample
 
 SHOWN_CHARACTERS = 4
 
@@ -159,7 +159,7 @@ def secrets(examples: Sequence[Example]) -> Iterator[Finding]:
             (row, first) for row, text in (texts if pattern.hints else with_digits) if (first := _first(pattern, text))
         ]
         if found:
-            rows = [row for row, _ in found]
+            rows = distinct(row for row, _ in found)
             where = f"{count_of(len(rows))}{among(len(looked_at), len(examples))}"
             text = f"{pattern.name} stand in {where} (the first begins with {found[0][1][:SHOWN_CHARACTERS]}\u2026)."
             yield finding(pattern.severity, pattern.kind, text, FIXES[pattern.severity], rows)

@@ -10,8 +10,8 @@ import msgspec
 
 from backend.data.reading.json_values import Numbered, begins_with_value, line_values, loads, stream_values
 from backend.data.reading.sniff import Opened
-from backend.data.reading.split_names import training_key
 from backend.data.row import TEXT_COLUMN, Value, kind_of
+from backend.data.split_names import training_key
 from backend.errors import UserError
 
 WRAPPERS = ("data", "rows", "examples", "items", "records", "instances", "samples", "train")

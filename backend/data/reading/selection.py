@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from backend.data.finding import Finding, finding
 from backend.data.reading.readers import FORMATS, suffix
-from backend.data.reading.split_names import FOR_FINE_TUNING, OTHER, TRAIN, VALIDATION, purpose
+from backend.data.split_names import FOR_FINE_TUNING, OTHER, TRAIN, VALIDATION, purpose
 from backend.errors import UserError
 
 P = TypeVar("P", bound=PurePath)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backend.data.finding import SHOWN_ROWS, Finding, by_severity, finding
@@ -14,7 +15,7 @@ from tests.backend.data.rows import jsonl
 from tests.tiny import make_model
 
 
-def report(tmp_path: Path, rows: list[dict[str, object]]) -> DataReport:
+def report(tmp_path: Path, rows: Sequence[Mapping[str, object]]) -> DataReport:
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     return inspect(str(path))
@@ -75,17 +76,14 @@ def test_answers_that_repeat_the_question_are_a_warning(tmp_path: Path) -> None:
 
 def test_conversations_written_as_one_text_are_said(tmp_path: Path) -> None:
     texts = [{"text": f"### Human: What is {n}?\n### Assistant: A number."} for n in range(60)]
-    assert found(report(tmp_path, [*texts]), "conversations-as-documents").row_count == 60
+    assert found(report(tmp_path, texts), "conversations-as-documents").row_count == 60
 
 
 def test_rows_that_are_joined_to_one_conversation_are_all_used(tmp_path: Path) -> None:
-    data = [
-        {"conversation_id": n, "role": role, "content": f"{role} {n}"}
-        for n in range(60)
-        for role in ("user", "assistant")
-    ]
+    roles = ("user", "assistant")
+    data = [{"conversation_id": n, "role": role, "content": f"{role} {n}"} for n in range(60) for role in roles]
     data[7]["content"] = ""  # the fourth conversation has no answer
-    seen = report(tmp_path, [*data])
+    seen = report(tmp_path, data)
     assert (seen.rows, seen.all_rows, seen.used_rows, seen.refused_rows) == (59, 120, 118, 2)
 
 
