@@ -43,9 +43,10 @@ bench: .venv/installed-dev
 	$(BIN)/python -m tests.bench.demo
 
 # make bench-memory, bench-memory-published, bench-throughput, bench-calibration, bench-situations, bench-guidance,
-# bench-plan, bench-screen, bench-kills, bench-several, bench-gpu, bench-templates: the module of that name in tests/bench
+# bench-plan, bench-screen, bench-kills, bench-several, bench-gpu, bench-templates, bench-data: the module of that name in tests/bench;
+# make bench-data ARGS="--cases FOLDER --clean FILE" gives it arguments
 bench-%: .venv/installed-dev
-	@$(BIN)/python -m tests.bench.$(subst -,_,$*)
+	@$(BIN)/python -m tests.bench.$(subst -,_,$*) $(ARGS)
 
 # make bench-trainer TRL=/path/to/python   against TRL, whose python is named; QUICK=--quick for a few rows
 bench-trainer: .venv/installed-dev

@@ -1,8 +1,8 @@
 """What of a conversation is a target, for the chat templates of many model families: `make bench-templates`.
 
-    python -m tests.bench.templates [FAMILY ...] [--masks] [--rows FOLDER]
+    python -m tests.bench.templates [FAMILY ...] [--masks]
 
-`--masks` prints every target; `--rows` also tokenises every file of rows in FOLDER with every template.
+`--masks` prints every target. `tests.bench.data --cases` tokenises files of rows with every template.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import itertools
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -22,11 +23,8 @@ from backend.data.chat.tally import Tally
 from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.chat.tokens import EOS_APPENDED, Row, tokenize_all
 from backend.data.conversation import Conversation
-from backend.data.formats import examples_of
-from backend.data.reading.load import load
 from backend.data.tokenizing import WHOLE
 from backend.data.turns.turns import message
-from backend.errors import UserError
 from tests.backend.data.chat.families import FAMILIES, Family, folder_of
 
 ASKED = [{"role": "user", "content": f"Question {n}?"} for n in range(3)]
@@ -212,49 +210,33 @@ def odd(folders: dict[str, Path]) -> Iterator[str]:
     print(f"{tried:,} combinations of a template and an odd chat, {refused:,} refused in words")
 
 
-def combinations(folders: dict[str, Path], rows: Path) -> Iterator[str]:
-    """Every file of rows with every template; yields what went wrong otherwise than by a sentence."""
-    files = sorted(
-        path for path in rows.rglob("*") if path.is_file() and path.suffix in (".jsonl", ".json", ".csv", ".parquet")
-    )
-    tried = refused = 0
-    for file in files:
-        try:
-            examples = examples_of(load(str(file))).examples[:5]
-        except UserError:
-            continue
-        for name, folder in folders.items():
-            tried += 1
-            tally = Tally()
-            try:
-                tokenize_all(examples, TextTokenizer.load(folder), WHOLE, tally)
-            except Exception as error:  # noqa: BLE001 - that is what is looked for
-                yield f"{name} with {file}: {type(error).__name__}: {error}"
-            refused += bool(tally.refused)
-    print(f"{tried:,} combinations of a template and a file, {refused:,} with rows refused in words")
+def _counted(kinds: Counter[str]) -> str:
+    counts = ", ".join(f"{kinds[kind]} {kind}" for kind in ("right", "said", "refused", "WRONG"))
+    return f"{kinds.total()} chats: {counts}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("families", nargs="*")
     parser.add_argument("--masks", action="store_true")
-    parser.add_argument("--rows", type=Path)
     asked = parser.parse_args()
     wrong = 0
     with tempfile.TemporaryDirectory() as root:
         folders = {name: folder_of(Path(root), name) for name in (asked.families or FAMILIES)}
         print(f"{'family':18s}" + "".join(f"{name:>17s}" for name in CHATS))
         told: list[str] = []
+        kinds: Counter[str] = Counter()
         for name, folder in folders.items():
             tokenizer = TextTokenizer.load(folder)
             found = {chat: outcome(FAMILIES[name], tokenizer, chat) for chat in CHATS}
             print(f"{name:18s}" + "".join(f"{x.kind:>17s}" for x in found.values()))
             wrong += sum(x.kind == "WRONG" for x in found.values())
+            kinds.update(x.kind for x in found.values())
             for chat, x in found.items():
                 told += [f"{name}, {chat}: {x.kind}: {x.why}"] if x.kind in ("WRONG", "refused") or asked.masks else []
                 told += [f"    {target!r}" for target in x.targets] if asked.masks or x.kind == "WRONG" else []
-        print("\n".join(["", *told]))
-        faults = list(odd(folders)) + (list(combinations(folders, asked.rows)) if asked.rows else [])
+        print("\n".join(["", *told, "", _counted(kinds)]))
+        faults = list(odd(folders))
         print("\n".join(faults))
     return 1 if wrong or faults else 0
 
