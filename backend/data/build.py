@@ -10,7 +10,7 @@ from backend.data.layout.head import holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.media import refuse_mark, refuse_media
 from backend.data.row import GOES_ON, Value
-from backend.data.turns.calls import tools_of
+from backend.data.turns.calls import tools_of, written_calls
 from backend.data.turns.cells import decoded, shown, texts_of, turns_of
 from backend.data.turns.faults import LeftOut, RowError
 from backend.data.turns.parts import text_of
@@ -45,6 +45,8 @@ def _pair(row: Value, number: int, found: Layout) -> Example | LeftOut:
     completion = _cell(row, mapping["completion"], number)
     if found.is_rendered:
         prompt = _open_transcript(prompt, number, mapping["prompt"])
+    if "tools" in mapping and (calls := written_calls(completion, f"row {number}: {mapping['completion']!r}")[0]):
+        completion = [{"role": "assistant", "content": None, "tool_calls": calls}]
     asked = _turns(prompt, number, mapping["prompt"], "user")
     answer = _turns(completion, number, mapping["completion"], "assistant")
     if len(answer) > 1 and [x[:2] for x in answer[: len(asked)]] == [x[:2] for x in asked]:
@@ -188,9 +190,11 @@ def _system(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message
 
 
 def _history(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:
-    """Alpaca's earlier turns: a list of [question, answer]."""
+    """Alpaca's earlier turns: a list of [question, answer], or of turns with a role each."""
     turns: list[Message] = []
     pairs = decoded(row.get(mapping["history"])) or []
+    if (said := turns_of(pairs)) is not None:
+        return joined_calls(_read(said, f"row {number}, {mapping['history']!r} turn"))
     if not isinstance(pairs, list | tuple):
         raise RowError(f"row {number}: {mapping['history']!r} is no list of questions and answers ({shown(pairs)})")
     for at, pair in enumerate(pairs, 1):

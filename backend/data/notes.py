@@ -11,6 +11,7 @@ import numpy as np
 from backend.data.constants import constants
 from backend.data.conversation import Conversation, Example, Text, answer_of
 from backend.data.finding import Finding, count_of, finding
+from backend.data.odd_answers import odd_answers
 from backend.data.preflight.cuts import percent
 from backend.data.report import Counts
 
@@ -36,7 +37,7 @@ def content_findings(examples: Sequence[Example], empty: Sequence[int], digests:
         found.append(finding("warns", "few-rows", text, "collect more rows"))
     found += _same_answers(examples)
     found += _placeholders(examples)
-    found += _echoes(examples)
+    found += odd_answers(examples)
     found += _spoken_documents(examples)
     return found
 
@@ -94,15 +95,6 @@ def _placeholders(examples: Sequence[Example]) -> Iterable[Finding]:
         yield finding("warns", "placeholders", text, "fill them in", [row for row, _ in found])
 
 
-def _echoes(examples: Sequence[Example]) -> Iterable[Finding]:
-    """The answer is the question itself, as when two roles are mapped to columns of the same content."""
-    chats = [example for example in examples if isinstance(example, Conversation)]
-    rows = [x.row - 1 for x in chats if answer_of(x).strip() == _asked(x)]
-    if len(rows) > len(chats) // 20:
-        text = f"Answers of {count_of(len(rows))} only repeat the question."
-        yield finding("warns", "answers-repeat-questions", text, "map the column that holds the answers", rows)
-
-
 def _spoken_documents(examples: Sequence[Example]) -> Iterable[Finding]:
     """Documents that are conversations in plain words: their questions are learned as well."""
     found = ((x.row - 1, SPOKEN.search(x.document)) for x in examples if isinstance(x, Text))
@@ -112,7 +104,3 @@ def _spoken_documents(examples: Sequence[Example]) -> Iterable[Finding]:
         text += "they are trained on as documents, the questions too."
         fix = "write them as messages with role and content to train on the answers alone"
         yield finding("notes", "conversations-as-documents", text, fix, [row for row, _ in texts])
-
-
-def _asked(chat: Conversation) -> str | None:
-    return next((x.content.strip() for x in reversed(chat.messages) if x.role == "user"), None)

@@ -11,11 +11,10 @@ from backend.errors import UserError
 def nothing_left(reference: str, found: Layout, left: LeftOuts) -> UserError:
     """The error of data of which no row is left, by the reason of most rows."""
     reason, count = left.counts.most_common(1)[0]
-    columns = found.mapping.get("completion") or ", ".join(found.mapping.values())
     first = left.first[reason].text
     undesired = f"undesired by {found.verdict!r}; remove that column to use them"
     sentences = {
-        "empty-rows": f"all {count:,} rows of {reference} are empty in {columns}; map others",
+        "empty-rows": f"all {count:,} rows of {reference} are empty ({first}); fill them in or map another column",
         "rows-without-question": f"all {count:,} rows of {reference} are without a question; {_answers_alone(found)}",
         "unscored-rows": f"no answer of {reference} is to be trained on; mark answers, not questions ({first})",
         "undesired-rows": f"all {count:,} rows of {reference} are {undesired}",

@@ -103,7 +103,7 @@ def _flat(head: Head) -> Layout | None:
 def _conversation(head: Head, said: dict[str, str]) -> Layout | None:
     worse = (preference(head.columns) or ("", ""))[1]
     for column in _ordered(head.columns, "messages"):
-        if column == worse:
+        if column == worse or _is_history(head, column):
             continue
         is_usual = column.lower() in ALIASES["messages"]
         if head.shape(column) == "transcript" and (is_usual or column == (preference(head.columns) or ("",))[0]):
@@ -111,6 +111,12 @@ def _conversation(head: Head, said: dict[str, str]) -> Layout | None:
         if head.shape(column) == "turns" and _is_whole(head, column) and not _is_answered_elsewhere(head, column):
             return _with_options(_kind(head, column), column, head, said)
     return None
+
+
+def _is_history(head: Head, column: str) -> bool:
+    """By its name it holds what was said before the question and the answer of two other columns."""
+    asked = named([x for x in head.columns if x != column], "prompt")
+    return column.lower() in ALIASES["history"] and asked is not None and bool(completions(head, [column, asked]))
 
 
 def _is_whole(head: Head, column: str) -> bool:

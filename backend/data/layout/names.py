@@ -32,6 +32,24 @@ MARKS = ("label", "kto_tag", "desirable", "is_desirable")
 """True or false for a good or a bad answer (the layout of KTO)."""
 QUALITY = ("correct", "is_correct", "passed", "is_passed", "accepted", "is_accepted", "valid", "is_valid", "is_good")
 """True or false for a good or a bad answer, as sets of generated answers carry it."""
+DEFECTS = (
+    *("deleted", "is_deleted", "removed", "flagged", "is_flagged", "spam", "is_spam", "toxic", "is_toxic", "hidden"),
+    *("bad", "is_bad", "invalid", "is_invalid", "wrong", "incorrect", "skip", "ignore", "exclude", "excluded"),
+)
+"""True for a row that was found bad."""
+BAD_WORDS = (
+    "rejected",
+    "reject",
+    "bad",
+    "thumbs_down",
+    "thumbs-down",
+    "dislike",
+    "fail",
+    "failed",
+    "wrong",
+    "incorrect",
+)
+"""Cells of a bad row, in a column of whatever name."""
 RATINGS = ("rating", "ratings", "score", "scores", "stars", "quality", "reward", "helpfulness", "upvotes", "votes")
 WEIGHTS = ("weight", "weights", "loss_weight", "sample_weight", "train", "is_train")
 """How much a row counts: 0 or false for one that is not to be trained on."""

@@ -7,10 +7,23 @@ from collections.abc import Iterator
 from backend.data.finding import Finding, finding
 from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
-from backend.data.layout.names import LOSERS, MARKS, QUALITY, RATINGS, SPLITS, WEIGHTS, WINNERS, words
+from backend.data.layout.names import (
+    BAD_WORDS,
+    DEFECTS,
+    LABELS,
+    LOSERS,
+    MARKS,
+    QUALITY,
+    RATINGS,
+    SPLITS,
+    WEIGHTS,
+    WINNERS,
+    words,
+)
 from backend.data.split_names import OTHER, TRAIN
 
 MOST_CLASSES = 10
+TRUE = ("true", "1", "1.0")
 FALSE = ("false", "0", "0.0")
 
 
@@ -36,12 +49,23 @@ def quality(head: Head, layout: Layout) -> Iterator[Finding]:
             named = ", ".join(sorted({repr(str(head[column].cells[at])) for at in tests}))
             text = f"Column {column!r} says that rows belong to {named}, and they are trained on alike."
             yield finding("warns", "rows-of-another-split", text, f"write rows of each {column} to a file", tests)
+        elif bad := _defects(head, column):
+            text = f"Column {column!r} marks rows as {head[column].cells[bad[0]]}, and they are trained on alike."
+            yield finding("warns", "marked-rows", text, f"leave out rows that {column} marks", bad)
         elif head.shape(column) in ("truth", "number") and column.lower() in (*QUALITY, *MARKS, *WEIGHTS):
             words_of = {str(x).strip().lower() for x in head[column].values}
             false = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in FALSE]
             if false and (words_of <= {"true", "1", "1.0", *FALSE} or column.lower() in WEIGHTS):
                 text = f"Column {column!r} marks rows as {head[column].cells[false[0]]}, and they are trained on alike."
                 yield finding("warns", "marked-rows", text, f"leave out rows that {column} marks", false)
+
+
+def _defects(head: Head, column: str) -> list[int]:
+    """Rows that a column of defects marks; none if it marks all."""
+    if column.lower() not in DEFECTS or head.shape(column) not in ("truth", "number"):
+        return []
+    bad = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in TRUE]
+    return bad if len(bad) < len(head[column].cells) else []
 
 
 def _of_other_splits(head: Head, column: str) -> list[int]:
@@ -54,6 +78,9 @@ def _of_other_splits(head: Head, column: str) -> list[int]:
 
 def is_class_of_quality(head: Head, column: str) -> bool:
     """A few words such as good and bad, in a column whose name says that they rate the row."""
+    if head.shape(column) != "text" or column.lower() in LABELS[3:]:
+        return False
+    words_of = {x for x in head[column].values if isinstance(x, str)}
     rates = column.lower() in MARKS or not {*RATINGS, *QUALITY}.isdisjoint(words(column))
-    words_of = {x for x in head[column].values if isinstance(x, str)} if rates else ()
-    return rates and head.shape(column) == "text" and 2 <= len(words_of) <= MOST_CLASSES
+    rates = rates or any(x.strip().lower() in BAD_WORDS for x in words_of)
+    return rates and 2 <= len(words_of) <= MOST_CLASSES

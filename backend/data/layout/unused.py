@@ -13,6 +13,8 @@ from backend.data.layout.names import ALIASES, ANSWERS, LABELS, PERSONAS, SPLITS
 from backend.data.layout.quality import is_class_of_quality
 from backend.data.turns.cells import texts_of, turns_of
 
+SHORT = 9
+"""Characters of a text, such as a role, that says nothing by standing in another one."""
 COMPARED_ROWS = 50
 """Rows in which a column that is not used is compared with what is used."""
 
@@ -90,7 +92,9 @@ def _repeats(head: Head, layout: Layout, column: str) -> bool:
     for row in rows:
         texts = [text for name in used for text in _texts(row.get(name))]
         own = row[column].strip()
-        same += any(own in text for text in texts) or all(text in own for text in texts if text)
+        long = [text for text in texts if len(text) > SHORT]
+        is_part = own in texts or any(own in text for text in long)
+        same += is_part or (bool(long) and all(text in own for text in long))
     return bool(rows) and same >= 0.9 * len(rows)
 
 
@@ -98,4 +102,4 @@ def _texts(value: object) -> list[str]:
     turns = turns_of(value)
     if turns is None:
         return [str(value).strip()] if holds(value) else []
-    return [said.strip() for turn in turns for said in turn.values() if isinstance(said, str) and len(said) > 9]
+    return [said.strip() for turn in turns for said in turn.values() if isinstance(said, str)]

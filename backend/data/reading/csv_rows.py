@@ -48,7 +48,9 @@ def csv_rows(file: Opened) -> Iterator[Value]:
                 raise file.refuse(f"{what}; {_fix(delimiter, len(header))}")
             yield dict(zip(header, fields, strict=True))
     except csv.Error as error:
-        raise file.refuse(f"line {reader.line_num + skipped}: {error}; fix the quotes there") from None
+        raise file.refuse(
+            f"line {reader.line_num + skipped}: {error}; fix the quotes there, which within a field are written twice"
+        ) from None
 
 
 def _fix(delimiter: str, columns: int) -> str:
@@ -114,6 +116,9 @@ def _header(file: Opened, names: list[str]) -> list[str]:
         )
         what = f"line 1 is a row ({cell[:40]!r}), not a header"
         raise file.refuse(f"{what}; put a line above it that names the columns, such as {example}")
+    if len(header) == 1 and len(USUAL.intersection(re.split(r"\W+", header[0].lower()))) > 1:
+        what = f"line 1 names several columns in one ({header[0][:40]!r})"
+        raise file.refuse(f"{what}; divide the lines by commas, semicolons, tabs or pipes")
     unnamed = header.index("") + 1 if "" in header else 0
     if unnamed == 1 and len(header) > 1:  # what pandas writes for its index
         header[0] = "index"

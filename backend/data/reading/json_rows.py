@@ -12,10 +12,14 @@ from backend.data.reading.json_values import Numbered, begins_with_value, line_v
 from backend.data.reading.sniff import Opened
 from backend.data.row import TEXT_COLUMN, Value, kind_of
 from backend.data.split_names import training_key
+from backend.data.turns.cells import SPEAKERS
 from backend.errors import UserError
 
 WRAPPERS = ("data", "rows", "examples", "items", "records", "instances", "samples", "train")
 """Usual names of the list of rows within one object."""
+
+SPOKEN = frozenset({*SPEAKERS, "human", "user", "gpt", "bot", "assistant"})
+"""Keys of a turn; an object without them is a row of its own."""
 
 
 def json_rows(file: Opened) -> Iterator[Value]:
@@ -63,7 +67,17 @@ def _decodes(line: bytes) -> bool:
 
 def _numbered(file: Opened, values: Iterable[Numbered]) -> Iterator[Value]:
     for line, value in values:
-        yield value if isinstance(value, dict) else _row_of(file, line, value)
+        if isinstance(value, dict):
+            yield value
+        elif _are_rows(value):
+            yield from value
+        else:
+            yield _row_of(file, line, value)
+
+
+def _are_rows(value: Any) -> bool:
+    """A list of objects of which none is a turn: several files of rows were put into one."""
+    return isinstance(value, list) and bool(value) and all(isinstance(x, dict) and SPOKEN.isdisjoint(x) for x in value)
 
 
 def _row_of(file: Opened, line: int, value: Any) -> Value:

@@ -88,7 +88,10 @@ def test_rows_of_which_nothing_is_said_are_named() -> None:
             {"messages": [{**USER, "train": True}, {**BOT, "train": False}]},
             "no answer of rows.jsonl is to be trained on",
         ),
-        ({"messages": [USER, {**BOT, "content": " "}]}, "all 1 rows of rows.jsonl are empty in messages"),
+        (
+            {"messages": [USER, {**BOT, "content": " "}]},
+            "all 1 rows of rows.jsonl are empty (row 1 has no answer in 'messages'); fill",
+        ),
     ],
 )
 def test_when_no_row_is_left_the_reason_is_said(row: dict[str, Any], sentence: str) -> None:

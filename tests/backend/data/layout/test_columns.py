@@ -366,3 +366,25 @@ def test_a_mapping_is_shown_as_a_shell_takes_it() -> None:
     with pytest.raises(UserError) as raised:
         read({"what they asked": ASK, "what we said": SAY})
     assert "--mapping 'prompt=what they asked' --mapping 'completion=what we said'" in str(raised.value)
+
+
+def test_history_of_turns_stands_before_the_question() -> None:
+    row = {"instruction": "q", "output": "a", "history": [{"role": "user", "content": "h"}, BOT]}
+    assert turns(row) == (Message("user", "h"), A, Q, A)
+
+
+def test_answers_that_are_tool_calls_become_calls() -> None:
+    call = json.dumps([{"name": "f", "arguments": {"x": 1}}])
+    (_, answer) = turns({"query": "q", "tools": json.dumps([{"name": "f"}]), "answers": call})
+    assert answer.extra["tool_calls"][0]["function"] == {"name": "f", "arguments": {"x": 1}} and answer.scored
+    (_, said) = turns({"query": "q", "tools": "[]", "answers": "a"})
+    assert said == A
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("flagged", (False, True)), ("deleted", (0, 1)), ("status", ("approved", "rejected"))],
+)
+def test_rows_that_are_marked_as_bad_are_said(column: str, values: tuple[Any, Any]) -> None:
+    examples = read(*[{"prompt": "q", "completion": "a", column: values[n % 2]} for n in range(4)])
+    assert kinds(examples) == ["marked-rows"] and repr(column) in found(examples, "marked-rows").text

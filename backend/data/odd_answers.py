@@ -1,0 +1,88 @@
+"""Answers that hold the question, a gap of a table, or text that was escaped once too often."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from backend.data.conversation import Conversation, Example, answer_of
+from backend.data.finding import Finding, Severity, count_of, finding
+
+GAPS = ("nan", "null", "#n/a", "#ref!", "undefined")
+_LINE_ENDS = re.compile(r"\\n(?=[A-Z0-9\s\\*-]|$)")
+"""A backslash and an n where a line ends; LaTeX has them before small letters."""
+_ENTITIES = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#39|#x27);")
+
+
+class Oddity(NamedTuple):
+    """What is looked for in an answer to a question."""
+
+    severity: Severity
+    kind: str
+    text: str
+    fix: str
+    least: float
+    """It is said from this share of the conversations on."""
+    has: Callable[[str, str], bool]
+
+
+ODDITIES = (
+    Oddity(
+        "warns",
+        "answers-repeat-questions",
+        "Answers of {rows} only repeat the question.",
+        "map the column that holds the answers",
+        0.05,
+        lambda asked, answer: bool(asked) and answer.strip() == asked,
+    ),
+    Oddity(
+        "warns",
+        "answers-begin-with-questions",
+        "Answers of {rows} begin with the whole question: the model learns to repeat it.",
+        "take the question out of the answers",
+        0.5,
+        lambda asked, answer: len(asked) > 20 and answer.strip() != asked and answer.lstrip().startswith(asked),
+    ),
+    Oddity(
+        "warns",
+        "gaps-as-text",
+        "Answers of {rows} are words that tables write for an empty cell, such as NaN.",
+        "fill or remove these rows",
+        0,
+        lambda _, answer: answer.strip().lower() in GAPS,
+    ),
+    Oddity(
+        "notes",
+        "spaces-around-answers",
+        "Answers of {rows} begin or end with white space, which is learned as well.",
+        "strip them, unless it is meant",
+        0.5,
+        lambda _, answer: answer != answer.strip(),
+    ),
+    Oddity(
+        "notes",
+        "escaped-text",
+        "Answers of {rows} hold line ends or characters that are escaped, such as \\n or &amp;: they are learned so.",
+        "unescape them, unless it is meant",
+        0.5,
+        lambda _, answer: "\n" not in answer and "<" not in answer and _is_escaped(answer),
+    ),
+)
+
+
+def odd_answers(examples: Sequence[Example]) -> Iterator[Finding]:
+    """One finding for each oddity that enough conversations have."""
+    chats = [(x.row - 1, _asked(x), answer_of(x)) for x in examples if isinstance(x, Conversation)]
+    for one in ODDITIES:
+        rows = [row for row, asked, answer in chats if one.has(asked, answer)]
+        if len(rows) > one.least * len(chats):
+            yield finding(one.severity, one.kind, one.text.format(rows=count_of(len(rows))), one.fix, rows)
+
+
+def _asked(chat: Conversation) -> str:
+    return next((x.content.strip() for x in reversed(chat.messages) if x.role == "user"), "")
+
+
+def _is_escaped(answer: str) -> bool:
+    return bool(_LINE_ENDS.search(answer) or _ENTITIES.search(answer))
