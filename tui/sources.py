@@ -82,12 +82,18 @@ class Sources:
         return inspect.inspect(reference, mapping=mapping, model=model)
 
     def browse_data(
-        self, reference: str, mapping: tuple[str, ...], model: ModelInfo | None, max_length: int | None
+        self,
+        reference: str,
+        mapping: tuple[str, ...],
+        model: ModelInfo | None,
+        max_length: int | None,
+        start: Preset | None,
     ) -> RowBrowser:
-        """Rows one by one, cut after so many tokens. Raises UserError."""
+        """Rows one by one, cut after so many tokens, with the targets that the preset chooses. Raises UserError."""
         from backend.data.browse import RowBrowser
+        from backend.data.tokenizing import chosen
 
-        return RowBrowser(reference, mapping, model, max_length)
+        return RowBrowser(reference, mapping, model, max_length, chosen(start.plan if start else {}))
 
     def max_length(self, model: ModelInfo, data: DataReport) -> int:
         """After how many tokens rows are cut unless the user says otherwise."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 TrainOnTurns = Literal["all", "last"]
 
@@ -18,6 +19,11 @@ class Tokenizing:
     """All answers of a conversation are targets, or the last alone."""
     special_tokens_in_data: bool = False
     """A control token's text in the data (`<|im_end|>` in an answer) becomes the token, and not plain text."""
+
+
+def chosen(fields: Mapping[str, Any]) -> Tokenizing:
+    """The choices among these plan fields, rows left whole."""
+    return Tokenizing(None, fields.get("train_on_turns", "all"), fields.get("special_tokens_in_data", False))
 
 
 WHOLE = Tokenizing()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from backend.answers import Answers
 from backend.data import inspect
 from backend.data.report import DataReport
-from backend.data.tokenizing import WHOLE, Tokenizing
+from backend.data.tokenizing import WHOLE, Tokenizing, chosen
 from backend.errors import UserError, wont_do
 from backend.hardware import Hardware, detect
 from backend.model import find
@@ -22,8 +22,7 @@ def predict(answers: Answers, preset: Preset | None = None) -> Comparison:
     check(answers)
     model = find.find(answers.model)
     kept = rules.pin(answers, preset).values
-    how = Tokenizing(None, kept.get("train_on_turns", "all"), kept.get("special_tokens_in_data", False))
-    comparison = compare(answers, device(answers), model, data(answers, model, how), preset)
+    comparison = compare(answers, device(answers), model, data(answers, model, chosen(kept)), preset)
     _refuse_nothing_left(comparison)
     return comparison
 

@@ -9,8 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from backend.data.chat.tally import Tally
 from backend.data.chat.tokenizer import TextTokenizer
-from backend.data.chat.tokens import Tally, tokenize_all
+from backend.data.chat.tokens import tokenize_all
 from backend.data.conversation import Example
 from backend.data.formats import examples_of
 from backend.data.inspect import inspect

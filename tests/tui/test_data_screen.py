@@ -130,7 +130,7 @@ async def test_rows_are_browsed_and_sought(rows: str, model: ModelInfo) -> None:
             return shown(pilot)
 
         first = await press("ctrl+b")
-        assert opened == [("support.jsonl", (), opened[0][2], 2048)]
+        assert opened == [("support.jsonl", (), opened[0][2], 2048, None)]
         assert "row 0 (from 0) of 60" in first and "⟦It is 0, I think.<|im_end|>⟧" in first
         assert "row 1 " in await press("n") and "row 0 " in await press("p") and "row 0 " in await press("p")
         cut = await press("c")

@@ -115,7 +115,8 @@ class DataScreen(LookingStep):
         report, journey = self._found, self.journey
         if isinstance(report, DataReport):
             length = self._max_length(report)
-            call = partial(journey.sources.browse_data, self._chosen, self._mapping, journey.model, length)
+            asked = (self._chosen, self._mapping, journey.model, length, journey.start)
+            call = partial(journey.sources.browse_data, *asked)
             self.app.push_screen(RowsScreen(call))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend.data.browse import RowBrowser
 from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.prepare import Prepared, prepare
 from backend.data.split import held_out
-from backend.data.tokenizing import Tokenizing
+from backend.data.tokenizing import Tokenizing, chosen
 from backend.errors import UserError
+from backend.model import find
 from tests.backend.data.rows import jsonl, pairs
-from tests.tiny import CHATML
+from tests.tiny import CHATML, make_model
 
 Preparer = Callable[..., Prepared]
 
@@ -238,3 +240,11 @@ def test_rows_that_all_ask_the_same_are_held_out_all_the_same(tmp_path: Path, ti
     rows = [{"question": "Tell me a story.", "answer": f"Story {n}."} for n in range(40)]
     made = prepare(jsonl(tmp_path / "rows.jsonl", rows), (), tiny_model, 64, 0.1, 0)
     assert len(made.held_out) == 4
+
+
+def test_rows_are_shown_with_the_targets_that_are_chosen(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "model")
+    turns = [{"role": role, "content": f"{role} {n}"} for n in (1, 2) for role in ("user", "assistant")]
+    path = jsonl(tmp_path / "rows.jsonl", [{"messages": turns}])
+    shown = RowBrowser(path, (), find.find(str(model)), how=chosen({"train_on_turns": "last"})).row(0)
+    assert "".join(x.text for x in shown.tokens if x.target) == "assistant 2<|im_end|>"
