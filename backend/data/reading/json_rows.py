@@ -24,7 +24,8 @@ SPOKEN = frozenset({*SPEAKERS, "human", "user", "gpt", "bot", "assistant"})
 
 def json_rows(file: Opened) -> Iterator[Value]:
     """The rows of a JSON file of any layout. UserError that names the line of what can't be read."""
-    values = line_values(file) if _is_lines(file.start) else stream_values(file)
+    is_lines = _is_lines(file.start)
+    values = line_values(file) if is_lines else stream_values(file)
     first = next(values, None)
     if first is None:
         raise file.refuse("holds no rows; choose a file that does")
@@ -33,7 +34,7 @@ def json_rows(file: Opened) -> Iterator[Value]:
         yield from _table(file, first[1])
         return
     together = chain([first], [second] if second else [], values)
-    yield from _numbered(file, together)
+    yield from _numbered(file, together, is_lines)
 
 
 def starts_as_json(start: bytes) -> bool:
@@ -65,11 +66,17 @@ def _decodes(line: bytes) -> bool:
     return True
 
 
-def _numbered(file: Opened, values: Iterable[Numbered]) -> Iterator[Value]:
+def _numbered(file: Opened, values: Iterable[Numbered], is_lines: bool = False) -> Iterator[Value]:
+    """Each value as a row. In a file of lines, a list of objects that are no turns is several rows, which is said."""
+    is_said = False
     for line, value in values:
         if isinstance(value, dict):
             yield value
-        elif _are_rows(value):
+        elif is_lines and _are_rows(value):
+            if not is_said:
+                text = f"Line {line} of {file.name} is a list whose {len(value):,} objects are read as a row each"
+                file.notes.append(f"{text}; write turns with role and content if they are one conversation.")
+            is_said = True
             yield from value
         else:
             yield _row_of(file, line, value)

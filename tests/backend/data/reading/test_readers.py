@@ -312,3 +312,4 @@ def test_empty_columns_at_the_right_of_a_spreadsheet_are_passed_over(tmp_path: P
 
 def test_several_arrays_in_one_file_are_rows_and_no_conversations(tmp_path: Path) -> None:
     assert read(tmp_path, "a.jsonl", f"{json.dumps(ROWS)}\n{json.dumps(ROWS)}\n") == ROWS * 2
+    assert read(tmp_path, "a.json", json.dumps([ROWS, ROWS])) == [{"messages": ROWS}] * 2
