@@ -18,6 +18,8 @@ PERMUTATIONS, BANDS, SEED = 64, 16, 1
 COMMON_SAMPLE = 200
 COMMON_FRACTION, COMMON_LEAST = 0.05, 5
 """Triples in more of the sampled rows than this are the data's boilerplate, not what makes two rows alike."""
+CHUNK = 1000
+"""Rows whose triples are in memory at once."""
 WORDS = 3000
 """Words of a row that count: the beginning of a long document tells it apart."""
 CANDIDATES = 50
@@ -32,16 +34,22 @@ def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     from rensa import RMinHash, RMinHashLSH
 
     similarity = constants().near_similarity
-    sets = [_triples(text) for text in texts]
-    common = _common(sets)
-    own = [(at, triples) for at, known in enumerate(sets) if (triples := known - common)]
-    sketches = RMinHash.from_token_sets([triples for _, triples in own], PERMUTATIONS, SEED)
+    common = _common([_triples(text) for text in texts[:: max(1, len(texts) // COMMON_SAMPLE)]])
+    rows: list[int] = []
+    sketches: list[RMinHash] = []
+    for start in range(
+        0, len(texts), CHUNK
+    ):  # the triples of many rows take a hundred times the memory of the sketches
+        known = enumerate(map(_triples, texts[start : start + CHUNK]), start)
+        own = [(at, triples) for at, every in known if (triples := every - common)]
+        rows += [at for at, _ in own]
+        sketches += RMinHash.from_token_sets([triples for _, triples in own], PERMUTATIONS, SEED)
     index = RMinHashLSH(similarity, PERMUTATIONS, BANDS)
     index.insert_many(sketches)
     for place, candidates in enumerate(index.query_all(sketches)):
         for other in sorted(x for x in candidates if x < place)[:CANDIDATES]:
             if sketches[place].jaccard(sketches[other]) >= similarity:
-                yield own[place][0], own[other][0]
+                yield rows[place], rows[other]
 
 
 def _triples(text: str) -> set[str]:
@@ -51,8 +59,7 @@ def _triples(text: str) -> set[str]:
     return set(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
 
 
-def _common(sets: Sequence[set[str]]) -> set[str]:
-    looked_at = sets[:: max(1, len(sets) // COMMON_SAMPLE)]
+def _common(looked_at: Sequence[set[str]]) -> set[str]:
     counts = Counter(triple for triples in looked_at for triple in triples)
     most = max(COMMON_LEAST, COMMON_FRACTION * len(looked_at))
     return {triple for triple, count in counts.items() if count > most}

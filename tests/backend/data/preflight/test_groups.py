@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from pathlib import Path
 
 from backend.data.conversation import Conversation, Example
 from backend.data.preflight.groups import groups, shared
+from backend.data.preflight.near import near_pairs
 from backend.data.prepare import prepare
 from backend.data.split import held_out
 from tests.backend.data.preflight.test_checks import chat, clean, prose
@@ -69,3 +71,15 @@ def test_no_held_out_row_has_a_relative_in_training() -> None:
     out = held_out(keys, 0.1, 0)
     assert 20 <= len(out) <= 30 and shared(keys, out) == []
     assert shared(keys, out[1:]) == out[1:3]
+
+
+def test_many_rows_take_the_memory_of_their_sketches() -> None:
+    words = [f"word{n}" for n in range(2000)]
+    drawn = random.Random(0)
+    texts = [" ".join(drawn.choices(words, k=100)) for _ in range(5000)]
+    texts[4000] = texts[10] + " again"
+    tracemalloc.start()
+    found = list(near_pairs(texts))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == [(4000, 10)] and peak_bytes < 40e6
