@@ -37,9 +37,7 @@ def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     common = _common([_triples(text) for text in texts[:: max(1, len(texts) // COMMON_SAMPLE)]])
     rows: list[int] = []
     sketches: list[RMinHash] = []
-    for start in range(
-        0, len(texts), CHUNK
-    ):  # the triples of many rows take a hundred times the memory of the sketches
+    for start in range(0, len(texts), CHUNK):  # the triples of all rows take ten times the memory of the sketches
         known = enumerate(map(_triples, texts[start : start + CHUNK]), start)
         own = [(at, triples) for at, every in known if (triples := every - common)]
         rows += [at for at, _ in own]
