@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, fields
 from pathlib import Path
 
-import msgspec
 import tomlkit
 
 from backend import atomic, paths, typed
@@ -21,15 +19,15 @@ def path() -> Path:
 def load() -> Answers:
     """The last answers. What can't be read, or is no valid answer, is left at its default, field by field."""
     try:
-        stored = tomllib.loads(path().read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        stored = typed.read_toml(path())
+    except typed.Damaged:
         return Answers()
     kept: dict[str, object] = {}
     for field in fields(Answers):
         if field.name in stored:
             try:
                 one = typed.convert({field.name: stored[field.name]}, Answers)
-            except msgspec.ValidationError:
+            except typed.Damaged:
                 continue
             kept[field.name] = getattr(one, field.name)
     return typed.convert(kept, Answers)

@@ -7,10 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-import msgspec
-import tomlkit
-from tomlkit.exceptions import ParseError
-
 from backend import suggest, typed
 from backend.answers import Answers
 from backend.errors import UserError, wont_do
@@ -42,10 +38,9 @@ class PresetParts:
 def parse(name: str, text: str) -> PresetParts:
     """The parts of the preset called `name`. Raises PresetError: one sentence that names line, field and fix."""
     try:
-        document = tomlkit.parse(text).unwrap()
-    except ParseError as error:
-        why = _in_words(text.split("\n")[error.line - 1], str(error))
-        raise PresetError(f"preset {name}, line {error.line}: {why}", error.line) from None
+        document = typed.plain_toml(text)
+    except typed.Damaged as error:
+        raise _no_toml(name, text, str(error)) from None
     description, job, made_for = (document.pop(key, empty) for key, empty in _TABLES)
     for table, found in (("job", job), ("made_for", made_for)):
         if not isinstance(found, dict):
@@ -59,13 +54,23 @@ def parse(name: str, text: str) -> PresetParts:
     )
 
 
+def _no_toml(name: str, text: str, error: str) -> PresetError:
+    """The error of a text that is no TOML: tomllib's message ends with the place."""
+    lines = text.split("\n")
+    at = re.search(r"\(at line (\d+), column \d+\)$", error)
+    number = int(at[1]) if at else len(text.rstrip().split("\n")) if error.endswith("(at end of document)") else None
+    if number is None or number > len(lines):
+        return PresetError(f"preset {name} is no TOML: {error}", None)
+    return PresetError(f"preset {name}, line {number}: {_in_words(lines[number - 1], error)}", number)
+
+
 def _in_words(line: str, error: str) -> str:
     """What is wrong with a line that is no TOML."""
     key, equals, value = (part.strip() for part in line.partition("="))
     value = value.partition("#")[0].strip()
     if key and equals and not value:
         return f"{key} has no value"
-    if "already exists" in error:
+    if "overwrite" in error or "twice" in error:
         return f"{line.strip()} appears twice" if not equals else f"{key} has a value already"
     if key and re.fullmatch(r"[A-Za-z][\w-]*", value):
         return f'text must be in quotes: {key} = "{value}"'
@@ -91,7 +96,7 @@ def _job_value(name: str, text: str, key: str, value: object) -> Any:
         raise _wrong(name, text, key, f"[job] has no {key!r}; {hint}")
     try:
         return typed.convert(value, JOB_TYPES[key])
-    except msgspec.ValidationError as error:
+    except typed.Damaged as error:
         said = wont_do(f"[job] {key}", value, fields.takes(JOB_TYPES[key], str(error)))
         raise _wrong(name, text, key, str(said)) from None
 

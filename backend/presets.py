@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-from tomlkit.exceptions import ParseError
 
-from backend import atomic, paths, preset_text, suggest
+from backend import atomic, paths, preset_text, suggest, typed
 from backend.answers import Answers
 from backend.errors import UserError, wont_do
 from backend.plan import fields
@@ -147,8 +146,8 @@ def _files() -> list[Path]:
 
 def _read(path: Path) -> Preset:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = typed.read_text(path)
+    except typed.Damaged as error:
         raise PresetError(f"preset {path.stem} can't be read: {error}", None) from None
     parts = preset_text.parse(path.stem, text)
     shipped = path.parent == paths.SHIPPED_PRESETS
@@ -167,8 +166,9 @@ def _own(name: str) -> Path:
 def _document(path: Path) -> tomlkit.TOMLDocument:
     """The file's TOML with its comments; empty if there is no file, or none that can be read."""
     try:
-        return tomlkit.parse(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, UnicodeDecodeError, ParseError):
+        with typed.faults():
+            return tomlkit.parse(typed.read_text(path))
+    except typed.Damaged:
         return tomlkit.document()
 
 

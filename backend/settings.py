@@ -6,10 +6,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
-import msgspec
-import tomlkit
-from tomlkit.exceptions import ParseError
-
 from backend import paths, suggest, typed
 from backend.errors import UserError, wont_do
 
@@ -42,15 +38,11 @@ def path() -> Path:
 def load() -> Settings:
     """The settings. Raises UserError that names the key, the value and what it takes; no file means all defaults."""
     try:
-        text = path().read_text(encoding="utf-8")
-    except FileNotFoundError:
+        stored = typed.read_toml(path())
+    except typed.Missing:
         return Settings()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path()} can't be read: {error}", "config") from None
-    try:
-        stored = tomlkit.parse(text).unwrap()
-    except ParseError as error:
-        raise UserError(f"{path()} can't be read: {error}", "config") from None
+    except typed.Damaged as error:
+        raise UserError(f"{path()} can't be read: {error}; correct it, or remove it", "config") from None
     return Settings(**{key: _checked(key, value) for key, value in stored.items()})
 
 
@@ -61,6 +53,6 @@ def _checked(key: str, value: object) -> Any:
         raise UserError(f"{path()} has no setting {key!r}; {hint}", "config")
     try:
         return typed.convert(value, _TYPES[key])
-    except msgspec.ValidationError:
+    except typed.Damaged:
         takes = _WORDS.get(key) or ", ".join(get_args(_TYPES[key]))
         raise wont_do(f"{path()}: {key}", value, takes, "config") from None

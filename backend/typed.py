@@ -1,4 +1,7 @@
-"""Outside data into our own types, by msgspec, in one thread at a time.
+"""Outside data into our own types, by msgspec; whatever is wrong with it is one kind of error.
+
+Every file that is read back goes through here: any of them may have been cut off, overwritten or edited by hand. Bytes
+that are not UTF-8, nesting beyond all measure, numbers of thousands of digits and fields of another type raise `Damaged`.
 
 msgspec collects what it needs to know of a type when it first converts to it. A second thread that converts to the type
 meanwhile gets half of that, and the whole process dies (msgspec 0.22 on Python 3.11): a lock makes it wait.
@@ -6,13 +9,92 @@ meanwhile gets half of that, and the whole process dies (msgspec 0.22 on Python 
 
 from __future__ import annotations
 
+import re
 import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import msgspec
 
 Wanted = TypeVar("Wanted")
 _lock = threading.Lock()
+_LONG_NUMBER = re.compile(r"[\da-fA-F_]{16}")
+_LARGEST = 2**63
+
+
+class Damaged(msgspec.ValidationError):
+    """Data that is not what it should be; `str()` says what is wrong in half a sentence.
+
+    It is a msgspec error, so that who also decodes with msgspec handles one kind.
+    """
+
+
+class Missing(Damaged):
+    """There is no such file."""
+
+
+_FAULTS = (
+    *(msgspec.MsgspecError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError),
+    OSError,
+)
+"""What parsers raise about bytes: tomllib and tomlkit also raise errors of their own code about odd input."""
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """Whatever is wrong with the data that is read within is raised as Damaged."""
+    try:
+        yield
+    except Damaged:
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise Missing("there is no such file") from None
+    except RecursionError:
+        raise Damaged("it is nested too deeply") from None
+    except UnicodeError:
+        raise Damaged("it is not UTF-8") from None
+    except OSError as error:
+        raise Damaged((error.strerror or type(error).__name__).lower()) from None
+    except _FAULTS as error:
+        raise Damaged(str(error).split("\n")[0][:300]) from None
+
+
+def read_text(path: Path) -> str:
+    """The text of a file. Raises Damaged, also if it is no regular file: reading a pipe would wait for ever."""
+    return read_bytes(path, check_utf8=True).decode("utf-8")
+
+
+def read_bytes(path: Path, *, check_utf8: bool = False) -> bytes:
+    """The bytes of a file. Raises as `read_text`."""
+    with faults():
+        if path.exists() and not path.is_file():
+            raise Damaged("it is not a file")
+        content = path.read_bytes()
+        if check_utf8:
+            content.decode("utf-8")
+        return content
+
+
+def read_json(path: Path, kind: type[Wanted]) -> Wanted:
+    """A JSON file as `kind`. Raises Damaged; Missing, which is one, if there is no such file."""
+    return from_json(read_bytes(path), kind)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as plain values. Raises as `read_json`."""
+    return plain_toml(read_text(path))
+
+
+def plain_toml(text: str) -> dict[str, Any]:
+    """TOML as plain values. Raises Damaged, also for a whole number of more than 64 bits, which TOML does not have."""
+    with faults():
+        values = tomllib.loads(text)
+        if _LONG_NUMBER.search(text):
+            _refuse_long_numbers(values)
+        return values
 
 
 @overload
@@ -20,18 +102,26 @@ def convert(value: Any, kind: type[Wanted], *, strict: bool = True) -> Wanted: .
 @overload
 def convert(value: Any, kind: Any, *, strict: bool = True) -> Any: ...
 def convert(value: Any, kind: Any, *, strict: bool = True) -> Any:
-    """`value` as `kind`; unless `strict`, text is converted too. Raises msgspec.ValidationError."""
-    with _lock:
+    """`value` as `kind`; unless `strict`, text is converted too. Raises Damaged."""
+    with faults(), _lock:
         return msgspec.convert(value, kind, strict=strict)
 
 
 def from_json(content: bytes | str, kind: type[Wanted]) -> Wanted:
-    """JSON as `kind`. Raises msgspec.DecodeError, of which ValidationError is one."""
-    with _lock:
+    """JSON as `kind`. Raises Damaged."""
+    with faults(), _lock:
         return msgspec.json.decode(content, type=kind)
 
 
 def from_toml(content: bytes, kind: type[Wanted]) -> Wanted:
-    """TOML as `kind`. Raises as `from_json`."""
-    with _lock:
+    """TOML as `kind`. Raises Damaged."""
+    with faults(), _lock:
         return msgspec.toml.decode(content, type=kind)
+
+
+def _refuse_long_numbers(value: Any) -> None:
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _refuse_long_numbers(item)
+    elif isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        raise Damaged("a number has more than 64 bits")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 Words = Callable[[float], str]
@@ -45,7 +46,9 @@ def disk(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span in two units at the most: `42 s`, `6 m 10 s`, `3 h 05 m`, `2 d 4 h`."""
+    """A time span in two units at the most: `42 s`, `6 m 10 s`, `3 h 05 m`, `2 d 4 h`; `?` if it is not finite."""
+    if not math.isfinite(seconds):
+        return "?"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

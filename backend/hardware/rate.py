@@ -6,7 +6,7 @@ import statistics
 
 import msgspec
 
-from backend import paths, typed
+from backend import atomic, paths, typed
 from backend.hardware.host import measure_cpu_flops
 from backend.hardware.types import Cpu
 
@@ -56,12 +56,12 @@ def remember_bf16_gain(cpu: Cpu, gain: float) -> None:
 
 def _read(cpu: Cpu) -> Rate:
     try:
-        known = typed.from_json((paths.home() / FILE).read_bytes(), Rate)
-    except (OSError, msgspec.DecodeError):
+        known = typed.read_json(paths.home() / FILE, Rate)
+    except typed.Damaged:
         return Rate(cpu.name, cpu.usable_cores)
     same = (known.name, known.cores) == (cpu.name, cpu.usable_cores)
     return known if same else Rate(cpu.name, cpu.usable_cores)
 
 
 def _write(known: Rate) -> None:
-    (paths.home() / FILE).write_bytes(msgspec.json.encode(known))
+    atomic.write(paths.home() / FILE, msgspec.json.encode(known))

@@ -56,6 +56,6 @@ def _is_old(found: Ceiling, now: float) -> bool:
 
 def _read() -> dict[str, Ceiling]:
     try:
-        return typed.from_json(file().read_bytes(), dict[str, Ceiling])
-    except (OSError, msgspec.DecodeError):
+        return typed.read_json(file(), dict[str, Ceiling])
+    except typed.Damaged:
         return {}

@@ -99,8 +99,9 @@ def read() -> tuple[list[Record], int]:
     damaged = 0
     for line in _lines():
         try:
-            record = typed.convert(kept_names.inside(msgspec.json.decode(line)), Record)
-        except msgspec.DecodeError:
+            with typed.faults():
+                record = typed.convert(kept_names.inside(msgspec.json.decode(line)), Record)
+        except typed.Damaged:
             damaged += 1
             continue
         found.pop(record.run, None)
@@ -110,8 +111,8 @@ def read() -> tuple[list[Record], int]:
 
 def _lines() -> Iterator[bytes]:
     try:
-        content = file().read_bytes()
-    except OSError:
+        content = typed.read_bytes(file())
+    except typed.Damaged:
         return
     yield from (line for line in content.splitlines() if line.strip())
 

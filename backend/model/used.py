@@ -7,28 +7,26 @@ from typing import Final
 
 import msgspec
 
-from backend import paths, typed
+from backend import atomic, paths, typed
 
 _KEPT: Final = 20
 
 
 def remember(reference: str) -> None:
     """Note a model folder, the newest first; a hub id, a size or `demo` needs no note."""
-    path = Path(reference).expanduser()
-    if not path.is_dir():
+    path = paths.existing(reference, "model")
+    if path is None or not path.is_dir():
         return
     newest = str(path.resolve())
     kept = [newest, *(known for known in folders() if known != newest)][:_KEPT]
-    temporary = _file().with_suffix(".new")
-    temporary.write_bytes(msgspec.json.encode(kept))
-    temporary.replace(_file())
+    atomic.write(_file(), msgspec.json.encode(kept))
 
 
 def folders() -> list[str]:
     """The folders that were noted, the newest first; none if the note is missing or damaged."""
     try:
-        return typed.from_json(_file().read_bytes(), list[str])
-    except (FileNotFoundError, msgspec.DecodeError):
+        return [known for known in typed.read_json(_file(), list[str]) if known and "\0" not in known]
+    except typed.Damaged:
         return []
 
 

@@ -9,8 +9,6 @@ import typing
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
 from backend import suggest, typed
 from backend.errors import UserError, wont_do
 from backend.plan.plan import Plan
@@ -30,7 +28,7 @@ def parse(key: str, value: object) -> Any:
         value = ",".join(str(item) for item in value)
     try:
         parsed = typed.convert(value, _TYPES[key], strict=False)
-    except msgspec.ValidationError as error:
+    except typed.Damaged as error:
         raise wont_do(key, value, takes(_TYPES[key], str(error))) from None
     if isinstance(parsed, float) and math.isinf(parsed):
         raise wont_do(key, value, "a finite number")

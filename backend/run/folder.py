@@ -14,6 +14,7 @@ import msgspec
 
 from backend import atomic, paths, typed
 from backend.errors import UserError
+from backend.plan import fields
 from backend.plan.job import Job
 from backend.run import plan_file
 
@@ -80,10 +81,14 @@ class RunFolder:
         return plan_file.read(self.plan_file)
 
     def adjusted(self) -> dict[str, int | bool | str]:
-        """Plan fields that were changed after running out of memory, for which all ranks had to start again."""
+        """Plan fields that were changed after running out of memory, for which all ranks had to start again.
+
+        None if the file is damaged: memory then runs out again, and they are changed again.
+        """
         try:
-            return typed.from_json(self._adjusted_file.read_bytes(), dict[str, int | bool | str])
-        except FileNotFoundError:
+            found = typed.read_json(self._adjusted_file, dict[str, int | bool | str])
+            return {key: fields.parse(key, value) for key, value in found.items()}
+        except (typed.Damaged, UserError):
             return {}
 
     def adjust(self, changed: Mapping[str, int | bool | str]) -> None:

@@ -6,26 +6,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import tomlkit
 
-from backend import kept_names, typed
+from backend import atomic, kept_names, typed
 from backend.errors import UserError
 from backend.plan.job import Job
 
 
 def write(path: Path, job: Job) -> None:
     """Write `job` as TOML; open (None) fields are left out, as TOML has no null."""
-    path.write_text(tomlkit.dumps(kept_names.outside(_without_none(asdict(job)))), encoding="utf-8")
+    atomic.write(path, tomlkit.dumps(kept_names.outside(_without_none(asdict(job)))))
 
 
 def read(path: Path) -> Job:
     """The job of a run folder. Raises UserError that names the file and what is wrong."""
     try:
-        return typed.convert(kept_names.inside(tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()), Job)
-    except FileNotFoundError:
+        with typed.faults():
+            return typed.convert(kept_names.inside(typed.read_toml(path)), Job)
+    except typed.Missing:
         raise UserError(f"{path} is missing: this folder is no run") from None
-    except (tomlkit.exceptions.ParseError, msgspec.ValidationError) as error:
+    except typed.Damaged as error:
         raise UserError(f"{path} can't be read: {error}") from None
 
 

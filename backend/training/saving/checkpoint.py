@@ -130,8 +130,8 @@ def every(folder: Path) -> list[Checkpoint]:
     found = []
     for path in sorted(folder.glob("step-*")):
         try:
-            found.append(Checkpoint(path, typed.from_json((path / MANIFEST).read_bytes(), Manifest)))
-        except (OSError, msgspec.DecodeError):
+            found.append(Checkpoint(path, typed.read_json(path / MANIFEST, Manifest)))
+        except typed.Damaged:
             continue
     return found
 
