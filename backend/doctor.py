@@ -225,6 +225,7 @@ def _disk(box: Hardware) -> Check:
 def _home() -> Check:
     try:
         folder = paths.home()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return Check("FTTUI_HOME", "ok", f"{folder} can be written")
     except OSError as error:

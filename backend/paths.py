@@ -2,38 +2,74 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
 
-from backend.errors import UserError
+from backend.errors import TRAINING_FAILED, UserError
 
 SHIPPED = Path(__file__).resolve().parent.parent / "presets"
 """Data files that ship: constants, catalogues, presets."""
 SHIPPED_PRESETS = SHIPPED / "recipes"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class HomeUnusable(UserError):
+    """A file or folder under `$FTTUI_HOME` can't be read or written to: exit code 2, or 4 if the disk is full."""
+
+    def __init__(self, where: Path, error: OSError) -> None:
+        full = error.errno in _FULL
+        fix = "free some space, or set" if full else "set"
+        why = (error.strerror or str(error)).lower()
+        super().__init__(f"{where} can't be used ({why}); {fix} FTTUI_HOME to a folder that can be written to", "home")
+        self.exit_code = TRAINING_FAILED if full else UserError.exit_code
 
 
 def home() -> Path:
-    """`$FTTUI_HOME`, or the platform's user data folder. Created with mode 0700 if it is missing."""
-    path = Path(os.environ.get("FTTUI_HOME") or platformdirs.user_data_dir("fttui", appauthor=False)).expanduser()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """`$FTTUI_HOME`, or the platform's user data folder. Created with mode 0700 if it is missing.
+
+    If it can't be created, what is read there is simply not there, and who writes there gets the system's error.
+    """
+    path = Path(os.environ.get("FTTUI_HOME") or platformdirs.user_data_dir("fttui", appauthor=False))
+    with suppress(RuntimeError):  # `~` of an unknown user
+        path = path.expanduser()
+    with suppress(OSError):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 
 def runs() -> Path:
-    """The folder that holds one folder a run."""
+    """The folder that holds one folder a run. Raises HomeUnusable if there is none and none can be made."""
     return _made(home() / "runs")
 
 
 def models() -> Path:
     """Models that fttui itself made (the converted demo model)."""
-    return _made(home() / "models")
+    path = home() / "models"
+    with suppress(OSError):
+        path.mkdir(mode=0o700, exist_ok=True)
+    return path
 
 
 def own_presets() -> Path:
     """Presets that the user saved."""
-    return _made(home() / "presets")
+    path = home() / "presets"
+    with suppress(OSError):
+        path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+@contextmanager
+def kept_in(where: Path) -> Iterator[None]:
+    """Read or write something of the user's at `where` within. The system's errors are raised as HomeUnusable."""
+    try:
+        yield
+    except OSError as error:
+        raise HomeUnusable(where, error) from None
 
 
 def existing(said: str, field: str) -> Path | None:
@@ -56,5 +92,8 @@ def existing(said: str, field: str) -> Path | None:
 
 
 def _made(path: Path) -> Path:
-    path.mkdir(mode=0o700, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise HomeUnusable(path.parent, error) from None
     return path

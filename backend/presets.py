@@ -87,7 +87,7 @@ def save(name: str, description: str, answers: Answers, estimate: MethodEstimate
 
 def copy(name: str, new: str) -> Path:
     """Copy the preset `name`, own or shipped, with its comments to an own one called `new`, which must not exist."""
-    text = load(name).path.read_text(encoding="utf-8")
+    text = typed.read_text(load(name).path)
     if _own(new).exists():
         raise UserError(f"you have a preset {new!r} already; take another name", "preset")
     return write(new, text)
@@ -97,7 +97,8 @@ def write(name: str, text: str) -> Path:
     """Write `text` as the user's own preset `name`, if it is valid. Raises UserError (PresetError with its line)."""
     target = _own(name)
     preset_text.parse(name, text)
-    atomic.write(target, text)
+    with paths.kept_in(target):
+        atomic.write(target, text)
     return target
 
 
@@ -106,7 +107,8 @@ def delete(name: str) -> None:
     target = _own(name)
     if not target.exists():
         raise UserError(f"you have no preset {name!r}", "preset")
-    target.unlink()
+    with paths.kept_in(target):
+        target.unlink()
 
 
 def changes(preset: Preset, comparison: Comparison, estimate: MethodEstimate) -> str:

@@ -1,7 +1,8 @@
 """Outside data into our own types, by msgspec; whatever is wrong with it is one kind of error.
 
-Every file that is read back goes through here: any of them may have been cut off, overwritten or edited by hand. Bytes
-that are not UTF-8, nesting beyond all measure, numbers of thousands of digits and fields of another type raise `Damaged`.
+Every file that is read back goes through here: any of them may have been cut off, overwritten or edited by hand.
+Bytes that are not UTF-8, nesting beyond all measure, numbers of thousands of digits and fields of another type raise
+`Damaged`.
 
 msgspec collects what it needs to know of a type when it first converts to it. A second thread that converts to the type
 meanwhile gets half of that, and the whole process dies (msgspec 0.22 on Python 3.11): a lock makes it wait.

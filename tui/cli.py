@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from backend.errors import UserError
+from backend.errors import TRAINING_FAILED, TrainingFailed, UserError
 
 
 def main() -> None:
@@ -23,10 +25,14 @@ def run(tokens: Sequence[str]) -> int:
         return _command(tokens) if tokens else _wizard()
     except UserError as error:
         return _refuse(str(error), error.exit_code)
+    except TrainingFailed as error:
+        return _refuse(str(error), error.exit_code)
     except BrokenPipeError:
         # The reader of a pipe has left (`fttui runs | head`).
         sys.stdout = None
         return 0
+    except OSError as error:
+        return _refuse(*_of_the_system(error))
 
 
 def _wizard() -> int:
@@ -49,6 +55,19 @@ def _command(tokens: Sequence[str]) -> int:
         from tui import usage
 
         return _refuse(usage.sentence(error, tokens), 2)
+
+
+def _of_the_system(error: OSError) -> tuple[str, int]:
+    """A sentence on a file or folder that the system refuses, and the exit code."""
+    why = (error.strerror or str(error)).lower()
+    what = str(error.filename) if error.filename else "a file"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"the disk is full ({what}); free some space, or set FTTUI_HOME to a folder on another disk", (
+            TRAINING_FAILED
+        )
+    if error.errno == errno.ENOENT and not os.path.isdir("."):  # noqa: PTH112 - its links are gone with it
+        return "the current folder is gone; change to one that exists", 2
+    return f"{what} can't be used: {why}; check where it is and its permissions", 2
 
 
 def _refuse(sentence: str, code: int) -> int:

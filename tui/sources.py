@@ -73,7 +73,10 @@ class Sources:
         """Data files in the working directory."""
         from backend.data import inspect
 
-        return inspect.candidates(Path.cwd())
+        try:
+            return inspect.candidates(Path.cwd())
+        except OSError:  # the folder is gone
+            return []
 
     def inspect_data(self, reference: str, mapping: tuple[str, ...], model: ModelInfo | None) -> DataReport:
         """The report on a file, a folder, a hub id or `demo`. Raises UserError."""

@@ -102,15 +102,15 @@ def _opened(process: int) -> tuple[tuple[nvml.Handle, str], ...]:
 
 def _disk() -> tuple[Path, tuple[str, ...]]:
     """Where runs and models go; the current folder, with a sentence about it, if that place can't be made."""
-    try:
-        return paths.home(), ()
-    except OSError as error:
-        return Path.cwd(), (f"The folder for runs cannot be made ({error}): set FTTUI_HOME to one that can.",)
+    home = paths.home()
+    if os.path.isdir(home):  # noqa: PTH112 - False also if its folder is closed
+        return home, ()
+    return Path("/"), (f"The folder for runs, {home}, cannot be made: set FTTUI_HOME to one that can.",)
 
 
 def _existing(path: Path) -> Path:
     """`path`, or the nearest existing folder above it: both are on the same file system."""
-    return next((folder for folder in (path, *path.parents) if folder.is_dir()), Path.cwd())
+    return next((folder for folder in (path, *path.parents) if os.path.isdir(folder)), Path("/"))
 
 
 def _gpus() -> _Gpus:

@@ -185,7 +185,8 @@ def _end(folder: RunFolder, begins: int) -> str | None:
 
 def last_step(folder: RunFolder) -> int:
     """The step of the newest checkpoint; 0 if there is none."""
-    return max((int(path.name.removeprefix("step-")) for path in folder.checkpoints.glob("step-*")), default=0)
+    numbers = (path.name.removeprefix("step-") for path in folder.checkpoints.glob("step-*"))
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
 def _size(file: Path) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -39,19 +41,20 @@ class RunFolder:
 
     @classmethod
     def create(cls, job: Job) -> RunFolder:
-        """Make the folder (mode 0700) for `job` and write its plan.toml."""
+        """Make the folder (mode 0700) for `job` and write its plan.toml, or leave nothing.
+
+        Raises HomeUnusable, with the exit code 4 if the disk is full.
+        """
         model = re.sub(r"[^A-Za-z0-9.]+", "-", Path(job.model).name).strip("-") or "model"
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{model[:40]}-{job.plan.method}"
-        for attempt in range(1, 1000):
-            path = paths.runs() / (stem if attempt == 1 else f"{stem}-{attempt}")
+        with paths.kept_in(paths.runs()):
+            folder = cls(_new(paths.runs(), stem))
             try:
-                path.mkdir(mode=0o700)
-                break
-            except FileExistsError:
-                continue
-        folder = cls(path)
-        folder.checkpoints.mkdir(mode=0o700)
-        plan_file.write(folder.plan_file, job)
+                folder.checkpoints.mkdir(mode=0o700)
+                plan_file.write(folder.plan_file, job)
+            except OSError:
+                shutil.rmtree(folder.path, ignore_errors=True)
+                raise
         return folder
 
     @classmethod
@@ -95,6 +98,20 @@ class RunFolder:
         """Change plan fields for every later start. Raises OSError (disk full)."""
         atomic.write(self._adjusted_file, msgspec.json.encode({**self.adjusted(), **changed}))
 
+    def start_again(self) -> Path | None:
+        """Put all checkpoints aside, so that training begins at step 0; where they are, None if there are none.
+
+        Raises OSError.
+        """
+        if not any(self.checkpoints.glob("step-*")):
+            return None
+        number = 1
+        while (aside := self.path / f"checkpoints-before-{number}").exists():
+            number += 1
+        self.checkpoints.rename(aside)
+        self.checkpoints.mkdir(mode=0o700)
+        return aside
+
     def has_long_history(self) -> bool:
         """Whether its events take a while to read."""
         return self.events_file.exists() and self.events_file.stat().st_size > _LONG_BYTES
@@ -113,16 +130,28 @@ class RunFolder:
     def is_alive(self) -> bool:
         """Whether a process trains this run now."""
         try:
-            fd = os.open(self._lock_file, os.O_RDONLY)
-        except FileNotFoundError:
+            fd = os.open(self._lock_file, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:  # there is none; or it is closed to us, so that we don't train it
             return False
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+        except OSError:  # a file system without locks
+            return False
         finally:
             os.close(fd)
         return False
+
+
+def _new(parent: Path, stem: str) -> Path:
+    """A new folder called `stem`, or that with a number. Raises OSError."""
+    for attempt in range(1, 1000):
+        path = parent / (stem if attempt == 1 else f"{stem}-{attempt}")
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+            return path
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), stem)
 
 
 def _locked(fd: int) -> bool:
@@ -138,6 +167,14 @@ def _locked(fd: int) -> bool:
 
 
 def all_runs() -> list[RunFolder]:
-    """Every run of this box, the newest first."""
-    found = [path for path in paths.runs().iterdir() if (path / "plan.toml").is_file()]
+    """Every run of this box, the newest first. Raises HomeUnusable if they can't be listed."""
+    with paths.kept_in(paths.runs()):
+        found = [path for path in paths.runs().iterdir() if _is_run(path)]
     return [RunFolder(path) for path in sorted(found, key=lambda path: path.name, reverse=True)]
+
+
+def _is_run(path: Path) -> bool:
+    try:
+        return (path / "plan.toml").is_file()
+    except OSError:  # a closed folder is not ours to list
+        return False

@@ -22,10 +22,7 @@ class Appender:
 
     def append(self, record: Mapping[str, object]) -> None:
         """Append one line. Not-a-number and infinity become null, since JSON has neither."""
-        try:
-            line = msgspec.json.encode(record) + b"\n"
-        except UnicodeEncodeError:  # a lone surrogate from a row or a file's name, for which JSON has no bytes
-            line = msgspec.json.encode(_encodable(record)) + b"\n"
+        line = encoded(record) + b"\n"
         with self._lock:
             os.write(self._fd, line)
 
@@ -44,10 +41,12 @@ class Tail:
         self._rest = b""
 
     def blocks(self) -> Iterator[bytes]:
-        """New complete lines, some megabytes of them at a time. Nothing if there is no file yet."""
+        """New complete lines, some megabytes of them at a time. Nothing if there is no file yet, or none to read."""
         try:
+            if not self._path.is_file():  # reading a pipe would wait for ever
+                return
             file = self._path.open("rb")
-        except FileNotFoundError:
+        except OSError:
             return
         with file:
             file.seek(self._offset)
@@ -65,13 +64,21 @@ class Tail:
         """Bytes of the file that are not read yet; 0 if there is no file."""
         try:
             return max(0, self._path.stat().st_size - self._offset)
-        except FileNotFoundError:
+        except OSError:
             return 0
 
     @property
     def offset(self) -> int:
         """Bytes of the file up to the end of the last complete line that was read."""
         return self._offset - len(self._rest)
+
+
+def encoded(value: object) -> bytes:
+    """`value` as JSON; a lone surrogate from a row or a file's name, for which JSON has no bytes, becomes `?`."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_encodable(value))
 
 
 def _encodable(value: object) -> object:

@@ -42,6 +42,8 @@ def begin(
     found, skipped = ranks.of_first(checkpoint.newest(folder.checkpoints) if ranks.is_first else (None, []))
     for text in skipped:
         report.warn(text)
+    if skipped and found is None:
+        raise _all_damaged(folder, skipped)
     if found:
         _refuse_other_shards(found, job.plan, ranks)
     past = found.state(ranks.rank) if found else {}
@@ -77,6 +79,16 @@ def begin(
         journal=Journal(report, progress, pace, job.device, _likely_cause_of_nan(plan), ranks),
         saved_step=found.manifest.step if found else None,
         started=began - progress.seconds,
+    )
+
+
+def _all_damaged(folder: RunFolder, skipped: list[str]) -> UserError:
+    """Beginning at step 0 without a word would throw away what was trained."""
+    which = "its checkpoint is damaged" if len(skipped) == 1 else f"all its {len(skipped)} checkpoints are damaged"
+    return UserError(
+        f"run {folder.name} can't go on: {which}; restore {folder.checkpoints} from a copy, or "
+        f"`fttui resume {folder.name} --from-start` trains it again from step 0",
+        "run",
     )
 
 

@@ -162,8 +162,9 @@ class _Patience:
 def _alone() -> Iterator[Path]:
     """Lock the folder of trials and remove what a killed one left. Raises UserError if another process holds it."""
     home = paths.home() / "trials"
-    home.mkdir(mode=0o700, exist_ok=True)
-    fd = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    with paths.kept_in(home):
+        home.mkdir(mode=0o700, exist_ok=True)
+        fd = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _lock(fd)
         for left in home.glob("trial-*"):

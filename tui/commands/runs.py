@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from backend import kept_names, units
 from backend.run.folder import all_runs
+from backend.run.json_lines import encoded
 from backend.run.summary import Summary, summarise
 from tui.plain import in_json, plain
 
@@ -34,7 +35,7 @@ def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
     summaries = [summarise(folder) for folder in all_runs()]
     if json:
         objects = kept_names.outside([dataclasses.asdict(summary) for summary in summaries])
-        print(in_json(msgspec.json.format(msgspec.json.encode(objects), indent=2).decode()))
+        print(in_json(msgspec.json.format(encoded(objects), indent=2).decode()))
     elif not summaries:
         print("no run has been made on this box yet; `fttui` or `fttui train` makes one")
     else:

@@ -60,7 +60,7 @@ def train(
     return headless.run(folder, as_json=json, detach=detach)
 
 
-def resume(run: str | None = None, *, json: Flag = False, detach: Flag = False) -> int:
+def resume(run: str | None = None, *, from_start: Flag = False, json: Flag = False, detach: Flag = False) -> int:
     """Resume a paused, stopped or interrupted run from its last good checkpoint, in the foreground until it ends.
 
     For example:
@@ -70,6 +70,7 @@ def resume(run: str | None = None, *, json: Flag = False, detach: Flag = False) 
 
     Args:
         run: The run's name or a part of it; by default the latest.
+        from_start: Train it again from step 0; its checkpoints are kept beside.
         json: Print the run's events as JSON lines instead of plain lines.
         detach: Give the shell back and train in the background.
     """
@@ -80,6 +81,9 @@ def resume(run: str | None = None, *, json: Flag = False, detach: Flag = False) 
         raise UserError(f"run {folder.name} is being trained now; `fttui watch {folder.name}` shows it", "run")
     if read(folder.events_file).state == "done":
         raise UserError(f"run {folder.name} is done; there is nothing to resume", "run")
+    folder.job()  # refused here if it can't be read
+    if from_start and (aside := folder.start_again()):
+        print(plain(f"its checkpoints are kept in {aside}", lines=False), file=sys.stderr)
     return headless.run(folder, as_json=json, detach=detach)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -211,8 +212,9 @@ class ReviewScreen(WizardStep):
         except UserError as error:
             self._say(str(error), wrong=True)
             return
-        answers_file.save(self.journey.answers)
-        self.journey.sources.remember_model(comparison.model.reference)
+        with suppress(OSError):  # the run has started; next time the questions have their old defaults
+            answers_file.save(self.journey.answers)
+            self.journey.sources.remember_model(comparison.model.reference)
 
     def _saved(self, name: str | None) -> None:
         if name:

@@ -45,9 +45,13 @@ def _walk(folder: Path) -> Iterator[tuple[int, Path]]:
         for entry in listed:
             if entry.name.startswith(".") or entry.name != entry.name.encode("utf-8", "replace").decode():
                 continue  # hidden, or a name that is not UTF-8, which no plan can hold
-            if entry.is_file():
+            try:
+                is_file, is_folder = entry.is_file(), entry.is_dir(follow_symlinks=False)
+            except OSError:  # a link to itself, or into a closed folder
+                continue
+            if is_file:
                 yield depth, Path(entry.path)
-            elif entry.is_dir(follow_symlinks=False) and depth < DEPTH and entry.name not in SKIPPED:
+            elif is_folder and depth < DEPTH and entry.name not in SKIPPED:
                 queue.append((depth + 1, Path(entry.path)))
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import torch
@@ -25,17 +26,18 @@ from backend import typed
 from backend.training.saving import disk
 
 MANIFEST, WEIGHTS, STATE = "manifest.json", "weights.safetensors", "state.pt"
+_NAME = re.compile(r"step-\d{8,}")
 
 
 class Manifest(msgspec.Struct, frozen=True):
     """What a checkpoint consists of."""
 
-    step: int
+    step: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
     sha256: dict[str, str]
     """File name -> hash."""
     eval_loss: float | None = None
     """Held-out loss at this very step, if one was taken."""
-    ranks: int = 1
+    ranks: Annotated[int, msgspec.Meta(ge=1, le=2**16)] = 1
     """How many ranks there were; each has a state of its own."""
 
 
@@ -63,13 +65,20 @@ class Checkpoint:
 
     def damage(self) -> str | None:
         """What is wrong with its files; None if all hashes match."""
-        for name, expected in self.manifest.sha256.items():
-            file = self.path / name
-            if not file.is_file():
-                return f"{name} is missing"
-            if _sha256(file) != expected:
-                return f"{name} has changed since it was written"
-        return None
+        hashes = self.manifest.sha256
+        for name in (WEIGHTS, STATE):
+            if name not in hashes:
+                return f"{MANIFEST} has no hash of {name}"
+        try:
+            return next((damage for name in hashes if (damage := self._damage_of(name))), None)
+        except (OSError, ValueError) as error:  # a disk that fails; a name that can't be a file's
+            return f"its files can't be read: {error}"
+
+    def _damage_of(self, name: str) -> str | None:
+        file = self.path / name
+        if not file.is_file():
+            return f"{name} is missing"
+        return f"{name} has changed since it was written" if _sha256(file) != self.manifest.sha256[name] else None
 
 
 def write_part(folder: Path, step: int, rank: int, state: dict[str, Any]) -> None:
@@ -113,8 +122,8 @@ def write(
         (draft / MANIFEST).write_bytes(msgspec.json.encode(manifest))
         _sync(*draft.iterdir(), draft)
         _replace(draft, final)
-    for path in folder.glob("step-*"):
-        if path.name > final.name:
+    for path in _all(folder):
+        if path.name > final.name and not path.is_symlink():
             shutil.rmtree(path)
     return Checkpoint(final, manifest)
 
@@ -128,7 +137,7 @@ def replace_folder(draft: Path, final: Path) -> None:
 def every(folder: Path) -> list[Checkpoint]:
     """Checkpoints whose manifest can be read, the oldest first."""
     found = []
-    for path in sorted(folder.glob("step-*")):
+    for path in _all(folder):
         try:
             found.append(Checkpoint(path, typed.read_json(path / MANIFEST, Manifest)))
         except typed.Damaged:
@@ -140,13 +149,18 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest good checkpoint, and a sentence for each damaged one that was skipped."""
     skipped: list[str] = []
     readable = {checkpoint.path: checkpoint for checkpoint in every(folder)}
-    for path in sorted(folder.glob("step-*"), reverse=True):
+    for path in reversed(_all(folder)):
         checkpoint = readable.get(path)
         damage = checkpoint.damage() if checkpoint else f"{MANIFEST} can't be read"
         if damage is None:
             return checkpoint, skipped
-        skipped.append(f"checkpoint {path.name} is damaged ({damage}); an older one is used")
+        skipped.append(f"checkpoint {path.name} is damaged ({damage}); an older one is used if there is one")
     return None, skipped
+
+
+def _all(folder: Path) -> list[Path]:
+    """The folders of checkpoints, the oldest first. What is called otherwise is not ours and stays as it is."""
+    return sorted(path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and path.is_dir())
 
 
 def prune(folder: Path, keep: int) -> None:
@@ -160,7 +174,7 @@ def prune(folder: Path, keep: int) -> None:
     kept = {checkpoint.path for checkpoint in known[-keep:]}
     kept |= {checkpoint.path for checkpoint in [best(folder)] if checkpoint}
     for checkpoint in known:
-        if checkpoint.path not in kept:
+        if checkpoint.path not in kept and not checkpoint.path.is_symlink():
             shutil.rmtree(checkpoint.path)
 
 
