@@ -110,7 +110,7 @@ def _disk() -> tuple[Path, tuple[str, ...]]:
 
 def _existing(path: Path) -> Path:
     """`path`, or the nearest existing folder above it: both are on the same file system."""
-    return next((folder for folder in (path, *path.parents) if os.path.isdir(folder)), Path("/"))
+    return next((folder for folder in (path, *path.parents) if os.path.isdir(folder)), Path("/"))  # noqa: PTH112
 
 
 def _gpus() -> _Gpus:

@@ -184,3 +184,25 @@ def test_the_cache_keeps_what_was_used_last(fttui_home: Path, monkeypatch: pytes
     save("e")  # larger than all that is allowed, but needed now
     assert [path.name for path in (fttui_home / "cache").iterdir() if "." not in path.name] == ["e"]
     assert mapped.row(0)[0][-1] == 999, "what a process has mapped stays readable"
+
+
+def test_a_flipped_bit_is_a_miss() -> None:
+    """Mapped as it is, the row would be trained on."""
+    ids, scored = np.arange(5, dtype=np.int32), np.ones(5, dtype=np.bool_)
+    store.save("key", [ids], [scored], {"truncated": 1})
+    file = store.folder() / "key" / store.ROWS
+    content = bytearray(file.read_bytes())
+    at = content.index(ids.tobytes())
+    content[at] ^= 1
+    file.write_bytes(content)
+    assert store.load("key") is None
+    content[at] ^= 1
+    file.write_bytes(content)
+    assert store.load("key") is not None
+
+
+def test_a_changed_count_is_a_miss_too() -> None:
+    store.save("key", [np.arange(5, dtype=np.int32)], [np.ones(5, dtype=np.bool_)], {"truncated": 1})
+    file = store.folder() / "key" / store.META
+    file.write_text(file.read_text().replace('"truncated":1', '"truncated":2'))
+    assert store.load("key") is None
