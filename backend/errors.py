@@ -5,6 +5,8 @@ from __future__ import annotations
 STOPPED = 130
 """As a shell reports Ctrl+C: stopped or paused before the end."""
 TRAINING_FAILED = 4
+_LONGEST = 200
+"""Characters of a wrong value that a sentence shows."""
 _OF_STATE = {"done": 0, "stopped": STOPPED, "paused": STOPPED}
 
 
@@ -29,6 +31,8 @@ class UserError(ValueError):
 def wont_do(name: str, value: object, takes: str, field: str | None = None) -> UserError:
     """The error of a value: `rank: 'abc' won't do; it takes a whole number of at least 1`."""
     shown = f"{value:g}" if isinstance(value, float) else repr(value)
+    if len(shown) > _LONGEST:
+        shown = f"{shown[:_LONGEST]}..."
     return UserError(f"{name}: {shown} won't do; it takes {takes}", field or name)
 
 

@@ -50,7 +50,7 @@ def _checked(key: str, value: object) -> Any:
     names = [field.name for field in fields(Settings)]
     if key not in names:
         hint = suggest.hint(key, names, f"it takes {', '.join(names)}")
-        raise UserError(f"{path()} has no setting {key!r}; {hint}", "config")
+        raise UserError(f"{path()} has no setting {key[:60]!r}; {hint}", "config")
     try:
         return typed.convert(value, _TYPES[key])
     except typed.Damaged:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
 
 from backend.errors import TRAINING_FAILED, TrainingFailed, UserError
 
@@ -65,9 +65,17 @@ def _of_the_system(error: OSError) -> tuple[str, int]:
         return f"the disk is full ({what}); free some space, or set FTTUI_HOME to a folder on another disk", (
             TRAINING_FAILED
         )
-    if error.errno == errno.ENOENT and not os.path.isdir("."):  # noqa: PTH112 - its links are gone with it
+    if _current_folder_is_gone():
         return "the current folder is gone; change to one that exists", 2
     return f"{what} can't be used: {why}; check where it is and its permissions", 2
+
+
+def _current_folder_is_gone() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
 
 
 def _refuse(sentence: str, code: int) -> int:

@@ -83,8 +83,11 @@ def run_app(
 
     if why := terminal.why_unusable():
         raise UserError(f"{why}; {instead}")
+    log_file = paths.home() / "fttui.log"
+    with paths.kept_in(paths.home()), log_file.open("ab"):
+        pass
     leash = front.fork()
-    session = ScreenSession(terminal.Terminal(1), leash, paths.home() / "fttui.log", start)
+    session = ScreenSession(terminal.Terminal(1), leash, log_file, start)
     session.show(make_app(session.launch))
     return session.finish()
 

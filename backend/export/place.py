@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,11 +39,10 @@ def whole(out: Path) -> Iterator[Path]:
 
     Raises UserError if the disk is full or the folder can't be written to.
     """
-    draft = out.with_name(f".writing-{out.name}")
+    draft: Path | None = None
     try:
         out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
+        draft = Path(tempfile.mkdtemp(prefix=f".{out.name[:100]}.", suffix=".writing", dir=out.parent))
         yield draft
         _sync(draft)
         if out.is_dir():
@@ -51,7 +51,8 @@ def whole(out: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"the export can't be written to {out}: {error.strerror or error}", "out") from None
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def copy_or_link(source: Path, target: Path) -> None:

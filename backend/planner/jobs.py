@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from backend import paths
 from backend.answers import Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
@@ -22,10 +23,10 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
     """The job that trains `method` as the comparison planned it."""
     seen, device, answers = comparison.methods[method], comparison.device, comparison.answers
     return Job(
-        model=answers.model,
+        model=_absolute(answers.model) if comparison.model.folder and answers.model != "demo" else answers.model,
         model_folder=model_folder(comparison.model),
         hub_id=comparison.model.hub_id,
-        data=answers.data,
+        data=_absolute(answers.data) if answers.data != "demo" else answers.data,
         plan=seen.plan,
         device=device.kind,
         device_name=device.name,
@@ -70,6 +71,12 @@ def uncorrected(model: ModelInfo, plan: Plan, device: Device, data: DataReport) 
         device_flops_per_second=device.flops_per_second,
         overhead_seconds=overhead.start_seconds(model, plan) + written,
     )
+
+
+def _absolute(reference: str) -> str:
+    """A path of this box as seen from any folder: the run may go on elsewhere. A hub id stays as it is."""
+    path = paths.existing(reference, "data")
+    return str(path.absolute()) if path else reference
 
 
 def _known(figure: float) -> float | None:

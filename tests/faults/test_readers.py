@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from backend import answers_file, presets
+from backend import answers_file, paths, presets
 from backend import settings as own_settings
 from backend.data import store
 from backend.errors import UserError
@@ -154,7 +154,7 @@ READERS = {
     "ran_out.json": Reader(
         ran_out.file,
         lambda: b'{"CPU":{"foreseen_bytes":3,"t":1.0}}',
-        lambda: (ran_out.limit("CPU"), ran_out.remember(JOB)),
+        lambda: [ran_out.limit("CPU")],
     ),
     "models_used.json": Reader(home("models_used.json"), lambda: b'["/a","/b"]', used.folders),
     "answers.toml": Reader(
@@ -164,7 +164,7 @@ READERS = {
         own_settings.path, lambda: b'theme = "x"\nascii = true\nnotify = "bell"\n', said(own_settings.load)
     ),
     "a preset": Reader(
-        lambda: presets.paths.own_presets() / "own.toml",
+        lambda: paths.own_presets() / "own.toml",
         lambda: b'description = "x"\nrank = 16\n[job]\nmodel = "8b"\n[made_for]\ndevice = "CPU"\nmicro_batch = 2\n',
         presets_shown,
     ),

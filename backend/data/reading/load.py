@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import filecmp
+import stat
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -125,7 +126,7 @@ def _files(reference: str) -> Selection[Path]:
 
 def _of_folder(folder: Path) -> Selection[Path]:
     patterns = ["/".join("*" * depth) for depth in range(1, DEPTH + 1)]
-    found = [path.relative_to(folder) for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
+    found = _once(folder, (path for pattern in patterns for path in sorted(folder.glob(pattern))))
     visible = [path for path in found if not any(part.startswith(".") for part in path.parts)]
     chosen = select(visible, str(folder))  # relative: the folder's own name says nothing of a split
     files = Selection([folder / x for x in chosen.train], [folder / x for x in chosen.held_out])
@@ -135,6 +136,19 @@ def _of_folder(folder: Path) -> Selection[Path]:
     note = f"Of {folder}, {_listed(names)} {'are' if len(names) > 1 else 'is'} used"
     note += f"; {left} other file{'s' * (left != 1)} left out." if left else "."
     return Selection(train, files.held_out, (_note(note), *chosen.findings, *map(_note, copies)))
+
+
+def _once(folder: Path, files: Iterable[Path]) -> list[Path]:
+    """The regular files among `files`, relative to `folder`; each once, however many links lead to it."""
+    found: dict[tuple[int, int], Path] = {}
+    for path in files:
+        try:
+            seen = path.stat()
+        except OSError:  # a link to itself or to nothing; a closed folder
+            continue
+        if stat.S_ISREG(seen.st_mode):
+            found.setdefault((seen.st_dev, seen.st_ino), path.relative_to(folder))
+    return list(found.values())
 
 
 def _without_copies(files: Sequence[Path]) -> tuple[list[Path], list[str]]:
