@@ -39,7 +39,9 @@ def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> in
         out(plain(f"run {folder.name}", lines=False))
     follow(tail, out, as_json=as_json, alive=trainer.is_alive)
     trainer.join()
-    if wrong := _wrong_input(folder) if trainer.state == "failed" else "":
+    if unsaid := trainer.unsaid():
+        complain(plain(f"fttui: {unsaid}", lines=False))
+    elif wrong := _wrong_input(folder) if trainer.state == "failed" else "":
         complain(plain(f"fttui: {wrong}", lines=False))
         return UserError.exit_code
     return exit_code(trainer.state)

@@ -220,4 +220,6 @@ def outcome(trainer: Trainer) -> str:
         return f"{folder.name} is done. Its result:\n    {result or folder.result}"
     if trainer.state in ("stopped", "paused"):
         return f"{folder.name} {trainer.state} {at}. Resume it with:\n    fttui resume {folder.name}"
+    if unsaid := trainer.unsaid():
+        return f"{folder.name} failed {at}: {unsaid}"
     return f"{folder.name} failed {at}. See why with:\n    fttui watch {folder.name}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 
 from backend import settings
 from backend.errors import UserError
 from backend.launch import several
 from backend.run import control
-from backend.run.event_log import EventLog
+from backend.run.event_log import EventLog, EventTail
 from backend.run.events import Logged, RunFinished
 from backend.run.folder import RunFolder
 
@@ -27,26 +28,43 @@ class Trainer(threading.Thread):
         self._inbox = control.Inbox(folder.commands_file)  # here: a stop may come before torch is imported
         self.state: str | None = None
         """done, stopped, paused or failed; None while it runs."""
+        self.trouble = ""
+        """Why it failed, in a sentence: the run's events lack it if the disk is full. Empty if it did not fail."""
         self._on_finish = settings.load().on_finish
 
     def run(self) -> None:
-        """Train; every failure is written to the run's events."""
-        self.state = self.train()
+        """Train; every failure is written to the run's events, if they can be written."""
+        try:
+            self.state = self.train()
+        except OSError as error:
+            traceback.print_exception(error)
+            self.state, self.trouble = "failed", f"the run's files can't be written: {error}"
         if self._on_finish:
             from backend.launch import on_finish
 
-            on_finish.call(self._on_finish, self.folder)
+            with suppress(OSError):  # no room for its output
+                on_finish.call(self._on_finish, self.folder)
 
     def train(self) -> str:
         """Train to the end; returns the state that the run ended in."""
-        return train(self.folder, self._inbox)
+        return train(self.folder, self._inbox, self._tell)
+
+    def _tell(self, text: str) -> None:
+        self.trouble = text
+
+    def unsaid(self) -> str:
+        """Why it failed, if the run's events don't say it: the disk is full; else empty."""
+        if self.state != "failed" or not self.trouble:
+            return ""
+        ends = [event for event in EventTail(self.folder.events_file).events() if isinstance(event, RunFinished)]
+        return "" if ends and ends[-1].error == self.trouble else self.trouble
 
     def stop(self) -> None:
         """Ask for a stop with a checkpoint at the next step boundary. Safe in a signal handler's follow-up."""
         control.send(self.folder.commands_file, "stop")
 
 
-def train(folder: RunFolder, inbox: control.Inbox) -> str:
+def train(folder: RunFolder, inbox: control.Inbox, tell: Callable[[str], None]) -> str:
     """Train in this thread; over several devices, in a process for each. Returns the state that the run ended in."""
     if _devices(folder) > 1:
         return several.train(folder, inbox)
@@ -54,7 +72,7 @@ def train(folder: RunFolder, inbox: control.Inbox) -> str:
         from backend.training import train as trainer  # loads torch: not before it is needed
     except Exception as error:  # noqa: BLE001 - a broken library raises whatever it likes
         return _not_importable(folder, error)
-    return trainer.train(folder, inbox)
+    return trainer.train(folder, inbox, tell)
 
 
 def _not_importable(folder: RunFolder, error: Exception) -> str:

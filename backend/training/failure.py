@@ -33,6 +33,11 @@ def sentence(error: BaseException, run: str) -> str:
         return "memory ran out while the model was loaded or saved; choose a smaller model, or qlora"
     if isinstance(error, ImportError):
         return not_importable(error)
+    if is_panic(error):
+        return (
+            f"the tokenizer's own code failed on a row ({_first_line(error)}); look for a row of extreme length or of "
+            "endless spaces with `fttui data`, and leave it out"
+        )
     return f"{type(error).__name__}: {_first_line(error)}"
 
 
@@ -45,6 +50,11 @@ def not_importable(error: BaseException) -> str:
         f"a library that training needs can't be imported ({_first_line(cause)}); "
         "`fttui doctor` looks for what is missing and says what to install"
     )
+
+
+def is_panic(error: BaseException) -> bool:
+    """A failure inside a Rust library (tokenizers, safetensors), which is no Exception."""
+    return type(error).__name__ == "PanicException"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

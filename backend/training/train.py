@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from importlib import metadata
@@ -28,7 +29,7 @@ from backend.run.event_log import EventLog
 from backend.run.events import Calibrated, PredictedFigures, RunFinished, RunStarted
 from backend.run.folder import RunFolder
 from backend.training import device, locate, relief
-from backend.training.failure import sentence
+from backend.training.failure import is_panic, sentence
 from backend.training.journal import SkippedTooOften
 from backend.training.meters.meters import Meters
 from backend.training.parallel.ranks import ALONE, Ranks
@@ -59,33 +60,41 @@ class Commands:
         return self._ranks.of_first(self._ranks.is_first and self._inbox.has_end())
 
 
-def train(folder: RunFolder, inbox: Inbox | None = None) -> str:
+def train(folder: RunFolder, inbox: Inbox | None = None, tell: Callable[[str], None] = lambda text: None) -> str:
     """Train `folder` from its newest good checkpoint, or from the start. Returns done, stopped, paused or failed.
 
     `inbox` was opened when the start was asked for; without one, commands count from now on. A failure is written to
-    the run's events, its traceback to the run's log file; nothing is raised.
+    the run's events, its traceback to the run's log file; nothing is raised. `tell` gets its sentence too: a full disk
+    takes neither.
     """
     inbox = inbox or Inbox(folder.commands_file)
     state = "failed"
-    with suppress(OSError), libraries_to(folder.log_file) as logger:  # the disk may be full for the log too
-        try:
-            with folder.hold():
-                state = _held(folder, inbox, logger)
-        except (UserError, OSError):  # another process trains it and writes its events
-            logger.exception("%s was not started", folder.name)
+    try:
+        with libraries_to(folder.log_file) as logger:
+            try:
+                with folder.hold():
+                    state = _held(folder, inbox, logger, tell)
+            except (UserError, OSError) as error:  # another process trains it and writes its events
+                logger.exception("%s was not started", folder.name)
+                tell(sentence(error, folder.name))
+    except OSError as error:  # the disk may be full for the log too
+        tell(sentence(error, folder.name))
     relief.give_back()
     return state
 
 
-def _held(folder: RunFolder, inbox: Inbox, logger: Logger) -> str:
+def _held(folder: RunFolder, inbox: Inbox, logger: Logger, tell: Callable[[str], None]) -> str:
     log = EventLog(folder.events_file)
     report = Report(log)
     try:
         device.take(folder.job())
         return run(folder, inbox, report)
-    except Exception as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         logger.exception("%s failed", folder.name)
         text = sentence(error, folder.name)
+        tell(text)
         with suppress(OSError):  # the disk may be full for events too
             report.say(text, "error")
             wrong = True if isinstance(error, UserError) else None

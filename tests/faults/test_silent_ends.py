@@ -1,0 +1,106 @@
+"""No end is silent: if the disk takes no event, the terminal says why."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from backend.errors import TRAINING_FAILED, UserError
+from backend.launch import launch
+from backend.launch.launch import Trainer
+from backend.run.event_log import EventLog
+from backend.run.events import RunFinished
+from backend.run.folder import RunFolder
+from backend.run.json_lines import Appender
+from backend.training.failure import sentence
+from tests.faults.test_readers import JOB
+from tui import headless, process
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class Panic(BaseException):
+    """As pyo3 raises it: no Exception."""
+
+
+Panic.__name__ = "PanicException"
+
+
+def full(*_: object, **__: object) -> None:
+    raise FULL
+
+
+@pytest.mark.torch
+def test_a_disk_that_takes_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(RunFolder.create(JOB))
+    monkeypatch.setattr(Appender, "append", full)
+    trainer.run()
+    assert trainer.state == "failed"
+    assert trainer.unsaid() == f"the disk is full; free some space, then `fttui resume {trainer.folder.name}`"
+    assert process.outcome(trainer).endswith(trainer.unsaid())
+
+
+@pytest.mark.torch
+def test_a_panic_in_a_tokenizer_is_a_failure_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    from backend.training import train as module
+
+    def panics(*_: object) -> str:
+        raise Panic("index out of bounds")
+
+    monkeypatch.setattr(module, "run", panics)
+    said: list[str] = []
+    folder = RunFolder.create(JOB)
+    assert module.train(folder, tell=said.append) == "failed"
+    assert said == [sentence(Panic("index out of bounds"), folder.name)]
+    assert "the tokenizer's own code failed on a row (index out of bounds)" in said[0]
+
+
+def test_without_a_screen_standard_error_says_it_and_the_code_is_4(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder.create(JOB)
+    before = [os.dup(1), os.dup(2)]
+    monkeypatch.setattr(launch, "train", full)
+    monkeypatch.setattr(headless, "_stop_on_signals", lambda stop: None)
+    try:
+        code = headless.run(folder)
+    finally:
+        for fd, kept in enumerate(before, 1):
+            os.dup2(kept, fd)
+    assert code == TRAINING_FAILED
+    assert "fttui: the run's files can't be written: " in capfd.readouterr().err
+
+
+def test_what_the_events_say_is_not_said_twice() -> None:
+    folder = RunFolder.create(JOB)
+    trainer = Trainer(folder)
+    trainer.state, trainer.trouble = "failed", "no rows"
+    assert trainer.unsaid() == "no rows"
+    log = EventLog(folder.events_file)
+    log.write(RunFinished(state="failed", error="no rows"))
+    log.close()
+    assert trainer.unsaid() == ""
+
+
+@pytest.mark.torch
+def test_all_checkpoints_damaged_is_no_silent_start_from_0(tmp_path: Path) -> None:
+    from backend.training.saving import checkpoint
+    from backend.training.setup import _all_damaged
+
+    folder = RunFolder.create(JOB)
+    (folder.checkpoints / "step-00000010").mkdir()
+    (folder.checkpoints / "step-by-step").mkdir()
+    found, skipped = checkpoint.newest(folder.checkpoints)
+    assert found is None
+    assert len(skipped) == 1
+    refused = _all_damaged(folder, skipped)
+    assert isinstance(refused, UserError)
+    assert f"`fttui resume {folder.name} --from-start` trains it again from step 0" in str(refused)
+    aside = folder.start_again()
+    assert aside is not None
+    assert (aside / "step-00000010").is_dir()
+    assert checkpoint.newest(folder.checkpoints) == (None, [])
+    assert folder.start_again() is None
