@@ -12,6 +12,8 @@ class Steady(Table, frozen=True):
     """First steps that don't count."""
     least: int
     """Fewest steps that are enough."""
+    most_spread: float
+    """Upper quartile of their speeds over the lower one, beyond which the speed does not count."""
 
 
 class Weight(Table, frozen=True):
@@ -21,6 +23,8 @@ class Weight(Table, frozen=True):
     """Factor for a run of another method, of another torch or transformers, or of a model of quite another size."""
     like_parameters: float
     """Models whose sizes differ by more than this factor are of quite another size."""
+    most_parameters: float
+    """Models whose sizes differ by more than this factor say nothing of each other."""
     prior: float
     """Weight of the formulas, in runs."""
 

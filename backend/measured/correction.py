@@ -1,20 +1,22 @@
 """How finished runs on this box correct its predictions, component by component.
 
 Memory is corrected by all runs of a device, with more weight on those of the same method; speed by runs of the same
-method only, since methods run different kernels. Runs under another torch or transformers, or of a model of quite
-another size, count for less. The fewer the runs, the smaller the correction, and each component's has a limit
-(presets/calibration.toml).
+method only, since methods run different kernels. Runs under another torch or transformers count for less, and so do
+those of a model of another size, the less the more the sizes differ; a much smaller model never lowers a peak, because
+what it leaves unused is not what a large one needs. The fewer the runs, the smaller the correction, and each
+component's has a limit (presets/calibration.toml).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backend import constants
 from backend.answers import Method
 
+PEAKS = ("resident", "transient", "slack", "loading")
 RATIOS = ("resident", "transient", "slack", "loading", "overhead")
 Weighted = list[tuple[float, float]]
 """Values with their weights."""
@@ -88,34 +90,45 @@ class Calibration:
         return self._known[key]
 
     def _correction(self, method: Method, parameters: int) -> Correction:
-        weights = [_weight(run, parameters) for run in self.runs]
-        own = [weight if run.method == method else 0.0 for run, weight in zip(self.runs, weights, strict=True)]
+        runs = [_for_size(run, parameters) for run in self.runs if _weight(run, parameters)]
+        weights = [_weight(run, parameters) for run in runs]
+        own = [weight if run.method == method else 0.0 for run, weight in zip(runs, weights, strict=True)]
         mixed = [
-            weight if run.method == method else weight * _unlike()
-            for run, weight in zip(self.runs, weights, strict=True)
+            weight if run.method == method else weight * _unlike() for run, weight in zip(runs, weights, strict=True)
         ]
-        speeds = _pairs(self.runs, own, lambda run: run.speed)
-        fixed = _pairs(self.runs, mixed, lambda run: run.fixed_bytes)
-        reached = _pairs(self.runs, own, lambda run: run.flops_per_second)
+        speeds = _pairs(runs, own, lambda run: run.speed)
+        fixed = _pairs(runs, mixed, lambda run: run.fixed_bytes)
+        reached = _pairs(runs, own, lambda run: run.flops_per_second)
         known = speeds or reached
-        most = _limit("fixed_fraction") * max((run.predicted_fixed_bytes for run in self.runs), default=0)
+        most = _limit("fixed_fraction") * max((run.predicted_fixed_bytes for run in runs), default=0)
         return Correction(
-            speed=_ratio(self.runs, own, "speed"),
+            speed=_ratio(runs, own, "speed"),
             runs=len(known),
             confidence=_confidence(known),
             agreement=_agreement(known),
-            memory_runs=sum(run.transient is not None for run in self.runs),
+            memory_runs=sum(run.transient is not None for run in runs),
             fixed_bytes=round(_clamped(_believed(fixed), most)),
             flops_per_second=_median(reached) if reached else 0.0,
-            **{name: _ratio(self.runs, mixed, name) for name in RATIOS},
+            **{name: _ratio(runs, mixed, name) for name in RATIOS},
         )
 
 
 def _weight(run: Run, parameters: int) -> float:
-    """How much a run counts for a model of this size, whatever its method."""
-    sizes = sorted((run.parameters, parameters))
-    other_size = sizes[1] > constants.calibration().weight.like_parameters * sizes[0]
-    return float(_unlike() ** (run.old + other_size))
+    """How much a run counts for a model of this size, whatever its method; 0 if the two say nothing of each other."""
+    table = constants.calibration().weight
+    small, large = sorted((max(1, run.parameters), max(1, parameters)))
+    if large > table.most_parameters * small:
+        return 0.0
+    steps = math.log(large / small, table.like_parameters)
+    return float(_unlike() ** (run.old + (steps if steps > 1 else 0.0)))
+
+
+def _for_size(run: Run, parameters: int) -> Run:
+    """What `run` says of a model of this size: one much smaller raises a peak, and never lowers it."""
+    if run.parameters * constants.calibration().weight.like_parameters >= parameters:
+        return run
+    raised = {name: max(1.0, ratio) for name in PEAKS if (ratio := getattr(run, name)) is not None}
+    return replace(run, fixed_bytes=max(0, run.fixed_bytes) if run.fixed_bytes is not None else None, **raised)
 
 
 def _ratio(runs: Sequence[Run], weights: Sequence[float], name: str) -> float:

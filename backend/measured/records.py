@@ -54,7 +54,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     """Number of steady steps, over which the speed is measured."""
     tokens_per_second: float | None
-    """Median of the steady steps; None if there were too few."""
+    """Median of the steady steps; None if they vary so much that something else slowed the run now and then."""
 
 
 def file() -> Path:
@@ -87,7 +87,7 @@ def remember(folder: RunFolder, job: Job) -> str | None:
         "phases": measured.phases,
         "context_bytes": measured.context_bytes,
         "steps": len(rates),
-        "tokens_per_second": statistics.median(rates),
+        "tokens_per_second": _speed(rates),
     }
     _append(msgspec.json.encode(record) + b"\n")
     return None
@@ -140,6 +140,11 @@ def _last_attempt(folder: RunFolder) -> tuple[PhasesMeasured, dict[str, str], li
             case PhasesMeasured():
                 measured = event
     return measured, versions, rates
+
+
+def _speed(rates: list[float]) -> float | None:
+    lower, _, upper = statistics.quantiles(rates, n=4, method="inclusive")
+    return statistics.median(rates) if upper <= constants.calibration().steady.most_spread * lower else None
 
 
 def _steady(rates: list[float]) -> list[float]:

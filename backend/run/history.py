@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from backend import units
 from backend.run.event_log import EventTail
 from backend.run.events import (
@@ -22,6 +24,7 @@ from backend.run.events import (
     Logged,
     MemoryReading,
     OutOfMemory,
+    PhasePeak,
     PhasesMeasured,
     PhaseStarted,
     PredictedFigures,
@@ -94,8 +97,9 @@ class History:
         self.gpu = GpuReading()
         """The latest `gpu`; an empty one if there is none."""
         self.peak_bytes = 0
+        """The highest of all attempts."""
         self.measured = PhasesMeasured()
-        """What each phase took; empty until the run ends."""
+        """What each phase took, over all attempts of the run; empty until the first one ends."""
         self.calibration: Calibrated | None = None
         """Whether this run corrects the next prediction; None until the run ends."""
         self.evaluations: list[Evaluation] = []
@@ -182,11 +186,12 @@ class History:
             case OutOfMemory() | Replanned():
                 self._log(event.t, "warning", event.text)
             case PhasesMeasured():
-                self.measured = event
+                self.measured = _spanning(self.measured, event)
             case Calibrated():
                 self.calibration = event
             case RunFinished():
-                self.finished = event
+                self.peak_bytes = max(self.peak_bytes, event.peak_bytes or 0)
+                self.finished = msgspec.structs.replace(event, peak_bytes=self.peak_bytes or event.peak_bytes)
                 self.phase = "done"
 
     def _on_step(self, event: StepDone) -> None:
@@ -219,6 +224,26 @@ class History:
     def _log(self, t: float, level: str, text: str) -> None:
         self.log.append(LogLine(t, level, text))
         self.log_count += 1
+
+
+def _spanning(before: PhasesMeasured, now: PhasesMeasured) -> PhasesMeasured:
+    """The phases of all attempts together: the highest peaks, and all their seconds."""
+    if before.kind != now.kind:
+        return now
+    phases = dict(before.phases)
+    for name, phase in now.phases.items():
+        phases[name] = _together(phases[name], phase) if name in phases else phase
+    return msgspec.structs.replace(now, phases=phases)
+
+
+def _together(first: PhasePeak, later: PhasePeak) -> PhasePeak:
+    return PhasePeak(
+        peak_bytes=max(first.peak_bytes, later.peak_bytes),
+        reserved_bytes=max(first.reserved_bytes, later.reserved_bytes),
+        rest_bytes=later.rest_bytes,
+        seconds=first.seconds + later.seconds,
+        times=first.times + later.times,
+    )
 
 
 def read(events_file: Path, log_file: Path | None = None) -> History:

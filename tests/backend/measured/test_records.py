@@ -87,3 +87,11 @@ def test_damaged_lines_are_passed_over_and_counted(damage: bytes) -> None:
 def test_a_job_with_its_components_comes_back_from_its_file() -> None:
     job = a_job()
     assert RunFolder.create(job).job() == job
+
+
+def test_a_run_slowed_by_its_neighbours_teaches_no_speed() -> None:
+    slowed = [100.0] * 3 + [100.0, 30.0] * 10
+    assert records.remember(a_run(slowed), a_job()) is None
+    (kept,), _ = records.read()
+    assert kept.tokens_per_second is None
+    assert kept.phases["load"].peak_bytes == 5

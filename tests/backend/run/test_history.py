@@ -16,6 +16,8 @@ from backend.run.events import (
     GpuReading,
     Logged,
     MemoryReading,
+    PhasePeak,
+    PhasesMeasured,
     PhaseStarted,
     RunFinished,
     RunStarted,
@@ -166,3 +168,21 @@ def test_of_what_was_printed_before_the_end_is_read_without_a_time(tmp_path: Pat
     history = read(tmp_path / "events.jsonl", printed)
     assert len(history.log) == LINES_AT_ONCE
     assert (history.log[-1].text, history.log[-1].t) == ("line 99999", 0.0)
+
+
+def test_figures_span_the_attempts_of_a_resumed_run(tmp_path: Path) -> None:
+    """Three different peaks stood side by side after a resume."""
+    past = written(
+        tmp_path / "events.jsonl",
+        RunStarted(),
+        MemoryReading(peak_bytes=665),
+        PhasesMeasured(kind="rss", phases={"train": PhasePeak(peak_bytes=665, seconds=2.0, times=1)}),
+        RunFinished(state="stopped", peak_bytes=665),
+        RunStarted(step=3),
+        MemoryReading(peak_bytes=611),
+        PhasesMeasured(kind="rss", phases={"train": PhasePeak(peak_bytes=611, seconds=3.0, times=2)}),
+        RunFinished(state="done", peak_bytes=611),
+    )
+    assert past.finished is not None
+    assert (past.peak_bytes, past.finished.peak_bytes, past.measured.phases["train"].peak_bytes) == (665, 665, 665)
+    assert (past.measured.phases["train"].seconds, past.measured.phases["train"].times) == (5.0, 3)
