@@ -64,7 +64,7 @@ class Trainer(threading.Thread):
         control.send(self.folder.commands_file, "stop")
 
 
-def train(folder: RunFolder, inbox: control.Inbox, tell: Callable[[str], None]) -> str:
+def train(folder: RunFolder, inbox: control.Inbox, tell: Callable[[str], None] = lambda text: None) -> str:
     """Train in this thread; over several devices, in a process for each. Returns the state that the run ended in."""
     if _devices(folder) > 1:
         return several.train(folder, inbox)

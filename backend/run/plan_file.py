@@ -8,7 +8,7 @@ from typing import Any
 
 import tomlkit
 
-from backend import atomic, kept_names, typed
+from backend import atomic, flat_toml, kept_names, typed
 from backend.errors import UserError
 from backend.plan.job import Job
 
@@ -22,7 +22,9 @@ def read(path: Path) -> Job:
     """The job of a run folder. Raises UserError that names the file and what is wrong."""
     try:
         with typed.faults():
-            return typed.convert(kept_names.inside(typed.read_toml(path)), Job)
+            text = typed.read_text(path)
+            values = flat_toml.read(text)
+            return typed.convert(kept_names.inside(typed.plain_toml(text) if values is None else values), Job)
     except typed.Missing:
         raise UserError(f"{path} is missing: this folder is no run") from None
     except typed.Damaged as error:

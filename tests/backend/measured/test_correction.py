@@ -106,7 +106,7 @@ def test_the_more_sizes_differ_the_less_a_run_counts() -> None:
 
 @pytest.mark.parametrize("name", ["resident", "transient", "slack", "loading"])
 def test_a_much_smaller_model_raises_a_peak_and_never_lowers_it(name: str) -> None:
-    lower, higher = ({name: ratio, "parameters": SIZE // 10} for ratio in (0.5, 1.2))
+    lower, higher = (dict[str, Any]({name: ratio, "parameters": SIZE // 10}) for ratio in (0.5, 1.2))
     assert getattr(lora(*[ran(**lower)] * 9), name) == 1
     assert getattr(lora(*[ran(**higher)] * 9), name) > 1
     assert getattr(lora(*[ran(**lower)] * 9, parameters=SIZE // 10), name) < 1
