@@ -48,6 +48,10 @@ _STOP = Answer("s", "Stop with a checkpoint", "at the next step; resume later")
 _KEEP = Answer("k", "Keep training", "without the screen; the prompt comes back")
 
 
+_UNSAID_SECONDS = 600
+"""So long the result shows why a run failed if its events could not be written."""
+
+
 class LiveScreen(RunScreen):
     """Panels on one run: this process's own, or another process's if `trainer` is None."""
 
@@ -167,6 +171,8 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
             if self._was_running:
                 self.wizard.say_at_end(f"{self._title}: {words.end(self._history)}")
             self.app.switch_screen(ResultScreen(self.folder, self._history, clock=self._clock))
+            if self._trainer is not None and (unsaid := self._trainer.unsaid()):
+                self.app.notify(unsaid, severity="error", timeout=_UNSAID_SECONDS)
 
     def action_command(self, command: Command) -> None:
         """Send a command to the trainer, whichever process it is in."""

@@ -197,3 +197,17 @@ def test_kill_9_for_real(tiny_model: Path, questions: Path) -> None:
     ours = finish(folder)
     assert events(folder, "run_started")[-1]["step"] == 4
     assert_equal_runs(ours, undisturbed)
+
+
+def test_with_all_checkpoints_damaged_it_does_not_begin_at_0_silently(tiny_model: Path, questions: Path) -> None:
+    folder = new_run(tiny_model, questions, "lora", **SETTINGS)
+    undisturbed = finish(folder)
+    for manifest in folder.checkpoints.glob("*/manifest.json"):
+        manifest.write_bytes(b"\xff{")
+    assert train(folder) == "failed"
+    end = events(folder, "run_finished")[-1]
+    assert f"`fttui resume {folder.name} --from-start` trains it again from step 0" in end["error"]
+    assert end["wrong_input"]
+    assert folder.start_again() is not None
+    ours = finish(folder)
+    assert_equal_runs(ours, undisturbed)
