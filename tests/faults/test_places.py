@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from backend import paths
+from backend.answers import Answers
 from backend.data.reading.candidates import candidates
 from backend.data.reading.load import load
 from backend.export import place
 from backend.planner import jobs
+from backend.planner.compare import compare
 from backend.run import plan_file
 from backend.run.folder import RunFolder, all_runs
 from tests.faults.test_readers import JOB
+from tests.shapes import CPU, LLAMA_1B, model, rows
 from tui import cli
 
 PLAN = ["plan", "--model", "8b", "--gpu", "4090", "--rows", "500", "--row-tokens", "400"]
@@ -103,3 +106,14 @@ def test_an_export_leaves_somebody_elses_draft_alone(tmp_path: Path) -> None:
         (draft / "model").write_text("")
     assert (tmp_path / ".writing-foo" / "mine").is_file()
     assert sorted(path.name for path in tmp_path.iterdir() if "foo" in path.name) == [".writing-foo", "foo"]
+
+
+def test_a_job_names_its_data_so_that_it_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(ROW)
+    monkeypatch.chdir(tmp_path)
+    answers = Answers(model="1b", data="rows.jsonl", output="out")
+    job = jobs.job(compare(answers, CPU, model(LLAMA_1B), rows(300)), "lora")
+    assert (job.data, job.output) == (str(tmp_path / "rows.jsonl"), str(tmp_path / "out"))
+    assert job.model == "1b"
