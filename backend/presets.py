@@ -88,7 +88,9 @@ def save(name: str, description: str, answers: Answers, estimate: MethodEstimate
 def copy(name: str, new: str) -> Path:
     """Copy the preset `name`, own or shipped, with its comments to an own one called `new`, which must not exist."""
     text = typed.read_text(load(name).path)
-    if _own(new).exists():
+    with paths.kept_in(_own(new)):
+        is_there = _own(new).exists()
+    if is_there:
         raise UserError(f"you have a preset {new!r} already; take another name", "preset")
     return write(new, text)
 
@@ -105,7 +107,9 @@ def write(name: str, text: str) -> Path:
 def delete(name: str) -> None:
     """Delete the user's own preset `name`, a broken one too."""
     target = _own(name)
-    if not target.exists():
+    with paths.kept_in(target):
+        is_there = target.exists()
+    if not is_there:
         raise UserError(f"you have no preset {name!r}", "preset")
     with paths.kept_in(target):
         target.unlink()
@@ -143,7 +147,11 @@ def merged(preset: Preset, answers: Answers) -> Answers:
 
 
 def _files() -> list[Path]:
-    return [*sorted(paths.own_presets().glob("*.toml")), *sorted(paths.SHIPPED_PRESETS.glob("*.toml"))]
+    try:
+        own = sorted(paths.own_presets().glob("*.toml"))
+    except OSError:  # a closed home: the shipped ones are there
+        own = []
+    return [*own, *sorted(paths.SHIPPED_PRESETS.glob("*.toml"))]
 
 
 def _read(path: Path) -> Preset:
