@@ -258,7 +258,11 @@ def _tmux() -> Check:
 
 
 def _demo() -> Check:
-    if demo.is_ready():
+    try:
+        is_ready = demo.is_ready()
+    except OSError as error:  # a closed home: its own check says what to do
+        return Check("demo model", "warn", str(error))
+    if is_ready:
         return Check("demo model", "ok", str(demo.folder()))
     try:
         demo.source()
