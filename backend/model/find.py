@@ -63,7 +63,7 @@ def _offer(reference: str, path: Path, origin: str) -> FoundModel | None:
         files = headers.weight_files(path)
         if not files:
             return None
-        shape = shape_from_config(read_config(path), reference)
+        shape = shape_from_config(read_config(path), reference, has_files=True)
         weight_bytes = sum(file.stat().st_size for file in files)
     except (UserError, OSError):
         return None

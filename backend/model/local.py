@@ -11,7 +11,7 @@ import msgspec
 
 from backend import units
 from backend.errors import UserError
-from backend.model import headers, stored
+from backend.model import headers, stored, stored_shape
 from backend.model.config import is_exact, is_multimodal, shape_from_config
 from backend.model.family import Config
 from backend.model.info import ModelInfo
@@ -34,12 +34,13 @@ def read_folder(
     """The model in `folder`, called `name`. Raises UserError if it is none, or none that can be fine-tuned."""
     called = name or folder.name
     config = read_config(folder)
-    shape = replace(shape_from_config(config, called), license=license)
     weights = headers.read(folder)
+    shape = replace(shape_from_config(config, called, has_files=weights is not None), license=license)
     if weights is None:
         _refuse_other_weights(folder, called)
     else:
         stored.refuse_untrainable(folder, called)
+        shape = stored_shape.fitted(shape, config, folder)
     tokenizer = folder / "tokenizer.json"
     has_tokenizer = tokenizer.is_file()
     size = weights.bytes if weights else shape.parameters * BYTES_16_BIT

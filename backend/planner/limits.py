@@ -17,6 +17,7 @@ FLASH_ATTENTION = "flash_attention_2"
 
 def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> None:
     """Raise UserError for the first of the user's plan fields in `settings` that can't be followed."""
+    _refuse_slow_tokenizer(model)
     if "target_modules" in settings:
         targets.refuse_unknown(model, settings["target_modules"])
     _refuse_too_long(model, settings.get("max_length", 0))
@@ -26,6 +27,17 @@ def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> Non
             "attention: flash_attention_2 needs the package flash-attn, which is not installed; "
             "leave attention out, or install it with: pip install flash-attn --no-build-isolation",
             "attention",
+        )
+
+
+def _refuse_slow_tokenizer(model: ModelInfo) -> None:
+    """Rows are turned into tokens by tokenizer.json and nothing else."""
+    if model.kind != "demo" and model.folder is not None and model.has_weights and model.tokenizer_file is None:
+        raise UserError(
+            f"{model.shape.name} has no tokenizer.json, which rows are read with; make one from its other files with: "
+            f"python -c \"from transformers import AutoTokenizer as T; T.from_pretrained('{model.folder}')"
+            f".save_pretrained('{model.folder}')\"",
+            "model",
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 
 from backend.errors import TrainingFailed, UserError
+from backend.training import known_failures
 from backend.training.saving.disk import FULL, DiskFull
 
 LONGEST = 300
@@ -33,7 +34,8 @@ def sentence(error: BaseException, run: str) -> str:
         return "memory ran out while the model was loaded or saved; choose a smaller model, or qlora"
     if isinstance(error, ImportError):
         return not_importable(error)
-    return f"{type(error).__name__}: {_first_line(error)}"
+    known = known_failures.sentence(error)
+    return known or f"{type(error).__name__}: {_first_line(error)}"
 
 
 def not_importable(error: BaseException) -> str:

@@ -81,7 +81,7 @@ def test_a_sliding_window_counts_only_where_it_is_used(used: bool, window: int |
 
 
 def test_an_unknown_dense_family_is_taken_for_a_llama_and_said_to_be_inexact() -> None:
-    config = {**LLAMA, "model_type": "newcomer", "architectures": ["NewcomerForCausalLM"]}
+    config = {**LLAMA, "model_type": "helium", "architectures": ["HeliumForCausalLM"]}
 
     assert shape_from_config(config, "n").parameters == 1_235_814_400
     assert not is_exact(config)
@@ -143,8 +143,8 @@ def test_quantised_checkpoints_are_refused_by_their_method(method: str) -> None:
 
 
 def test_an_unknown_mixture_is_not_guessed_at() -> None:
-    assert "is of the family 'novel_moe', whose shape fttui does not know" in refused(
-        model_type="novel_moe", n_routed_experts=64
+    assert "is of the family 'dots1', whose shape fttui does not know" in refused(
+        model_type="dots1", n_routed_experts=64
     )
 
 

@@ -1,0 +1,42 @@
+"""What the installed transformers can load, from its source text: nothing of it is imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from functools import cache
+from pathlib import Path
+
+_ENTRY = re.compile(r'\(\s*"([\w.-]+)",')
+NO_DECODERS = frozenset(
+    "bart bert bert-generation big_bird bigbird_pegasus blenderbot blenderbot-small camembert data2vec-text electra ernie "
+    "gemma4_assistant gemma4_unified_assistant git marian mbart megatron-bert moshi moss_transcribe_diarize musicgen "
+    "musicgen_melody mvp pegasus plbart prophetnet reformer rembert roberta roberta-prelayernorm roc_bert roformer trocr "
+    "whisper xlm xlm-roberta xlm-roberta-xl xlnet xmod".split()
+)
+"""Encoders, halves of encoder-decoders, models of sound, drafting heads: transformers lists them as causal too."""
+
+
+def is_wrapper(model_type: str) -> bool:
+    """Whether it is loaded as a model of images and text; False if transformers is not here to ask."""
+    return model_type in _mapped("MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES")
+
+
+def can_be_loaded(model_type: str) -> bool:
+    """Whether it is a decoder of text, alone or in a wrapper; True if transformers is not here to ask."""
+    causal = _mapped("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES")
+    return not causal or (model_type in causal and model_type not in NO_DECODERS) or is_wrapper(model_type)
+
+
+@cache
+def _mapped(name: str) -> frozenset[str]:
+    spec = importlib.util.find_spec("transformers")
+    if spec is None or not spec.submodule_search_locations:
+        return frozenset()
+    path = Path(next(iter(spec.submodule_search_locations))) / "models" / "auto" / "modeling_auto.py"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError:
+        return frozenset()
+    _, _, after = text.partition(f"\n{name} = ")
+    return frozenset(_ENTRY.findall(after.partition("\n)")[0]))
