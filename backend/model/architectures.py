@@ -9,10 +9,46 @@ from pathlib import Path
 
 _ENTRY = re.compile(r'\(\s*"([\w.-]+)",')
 NO_DECODERS = frozenset(
-    "bart bert bert-generation big_bird bigbird_pegasus blenderbot blenderbot-small camembert data2vec-text electra ernie "
-    "gemma4_assistant gemma4_unified_assistant git marian mbart megatron-bert moshi moss_transcribe_diarize musicgen "
-    "musicgen_melody mvp pegasus plbart prophetnet reformer rembert roberta roberta-prelayernorm roc_bert roformer trocr "
-    "whisper xlm xlm-roberta xlm-roberta-xl xlnet xmod".split()
+    [
+        "bart",
+        "bert",
+        "bert-generation",
+        "big_bird",
+        "bigbird_pegasus",
+        "blenderbot",
+        "blenderbot-small",
+        "camembert",
+        "data2vec-text",
+        "electra",
+        "ernie",
+        "gemma4_assistant",
+        "gemma4_unified_assistant",
+        "git",
+        "marian",
+        "mbart",
+        "megatron-bert",
+        "moshi",
+        "moss_transcribe_diarize",
+        "musicgen",
+        "musicgen_melody",
+        "mvp",
+        "pegasus",
+        "plbart",
+        "prophetnet",
+        "reformer",
+        "rembert",
+        "roberta",
+        "roberta-prelayernorm",
+        "roc_bert",
+        "roformer",
+        "trocr",
+        "whisper",
+        "xlm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xlnet",
+        "xmod",
+    ]
 )
 """Encoders, halves of encoder-decoders, models of sound, drafting heads: transformers lists them as causal too."""
 

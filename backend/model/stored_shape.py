@@ -15,7 +15,18 @@ from backend.model.shape import Linear, ModelShape
 from backend.model.stored import TRAINABLE
 from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
 
-_BUFFER = ("inv_freq", "masked_bias", "position_ids", "e_score_correction_bias", "expert_bias", ".act_fn.beta", ".act_fn.eps")
+_BUFFER = (
+    *(
+        "inv_freq",
+        "masked_bias",
+        "position_ids",
+        "e_score_correction_bias",
+        "expert_bias",
+        ".act_fn.beta",
+        ".act_fn.eps",
+    ),
+    "layer_scalar",
+)
 """Tensors that are stored and that are no parameters."""
 _HEAD = ("lm_head.weight", "embed_out.weight")
 

@@ -55,7 +55,11 @@ def names(model: ModelInfo) -> frozenset[str]:
     """
     if model.folder is not None and model.has_weights and model.kind != "demo":
         return frozenset(_stored(model))
-    return frozenset(x.name for x in model.shape.lora_targets(ALL_LINEAR)) if model.shape.family in families() else frozenset()
+    return (
+        frozenset(x.name for x in model.shape.lora_targets(ALL_LINEAR))
+        if model.shape.family in families()
+        else frozenset()
+    )
 
 
 def _stored(model: ModelInfo) -> set[str]:

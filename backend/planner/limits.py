@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
+from backend import constants
 from backend.errors import UserError
 from backend.model import targets
 from backend.model.info import ModelInfo
@@ -22,6 +23,12 @@ def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> Non
         targets.refuse_unknown(model, settings["target_modules"])
     _refuse_too_long(model, settings.get("max_length", 0))
     _refuse_too_wide(model, settings.get("rank", 0))
+    family = model.shape.family
+    if settings.get("precision") == "float16" and family in constants.methods().common.float16_overflows:
+        raise UserError(
+            f"precision: float16 overflows in the family {family}; set precision=bfloat16, or float32 on a GPU without it",
+            "precision",
+        )
     if settings.get("attention") == FLASH_ATTENTION and device.here and not importlib.util.find_spec("flash_attn"):
         raise UserError(
             "attention: flash_attention_2 needs the package flash-attn, which is not installed; "

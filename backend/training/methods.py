@@ -104,8 +104,16 @@ def save(loaded: Loaded, plan: Plan, folder: Path, ranks: Ranks = ALONE) -> None
         return
     loaded.model.save_pretrained(folder, state_dict=_as_stored(loaded, ranks))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config["dtype"] = str(loaded.stored_dtype).removeprefix("torch.")  # transformers writes what it trained in
+    _say_type(config, str(loaded.stored_dtype).removeprefix("torch."))
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _say_type(config: dict[str, Any], name: str) -> None:
+    """Name the stored type in a configuration and in those of a wrapper's parts: transformers writes what it trained in."""
+    config["dtype"] = name
+    for part in config.values():
+        if isinstance(part, dict) and "dtype" in part:
+            _say_type(part, name)
 
 
 def take_part_in_saving(loaded: Loaded, plan: Plan, ranks: Ranks) -> None:
