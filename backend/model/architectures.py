@@ -8,48 +8,15 @@ from functools import cache
 from pathlib import Path
 
 _ENTRY = re.compile(r'\(\s*"([\w.-]+)",')
-NO_DECODERS = frozenset(
-    [
-        "bart",
-        "bert",
-        "bert-generation",
-        "big_bird",
-        "bigbird_pegasus",
-        "blenderbot",
-        "blenderbot-small",
-        "camembert",
-        "data2vec-text",
-        "electra",
-        "ernie",
-        "gemma4_assistant",
-        "gemma4_unified_assistant",
-        "git",
-        "marian",
-        "mbart",
-        "megatron-bert",
-        "moshi",
-        "moss_transcribe_diarize",
-        "musicgen",
-        "musicgen_melody",
-        "mvp",
-        "pegasus",
-        "plbart",
-        "prophetnet",
-        "reformer",
-        "rembert",
-        "roberta",
-        "roberta-prelayernorm",
-        "roc_bert",
-        "roformer",
-        "trocr",
-        "whisper",
-        "xlm",
-        "xlm-roberta",
-        "xlm-roberta-xl",
-        "xlnet",
-        "xmod",
-    ]
+_ENCODERS = (
+    "bert bert-generation big_bird camembert data2vec-text electra ernie megatron-bert reformer rembert roberta "
+    "roberta-prelayernorm roc_bert roformer xlm xlm-roberta xlm-roberta-xl xlnet xmod"
 )
+_HALVES = (
+    "bart bigbird_pegasus blenderbot blenderbot-small gemma4_assistant gemma4_unified_assistant git marian mbart moshi "
+    "moss_transcribe_diarize musicgen musicgen_melody mvp pegasus plbart prophetnet trocr whisper"
+)
+NO_DECODERS = frozenset(f"{_ENCODERS} {_HALVES}".split())
 """Encoders, halves of encoder-decoders, models of sound, drafting heads: transformers lists them as causal too."""
 
 

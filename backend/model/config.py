@@ -25,6 +25,8 @@ _SYNONYMS: Final = {
     "num_key_value_heads": ("num_kv_heads",),
 }
 """Other names of the sizes in config.json, the first that is there."""
+_KINDS: Final = ("layers_block_type", "layer_types", "hybrid_override_pattern")
+"""Keys that name the kind of each block."""
 _EXPERTS: Final = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
 
 
@@ -203,6 +205,11 @@ def _usual_names(text: Config, *, has_files: bool) -> Config:
         said = next((text[key] for key in (usual, *others) if isinstance(text.get(key), int)), None)
         if said is not None:
             found[usual] = said
+    if isinstance(widths := found.get("intermediate_size"), list) and widths:
+        found["intermediate_size"] = max(widths)  # Gemma 3n has one a layer
+    kinds = next((text[key] for key in _KINDS if isinstance(text.get(key), list | str)), None)
+    if kinds and "num_hidden_layers" not in found:
+        found["num_hidden_layers"] = len(kinds)
     if has_files and isinstance(found.get("hidden_size"), int):
         found["intermediate_size"] = found.get("intermediate_size") or 4 * found["hidden_size"]
         found["num_attention_heads"] = found.get("num_attention_heads") or max(1, found["hidden_size"] // 64)

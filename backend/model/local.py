@@ -88,7 +88,7 @@ def shape_notes(config: Config, shape: ModelShape, *, has_files: bool = False) -
     if not is_exact(config) and has_files:
         notes.append(
             f"The family {shape.family!r} is not in fttui's table, or its layers differ: its "
-            f"{units.count(shape.parameters)} parameters are counted in its files, memory and time estimated as a Llama's."
+            f"{units.count(shape.parameters)} parameters are counted in its files, memory and time are a Llama's."
         )
     elif not is_exact(config):
         notes.append(

@@ -26,7 +26,7 @@ def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> Non
     family = model.shape.family
     if settings.get("precision") == "float16" and family in constants.methods().common.float16_overflows:
         raise UserError(
-            f"precision: float16 overflows in the family {family}; set precision=bfloat16, or float32 on a GPU without it",
+            f"precision: float16 overflows in the family {family}; set bfloat16, or float32 on a GPU without it",
             "precision",
         )
     if settings.get("attention") == FLASH_ATTENTION and device.here and not importlib.util.find_spec("flash_attn"):

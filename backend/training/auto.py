@@ -1,4 +1,4 @@
-"""Which class of transformers loads a model: a wrapper of text and images is loaded whole, so that it is saved whole."""
+"""Which class of transformers loads a model: a wrapper of text and images loads whole, so that it is saved whole."""
 
 from __future__ import annotations
 

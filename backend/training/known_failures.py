@@ -1,7 +1,7 @@
 """What libraries raise for a model or a setting that is wrong, and the sentence with the fix that a user gets instead.
 
-The first pattern that is found in "TypeName: message" is taken. What can be known before is refused in the plan; this is
-for what only shows when the libraries are asked. Imports no torch.
+The first pattern that is found in "TypeName: message" is taken. What can be known before is refused in the plan;
+this is for what only shows when the libraries are asked. Imports no torch.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ TABLE = (
     ),
     Known(
         r"KeyError: '(su|[a-z0-9_]*rope[a-z0-9_]*|ntk|mrope)'",
-        "rope type {0!r} in config.json is unknown to transformers; take the config.json of a newer version of the model",
+        "rope type {0!r} in config.json is unknown to transformers; take the config.json of a newer version",
     ),
     Known(
         r"size mismatch for (\S+?):|ignore_mismatched_sizes",

@@ -109,7 +109,7 @@ def save(loaded: Loaded, plan: Plan, folder: Path, ranks: Ranks = ALONE) -> None
 
 
 def _say_type(config: dict[str, Any], name: str) -> None:
-    """Name the stored type in a configuration and in those of a wrapper's parts: transformers writes what it trained in."""
+    """Name the stored type in a configuration and its parts; transformers writes the type it trained in."""
     config["dtype"] = name
     for part in config.values():
         if isinstance(part, dict) and "dtype" in part:

@@ -15,7 +15,7 @@ from backend.training.saving import disk
 from backend.training.saving.checkpoint import replace_folder
 
 BESIDE = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json", "tokenizer.model")
-"""Files of the base that servers and converters want beside a model, and that transformers' tokenizer does not write."""
+"""Files of the base that servers and converters want, and that transformers' tokenizer does not write."""
 
 
 def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, ranks: Ranks = ALONE) -> int:

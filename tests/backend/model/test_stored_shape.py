@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ SIZES = {
 }
 
 
-def folder_of(path: Path, tensors: dict[str, tuple[int, ...]], **config: Any) -> Path:
+def folder_of(path: Path, tensors: Mapping[str, tuple[int, ...]], **config: Any) -> Path:
     path.mkdir()
     make_tokenizer(path)
     (path / "config.json").write_text(json.dumps({"architectures": ["XForCausalLM"], **config}))

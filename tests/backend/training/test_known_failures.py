@@ -14,7 +14,7 @@ from backend.training.failure import sentence
         (AssertionError("Padding_idx must be within num_embeddings"), "pad_token_id in config.json"),
         (KeyError("su"), "rope type 'su'"),
         (
-            ValueError("Please pass the argument `trust_remote_code=True` to allow custom code"),
+            ValueError("Please pass `trust_remote_code=True` to allow custom code"),
             "Python code from its own",
         ),
         (
@@ -26,9 +26,7 @@ from backend.training.failure import sentence
             "no model that writes text for PixConfig",
         ),
         (
-            RuntimeError(
-                "You set `ignore_mismatched_sizes` to `False`, thus raising an error. look at the above report!"
-            ),
+            RuntimeError("You set `ignore_mismatched_sizes` to `False`, look at the above report!"),
             "do not have the shapes that config.json says",
         ),
         (ValueError("Target modules {'x'} not found in the base model."), "choose method=full"),
