@@ -187,7 +187,7 @@ def _silent(text: str) -> None:
 
 def _table(found: Sequence[Outcome]) -> str:
     lines = [
-        "| family | method | parameters planned / real | trainable planned / real | held-out loss | loaded | merged | |",
+        "| family | method | parameters planned / real | trainable planned / real | held-out | loaded | merged | |",
         "|---|---|--:|--:|--:|--:|--:|---|",
     ]
     for x in found:
