@@ -210,9 +210,10 @@ def _usual_names(text: Config, *, has_files: bool) -> Config:
     kinds = next((text[key] for key in _KINDS if isinstance(text.get(key), list | str)), None)
     if kinds and "num_hidden_layers" not in found:
         found["num_hidden_layers"] = len(kinds)
-    if has_files and isinstance(found.get("hidden_size"), int):
+    if isinstance(found.get("hidden_size"), int):
         found["intermediate_size"] = found.get("intermediate_size") or 4 * found["hidden_size"]
-        found["num_attention_heads"] = found.get("num_attention_heads") or max(1, found["hidden_size"] // 64)
+        if has_files:  # a state space model has none
+            found["num_attention_heads"] = found.get("num_attention_heads") or max(1, found["hidden_size"] // 64)
     return found
 
 
