@@ -23,7 +23,7 @@ CASES: list[tuple[str, Method]] = [
     ("qwen3_5", "full"),
     ("llava", "lora"),
     ("mistral3", "full"),
-    ("helium", "qlora"),
+    ("persimmon", "qlora"),
 ]
 
 

@@ -81,7 +81,7 @@ def test_a_sliding_window_counts_only_where_it_is_used(used: bool, window: int |
 
 
 def test_an_unknown_dense_family_is_taken_for_a_llama_and_said_to_be_inexact() -> None:
-    config = {**LLAMA, "model_type": "helium", "architectures": ["HeliumForCausalLM"]}
+    config = {**LLAMA, "model_type": "persimmon", "architectures": ["PersimmonForCausalLM"]}
 
     assert shape_from_config(config, "n").parameters == 1_235_814_400
     assert not is_exact(config)
