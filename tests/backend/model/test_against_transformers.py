@@ -78,6 +78,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("qwen2_moe", {"num_experts": 4, "shared_expert_intermediate_size": 40, **EXPERTS}),
     ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
     ("granitemoe", {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    ("olmoe", {"num_experts": 4, "num_experts_per_tok": 2}),
+    ("flex_olmo", {"num_experts": 4, "num_experts_per_tok": 2}),
+    ("minimax_m2", {"num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 12}),
     ("gpt_oss", {"num_local_experts": 4, "num_experts_per_tok": 2}),
 ]
 
