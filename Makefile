@@ -43,7 +43,8 @@ bench: .venv/installed-dev
 	$(BIN)/python -m tests.bench.demo
 
 # make bench-memory, bench-memory-published, bench-throughput, bench-calibration, bench-situations, bench-guidance,
-# bench-plan, bench-screen, bench-kills, bench-several, bench-gpu, bench-templates: the module of that name in tests/bench
+# bench-plan, bench-screen, bench-kills, bench-several, bench-gpu, bench-templates, bench-architectures: the module of that
+# name in tests/bench
 bench-%: .venv/installed-dev
 	@$(BIN)/python -m tests.bench.$(subst -,_,$*)
 
