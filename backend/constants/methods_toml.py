@@ -65,6 +65,7 @@ class CommonTable(Table, frozen=True):
     keep_checkpoints: int
     epochs: tuple[EpochsTable, ...]
     length_percentile: float
+    float16_overflows: tuple[str, ...]
     length_minimum: int
     length_maximum: int
 

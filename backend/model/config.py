@@ -9,24 +9,40 @@ from pathlib import Path
 from typing import Any, Final
 
 from backend.errors import UserError
+from backend.model import architectures
 from backend.model.family import Config, Family, families
 from backend.model.shape import ModelShape
 
 _INSTRUCT: Final = re.compile(r"(?i)(^|[-_.])(instruct|it|chat|distill)($|[-_.])")
 _NEEDED: Final = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
+_ROPES: Final = ("default", "linear", "dynamic", "yarn", "longrope", "llama3", "proportional", "mrope")
+_SYNONYMS: Final = {
+    "hidden_size": ("n_embd", "d_model", "embed_dim"),
+    "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
+    "num_attention_heads": ("n_head", "n_heads", "num_heads", "attention_heads"),
+    "intermediate_size": ("n_inner", "ffn_dim", "ffn_hidden_size", "d_ff"),
+    "max_position_embeddings": ("n_positions", "n_ctx", "max_seq_len", "context_length", "model_max_length"),
+    "num_key_value_heads": ("num_kv_heads",),
+}
+"""Other names of the sizes in config.json, the first that is there."""
+_KINDS: Final = ("layers_block_type", "layer_types", "hybrid_override_pattern")
+"""Keys that name the kind of each block."""
 _EXPERTS: Final = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
 
 
-def shape_from_config(config: Config, name: str) -> ModelShape:
+def shape_from_config(config: Config, name: str, *, has_files: bool = False) -> ModelShape:
     """The shape that config.json describes; of a multimodal model that of its text part.
 
     Counts are exact for the families of presets/families.toml; any other dense causal model is taken for a Llama
-    (see `is_exact`). Raises UserError if it is no causal language model, its sizes are missing or it is quantised.
+    (see `is_exact`). With `has_files` the weights are here, and `stored_shape.fitted` will correct the counts: then any
+    family is. Raises UserError if it is no causal language model, its sizes are missing or it is quantised.
     """
     check_trainable(config, name)
     text = text_part(config)
     family_name = str(text.get("model_type", ""))
-    family = families().get(family_name) or _like_llama(text, name)
+    listed = families().get(family_name)
+    text = text if listed else _usual_names(text, has_files=has_files)
+    family = listed or _like_llama(text, name, has_files=has_files)
     known = _with_defaults(family, text)
     _check_sizes(known, name)
     sizes = _sizes(family, known)
@@ -88,6 +104,9 @@ def check_trainable(config: Config, name: str) -> None:
     """Raise UserError if this is no causal language model, needs code of its own, or is already quantised."""
     _check_causal(config, name)
     _check_code(config, name)
+    _check_loadable(config, name)
+    _check_pad(text_part(config), name)
+    _check_rope(text_part(config), name)
     _check_quantisation(config, name)
 
 
@@ -136,6 +155,39 @@ def _check_code(config: Config, name: str) -> None:
         )
 
 
+def _check_loadable(config: Config, name: str) -> None:
+    kind = str(config.get("model_type", ""))
+    if kind and not config.get("auto_map") and not architectures.can_be_loaded(kind) and kind not in families():
+        what = "has no decoder of text" if is_native(kind) else "is unknown to the transformers that is installed"
+        raise UserError(
+            f"{name} can't be fine-tuned here: its architecture {kind!r} {what}; "
+            "give a model that generates text, or upgrade transformers if the architecture is newer",
+            "model",
+        )
+
+
+def _check_pad(text: Config, name: str) -> None:
+    pad, rows = text.get("pad_token_id"), text.get("vocab_size")
+    if isinstance(pad, int) and isinstance(rows, int) and pad >= rows:
+        raise UserError(
+            f"config.json of {name} says pad_token_id {pad}, but the embedding has {rows} rows (0 to {rows - 1}); "
+            "set pad_token_id to a token that the model has, such as its eos_token_id",
+            "model",
+        )
+
+
+def _check_rope(text: Config, name: str) -> None:
+    scaling = text.get("rope_parameters") or text.get("rope_scaling")
+    said = (scaling.get("rope_type") or scaling.get("type")) if isinstance(scaling, Mapping) else None
+    if isinstance(said, str) and said not in _ROPES:
+        old = "; su is the older name of longrope, which needs short_factor and long_factor" if said == "su" else ""
+        raise UserError(
+            f"config.json of {name} says rope type {said!r}, which transformers does not have (it has "
+            f"{', '.join(_ROPES)}){old}; take the config.json of a newer version of the model",
+            "model",
+        )
+
+
 def is_native(model_type: str) -> bool:
     """Whether the installed transformers has this architecture. Looks at its files; loads nothing."""
     spec = importlib.util.find_spec("transformers")
@@ -146,9 +198,28 @@ def is_native(model_type: str) -> bool:
     return any((models / name).is_dir() for name in (folder, folder.removesuffix("_text")))
 
 
-def _like_llama(text: Config, name: str) -> Family:
-    missing = [key for key in _NEEDED if key not in text]
-    if missing or any(text.get(key) for key in _EXPERTS):
+def _usual_names(text: Config, *, has_files: bool) -> Config:
+    """`text` with its sizes under the names that most families use; those that GPT-2's relatives leave out, added."""
+    found = dict(text)
+    for usual, others in _SYNONYMS.items():
+        said = next((text[key] for key in (usual, *others) if isinstance(text.get(key), int)), None)
+        if said is not None:
+            found[usual] = said
+    if isinstance(widths := found.get("intermediate_size"), list) and widths:
+        found["intermediate_size"] = max(widths)  # Gemma 3n has one a layer
+    kinds = next((text[key] for key in _KINDS if isinstance(text.get(key), list | str)), None)
+    if kinds and "num_hidden_layers" not in found:
+        found["num_hidden_layers"] = len(kinds)
+    if isinstance(found.get("hidden_size"), int):
+        found["intermediate_size"] = found.get("intermediate_size") or 4 * found["hidden_size"]
+        if has_files:  # a state space model has none
+            found["num_attention_heads"] = found.get("num_attention_heads") or max(1, found["hidden_size"] // 64)
+    return found
+
+
+def _like_llama(text: Config, name: str, *, has_files: bool) -> Family:
+    missing = [key for key in _NEEDED if key not in text and key not in families()["llama"].defaults]
+    if missing or (not has_files and any(text.get(key) for key in _EXPERTS)):
         kind = text.get("model_type", "unnamed")
         raise UserError(
             f"{name} is of the family {kind!r}, whose shape fttui does not know; "

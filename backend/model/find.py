@@ -8,12 +8,13 @@ from pathlib import Path
 from backend import paths, units
 from backend.errors import UserError
 from backend.model import demo, headers, hub, hub_cache, known, used
-from backend.model.config import shape_from_config
+from backend.model.config import is_exact, is_multimodal, shape_from_config
 from backend.model.family import Config
 from backend.model.info import ModelInfo
 from backend.model.known import Known
 from backend.model.local import BYTES_16_BIT, count_notes, gguf_sentence, read_config, read_folder, shape_notes
 from backend.model.shape import ModelShape
+from backend.model.stored_shape import counted
 from backend.model.used import remember as remember
 
 
@@ -63,7 +64,7 @@ def _offer(reference: str, path: Path, origin: str) -> FoundModel | None:
         files = headers.weight_files(path)
         if not files:
             return None
-        shape = shape_from_config(read_config(path), reference)
+        shape = shape_from_config(read_config(path), reference, has_files=True)
         weight_bytes = sum(file.stat().st_size for file in files)
     except (UserError, OSError):
         return None
@@ -136,6 +137,8 @@ def _reason(error: hub.Unreachable) -> str:
 def _from_hub(said: str, hub_id: str) -> ModelInfo:
     remote = hub.read(hub_id)
     info = _from_config(said, hub_id, remote.config, (), remote.license)
+    if not is_exact(remote.config) or is_multimodal(remote.config):
+        info = replace(info, shape=counted(info.shape, remote.parameters))
     notes = (*info.notes, *count_notes(remote.config, info.shape, remote.parameters))
     return replace(info, weight_bytes=remote.weight_bytes, download_bytes=remote.weight_bytes, notes=notes)
 

@@ -11,7 +11,7 @@ import msgspec
 
 from backend import units
 from backend.errors import UserError
-from backend.model import headers, stored
+from backend.model import headers, stored, stored_shape
 from backend.model.config import is_exact, is_multimodal, shape_from_config
 from backend.model.family import Config
 from backend.model.info import ModelInfo
@@ -34,16 +34,20 @@ def read_folder(
     """The model in `folder`, called `name`. Raises UserError if it is none, or none that can be fine-tuned."""
     called = name or folder.name
     config = read_config(folder)
-    shape = replace(shape_from_config(config, called), license=license)
     weights = headers.read(folder)
+    shape = replace(shape_from_config(config, called, has_files=weights is not None), license=license)
     if weights is None:
         _refuse_other_weights(folder, called)
     else:
         stored.refuse_untrainable(folder, called)
+        shape = stored_shape.fitted(shape, config, folder)
     tokenizer = folder / "tokenizer.json"
     has_tokenizer = tokenizer.is_file()
     size = weights.bytes if weights else shape.parameters * BYTES_16_BIT
-    notes = [*shape_notes(config, shape), *count_notes(config, shape, weights.parameters if weights else None)]
+    notes = [
+        *shape_notes(config, shape, has_files=weights is not None),
+        *count_notes(config, shape, weights.parameters if weights else None),
+    ]
     if weights is None:
         notes.append("Only config.json is here: enough for planning, not for training.")
     elif not has_tokenizer:
@@ -78,15 +82,25 @@ def read_config(folder: Path) -> Config:
     return config
 
 
-def shape_notes(config: Config, shape: ModelShape) -> list[str]:
-    """What the user should know of how `shape` was read from `config`."""
+def shape_notes(config: Config, shape: ModelShape, *, has_files: bool = False) -> list[str]:
+    """What the user should know of how `shape` was read from `config`, and from the files if they are here."""
     notes = []
-    if not is_exact(config):
+    if not is_exact(config) and has_files:
+        notes.append(
+            f"The family {shape.family!r} is not in fttui's table, or its layers differ: its "
+            f"{units.count(shape.parameters)} parameters are counted in its files, memory and time are a Llama's."
+        )
+    elif not is_exact(config):
         notes.append(
             f"The family {shape.family!r} is not in fttui's table, or its layers differ: "
             f"{units.count(shape.parameters)} parameters are an estimate from the sizes in config.json."
         )
-    if is_multimodal(config):
+    if is_multimodal(config) and shape.frozen_parameters:
+        notes.append(
+            f"It takes more than text: only its text part is fine-tuned; its other parts "
+            f"({units.count(shape.frozen_parameters)} parameters) are loaded and saved as they are."
+        )
+    elif is_multimodal(config):
         notes.append("It takes more than text: only its text part is counted, and only that is fine-tuned.")
     if shape.experts:
         notes.append(
@@ -100,7 +114,7 @@ def shape_notes(config: Config, shape: ModelShape) -> list[str]:
 
 def count_notes(config: Config, shape: ModelShape, stored: int | None) -> list[str]:
     """A sentence if the weight files hold another number of parameters (`stored`) than config.json says."""
-    if stored is None or is_multimodal(config):
+    if stored is None or is_multimodal(config) or not is_exact(config):
         return []
     with_head = shape.embedding_parameters if shape.tied else 0  # some files store a tied head a second time
     if any(abs(stored / count - 1) < _OFF for count in (shape.parameters, shape.parameters + with_head)):

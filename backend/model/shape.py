@@ -8,6 +8,10 @@ from functools import cached_property
 HEAD = "lm_head"
 """What `target_modules` calls the output head."""
 
+OF_EXPERTS = frozenset(("gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"))
+"""In a mixture of experts these names mean the experts, which carry no adapter; peft takes shared experts and dense
+layers of these names for them, so that they carry none either."""
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -18,6 +22,8 @@ class Linear:
     inputs: int
     outputs: int
     bias: bool = False
+    blocks: int | None = None
+    """How many of the model's blocks have it; None if all do."""
 
     @property
     def weights(self) -> int:
@@ -44,7 +50,7 @@ class ModelShape:
     """Whether input embedding and head share their weights."""
     context: int
     linears: tuple[Linear, ...]
-    """The linear layers of ONE block (experts counted in `expert_linears`)."""
+    """The linear layers of ONE block (experts counted in `expert_linears`); of all kinds of block if they differ."""
     norm_parameters: int
     """Parameters of all norms and other vectors together, the last norm included."""
     experts: int = 0
@@ -53,6 +59,11 @@ class ModelShape:
     """The matrices of ONE expert of one block: slices of fused parameters, which neither LoRA nor NF4 is applied to."""
     router_parameters: int = 0
     """Parameters of all routers together."""
+    other_parameters: int = 0
+    """Parameters that the files hold beyond what is counted above, such as a vision tower; never quantised. Negative if
+    a family that is not in the table has fewer than a Llama of its sizes."""
+    frozen_parameters: int = 0
+    """Of `other_parameters`, those of parts that text never reaches (a vision tower): they don't train."""
     sliding_window: int | None = None
     license: str = ""
     instruct: bool = False
@@ -63,9 +74,9 @@ class ModelShape:
     @cached_property
     def block_linear_parameters(self) -> int:
         """Weights and biases of every linear layer in all blocks, experts included."""
-        dense = sum(x.weights + x.bias * x.outputs for x in self.linears)
+        dense = sum(self.blocks_of(x) * (x.weights + x.bias * x.outputs) for x in self.linears)
         expert = sum(x.weights + x.bias * x.outputs for x in self.expert_linears)
-        return self.layers * (dense + self.experts * expert)
+        return dense + self.layers * self.experts * expert
 
     @cached_property
     def quantizable_parameters(self) -> int:
@@ -73,7 +84,7 @@ class ModelShape:
 
         Not biases, and not experts: transformers 5 holds them in fused 3-D parameters, which bitsandbytes ignores.
         """
-        return self.layers * sum(x.weights for x in self.linears)
+        return sum(self.blocks_of(x) * x.weights for x in self.linears)
 
     @cached_property
     def embedding_parameters(self) -> int:
@@ -89,23 +100,30 @@ class ModelShape:
     def parameters(self) -> int:
         """All parameters."""
         embeddings = self.embedding_parameters + self.head_parameters
-        return self.block_linear_parameters + embeddings + self.norm_parameters + self.router_parameters
+        blocks = self.block_linear_parameters + self.norm_parameters + self.router_parameters
+        return blocks + embeddings + self.other_parameters
 
     @cached_property
     def matmul_parameters_per_token(self) -> int:
         """Weights that multiply each token: block linears (active experts only), routers, head; no input embedding."""
-        dense = sum(x.weights for x in self.linears)
+        dense = sum(self.blocks_of(x) * x.weights for x in self.linears)
         expert = sum(x.weights for x in self.expert_linears)
-        blocks = self.layers * (dense + self.experts_per_token * expert)
+        blocks = dense + self.layers * self.experts_per_token * expert
         return blocks + self.router_parameters + self.vocab * self.hidden
+
+    def blocks_of(self, linear: Linear) -> int:
+        """How many blocks have this layer."""
+        return self.layers if linear.blocks is None else linear.blocks
 
     def lora_targets(self, target_modules: str) -> tuple[Linear, ...]:
         """The linears of one block that carry an adapter under this plan field (experts carry none)."""
         wanted = {name.strip() for name in target_modules.split(",")}
-        return tuple(x for x in self.linears if x.name in wanted or "all-linear" in wanted)
+        named = (x for x in self.linears if x.name in wanted or "all-linear" in wanted)
+        return tuple(x for x in named if not self.experts or x.name not in OF_EXPERTS)
 
     def lora_parameters(self, rank: int, target_modules: str = "all-linear") -> int:
         """Trainable parameters of LoRA: rank x (inputs + outputs) a linear, the head's too if it is listed."""
-        blocks = self.layers * sum(rank * (x.inputs + x.outputs) for x in self.lora_targets(target_modules))
+        targets = self.lora_targets(target_modules)
+        blocks = sum(self.blocks_of(x) * rank * (x.inputs + x.outputs) for x in targets)
         has_head = HEAD in {name.strip() for name in target_modules.split(",")}
         return blocks + has_head * rank * (self.hidden + self.vocab)

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 
 from backend.errors import UserError
 from backend.model import headers
 from backend.model.family import families
 from backend.model.info import ModelInfo
-from backend.model.shape import HEAD
+from backend.model.shape import HEAD, OF_EXPERTS
 
 ALL_LINEAR = "all-linear"
-_IN_A_BLOCK = re.compile(r"\.\d+\.(?:.*\.)?([A-Za-z_]\w*)\.weight$")
-"""The module's name of a weight inside a numbered block, such as `model.layers.0.self_attn.q_proj.weight`."""
+_IN_A_BLOCK = re.compile(r"(^|\.)\d+\.")
+_NO_ADAPTER = re.compile(
+    r"(^|\.)(experts|router|gate)(\.|$)|(norm|embed)[^.]*$|(^|\.)(mamba|mixer|mamba_decoder)\..*(x|dt|out)_proj$"
+)
+"""Experts and their routers; embeddings; what the kernels of state space layers take as a bare matrix, past an adapter
+(peft refuses it too)."""
+NOT_OF_TEXT = re.compile(r"(^|\.)[^.]*(vision|visual|audio|image|projector|connector|speech|mtp)[^.]*(\.|$)")
+"""Parts of a wrapper, and of the prediction of several tokens, which transformers leaves out."""
+
+
+def is_mixture(names: Iterable[str]) -> bool:
+    """Whether some of these tensors, or parameters, are experts."""
+    return any(".experts." in name for name in names)
+
+
+def takes_adapter(module: str, *, mixture: bool) -> bool:
+    """Whether `all-linear` means the linear layer of this full name: one in a block, whose forward pass is its own."""
+    if mixture and module.rpartition(".")[2] in OF_EXPERTS:
+        return False
+    return bool(_IN_A_BLOCK.search(module)) and not _NO_ADAPTER.search(module) and not NOT_OF_TEXT.search(module)
 
 
 def refuse_unknown(model: ModelInfo, target_modules: str) -> None:
@@ -36,15 +55,19 @@ def names(model: ModelInfo) -> frozenset[str]:
     """
     if model.folder is not None and model.has_weights and model.kind != "demo":
         return frozenset(_stored(model))
-    return frozenset(x.name for x in model.shape.linears) if model.shape.family in families() else frozenset()
+    return (
+        frozenset(x.name for x in model.shape.lora_targets(ALL_LINEAR))
+        if model.shape.family in families()
+        else frozenset()
+    )
 
 
 def _stored(model: ModelInfo) -> set[str]:
     assert model.folder is not None
-    found = set()
-    for path in headers.weight_files(model.folder):
-        for tensor, entry in headers.header(path).items():
-            block = _IN_A_BLOCK.search(tensor)
-            if block and len(entry.get("shape", ())) == 2:
-                found.add(block[1])
+    tensors = {k: v for path in headers.weight_files(model.folder) for k, v in headers.header(path).items()}
+    mixture, found = is_mixture(tensors), set()
+    for tensor, entry in tensors.items():
+        module, _, last = tensor.rpartition(".")
+        if last == "weight" and len(entry.get("shape", ())) == 2 and takes_adapter(module, mixture=mixture):
+            found.add(module.rpartition(".")[2])
     return found

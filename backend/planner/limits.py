@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
+from backend import constants
 from backend.errors import UserError
 from backend.model import targets
 from backend.model.info import ModelInfo
@@ -17,15 +18,33 @@ FLASH_ATTENTION = "flash_attention_2"
 
 def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> None:
     """Raise UserError for the first of the user's plan fields in `settings` that can't be followed."""
+    _refuse_slow_tokenizer(model)
     if "target_modules" in settings:
         targets.refuse_unknown(model, settings["target_modules"])
     _refuse_too_long(model, settings.get("max_length", 0))
     _refuse_too_wide(model, settings.get("rank", 0))
+    family = model.shape.family
+    if settings.get("precision") == "float16" and family in constants.methods().common.float16_overflows:
+        raise UserError(
+            f"precision: float16 overflows in the family {family}; set bfloat16, or float32 on a GPU without it",
+            "precision",
+        )
     if settings.get("attention") == FLASH_ATTENTION and device.here and not importlib.util.find_spec("flash_attn"):
         raise UserError(
             "attention: flash_attention_2 needs the package flash-attn, which is not installed; "
             "leave attention out, or install it with: pip install flash-attn --no-build-isolation",
             "attention",
+        )
+
+
+def _refuse_slow_tokenizer(model: ModelInfo) -> None:
+    """Rows are turned into tokens by tokenizer.json and nothing else."""
+    if model.kind != "demo" and model.folder is not None and model.has_weights and model.tokenizer_file is None:
+        raise UserError(
+            f"{model.shape.name} has no tokenizer.json, which rows are read with; make one from its other files with: "
+            f"python -c \"from transformers import AutoTokenizer as T; T.from_pretrained('{model.folder}')"
+            f".save_pretrained('{model.folder}')\"",
+            "model",
         )
 
 

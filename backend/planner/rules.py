@@ -165,6 +165,8 @@ def _precision(method: Method, device: Device, model: ModelInfo, data: DataRepor
         return {"precision": ("bfloat16", "the device does it well")}
     if device.kind == "cpu":
         return {"precision": ("float32", "this CPU has no fast bfloat16")}
+    if model.shape.family in constants.methods().common.float16_overflows:
+        return {"precision": ("float32", "the GPU has no bfloat16, and this family overflows in float16")}
     return {"precision": ("float16", "the GPU has no bfloat16")}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 
 from backend.errors import TrainingFailed, UserError
+from backend.training import known_failures
 from backend.training.saving.disk import FULL, DiskFull
 
 LONGEST = 300
@@ -38,7 +39,8 @@ def sentence(error: BaseException, run: str) -> str:
             f"the tokenizer's own code failed on a row ({_first_line(error)}); look for a row of extreme length or of "
             "endless spaces with `fttui data`, and leave it out"
         )
-    return f"{type(error).__name__}: {_first_line(error)}"
+    known = known_failures.sentence(error)
+    return known or f"{type(error).__name__}: {_first_line(error)}"
 
 
 def not_importable(error: BaseException) -> str:

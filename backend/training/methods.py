@@ -15,8 +15,9 @@ from torch.nn import Parameter
 from backend.errors import UserError
 from backend.model import stored
 from backend.model.shape import HEAD
+from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
 from backend.plan.plan import Plan
-from backend.training import load_check
+from backend.training import auto, load_check
 from backend.training.network import Network
 from backend.training.parallel import sharding
 from backend.training.parallel.execution import Execution
@@ -65,7 +66,7 @@ def load(folder: Path, base_name: str, execution: Execution) -> Loaded:
     else:
         network = _network(folder, plan, execution.device, kernel)
     if plan.method == "full":
-        network.requires_grad_(True)
+        train_text(network)
         model = network
     else:
         model = with_adapters(network, base_name, plan)
@@ -73,6 +74,12 @@ def load(folder: Path, base_name: str, execution: Execution) -> Loaded:
     network.train()
     dtype = getattr(torch, stored.dtype(folder))
     return Loaded(model=model, network=network, attention=kernel, stored_dtype=dtype)
+
+
+def train_text(network: Network) -> None:
+    """Let every parameter train but those of a wrapper's other parts, which text never reaches."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(NOT_OF_TEXT.search(name) is None)
 
 
 def set_checkpointing(network: Network, execution: Execution) -> None:
@@ -97,8 +104,16 @@ def save(loaded: Loaded, plan: Plan, folder: Path, ranks: Ranks = ALONE) -> None
         return
     loaded.model.save_pretrained(folder, state_dict=_as_stored(loaded, ranks))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config["dtype"] = str(loaded.stored_dtype).removeprefix("torch.")  # transformers writes what it trained in
+    _say_type(config, str(loaded.stored_dtype).removeprefix("torch."))
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _say_type(config: dict[str, Any], name: str) -> None:
+    """Name the stored type in a configuration and its parts; transformers writes the type it trained in."""
+    config["dtype"] = name
+    for part in config.values():
+        if isinstance(part, dict) and "dtype" in part:
+            _say_type(part, name)
 
 
 def take_part_in_saving(loaded: Loaded, plan: Plan, ranks: Ranks) -> None:
@@ -135,9 +150,7 @@ def saved_bytes(loaded: Loaded, plan: Plan) -> int:
 
 def attention(config: Any, plan: Plan) -> str:
     """The plan's implementation; `eager` if the family lacks it (soft-capped attention, as Gemma 2's, has no sdpa)."""
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
-
-    kind = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    kind = auto.model_class(config)
     supports = {"sdpa": "_supports_sdpa", "flash_attention_2": "_supports_flash_attn"}.get(plan.attention)
     return plan.attention if kind is None or supports is None or getattr(kind, supports, True) else "eager"
 
@@ -156,26 +169,22 @@ def _network(folder: Path, plan: Plan, device: str, attention: str) -> Any:
 
 def _checked(folder: Path, options: dict[str, Any]) -> Any:
     """The model, every tensor of it from the files. Raises UserError if one is not."""
-    from transformers import AutoModelForCausalLM
-
     # Tensors of another shape are in the report then, instead of an error that names none.
     options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
-    network, report = AutoModelForCausalLM.from_pretrained(folder, **options)
+    network, report = auto.of_folder(folder).from_pretrained(folder, **options)
     load_check.refuse_incomplete(folder, report)
     return network
 
 
 def _sharded(folder: Path, config: Any, attention: str, execution: Execution) -> Any:
     """The first rank reads the weights into host memory; the others have their shapes only."""
-    from transformers import AutoModelForCausalLM
-
     ranks = execution.ranks
     options: dict[str, Any] = {"dtype": weight_dtype(execution.plan), "attn_implementation": attention}
     if ranks.is_first:
         network = _checked(folder, options)
     else:
         with torch.device("meta"):
-            network = AutoModelForCausalLM.from_config(config, **options)
+            network = auto.of(config).from_config(config, **options)
     network.generation_config = ranks.of_first(network.generation_config)
     sharding.shard(network, execution)
     return network
@@ -235,12 +244,15 @@ def _targets(network: Network, plan: Plan) -> list[str]:
     The head gets one only if `lm_head` is listed. Last names such as `q_proj` if they mean just these layers, which
     other tools read best; else full names. Raises UserError for a name that is no linear layer of the decoder.
     """
+    from transformers.pytorch_utils import Conv1D
+
     decoder = network.get_decoder()
     prefix = next(name for name, module in network.named_modules() if module is decoder)
+    mixture = is_mixture(name for name, _ in network.named_parameters())
     linears = {
         f"{prefix}.{name}".lstrip("."): name.rpartition(".")[2]
         for name, module in decoder.named_modules()
-        if isinstance(module, torch.nn.Linear)
+        if isinstance(module, torch.nn.Linear | Conv1D) and takes_adapter(f"{prefix}.{name}", mixture=mixture)
     }
     head = network.get_output_embeddings()
     linears |= {name: HEAD for name, module in network.named_modules() if module is head}

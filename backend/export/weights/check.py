@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from backend.model import stored
+from backend.training import auto
 
 ROUNDING = {torch.float32: 1e-3, torch.float16: 0.005, torch.bfloat16: 0.04}
 """Part of the logits' norm that rounding each merged matrix to this type may make, computed in float32.
@@ -64,9 +65,7 @@ def compare(base: Path, adapter: Path, merged: Path, ids: Sequence[int], *, in_f
 
 
 def _model(folder: Path, dtype: torch.dtype) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    return auto.of_folder(folder).from_pretrained(folder, dtype=dtype)
 
 
 def _part(got: Tensor, wanted: Tensor) -> float:

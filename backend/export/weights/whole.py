@@ -13,6 +13,7 @@ import torch
 from torch.nn import Parameter
 
 from backend.model import stored
+from backend.training import auto
 
 HEAD = "lm_head"
 
@@ -20,9 +21,8 @@ HEAD = "lm_head"
 def merge(base: Path, adapter: Path, target: Path) -> None:
     """Write the merged model into `target`, in the base's own type."""
     from peft import PeftConfig, PeftModel
-    from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, stored.dtype(base)))
+    model = auto.of_folder(base).from_pretrained(base, dtype=getattr(torch, stored.dtype(base)))
     if HEAD in (PeftConfig.from_pretrained(adapter).target_modules or ()):
         _untie(model)
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()

@@ -44,5 +44,5 @@ def steps_in_backward(plan: Plan) -> bool:
 def trainable(shape: ModelShape, plan: Plan) -> int:
     """Elements that train."""
     if plan.method == "full":
-        return shape.parameters
+        return shape.parameters - shape.frozen_parameters
     return shape.lora_parameters(plan.rank, plan.target_modules)

@@ -14,6 +14,9 @@ from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.saving import disk
 from backend.training.saving.checkpoint import replace_folder
 
+BESIDE = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json", "tokenizer.model")
+"""Files of the base that servers and converters want, and that transformers' tokenizer does not write."""
+
 
 def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, ranks: Ranks = ALONE) -> int:
     """Save into `folder`, completely or not; returns its bytes. The first rank writes. Raises DiskFull, OSError."""
@@ -26,6 +29,7 @@ def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, rank
         tokenizer.save_pretrained(draft)
         _forget_how_it_was_loaded(draft / "tokenizer_config.json")
         _write_generation_config(loaded.network, tokenizer, draft / "generation_config.json")
+        _copy_beside(Path(loaded.network.config._name_or_path), draft)
         replace_folder(draft, folder)
     return _bytes(folder)
 
@@ -47,6 +51,12 @@ def tokenizer_of(folder: Path, chat_template: str | None) -> Any:
     if chat_template and not tokenizer.chat_template:
         tokenizer.chat_template = chat_template
     return tokenizer
+
+
+def _copy_beside(base: Path, draft: Path) -> None:
+    for name in BESIDE:
+        if (base / name).is_file() and not (draft / name).exists():
+            shutil.copyfile(base / name, draft / name)
 
 
 def _bytes(folder: Path) -> int:

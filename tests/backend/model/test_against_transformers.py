@@ -54,10 +54,33 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("cohere2", {}),
     ("glm4", {"head_dim": 16}),
     ("seed_oss", {"head_dim": 16, "attention_out_bias": True}),
+    ("arcee", {"head_dim": 12}),
+    ("helium", {"head_dim": 12}),
+    ("nemotron", {"head_dim": 12}),
+    ("glm", {"head_dim": 12}),
+    ("ernie4_5", {"head_dim": 12}),
+    ("hunyuan_v1_dense", {"head_dim": 12}),
+    ("internlm3", {"head_dim": 12}),
+    ("exaone4", {}),
+    ("cwm", {"head_dim": 12}),
+    ("nanochat", {}),
+    ("diffllama", {"head_dim": 12}),
+    ("apertus", {}),
+    ("vaultgemma", {"head_dim": 12}),
+    ("ministral", {"head_dim": 12}),
+    ("jais2", {"head_dim": 12}),
+    ("iquestcoder", {"head_dim": 12}),
+    ("granite_swa", {}),
+    ("hyperclovax", {"head_dim": 12}),
+    ("bitnet", {}),
+    ("flint", {"head_dim": 12}),
     ("qwen3_moe", {"num_experts": 4, **EXPERTS}),
     ("qwen2_moe", {"num_experts": 4, "shared_expert_intermediate_size": 40, **EXPERTS}),
     ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
     ("granitemoe", {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    ("olmoe", {"num_experts": 4, "num_experts_per_tok": 2}),
+    ("flex_olmo", {"num_experts": 4, "num_experts_per_tok": 2}),
+    ("minimax_m2", {"num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 12}),
     ("gpt_oss", {"num_local_experts": 4, "num_experts_per_tok": 2}),
 ]
 
@@ -144,19 +167,19 @@ def peft_trains(family: str, targets: Any) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-@pytest.mark.parametrize("family", ["llama", "phi3", "gemma3_text", "qwen2_moe", "gpt_oss"])
+@pytest.mark.parametrize("family", ["llama", "phi3", "gemma3_text", "gpt_oss"])
 def test_lora_trains_what_peft_trains_for_all_linear(family: str) -> None:
     settings = next(settings for name, settings in CASES if name == family)
 
     assert shape_of(family, settings).lora_parameters(4) == peft_trains(family, "all-linear")
 
 
-@pytest.mark.parametrize("family", ["mixtral", "qwen3_moe"])
+@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "qwen3_moe"])
 def test_lora_of_a_mixture_by_the_names_of_its_linears(family: str) -> None:
     """peft turns `all-linear` into adapters on the fused experts and the router here; the names are taken as said."""
     shape = shape_of(family, next(settings for name, settings in CASES if name == family))
 
-    assert shape.lora_parameters(4) == peft_trains(family, [linear.name for linear in shape.linears])
+    assert shape.lora_parameters(4) == peft_trains(family, [linear.name for linear in shape.lora_targets("all-linear")])
     assert shape.lora_parameters(4) < peft_trains(family, "all-linear")
 
 

@@ -81,7 +81,7 @@ def test_a_sliding_window_counts_only_where_it_is_used(used: bool, window: int |
 
 
 def test_an_unknown_dense_family_is_taken_for_a_llama_and_said_to_be_inexact() -> None:
-    config = {**LLAMA, "model_type": "newcomer", "architectures": ["NewcomerForCausalLM"]}
+    config = {**LLAMA, "model_type": "persimmon", "architectures": ["PersimmonForCausalLM"]}
 
     assert shape_from_config(config, "n").parameters == 1_235_814_400
     assert not is_exact(config)
@@ -143,8 +143,8 @@ def test_quantised_checkpoints_are_refused_by_their_method(method: str) -> None:
 
 
 def test_an_unknown_mixture_is_not_guessed_at() -> None:
-    assert "is of the family 'novel_moe', whose shape fttui does not know" in refused(
-        model_type="novel_moe", n_routed_experts=64
+    assert "is of the family 'dots1', whose shape fttui does not know" in refused(
+        model_type="dots1", n_routed_experts=64
     )
 
 
@@ -158,3 +158,27 @@ def test_an_unknown_mixture_is_not_guessed_at() -> None:
 )
 def test_a_size_that_is_missing_or_wrong_is_named(changes: dict[str, Any], said: str) -> None:
     assert said in refused(**changes)
+
+
+@pytest.mark.parametrize("kind", ["bert", "whisper", "reformer"])
+def test_what_is_no_decoder_of_text_is_refused(kind: str) -> None:
+    assert f"its architecture {kind!r} has no decoder of text" in refused(model_type=kind)
+
+
+def test_an_architecture_that_transformers_lacks_is_refused() -> None:
+    assert "its architecture 'newcomer' is unknown to the transformers" in refused(model_type="newcomer")
+
+
+def test_a_pad_token_beyond_the_embedding_is_refused() -> None:
+    rows = LLAMA["vocab_size"]
+    assert f"pad_token_id {rows}, but the embedding has {rows} rows" in refused(pad_token_id=rows)
+    shape_from_config({**LLAMA, "pad_token_id": rows - 1}, "m")
+    shape_from_config({**LLAMA, "pad_token_id": -1}, "m")
+
+
+@pytest.mark.parametrize("key", ["rope_scaling", "rope_parameters"])
+def test_a_rope_that_transformers_lacks_is_refused(key: str) -> None:
+    said = refused(**{key: {"type": "su", "factor": 4.0}})
+    assert "rope type 'su', which transformers does not have" in said
+    assert "longrope" in said
+    shape_from_config({**LLAMA, key: {"rope_type": "yarn", "factor": 4.0}}, "m")

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backend.answers import Answers
 from backend.errors import UserError
 from backend.model import find
-from backend.planner import devices, limits
+from backend.planner import devices, limits, situation
+from tests.tiny import make_model
 
 LLAMA = find.find("8b")
 
@@ -34,3 +37,22 @@ def test_an_attention_kernel_that_is_not_installed(monkeypatch: pytest.MonkeyPat
     limits.refuse(LLAMA, devices.named("4090"), wanted)  # a GPU elsewhere may have it
     with pytest.raises(UserError, match="needs the package flash-attn"):
         limits.refuse(LLAMA, replace(devices.named("4090"), here=True), wanted)
+
+
+def test_a_model_without_tokenizer_json_is_refused_with_the_command_that_makes_one(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "slow")
+    limits.refuse(find.find(str(folder)), devices.named("4090"), {})
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"has no tokenizer\.json.*AutoTokenizer") as error:
+        limits.refuse(find.find(str(folder)), devices.named("4090"), {})
+    assert error.value.field == "model"
+
+
+def test_a_family_that_overflows_in_float16_is_planned_in_float32_on_a_gpu_without_bfloat16() -> None:
+    answers = Answers(model="gemma-3-1b", rows=100, row_tokens=100, gpu="T4")
+    plan = situation.predict(answers).methods["lora"].plan
+    assert plan.precision == "float32"
+    assert situation.predict(replace(answers, gpu="4090")).methods["lora"].plan.precision == "bfloat16"
+    assert situation.predict(replace(answers, model="qwen2.5-0.5b")).methods["lora"].plan.precision == "float16"
+    with pytest.raises(UserError, match="overflows in the family gemma3_text"):
+        situation.predict(replace(answers, set=("precision=float16",)))

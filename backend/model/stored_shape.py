@@ -1,0 +1,91 @@
+"""A model's shape corrected by what its files hold: exact counts for families that presets/families.toml lacks."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from backend.model import headers
+from backend.model.config import is_exact, is_multimodal, text_part
+from backend.model.family import Config
+from backend.model.shape import Linear, ModelShape
+from backend.model.stored import TRAINABLE
+from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
+
+_BUFFER = (
+    *("inv_freq", "masked_bias", "position_ids", "gate.e_score_correction_bias", "feed_forward.expert_bias"),
+    *(".act_fn.beta", ".act_fn.eps", "layer_scalar", "slope_rate", "query_decay", "key_decay", "diagonal_decay"),
+)
+"""Tensors that are stored and that are no parameters."""
+_HEAD = ("lm_head.weight", "embed_out.weight")
+
+
+def fitted(shape: ModelShape, config: Config, folder: Path) -> ModelShape:
+    """`shape` with the count of the weights in `folder`; of a family that is not in the table, with their layers too.
+
+    Unchanged for a listed model of text: its config.json says all, and weights that differ are reported.
+    """
+    exact = is_exact(config)
+    if exact and not is_multimodal(config):
+        return shape
+    tensors = dict(_tensors(folder))
+    if not exact:
+        shape = replace(
+            shape,
+            linears=_linears(tensors, shape.layers),
+            tied=_is_tied(tensors, shape),
+            experts=_experts(config, tensors),
+            expert_linears=(),
+            router_parameters=0,
+        )
+    frozen = sum(math.prod(sizes) for name, sizes in tensors.items() if NOT_OF_TEXT.search(name))
+    return replace(counted(shape, _parameters(tensors, shape)), frozen_parameters=frozen)
+
+
+def _experts(config: Config, tensors: dict[str, tuple[int, ...]]) -> int:
+    """How many experts a layer has; their matrices are counted among the other parameters."""
+    said = (text_part(config).get(key) for key in ("num_experts", "num_local_experts", "n_routed_experts"))
+    return next((x for x in said if isinstance(x, int) and x > 1), 1) if is_mixture(tensors) else 0
+
+
+def counted(shape: ModelShape, stored: int | None) -> ModelShape:
+    """`shape` with as many parameters as are stored: the rest is `other_parameters`."""
+    return shape if stored is None else replace(shape, other_parameters=stored - shape.parameters)
+
+
+def _tensors(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    for path in headers.weight_files(folder):
+        for name, entry in headers.header(path).items():
+            is_used = not name.endswith(_BUFFER) and not name.startswith("mtp.")
+            if is_used and entry.get("dtype") in TRAINABLE:
+                yield name, tuple(int(size) for size in entry.get("shape", ()))
+
+
+def _parameters(tensors: dict[str, tuple[int, ...]], shape: ModelShape) -> int:
+    """All that is stored; a tied head, which some files hold a second time, once."""
+    twice = shape.tied and any(name.endswith(_HEAD) for name in tensors)
+    return sum(math.prod(sizes) for sizes in tensors.values()) - twice * shape.embedding_parameters
+
+
+def _is_tied(tensors: dict[str, tuple[int, ...]], shape: ModelShape) -> bool:
+    """Whether only one matrix of the vocabulary's size is stored outside of the vision part."""
+    wide = (shape.vocab, shape.hidden)
+    return sum(sizes == wide and not NOT_OF_TEXT.search(name) for name, sizes in tensors.items()) < 2
+
+
+def _linears(tensors: dict[str, tuple[int, ...]], layers: int) -> tuple[Linear, ...]:
+    """The layers that can carry an adapter, each with the number of blocks that have it.
+
+    Of a layer that is stored as inputs x outputs (GPT-2), inputs and outputs are exchanged; no sum differs.
+    """
+    found: Counter[Linear] = Counter()
+    mixture = is_mixture(tensors)
+    for name, sizes in tensors.items():
+        module, _, last = name.rpartition(".")
+        if last == "weight" and len(sizes) == 2 and takes_adapter(module, mixture=mixture):
+            bias = f"{module}.bias" in tensors
+            found[Linear(module.rpartition(".")[2], inputs=sizes[1], outputs=sizes[0], bias=bias)] += 1
+    return tuple(replace(x, blocks=None if count == layers else count) for x, count in found.items())

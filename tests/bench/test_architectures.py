@@ -1,0 +1,42 @@
+"""A dozen families of the survey: planned as they are, trained, loaded by plain transformers and peft, merged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backend.answers import Method
+from tests.bench.architectures import survey
+
+pytestmark = pytest.mark.torch
+
+CASES: list[tuple[str, Method]] = [
+    ("gpt2", "lora"),  # layers stored as inputs x outputs, sizes under names of their own
+    ("bloom", "lora"),
+    ("opt", "full"),
+    ("mamba", "lora"),  # layers whose kernels go past an adapter
+    ("falcon_h1", "lora"),
+    ("qwen3_next", "lora"),  # experts, linear attention
+    ("deepseek_v3", "lora"),
+    ("gemma4", "lora"),  # wrappers
+    ("qwen3_5", "full"),
+    ("llava", "lora"),
+    ("mistral3", "full"),
+    ("persimmon", "qlora"),
+]
+
+
+@pytest.mark.parametrize(("family", "method"), CASES, ids=lambda value: value)
+def test_it_is_trained_as_planned_and_loads_elsewhere(family: str, method: Method, tmp_path: Path) -> None:
+    (outcome,) = survey(family, [method], tmp_path)
+
+    assert (outcome.state, outcome.why) == ("right", "")
+    assert outcome.trainable > 0
+
+
+def test_an_encoder_is_refused_by_the_plan(tmp_path: Path) -> None:
+    (outcome,) = survey("bert", ["lora"], tmp_path)
+
+    assert outcome.state == "refused"
+    assert "has no decoder of text" in outcome.why
