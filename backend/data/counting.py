@@ -93,7 +93,7 @@ def _exact(seen: Survey, tokenizer: TextTokenizer, how: Tokenizing) -> Counted:
 
 
 def _carried_over(shapes: Counts, chosen: Counts, taken: Counts, random: np.random.Generator) -> Counts:
-    """Places of the examples that are foreseen to be refused: of each shape the share that is refused of the sample.
+    """Places of the examples that are predicted to be refused: of each shape the share that is refused of the sample.
 
     A shape of which the sample has none is refused as the whole sample is.
     """
@@ -117,7 +117,7 @@ def _scale(tally: Tally, factor: float, refused: int) -> None:
 
 
 def _measure(examples: Sequence[Example], tokenizer: TextTokenizer, how: Tokenizing) -> tuple[Counts, Counts, Tally]:
-    """Tokens, scored tokens and prompt tokens, one line a row that the template takes; those rows; the tally."""
+    """Tokens, target tokens and prompt tokens, one line a row that the template takes; those rows; the tally."""
     from backend.data.chat.tokens import tokenize_all  # not loaded if tokens are estimated
 
     tally = Tally()

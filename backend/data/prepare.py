@@ -58,7 +58,7 @@ class Rows:
 
     @property
     def scored_counts(self) -> Counts:
-        """Scored tokens of each row, as the loss is divided by."""
+        """Target tokens of each row, as the loss is divided by."""
         return self.flat.scored_counts()[self.index]
 
 

@@ -55,7 +55,7 @@ class DataReport:
     row_tokens: Counts
     """Tokens of each row, template included."""
     row_scored_tokens: Counts
-    """Scored tokens of each row."""
+    """Target tokens of each row."""
     row_prompt_tokens: Counts
     """Tokens before the first scored one: what a cut must leave room beyond."""
     empty_rows: int = 0
@@ -111,7 +111,7 @@ class DataReport:
 
     @property
     def scored_tokens(self) -> int:
-        """Scored tokens of all rows, before any cut."""
+        """Target tokens of all rows, before any cut."""
         return int(self.row_scored_tokens.sum())
 
     @cached_property
@@ -140,7 +140,7 @@ class DataReport:
     def cut(self, max_length: int) -> Cut:
         """What stays of the data when rows are cut after `max_length` tokens. Documents are divided instead.
 
-        Scored tokens are taken to stand behind the prompt, as in single-turn rows; an estimate for multi-turn ones.
+        Target tokens are taken to follow the prompt, as in single-turn rows; an estimate for multi-turn ones.
         """
         if max_length not in self._cuts:
             self._cuts[max_length] = self._cut(max_length)

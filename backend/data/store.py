@@ -68,7 +68,7 @@ class Flat:
         return self._counts(lambda block: np.diff(block.offsets))
 
     def scored_counts(self) -> Counts:
-        """Scored tokens of each row."""
+        """Target tokens of each row."""
         return self._counts(
             lambda block: np.diff(np.concatenate(([0], np.cumsum(block.scored, dtype=np.int64)))[block.offsets])
         )

@@ -25,7 +25,7 @@ def a_job() -> Job:
 
 
 def a_run(rates: list[float], job: Job | None = None, *, as_planned: bool = True) -> RunFolder:
-    """A run whose steps had these tokens a second, after an earlier life with others."""
+    """A run whose steps had these tokens a second, after an earlier attempt with others."""
     folder = RunFolder.create(job or a_job())
     log = EventLog(folder.events_file)
     for life in ([1.0] * 9, rates):

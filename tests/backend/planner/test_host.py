@@ -69,8 +69,8 @@ def test_too_little_disk_is_an_obstacle_with_the_smallest_mend_first() -> None:
     (sentence,) = comparison.methods["full"].obstacles
     assert sentence.startswith("The run writes ") and "to /runs, where" in sentence
     assert "(--set keep_checkpoints=1: " in sentence
-    mended = seen(here(run_free_bytes=one_less + GB), Answers(set=("keep_checkpoints=1",)))
-    assert not mended.methods["full"].obstacles
+    fixed = seen(here(run_free_bytes=one_less + GB), Answers(set=("keep_checkpoints=1",)))
+    assert not fixed.methods["full"].obstacles
     (hopeless,) = seen(here(run_free_bytes=20 * GB)).methods["full"].obstacles
     assert "keep_checkpoints" not in hopeless and "set FTTUI_HOME to another disk, or free " in hopeless
 
@@ -94,12 +94,12 @@ def test_too_little_host_memory_is_an_obstacle() -> None:
 
 def test_what_this_box_lacks_moves_the_choice() -> None:
     deep = Answers(shift="deep")
-    assert seen(here(), deep).recommended == "full"
+    assert seen(here(), deep).recomfixed == "full"
     moved = seen(here(run_free_bytes=20 * GB), deep)
-    assert moved.recommended == "lora"
+    assert moved.recomfixed == "lora"
     assert any(sentence.startswith("The run writes") for sentence in moved.methods["full"].why_not)
     nothing = seen(here(run_free_bytes=GB // 10))
-    assert nothing.recommended is None and nothing.reasons[0].startswith("The run writes")
+    assert nothing.recomfixed is None and nothing.reasons[0].startswith("The run writes")
 
 
 def test_another_box_is_not_judged() -> None:

@@ -1,4 +1,4 @@
-"""The closed form against figures that nobody tuned: fake-tensor runs and published totals."""
+"""The formulas against figures that nobody tuned: fake-tensor runs and published totals."""
 
 from __future__ import annotations
 
