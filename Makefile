@@ -33,6 +33,9 @@ quick: .venv/installed-dev
 test: check
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-screen
 
+# Each half has two threads on what may be two cores: threads that wait must not spin.
+test-core test-screen: export OMP_WAIT_POLICY := passive
+
 test-core:
 	$(BIN)/pytest tests/backend tests/bench tests/test_layers.py tests/test_docs.py
 

@@ -83,10 +83,12 @@ def table(found: list[Outcome]) -> Iterator[str]:
 
 
 def with_every_template(root: Path) -> Iterator[str]:
-    """Every file with every chat template; yields tracebacks, and then the counts."""
+    """Every file with every chat template, those of the cases too; yields tracebacks, and then the counts."""
     tried = rows = refused = 0
     with tempfile.TemporaryDirectory() as name:
         tokenizers = {family: TextTokenizer.load(folder_of(Path(name), family)) for family in FAMILIES}
+        of_cases = {path.parent for path in root.rglob("tokenizer.json")}
+        tokenizers |= {str(folder.relative_to(root)): TextTokenizer.load(folder) for folder in sorted(of_cases)}
         for path in references(root):
             examples = _examples(path)
             for family, tokenizer in tokenizers.items() if examples else ():
@@ -96,7 +98,8 @@ def with_every_template(root: Path) -> Iterator[str]:
                 except Exception as error:  # noqa: BLE001 - that is what is looked for
                     yield f"TRACEBACK {family} with {path.relative_to(root)}: {type(error).__name__}: {error}"
                 tried, rows, refused = tried + 1, rows + len(examples), refused + tally.refused
-    yield f"{tried:,} combinations of a file with one of {len(FAMILIES)} templates, {rows:,} of a row with a template:"
+    count = len(tokenizers)
+    yield f"{tried:,} combinations of a file with one of {count} templates, {rows:,} of a row with a template:"
     yield f"{refused:,} rows refused in words"
 
 

@@ -34,6 +34,7 @@ from tests.tui.story import PREDICTED
 TITLE, LINK, MARKUP = NASTY["title"], NASTY["link"], NASTY["markup"]
 MODEL = f"m{NAMES['title']}{NAMES['clear in C1']}"
 NO_MODEL = f"no{NAMES['title']}model"
+ODD_MODEL = f"z odd{NAMES['title']}"
 ALL_ROWS = "y all.jsonl"
 BROKEN = f"z broken {NAMES['title']}.jsonl"
 PRESET = "nasty [red]\x1b]0;PWNED\x07"
@@ -60,11 +61,15 @@ def make(folder: Path) -> None:
 
 
 def model(folder: Path) -> None:
-    """One whose family, special tokens and chat template are nasty; its figures are those of a tiny Llama."""
+    """One whose names, special tokens and chat template are nasty; its figures are those of a tiny Llama."""
     make_model(folder, max_position_embeddings=4096)
     config = json.loads((folder / "config.json").read_text())
-    config |= {"architectures": [f"{TITLE}ForCausalLM"], "model_type": f"odd{TITLE}{MARKUP}", "_name_or_path": ALL}
+    config |= {"_name_or_path": ALL, "hidden_act": f"{TITLE}{MARKUP}"}
     (folder / "config.json").write_text(json.dumps(config))
+    unknown = folder.with_name(ODD_MODEL)  # no family of transformers: refused, with what it calls itself
+    make_model(unknown)
+    config |= {"architectures": [f"{TITLE}ForCausalLM"], "model_type": f"odd{TITLE}{MARKUP}"}
+    (unknown / "config.json").write_text(json.dumps(config))
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     settings["chat_template"] = "{{ '\x1b]0;PWNED\x07template\x9b2J' }}" + settings["chat_template"]
     settings["eos_token"] = f"<{TITLE}>"

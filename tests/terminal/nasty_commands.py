@@ -40,6 +40,7 @@ def commands(folder: Path) -> list[list[str]]:
         [*plan, data, "--mapping", "prompt=x"],
         [*plan, data, "--set", f"{nasty_box.TITLE}=1"],
         ["plan", "--model", str(folder / nasty_box.NO_MODEL), "--data", data],
+        ["plan", "--model", str(folder / nasty_box.ODD_MODEL), "--data", data],
         ["plan", f"--{nasty_box.TITLE}"],
         [nasty_box.TITLE],
         ["doctor"],

@@ -73,7 +73,7 @@ def choose_model(app: Watched) -> None:
     assert f"no{TITLE}model" in app.wait("not a model that can be used")
     app.type(DOWN)
     found = app.wait("vocabulary")
-    assert re.search(rf"parameters +98,[0-9]+ +odd{re.escape(TITLE)}\[red\]x\[/\] \[@click=app.quit\]q", found)
+    assert re.search(r"parameters +98,[0-9]+ +llama", found)
 
 
 def choose_data(app: Watched, offered: list[str]) -> None:
@@ -233,7 +233,7 @@ def test_what_the_commands_print(work: Path) -> None:
     program = Watched(["-m", "tests.terminal.nasty_commands", str(work)])
     text = program.end()
     codes = [int(code) for code in re.findall("^= ended with ([0-9]+)$", text, re.MULTILINE)]
-    assert codes == [0, 0, 0, 0, 2, 0, 0, 2, 2, 0, 0, 2, 2, 2, 2, 2, 2, 0, 0], "the last one's is in its run's log"
+    assert codes == [0, 0, 0, 0, 2, 0, 0, 2, 2, 0, 0, 2, 2, 2, 2, 2, 2, 2, 0, 0], "the last one's is in its run's log"
     for said in (
         f"{ODD_RUN} +odd {TITLE}",
         '"name": "b \\u001b]0;PWNED\\u0007 \\u202egnp.exe\\u202c"',
