@@ -1,4 +1,4 @@
-"""Some families of the survey, the odd ones: planned as they are, trained, loaded by plain transformers and peft, merged."""
+"""Some odd families of the survey: planned as they are, trained, loaded by plain transformers and peft, merged."""
 
 from __future__ import annotations
 
