@@ -94,12 +94,12 @@ def test_too_little_host_memory_is_an_obstacle() -> None:
 
 def test_what_this_box_lacks_moves_the_choice() -> None:
     deep = Answers(shift="deep")
-    assert seen(here(), deep).recomfixed == "full"
+    assert seen(here(), deep).recommended == "full"
     moved = seen(here(run_free_bytes=20 * GB), deep)
-    assert moved.recomfixed == "lora"
+    assert moved.recommended == "lora"
     assert any(sentence.startswith("The run writes") for sentence in moved.methods["full"].why_not)
     nothing = seen(here(run_free_bytes=GB // 10))
-    assert nothing.recomfixed is None and nothing.reasons[0].startswith("The run writes")
+    assert nothing.recommended is None and nothing.reasons[0].startswith("The run writes")
 
 
 def test_another_box_is_not_judged() -> None:
