@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
+import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,9 +84,8 @@ def choose_data(app: Watched, offered: list[str]) -> None:
     assert [x for x in offered if plain(x, lines=False)[:12] not in screen] == [], screen
     app.type(DOWN * (1 + offered.index(nasty_box.ALL_ROWS)))
     app.wait("❯ y all")
-    screen = app.wait("first row, as")
     for text in ("template\ufffd2J", LINK, MARKUP, "</text><script>alert(1)</script>&lt;&#x1b;]]>"):
-        assert in_panel(screen, text)
+        wait_in_panel(app, "first row, as", text)
     app.type(DOWN)
     app.wait("nothing that can")
     app.type(UP)
@@ -107,6 +107,13 @@ def in_panel(screen: str, text: str) -> bool:
     return squeezed(text) in squeezed(
         "".join(line.rpartition("│")[0].rpartition("│")[2] for line in screen.split("\n"))
     )
+
+
+def wait_in_panel(app: Watched, pattern: str, text: str) -> None:
+    """Until `pattern` is on the screen and `text` in its panel: a tall screen is painted in several writes."""
+    until = time.monotonic() + 20
+    while not in_panel(screen := app.wait(pattern), text):
+        assert time.monotonic() < until, screen
 
 
 def plan(app: Watched, work: Path) -> None:
@@ -143,7 +150,7 @@ def look_at_presets(app: Watched) -> None:
     screen = app.wait("❯ clean")
     assert f"bad{plain(NASTY['colour'])}" in screen and PRESET in screen
     app.type(DOWN)
-    assert in_panel(app.wait("made_for"), MARKUP)
+    wait_in_panel(app, "made_for", MARKUP)
     app.type("c")
     assert f"my-{PRESET}" in app.wait("Enter copies")
     app.type(ENTER)
@@ -159,7 +166,7 @@ def look_at_presets(app: Watched) -> None:
     app.type(ESC)
     app.wait_without("won't do")
     app.type(DOWN)
-    assert in_panel(app.wait("is no TOML"), MARKUP)
+    wait_in_panel(app, "is no TOML", MARKUP)
     app.type("e")
     app.wait("edit it by")
     app.type(ESC)
