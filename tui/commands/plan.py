@@ -50,10 +50,6 @@ def plan(
         trial: Train each method that fits (or the one of --set method=NAME) for a few real steps on your data, and
             measure it; takes minutes, and keeps only the figures, which correct the next comparison.
     """
-    from tui.commands import dry_run as dry_runs
-    from tui.commands import plan_json, plan_table, rent_table
-    from tui.commands import trial as trials
-
     start = presets.load(preset) if preset else None
     if start:
         answers = presets.merged(start, answers)
@@ -61,22 +57,37 @@ def plan(
         raise UserError("--trial can't be combined with --rent or --dry-run: leave them out", "trial")
     comparison = situation.predict(answers, start)
     if trial:
+        from tui.commands import trial as trials
+
         return trials.command(comparison, rules.pin(answers, start).values.get("method"), as_json=json)
     offers = _offers(comparison, start) if rent else None
-    found = dry_runs.checked(comparison) if dry_run else None
-    if json:
-        text = plan_json.encode(comparison, offers, found)
-    elif found is not None:
-        text = dry_runs.table(found)
-    elif offers is not None:
-        text = rent_table.table(comparison, offers, shutil.get_terminal_size().columns)
-    else:
-        text = plan_table.table(comparison)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(_text(comparison, offers, as_json=json, dry_run=dry_run) + "\n")
     if stops := findings.stops(comparison.findings):
         raise UserError(stops[0], "data")
     carried = comparison.recommended if offers is None else any(offer.estimate for offer in offers)
     return 0 if carried else 3
+
+
+def _text(comparison: Comparison, offers: tuple[RentOffer, ...] | None, *, as_json: bool, dry_run: bool) -> str:
+    """What is printed. Each form is imported only if it is asked for: a plan is there in well under a second."""
+    found = None
+    if dry_run:
+        from tui.commands import dry_run as dry_runs
+
+        found = dry_runs.checked(comparison)
+        if not as_json:
+            return dry_runs.table(found)
+    if as_json:
+        from tui.commands import plan_json
+
+        return plan_json.encode(comparison, offers, found)
+    if offers is not None:
+        from tui.commands import rent_table
+
+        return rent_table.table(comparison, offers, shutil.get_terminal_size().columns)
+    from tui.commands import plan_table
+
+    return plan_table.table(comparison)
 
 
 def _offers(comparison: Comparison, start: Preset | None) -> tuple[RentOffer, ...]:
