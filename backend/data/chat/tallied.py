@@ -32,7 +32,7 @@ LAST_ONLY = "--set train_on_turns=last trains the last answer alone"
 CONTROL_AS_TOKENS = "--set special_tokens_in_data=true makes them tokens again; or take them out of the data"
 
 
-class Told(NamedTuple):
+class FindingText(NamedTuple):
     """How a kind of Tally is said. `{rows}` is the count of rows, `{value}` the first value found."""
 
     severity: Severity
@@ -41,136 +41,136 @@ class Told(NamedTuple):
     fix: str = ""
 
 
-TALLIED: dict[str, Told] = {
-    BEYOND_EMBEDDING: Told(
+TALLIED: dict[str, FindingText] = {
+    BEYOND_EMBEDDING: FindingText(
         "stops",
         "tokens-beyond-embedding",
         "{rows} hold tokens that the model has no embedding for, such as {value}: they are left out.",
         "use the tokenizer that belongs to the model, or take these tokens out of the data",
     ),
-    CALLS_LEFT_OUT: Told(
+    CALLS_LEFT_OUT: FindingText(
         "warns",
         "calls-left-out",
         "The chat template leaves tool calls out of {rows}, such as the call of {value}: they will not be learned.",
         "give each call a turn of its own, or use a model whose chat template writes several",
     ),
-    ARGUMENTS_LEFT_OUT: Told(
+    ARGUMENTS_LEFT_OUT: FindingText(
         "warns", "arguments-left-out", "The chat template leaves arguments of tool calls out of {rows}.", ANOTHER_MODEL
     ),
-    TOOLS_LEFT_OUT: Told(
+    TOOLS_LEFT_OUT: FindingText(
         "warns",
         "tools-left-out",
         "The chat template knows no tools: their descriptions are left out of {rows}.",
         "use a model whose chat template takes tools, or describe them in the system prompt",
     ),
-    TURNS_LEFT_OUT: Told(
+    TURNS_LEFT_OUT: FindingText(
         "warns",
         "turns-left-out",
         "The chat template leaves turns out of {rows} (tool results, as a rule).",
         ANOTHER_MODEL,
     ),
-    THINKING_LEFT_OUT: Told(
+    THINKING_LEFT_OUT: FindingText(
         "warns",
         "thinking-left-out",
         "The chat template leaves thinking that you gave out of {rows}: it will not be learned.",
         f"{ANOTHER_MODEL}; if it is that of earlier turns, give each answer a row of its own",
     ),
-    TEXT_LEFT_OUT: Told(
+    TEXT_LEFT_OUT: FindingText(
         "warns",
         "text-left-out",
         "The chat template leaves the text beside tool calls out of {rows}: it will not be learned.",
         ANOTHER_MODEL,
     ),
-    EMPTY_ANSWER: Told(
+    EMPTY_ANSWER: FindingText(
         "warns",
         "empty-answers",
         "{rows} hold an empty answer: it is no target, since it would teach silence.",
         "fill or remove it",
     ),
-    NO_END: Told(
+    NO_END: FindingText(
         "warns",
         "no-end-of-turn",
         "No end-of-turn token follows the answer in {rows}: the model will not learn to stop.",
         "use a model whose chat template ends its turns with a token",
     ),
-    END_IS_TEXT: Told(
+    END_IS_TEXT: FindingText(
         "warns",
         "end-of-turn-is-no-token",
         "The chat template ends answers with {value}, which is no token of this tokenizer: it is learned as text in "
         "{rows}.",
         "use a tokenizer that has this token, or a chat template that ends answers with one that it has",
     ),
-    NO_END_EARLIER: Told(
+    NO_END_EARLIER: FindingText(
         "warns",
         "no-end-of-earlier-turns",
         "Only the last answer of a conversation ends with the token at which the model stops: earlier ones, in {rows}, "
         "are learned without it.",
         LAST_ONLY,
     ),
-    PROMPT_DIFFERS: Told(
+    PROMPT_DIFFERS: FindingText(
         "warns",
         "prompt-differs",
         "When the model is asked, its chat template writes {value} before the answer, but not in {rows} of the data.",
         "give answers their thinking, or use a model that does not think",
     ),
-    CONTROL_TOKENS: Told(
+    CONTROL_TOKENS: FindingText(
         "warns",
         "control-tokens-in-data",
         "{rows} hold control tokens of the model in their text, such as {value}: they are read as plain text.",
         CONTROL_AS_TOKENS,
     ),
-    CONTROL_KEPT: Told(
+    CONTROL_KEPT: FindingText(
         "notes",
         "control-tokens-kept",
         "{rows} hold control tokens of the model in their text, such as {value}: they become tokens, as you chose.",
     ),
-    ALREADY_RENDERED: Told(
+    ALREADY_RENDERED: FindingText(
         "warns",
         "already-rendered",
         "Questions in {rows} are already written in a chat format, such as {value}: the chat template writes its own "
         "marks around them.",
         RAW_TEXT,
     ),
-    FOREIGN_MARKS: Told(
+    FOREIGN_MARKS: FindingText(
         "warns",
         "marks-of-another-format",
         "{rows} hold marks of a chat format that are no tokens of this model, such as {value}: they are learned as "
         "text.",
         RAW_TEXT,
     ),
-    CONTROL_IN_DOCUMENT: Told(
+    CONTROL_IN_DOCUMENT: FindingText(
         "notes",
         "control-tokens-in-documents",
         "Documents in {rows} hold control tokens of the model, such as {value}: they become tokens.",
     ),
-    EOS_APPENDED: Told(
+    EOS_APPENDED: FindingText(
         "notes",
         "eos-appended",
         "The chat template ends no turn with a token: the tokenizer's end-of-text token {value} follows the last "
         "answer in {rows}.",
     ),
-    SYSTEM_MOVED: Told(
+    SYSTEM_MOVED: FindingText(
         "notes",
         "system-moved",
         "The chat template has no place for a system prompt: it stands before the question in {rows}.",
     ),
-    CALLS_AS_TEXT: Told(
+    CALLS_AS_TEXT: FindingText(
         "notes",
         "calls-as-text",
         "The chat template knows no tool calls: they are written as JSON in {rows}.",
     ),
-    IDS_REWRITTEN: Told(
+    IDS_REWRITTEN: FindingText(
         "notes",
         "call-ids-rewritten",
         "The chat template refuses the ids of tool calls: they are rewritten to nine characters in {rows}.",
     ),
-    DEFAULT_SYSTEM: Told(
+    DEFAULT_SYSTEM: FindingText(
         "notes",
         "default-system-prompt",
         "The chat template gives {rows} without a system prompt its own: {value}.",
         "give a system prompt in the data if you want another",
     ),
-    WRITES_DATE: Told(
+    WRITES_DATE: FindingText(
         "notes",
         "date-in-template",
         "The chat template writes today's date into {rows}: they are tokenised anew each day.",
