@@ -73,6 +73,24 @@ def test_rows_are_shown_token_by_token(tmp_path: Path, model: str, capsys: pytes
     assert (second["row"], second["tokens"]) == (2, []) and "row 3" in second["refused"]
 
 
+def test_a_plan_field_changes_which_answers_are_targets(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = [{"role": role, "content": f"{role} {n}"} for n in range(2) for role in ("user", "assistant")]
+    path = jsonl(tmp_path / "chats.jsonl", [{"messages": turns}] * 3)
+
+    def targets(*settings: str) -> tuple[int, str]:
+        report = seen(capsys, path, "--model", model, "--row", "0", *settings)
+        row = report["examples"][0]["tokens"]
+        return report["target_tokens"], "".join(token["text"] for token in row if token["target"])
+
+    everything, both = targets()
+    last_alone, last = targets("--set", "train_on_turns=last")
+    assert "assistant 0" in both and "assistant 1" in both
+    assert "assistant 0" not in last and "assistant 1" in last
+    assert last_alone < everything
+
+
 def test_a_max_length_cuts_rows_and_counts_what_is_left(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,6 +148,10 @@ def test_without_a_model_rows_are_roles_and_texts(tmp_path: Path, capsys: pytest
         (("rows.jsonl", "--max-length", "0"), "max length: 0 won't do"),
         (("rows.jsonl", "--mapping", "prompt=quesion"), "did you mean 'question'"),
         (("rows.jsonl", "--model", "/nowhere/at/all"), "/nowhere/at/all does not exist"),
+        (
+            ("rows.jsonl", "--set", "epochs=2"),
+            "set: epochs changes no row; here it takes special_tokens_in_data and train_on_turns",
+        ),
         ((), "`fttui data` needs FILE"),
     ],
 )

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from backend.errors import wont_do
+from backend.errors import UserError, wont_do
 
 if TYPE_CHECKING:
-    from backend.data.browse import RowBrowser
+    from backend.data.tokenizing import Tokenizing
     from backend.model.info import ModelInfo
 
 Flag = Annotated[bool, Parameter(negative=())]
@@ -24,6 +24,7 @@ def data(
     tokens: Flag = False,
     mapping: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     max_length: int | None = None,
+    set: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     json: Flag = False,
 ) -> int:
     """What is in the data: how it is read, what would waste a run and what fixes it, and rows as the model sees them.
@@ -34,6 +35,7 @@ def data(
         fttui data rows.jsonl --model ./my-model --row 17
         fttui data rows.jsonl --model ./my-model --row 17 --tokens --max-length 2048
         fttui data rows.csv --mapping prompt=question --mapping completion=answer --json
+        fttui data chats.jsonl --model ./my-model --row 17 --set train_on_turns=last
 
     Args:
         file: A file, a folder, a hub id or `demo`.
@@ -43,16 +45,20 @@ def data(
         tokens: Show those rows token by token, with their ids.
         mapping: Which column plays which part, `role=column` (repeatable); found by itself if the names are usual.
         max_length: What is cut after this many tokens.
+        set: A plan field that changes tokens or targets, as for `train` (repeatable): `train_on_turns`,
+            `special_tokens_in_data`.
         json: Print one JSON object.
     """
+    from backend.data.browse import RowBrowser
     from backend.data.inspect import inspect
     from tui.commands import data_json, data_text
 
     if max_length is not None and max_length < 2:
         raise wont_do("max length", max_length, "a whole number of at least 2", "max_length")
+    how = _tokenizing(set)
     known = _model(model)
-    report = inspect(file, mapping=mapping, model=known)
-    browser = _browser(file, mapping, known, max_length) if row else None
+    report = inspect(file, mapping=mapping, model=known, how=how)
+    browser = RowBrowser(file, mapping, known, max_length, how) if row else None
     examples = [browser.row(number) for number in row] if browser else []
     if json:
         text = data_json.encode(report, max_length, examples)
@@ -71,7 +77,12 @@ def _model(reference: str | None) -> ModelInfo | None:
     return find.find(reference)
 
 
-def _browser(file: str, mapping: tuple[str, ...], model: ModelInfo | None, max_length: int | None) -> RowBrowser:
-    from backend.data.browse import RowBrowser
+def _tokenizing(settings: tuple[str, ...]) -> Tokenizing:
+    """The choices of what is learned among plan fields; UserError for any other field."""
+    from backend.data.tokenizing import FIELDS, chosen
+    from backend.plan import fields
 
-    return RowBrowser(file, mapping, model, max_length)
+    parsed = fields.parse_settings(settings)
+    for key in sorted(parsed.keys() - FIELDS):
+        raise UserError(f"set: {key} changes no row; here it takes {' and '.join(sorted(FIELDS))}", "set")
+    return chosen(parsed)

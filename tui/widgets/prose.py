@@ -13,8 +13,6 @@ from tui.plain import safe
 
 Build = Callable[[int], Content]
 """Width in cells -> the text, no line of it wider."""
-Sentence = tuple[str, str, str]
-"""Sign, text, style of the sign."""
 
 
 class Prose(Widget):
