@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from backend.errors import UserError
 from backend.model import architectures
-from backend.model.family import Config, Family, families
+from backend.model.family import Config, Family, Sizes, families, sizes_of
 from backend.model.shape import ModelShape
 
 _INSTRUCT: Final = re.compile(r"(?i)(^|[-_.])(instruct|it|chat|distill)($|[-_.])")
@@ -46,30 +47,53 @@ def shape_from_config(config: Config, name: str, *, has_files: bool = False) -> 
     known = _with_defaults(family, text)
     _check_sizes(known, name)
     sizes = _sizes(family, known)
-    layers = int(known["num_hidden_layers"])
-    per_token = int(known.get("num_experts_per_tok", 0)) if family.expert else 0
+    per_token = int(known.get("num_experts_per_tok") or 0) if family.expert else 0
+    expert_blocks = family.expert_blocks(known) if family.expert else ()
     return ModelShape(
         name=name,
         family=family_name,
         hidden=sizes["hidden"],
-        layers=layers,
+        layers=sizes["layers"],
         heads=sizes["heads"],
         kv_heads=sizes["kv"] // sizes["head"],
         head_dim=sizes["head"],
         intermediate=per_token * sizes["moe"] + sizes["shared"] if family.expert else sizes["ff"],
         vocab=sizes["vocab"],
         tied=bool(_tied(config, known)),
-        context=int(known.get("max_position_embeddings", 0)),
-        linears=family.block_linears(sizes, known),
-        norm_parameters=layers * family.block_norms(sizes, known) + family.final_norms(sizes, known),
+        context=int(known.get("max_position_embeddings") or 0),
+        linears=tuple(x.linear for x in family.matrices(sizes, known)),
+        norm_parameters=sum(x.elements for x in family.block_norms(sizes, known))
+        + sum(x.elements for x in family.outside(sizes, known)),
         experts=sizes["experts"] if family.expert else 0,
         experts_per_token=per_token,
         expert_linears=family.expert_linears(sizes, known),
-        router_parameters=layers * family.block_router(sizes, known),
+        expert_blocks=None if len(expert_blocks) in (0, sizes["layers"]) else len(expert_blocks),
+        router_parameters=sum(x.elements for x in family.block_routers(sizes, known)),
         sliding_window=_sliding_window(known),
         instruct=is_instruct(name),
         attention=family.attention,
     )
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What presets/families.toml says of a configuration's family, with its sizes."""
+
+    family: Family
+    sizes: Sizes
+    config: Config
+    """The text part, with the family's defaults."""
+    tied: bool
+
+
+def listed(config: Config) -> Listed | None:
+    """The table's entry for a configuration that `shape_from_config` has accepted; None if it has none."""
+    text = text_part(config)
+    family = families().get(str(text.get("model_type", "")))
+    if family is None:
+        return None
+    known = _with_defaults(family, text)
+    return Listed(family, _sizes(family, known), known, bool(_tied(config, known)))
 
 
 def text_part(config: Config) -> Config:
@@ -89,10 +113,8 @@ def is_multimodal(config: Config) -> bool:
 
 
 def is_exact(config: Config) -> bool:
-    """Whether its family is known, so that counts are exact; not if it is treated as a Llama, or some blocks differ."""
-    text = text_part(config)
-    uneven = bool(text.get("mlp_only_layers")) or int(text.get("decoder_sparse_step") or 1) != 1
-    return str(text.get("model_type", "")) in families() and not uneven
+    """Whether its family is known, so that counts are exact; not if it is treated as a Llama."""
+    return str(text_part(config).get("model_type", "")) in families()
 
 
 def is_instruct(name: str) -> bool:
@@ -117,6 +139,8 @@ def quantisation(config: Any) -> str | None:
     own = config.get("quantization_config")
     if isinstance(own, Mapping):
         return str(own.get("quant_method") or "an unnamed method")
+    if isinstance(config.get("compression_config"), Mapping):  # as compressed-tensors first called it
+        return "compressed-tensors"
     return next((found for value in config.values() if (found := quantisation(value))), None)
 
 
@@ -156,8 +180,14 @@ def _check_code(config: Config, name: str) -> None:
 
 
 def _check_loadable(config: Config, name: str) -> None:
-    kind = str(config.get("model_type", ""))
-    if kind and not config.get("auto_map") and not architectures.can_be_loaded(kind) and kind not in families():
+    kind = str(config.get("model_type") or "")
+    if not kind:
+        raise UserError(
+            f"config.json of {name} has no model_type, which says how the model is loaded; take the config.json of a "
+            "newer version of the model",
+            "model",
+        )
+    if not config.get("auto_map") and not architectures.can_be_loaded(kind) and kind not in families():
         what = "has no decoder of text" if is_native(kind) else "is unknown to the transformers that is installed"
         raise UserError(
             f"{name} can't be fine-tuned here: its architecture {kind!r} {what}; "
@@ -245,11 +275,14 @@ def _check_sizes(known: Config, name: str) -> None:
 
 
 def _sizes(family: Family, known: Config) -> dict[str, int]:
+    """The sizes that a family's lines name: the usual ones, those of its own, and every number of config.json."""
     hidden, heads = known["hidden_size"], known["num_attention_heads"]
     head = int(known.get("head_dim") or hidden // heads)
     query, key = heads * head, int(known.get("num_key_value_heads") or heads) * head
-    return {
+    sizes = {name: value for name, value in known.items() if isinstance(value, int) and not isinstance(value, bool)}
+    sizes |= {
         "hidden": hidden,
+        "layers": known["num_hidden_layers"],
         "heads": heads,
         "head": head,
         "q": query,
@@ -259,8 +292,11 @@ def _sizes(family: Family, known: Config) -> dict[str, int]:
         "vocab": known["vocab_size"],
         "experts": _first(known, family.keys.get("experts", ())),
         "moe": _first(known, family.keys.get("moe", ())),
-        "shared": int(known.get("shared_expert_intermediate_size", 0)),
+        "shared": int(known.get("shared_expert_intermediate_size") or 0),
     }
+    for name, text in family.sizes.items():
+        sizes[name] = sizes_of(text, sizes)[0]
+    return sizes
 
 
 def _first(known: Config, keys: tuple[str, ...]) -> int:

@@ -57,11 +57,10 @@ def counted(shape: ModelShape, stored: int | None) -> ModelShape:
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for path in headers.weight_files(folder):
-        for name, entry in headers.header(path).items():
-            is_used = not name.endswith(_BUFFER) and not name.startswith("mtp.")
-            if is_used and entry.get("dtype") in TRAINABLE:
-                yield name, tuple(int(size) for size in entry.get("shape", ()))
+    for name, entry in headers.tensors(folder).items():
+        is_used = not name.endswith(_BUFFER) and not name.startswith("mtp.")
+        if is_used and entry["dtype"] in TRAINABLE:
+            yield name, tuple(entry["shape"])
 
 
 def _parameters(tensors: dict[str, tuple[int, ...]], shape: ModelShape) -> int:
