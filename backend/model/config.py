@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from backend.errors import UserError
-from backend.model import architectures
+from backend.model import architectures, config_faults
 from backend.model.family import Config, Family, Sizes, families, sizes_of
 from backend.model.shape import ModelShape
 
 _INSTRUCT: Final = re.compile(r"(?i)(^|[-_.])(instruct|it|chat|distill)($|[-_.])")
 _NEEDED: Final = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
-_ROPES: Final = ("default", "linear", "dynamic", "yarn", "longrope", "llama3", "proportional", "mrope")
 _SYNONYMS: Final = {
     "hidden_size": ("n_embd", "d_model", "embed_dim"),
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
@@ -41,11 +40,11 @@ def shape_from_config(config: Config, name: str, *, has_files: bool = False) -> 
     check_trainable(config, name)
     text = text_part(config)
     family_name = str(text.get("model_type", ""))
-    listed = families().get(family_name)
-    text = text if listed else _usual_names(text, has_files=has_files)
-    family = listed or _like_llama(text, name, has_files=has_files)
+    own = families().get(family_name)
+    text = _usual_names(text) if own else _guessed(_usual_names(text), has_files=has_files)
+    family = own or _like_llama(text, name, has_files=has_files)
     known = _with_defaults(family, text)
-    _check_sizes(known, name)
+    _check_sizes(known, name, family)
     sizes = _sizes(family, known)
     per_token = int(known.get("num_experts_per_tok") or 0) if family.expert else 0
     expert_blocks = family.expert_blocks(known) if family.expert else ()
@@ -92,7 +91,7 @@ def listed(config: Config) -> Listed | None:
     family = families().get(str(text.get("model_type", "")))
     if family is None:
         return None
-    known = _with_defaults(family, text)
+    known = _with_defaults(family, _usual_names(text))
     return Listed(family, _sizes(family, known), known, bool(_tied(config, known)))
 
 
@@ -128,7 +127,7 @@ def check_trainable(config: Config, name: str) -> None:
     _check_code(config, name)
     _check_loadable(config, name)
     _check_pad(text_part(config), name)
-    _check_rope(text_part(config), name)
+    config_faults.check(text_part(config), name)
     _check_quantisation(config, name)
 
 
@@ -206,18 +205,6 @@ def _check_pad(text: Config, name: str) -> None:
         )
 
 
-def _check_rope(text: Config, name: str) -> None:
-    scaling = text.get("rope_parameters") or text.get("rope_scaling")
-    said = (scaling.get("rope_type") or scaling.get("type")) if isinstance(scaling, Mapping) else None
-    if isinstance(said, str) and said not in _ROPES:
-        old = "; su is the older name of longrope, which needs short_factor and long_factor" if said == "su" else ""
-        raise UserError(
-            f"config.json of {name} says rope type {said!r}, which transformers does not have (it has "
-            f"{', '.join(_ROPES)}){old}; take the config.json of a newer version of the model",
-            "model",
-        )
-
-
 def is_native(model_type: str) -> bool:
     """Whether the installed transformers has this architecture. Looks at its files; loads nothing."""
     spec = importlib.util.find_spec("transformers")
@@ -228,18 +215,23 @@ def is_native(model_type: str) -> bool:
     return any((models / name).is_dir() for name in (folder, folder.removesuffix("_text")))
 
 
-def _usual_names(text: Config, *, has_files: bool) -> Config:
-    """`text` with its sizes under the names that most families use; those that GPT-2's relatives leave out, added."""
+def _usual_names(text: Config) -> dict[str, Any]:
+    """`text` with its sizes under the names that most families use."""
     found = dict(text)
     for usual, others in _SYNONYMS.items():
         said = next((text[key] for key in (usual, *others) if isinstance(text.get(key), int)), None)
         if said is not None:
             found[usual] = said
-    if isinstance(widths := found.get("intermediate_size"), list) and widths:
-        found["intermediate_size"] = max(widths)  # Gemma 3n has one a layer
     kinds = next((text[key] for key in _KINDS if isinstance(text.get(key), list | str)), None)
     if kinds and "num_hidden_layers" not in found:
         found["num_hidden_layers"] = len(kinds)
+    return found
+
+
+def _guessed(found: dict[str, Any], *, has_files: bool) -> dict[str, Any]:
+    """The sizes that a family which nobody listed leaves out, added."""
+    if isinstance(widths := found.get("intermediate_size"), list) and widths:
+        found["intermediate_size"] = max(widths)  # Gemma 3n has one a layer
     if isinstance(found.get("hidden_size"), int):
         found["intermediate_size"] = found.get("intermediate_size") or 4 * found["hidden_size"]
         if has_files:  # a state space model has none
@@ -266,9 +258,11 @@ def _with_defaults(family: Family, text: Config) -> dict[str, Any]:
     return {**{key: value for key, value in family.defaults.items() if key not in synonyms}, **said}
 
 
-def _check_sizes(known: Config, name: str) -> None:
+def _check_sizes(known: Config, name: str, family: Family) -> None:
     for key in _NEEDED:
         value = known.get(key)
+        if value is None and key == "intermediate_size" and "ff" in family.sizes:
+            continue
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
             said = "missing" if value is None else f"{value!r}, which is no size"
             raise UserError(f"config.json of {name} is incomplete: {key} is {said}; download the model again", "model")
@@ -288,14 +282,14 @@ def _sizes(family: Family, known: Config) -> dict[str, int]:
         "q": query,
         "kv": key,
         "qkv": query + 2 * key,
-        "ff": known["intermediate_size"],
+        "ff": int(known.get("intermediate_size") or 0),
         "vocab": known["vocab_size"],
         "experts": _first(known, family.keys.get("experts", ())),
         "moe": _first(known, family.keys.get("moe", ())),
         "shared": int(known.get("shared_expert_intermediate_size") or 0),
     }
     for name, text in family.sizes.items():
-        sizes[name] = sizes_of(text, sizes)[0]
+        sizes[name] = sizes.get(name) or sizes_of(text, sizes)[0]
     return sizes
 
 

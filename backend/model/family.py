@@ -16,7 +16,8 @@ from backend.model import kinds
 from backend.model.shape import Linear
 
 _LINEAR = re.compile(
-    r"(?P<path>[\w.]+): (?P<inputs>\S+) -> (?P<outputs>\S+)(?: \+ (?P<bias>\w+))?(?: @ (?P<kind>\w+))?"
+    r"(?P<path>[\w.]+): (?P<inputs>\S+) -> (?P<outputs>\S+)(?: \+ (?P<bias>\w+))?"
+    r"(?: (?P<when>if|unless) (?P<key>\w+))?(?: @ (?P<kind>\w+))?"
 )
 _TENSOR = re.compile(
     r"(?P<name>[\w.*#]+): (?P<dimensions>\S+)(?: (?P<when>if|unless) (?P<key>\w+))?(?: @ (?P<kind>\w+))?"
@@ -122,6 +123,11 @@ def _those(of: Sequence[Sequence[str]], kind: str | None) -> tuple[int, ...]:
     return tuple(at for at, its in enumerate(of) if kind is None or kind in its)
 
 
+def _holds(match: re.Match[str], config: Config) -> bool:
+    """Whether config.json says what a line asks for with `if KEY` or `unless KEY`."""
+    return not match["when"] or bool(config.get(match["key"])) == (match["when"] == "if")
+
+
 def _linear(match: re.Match[str], sizes: Sizes, config: Config, blocks: int | None = None) -> Linear:
     bias = match["bias"] == "bias" or bool(match["bias"] and config.get(match["bias"]))
     name = match["path"].rpartition(".")[2]
@@ -130,7 +136,9 @@ def _linear(match: re.Match[str], sizes: Sizes, config: Config, blocks: int | No
 
 def _matrix(text: str, sizes: Sizes, config: Config, of: Sequence[Sequence[str]]) -> Matrix:
     match = _parsed(_LINEAR, text)
-    those = _those(of, match["kind"])
+    those = _those(of, match["kind"]) if _holds(match, config) else ()
+    if not those:
+        return Matrix(match["path"], Linear(match["path"], 0, 0), ())
     blocks = None if len(those) == len(of) else len(those)
     return Matrix(match["path"], _linear(match, sizes, config, blocks), those)
 
@@ -141,7 +149,7 @@ def _others(text: str, sizes: Sizes, config: Config, of: Sequence[Sequence[str]]
     `name.*` is a weight and a bias; `name.#` is numbered by its first dimension.
     """
     match = _parsed(_TENSOR, text)
-    if match["when"] and bool(config.get(match["key"])) != (match["when"] == "if"):
+    if not _holds(match, config):
         return
     those, shape = _those(of, match["kind"]), sizes_of(match["dimensions"], sizes)
     names = [match["name"]]

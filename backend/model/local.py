@@ -11,7 +11,7 @@ import msgspec
 
 from backend import units
 from backend.errors import UserError
-from backend.model import expected, headers, other_weights, stored, stored_shape
+from backend.model import beside, expected, headers, other_weights, stored, stored_shape
 from backend.model.config import is_exact, is_multimodal, shape_from_config
 from backend.model.family import Config
 from backend.model.info import ModelInfo
@@ -34,6 +34,7 @@ def read_folder(
     """The model in `folder`, called `name`. Raises UserError if it is none, or none that can be fine-tuned."""
     called = name or folder.name
     config = read_config(folder)
+    beside.refuse_unusable(folder, called)
     weights = headers.read(folder)
     shape = replace(shape_from_config(config, called, has_files=weights is not None), license=license)
     if weights is None:

@@ -20,8 +20,7 @@ _PACKED = re.compile(
 
 
 def refuse_untrainable(folder: Path, name: str) -> None:
-    """Raise UserError (field `model`) if the weights in `folder` are quantised, or an adapter lies beside them."""
-    _refuse_adapter(folder, name)
+    """Raise UserError (field `model`) if the weights in `folder` are quantised."""
     for tensor, entry in headers.tensors(folder).items():
         if _is_quantised(tensor, kind := str(entry["dtype"])):
             raise UserError(
@@ -29,16 +28,6 @@ def refuse_untrainable(folder: Path, name: str) -> None:
                 "give the 16-bit original, QLoRA makes 4 bits of it by itself",
                 "model",
             )
-
-
-def _refuse_adapter(folder: Path, name: str) -> None:
-    """An adapter there would be loaded by transformers itself, and trained on top of without a word."""
-    if (folder / "adapter_config.json").is_file():
-        raise UserError(
-            f"{name} holds an adapter beside the model (adapter_config.json), which would be loaded with it; "
-            "move adapter_config.json and adapter_model.safetensors elsewhere, or merge them first",
-            "model",
-        )
 
 
 def _is_quantised(tensor: str, kind: str) -> bool:

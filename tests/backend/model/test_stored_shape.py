@@ -61,7 +61,7 @@ def test_a_tied_head_that_is_stored_twice_counts_once_and_gpt_names_are_read(tmp
         "transformer.h.0.ln_1.weight": (32,),
         "transformer.h.1.attn.c_attn.weight": (32, 96),
     }
-    config = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 384, "n_positions": 64}
+    config = {"model_type": "ctrl", "n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 384, "n_positions": 64}
     shape = read_folder(folder_of(tmp_path / "m", tensors, **config), "m").shape
 
     assert (shape.parameters, shape.tied, shape.context) == (384 * 32 + 64 * 32 + 2 * 32 * 96 + 32, True, 64)
