@@ -20,6 +20,9 @@ NO_DECODERS = frozenset(f"{_ENCODERS} {_HALVES}".split())
 """Encoders, halves of encoder-decoders, models of sound, drafting heads: transformers lists them as causal too."""
 
 
+_ANY_TOKENIZER = ("PreTrainedTokenizerFast", "TokenizersBackend")
+
+
 def is_wrapper(model_type: str) -> bool:
     """Whether it is loaded as a model of images and text; False if transformers is not here to ask."""
     return model_type in _mapped("MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES")
@@ -41,7 +44,9 @@ def activations() -> frozenset[str]:
 def has_tokenizer(name: str) -> bool:
     """Whether it has this class of tokenizers, or nobody can say."""
     text = _source("models", "auto", "tokenization_auto.py")
-    return not text or f'"{name.removesuffix("Fast")}' in text or name in ("PreTrainedTokenizerFast", "TokenizersBackend")
+    return (
+        not text or f'"{name.removesuffix("Fast")}' in text or name in ("PreTrainedTokenizerFast", "TokenizersBackend")
+    )
 
 
 @cache

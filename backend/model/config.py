@@ -46,7 +46,7 @@ def shape_from_config(config: Config, name: str, *, has_files: bool = False) -> 
     known = _with_defaults(family, text)
     _check_sizes(known, name, family)
     sizes = _sizes(family, known)
-    per_token = int(known.get("num_experts_per_tok") or 0) if family.expert else 0
+    per_token = sizes.get("num_experts_per_tok", 0) if family.expert else 0
     expert_blocks = family.expert_blocks(known) if family.expert else ()
     return ModelShape(
         name=name,
@@ -252,10 +252,14 @@ def _like_llama(text: Config, name: str, *, has_files: bool) -> Family:
 
 
 def _with_defaults(family: Family, text: Config) -> dict[str, Any]:
-    """`text` without nulls, with the family's defaults for missing keys; of synonymous keys the one that it has."""
+    """`text` with the family's defaults for missing keys; of synonymous keys the one that it has.
+
+    A null is no missing key: it says that there is none (Mistral's sliding window, DeepSeek's compressed queries).
+    """
     said = {key: value for key, value in text.items() if value is not None}
     synonyms = {key for keys in family.keys.values() if any(key in said for key in keys) for key in keys}
-    return {**{key: value for key, value in family.defaults.items() if key not in synonyms}, **said}
+    left_out = (key for key in family.defaults if key not in synonyms and key not in text)
+    return {**{key: family.defaults[key] for key in left_out}, **said}
 
 
 def _check_sizes(known: Config, name: str, family: Family) -> None:

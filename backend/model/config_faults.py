@@ -23,6 +23,7 @@ _ROPES: Final = {
 }
 """Kinds of rotary embeddings, each with the keys that it can't do without."""
 _DTYPES: Final = ("float32", "float16", "bfloat16", "float64", "auto", "float", "half", "double")
+_KERNELS: Final = ("eager", "sdpa", "flash_attention_2", "flex_attention")
 _ACTIVATIONS: Final = ("hidden_act", "hidden_activation", "activation_function")
 _TEXT_FOR_A_VALUE: Final = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?|(?i:true|false|yes|no)")
 _VALUES: Final = re.compile(
@@ -47,6 +48,7 @@ def _faults(text: Config) -> Iterator[str]:
     yield from _types(text)
     yield from _activations(text)
     yield from _layer_types(text)
+    yield from _kernels(text)
     for key in ("rope_parameters", "rope_scaling"):
         said = text.get(key)
         if said is not None and not isinstance(said, Mapping):
@@ -82,6 +84,13 @@ def _layer_types(text: Config) -> Iterator[str]:
     kinds, layers = text.get("layer_types"), text.get("num_hidden_layers")
     if isinstance(kinds, list) and isinstance(layers, int) and len(kinds) != layers:
         yield f"num_hidden_layers {layers}, but layer_types names {len(kinds)}"
+
+
+def _kernels(text: Config) -> Iterator[str]:
+    for key in ("_attn_implementation", "attn_implementation"):
+        value = text.get(key)
+        if isinstance(value, str) and value not in _KERNELS:
+            yield f"{key} {value!r}, an attention kernel that is not used here"
 
 
 def _rope(settings: Config, text: Config) -> Iterator[str]:

@@ -17,7 +17,8 @@ from backend.model.config import Listed, is_multimodal, listed
 from backend.model.family import Config
 
 _OLD_BUFFER = re.compile(
-    r"(^|\.)(rotary_emb\.inv_freq|attention\.bias|attn\.bias|masked_bias|position_ids|e_score_correction_bias)$|(^|\.)mtp"
+    r"(^|\.)(inv_freq|attention\.bias|attn\.bias|attn\.attention\.bias|masked_bias|causal_mask|position_ids|"
+    r"e_score_correction_bias|act_fn\.(beta|eps))$|(^|\.)mtp"
 )
 """Tensors of older files and of the prediction of several tokens, which transformers leaves out too."""
 _NUMBER = re.compile(r"\.\d+\.")

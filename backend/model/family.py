@@ -15,13 +15,12 @@ from backend import paths, typed
 from backend.model import kinds
 from backend.model.shape import Linear
 
+_CONDITION = r"(?: (?:if|unless) \w+(?:=\w+)?)"
 _LINEAR = re.compile(
-    r"(?P<path>[\w.]+): (?P<inputs>\S+) -> (?P<outputs>\S+)(?: \+ (?P<bias>\w+))?"
-    r"(?: (?P<when>if|unless) (?P<key>\w+))?(?: @ (?P<kind>\w+))?"
+    r"(?P<path>[\w.]+): (?P<inputs>\S+) -> (?P<outputs>\S+)(?: \+ (?P<bias>[\w.]+))?"
+    rf"(?P<conditions>{_CONDITION}*)(?: @ (?P<kind>\w+))?"
 )
-_TENSOR = re.compile(
-    r"(?P<name>[\w.*#]+): (?P<dimensions>\S+)(?: (?P<when>if|unless) (?P<key>\w+))?(?: @ (?P<kind>\w+))?"
-)
+_TENSOR = re.compile(rf"(?P<name>[\w.*#]+): (?P<dimensions>\S+)(?P<conditions>{_CONDITION}*)(?: @ (?P<kind>\w+))?")
 
 Sizes = Mapping[str, int]
 Config = Mapping[str, Any]
@@ -104,7 +103,9 @@ class Family(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def is_uneven(self) -> bool:
         """Whether some blocks have experts and others are dense."""
-        return any(kinds.SPARSE in rule or rule == "step" for rule in self.kinds)
+        return any(
+            kinds.SPARSE in rule or rule in ("step", "ernie") or "mlp_layer_types" in rule for rule in self.kinds
+        )
 
 
 @cache
@@ -124,12 +125,20 @@ def _those(of: Sequence[Sequence[str]], kind: str | None) -> tuple[int, ...]:
 
 
 def _holds(match: re.Match[str], config: Config) -> bool:
-    """Whether config.json says what a line asks for with `if KEY` or `unless KEY`."""
-    return not match["when"] or bool(config.get(match["key"])) == (match["when"] == "if")
+    """Whether config.json says what a line asks for with `if KEY`, `if KEY=VALUE`, `unless KEY`, or several of them."""
+    words = match["conditions"].split()
+    return all(_is(key, config) == (word == "if") for word, key in zip(words[::2], words[1::2], strict=True))
+
+
+def _is(key: str, config: Config) -> bool:
+    """Whether a key is true, or has the value that `KEY=VALUE` names."""
+    name, _, value = key.partition("=")
+    return str(config.get(name)) == value if value else bool(config.get(name))
 
 
 def _linear(match: re.Match[str], sizes: Sizes, config: Config, blocks: int | None = None) -> Linear:
-    bias = match["bias"] == "bias" or bool(match["bias"] and config.get(match["bias"]))
+    said = match["bias"]
+    bias = said == "bias" or bool(said and config.get(said.removeprefix("config.")))
     name = match["path"].rpartition(".")[2]
     return Linear(name, sizes_of(match["inputs"], sizes)[0], sizes_of(match["outputs"], sizes)[0], bias, blocks)
 
@@ -172,7 +181,11 @@ def _sum(text: str, sizes: Sizes) -> int:
 
 def _factors(text: str, sizes: Sizes) -> int:
     top, *below = text.split("/")
-    value = math.prod(int(x) if x.isdigit() else sizes[x] for x in top.split("*"))
+    value = math.prod(_number(x, sizes) for x in top.split("*"))
     for x in below:
-        value //= int(x) if x.isdigit() else sizes[x]
+        value //= _number(x, sizes)
     return value
+
+
+def _number(text: str, sizes: Sizes) -> int:
+    return int(text) if text.lstrip("-").isdigit() else sizes[text]

@@ -15,7 +15,32 @@ BASE = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 24}
+EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 40}
+EVERY_OTHER = {"interleave_moe_layer_step": 2}
+GPT = {"intermediate_size": None, "max_position_embeddings": 64}
+LATENT = {
+    "num_key_value_heads": 6,
+    "kv_lora_rank": 10,
+    "q_lora_rank": 14,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 12,
+}
+SHARED = {
+    "n_routed_experts": 4,
+    "n_shared_experts": 2,
+    "first_k_dense_replace": 1,
+    "n_group": 1,
+    "topk_group": 1,
+    **EXPERTS,
+}
+LINEAR = {
+    "linear_num_value_heads": 4,
+    "linear_num_key_heads": 2,
+    "linear_key_head_dim": 6,
+    "linear_value_head_dim": 10,
+    "layer_types": ["linear_attention", "full_attention"],
+}
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("llama", {}),
     ("llama", {"tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True, "head_dim": 16}),
@@ -66,11 +91,46 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("bitnet", {}),
     ("flint", {"head_dim": 12}),
     ("qwen3_moe", {"num_experts": 4, **EXPERTS}),
-    ("qwen2_moe", {"num_experts": 4, "shared_expert_intermediate_size": 40, **EXPERTS}),
+    ("qwen2_moe", {"num_experts": 4, **EXPERTS}),
     ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
     ("granitemoe", {"num_local_experts": 4, "num_experts_per_tok": 2}),
     ("olmoe", {"num_experts": 4, "num_experts_per_tok": 2}),
     ("flex_olmo", {"num_experts": 4, "num_experts_per_tok": 2}),
     ("minimax_m2", {"num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 12}),
     ("gpt_oss", {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    ("qwen2_moe", {"num_experts": 4, "decoder_sparse_step": 2, **EXPERTS}),
+    ("qwen3_moe", {"num_experts": 4, "mlp_only_layers": [0], **EXPERTS}),
+    ("gpt2", GPT),
+    ("gpt_bigcode", GPT),
+    ("gpt_bigcode", {**GPT, "multi_query": False}),
+    ("gpt_neo", {**GPT, "attention_types": [[["global", "local"], 1]]}),
+    ("gptj", {**GPT, "rotary_dim": 4}),
+    ("codegen", {**GPT, "rotary_dim": 4, "num_attention_heads": 4}),
+    ("bloom", GPT),
+    ("mpt", {**GPT, "num_attention_heads": 4}),
+    ("falcon", {**GPT, "num_key_value_heads": None}),
+    ("falcon", {**GPT, "num_key_value_heads": None, "multi_query": False, "parallel_attn": False, "bias": True}),
+    ("falcon", {**GPT, "num_kv_heads": 2, "new_decoder_architecture": True}),
+    ("falcon", {**GPT, "num_kv_heads": 2, "new_decoder_architecture": True, "num_ln_in_parallel_attn": 1}),
+    ("opt", {"ffn_dim": 80, "word_embed_proj_dim": 48, "intermediate_size": None}),
+    ("deepseek_v2", {**LATENT, **SHARED}),
+    ("deepseek_v2", {**LATENT, **SHARED, "q_lora_rank": None}),
+    ("deepseek_v3", {**LATENT, **SHARED}),
+    ("glm4_moe", {**SHARED, "head_dim": 12, "use_qk_norm": True, "attention_bias": True}),
+    ("glm4_moe_lite", {**LATENT, **SHARED}),
+    ("minicpm3", LATENT),
+    ("youtu", LATENT),
+    ("ernie4_5_moe", {"moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 24, "moe_layer_end_index": -1}),
+    ("hunyuan_v1_moe", {"num_experts": 4, "moe_topk": 2, "head_dim": 12}),
+    ("phimoe", {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    (
+        "llama4_text",
+        {"num_local_experts": 4, "head_dim": 12, "intermediate_size_mlp": 56, "interleave_moe_layer_step": 2},
+    ),
+    ("qwen3_5_text", {"head_dim": 12, **LINEAR}),
+    ("qwen3_next", {"head_dim": 12, "num_experts": 4, **EXPERTS, **LINEAR}),
+    (
+        "qwen3_5_moe_text",
+        {"head_dim": 12, "num_experts": 4, **EXPERTS, **LINEAR},
+    ),
 ]

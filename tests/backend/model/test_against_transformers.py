@@ -21,6 +21,7 @@ from tests.tiny import make_tokenizer
 pytestmark = pytest.mark.torch
 _IN_A_BLOCK, _ROUTER = re.compile(r"\.\d+\."), re.compile(r"router|mlp\.gate$|block_sparse_moe\.gate$")
 
+
 def build(family: str, settings: dict[str, Any]) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
