@@ -45,7 +45,7 @@ def has_tokenizer(name: str) -> bool:
     """Whether it has this class of tokenizers, or nobody can say."""
     text = _source("models", "auto", "tokenization_auto.py")
     return (
-        not text or f'"{name.removesuffix("Fast")}' in text or name in ("PreTrainedTokenizerFast", "TokenizersBackend")
+        not text or f'"{name.removesuffix("Fast")}"' in text or name in ("PreTrainedTokenizerFast", "TokenizersBackend")
     )
 
 
