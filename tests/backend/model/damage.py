@@ -57,9 +57,12 @@ def with_tensor(name: str, like: str, scale: float = 1.0) -> Edit:
 
 def renamed(old: str, new: str) -> Edit:
     """All tensors with `old` in their names are called otherwise."""
-    return tensors(
-        lambda found: [found.__setitem__(k.replace(old, new, 1), found.pop(k)) for k in list(found) if old in k]
-    )
+
+    def change(found: dict[str, np.ndarray]) -> None:
+        for name in [name for name in found if old in name]:
+            found[name.replace(old, new, 1)] = found.pop(name)
+
+    return tensors(change)
 
 
 def header(change: Callable[[dict[str, Any]], object]) -> Edit:
@@ -92,7 +95,11 @@ def content(name: str, made: Callable[[bytes], bytes] | bytes | str) -> Edit:
 
 def moved(old: str, new: str) -> Edit:
     """A file is called otherwise."""
-    return lambda folder: (folder / old).rename(folder / new) and None
+
+    def edit(folder: Path) -> None:
+        (folder / old).rename(folder / new)
+
+    return edit
 
 
 def shards(
