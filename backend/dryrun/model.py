@@ -11,7 +11,7 @@ from backend.errors import UserError
 from backend.model import known
 from backend.model.info import ModelInfo
 from backend.plan.plan import Plan
-from backend.training import methods
+from backend.training import auto, methods
 from backend.training.network import Network
 from backend.training.parallel.execution import Execution
 from backend.training.precision import compute_dtype, weight_dtype
@@ -31,7 +31,7 @@ def config(model: ModelInfo) -> Any:
             "dry_run",
         )
     if model.folder is not None and (model.folder / "config.json").exists():
-        found = AutoConfig.from_pretrained(model.folder)
+        found = auto.config(model.folder)
         return found.get_text_config(decoder=True)
     entry = known.by_name(model.hub_id or model.shape.name) or known.by_name(model.shape.name)
     if entry is None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from backend.errors import UserError
-from backend.model import architectures
-from backend.model.family import Config, Family, families
+from backend.model import architectures, config_faults
+from backend.model.family import Config, Family, Sizes, families, sizes_of
 from backend.model.shape import ModelShape
 
 _INSTRUCT: Final = re.compile(r"(?i)(^|[-_.])(instruct|it|chat|distill)($|[-_.])")
 _NEEDED: Final = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
-_ROPES: Final = ("default", "linear", "dynamic", "yarn", "longrope", "llama3", "proportional", "mrope")
 _SYNONYMS: Final = {
     "hidden_size": ("n_embd", "d_model", "embed_dim"),
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
@@ -40,36 +40,59 @@ def shape_from_config(config: Config, name: str, *, has_files: bool = False) -> 
     check_trainable(config, name)
     text = text_part(config)
     family_name = str(text.get("model_type", ""))
-    listed = families().get(family_name)
-    text = text if listed else _usual_names(text, has_files=has_files)
-    family = listed or _like_llama(text, name, has_files=has_files)
+    own = families().get(family_name)
+    text = _usual_names(text) if own else _guessed(_usual_names(text), has_files=has_files)
+    family = own or _like_llama(text, name, has_files=has_files)
     known = _with_defaults(family, text)
-    _check_sizes(known, name)
+    _check_sizes(known, name, family)
     sizes = _sizes(family, known)
-    layers = int(known["num_hidden_layers"])
-    per_token = int(known.get("num_experts_per_tok", 0)) if family.expert else 0
+    per_token = sizes.get("num_experts_per_tok", 0) if family.expert else 0
+    expert_blocks = family.expert_blocks(known) if family.expert else ()
     return ModelShape(
         name=name,
         family=family_name,
         hidden=sizes["hidden"],
-        layers=layers,
+        layers=sizes["layers"],
         heads=sizes["heads"],
         kv_heads=sizes["kv"] // sizes["head"],
         head_dim=sizes["head"],
         intermediate=per_token * sizes["moe"] + sizes["shared"] if family.expert else sizes["ff"],
         vocab=sizes["vocab"],
         tied=bool(_tied(config, known)),
-        context=int(known.get("max_position_embeddings", 0)),
-        linears=family.block_linears(sizes, known),
-        norm_parameters=layers * family.block_norms(sizes, known) + family.final_norms(sizes, known),
+        context=int(known.get("max_position_embeddings") or 0),
+        linears=tuple(x.linear for x in family.matrices(sizes, known)),
+        norm_parameters=sum(x.elements for x in family.block_norms(sizes, known))
+        + sum(x.elements for x in family.outside(sizes, known)),
         experts=sizes["experts"] if family.expert else 0,
         experts_per_token=per_token,
         expert_linears=family.expert_linears(sizes, known),
-        router_parameters=layers * family.block_router(sizes, known),
+        expert_blocks=None if len(expert_blocks) in (0, sizes["layers"]) else len(expert_blocks),
+        router_parameters=sum(x.elements for x in family.block_routers(sizes, known)),
         sliding_window=_sliding_window(known),
         instruct=is_instruct(name),
         attention=family.attention,
     )
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What presets/families.toml says of a configuration's family, with its sizes."""
+
+    family: Family
+    sizes: Sizes
+    config: Config
+    """The text part, with the family's defaults."""
+    tied: bool
+
+
+def listed(config: Config) -> Listed | None:
+    """The table's entry for a configuration that `shape_from_config` has accepted; None if it has none."""
+    text = text_part(config)
+    family = families().get(str(text.get("model_type", "")))
+    if family is None:
+        return None
+    known = _with_defaults(family, _usual_names(text))
+    return Listed(family, _sizes(family, known), known, bool(_tied(config, known)))
 
 
 def text_part(config: Config) -> Config:
@@ -89,10 +112,8 @@ def is_multimodal(config: Config) -> bool:
 
 
 def is_exact(config: Config) -> bool:
-    """Whether its family is known, so that counts are exact; not if it is treated as a Llama, or some blocks differ."""
-    text = text_part(config)
-    uneven = bool(text.get("mlp_only_layers")) or int(text.get("decoder_sparse_step") or 1) != 1
-    return str(text.get("model_type", "")) in families() and not uneven
+    """Whether its family is known, so that counts are exact; not if it is treated as a Llama."""
+    return str(text_part(config).get("model_type", "")) in families()
 
 
 def is_instruct(name: str) -> bool:
@@ -106,7 +127,7 @@ def check_trainable(config: Config, name: str) -> None:
     _check_code(config, name)
     _check_loadable(config, name)
     _check_pad(text_part(config), name)
-    _check_rope(text_part(config), name)
+    config_faults.check(text_part(config), name)
     _check_quantisation(config, name)
 
 
@@ -117,6 +138,8 @@ def quantisation(config: Any) -> str | None:
     own = config.get("quantization_config")
     if isinstance(own, Mapping):
         return str(own.get("quant_method") or "an unnamed method")
+    if isinstance(config.get("compression_config"), Mapping):  # as compressed-tensors first called it
+        return "compressed-tensors"
     return next((found for value in config.values() if (found := quantisation(value))), None)
 
 
@@ -156,8 +179,14 @@ def _check_code(config: Config, name: str) -> None:
 
 
 def _check_loadable(config: Config, name: str) -> None:
-    kind = str(config.get("model_type", ""))
-    if kind and not config.get("auto_map") and not architectures.can_be_loaded(kind) and kind not in families():
+    kind = str(config.get("model_type") or "")
+    if not kind:
+        raise UserError(
+            f"config.json of {name} has no model_type, which says how the model is loaded; take the config.json of a "
+            "newer version of the model",
+            "model",
+        )
+    if not config.get("auto_map") and not architectures.can_be_loaded(kind) and kind not in families():
         what = "has no decoder of text" if is_native(kind) else "is unknown to the transformers that is installed"
         raise UserError(
             f"{name} can't be fine-tuned here: its architecture {kind!r} {what}; "
@@ -176,18 +205,6 @@ def _check_pad(text: Config, name: str) -> None:
         )
 
 
-def _check_rope(text: Config, name: str) -> None:
-    scaling = text.get("rope_parameters") or text.get("rope_scaling")
-    said = (scaling.get("rope_type") or scaling.get("type")) if isinstance(scaling, Mapping) else None
-    if isinstance(said, str) and said not in _ROPES:
-        old = "; su is the older name of longrope, which needs short_factor and long_factor" if said == "su" else ""
-        raise UserError(
-            f"config.json of {name} says rope type {said!r}, which transformers does not have (it has "
-            f"{', '.join(_ROPES)}){old}; take the config.json of a newer version of the model",
-            "model",
-        )
-
-
 def is_native(model_type: str) -> bool:
     """Whether the installed transformers has this architecture. Looks at its files; loads nothing."""
     spec = importlib.util.find_spec("transformers")
@@ -198,18 +215,23 @@ def is_native(model_type: str) -> bool:
     return any((models / name).is_dir() for name in (folder, folder.removesuffix("_text")))
 
 
-def _usual_names(text: Config, *, has_files: bool) -> Config:
-    """`text` with its sizes under the names that most families use; those that GPT-2's relatives leave out, added."""
+def _usual_names(text: Config) -> dict[str, Any]:
+    """`text` with its sizes under the names that most families use."""
     found = dict(text)
     for usual, others in _SYNONYMS.items():
         said = next((text[key] for key in (usual, *others) if isinstance(text.get(key), int)), None)
         if said is not None:
             found[usual] = said
-    if isinstance(widths := found.get("intermediate_size"), list) and widths:
-        found["intermediate_size"] = max(widths)  # Gemma 3n has one a layer
     kinds = next((text[key] for key in _KINDS if isinstance(text.get(key), list | str)), None)
     if kinds and "num_hidden_layers" not in found:
         found["num_hidden_layers"] = len(kinds)
+    return found
+
+
+def _guessed(found: dict[str, Any], *, has_files: bool) -> dict[str, Any]:
+    """The sizes that a family which nobody listed leaves out, added."""
+    if isinstance(widths := found.get("intermediate_size"), list) and widths:
+        found["intermediate_size"] = max(widths)  # Gemma 3n has one a layer
     if isinstance(found.get("hidden_size"), int):
         found["intermediate_size"] = found.get("intermediate_size") or 4 * found["hidden_size"]
         if has_files:  # a state space model has none
@@ -230,37 +252,49 @@ def _like_llama(text: Config, name: str, *, has_files: bool) -> Family:
 
 
 def _with_defaults(family: Family, text: Config) -> dict[str, Any]:
-    """`text` without nulls, with the family's defaults for missing keys; of synonymous keys the one that it has."""
+    """`text` with the family's defaults for missing keys; of synonymous keys the one that it has.
+
+    A null is no missing key: it says that there is none (Mistral's sliding window, DeepSeek's compressed queries).
+    """
     said = {key: value for key, value in text.items() if value is not None}
     synonyms = {key for keys in family.keys.values() if any(key in said for key in keys) for key in keys}
-    return {**{key: value for key, value in family.defaults.items() if key not in synonyms}, **said}
+    left_out = (key for key in family.defaults if key not in synonyms and key not in text)
+    return {**{key: family.defaults[key] for key in left_out}, **said}
 
 
-def _check_sizes(known: Config, name: str) -> None:
+def _check_sizes(known: Config, name: str, family: Family) -> None:
     for key in _NEEDED:
         value = known.get(key)
+        if value is None and key == "intermediate_size" and "ff" in family.sizes:
+            continue
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
             said = "missing" if value is None else f"{value!r}, which is no size"
             raise UserError(f"config.json of {name} is incomplete: {key} is {said}; download the model again", "model")
 
 
 def _sizes(family: Family, known: Config) -> dict[str, int]:
+    """The sizes that a family's lines name: the usual ones, those of its own, and every number of config.json."""
     hidden, heads = known["hidden_size"], known["num_attention_heads"]
     head = int(known.get("head_dim") or hidden // heads)
     query, key = heads * head, int(known.get("num_key_value_heads") or heads) * head
-    return {
+    sizes = {name: value for name, value in known.items() if isinstance(value, int) and not isinstance(value, bool)}
+    sizes |= {
         "hidden": hidden,
+        "layers": known["num_hidden_layers"],
         "heads": heads,
         "head": head,
         "q": query,
         "kv": key,
         "qkv": query + 2 * key,
-        "ff": known["intermediate_size"],
+        "ff": int(known.get("intermediate_size") or 0),
         "vocab": known["vocab_size"],
         "experts": _first(known, family.keys.get("experts", ())),
         "moe": _first(known, family.keys.get("moe", ())),
-        "shared": int(known.get("shared_expert_intermediate_size", 0)),
+        "shared": int(known.get("shared_expert_intermediate_size") or 0),
     }
+    for name, text in family.sizes.items():
+        sizes[name] = sizes.get(name) or sizes_of(text, sizes)[0]
+    return sizes
 
 
 def _first(known: Config, keys: tuple[str, ...]) -> int:

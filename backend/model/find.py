@@ -12,7 +12,8 @@ from backend.model.config import is_exact, is_multimodal, shape_from_config
 from backend.model.family import Config
 from backend.model.info import ModelInfo
 from backend.model.known import Known
-from backend.model.local import BYTES_16_BIT, count_notes, gguf_sentence, read_config, read_folder, shape_notes
+from backend.model.local import BYTES_16_BIT, count_notes, read_config, read_folder, shape_notes
+from backend.model.other_weights import gguf_sentence
 from backend.model.shape import ModelShape
 from backend.model.stored_shape import counted
 from backend.model.used import remember as remember

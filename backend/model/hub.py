@@ -12,7 +12,8 @@ from typing import Any, Final
 from backend.errors import UserError
 from backend.model import known
 from backend.model.family import Config
-from backend.model.local import gguf_sentence, pickle_sentence, read_config
+from backend.model.local import read_config
+from backend.model.other_weights import gguf_sentence, pickle_sentence
 
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _TIMEOUT_SECONDS: Final = 10.0

@@ -11,7 +11,7 @@ import msgspec
 
 from backend import units
 from backend.errors import UserError
-from backend.model import headers, stored, stored_shape
+from backend.model import beside, expected, headers, other_weights, stored, stored_shape
 from backend.model.config import is_exact, is_multimodal, shape_from_config
 from backend.model.family import Config
 from backend.model.info import ModelInfo
@@ -34,12 +34,15 @@ def read_folder(
     """The model in `folder`, called `name`. Raises UserError if it is none, or none that can be fine-tuned."""
     called = name or folder.name
     config = read_config(folder)
+    beside.refuse_unusable(folder, called)
     weights = headers.read(folder)
     shape = replace(shape_from_config(config, called, has_files=weights is not None), license=license)
     if weights is None:
-        _refuse_other_weights(folder, called)
+        other_weights.refuse(folder, called)
     else:
         stored.refuse_untrainable(folder, called)
+        headers.refuse_inconsistent(folder)
+        expected.refuse_others(folder, config, called)
         shape = stored_shape.fitted(shape, config, folder)
     tokenizer = folder / "tokenizer.json"
     has_tokenizer = tokenizer.is_file()
@@ -125,30 +128,12 @@ def count_notes(config: Config, shape: ModelShape, stored: int | None) -> list[s
     ]
 
 
-def _refuse_other_weights(folder: Path, name: str) -> None:
-    if any(folder.glob("pytorch_model*.bin")):
-        raise UserError(pickle_sentence(name), "model")
-
-
-def pickle_sentence(name: str) -> str:
-    """The error for weights in pickle files only."""
-    return (
-        f"{name} has its weights in pickle files only (pytorch_model.bin), which can run any code when loaded; "
-        "give a version with safetensors, or convert it with https://huggingface.co/spaces/safetensors/convert"
-    )
-
-
-def gguf_sentence(name: str) -> str:
-    """The error for weights as GGUF only."""
-    return f"{name} is a GGUF, which is made for inference; give the original model with config.json and safetensors"
-
-
 def _what_it_is_instead(folder: Path) -> str:
     if (folder / "adapter_config.json").is_file():
         base = _adapter_base(folder / "adapter_config.json")
         return f"{folder} is a LoRA adapter, not a model; give its base model{f' {base}' if base else ''} instead"
     if any(folder.glob("*.gguf")):
-        return gguf_sentence(str(folder))
+        return other_weights.gguf_sentence(str(folder))
     if any(folder.glob("*/config.json")):
         inner = sorted(path.parent.name for path in folder.glob("*/config.json"))
         return f"{folder} is no model: config.json is missing; did you mean {folder / inner[0]}?"

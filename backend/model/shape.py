@@ -57,6 +57,8 @@ class ModelShape:
     experts_per_token: int = 0
     expert_linears: tuple[Linear, ...] = ()
     """The matrices of ONE expert of one block: slices of fused parameters, which neither LoRA nor NF4 is applied to."""
+    expert_blocks: int | None = None
+    """How many of the blocks have experts; None if all do."""
     router_parameters: int = 0
     """Parameters of all routers together."""
     other_parameters: int = 0
@@ -76,7 +78,7 @@ class ModelShape:
         """Weights and biases of every linear layer in all blocks, experts included."""
         dense = sum(self.blocks_of(x) * (x.weights + x.bias * x.outputs) for x in self.linears)
         expert = sum(x.weights + x.bias * x.outputs for x in self.expert_linears)
-        return dense + self.layers * self.experts * expert
+        return dense + self._blocks_with_experts * self.experts * expert
 
     @cached_property
     def quantizable_parameters(self) -> int:
@@ -108,8 +110,12 @@ class ModelShape:
         """Weights that multiply each token: block linears (active experts only), routers, head; no input embedding."""
         dense = sum(self.blocks_of(x) * x.weights for x in self.linears)
         expert = sum(x.weights for x in self.expert_linears)
-        blocks = dense + self.layers * self.experts_per_token * expert
+        blocks = dense + self._blocks_with_experts * self.experts_per_token * expert
         return blocks + self.router_parameters + self.vocab * self.hidden
+
+    @property
+    def _blocks_with_experts(self) -> int:
+        return self.layers if self.expert_blocks is None else self.expert_blocks
 
     def blocks_of(self, linear: Linear) -> int:
         """How many blocks have this layer."""

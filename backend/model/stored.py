@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 from backend.errors import UserError
@@ -21,31 +20,14 @@ _PACKED = re.compile(
 
 
 def refuse_untrainable(folder: Path, name: str) -> None:
-    """Raise UserError (field `model`) if the weights in `folder` are quantised, or an adapter lies beside them."""
-    _refuse_adapter(folder, name)
-    for tensor, kind in _tensors(folder):
-        if _is_quantised(tensor, kind):
+    """Raise UserError (field `model`) if the weights in `folder` are quantised."""
+    for tensor, entry in headers.tensors(folder).items():
+        if _is_quantised(tensor, kind := str(entry["dtype"])):
             raise UserError(
                 f"{name} is quantised: its tensor {tensor} is {kind}, which can't be trained; "
                 "give the 16-bit original, QLoRA makes 4 bits of it by itself",
                 "model",
             )
-
-
-def _refuse_adapter(folder: Path, name: str) -> None:
-    """An adapter there would be loaded by transformers itself, and trained on top of without a word."""
-    if (folder / "adapter_config.json").is_file():
-        raise UserError(
-            f"{name} holds an adapter beside the model (adapter_config.json), which would be loaded with it; "
-            "move adapter_config.json and adapter_model.safetensors elsewhere, or merge them first",
-            "model",
-        )
-
-
-def _tensors(folder: Path) -> Iterator[tuple[str, str]]:
-    for path in headers.weight_files(folder):
-        for tensor, entry in headers.header(path).items():
-            yield tensor, str(entry.get("dtype"))
 
 
 def _is_quantised(tensor: str, kind: str) -> bool:
@@ -59,6 +41,21 @@ def dtype(folder: Path) -> str:
     weights = headers.read(folder)
     found = {kind: count for kind, count in weights.dtypes.items() if kind in TRAINABLE} if weights else {}
     return TRAINABLE[max(found, key=lambda kind: found[kind])] if found else "float32"
+
+
+def differ(folder: Path, one: str, other: str) -> bool:
+    """Whether two tensors of the same size hold different values, by a sample of SAMPLES blocks of each."""
+    (first, at, size), (second, start, length) = (headers.place(folder, name) for name in (one, other))
+    if size != length:
+        return False
+    with first.open("rb") as left, second.open("rb") as right:
+        for step in (max(0, size - SAMPLE_BYTES) * x // (SAMPLES - 1) for x in range(SAMPLES)):
+            left.seek(at + step)
+            right.seek(start + step)
+            count = min(SAMPLE_BYTES, size - step)
+            if left.read(count) != right.read(count):
+                return True
+    return False
 
 
 def fingerprint(folder: Path) -> str:

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from backend.model import headers
-from backend.model.config import is_exact, is_multimodal, text_part
+from backend.model import headers, stored_experts
+from backend.model.config import is_exact, is_multimodal
 from backend.model.family import Config
 from backend.model.shape import Linear, ModelShape
 from backend.model.stored import TRAINABLE
 from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
 
 _BUFFER = (
-    *("inv_freq", "masked_bias", "position_ids", "gate.e_score_correction_bias", "feed_forward.expert_bias"),
+    *("inv_freq", "masked_bias", "position_ids", "e_score_correction_bias", "feed_forward.expert_bias"),
     *(".act_fn.beta", ".act_fn.eps", "layer_scalar", "slope_rate", "query_decay", "key_decay", "diagonal_decay"),
 )
 """Tensors that are stored and that are no parameters."""
@@ -33,22 +33,25 @@ def fitted(shape: ModelShape, config: Config, folder: Path) -> ModelShape:
         return shape
     tensors = dict(_tensors(folder))
     if not exact:
-        shape = replace(
-            shape,
-            linears=_linears(tensors, shape.layers),
-            tied=_is_tied(tensors, shape),
-            experts=_experts(config, tensors),
-            expert_linears=(),
-            router_parameters=0,
-        )
+        shape = _as_stored(shape, config, tensors)
     frozen = sum(math.prod(sizes) for name, sizes in tensors.items() if NOT_OF_TEXT.search(name))
     return replace(counted(shape, _parameters(tensors, shape)), frozen_parameters=frozen)
 
 
-def _experts(config: Config, tensors: dict[str, tuple[int, ...]]) -> int:
-    """How many experts a layer has; their matrices are counted among the other parameters."""
-    said = (text_part(config).get(key) for key in ("num_experts", "num_local_experts", "n_routed_experts"))
-    return next((x for x in said if isinstance(x, int) and x > 1), 1) if is_mixture(tensors) else 0
+def _as_stored(shape: ModelShape, config: Config, tensors: dict[str, tuple[int, ...]]) -> ModelShape:
+    linears = _linears(tensors, shape.layers)
+    experts = stored_experts.of(config, tensors, linears)
+    return replace(
+        shape,
+        linears=linears,
+        tied=_is_tied(tensors, shape),
+        intermediate=experts.width(shape.hidden) or shape.intermediate,
+        experts=experts.count,
+        experts_per_token=experts.per_token,
+        expert_linears=experts.linears,
+        expert_blocks=experts.blocks if experts.linears else None,
+        router_parameters=0,
+    )
 
 
 def counted(shape: ModelShape, stored: int | None) -> ModelShape:
@@ -57,11 +60,10 @@ def counted(shape: ModelShape, stored: int | None) -> ModelShape:
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for path in headers.weight_files(folder):
-        for name, entry in headers.header(path).items():
-            is_used = not name.endswith(_BUFFER) and not name.startswith("mtp.")
-            if is_used and entry.get("dtype") in TRAINABLE:
-                yield name, tuple(int(size) for size in entry.get("shape", ()))
+    for name, entry in headers.tensors(folder).items():
+        is_used = not name.endswith(_BUFFER) and not name.startswith("mtp.")
+        if is_used and entry["dtype"] in TRAINABLE:
+            yield name, tuple(entry["shape"])
 
 
 def _parameters(tensors: dict[str, tuple[int, ...]], shape: ModelShape) -> int:

@@ -64,10 +64,10 @@ def names(model: ModelInfo) -> frozenset[str]:
 
 def _stored(model: ModelInfo) -> set[str]:
     assert model.folder is not None
-    tensors = {k: v for path in headers.weight_files(model.folder) for k, v in headers.header(path).items()}
+    tensors = headers.tensors(model.folder)
     mixture, found = is_mixture(tensors), set()
     for tensor, entry in tensors.items():
         module, _, last = tensor.rpartition(".")
-        if last == "weight" and len(entry.get("shape", ())) == 2 and takes_adapter(module, mixture=mixture):
+        if last == "weight" and len(entry["shape"]) == 2 and takes_adapter(module, mixture=mixture):
             found.add(module.rpartition(".")[2])
     return found

@@ -1,16 +1,62 @@
-"""Which class of transformers loads a model: a wrapper of text and images loads whole, so that it is saved whole."""
+"""How transformers loads a model from a folder: which class, never code of the model's own, failures as sentences.
+
+A wrapper of text and images loads whole, so that it is saved whole.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from backend.errors import UserError
+from backend.training import known_failures
 
-def of_folder(folder: Path) -> Any:
-    """The auto class for the model in `folder`."""
+NO_CODE = {"trust_remote_code": False}
+"""Left out, transformers asks on the terminal whether to run the code in the model's folder."""
+_REFUSED = (KeyError, ValueError, TypeError, AttributeError, ArithmeticError)
+"""What transformers raises about a configuration. Not RuntimeError, OSError and ImportError: memory, disks and missing
+libraries raise them too."""
+
+
+def config(folder: Path) -> Any:
+    """The configuration in `folder`. Raises UserError (field `model`) if transformers refuses it."""
     from transformers import AutoConfig
 
-    return of(AutoConfig.from_pretrained(folder))
+    with said_plainly(folder):
+        return AutoConfig.from_pretrained(folder, **NO_CODE)
+
+
+def load(folder: Path, **options: Any) -> Any:
+    """The model in `folder`; `options` are those of `from_pretrained`. Raises UserError if transformers refuses it."""
+    kind = of(config(folder))
+    with said_plainly(folder):
+        return kind.from_pretrained(folder, **NO_CODE, **options)
+
+
+def tokenizer(folder: Path) -> Any:
+    """The tokenizer in `folder`. Raises UserError if transformers refuses it."""
+    from transformers import AutoTokenizer
+
+    with said_plainly(folder):
+        return AutoTokenizer.from_pretrained(folder, **NO_CODE)
+
+
+@contextmanager
+def said_plainly(folder: Path) -> Iterator[None]:
+    """What transformers says of a model's files, as a UserError (field `model`) in one sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except _REFUSED as error:
+        last = str(error).strip().rpartition("\n")[2].strip().strip("\"'")
+        said = known_failures.sentence(error) or (
+            f"transformers refuses its files ({type(error).__name__}: {last[:200]}); download the model again, or "
+            "correct what it names in config.json"
+        )
+        raise UserError(f"the model in {folder} can't be loaded: {said}", "model") from error
 
 
 def of(config: Any) -> Any:

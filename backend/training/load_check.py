@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import UserError
+from backend.training.network import Network
 
 
 def refuse_incomplete(folder: Path, report: Mapping[str, Any]) -> None:
@@ -28,6 +29,29 @@ def refuse_incomplete(folder: Path, report: Mapping[str, Any]) -> None:
     if unexpected:
         text = f"{_tensors(unexpected)} in the files without a place in the model, the first is {unexpected[0]}"
         raise _refused(folder, text)
+
+
+def refuse_unusable(folder: Path, network: Network) -> None:
+    """Raise UserError (field `model`) for weights that no step can be made with: no numbers, or nothing but zeros.
+
+    Also if config.json ties head and embedding and the files hold two matrices, which transformers then loads untied.
+    """
+    for name, parameter in network.named_parameters():
+        if parameter.is_floating_point() and not all(bool(x.isfinite()) for x in parameter.detach().aminmax()):
+            raise UserError(
+                f"{name} in {folder} holds values that are no numbers (NaN or infinite); download the model again",
+                "model",
+            )
+    embedding, head = network.get_input_embeddings().weight, network.get_output_embeddings()
+    if not bool(embedding.any()):
+        raise UserError(f"the embedding in {folder} holds nothing but zeros; download the model again", "model")
+    ties = getattr(network.config, "tie_word_embeddings", False) and getattr(network, "_tied_weights_keys", None)
+    if ties and head is not None and head.weight is not embedding:
+        raise UserError(
+            f"the files in {folder} hold a head that is not the embedding, but config.json says that they are tied; "
+            "set tie_word_embeddings to false in config.json",
+            "model",
+        )
 
 
 def _refused(folder: Path, text: str) -> UserError:

@@ -53,13 +53,10 @@ def load(folder: Path, base_name: str, execution: Execution) -> Loaded:
     """Load the model in `folder` for the plan's method, straight to its device and number format.
 
     With several ranks a full model is sharded, any other is replicated. `base_name` (folder or hub id) is what an
-    adapter will name as its base. Raises OSError and ValueError of transformers if the folder holds no loadable causal
-    language model.
+    adapter will name as its base. Raises UserError if the folder holds no loadable causal language model.
     """
     plan = execution.plan
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(folder)
+    config = auto.config(folder)
     kernel = attention(config, plan)
     if plan.method == "full" and execution.ranks.count > 1:
         network = _sharded(folder, config, kernel, execution)
@@ -171,8 +168,9 @@ def _checked(folder: Path, options: dict[str, Any]) -> Any:
     """The model, every tensor of it from the files. Raises UserError if one is not."""
     # Tensors of another shape are in the report then, instead of an error that names none.
     options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
-    network, report = auto.of_folder(folder).from_pretrained(folder, **options)
+    network, report = auto.load(folder, **options)
     load_check.refuse_incomplete(folder, report)
+    load_check.refuse_unusable(folder, network)
     return network
 
 

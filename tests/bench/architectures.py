@@ -155,7 +155,11 @@ def _auto(folder: Path, *, in_4_bits: bool = False) -> Any:
             bnb_4bit_compute_dtype=torch.float32,
         )
     wrapper = "text_config" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return (AutoModelForImageTextToText if wrapper else AutoModelForCausalLM).from_pretrained(folder, **options)
+    model = (AutoModelForImageTextToText if wrapper else AutoModelForCausalLM).from_pretrained(folder, **options)
+    for module in model.modules() if in_4_bits else ():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False  # the kernel there rounds to bfloat16, and takes no odd widths
+    return model
 
 
 def _loss(model: Any, run: Any) -> float:

@@ -65,7 +65,7 @@ def compare(base: Path, adapter: Path, merged: Path, ids: Sequence[int], *, in_f
 
 
 def _model(folder: Path, dtype: torch.dtype) -> Any:
-    return auto.of_folder(folder).from_pretrained(folder, dtype=dtype)
+    return auto.load(folder, dtype=dtype)
 
 
 def _part(got: Tensor, wanted: Tensor) -> float:

@@ -22,7 +22,7 @@ def merge(base: Path, adapter: Path, target: Path) -> None:
     """Write the merged model into `target`, in the base's own type."""
     from peft import PeftConfig, PeftModel
 
-    model = auto.of_folder(base).from_pretrained(base, dtype=getattr(torch, stored.dtype(base)))
+    model = auto.load(base, dtype=getattr(torch, stored.dtype(base)))
     if HEAD in (PeftConfig.from_pretrained(adapter).target_modules or ()):
         _untie(model)
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.plan.plan import Plan
-from backend.training import methods, sample
+from backend.training import auto, methods, sample
 from backend.training.network import Network
 from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.saving import disk
@@ -45,9 +45,7 @@ def copy(folder: Path, output: str) -> Path:
 
 def tokenizer_of(folder: Path, chat_template: str | None) -> Any:
     """The model's tokenizer; if it has no chat template, with the one that the data was rendered with."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = auto.tokenizer(folder)
     if chat_template and not tokenizer.chat_template:
         tokenizer.chat_template = chat_template
     return tokenizer

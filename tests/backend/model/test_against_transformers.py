@@ -2,87 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backend.model.config import shape_from_config
 from backend.model.family import families
+from backend.model.local import read_folder
 from backend.model.shape import Linear, ModelShape
+from tests.backend.model.family_cases import BASE, CASES
+from tests.tiny import make_tokenizer
 
 pytestmark = pytest.mark.torch
-
-BASE = {
-    "hidden_size": 48,
-    "intermediate_size": 80,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "vocab_size": 131,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 24}
-CASES: list[tuple[str, dict[str, Any]]] = [
-    ("llama", {}),
-    ("llama", {"tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True, "head_dim": 16}),
-    ("mistral", {"head_dim": 12}),
-    ("ministral3", {"head_dim": 12}),
-    ("qwen2", {}),
-    ("qwen3", {"head_dim": 12}),
-    ("qwen3", {"attention_bias": True, "tie_word_embeddings": True}),
-    ("gemma", {"head_dim": 16}),
-    ("gemma2", {"head_dim": 16}),
-    ("gemma3_text", {"head_dim": 16}),
-    ("phi3", {}),
-    ("phi3", {"tie_word_embeddings": True}),
-    ("phi", {}),
-    ("phi", {"qk_layernorm": True}),
-    ("olmo", {}),
-    ("olmo2", {}),
-    ("olmo3", {}),
-    ("smollm3", {}),
-    ("granite", {}),
-    ("stablelm", {"use_qkv_bias": True}),
-    ("stablelm", {"qk_layernorm": True, "use_parallel_residual": True}),
-    ("starcoder2", {}),
-    ("gpt_neox", {"num_key_value_heads": None}),
-    ("cohere", {}),
-    ("cohere", {"use_qk_norm": True}),
-    ("cohere2", {}),
-    ("glm4", {"head_dim": 16}),
-    ("seed_oss", {"head_dim": 16, "attention_out_bias": True}),
-    ("arcee", {"head_dim": 12}),
-    ("helium", {"head_dim": 12}),
-    ("nemotron", {"head_dim": 12}),
-    ("glm", {"head_dim": 12}),
-    ("ernie4_5", {"head_dim": 12}),
-    ("hunyuan_v1_dense", {"head_dim": 12}),
-    ("internlm3", {"head_dim": 12}),
-    ("exaone4", {}),
-    ("cwm", {"head_dim": 12}),
-    ("nanochat", {}),
-    ("diffllama", {"head_dim": 12}),
-    ("apertus", {}),
-    ("vaultgemma", {"head_dim": 12}),
-    ("ministral", {"head_dim": 12}),
-    ("jais2", {"head_dim": 12}),
-    ("iquestcoder", {"head_dim": 12}),
-    ("granite_swa", {}),
-    ("hyperclovax", {"head_dim": 12}),
-    ("bitnet", {}),
-    ("flint", {"head_dim": 12}),
-    ("qwen3_moe", {"num_experts": 4, **EXPERTS}),
-    ("qwen2_moe", {"num_experts": 4, "shared_expert_intermediate_size": 40, **EXPERTS}),
-    ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
-    ("granitemoe", {"num_local_experts": 4, "num_experts_per_tok": 2}),
-    ("olmoe", {"num_experts": 4, "num_experts_per_tok": 2}),
-    ("flex_olmo", {"num_experts": 4, "num_experts_per_tok": 2}),
-    ("minimax_m2", {"num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 12}),
-    ("gpt_oss", {"num_local_experts": 4, "num_experts_per_tok": 2}),
-]
+_IN_A_BLOCK, _ROUTER = re.compile(r"\.\d+\."), re.compile(r"router|mlp\.gate$|block_sparse_moe\.gate$")
 
 
 def build(family: str, settings: dict[str, Any]) -> Any:
@@ -95,11 +32,17 @@ def build(family: str, settings: dict[str, Any]) -> Any:
 
 
 def block_linears(model: Any) -> Iterator[Linear]:
+    """The linear layers of all blocks, each with the number of blocks that have it; routers and heads left out."""
     import torch
+    from transformers.pytorch_utils import Conv1D
 
+    found: Counter[Linear] = Counter()
     for name, module in model.named_modules():
-        if ".layers.0." in name and isinstance(module, torch.nn.Linear):
-            yield Linear(name.rsplit(".", 1)[-1], module.in_features, module.out_features, module.bias is not None)
+        if _IN_A_BLOCK.search(name) and isinstance(module, torch.nn.Linear | Conv1D) and not _ROUTER.search(name):
+            outputs, inputs = module.weight.shape if isinstance(module, torch.nn.Linear) else module.weight.shape[::-1]
+            found[Linear(name.rsplit(".", 1)[-1], inputs, outputs, module.bias is not None)] += 1
+    for linear, count in found.items():
+        yield replace(linear, blocks=None if count == model.config.num_hidden_layers else count)
 
 
 def shape_of(family: str, settings: dict[str, Any]) -> ModelShape:
@@ -134,6 +77,20 @@ def test_the_attention_implementations_are_the_real_ones(family: str, settings: 
     named = shape_of(family, settings).attention
     assert real._supports_sdpa == (not named or "sdpa" in named)
     assert real._supports_flash_attn == (not named or "flash_attention_2" in named)
+
+
+@pytest.mark.parametrize(("family", "settings"), CASES, ids=lambda value: value if isinstance(value, str) else "")
+def test_the_files_hold_the_tensors_that_are_expected(family: str, settings: dict[str, Any], tmp_path: Path) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **{**BASE, **settings}))
+    model.save_pretrained(tmp_path)
+    make_tokenizer(tmp_path)
+
+    found = read_folder(tmp_path, "tiny")
+
+    assert found.shape.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert found.notes == () or "mixture" in found.notes[0]
 
 
 def test_every_family_is_tried() -> None:

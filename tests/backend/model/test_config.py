@@ -87,8 +87,15 @@ def test_an_unknown_dense_family_is_taken_for_a_llama_and_said_to_be_inexact() -
     assert not is_exact(config)
 
 
-def test_blocks_that_differ_are_said_to_be_inexact() -> None:
-    assert not is_exact({**LLAMA, "model_type": "qwen3_moe", "decoder_sparse_step": 2})
+def test_blocks_that_differ_are_counted_as_they_are() -> None:
+    config = {**LLAMA, "model_type": "qwen3_moe", "num_experts": 4, "moe_intermediate_size": 256}
+    all_sparse, half = (
+        shape_from_config({**config, "decoder_sparse_step": step}, "q").block_linear_parameters for step in (1, 2)
+    )
+    dense, experts = (3 * 2048 * width for width in (8192, 4 * 256))
+
+    assert all_sparse - half == 8 * (experts - dense)
+    assert is_exact({**config, "decoder_sparse_step": 2})
 
 
 @pytest.mark.parametrize(

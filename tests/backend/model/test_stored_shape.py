@@ -61,7 +61,7 @@ def test_a_tied_head_that_is_stored_twice_counts_once_and_gpt_names_are_read(tmp
         "transformer.h.0.ln_1.weight": (32,),
         "transformer.h.1.attn.c_attn.weight": (32, 96),
     }
-    config = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 384, "n_positions": 64}
+    config = {"model_type": "ctrl", "n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 384, "n_positions": 64}
     shape = read_folder(folder_of(tmp_path / "m", tensors, **config), "m").shape
 
     assert (shape.parameters, shape.tied, shape.context) == (384 * 32 + 64 * 32 + 2 * 32 * 96 + 32, True, 64)
@@ -109,3 +109,22 @@ def test_which_layers_all_linear_means(module: str, takes: bool) -> None:
 def test_names_of_experts_carry_no_adapter_in_a_mixture() -> None:
     assert takes_adapter("model.layers.0.mlp.up_proj", mixture=False)
     assert not takes_adapter("model.layers.0.mlp.up_proj", mixture=True)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_experts_of_an_unlisted_family_cost_time(tmp_path: Path, fused: bool) -> None:
+    attention = {f"model.layers.{at}.self_attn.q_proj.weight": (32, 32) for at in range(2)}
+    experts: dict[str, tuple[int, ...]] = {
+        f"model.layers.1.mlp.experts.{number}.{name}.weight": sizes
+        for number in range(4)
+        for name, sizes in {"up_proj": (16, 32), "gate_proj": (16, 32), "down_proj": (32, 16)}.items()
+    }
+    if fused:
+        experts = {"model.layers.1.moe.experts.gate_up": (4, 32, 32), "model.layers.1.moe.experts.down": (4, 32, 16)}
+    tensors = {"model.embed_tokens.weight": (384, 32), "lm_head.weight": (384, 32), **attention, **experts}
+    folder = folder_of(tmp_path / "m", tensors, model_type="jamba", num_experts=4, num_experts_per_tok=2, **SIZES)
+    shape = read_folder(folder, "m").shape
+
+    assert shape.parameters == sum(int(np.prod(sizes)) for sizes in tensors.values())
+    assert shape.matmul_parameters_per_token == 2 * 32 * 32 + 2 * 3 * 16 * 32 + 384 * 32
+    assert (shape.experts, shape.intermediate) == (4, 2 * 16)

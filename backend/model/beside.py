@@ -1,0 +1,39 @@
+"""The small files beside the weights that the trainer will read: what is wrong with them is said in the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from backend import typed
+from backend.errors import UserError
+from backend.model import architectures
+
+
+def refuse_unusable(folder: Path, name: str) -> None:
+    """Raise UserError (field `model`) for an adapter beside the model, a broken file, or a tokenizer with own code."""
+    if (folder / "adapter_config.json").is_file():
+        raise UserError(
+            f"{name} holds an adapter beside the model (adapter_config.json), which would be loaded with it; "
+            "move adapter_config.json and adapter_model.safetensors elsewhere, or merge them first",
+            "model",
+        )
+    _object(folder / "generation_config.json")
+    settings = _object(folder / "tokenizer_config.json")
+    kind, own = settings.get("tokenizer_class"), settings.get("auto_map")
+    if isinstance(own, Mapping) and "AutoTokenizer" in own and not architectures.has_tokenizer(str(kind)):
+        raise UserError(
+            f"the tokenizer of {name} needs Python code from its own repository ({kind}), which fttui does not run; "
+            "give a model whose tokenizer transformers has",
+            "model",
+        )
+
+
+def _object(path: Path) -> Mapping[str, Any]:
+    try:
+        return typed.read_json(path, dict[str, Any])
+    except typed.Missing:
+        return {}
+    except typed.Damaged as error:
+        raise UserError(f"{path} is broken ({error}); download the model again", "model") from None

@@ -1,0 +1,126 @@
+"""Values in config.json that transformers refuses, or that make every number of a run NaN: said in the plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from backend.errors import UserError
+from backend.model import architectures
+from backend.model.family import Config
+
+_ROPES: Final = {
+    "default": (),
+    "linear": ("factor",),
+    "dynamic": ("factor",),
+    "yarn": ("factor",),
+    "longrope": ("short_factor", "long_factor"),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"),
+    "proportional": (),
+    "mrope": (),
+    "axial": (),
+}
+"""Kinds of rotary embeddings, each with the keys that it can't do without."""
+_DTYPES: Final = ("float32", "float16", "bfloat16", "float64", "auto", "float", "half", "double")
+_KERNELS: Final = ("eager", "sdpa", "flash_attention_2", "flex_attention")
+_ACTIVATIONS: Final = ("hidden_act", "hidden_activation", "activation_function")
+_TEXT_FOR_A_VALUE: Final = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?|(?i:true|false|yes|no)")
+_VALUES: Final = re.compile(
+    r"(size|eps|epsilon|dim|theta|range|dropout|pdrop|heads|layers|bias|cache|embeddings|window|rank|experts|factor|_id|"
+    r"step|scale|scaling|interval|multiplier)$"
+)
+"""Ends of the keys whose values are numbers or truth values."""
+_SIZES: Final = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
+"""These are looked at when they are read."""
+_MEND: Final = "take the config.json of a newer version of the model, or correct it there"
+
+
+def check(text: Config, name: str) -> None:
+    """Raise UserError (field `model`) for the first value of a text configuration that can't be used."""
+    fault = next(_faults(text), None)
+    if fault:
+        raise UserError(f"config.json of {name} says {fault}; {_MEND}", "model")
+
+
+def _faults(text: Config) -> Iterator[str]:
+    yield from _texts(text)
+    yield from _types(text)
+    yield from _activations(text)
+    yield from _layer_types(text)
+    yield from _kernels(text)
+    for key in ("rope_parameters", "rope_scaling"):
+        said = text.get(key)
+        if said is not None and not isinstance(said, Mapping):
+            yield f"{key} {said!r}, where the settings of its rotary embeddings should be"
+        elif said:
+            of_kinds = [value for value in said.values() if isinstance(value, Mapping)]
+            for settings in of_kinds or [said]:
+                yield from _rope(settings, text)
+
+
+def _texts(text: Config) -> Iterator[str]:
+    for key, value in text.items():
+        is_text = isinstance(value, str) and _TEXT_FOR_A_VALUE.fullmatch(value)
+        if is_text and _VALUES.search(key) and key not in _SIZES:
+            yield f"{key} {value!r} as text, which has to be a number or a truth value"
+
+
+def _types(text: Config) -> Iterator[str]:
+    said = text.get("dtype") or text.get("torch_dtype")
+    if isinstance(said, str) and said.removeprefix("torch.") not in _DTYPES:
+        yield f"dtype {said!r}, which is no type that weights are trained in"
+
+
+def _activations(text: Config) -> Iterator[str]:
+    known = architectures.activations()
+    for key in _ACTIVATIONS:
+        value = text.get(key)
+        if isinstance(value, str) and known and value not in known:
+            yield f"{key} {value!r}, which transformers does not have"
+
+
+def _layer_types(text: Config) -> Iterator[str]:
+    kinds, layers = text.get("layer_types"), text.get("num_hidden_layers")
+    if isinstance(kinds, list) and isinstance(layers, int) and len(kinds) != layers:
+        yield f"num_hidden_layers {layers}, but layer_types names {len(kinds)}"
+
+
+def _kernels(text: Config) -> Iterator[str]:
+    for key in ("_attn_implementation", "attn_implementation"):
+        value = text.get(key)
+        if isinstance(value, str) and value not in _KERNELS:
+            yield f"{key} {value!r}, an attention kernel that is not used here"
+
+
+def _rope(settings: Config, text: Config) -> Iterator[str]:
+    kind = settings.get("rope_type") or settings.get("type")
+    if not isinstance(kind, str):
+        return
+    if kind not in _ROPES:
+        old = " (su is the older name of longrope, which needs short_factor and long_factor)" if kind == "su" else ""
+        yield f"rope type {kind!r}, which transformers does not have (it has {', '.join(_ROPES)}){old}"
+        return
+    missing = [key for key in _ROPES[kind] if key not in settings and key not in text]
+    if missing:
+        yield f"rope type {kind!r} without {missing[0]}"
+    factor = settings.get("factor")
+    if factor is not None and (isinstance(factor, bool) or not isinstance(factor, int | float) or factor <= 0):
+        yield f"{factor!r} as the factor of its rotary embeddings, which has to be above 0"
+    if kind == "longrope":
+        yield from _factors(settings, text)
+
+
+def _factors(settings: Config, text: Config) -> Iterator[str]:
+    """Long rope stretches each pair of a head's rotated dimensions by a factor of its own."""
+    head = text.get("head_dim") or _head(text)
+    part = settings.get("partial_rotary_factor") or text.get("partial_rotary_factor") or 1.0
+    for key in ("short_factor", "long_factor"):
+        factors = settings.get(key)
+        if isinstance(factors, list) and isinstance(head, int) and len(factors) != int(head * part) // 2:
+            yield f"{len(factors)} numbers as {key}, where a head of {head} takes {int(head * part) // 2}"
+
+
+def _head(text: Config) -> Any:
+    hidden, heads = text.get("hidden_size"), text.get("num_attention_heads")
+    return hidden // heads if isinstance(hidden, int) and isinstance(heads, int) and heads else None

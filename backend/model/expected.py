@@ -1,0 +1,138 @@
+"""Which tensors a model's files must hold, by config.json and presets/families.toml; what differs is refused.
+
+transformers trains what the files lack as random numbers, and leaves out what it has no place for. The trainer looks
+again when the model is loaded (`training/load_check.py`), for families that are not in the table too.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from backend.errors import UserError
+from backend.model import headers, stored
+from backend.model.config import Listed, is_multimodal, listed
+from backend.model.family import Config
+
+_OLD_BUFFER = re.compile(
+    r"(^|\.)(inv_freq|attention\.bias|attn\.bias|attn\.attention\.bias|masked_bias|causal_mask|position_ids|"
+    r"e_score_correction_bias|act_fn\.(beta|eps))$|(^|\.)mtp"
+)
+"""Tensors of older files and of the prediction of several tokens, which transformers leaves out too."""
+_NUMBER = re.compile(r"\.\d+\.")
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def refuse_others(folder: Path, config: Config, name: str) -> None:
+    """Raise UserError (field `model`) if the files in `folder` don't hold the tensors that config.json means.
+
+    Says nothing of families that are not in the table, and of wrappers of text and images.
+    """
+    about = listed(config)
+    if about is None or is_multimodal(config):
+        return
+    found = _found(about, folder)
+    wanted = shapes(about)
+    if about.tied and about.family.head in found and about.family.embedding not in found:
+        wanted[about.family.head] = wanted.pop(about.family.embedding)  # transformers ties them all the same
+    missing = [tensor for tensor in wanted if tensor not in found]
+    others = [tensor for tensor in found if tensor not in wanted and not _is_known(about, tensor)]
+    if missing:
+        instead = f" ({_tensors(others)} there instead, the first is {others[0]})" if others else ""
+        raise _refused(name, f"{_tensors(missing)} missing from the files, the first is {missing[0]}{instead}")
+    for tensor, shape in wanted.items():
+        if found[tensor] != shape:
+            said = f"{tensor} has the shape {_shape(found[tensor])} where config.json means {_shape(shape)}"
+            raise _refused(name, said)
+    if others:
+        raise _refused(name, f"{_tensors(others)} in the files without a place in the model, the first is {others[0]}")
+    _refuse_experts(about, found, name)
+    if about.tied and {about.family.head, about.family.embedding} <= set(found):
+        _refuse_another_head(about, folder, name)
+
+
+def shapes(about: Listed) -> dict[str, tuple[int, ...]]:
+    """Every tensor but those of experts, by its name in the files. A tied head is not among them."""
+    family, sizes, config = about.family, about.sizes, about.config
+    table = (sizes["vocab"], sizes["hidden"])
+    wanted: dict[str, tuple[int, ...]] = {family.embedding: table}
+    if not about.tied:
+        wanted[family.head] = table
+    for matrix in family.matrices(sizes, config):
+        x = matrix.linear
+        shape = (x.inputs, x.outputs) if family.transposed else (x.outputs, x.inputs)
+        for at in matrix.of:
+            wanted[f"{family.blocks}.{at}.{matrix.path}.weight"] = shape
+            if x.bias:
+                wanted[f"{family.blocks}.{at}.{matrix.path}.bias"] = (x.outputs,)
+    for other in (*family.block_norms(sizes, config), *family.block_routers(sizes, config)):
+        wanted |= {f"{family.blocks}.{at}.{other.name}": other.shape for at in other.of}
+    return wanted | {other.name: other.shape for other in family.outside(sizes, config)}
+
+
+def _found(about: Listed, folder: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the files. If they were saved without the head's wrapper, with the prefix that they lack."""
+    found = {name: tuple(entry["shape"]) for name, entry in headers.tensors(folder).items()}
+    prefix, _, rest = about.family.blocks.partition(".")
+    starts = {name.partition(".")[0] for name in found}
+    if prefix in starts or rest.partition(".")[0] not in starts:
+        return found
+    return {name if name == about.family.head else f"{prefix}.{name}": shape for name, shape in found.items()}
+
+
+def _is_known(about: Listed, tensor: str) -> bool:
+    """Whether a tensor beyond the wanted ones is an expert's, a tied head or one that transformers leaves out."""
+    return tensor == about.family.head or bool(_OLD_BUFFER.search(tensor)) or _is_expert(about, tensor)
+
+
+def _is_expert(about: Listed, tensor: str) -> bool:
+    family = about.family
+    number, _, rest = tensor.removeprefix(f"{family.blocks}.").partition(".")
+    blocks = family.expert_blocks(about.config) if family.expert else ()
+    return number.isdigit() and int(number) in blocks and rest.startswith(f"{family.experts}.")
+
+
+def _refuse_experts(about: Listed, found: Shapes, name: str) -> None:
+    """Their names differ from file to file (one matrix an expert, or all in one), their elements do not."""
+    family, sizes, config = about.family, about.sizes, about.config
+    if not family.expert:
+        return
+    wanted = shapes(about)
+    one = sum(x.weights + x.bias * x.outputs for x in family.expert_linears(sizes, config))
+    count = len(family.expert_blocks(config)) * sizes["experts"] * one
+    stored = sum(
+        math.prod(shape)
+        for tensor, shape in found.items()
+        if tensor not in wanted and not _OLD_BUFFER.search(tensor) and _is_expert(about, tensor)
+    )
+    if stored != count:
+        raise _refused(name, f"its experts hold {stored:,} parameters in the files, and {count:,} by config.json")
+
+
+def _refuse_another_head(about: Listed, folder: Path, name: str) -> None:
+    """A second matrix where config.json says that embedding and head are one: libraries disagree which one counts."""
+    head, embedding = about.family.head, about.family.embedding
+    if stored.differ(folder, head, embedding):
+        raise UserError(
+            f"the files of {name} hold a head of their own ({head} is not {embedding}), but its config.json says that "
+            "they are tied; set tie_word_embeddings to false in config.json",
+            "model",
+        )
+
+
+def _refused(name: str, text: str) -> UserError:
+    return UserError(
+        f"the weights of {name} do not belong to its config.json: {text}; download the model again, or give the "
+        "config.json that was saved with these weights",
+        "model",
+    )
+
+
+def _tensors(names: list[str]) -> str:
+    return "1 tensor is" if len(names) == 1 else f"{len(names):,} tensors are"
+
+
+def _shape(sizes: tuple[int, ...]) -> str:
+    return "x".join(str(size) for size in sizes)

@@ -1,0 +1,172 @@
+"""What becomes of models as people find them: trained as they are, or refused in the plan in one sentence."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.errors import UserError
+from backend.model.local import read_folder
+from tests.backend.model import damage as d
+from tests.tiny import make_model
+
+FACTORS = [1.0] * 3
+REFUSED: dict[str, tuple[d.Edit, str]] = {
+    # tensors
+    "a tensor is missing": (d.without(d.NORM), f"1 tensor is missing from the files, the first is {d.NORM}"),
+    "a matrix is missing": (d.without(d.QUERY), f"the first is {d.QUERY}"),
+    "a name is another": (d.renamed("q_proj", "query"), r"2 tensors are there instead, the first is .*query\.weight"),
+    "a prefix is another": (d.renamed("model.", "language_model.model."), "20 tensors are missing"),
+    "a tensor has no place": (
+        d.with_tensor("model.extra.weight", d.NORM),
+        "without a place in the model, the first is",
+    ),
+    "a bias has no place": (d.with_tensor(d.QUERY[:-6] + "bias", d.NORM), r"the first is .*q_proj\.bias"),
+    "a matrix is transposed": (
+        d.tensors(lambda x: x.__setitem__(d.QUERY, np.zeros((32, 128), np.float32))),
+        "has the shape 32x128 where config.json means 64x64",
+    ),
+    "more layers in config.json": (d.config(num_hidden_layers=3), r"9 tensors are missing .* model\.layers\.2\."),
+    "fewer layers in config.json": (d.config(num_hidden_layers=1), r"9 tensors are in the files without a place"),
+    "another width in config.json": (d.config(intermediate_size=96), "where config.json means 96x64"),
+    "another vocabulary": (d.config(vocab_size=390), "384x64 where config.json means 390x64"),
+    "another family": (d.config(model_type="qwen2"), r"6 tensors are missing .*q_proj\.bias"),
+    "a family with norms more": (d.config(model_type="qwen3"), r"4 tensors are missing .*k_norm\.weight"),
+    "an untied head is missing": (d.config(tie_word_embeddings=False), "the first is lm_head.weight"),
+    "a tied head differs": (d.with_tensor(d.HEAD, d.EMBEDDING, 2.0), "set tie_word_embeddings to false"),
+    "quantised tensors": (
+        d.header(lambda x: x[d.QUERY].update(dtype="F8_E4M3")),
+        f"its tensor {re.escape(d.QUERY)} is F8_E4M3",
+    ),
+    "whole numbers as weights": (d.header(lambda x: x[d.QUERY].update(dtype="I32")), "is I32, which can't be trained"),
+    # files
+    "shards without their index": (d.both(d.shards(), d.removed(d.INDEX)), f"in parts .* without {d.INDEX}"),
+    "a shard is missing": (
+        d.both(d.shards(), d.removed("model-00002-of-00002.safetensors")),
+        "00002-of-00002.* missing",
+    ),
+    "the index names too many": (
+        d.shards(index=lambda x: x | {"y.weight": min(x.values())}),
+        "names y.weight, which none",
+    ),
+    "the index leads elsewhere": (d.shards(index=lambda x: {k: f"../{v}" for k, v in x.items()}), "is missing"),
+    "the index is broken": (d.both(d.shards(), d.content(d.INDEX, "{")), "is damaged; download the model again"),
+    "a tensor in two shards": (d.shards(lambda names: [names, names[:1]]), "is in several files"),
+    "cut short": (d.cut_short, "is cut short"),
+    "bytes after the end": (
+        d.content("model.safetensors", lambda raw: raw + bytes(9)),
+        "9 bytes follow its last tensor",
+    ),
+    "an empty file": (d.content("model.safetensors", b""), "it is empty"),
+    "zeros": (d.content("model.safetensors", bytes(9999)), "its header can't be read"),
+    "a page of a website": (d.content("model.safetensors", "<!DOCTYPE html><html>"), "its header can't be read"),
+    "a pointer of Git LFS": (
+        d.content("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"),
+        "git lfs pull",
+    ),
+    "offsets that overlap": (
+        d.header(lambda x: x[d.QUERY]["data_offsets"].__setitem__(0, 0)),
+        "its header can't be read",
+    ),
+    "a shape of other bytes": (
+        d.header(lambda x: x[d.NORM].update(shape=[65])),
+        "has 256 bytes, which is not what F32",
+    ),
+    "a type that is unknown": (d.header(lambda x: x["model.norm.weight"].update(dtype="F13")), "F13"),
+    "a link to nothing": (d.linked_to_nothing, "a link to a file that is gone"),
+    "a download goes on": (d.moved("model.safetensors", "model.safetensors.incomplete"), "has not ended"),
+    "the maker's own format": (d.moved("model.safetensors", "consolidated.safetensors"), "the maker's own format"),
+    "another name": (d.moved("model.safetensors", "diffusion_model.safetensors"), "rename it if it is the model"),
+    "pickles": (d.moved("model.safetensors", "pytorch_model-00001-of-00001.bin"), "pickle files only"),
+    "a checkpoint of torch": (d.moved("model.safetensors", "model.pt"), "pickle files only"),
+    "Keras": (d.moved("model.safetensors", "tf_model.h5"), "as tf_model.h5 only"),
+    "GGUF": (d.moved("model.safetensors", "model.gguf"), "is a GGUF"),
+    "an adapter beside it": (d.content("adapter_config.json", "{}"), "holds an adapter beside the model"),
+    "settings of generation": (d.content("generation_config.json", "[]"), "generation_config.json is broken"),
+    "a tokenizer with own code": (
+        d.content("tokenizer_config.json", '{"tokenizer_class": "X", "auto_map": {"AutoTokenizer": ["x.X", null]}}'),
+        "Python code from its own repository",
+    ),
+    # config.json
+    "quantised": (d.config(quantization_config={"quant_method": "awq"}), r"already quantised \(awq\)"),
+    "quantised, inside": (d.config(text={"quantization_config": {}}), "already quantised"),
+    "compressed": (d.config(compression_config={"format": "pack-quantized"}), "compressed-tensors"),
+    "a classifier": (d.config(architectures=["LlamaForSequenceClassification"]), "not a causal language model"),
+    "without a head": (d.config(architectures=["LlamaModel"]), "not a causal language model"),
+    "no model_type": (d.config("model_type"), "has no model_type"),
+    "an unknown model_type": (d.config(model_type="foo"), "unknown to the transformers"),
+    "own code": (
+        d.config(model_type="baichuan", auto_map={"AutoConfig": "x.Y"}),
+        "Python code from its own repository",
+    ),
+    "a padding token beyond": (d.config(pad_token_id=384), "pad_token_id 384, but the embedding has 384 rows"),
+    "an activation of its own": (d.config(hidden_act="foo"), "hidden_act 'foo'"),
+    "a number as text": (d.config(rms_norm_eps="1e-5"), "rms_norm_eps '1e-5' as text"),
+    "a truth value as text": (d.config(tie_word_embeddings="false"), "tie_word_embeddings 'false' as text"),
+    "a type that is none": (d.config(dtype="int8"), "dtype 'int8'"),
+    "another kernel": (d.config(_attn_implementation="flash_attention_9"), "flash_attention_9"),
+    "kinds of too few layers": (
+        d.config(layer_types=["full_attention"]),
+        "num_hidden_layers 2, but layer_types names 1",
+    ),
+    "rope su": (d.rope(rope_type="su", factor=4.0), "rope type 'su'"),
+    "rope without its factor": (d.rope(rope_type="yarn"), "rope type 'yarn' without factor"),
+    "rope llama3 without all": (d.rope(rope_type="llama3", factor=8.0), "'llama3' without low_freq_factor"),
+    "rope by nothing": (d.rope(rope_type="linear", factor=0), "has to be above 0"),
+    "rope with few factors": (
+        d.rope(rope_type="longrope", short_factor=FACTORS, long_factor=FACTORS),
+        "3 numbers as short_factor, where a head of 16 takes 8",
+    ),
+    "rope as text": (d.config(rope_scaling="linear"), "rope_scaling 'linear'"),
+    "a size as text": (d.config(num_hidden_layers="2"), "num_hidden_layers is '2', which is no size"),
+    "a size below nothing": (d.config(num_hidden_layers=-1), "is -1, which is no size"),
+}
+ACCEPTED: dict[str, d.Edit] = {
+    "as it is": lambda folder: None,
+    "shards": d.shards(),
+    "shards of which the index leaves one tensor out": d.shards(index=lambda x: dict(list(x.items())[1:])),
+    "without the prefix": d.renamed("model.", ""),
+    "a tied head stored twice": d.with_tensor(d.HEAD, d.EMBEDDING),
+    "a tied head stored alone": d.renamed(d.EMBEDDING, d.HEAD),
+    "old rotary buffers": d.with_tensor("model.layers.0.self_attn.rotary_emb.inv_freq", d.NORM),
+    "settings of an old quantiser": d.content("quantize_config.json", '{"bits": 4}'),
+    "code that is not needed": d.config(auto_map={"AutoConfig": "x.Y"}),
+    "rope in its old spelling": d.config(
+        "rope_theta", rope_theta=10000, rope_scaling={"type": "dynamic", "factor": 2.0}
+    ),
+    "another type than it says": d.config(torch_dtype="float16"),
+    "another class than it says": d.config(architectures=["FooForCausalLM"]),
+    "no class": d.config(architectures=None),
+    "no quantisation": d.config(quantization_config=None),
+    "optimizer states beside it": d.content("optimizer.pt", b"x"),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("whole") / "m")
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_it_is_refused_in_one_sentence(case: str, whole: Path, tmp_path: Path) -> None:
+    edit, said = REFUSED[case]
+    folder = Path(shutil.copytree(whole, tmp_path / "m"))
+    edit(folder)
+
+    with pytest.raises(UserError, match=said) as error:
+        read_folder(folder, "m")
+
+    assert error.value.field == "model"
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_it_is_planned_as_it_is(case: str, whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "m"))
+    ACCEPTED[case](folder)
+
+    assert read_folder(folder, "m").shape == read_folder(whole, "m").shape
