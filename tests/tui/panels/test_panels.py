@@ -72,12 +72,48 @@ async def test_the_curve_has_axes_a_line_and_marks() -> None:
     history, _ = run_until(1204)
     rows = await shown(Curve(history))
     text = "\n".join(rows)
-    assert "train 1.0" in rows[0]
-    assert "eval 1.0" in rows[0]
+    assert f"{history.losses[-1]:.3f} mean 1.0" in rows[0]
+    assert "◆ 1.06" in rows[0]
     assert text.count("◆") == 1 + len(history.evaluations)
     assert "2,048 steps" in text
     assert "1.5" in text
     assert any("\u2800" < character <= "\u28ff" for character in text)
+
+
+async def test_the_average_is_named_with_its_steps_beside_the_last_loss() -> None:
+    history, _ = run_until(1204)
+    head = (await shown(Curve(history), (110, 14)))[0]
+    assert f"last {history.losses[-1]:.3f}  mean of 101 steps 1.0" in head
+    assert "◆ held-out 1.06" in head
+
+
+async def test_a_spike_is_marked_beyond_the_scale_and_makes_no_plateau(tmp_path: Path) -> None:
+    losses = [1.0 + 0.1 * (i % 5) for i in range(300)]
+    losses[200] = 90.0
+    history = events(tmp_path, *[StepDone(step=i, total_steps=300, loss=x) for i, x in enumerate(losses, 1)])
+    rows = await shown(Curve(history), (120, 16))
+    assert rows[1].count("▲") == 1
+    assert sum("\u2800" < character <= "\u28ff" for character in rows[1]) <= 4
+    whole = await shown(Curve(events(tmp_path, *[StepDone(step=i, loss=float(i)) for i in (301, 302)])), (120, 16))
+    assert "▲" not in "".join(whole[2:])
+
+
+async def test_brackets_go_through_what_the_run_has_measured() -> None:
+    curve = Curve(run_until(400)[0])
+    seen = []
+    for _ in range(7):
+        seen.append(curve.title)
+        await shown(Curve(curve.history))
+        curve.turn(1)
+    assert seen == ["Loss", "Learning rate", "Gradient norm", "Tokens/s", "Memory, GiB", "GPU use, %", "Loss"]
+
+
+@pytest.mark.parametrize(("turns", "words"), [(1, "e-4"), (3, "predicted 2,700"), (4, "GiB"), (5, "98 %")])
+async def test_each_quantity_has_its_own_scale_and_unit(turns: int, words: str) -> None:
+    curve = Curve(run_until(400)[0])
+    for _ in range(turns):
+        curve.turn(1)
+    assert words in "\n".join(await shown(curve, (100, 14)))
 
 
 async def test_before_the_first_loss_the_curve_shows_the_phase(tmp_path: Path) -> None:
