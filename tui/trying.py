@@ -45,9 +45,13 @@ def about(found: Sequence[Trial]) -> str:
     seconds = seconds_of(found)
     if seconds is None:
         return f"{count} real steps of {listed([title(one.method) for one in found])}: no time is predicted."
-    each = listed([f"{title(one.method)}, about {units.duration(one.seconds)}" for one in found], "and of")
-    together = f"about {units.duration(seconds)} together" if len(found) > 1 else "predicted"
-    return f"{count} real steps of {each}: {together}, with loading and evaluating. {_of_the_run(found[0])}"
+    took = f"about {units.duration(seconds)}"
+    if len(found) == 1:
+        said = f"{title(found[0].method)}: {took} is predicted"
+    else:
+        each = listed([f"{title(one.method)}, about {units.duration(one.seconds)}" for one in found], "and of")
+        said = f"{each}: {took} together"
+    return f"{count} real steps of {said}, with loading and evaluating. {_of_the_run(found[0])}"
 
 
 def _of_the_run(trial: Trial) -> str:

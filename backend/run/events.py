@@ -353,7 +353,7 @@ class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
     eval_loss: float | None = None
     """Held-out loss of the last evaluation."""
     peak_bytes: Count | None = None
-    """Highest memory use in bytes, of the device that used most."""
+    """Highest memory use of this attempt in bytes, of the device that used most."""
     hours: float | None = None
     """`seconds` in hours."""
     seconds: float | None = None

@@ -165,7 +165,7 @@ def test_the_figures_before_a_trial_agree_with_the_comparison() -> None:
     assert f"about {units.duration(sum(one.seconds for one in found))} together" in said
     hours = comparison.methods["lora"].hours.point
     assert f"The whole run of LoRA is predicted to take {units.duration(hours * 3600)} for" in said
-    short = a_comparison(set=("max_steps=4",))
+    short = a_comparison(set=("max_steps=3",))
     assert "These are all steps of the run" in trying.about([trial_plan.of(short, "lora")])
 
 

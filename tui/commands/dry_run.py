@@ -12,6 +12,7 @@ from backend.answers import METHODS, Method
 from backend.errors import UserError
 from backend.planner import memory, throughput
 from backend.planner.estimates import Comparison
+from backend.planner.memory.sharded import is_sharded
 from backend.planner.rules import title
 
 LABEL, COLUMN, WIDTH = 14, 19, 72
@@ -20,8 +21,8 @@ _JSON_NAMES = {"formula_bytes": "closed_form_bytes", "peak_point": "moment", "by
 CATEGORIES = ("weights", "adapters", "optimizer", "gradients", "activations", "logits")
 _ABOUT = (
     "The trainer's own step, run on tensors without values at two depths and extrapolated to all layers: the memory "
-    "that torch would allocate at the peak of a step, on one device. What a card must have, as the comparison shows it, "
-    "is more by the allocator's unused blocks and the CUDA context, and by phases with a higher peak."
+    "that torch would allocate at the peak of a step, on one device. What a card must have, as in the comparison, is "
+    "more by the allocator's unused blocks and the CUDA context, and by phases with a higher peak."
 )
 
 
@@ -69,7 +70,7 @@ def _checked(comparison: Comparison, method: Method) -> Checked:
         seconds=found.seconds,
         peak_bytes=comparison.methods[method].memory.peak_bytes,
         devices=plan.processes,
-        is_sharded=memory.is_sharded(plan),
+        is_sharded=is_sharded(plan),
     )
 
 

@@ -74,7 +74,10 @@ def _columns(comparison: Comparison) -> Iterator[str]:
 
 
 def _words(comparison: Comparison, chosen: Method | None) -> Iterator[str]:
-    yield f"Why {title(chosen)}" if chosen else "Nothing to recommend"
+    said = (
+        f"{title(chosen)} is set" if chosen and comparison.method_set_by else f"Why {title(chosen)}" if chosen else ""
+    )
+    yield said or "Nothing to recommend"
     yield from _points(comparison.reasons)
     for method in METHODS:
         if method != chosen and comparison.methods[method].why_not:

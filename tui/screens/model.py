@@ -87,8 +87,11 @@ class ModelScreen(LookingStep):
 
     def take(self, value: ModelInfo) -> None:
         """Store it as the answer."""
+        before = self.journey.answers.model
         self.journey.model = value
         self.journey.answer(model=value.reference)
+        if before not in ("", value.reference) and (dropped := self.journey.drop_what_was_for(another_model=True)):
+            self.notify(f"Left to the planner again, as they were for {before}: {dropped}.")
 
     def failed(self, error: UserError) -> None:
         """Mark the field."""
