@@ -1,18 +1,23 @@
-"""Which model: those on this box first, then the demo, then whatever is typed."""
+"""Which model: those on this box first, then the demo, then the well-known ones, then whatever is typed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
+from textual.worker import get_current_worker
 
 from backend import units
 from backend.errors import UserError
-from tui.messages import Listed
+from backend.model.known import models as known_models
+from tui.messages import Described, Listed
 from tui.screens.looking import TYPING_PAUSE_SECONDS, LookingStep
+from tui.theme import METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.entry import Entry
 from tui.widgets.picker import Picker
@@ -21,18 +26,23 @@ from tui.widgets.preview import Fact, Preview, facts
 from tui.widgets.prose import sentences, stacked
 
 if TYPE_CHECKING:
+    from backend.answers import Method
     from backend.model.find import FoundModel
     from backend.model.info import ModelInfo
+    from backend.model.known import Known
     from backend.planner.device import Device
+    from backend.planner.estimates import Fit
 
 DEMO = Choice("demo", "demo", "ships with fttui, 135 M")
 _HELP = (
-    "A folder with a model, a hub id such as Qwen/Qwen3-8B, a size such as 8b (to plan before you choose one), "
-    "or demo, the small model that comes with fttui. Planning reads config.json and the weights' headers only: "
-    "nothing is downloaded before you start."
+    "A folder with a model (Tab completes its path), a hub id such as Qwen/Qwen3-8B, a size such as 8b (to plan before "
+    "you choose one), or demo, the small model that comes with fttui. The list has what is on this box and well-known "
+    "models, each with the methods that fit the device for rows of usual length. Planning reads config.json and the "
+    "weights' headers only: nothing is downloaded before you start."
 )
 
 
+_FITS = len("✓ LoRA, QLoRA, Full")
 _KINDS = {"hub": "from the hub", "folder": "a folder", "demo": "ships with fttui", "size": "a size"}
 
 
@@ -48,8 +58,9 @@ class ModelScreen(LookingStep):
             yield Picker(
                 "Which model do you fine-tune?",
                 "model",
-                placeholder="a folder, a hub id, or a size such as 8b",
+                placeholder="type to filter: qwen, 8b, a hub id, a folder (Tab completes)",
                 help=_HELP,
+                paths="folders",
             )
             yield Preview(id="preview")
 
@@ -64,9 +75,17 @@ class ModelScreen(LookingStep):
         """Offer the models; the last answer is highlighted."""
         found: list[FoundModel] = event.found
         here = [_choice(x) for x in found]
-        known = [choice.value for choice in here]
-        choices = [*here, *([] if DEMO.value in known else [DEMO])]
+        listed = {choice.value for choice in here}
+        known = [_known(hub_id, shape) for shape in known_models() for hub_id in own_ids(shape) if hub_id not in listed]
+        choices = [*here, *([] if DEMO.value in listed else [DEMO]), *known]
         self.query_one(Picker).offer(choices, self.journey.answers.model or choices[0].value)
+        if self.journey.device is not None:
+            self.run_worker(partial(self._describe, here, self.journey.device), thread=True, group="fits")
+
+    def on_described(self, event: Described) -> None:
+        """What fits the device is known by now."""
+        event.stop()
+        self.query_one(Picker).describe(event.details)
 
     def on_picker_changed(self, event: Picker.Changed) -> None:
         """Look up what is highlighted now."""
@@ -100,6 +119,36 @@ class ModelScreen(LookingStep):
 
     def _list(self) -> None:
         self.post_message(Listed(self.journey.sources.models_here()))
+
+    def _describe(self, here: list[Choice], device: Device) -> None:
+        """In the worker: what fits `device`, of the models that are here and of the well-known ones."""
+        sources, details = self.journey.sources, {}
+        for choice in here:
+            with suppress(UserError):
+                fits = sources.fits(sources.find_model(choice.value), device)
+                details[choice.value] = f"{choice.detail}  {fit_words(fits)}"
+        for shape in sources.known_fits(device):
+            words = f"{units.count(shape.parameters)}  {fit_words(shape.fits)}"
+            details |= {hub_id: words for hub_id in shape.ids if hub_id not in details}
+        if not get_current_worker().is_cancelled:
+            self.post_message(Described(details))
+
+
+def own_ids(known: Known) -> list[str]:
+    """The ids of a shape that its maker gave: copies by others are found when they are typed."""
+    maker = known.id.partition("/")[0]
+    return [hub_id for hub_id in known.ids if hub_id.partition("/")[0] == maker]
+
+
+def _known(hub_id: str, known: Known) -> Choice:
+    return Choice(hub_id, hub_id, units.count(known.parameters))
+
+
+def fit_words(fits: Mapping[Method, Fit]) -> str:
+    """`✓ LoRA, QLoRA`, `! QLoRA` if that is tight, `✗ too big`; in so many cells that a list of them is in columns."""
+    fitting = [METHOD_NAMES[method] for method, fit in fits.items() if fit != "no"]
+    sign = "✓" if "fits" in fits.values() else "!" if fitting else "✗"
+    return f"{sign} {', '.join(fitting) or 'too big'}".ljust(_FITS)
 
 
 def _choice(found: FoundModel) -> Choice:
