@@ -186,6 +186,17 @@ class History:
         """`running` until `run_finished` came, then its state: done, stopped, paused or failed."""
         return (self.finished and self.finished.state) or "running"
 
+    @property
+    def devices(self) -> int:
+        """Devices that train together: a price is for one of them."""
+        count = self.started.plan.get("processes")
+        return count if isinstance(count, int) and count > 0 else 1
+
+    def cost_so_far(self, now: float) -> float | None:
+        """USD until `now`, at the price that the plan was made with; None if it had none."""
+        price = self.predicted.price_usd_per_hour
+        return None if price is None else self.seconds_so_far(now) / 3600 * price * self.devices
+
     def seconds_so_far(self, now: float) -> float:
         """Seconds that the run took until `now`, in all its attempts; what it took once it has ended."""
         if self.finished and self.finished.seconds is not None:

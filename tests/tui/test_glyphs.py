@@ -15,7 +15,7 @@ from tests.tui.stage import Stage
 from tests.tui.test_live_screen import run_at, utc
 from tui import theme
 from tui.glyphs import ascii_of, is_ascii, needs_ascii
-from tui.panels.curve import EVAL_MARK
+from tui.panels.chart import EVAL_MARK
 from tui.plain import plain
 from tui.screens.live import LiveScreen
 

@@ -81,7 +81,7 @@ async def test_tab_takes_what_an_error_suggests() -> None:
         await pilot.press(*"Qwen/Qwen3-8", "enter")
         await box.settled(pilot)
         assert isinstance(app.screen, ModelScreen)
-        assert "Tab takes it" in str(app.screen.query_one("#picker-model > .error").render())  # type: ignore[union-attr]
+        assert "Tab takes it" in str(app.screen.query_one("#picker-model > .error").render())
         await pilot.press("tab", "enter")
         await box.settled(pilot)
         assert app.journey.answers.model == "Qwen/Qwen3-8B"

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from backend import units
 from backend.run.history import History, Series
-from tui.panels.memory import predicted_peak
 
 
 class Measure(NamedTuple):
@@ -25,31 +24,43 @@ class Measure(NamedTuple):
     """What was predicted, drawn as a line across; None if nothing was."""
 
 
+def predicted_peak(history: History) -> int:
+    """The prediction that the measured peak is compared with.
+
+    On a GPU torch's allocator measures itself, so it is the allocated peak; on a CPU it is the whole process.
+    """
+    is_rss = history.memory.kind == "rss"
+    return history.predicted.peak_bytes if is_rss else history.predicted.peak_allocated_bytes
+
+
 def _percent(value: float) -> str:
     return f"{value:.0f} %"
 
 
+LOSS = Measure("Loss", lambda past: past.loss, lambda value: f"{value:.3f}")
+SPEED = Measure(
+    "Tokens/s",
+    lambda past: past.tokens_per_second,
+    units.rate,
+    predicted=lambda past: past.predicted.tokens_per_second,
+)
+MEMORY = Measure(
+    "Memory, GiB",
+    lambda past: past.allocated_bytes,
+    units.memory,
+    unit=units.GIB,
+    averaged=False,
+    predicted=lambda past: predicted_peak(past) or None,
+)
+GPU_USE = Measure("GPU use, %", lambda past: past.gpu_percent, _percent)
 MEASURES = (
-    Measure("Loss", lambda past: past.loss, lambda value: f"{value:.3f}"),
+    LOSS,
     Measure("Learning rate", lambda past: past.learning_rate, lambda value: f"{value:.2e}", averaged=False),
     Measure("Gradient norm", lambda past: past.grad_norm, lambda value: f"{value:.3g}"),
-    Measure(
-        "Tokens/s",
-        lambda past: past.tokens_per_second,
-        units.rate,
-        predicted=lambda past: past.predicted.tokens_per_second,
-    ),
-    Measure(
-        "Memory, GiB",
-        lambda past: past.allocated_bytes,
-        units.memory,
-        unit=units.GIB,
-        averaged=False,
-        predicted=lambda past: predicted_peak(past) or None,
-    ),
-    Measure("GPU use, %", lambda past: past.gpu_percent, _percent),
+    SPEED,
+    MEMORY,
+    GPU_USE,
 )
-LOSS = MEASURES[0]
 
 
 def known(history: History) -> list[Measure]:

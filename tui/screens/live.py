@@ -20,6 +20,7 @@ from backend.run.history import History
 from tui.panels import words
 from tui.panels.curve import Curve
 from tui.panels.gpu import GpuPanel
+from tui.panels.health import HealthLine
 from tui.panels.log import LogPanel
 from tui.panels.memory import MemoryPanel
 from tui.panels.panel import Clock, Panel
@@ -65,7 +66,10 @@ class LiveScreen(RunScreen):
         Binding("ctrl+c", "interrupt", "stop with a checkpoint", show=False, priority=True),
     ]
     HELP_TEXT = """\
-The curve shows each step's loss faint, its moving average strong, and evaluations on held-out rows as ◆.
+The second line says whether the run is fine: what is wrong, or what comes next, what is saved, what it costs.
+The chart shows each step's loss faint, its average (centred, over the steps that are named) strong, and evaluations on
+held-out rows as ◆; values beyond the scale have a ▲. [ and ] go through learning rate, gradient norm, tokens/s, memory
+and GPU use, with the prediction as a dashed line.
 Memory is compared with the prediction and with the device's memory.
 {leaving}; closing the terminal never stops a run.
 s stops and p pauses at the next step; both write a checkpoint, and `fttui resume` continues from it.
@@ -73,6 +77,7 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
 ↑ ↓ go through the samples and the log; / in the log shows only the lines with what you type."""
 
     progress = query_one(ProgressPanel)
+    health = query_one(HealthLine)
 
     def __init__(self, folder: RunFolder, trainer: Trainer | None = None, *, clock: Clock = time.time) -> None:
         super().__init__()
@@ -94,6 +99,7 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
         """Header, panels, keys."""
         past, clock = self._history, self._clock
         yield ProgressPanel(past, self._title, clock)
+        yield HealthLine(past, clock)
         with Panels(self.places):
             yield Curve(past, clock, id="curve")
             yield MemoryPanel(past, clock, id="memory")
@@ -136,6 +142,7 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
         changed, self._changed = self._changed, False
         self.progress.notice = self._notice()
         self.progress.feed(self._history)
+        self.health.feed(self._history)
         for panel in self.query(Panel):
             if panel.display and (changed or not self._history.step):
                 panel.feed(self._history)
