@@ -33,7 +33,7 @@ async def test_known_models_are_filtered_as_one_types_with_what_fits() -> None:
         await pilot.press(*"qwen3-8")
         await box.settled(pilot)
         assert lines(app)[0] == "Qwen/Qwen3-8B"
-        assert "8.19 B  ✓ LoRA, QLoRA" in app.screen.query_one(PickList).render().plain
+        assert "8.19 B  ✓ LoRA " in app.screen.query_one(PickList).render().plain
         assert app.screen.query_one(Picker).value == "Qwen/Qwen3-8B"
 
 
@@ -116,4 +116,9 @@ def test_fits_are_those_of_the_planner() -> None:
     assert found["Qwen3-8B"] == {"lora": "fits", "qlora": "fits", "full": "no"}
     assert set(found["Llama-3.1-70B"].values()) == {"no"} and set(found["SmolLM2-135M"].values()) == {"fits"}
     assert fit_words(found["Llama-3.1-70B"]).strip() == "✗ too big"
+    assert [fit_words(found[name]).strip() for name in ("SmolLM2-135M", "Qwen3-8B", "Qwen3-32B")] == [
+        "✓ Full",
+        "✓ LoRA",
+        "✓ QLoRA",
+    ]
     assert fit_words({"lora": "tight", "qlora": "no", "full": "no"}).strip() == "! LoRA"

@@ -74,7 +74,8 @@ Memory is compared with the prediction and with the device's memory.
 {leaving}; closing the terminal never stops a run.
 s stops and p pauses at the next step; both write a checkpoint, and `fttui resume` continues from it.
 1 to 5 choose a panel, the same key again or m gives it the whole screen, h hides it, Esc brings all of them back.
-↑ ↓ go through the samples and the log; / in the log shows only the lines with what you type."""
+↑ ↓ go through the samples and the log. In the log / shows only the lines with what you type, w wraps, ← → scroll
+sideways, v shows what libraries printed, and Enter opens the line at the bottom."""
 
     progress = query_one(ProgressPanel)
     health = query_one(HealthLine)
@@ -180,6 +181,13 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
             self.app.switch_screen(ResultScreen(self.folder, self._history, clock=self._clock))
             if self._trainer is not None and (unsaid := self._trainer.unsaid()):
                 self.app.notify(unsaid, severity="error", timeout=_UNSAID_SECONDS)
+
+    def on_log_panel_opened(self, event: LogPanel.Opened) -> None:
+        """A line of the log, whole."""
+        from tui.screens.whole_line import WholeLine
+
+        event.stop()
+        self.app.push_screen(WholeLine(event.line))
 
     def action_command(self, command: Command) -> None:
         """Send a command to the trainer, whichever process it is in."""

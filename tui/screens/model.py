@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.worker import get_current_worker
 
 from backend import units
+from backend.answers import Method
 from backend.errors import UserError
 from backend.model.known import models as known_models
 from tui.messages import Described, Listed
@@ -26,7 +27,6 @@ from tui.widgets.preview import Fact, Preview, facts
 from tui.widgets.prose import sentences, stacked
 
 if TYPE_CHECKING:
-    from backend.answers import Method
     from backend.model.find import FoundModel
     from backend.model.info import ModelInfo
     from backend.model.known import Known
@@ -36,13 +36,14 @@ if TYPE_CHECKING:
 DEMO = Choice("demo", "demo", "ships with fttui, 135 M")
 _HELP = (
     "A folder with a model (Tab completes its path), a hub id such as Qwen/Qwen3-8B, a size such as 8b (to plan before "
-    "you choose one), or demo, the small model that comes with fttui. The list has what is on this box and well-known "
-    "models, each with the methods that fit the device for rows of usual length. Planning reads config.json and the "
-    "weights' headers only: nothing is downloaded before you start."
+    "you choose one), or demo, which comes with fttui. The list has what is on this box and well-known models, "
+    "each with the method that asks most of the device and still fits, for rows of usual length. Planning reads "
+    "config.json and the weights' headers only: nothing is downloaded before you start."
 )
 
 
-_FITS = len("✓ LoRA, QLoRA, Full")
+_FITS = len("✗ too big")
+_BY_DEMAND: tuple[Method, ...] = ("full", "lora", "qlora")
 _KINDS = {"hub": "from the hub", "folder": "a folder", "demo": "ships with fttui", "size": "a size"}
 
 
@@ -141,20 +142,26 @@ def own_ids(known: Known) -> list[str]:
 
 
 def _known(hub_id: str, known: Known) -> Choice:
-    return Choice(hub_id, hub_id, units.count(known.parameters))
+    return Choice(hub_id, hub_id, f"{units.count(known.parameters)}{' ' * (_FITS + 2)}")
 
 
 def fit_words(fits: Mapping[Method, Fit]) -> str:
-    """`✓ LoRA, QLoRA`, `! QLoRA` if that is tight, `✗ too big`; in so many cells that a list of them is in columns."""
-    fitting = [METHOD_NAMES[method] for method, fit in fits.items() if fit != "no"]
-    sign = "✓" if "fits" in fits.values() else "!" if fitting else "✗"
-    return f"{sign} {', '.join(fitting) or 'too big'}".ljust(_FITS)
+    """The method that asks most of those that fit: `✓ Full`, `! QLoRA` if that is tight; `✗ too big` if none does.
+
+    Padded, so that a list of them is in columns.
+    """
+    fitting = [method for method in _BY_DEMAND if fits.get(method, "no") != "no"]
+    if not fitting:
+        return "✗ too big"
+    sign = "✓" if "fits" in fits.values() else "!"
+    return f"{sign} {METHOD_NAMES[fitting[0]]}".ljust(_FITS)
 
 
 def _choice(found: FoundModel) -> Choice:
-    """Its name at the left, the rest of its label at the right."""
-    name, _, rest = found.label.partition(" · ")
-    return Choice(found.reference, "demo" if found.reference == DEMO.value else name, rest)
+    """Its name at the left; at the right where it is and how large."""
+    name, *more = found.label.split(" · ")
+    count, origin = (more[0].removesuffix(" parameters"), more[-1]) if more else ("", "")
+    return Choice(found.reference, "demo" if found.reference == DEMO.value else name, f"{origin}  {count}".strip())
 
 
 def preview(model: ModelInfo, device: Device | None, width: int) -> Content:

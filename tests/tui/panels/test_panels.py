@@ -193,6 +193,35 @@ async def test_the_log_follows_until_it_is_scrolled(tmp_path: Path) -> None:
     assert "line 99" in "\n".join(await shown(LogPanel(history), (60, 8), press=("home", "end")))
 
 
+async def test_a_long_line_of_the_log_wraps_and_scrolls_sideways(tmp_path: Path) -> None:
+    history = events(tmp_path, Logged(text="first " + "word " * 30 + "last"), Logged(text="short"))
+    cut = "\n".join(await shown(LogPanel(history), (60, 8)))
+    assert "first" in cut and "last" not in cut
+    whole = "\n".join(await shown(LogPanel(history), (60, 8), press=("w",)))
+    assert "first" in whole and "last" in whole and "short" in whole
+    right = "\n".join(await shown(LogPanel(history), (60, 8), press=("right",) * 9))
+    assert "last" in right and "first" not in right
+
+
+async def test_what_libraries_printed_is_shown_when_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "out.log").write_text("a library's noise\n")
+    events(tmp_path, Logged(text="ours"))
+    history = read(tmp_path / "events.jsonl", tmp_path / "out.log")
+    assert "noise" not in "\n".join(await shown(LogPanel(history), (60, 8)))
+    assert "noise" in "\n".join(await shown(LogPanel(history), (60, 8), press=("v",)))
+    log = EventLog(tmp_path / "events.jsonl")
+    log.write(RunFinished(state="failed", error="it broke"))
+    log.close()
+    failed = read(tmp_path / "events.jsonl", tmp_path / "out.log")
+    assert "noise" in "\n".join(await shown(LogPanel(failed), (60, 8)))
+
+
+async def test_answers_are_beside_each_other_where_there_is_room() -> None:
+    rows = await shown(Samples(run_until(400)[0]), (140, 12))
+    line = next(row for row in rows if "before" in row)
+    assert "now" in line and line.index("now") > 60 and BEFORE[:20] in line
+
+
 @pytest.mark.parametrize("name", NASTY)
 async def test_no_panel_lets_outside_text_through(name: str, tmp_path: Path) -> None:
     text = NASTY[name]
