@@ -70,7 +70,7 @@ async def test_the_live_screen_in_ascii() -> None:
     text = "\n".join(await lines_of(app))
     assert is_ascii(app)
     assert text.isascii()
-    assert "*****" in text, "the smoothed curve"
+    assert text.count("*") > 12, "the average"
     assert ascii_of(EVAL_MARK) in text
     assert "+-" in text
 
