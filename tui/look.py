@@ -28,6 +28,8 @@ class LookApp(App[str]):
     CSS_PATH: ClassVar[Path] = Path(__file__).with_name("style.tcss")
 
     def __init__(self, settings: Settings, *, ascii: bool | None = None) -> None:
+        if theme.has_all_colours(os.environ):
+            os.environ["COLORTERM"] = "truecolor"  # Rich goes by it alone, and would round colours otherwise
         super().__init__()
         self.settings = settings
         self.preferred_theme = theme.for_terminal(os.environ, settings.theme)
