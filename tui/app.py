@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Resize
 from textual.screen import Screen
 
 from backend import answers_file, units
@@ -89,6 +90,16 @@ class WizardApp(LookApp):
             self.open_step(self.start_at)
             if self.start_at != ORDER[0]:
                 self.prepare_demo()
+
+    def on_resize(self, event: Resize) -> None:
+        """Say that the terminal is too small while it is; then show again what was there."""
+        from tui.screens.too_small import TooSmall, is_too_small
+
+        covered = isinstance(self.screen, TooSmall)
+        if is_too_small(event.size) and not covered:
+            self.push_screen(TooSmall(lambda: self.title_shown))
+        elif covered and not is_too_small(event.size):
+            self.pop_screen()
 
     def open_step(self, step: str) -> None:
         """Show a step of the wizard."""
