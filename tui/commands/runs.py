@@ -53,7 +53,7 @@ def _table(runs: Sequence[Summary], width: int) -> Iterator[str]:
     wide = text_table.widths([head, *(row for run in runs for row in _figures(run))], width - len(_INDENT))
     yield from (f"{_INDENT}{line}" for line in text_table.folded(head, wide))
     for run in runs:
-        yield from textwrap.wrap(f"{_name(run)}  {plain(run.state, lines=False)}{_steps(run)}", width)
+        yield from textwrap.wrap(f"{_name(run)}  {plain(run.state, lines=False)}{_steps(run)}{_note(run)}", width)
         yield from (f"{_INDENT}{line}" for row in _figures(run) for line in text_table.folded(row, wide))
 
 
@@ -70,6 +70,10 @@ def _name(run: Summary) -> str:
 
 def _steps(run: Summary) -> str:
     return f", {run.step:,} of {run.total_steps:,} steps" if run.total_steps else ""
+
+
+def _note(run: Summary) -> str:
+    return f"  {plain(run.note, lines=False)}" if run.note else ""
 
 
 def _figures(run: Summary) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -45,7 +45,7 @@ _NOTICES: dict[Command, str] = {
     "pause": "pausing at the next step",
     "checkpoint": "checkpoint at the next step",
 }
-_STOP = Answer("s", "Stop with a checkpoint", "at the next step; resume later")
+STOP = Answer("s", "Stop with a checkpoint", "at the next step; resume later")
 _KEEP = Answer("k", "Keep training", "without the screen; the prompt comes back")
 
 
@@ -205,7 +205,7 @@ sideways, v shows what libraries printed, and Enter opens the line at the bottom
                 self.action_command("stop")
 
         if self.is_current:  # a second s may come before the question is up
-            self.app.push_screen(Ask("Stop this run?", [_STOP]), answer)
+            self.app.push_screen(Ask("Stop this run?", [STOP]), answer)
 
     def action_leave(self) -> None:
         """Ask whether the run shall continue; somebody who only watches just leaves."""
@@ -214,7 +214,7 @@ sideways, v shows what libraries printed, and Enter opens the line at the bottom
         elif self._asked == "stop":
             self.app.exit(STOPPING)
         else:
-            self.app.push_screen(Ask("The run is still training.", [_KEEP, _STOP]), self._leave)
+            self.app.push_screen(Ask("The run is still training.", [_KEEP, STOP]), self._leave)
 
     def _leave(self, key: str | None) -> None:
         if key == "k":

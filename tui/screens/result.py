@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -137,7 +138,7 @@ def _resume(folder: RunFolder) -> str:
 
 def _load(folder: RunFolder, past: History) -> NextStep:
     finished = past.finished or RunFinished()
-    where = finished.result or str(folder.result)
+    where = finished.result if finished.result and Path(finished.result).exists() else str(folder.result)
     size = finished.bytes or sum(x.stat().st_size for x in folder.result.rglob("*") if x.is_file())
     adapter = _method(folder) != "full"
     package, name = ("peft", "AutoPeftModelForCausalLM") if adapter else ("transformers", "AutoModelForCausalLM")
