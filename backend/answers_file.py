@@ -1,11 +1,17 @@
-"""The last finished answers, `$FTTUI_HOME/answers.toml`: the next defaults. A broken file does no harm."""
+"""The last answers, `$FTTUI_HOME/answers.toml`: the next defaults. A broken file does no harm.
+
+Beside the answers it has the table `prices`: device -> the price of an hour that the user gave for it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Annotated
 
 import tomlkit
+from msgspec import Meta
 
 from backend import atomic, paths, typed
 from backend.answers import Answers
@@ -33,11 +39,22 @@ def load() -> Answers:
     return typed.convert(kept, Answers)
 
 
-def save(answers: Answers) -> None:
-    """Keep `answers`; open ones are left out."""
-    stored = {
+def prices() -> dict[str, float]:
+    """Device -> USD an hour of one, as the user gave it. What can't be read is left out."""
+    try:
+        stored = typed.read_toml(path()).get("prices", {})
+        return typed.convert(stored, dict[str, Annotated[float, Meta(ge=0)]])
+    except typed.Damaged:
+        return {}
+
+
+def save(answers: Answers, prices: Mapping[str, float] | None = None) -> None:
+    """Keep `answers`, open ones left out, and the prices of devices."""
+    stored: dict[str, object] = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(answers).items()
         if value not in (None, "", ())
     }
+    if prices:
+        stored["prices"] = dict(prices)
     atomic.write(path(), tomlkit.dumps(stored))

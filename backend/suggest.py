@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 ALIKE = 0.5
@@ -14,3 +15,9 @@ def hint(word: str, known: Iterable[str], otherwise: str = "", alike: float = AL
     names = list(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=alike)
     return f"did you mean {near[0]!r}?" if near else otherwise or f"there are {', '.join(names)}"
+
+
+def offered(sentence: str) -> str:
+    """The name that an error's sentence ends up offering, the first of several; empty if it offers none."""
+    found = re.search(r"did you mean (?:'([^']+)'|(.+?))(?: or .+?)?\?", sentence)
+    return (found[1] or found[2]) if found else ""

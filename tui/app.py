@@ -6,14 +6,17 @@ import pkgutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Resize
 from textual.screen import Screen
 
 from backend import answers_file, units
+from backend.errors import UserError
 from backend.settings import Settings
 from tui import theme
 from tui.journey import Journey
@@ -73,7 +76,7 @@ class WizardApp(LookApp):
         self._run = run
         self.clock = clock
         """Seconds; tells several presses of Enter in a row from a single one."""
-        self.journey = Journey(sources or Sources(), answers_file.load())
+        self.journey = Journey(sources or Sources(), answers_file.load(), answers_file.prices())
         self.trainer: Trainer | None = None
         """The run that this process trains."""
 
@@ -88,6 +91,16 @@ class WizardApp(LookApp):
             if self.start_at != ORDER[0]:
                 self.prepare_demo()
 
+    def on_resize(self, event: Resize) -> None:
+        """Say that the terminal is too small while it is; then show again what was there."""
+        from tui.screens.too_small import TooSmall, is_too_small
+
+        covered = isinstance(self.screen, TooSmall)
+        if is_too_small(event.size) and not covered:
+            self.push_screen(TooSmall(lambda: self.title_shown))
+        elif covered and not is_too_small(event.size):
+            self.pop_screen()
+
     def open_step(self, step: str) -> None:
         """Show a step of the wizard."""
         self.push_screen(make_step(step))
@@ -97,9 +110,15 @@ class WizardApp(LookApp):
         step = getattr(self.screen, "STEP", "")
         if step in ORDER[:-1]:
             self.journey.done.add(step)
+            self._keep_answers()
             if step == WARM_UP_AFTER:
                 self._warm_up()
             self.open_step(ORDER[ORDER.index(step) + 1])
+
+    def _keep_answers(self) -> None:
+        """Each step's answers are the next defaults, also of a session that is left half-way."""
+        with suppress(OSError, UserError):  # a closed or full disk: this session goes on as it is
+            self.journey.save()
 
     def _warm_up(self) -> None:
         """Load torch after the next screen is shown, while the user is answering: a run then starts earlier."""
@@ -139,8 +158,7 @@ class WizardApp(LookApp):
         journey = self.journey
         if (journey.answers.gpu or "") == gpu and journey.device is not None:
             return
-        journey.device = journey.sources.named(gpu) if gpu else journey.here
-        journey.answer(gpu=gpu or None)
+        journey.plan_for(journey.sources.named(gpu) if gpu else journey.here, gpu or None)
 
     def start(self, job: Job) -> None:
         """Start training `job` and show it. Raises UserError if a run is already training."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import unicodedata
 from dataclasses import fields
+from importlib.util import find_spec
 
 from backend.answers import Answers, Method
 
@@ -23,6 +24,11 @@ def train(answers: Answers, method: Method, preset: str | None = None) -> str:
     """`fttui train PRESET --method ... --model ...`: what differs from the defaults, quoted for a shell."""
     words = ["fttui", "train", *([preset] if preset else []), "--method", method, *options(answers)]
     return " ".join(map(quoted, words))
+
+
+def can_launch() -> bool:
+    """Whether this fttui can start a run on another box."""
+    return find_spec("tui.commands.launch") is not None
 
 
 def quoted(word: str) -> str:

@@ -12,6 +12,7 @@ from backend.run.events import (
     Evaluated,
     FindingReported,
     Logged,
+    MemoryReading,
     OutOfMemory,
     PhaseStarted,
     Replanned,
@@ -33,9 +34,17 @@ class EventLines:
         self._printed = float("-inf")
         self._asked = ""
         self._trains = False
+        self._peak_bytes = 0
+        """The highest of all attempts."""
+
+    def pass_over(self, event: AnyEvent) -> None:
+        """An event of an earlier attempt, which was printed then: the figures of the whole run are of it too."""
+        if isinstance(event, MemoryReading | RunFinished):
+            self._peak_bytes = max(self._peak_bytes, event.peak_bytes or 0)
 
     def feed(self, event: AnyEvent) -> Iterator[str]:
         """Zero or more lines for `event`; events that are not for reading give none."""
+        self.pass_over(event)
         stamp = time.strftime("%H:%M:%S", time.localtime(event.t))
         for line in self._lines(event):
             yield f"{stamp}  {plain(line, lines=False)}"
@@ -62,7 +71,7 @@ class EventLines:
             case OutOfMemory() | Replanned():
                 yield event.text
             case RunFinished():
-                yield from _finished(event)
+                yield from _finished(event, self._peak_bytes)
 
     def _phase(self, name: str) -> Iterator[str]:
         known = units.PHASES.get(name) if name != "checkpoint" else None  # its own event says so
@@ -97,14 +106,14 @@ def _started(event: RunStarted) -> Iterator[str]:
         yield f"goes on after step {event.step:,}"
 
 
-def _finished(event: RunFinished) -> Iterator[str]:
+def _finished(event: RunFinished, peak_bytes: int) -> Iterator[str]:
     if event.state == "failed":
         yield f"failed: {event.error or 'see the log'}"
         return
     before, after = event.eval_loss_before, event.eval_loss
     losses = f", held-out loss {before:.4f} -> {after:.4f}" if before is not None and after is not None else ""
     yield f"{event.state or '?'} after {units.duration(event.seconds or 0)}{losses}"
-    if event.peak_bytes:
-        yield f"peak memory {units.memory(event.peak_bytes)}"
+    if peak_bytes:
+        yield f"peak memory {units.memory(peak_bytes)}"
     if event.result:
         yield f"saved in {event.result}"

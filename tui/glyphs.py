@@ -7,6 +7,7 @@ losses, the signs that go with colours.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
@@ -22,7 +23,14 @@ from tui.theme import MEMORY
 
 _FROM = "·×–−…°‖⏎←→↑↓▲▴▼▾▶●◉○★■✓✗❯⟦⟧◇━╸┈┊┃▕▏▁▔▎▍▌▋▊▉"
 _TO = "-x--~'=/<>^v+^-v>**o*#+x>[]%=>-||||_----###"
-_SIGNS = dict(zip(_FROM, _TO, strict=True)) | {sign.glyph: sign.ascii for sign in MEMORY.values()}
+_TYPOGRAPHY = "“”„«»‘’‚‹›—―‑•€£¥©®™≤≥≈≠±÷¶§←↗↘⇒⟶␡�▂▃▅▆▇"
+_IN_ASCII = "\"\"\"\"\"'''''---*ELYcrt<>~#+/Ps</\\>>##.:=+*"
+_SIGNS = dict(zip(_FROM + _TYPOGRAPHY, _TO + _IN_ASCII, strict=True)) | {
+    sign.glyph: sign.ascii for sign in MEMORY.values()
+}
+_LETTER = re.compile(r"(CAPITAL|SMALL) LETTER (\w+)")
+_UNKNOWN = "_"
+"""What has no ASCII form: not a question mark, which would look like a part of the text."""
 _BRAILLE, _BLOCKS, _BOXES = range(0x2800, 0x2900), range(0x2580, 0x25A0), range(0x2500, 0x2580)
 _UPPER, _MIDDLE, _LOWER = 0x01 | 0x08, 0x02 | 0x10 | 0x04 | 0x20, 0x40 | 0x80
 
@@ -99,7 +107,12 @@ def _line(character: str) -> str:
 
 
 def _letter(character: str) -> str:
-    """`é` as `e`; a character without an ASCII form as `?`, twice if it takes two cells."""
+    """`é` as `e`, `ж` as `z`, `λ` as `l`: by its parts or by its name; what is no letter as `_`, as wide as it was."""
     width = get_character_cell_size(character)
     ascii_form = "".join(x for x in unicodedata.normalize("NFKD", character) if x.isascii())
-    return ascii_form if len(ascii_form) == width else "?" * width
+    if len(ascii_form) == width:
+        return ascii_form
+    named = _LETTER.search(unicodedata.name(character, ""))
+    if named is None or width != 1:
+        return _UNKNOWN * width
+    return named[2][0] if named[1] == "CAPITAL" else named[2][0].lower()

@@ -30,14 +30,14 @@ def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> in
     if child:
         return _when_it_runs(folder, child)
     out, complain = _keep_streams(folder)
-    tail = EventTail(folder.events_file)
-    for _ in tail.lines():
-        pass  # an earlier attempt of a resumed run was printed back then
+    tail, lines = EventTail(folder.events_file), EventLines()
+    for event in tail.events():  # an earlier attempt of a resumed run was printed back then
+        lines.pass_over(event)
     trainer = launch.start(folder)
     _stop_on_signals(trainer.stop)
     if not as_json:
         out(plain(f"run {folder.name}", lines=False))
-    follow(tail, out, as_json=as_json, alive=trainer.is_alive)
+    follow(tail, out, as_json=as_json, alive=trainer.is_alive, lines=lines)
     trainer.join()
     if unsaid := trainer.unsaid():
         complain(plain(f"fttui: {unsaid}", lines=False))
@@ -53,9 +53,11 @@ def _wrong_input(folder: RunFolder) -> str:
     return ends[-1].error or "" if ends and ends[-1].wrong_input else ""
 
 
-def follow(tail: EventTail, out: Out, *, as_json: bool, alive: Callable[[], bool]) -> None:
+def follow(
+    tail: EventTail, out: Out, *, as_json: bool, alive: Callable[[], bool], lines: EventLines | None = None
+) -> None:
     """Print a run's events as they come, until it has ended and everything it wrote is printed."""
-    lines = EventLines()
+    lines = lines or EventLines()
     while True:
         was_alive = alive()
         if as_json:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from backend import answers_file
 from backend.answers import Answers
 from backend.errors import UserError
 from tui.sources import Sources
@@ -19,12 +21,22 @@ if TYPE_CHECKING:
     from backend.planner.estimates import Comparison
 
 
+SETTINGS = ("max_length", "epochs", "effective_batch", "seed")
+"""Answers that are plan fields; all other plan fields are in `set`."""
+
+
 class Journey:
     """Answers, and the box, model and data that they name. All of it stays while the user moves between screens."""
 
-    def __init__(self, sources: Sources, answers: Answers) -> None:
+    def __init__(self, sources: Sources, answers: Answers, prices: Mapping[str, float] | None = None) -> None:
         self.sources = sources
         self.answers = answers
+        self.restored: frozenset[str] = frozenset(self.settings())
+        """Plan fields that an earlier session set: they are named as such wherever they show."""
+        self.box_gpu = answers.gpu
+        """The GPU that was chosen on the first screen; None for this box."""
+        self.prices = dict(prices or {})
+        """Device -> the price of an hour that the user gave for it."""
         self.hardware: Hardware | None = None
         self.here: Device | None = None
         """This box's device."""
@@ -46,12 +58,65 @@ class Journey:
         """Start from this preset: take over its answers and settings; other answers stay as they are."""
         self.start, self.preset = preset, preset.name if preset else None
         self.method = preset.plan.get("method") if preset else None
-        own = {"set": (), "max_length": None, "epochs": None, "effective_batch": None, "seed": None}
-        self.answer(**own | dict(preset.job if preset else {}))
+        self.drop_settings()
+        self.answer(**dict(preset.job if preset else {}))
 
     def answer(self, **changes: Any) -> None:
         """Change answers; what was looked up for the others stays."""
         self.answers = replace(self.answers, **changes)
+
+    def plan_for(self, device: Device | None, gpu: str | None) -> None:
+        """Plan for `device`, which `gpu` names (None: this box); the price that the user gave for it comes with it."""
+        if self.device is not None:
+            self._keep_price()
+            if device is None or _priced(device) != _priced(self.device):
+                self.answer(price_usd_per_hour=self.prices.get(_priced(device)) if device else None)
+        self.device = device
+        self.answer(gpu=gpu)
+
+    def save(self) -> None:
+        """Keep the answers as the next session's defaults. Raises OSError and UserError."""
+        self._keep_price()
+        answers_file.save(self.answers, self.prices)
+
+    def settings(self) -> dict[str, str]:
+        """The plan fields that the answers set, with their values as text."""
+        own = {key: getattr(self.answers, key) for key in SETTINGS}
+        found = {key: f"{value:g}" for key, value in own.items() if value is not None}
+        return found | {name: value for name, _, value in (item.partition("=") for item in self.answers.set)}
+
+    def drop_settings(self, names: Collection[str] | None = None) -> str:
+        """Leave these plan fields (all of them by default) to the planner again; returns which, in a few words."""
+        dropped = {key: value for key, value in self.settings().items() if names is None or key in names}
+        if not dropped:
+            return ""
+        rest = tuple(item for item in self.answers.set if item.partition("=")[0] not in dropped)
+        self.answer(**{key: None for key in SETTINGS if key in dropped}, set=rest)
+        self.restored -= dropped.keys()
+        return ", ".join(f"{key} {value}" for key, value in dropped.items())
+
+    def drop_what_was_for(self, *, another_model: bool) -> str:
+        """Drop the settings that do not hold for another model, or on another device; returns which, in a few words.
+
+        A preset's answers were made to be used elsewhere, and stay.
+        """
+        from backend.presets import PER_BOX
+
+        if self.start is not None:
+            return ""
+        return self.drop_settings(None if another_model else {*PER_BOX, *self.restored})
+
+    def set_by_user(self, key: str) -> None:
+        """The user has set this plan field in this session."""
+        self.restored -= {key}
+
+    def _keep_price(self) -> None:
+        """Remember the user's price as the planned device's own: another GPU costs something else."""
+        own = self.answers.price_usd_per_hour
+        if self.device is not None and own is not None:
+            self.prices[_priced(self.device)] = own
+        elif self.device is not None:
+            self.prices.pop(_priced(self.device), None)
 
     @property
     def is_complete(self) -> bool:
@@ -109,3 +174,8 @@ class Journey:
         """The answers with plan field `key` set to `value`, or left to the planner if it is None."""
         rest = tuple(item for item in self.answers.set if item.partition("=")[0] != key)
         return replace(self.answers, set=rest if value is None else (*rest, f"{key}={value}"))
+
+
+def _priced(device: Device) -> str:
+    """Whose price it is: a card of this box costs something else than the same one elsewhere."""
+    return f"{device.name}, here" if device.here else device.name

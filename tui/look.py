@@ -28,6 +28,8 @@ class LookApp(App[str]):
     CSS_PATH: ClassVar[Path] = Path(__file__).with_name("style.tcss")
 
     def __init__(self, settings: Settings, *, ascii: bool | None = None) -> None:
+        if theme.has_all_colours(os.environ):
+            os.environ["COLORTERM"] = "truecolor"  # Rich goes by it alone, and would round colours otherwise
         super().__init__()
         self.settings = settings
         self.preferred_theme = theme.for_terminal(os.environ, settings.theme)
@@ -77,6 +79,11 @@ class LookApp(App[str]):
         """The connection is slow or nobody reads: a screen that updates by itself waits for the last frame."""
         return bool(getattr(self._driver, "is_behind", False))
 
+    @property
+    def title_shown(self) -> str:
+        """What the terminal's title says of a run; empty if there is none."""
+        return self._title_shown
+
     def tell_terminal(self, sequence: str) -> None:
         """Send a control sequence for which Textual has no call: a title, a notification."""
         if sequence and self._driver is not None:
@@ -85,11 +92,13 @@ class LookApp(App[str]):
     def show_in_title(self, text: str) -> None:
         """Put `text` into the terminal's title if the settings allow it; at exit the old title is restored."""
         text = ascii_of(text) if self._ascii else text
-        if not self.settings.title or text == self._title_shown:
+        if text == self._title_shown:
             return
-        if not self._title_shown:
+        is_first, self._title_shown = not self._title_shown, text
+        if not self.settings.title:
+            return
+        if is_first:
             self.tell_terminal(announce.SAVE_TITLE)
-        self._title_shown = text
         self.tell_terminal(announce.title(text))
 
     def say_at_end(self, text: str) -> None:
@@ -99,5 +108,5 @@ class LookApp(App[str]):
 
     def on_unmount(self) -> None:
         """Restore the title; a terminal that can't gets an empty one."""
-        if self._title_shown:
+        if self._title_shown and self.settings.title:
             self.tell_terminal(announce.title("") + announce.RESTORE_TITLE)

@@ -25,3 +25,11 @@ class Listed(Message):
     def __init__(self, found: list[Any]) -> None:
         super().__init__()
         self.found = found
+
+
+class Described(Message):
+    """More is known about lines that are listed: value -> the words at its right."""
+
+    def __init__(self, details: dict[str, str]) -> None:
+        super().__init__()
+        self.details = details

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from backend.answers import Answers, Method
     from backend.data.browse import RowBrowser
     from backend.data.report import DataReport
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from backend.plan.job import Job
     from backend.plan.preset import Preset
     from backend.planner.device import Device
-    from backend.planner.estimates import Comparison
+    from backend.planner.estimates import Comparison, Fit
+    from backend.planner.known_fits import KnownFit
     from backend.planner.rent import RentOffer
     from backend.presets import Broken
 
@@ -56,6 +59,18 @@ class Sources:
         from backend.model import find
 
         return find.on_this_box()
+
+    def known_fits(self, device: Device) -> list[KnownFit]:
+        """Every well-known model, with the methods that fit `device`."""
+        from backend.planner import known_fits
+
+        return list(known_fits.of_all(device))
+
+    def fits(self, model: ModelInfo, device: Device) -> Mapping[Method, Fit]:
+        """How each method of `model` fits `device`."""
+        from backend.planner import known_fits
+
+        return known_fits.of(model, device)
 
     def find_model(self, reference: str) -> ModelInfo:
         """The model that a folder, a hub id, a size or `demo` names. Raises UserError."""

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from textual.theme import Theme
 
 DARK = "fttui-dark"
+DARK_256 = "fttui-dark-256"
+"""For terminals with 256 colours, as most SSH sessions are: colours that these have, so that none is moved."""
 LIGHT = "fttui-light"
 CONTRAST = "fttui-contrast"
 SIXTEEN = "ansi-dark"
@@ -55,6 +57,17 @@ _TRUE_COLOUR = {
     "memory-reserve": "#6b7385",
     "faint": "#7c869b",
 }
+_COLOUR_256 = {
+    "memory-weights": "#5f87ff",
+    "memory-adapters": "#5fd7af",
+    "memory-gradients": "#d7af5f",
+    "memory-optimizer": "#d7875f",
+    "memory-activations": "#af87ff",
+    "memory-logits": "#d75faf",
+    "memory-workspace": "#9e9e9e",
+    "memory-reserve": "#767676",
+    "faint": "#8a8a8a",
+}
 _LIGHT_COLOUR = {
     "memory-weights": "#2f5fc4",
     "memory-adapters": "#0f8f76",
@@ -70,13 +83,16 @@ _ANSI_COLOUR = {
     "memory-weights": "ansi_blue",
     "memory-adapters": "ansi_cyan",
     "memory-gradients": "ansi_yellow",
-    "memory-optimizer": "ansi_red",
+    "memory-optimizer": "ansi_green",
     "memory-activations": "ansi_magenta",
     "memory-logits": "ansi_bright_magenta",
     "memory-workspace": "ansi_white",
     "memory-reserve": "ansi_bright_black",
     "faint": "ansi_bright_black",
 }
+
+_ALL_COLOURS = ("direct", "kitty", "alacritty", "ghostty")
+"""Parts of TERM of terminals that show all colours; sshd passes TERM on, and COLORTERM not."""
 
 THEMES = (
     Theme(
@@ -102,6 +118,31 @@ THEMES = (
             "block-cursor-foreground": "#eafff9",
             "scrollbar": "#38435a",
             "scrollbar-background": "#10141b",
+        },
+    ),
+    Theme(
+        name=DARK_256,
+        primary="#5fd7af",
+        secondary="#5f87ff",
+        accent="#5fd7af",
+        warning="#d7af5f",
+        error="#ff8787",
+        success="#87d75f",
+        foreground="#dadada",
+        background="#121212",
+        surface="#1c1c1c",
+        panel="#303030",
+        variables={
+            **_COLOUR_256,
+            "border": "#5fd7af",
+            "border-blurred": "#585858",
+            "footer-key-foreground": "#5fd7af",
+            "footer-background": "#1c1c1c",
+            "input-selection-background": "#005f5f",
+            "block-cursor-background": "#005f5f",
+            "block-cursor-foreground": "#ffffff",
+            "scrollbar": "#767676",
+            "scrollbar-background": "#121212",
         },
     ),
     Theme(
@@ -167,12 +208,19 @@ def defaults(ansi: bool) -> dict[str, str]:
 def for_terminal(environ: Mapping[str, str] = os.environ, chosen: str = "") -> str:
     """The theme to start with: `$FTTUI_THEME`, else the one `chosen` in the settings, else one for the terminal.
 
-    That is 16 colours if it has no more or if `$NO_COLOR` is set, and the dark theme otherwise.
+    That is 16 colours if it has no more or if `$NO_COLOR` is set, 256 if it has so many, and the dark theme otherwise.
     """
     if "NO_COLOR" in environ:
         return SIXTEEN
-    if wanted := environ.get("FTTUI_THEME") or chosen:
+    wanted = environ.get("FTTUI_THEME") or chosen
+    if wanted and wanted != DARK:
         return wanted
-    term, rich = environ.get("TERM", ""), environ.get("COLORTERM", "")
-    has_more = bool(rich) or any(part in term for part in ("256", "direct", "kitty", "alacritty", "ghostty"))
-    return DARK if has_more else SIXTEEN
+    if has_all_colours(environ):
+        return DARK
+    return DARK_256 if wanted or "256" in environ.get("TERM", "") else SIXTEEN
+
+
+def has_all_colours(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal shows 16 million colours: it says so, or it is one that always does."""
+    term = environ.get("TERM", "")
+    return environ.get("COLORTERM", "") in ("truecolor", "24bit") or any(x in term for x in _ALL_COLOURS)

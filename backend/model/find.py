@@ -60,6 +60,11 @@ def on_this_box() -> list[FoundModel]:
     return [found for found in [*offered, _offer_demo()] if found is not None]
 
 
+def from_table(entry: Known) -> ModelInfo:
+    """A well-known model as fttui's own table has it; nothing is read or asked."""
+    return _from_table(entry.id, entry, entry.id, "")
+
+
 def _offer(reference: str, path: Path, origin: str) -> FoundModel | None:
     try:
         files = headers.weight_files(path)

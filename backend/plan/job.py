@@ -57,6 +57,8 @@ class Prediction:
     tokens_per_second: float | None = None
     cost_usd: float | None = None
     price_usd_per_hour: float | None = None
+    budget_usd: float | None = None
+    """Most that the run may cost, as the user said; None for no limit."""
     phases: Mapping[str, int] = field(default_factory=dict)
     """Peak bytes of load, train, eval ..., as the trainer measures them."""
     corrected_by_runs: int = 0

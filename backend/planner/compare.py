@@ -67,6 +67,7 @@ def compare(
             *verdict.notes,
         ),
         findings=found,
+        method_set_by=pinned.origin.get("method", ""),
     )
 
 

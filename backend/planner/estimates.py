@@ -110,3 +110,5 @@ class Comparison:
     """What was assumed, and what the user should know before starting."""
     findings: tuple[Finding, ...] = ()
     """What was found in the data, also under the plan's `max_length` and batch; the most severe first."""
+    method_set_by: str = ""
+    """Who set the method: `you`, or `preset NAME`; empty if the planner chose it."""

@@ -52,6 +52,7 @@ def _predicted(comparison: Comparison, seen: MethodEstimate) -> Prediction:
         tokens_per_second=_known(seen.tokens_per_second.point),
         cost_usd=seen.cost_usd.point if seen.cost_usd else None,
         price_usd_per_hour=rate.typical if rate else None,
+        budget_usd=comparison.answers.budget_usd,
         phases=phase_peaks(seen.memory, shape, seen.plan, device),
         corrected_by_runs=max(own.runs, own.memory_runs),
         uncorrected=uncorrected(comparison.model, seen.plan, device, comparison.data),

@@ -206,9 +206,7 @@ def _why_not_full(case: Case, chosen: Method) -> Iterator[str]:
 
 def notes(case: Case, chosen: Method | None) -> Iterator[str]:
     """What was assumed, and what differs from the guidance."""
-    few = case.thresholds.few_rows
-    if 0 < case.data.rows < few:
-        yield f"Under {few:g} rows a good prompt or retrieval usually does better than fine-tuning."
+    yield from few_rows(case.data.rows)
     if all(math.isnan(seen.hours.point) for seen in case.estimates.values()):
         yield f"The speed of {case.device.name} is not known: no time or cost is predicted."
     elif all(seen.cost_usd is None for seen in case.estimates.values()):
@@ -224,6 +222,13 @@ def notes(case: Case, chosen: Method | None) -> Iterator[str]:
     if case.device.count > 1:
         label = case.device.label
         yield f"No run over several GPUs was measured yet: figures for {label} come from the formulas alone."
+
+
+def few_rows(rows: int) -> Iterator[str]:
+    """That fine-tuning is not what usually helps with so few rows."""
+    few = constants.methods().choice.few_rows
+    if 0 < rows < few:
+        yield f"Under {few:g} rows a good prompt or retrieval usually does better than fine-tuning."
 
 
 def _different_amounts(case: Case) -> Iterator[str]:

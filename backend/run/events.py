@@ -52,6 +52,8 @@ class PredictedFigures(msgspec.Struct, frozen=True, kw_only=True):
     """USD of the whole run; null if there is no price."""
     price_usd_per_hour: float | None = None
     """USD per hour of one device; null if there is none."""
+    budget_usd: float | None = None
+    """Most that the run may cost in USD, as the user said; null for no limit."""
     phases: dict[str, Count] = {}
     """Peak bytes by phase (`load`, `train`, `eval` ...), as `measured` has them at the end."""
     corrected_by_runs: Count = 0
@@ -353,7 +355,7 @@ class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
     eval_loss: float | None = None
     """Held-out loss of the last evaluation."""
     peak_bytes: Count | None = None
-    """Highest memory use in bytes, of the device that used most."""
+    """Highest memory use of this attempt in bytes, of the device that used most."""
     hours: float | None = None
     """`seconds` in hours."""
     seconds: float | None = None

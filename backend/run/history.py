@@ -67,6 +67,30 @@ class LogLine(NamedTuple):
     text: str
 
 
+class Series:
+    """A value by step. Of several values at one step the last one is kept, so that a long run stays small."""
+
+    def __init__(self) -> None:
+        self.steps: array[int] = array("q")
+        self.values: array[float] = array("d")
+
+    def add(self, step: int, value: float | None) -> None:
+        """Add the value at `step`; None, for what was not measured, adds nothing."""
+        if value is None:
+            return
+        if self.steps and self.steps[-1] == step:
+            self.values[-1] = value
+            return
+        self.steps.append(step)
+        self.values.append(value)
+
+    def forget_after(self, step: int) -> None:
+        """Drop what came after `step`."""
+        while self.steps and self.steps[-1] > step:
+            self.steps.pop()
+            self.values.pop()
+
+
 class History:
     """Folds `events.jsonl` into what a screen needs. `poll` reads what is new; nothing here ever writes.
 
@@ -87,9 +111,15 @@ class History:
         """Unix seconds at which `phase` began; 0 if the trainer said nothing yet."""
         self.step = 0
         self.total_steps = 0
-        self.steps: array[int] = array("q")
-        """Steps that have a loss; `losses` has the loss of each."""
-        self.losses: array[float] = array("d")
+        self.loss = Series()
+        """Training loss of each step that has one."""
+        self.learning_rate = Series()
+        self.grad_norm = Series()
+        self.tokens_per_second = Series()
+        self.allocated_bytes = Series()
+        """Memory in use; of the readings between two steps the last one."""
+        self.gpu_percent = Series()
+        """Utilisation of the GPU; of the readings between two steps the last one."""
         self.last_step = StepDone()
         """The latest `step`; an empty one before the first."""
         self.memory = MemoryReading()
@@ -105,6 +135,12 @@ class History:
         self.evaluations: list[Evaluation] = []
         self.samples: list[Sample] = []
         self.checkpoints: list[CheckpointSaved] = []
+        self.last_event_at = 0.0
+        """Unix seconds of the latest event; 0 before the first."""
+        self._attempt_began_at = 0.0
+        self._attempt_is_loaded = False
+        self._seconds_before = 0.0
+        """What the attempts before this one took."""
         self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self.log_count = 0
         """All log lines so far, those that fell out of `log` included."""
@@ -119,6 +155,16 @@ class History:
             if time.monotonic() > end:
                 break
         return changed
+
+    @property
+    def steps(self) -> array[int]:
+        """Steps that have a loss; `losses` has the loss of each."""
+        return self.loss.steps
+
+    @property
+    def losses(self) -> array[float]:
+        """The losses of `steps`."""
+        return self.loss.values
 
     @property
     def is_behind(self) -> bool:
@@ -140,6 +186,24 @@ class History:
         """`running` until `run_finished` came, then its state: done, stopped, paused or failed."""
         return (self.finished and self.finished.state) or "running"
 
+    @property
+    def devices(self) -> int:
+        """Devices that train together: a price is for one of them."""
+        count = self.started.plan.get("processes")
+        return count if isinstance(count, int) and count > 0 else 1
+
+    def cost_so_far(self, now: float) -> float | None:
+        """USD until `now`, at the price that the plan was made with; None if it had none."""
+        price = self.predicted.price_usd_per_hour
+        return None if price is None else self.seconds_so_far(now) / 3600 * price * self.devices
+
+    def seconds_so_far(self, now: float) -> float:
+        """Seconds that the run took until `now`, in all its attempts; what it took once it has ended."""
+        if self.finished and self.finished.seconds is not None:
+            return self.finished.seconds
+        end = self.finished.t if self.finished else now
+        return self._seconds_before + max(0.0, end - self._attempt_began_at if self._attempt_began_at else 0.0)
+
     def _read_printed(self) -> bool:
         """What libraries printed; for what was there at the first look the time is not known."""
         texts = self._printed.poll() if self._printed else []
@@ -156,14 +220,17 @@ class History:
                 case MemoryReading():
                     self.memory = event
                     self.peak_bytes = max(self.peak_bytes, event.peak_bytes)
+                    self.allocated_bytes.add(self.step, event.allocated_bytes)
                 case GpuReading():
                     self.gpu = event
+                    self.gpu_percent.add(self.step, event.utilisation_percent)
                 case StepDone():
                     self._on_step(event)
                 case Logged():
                     self._log(event.t, event.level, event.text)
                 case _:
                     self._fold_rare(event)
+            self.last_event_at = event.t or self.last_event_at
 
     def _fold_rare(self, event: AnyEvent) -> None:
         match event:
@@ -198,11 +265,17 @@ class History:
         self.step = event.step or self.step
         self.total_steps = event.total_steps or self.total_steps
         self.last_step = event
-        if event.loss is not None:
-            self.steps.append(self.step)
-            self.losses.append(event.loss)
+        self.loss.add(self.step, event.loss)
+        self.learning_rate.add(self.step, event.learning_rate)
+        self.grad_norm.add(self.step, event.grad_norm)
+        self.tokens_per_second.add(self.step, event.tokens_per_second)
 
     def _on_run_started(self, event: RunStarted) -> None:
+        """An attempt says this twice: when it begins, and when the model is loaded."""
+        if self._attempt_is_loaded or event.total_steps is None or not self._attempt_began_at:
+            self._seconds_before = self.seconds_so_far(self.last_event_at)
+            self._attempt_began_at = event.t
+        self._attempt_is_loaded = event.total_steps is not None
         self.started = event
         self.finished = None
         self.total_steps = event.total_steps or self.total_steps
@@ -214,9 +287,10 @@ class History:
 
     def _forget_after(self, step: int) -> None:
         """A resumed run repeats the steps after its checkpoint: they replace what was there before."""
-        while self.steps and self.steps[-1] > step:
-            self.steps.pop()
-            self.losses.pop()
+        for series in (self.loss, self.learning_rate, self.grad_norm, self.tokens_per_second):
+            series.forget_after(step)
+        self.allocated_bytes.forget_after(step)
+        self.gpu_percent.forget_after(step)
         self.evaluations = [x for x in self.evaluations if x.step <= step]
         self.samples = [x for x in self.samples if x.step <= step]
         self.step = step

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from backend.errors import UserError
 from backend.plan.job import Job
+from backend.run import keeping
 from backend.run.events import RunFinished
 from backend.run.folder import RunFolder
 from backend.run.history import History, read
@@ -44,6 +45,8 @@ class Summary:
     """Earlier runs on this box that the predicted figures were corrected by."""
     corrects: bool = False
     """This run corrects the next prediction on its box."""
+    note: str = ""
+    """What the user noted about it."""
 
 
 def summarise(folder: RunFolder) -> Summary:
@@ -79,6 +82,7 @@ def summarise(folder: RunFolder) -> Summary:
         phases=phase_peaks(history),
         corrected_by_runs=predicted.corrected_by_runs if predicted else 0,
         corrects=bool(history.calibration and history.calibration.kept),
+        note=keeping.note(folder),
     )
 
 

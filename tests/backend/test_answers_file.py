@@ -37,3 +37,11 @@ def test_a_broken_field_is_left_at_its_default() -> None:
         'model = 3\ndata = "x"\nbudget_usd = "much"\nvariants = 2\nshift = "sideways"\nold = 1\n'
     )
     assert answers_file.load() == Answers(data="x", variants=2)
+
+
+def test_prices_are_kept_beside_the_answers_and_a_damaged_one_does_no_harm() -> None:
+    answers_file.save(Answers(model="8b"), {"L40S": 0.8, "H200": 3.0})
+    assert answers_file.prices() == {"L40S": 0.8, "H200": 3.0} and answers_file.load() == Answers(model="8b")
+    for text in ("prices = 3", '[prices]\nL40S = "much"', "[prices]\nL40S = -1", "[[["):
+        answers_file.path().write_text(text)
+        assert answers_file.prices() == {} and answers_file.load() == Answers()

@@ -10,6 +10,7 @@ import numpy as np
 from textual import events
 
 from backend import units
+from backend.answers import Method
 from backend.data.report import DataReport, Segment
 from backend.hardware import Cpu, Gpu, GpuProcess, GpuReading, Hardware, Ram, TorchBuild
 from backend.launch.launch import Trainer
@@ -17,6 +18,9 @@ from backend.model import known
 from backend.model.find import FoundModel
 from backend.model.info import ModelInfo
 from backend.plan.job import Job
+from backend.planner.device import Device
+from backend.planner.estimates import Fit
+from backend.planner.known_fits import KnownFit
 from backend.run.folder import RunFolder
 from tui import theme
 from tui.app import WizardApp
@@ -110,6 +114,14 @@ class FixedSources(Sources):
             ),
             FoundModel("demo", "SmolLM2-135M-Instruct · 134.5 M parameters · 538 MB · ships with fttui", 5),
         ]
+
+    def known_fits(self, device: Device) -> list[KnownFit]:
+        return [
+            KnownFit(("Qwen/Qwen3-8B",), "Qwen3-8B", 8_190_735_360, {"lora": "fits", "qlora": "fits", "full": "no"})
+        ]
+
+    def fits(self, model: ModelInfo, device: Device) -> dict[Method, Fit]:
+        return {"lora": "tight", "qlora": "fits", "full": "no"}
 
     def find_model(self, reference: str) -> ModelInfo:
         return model()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from backend import answers_file
 from tests.tui import box
 from tui.screens.compare import CompareScreen, next_of
 from tui.screens.gpu_choice import GpuChoice
@@ -134,3 +135,65 @@ async def test_the_keys_stay_on_one_line_whatever_the_gpu_is_called() -> None:
         screen.show()
         keys = str(screen.query_one("#what-if").render()).splitlines()[0]
         assert len(keys) <= SIZE[0] - 4 and keys.rstrip().endswith("GPU*")
+
+
+async def test_x_goes_back_to_the_gpu_of_the_first_screen() -> None:
+    app = box.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        await pilot.press(*"L40S")
+        await box.to_step(pilot, "compare")
+        before = figures(screen) if isinstance(screen := app.screen, CompareScreen) else []
+        await pilot.press("e", "g", *"H200", "enter")
+        await box.settled(pilot)
+        assert (app.journey.answers.gpu or "").startswith("H200")
+        await pilot.press("x")
+        await pilot.pause()
+        assert app.journey.answers.gpu == "L40S" and app.journey.answers.epochs is None
+        assert isinstance(screen, CompareScreen) and figures(screen) == before
+
+
+async def test_settings_of_an_earlier_session_are_said_and_x_clears_them() -> None:
+    app = box.at("compare")
+    app.journey.answer(epochs=300.0, set=("rank=8",))
+    app.journey.restored = frozenset(("epochs", "rank"))
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        line = str(app.screen.query_one("#what-if").render())
+        assert "* from your last run: epochs 300, rank 8; x clears them" in line
+        await pilot.press("x")
+        await pilot.pause()
+        assert "last run" not in str(app.screen.query_one("#what-if").render())
+        assert app.journey.comparison().methods["lora"].plan.epochs < 300
+
+
+async def test_a_method_that_the_user_set_is_not_called_recommended() -> None:
+    app = box.at("compare")
+    app.journey.answer(set=("method=lora",))
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        titles = [str(card.border_title) for card in app.screen.query(MethodCard)]
+        assert titles == ["LoRA ● you set it", "QLoRA", "Full"]
+        why = app.screen.query_one("#why").render().plain  # type: ignore[union-attr]
+        assert why.startswith("LoRA is set") and "recommended" not in why
+
+
+async def test_a_price_belongs_to_the_gpu_that_it_was_given_for() -> None:
+    app = box.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        await pilot.press(*"L40S")
+        await box.to_step(pilot, "compare")
+        app.journey.answer(price_usd_per_hour=9.0)
+        nine = app.journey.comparison().methods["lora"].cost_usd
+        app.plan_for("H200")
+        other = app.journey.comparison().methods["lora"].cost_usd
+        assert app.journey.answers.price_usd_per_hour is None
+        assert other is not None and other.point / app.journey.comparison().methods["lora"].hours.point < 8
+        app.plan_for("L40S")
+        assert app.journey.answers.price_usd_per_hour == 9.0
+        again = app.journey.comparison().methods["lora"].cost_usd
+        assert nine == again
+        app.journey.save()
+    assert answers_file.prices() == {"L40S": 9.0}
+    assert box.app().journey.prices == {"L40S": 9.0}

@@ -24,6 +24,7 @@ from tui.panels.progress import ProgressPanel
 from tui.screens.ask import Ask
 from tui.screens.live import LiveScreen
 from tui.screens.result import ResultScreen
+from tui.screens.whole_line import WholeLine
 from tui.widgets.prose import Prose
 from tui.wizard import STOPPING
 
@@ -265,6 +266,19 @@ async def test_h_hides_a_panel_and_its_number_brings_it_back() -> None:
         assert all(panel.display for panel in app.screen.query(Panel))
 
 
+async def test_enter_in_the_log_opens_the_line_and_y_copies_it() -> None:
+    folder, at = run_at("mid")
+    app = Stage(LiveScreen(folder, clock=lambda: at))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("5", "up", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, WholeLine)
+        await pilot.press("y", "escape")
+        assert app.clipboard.startswith("held-out loss") or "parameters train" in app.clipboard
+        assert isinstance(app.screen, LiveScreen)
+
+
 async def test_what_libraries_printed_is_in_the_log_and_can_be_filtered() -> None:
     folder, at = run_at("mid")
     folder.log_file.write_text("NCCL INFO ring\nsomething else\n")
@@ -279,7 +293,7 @@ async def test_what_libraries_printed_is_in_the_log_and_can_be_filtered() -> Non
         assert app.focused is app.screen.query_one(Curve)
         assert "/printed nccl " in log.render_line(0).text
         await pilot.press("5", "slash", "escape")
-        assert "checkpoint at step 1,080" in log.render_line(3).text
+        assert "checkpoint at step 1,080" in log.render_line(2).text
 
 
 async def test_esc_drops_a_kept_filter_and_h_says_what_it_needs() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -10,20 +12,24 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
+from textual.widgets import Static
 
 from backend.measured import records
-from backend.run import plan_file
-from backend.run.events import Sampled
+from backend.run import keeping, plan_file
+from backend.run.events import RunStarted, Sampled
 from backend.run.folder import RunFolder
+from backend.run.history import read
 from tests.backend.measured.test_calibration import record
 from tests.tui import box
 from tests.tui.nasty import NASTY
 from tests.tui.stage import Stage
-from tests.tui.story import Story, finish, make_run, measure, tell
+from tests.tui.story import START, Story, finish, make_run, measure, tell
 from tests.tui.test_live_screen import SIZES, utc
 from tui.panels.next_step import NextPanel, Trouble
+from tui.panels.outcome import figures
 from tui.panels.progress import ProgressPanel
-from tui.screens.result import ResultScreen
+from tui.screens.export_choice import ExportScreen
+from tui.screens.result import ResultScreen, next_step
 
 __all__ = ["utc"]
 HOME = "/home/ada/.local/share/fttui/runs/20261118-110640-llama-3.1-8b-qlora/result"
@@ -172,3 +178,61 @@ async def test_a_new_run_is_planned_with_the_correction_of_the_last_one() -> Non
         after = app.journey.comparison()
         assert any(note.startswith("QLoRA is corrected by 1 run on this box") for note in after.notes)
         assert after.methods["qlora"].hours.point > before.methods["qlora"].hours.point
+
+
+async def test_e_exports_by_the_command_that_one_would_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, story = make_run(), Story(total_steps=40)
+    finish(folder, tell(folder, story.begin(), story.steps(40)), "done")
+    folder.result.mkdir()
+    asked: list[tuple[str, ...]] = []
+
+    async def instead(*command: str, **options: Any) -> Any:
+        asked.append(command)
+        return await real(sys.executable, "-c", "print('next: ollama create x')", **options)
+
+    real = asyncio.create_subprocess_exec
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", instead)
+    app = Stage(ResultScreen(folder))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("e", "down", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, ExportScreen)
+        found = app.screen.query_one("#found", Static)
+        async with asyncio.timeout(20):
+            while "next: ollama" not in str(found.visual):
+                await pilot.pause(0.02)
+        await pilot.press("escape")
+        assert isinstance(app.screen, ResultScreen)
+    assert asked[0][1:] == ("-m", "tui", "export", folder.name, "--to", "ollama")
+
+
+async def test_there_is_no_export_without_a_result() -> None:
+    folder, story = make_run(), Story(total_steps=40)
+    finish(folder, tell(folder, story.begin(), story.steps(20)), "failed", error="it broke")
+    app = Stage(ResultScreen(folder))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("e")
+        assert isinstance(app.screen, ResultScreen)
+
+
+async def test_a_renamed_run_says_where_its_result_is_now() -> None:
+    folder, story = make_run(), Story(total_steps=40)
+    folder.result.mkdir()
+    at = tell(folder, story.begin(), story.steps(40))
+    finish(folder, at, "done", result=str(folder.result), bytes=10)
+    renamed = keeping.rename(folder, "support-bot")
+    assert str(renamed.result) in next_step(renamed, read(renamed.events_file)).to_copy
+
+
+def test_the_cost_of_several_devices_is_that_of_all_of_them() -> None:
+    folder, story = make_run(), Story(total_steps=40)
+    begin = [
+        (at, msgspec.structs.replace(event, plan={"processes": 4}) if isinstance(event, RunStarted) else event)
+        for at, event in story.begin()
+    ]
+    at = tell(folder, begin, story.steps(40))
+    finish(folder, at, "done")
+    cost = next(figure for figure in figures(read(folder.events_file)) if figure.name == "cost")
+    assert cost.measured == pytest.approx((at - START) / 3600 * 0.45 * 4)

@@ -14,7 +14,7 @@ from tests.tui import box
 from tui.screens.confirm import Confirm
 from tui.screens.live import LiveScreen
 from tui.screens.review import ReviewScreen
-from tui.widgets.setting_rows import SettingEditor
+from tui.widgets.setting_rows import SettingEditor, StartRow
 from tui.widgets.settings import PlanSettings
 
 SIZE = (80, 24)
@@ -141,15 +141,54 @@ async def test_what_does_not_fit_asks_again_and_enter_is_no() -> None:
     assert [job.plan.method for job in jobs] == ["full"]
 
 
-async def test_a_plan_for_another_box_is_not_started() -> None:
+async def test_a_plan_for_another_box_offers_its_command_and_no_start() -> None:
     clock = box.Clock()
     app = box.app(clock=clock)
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
         await pilot.press(*"L40S")
         await box.to_step(pilot, "review")
+        screen = app.screen
+        start = screen.query_one(StartRow).render().plain
+        assert "Run it on L40S" in start and "copies the command" in start and "Start the training" not in start
+        assert "L40S is not in this box: the command below trains there" in str(screen.query_one("#summary").render())
         clock.now += 2
         await pilot.press("enter")
         await pilot.pause()
         assert isinstance(app.screen, ReviewScreen)
-        assert "L40S is not in this box" in str(app.screen.query_one("#notice").render())
+        said = app.clipboard
+        assert said.startswith("fttui train --method") and "--gpu" not in said and "--data support.jsonl" in said
+        assert "run it on a box with L40S" in str(screen.query_one("#notice").render())
+
+
+async def test_a_plan_for_another_box_without_data_says_what_is_missing() -> None:
+    app = box.at("review", clock=(clock := box.Clock()))
+    app.journey.plan_for(app.journey.sources.named("L40S"), "L40S")
+    app.journey.answer(data="", rows=4800, row_tokens=400)
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        assert "there is no data yet" in str(app.screen.query_one("#summary").render())
+        clock.now += 2
+        await pilot.press("enter")
+        await pilot.pause()
+        assert not app.clipboard and "there is no data yet" in str(app.screen.query_one("#notice").render())
+
+
+async def test_a_setting_of_an_earlier_session_is_named_as_such_until_it_is_set_or_cleared() -> None:
+    app = box.at("review")
+    app.journey.answer(epochs=300.0, set=("rank=8",))
+    app.journey.restored = frozenset(("epochs", "rank"))
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+
+        def origin(key: str) -> str:
+            row = next(x for x in app.screen.query_one(PlanSettings).rows if x.key == key)
+            return row.render().plain
+
+        assert "from your last run; x clears it" in origin("epochs") and "from your last run" in origin("rank")
+        await edit(pilot, "rank", "32")
+        assert "you set this" in origin("rank")
+        await pilot.press("x")
+        await pilot.pause()
+        assert app.journey.answers.epochs is None and app.journey.answers.set == ()
+        assert "last run" not in origin("epochs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 import pytest
@@ -136,3 +137,82 @@ async def test_the_second_curve_differs_without_colour_in_ascii_too() -> None:
         lines = ["".join(x.text for x in strip) for strip in app.screen._compositor.render_strips()]
     text = "\n".join(lines)
     assert "**" in text and "oo" in text and text.isascii()
+
+
+def a_run(state: str = "stopped") -> RunFolder:
+    folder, story = make_run(), Story(total_steps=40)
+    at = tell(folder, story.begin(), story.steps(20))
+    if state != "running":
+        finish(folder, at, state)
+    return folder
+
+
+def note_line(app: Stage) -> str:
+    return str(app.screen.query_one("#runs-note", Static).content)
+
+
+async def test_a_run_is_deleted_after_a_question() -> None:
+    folder = a_run()
+    app = Stage(RunsScreen())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        await pilot.press("d")
+        await pilot.pause()
+        await pilot.press("enter")
+        await box.settled(pilot)
+        assert folder.path.exists(), "Enter is no"
+        await pilot.press("d", "y")
+        await box.settled(pilot)
+        assert not folder.path.exists() and names(app) == []
+
+
+async def test_a_run_is_noted_and_renamed_and_the_list_shows_both() -> None:
+    folder = a_run()
+    app = Stage(RunsScreen())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await box.settled(pilot)
+        await pilot.press("n", *"best so far", "enter")
+        await box.settled(pilot)
+        await pilot.press("e")
+        await pilot.pause()
+        await pilot.press("ctrl+u", *"a/b", "enter")
+        await pilot.pause()
+        assert "won't do" in str(app.screen.query_one("#row-line > .error", Static).render())
+        await pilot.press("ctrl+u", *"support-bot", "enter")
+        await box.settled(pilot)
+        name = f"{folder.name[:16]}support-bot"
+        assert names(app) == [name] and f"it is {name} now" in note_line(app)
+        assert "best so far · QLoRA of" in str(app.screen.query_one(DataTable).get_row_at(0)[0])
+
+
+async def test_a_run_that_trains_is_stopped_and_neither_renamed_nor_deleted() -> None:
+    folder = a_run("running")
+    app = Stage(RunsScreen())
+    with folder.hold():
+        async with app.run_test(size=(80, 24)) as pilot:
+            await box.settled(pilot)
+            await pilot.press("d", "e", "r")
+            assert isinstance(app.screen, RunsScreen)
+            await pilot.press("x")
+            await pilot.pause()
+            await pilot.press("s")
+            await box.settled(pilot)
+            assert "stops at its next step" in note_line(app)
+    assert "stop" in folder.commands_file.read_text()
+
+
+async def test_a_stopped_run_is_resumed_by_the_command_that_one_would_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, asked = a_run(), []
+
+    def instead(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, "run x trains in the background\n", "")
+
+    monkeypatch.setattr(subprocess, "run", instead)
+    app = Stage(RunsScreen())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        await pilot.press("r")
+        await box.settled(pilot)
+        assert asked[0][1:] == ["-m", "tui", "resume", folder.name, "--detach"]
+        assert "trains in the background" in note_line(app)

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from backend import paths
+from backend import paths, units
 from backend.answers import METHODS, Answers
 from backend.measured import records
+from backend.planner import rules
 from backend.planner.compare import compare
 from backend.run.folder import RunFolder
 from backend.trial import plan as trial_plan
@@ -45,7 +46,7 @@ def test_every_method_is_tried_on_the_users_own_data(
         assert (one["steps"], one["planned_steps"], one["failure"], one["not_kept"]) == (9, 9, "", "")
         assert one["loss_after"] < one["loss_before"]
         assert all(value > 0 for name, value in one["measured"].items() if name != "cost_usd")
-    assert told.startswith("9 real steps of LoRA, QLoRA and Full: about ") and "Full: loading the model" in told
+    assert told.startswith("9 real steps of LoRA, about ") and "Full: loading the model" in told
 
     kept, damaged = records.read()
     assert [(x.method, x.steps) for x in kept] == [(method, 6) for method in METHODS] and damaged == 0
@@ -152,6 +153,20 @@ def test_only_the_first_downloads_the_model() -> None:
     assert first.seconds > 500 > second.seconds
     assert second.job.predicted is not None and second.job.predicted.uncorrected is not None
     assert second.job.predicted.uncorrected.overhead_seconds < 500
+
+
+def test_the_figures_before_a_trial_agree_with_the_comparison() -> None:
+    """Each method by itself, their sum, and the run that the comparison shows: no figure stands for two things."""
+    comparison = a_comparison()
+    found = [trial_plan.of(comparison, method) for method in METHODS]
+    said = trying.about(found)
+    for one in found:
+        assert f"{rules.title(one.method)}, about {units.duration(one.seconds)}" in said
+    assert f"about {units.duration(sum(one.seconds for one in found))} together" in said
+    hours = comparison.methods["lora"].hours.point
+    assert f"The whole run of LoRA is predicted to take {units.duration(hours * 3600)} for" in said
+    short = a_comparison(set=("max_steps=3",))
+    assert "These are all steps of the run" in trying.about([trial_plan.of(short, "lora")])
 
 
 def test_no_trial_during_a_run(tiny_model: Path, questions: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,8 +51,8 @@ async def test_it_says_how_long_and_starts_on_enter(size: tuple[int, int]) -> No
         await pilot.pause()
         screen = app.screen
         assert isinstance(screen, TrialScreen)
-        text = await shown(pilot, "is predicted.")
-        assert "real steps of LoRA and QLoRA: about " in text and screen._process is None
+        text = await shown(pilot, "together")
+        assert "real steps of LoRA, about " in text and screen._process is None
         await pilot.press("enter")
         await shown(pilot, "20 of 20")
         assert screen.query_one("#box").region.right <= size[0]

@@ -212,7 +212,7 @@ def test_what_can_only_be_planned_is_not_started(gpu: str | None, data: str, wor
 
 def test_sixteen_colours_if_the_terminal_has_no_more() -> None:
     assert theme.for_terminal({"TERM": "screen"}) == theme.SIXTEEN
-    assert theme.for_terminal({"TERM": "xterm-256color"}) == theme.DARK
+    assert theme.for_terminal({"TERM": "xterm-256color"}) == theme.DARK_256
     assert theme.for_terminal({"TERM": "xterm", "COLORTERM": "truecolor"}) == theme.DARK
     assert theme.for_terminal({"TERM": "xterm-256color", "FTTUI_THEME": theme.LIGHT}) == theme.LIGHT
 

@@ -172,6 +172,42 @@ async def test_last_answers_are_the_next_defaults() -> None:
     assert (second.journey.answers.budget_usd, second.journey.answers.shift) == (12.5, "domain")
 
 
+async def test_a_session_that_is_left_half_way_keeps_its_answers() -> None:
+    first = box.app()
+    async with first.run_test(size=SIZE) as pilot:
+        await box.to_step(pilot, "goal")
+        await pilot.press("down", "tab", "tab", "tab", *"12.5", "enter")
+        await box.settled(pilot)
+    second = box.app()
+    assert (second.journey.answers.budget_usd, second.journey.answers.shift) == (12.5, "domain")
+    assert second.journey.answers.data == "support.jsonl"
+
+
+async def test_settings_for_another_model_or_device_are_dropped_and_said() -> None:
+    found = {"one": "meta-llama/Llama-3.1-8B-Instruct", "other": "Qwen/Qwen2.5-0.5B"}
+    app = box.app(
+        models_here=lambda: [FoundModel(name, name, 1) for name in found],
+        find_model=lambda reference: box.model(found[reference], reference),
+    )
+    app.journey.answer(model="one", epochs=300.0, set=("rank=8", "micro_batch=2"))
+    app.journey.restored = frozenset(("epochs", "rank"))
+    async with app.run_test(size=SIZE) as pilot:
+        said: list[str] = []
+        app.notify = lambda message, **_: said.append(message)  # type: ignore[method-assign]
+        await box.settled(pilot)
+        await pilot.press(*"L40S", "enter")
+        await box.settled(pilot)
+        assert app.journey.settings() == {}
+        assert said == [
+            "Left to the planner again, as they were for another device: epochs 300, rank 8, micro_batch 2."
+        ]
+        app.journey.answer(epochs=5.0)
+        await pilot.press("down", "enter")
+        await box.settled(pilot)
+        assert app.journey.answers.model == "other" and app.journey.answers.epochs is None
+        assert said[-1] == "Left to the planner again, as they were for one: epochs 5."
+
+
 async def test_an_outdated_answer_is_ignored() -> None:
     app = box.app()
     async with app.run_test(size=SIZE) as pilot:

@@ -12,6 +12,7 @@ from backend.answers import METHODS, Method
 from backend.errors import UserError
 from backend.planner import memory, throughput
 from backend.planner.estimates import Comparison
+from backend.planner.memory.sharded import is_sharded
 from backend.planner.rules import title
 
 LABEL, COLUMN, WIDTH = 14, 19, 72
@@ -20,8 +21,8 @@ _JSON_NAMES = {"formula_bytes": "closed_form_bytes", "peak_point": "moment", "by
 CATEGORIES = ("weights", "adapters", "optimizer", "gradients", "activations", "logits")
 _ABOUT = (
     "The trainer's own step, run on tensors without values at two depths and extrapolated to all layers: the memory "
-    "that torch would allocate at the peak of a step, on one device. The card also needs room for the allocator's "
-    "unused blocks and the CUDA context."
+    "that torch would allocate at the peak of a step, on one device. What a card must have, as in the comparison, is "
+    "more by the allocator's unused blocks and the CUDA context, and by phases with a higher peak."
 )
 
 
@@ -36,6 +37,12 @@ class Checked:
     by_category: Mapping[str, int]
     by_peak_point: Mapping[str, int]
     seconds: float
+    peak_bytes: int = 0
+    """What each device must have in the run, as the comparison says it: sharded, with slack and context."""
+    devices: int = 1
+    """Devices that the run is planned for; the dry run takes the whole step on one."""
+    is_sharded: bool = False
+    """Each of the devices holds a part of the step only."""
 
     @property
     def difference(self) -> float:
@@ -61,6 +68,9 @@ def _checked(comparison: Comparison, method: Method) -> Checked:
         by_category=found.by_category,
         by_peak_point={name: sum(parts.values()) for name, parts in found.by_stage.items()},
         seconds=found.seconds,
+        peak_bytes=comparison.methods[method].memory.peak_bytes,
+        devices=plan.processes,
+        is_sharded=is_sharded(plan),
     )
 
 
@@ -88,9 +98,21 @@ def _lines(found: Mapping[Method, Checked]) -> Iterator[str]:
     yield _row("peak at", [x.peak_point for x in seen])
     for name in CATEGORIES:
         yield _row(f"  {name}", [units.memory(x.by_category[name]) if name in x.by_category else "-" for x in seen])
+    count = max(x.devices for x in seen)
+    yield _row(f"each of {count}" if count > 1 else "on the card", [units.memory(x.peak_bytes) for x in seen])
     yield _row("took", [f"{x.seconds:.1f} s" for x in seen])
     yield ""
-    yield from textwrap.wrap(_ABOUT, WIDTH)
+    yield from textwrap.wrap(" ".join([_ABOUT, *_sharded(found)]), WIDTH)
+
+
+def _sharded(found: Mapping[Method, Checked]) -> Iterator[str]:
+    """Why the dry run of a sharded method is above the comparison's figure."""
+    for method, one in found.items():
+        if one.is_sharded:
+            yield (
+                f"{title(method)} is sharded over {one.devices} devices in the run: each holds its part, which is the "
+                "comparison's figure; the dry run takes the whole step on one."
+            )
 
 
 def _signed(part: float) -> str:

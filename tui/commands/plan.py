@@ -87,7 +87,7 @@ def _text(comparison: Comparison, offers: tuple[RentOffer, ...] | None, *, as_js
         return rent_table.table(comparison, offers, shutil.get_terminal_size().columns)
     from tui.commands import plan_table
 
-    return plan_table.table(comparison)
+    return plan_table.table(comparison, shutil.get_terminal_size().columns)
 
 
 def _offers(comparison: Comparison, start: Preset | None) -> tuple[RentOffer, ...]:

@@ -11,25 +11,28 @@ from backend.planner import cost, fit
 from backend.planner import findings as planned
 from backend.planner.estimates import Comparison, Interval, MethodEstimate
 from backend.planner.rules import title
-from tui import findings
+from tui import findings, text_table
 from tui.plain import plain
 
-LABEL, COLUMN, WIDTH = 12, 22, 78
+LABEL, WIDTH = 12, 78
+_WIDEST = 110
 
 
-def table(comparison: Comparison) -> str:
-    """The table, at most 78 columns wide."""
-    above = [*_findings(comparison), *head(comparison), *_price(comparison)]
+def table(comparison: Comparison, columns: int = WIDTH) -> str:
+    """The table, in a terminal of so many columns."""
+    width = max(40, min(columns, _WIDEST))
+    above = [*_findings(comparison, width), *head(comparison), *_price(comparison, width)]
     if planned.stops(comparison.findings):
         return "\n".join(above)
-    return "\n".join([*above, "", *_columns(comparison), "", *_words(comparison, comparison.recommended)]).rstrip()
+    words = _words(comparison, comparison.recommended, width)
+    return "\n".join([*above, "", *text_table.lines(list(_rows(comparison)), width), "", *words]).rstrip()
 
 
-def _findings(comparison: Comparison) -> Iterator[str]:
+def _findings(comparison: Comparison, width: int) -> Iterator[str]:
     """What was found in the data comes first: nothing below is worth more than the data."""
     if comparison.findings:
         yield "What was found in the data"
-        yield from (f"  {line}" for line in findings.lines(comparison.findings, WIDTH - 2))
+        yield from (f"  {line}" for line in findings.lines(comparison.findings, width - 2))
         yield ""
 
 
@@ -45,49 +48,48 @@ def head(comparison: Comparison) -> Iterator[str]:
     yield f"{'data':{LABEL}}{name}: {units.counted(data.rows, 'row')}, {about}{units.count(data.tokens)} tokens"
 
 
-def _price(comparison: Comparison) -> Iterator[str]:
+def _price(comparison: Comparison, width: int) -> Iterator[str]:
     """The price that costs are computed from, with its source."""
     if origin := cost.origin(comparison.answers, comparison.device):
         yield textwrap.fill(
-            plain(origin, lines=False), WIDTH, initial_indent=f"{'price':{LABEL}}", subsequent_indent=" " * LABEL
+            plain(origin, lines=False), width, initial_indent=f"{'price':{LABEL}}", subsequent_indent=" " * LABEL
         )
 
 
-def _columns(comparison: Comparison) -> Iterator[str]:
+def _rows(comparison: Comparison) -> Iterator[list[str]]:
+    """A row a figure, a column a method; each figure with its unit."""
     seen = [comparison.methods[method] for method in METHODS]
-    mark = {method: title(method) + (" *" if method == comparison.recommended else "") for method in METHODS}
-    yield _row("", [mark[method] for method in METHODS])
     room = fit.available(comparison.device)
-    yield _row("fits, GiB", [f"{x.fit if x.fit != 'fits' else 'yes'}, {_of(x, room)}" for x in seen])
-    yield _row("time", [_span(x.hours) for x in seen])
-    yield _row("", [_range(x.hours) for x in seen])
-    yield _row("cost", [_cost(x.cost_usd) for x in seen])
-    yield _row("tokens/s", [_number(x.tokens_per_second) for x in seen])
-    yield _row("epochs", [_epochs(x) for x in seen])
-    yield _row("steps", [f"{x.steps:,}, {x.plan.effective_batch} rows each" for x in seen])
-    yield _row("trains", [units.count(x.trainable_parameters) for x in seen])
-    yield _row("saves", [units.disk(x.checkpoint_bytes) for x in seen])
-    yield _row("disk", [units.disk(x.host.disk_bytes) for x in seen])
-    yield _row("host RAM", [units.gib(x.host.ram_bytes) for x in seen])
-    yield _row("quality", [x.quality_ceiling for x in seen])
-    yield _row("forgetting", [x.forgetting_risk for x in seen])
+    yield ["", *(title(method) + (" *" if method == comparison.recommended else "") for method in METHODS)]
+    yield ["fits", *(f"{x.fit if x.fit != 'fits' else 'yes'}, {_of(x, room)}" for x in seen)]
+    yield ["time", *(_span(x.hours) for x in seen)]
+    yield ["", *(_range(x.hours) for x in seen)]
+    yield ["cost", *(_cost(x.cost_usd) for x in seen)]
+    yield ["speed", *(_speed(x.tokens_per_second) for x in seen)]
+    yield ["epochs", *(_epochs(x) for x in seen)]
+    yield ["steps", *(f"{x.steps:,}, {x.plan.effective_batch} rows each" for x in seen)]
+    yield ["trains", *(f"{units.count(x.trainable_parameters)} parameters" for x in seen)]
+    yield ["saves", *(units.disk(x.checkpoint_bytes) for x in seen)]
+    yield ["disk", *(units.disk(x.host.disk_bytes) for x in seen)]
+    yield ["host RAM", *(units.gib(x.host.ram_bytes) for x in seen)]
+    yield ["quality", *(x.quality_ceiling for x in seen)]
+    yield ["forgetting", *(x.forgetting_risk for x in seen)]
 
 
-def _words(comparison: Comparison, chosen: Method | None) -> Iterator[str]:
-    yield f"Why {title(chosen)}" if chosen else "Nothing to recommend"
-    yield from _points(comparison.reasons)
+def _words(comparison: Comparison, chosen: Method | None, width: int) -> Iterator[str]:
+    if chosen is None:
+        yield "Nothing to recommend"
+    else:
+        yield f"{title(chosen)} is set" if comparison.method_set_by else f"Why {title(chosen)}"
+    yield from _points(comparison.reasons, width)
     for method in METHODS:
         if method != chosen and comparison.methods[method].why_not:
             yield f"Why not {title(method)}"
-            yield from _points(comparison.methods[method].why_not)
+            yield from _points(comparison.methods[method].why_not, width)
     said = {found.text for found in comparison.findings}
     if notes := tuple(note for note in comparison.notes if note not in said):
         yield "Notes"
-        yield from _points(notes)
-
-
-def _row(label: str, cells: list[str]) -> str:
-    return f"{label:{LABEL}}" + "".join(f"{cell:{COLUMN}}" for cell in cells).rstrip()
+        yield from _points(notes, width)
 
 
 def _epochs(seen: MethodEstimate) -> str:
@@ -97,7 +99,7 @@ def _epochs(seen: MethodEstimate) -> str:
 
 
 def _of(seen: MethodEstimate, room: int) -> str:
-    return f"{seen.memory.peak_bytes / units.GIB:.1f} of {room / units.GIB:.1f}"
+    return f"{seen.memory.peak_bytes / units.GIB:.1f} of {room / units.GIB:.1f} GiB"
 
 
 def _span(hours: Interval) -> str:
@@ -107,7 +109,7 @@ def _span(hours: Interval) -> str:
 def _range(hours: Interval) -> str:
     """The interval in which the time is expected."""
     known = hours.point == hours.point
-    return f"{units.duration(hours.low * 3600)} to {units.duration(hours.high * 3600)}" if known else ""
+    return f"{units.duration(hours.low * 3600)} - {units.duration(hours.high * 3600)}" if known else ""
 
 
 def _cost(cost_usd: Interval | None) -> str:
@@ -118,10 +120,10 @@ def _cost(cost_usd: Interval | None) -> str:
     return units.usd(cost_usd.point) + (f" ({low}-{high})" if low != high else "")
 
 
-def _number(value: Interval) -> str:
-    return units.rate(value.point) if value.point == value.point else "unknown"
+def _speed(value: Interval) -> str:
+    return f"{units.rate(value.point)} tokens/s" if value.point == value.point else "unknown"
 
 
-def _points(sentences: tuple[str, ...]) -> Iterator[str]:
+def _points(sentences: tuple[str, ...], width: int) -> Iterator[str]:
     for sentence in sentences:
-        yield from textwrap.wrap(plain(sentence, lines=False), WIDTH, initial_indent="  - ", subsequent_indent="    ")
+        yield from textwrap.wrap(plain(sentence, lines=False), width, initial_indent="  - ", subsequent_indent="    ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cyclopts import App
 
 from backend import paths, presets
-from tui.commands.runs import print_table
+from tui import text_table
 from tui.plain import plain
 
 HELP = """Presets: named settings, shipped and your own.
@@ -32,7 +32,7 @@ def list_presets() -> int:
         else:
             origin = "shipped" if preset.shipped else "own"
             rows.append((plain(preset.name, lines=False), origin, plain(preset.description, lines=False)))
-    print_table(rows)
+    print("\n".join(text_table.lines(rows, text_table.room())))
     return 0
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import msgspec
@@ -13,12 +14,11 @@ from backend import kept_names, units
 from backend.run.folder import all_runs
 from backend.run.json_lines import encoded
 from backend.run.summary import Summary, summarise
+from tui import text_table
 from tui.plain import in_json, plain
 
-HEAD = (
-    *("run", "state", "steps", "held-out loss"),
-    *("peak, predicted", "time, predicted", "tokens/s, predicted", "cost, predicted"),
-)
+HEAD = ("run", "state", "steps", "held-out loss", "peak", "time", "speed", "cost")
+_INDENT = "  "
 
 
 def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
@@ -39,34 +39,58 @@ def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
     elif not summaries:
         print("no run has been made on this box yet; `fttui` or `fttui train` makes one")
     else:
-        print_table([HEAD, *(_row(summary) for summary in summaries)])
+        print("\n".join(_table(summaries, text_table.room())))
     return 0
 
 
-def print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows in columns that are as wide as their widest cell."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+def _table(runs: Sequence[Summary], width: int) -> Iterator[str]:
+    """What was measured and what was predicted of each run: in a line for a pipe, in two for a terminal."""
+    if width == text_table.UNLIMITED:
+        head = (*HEAD[:4], *(f"{name}, predicted" for name in HEAD[4:]))
+        yield from text_table.lines([head, *(_in_a_line(run) for run in runs)], width)
+        return
+    head = ("", *HEAD[3:])
+    wide = text_table.widths([head, *(row for run in runs for row in _figures(run))], width - len(_INDENT))
+    yield from (f"{_INDENT}{line}" for line in text_table.folded(head, wide))
+    for run in runs:
+        yield from textwrap.wrap(f"{_name(run)}  {plain(run.state, lines=False)}{_steps(run)}{_note(run)}", width)
+        yield from (f"{_INDENT}{line}" for row in _figures(run) for line in text_table.folded(row, wide))
 
 
-def _row(run: Summary) -> tuple[str, ...]:
-    losses = [f"{x:.3f}" for x in (run.loss_before, run.loss) if x is not None]
-    return (
-        plain(run.name, lines=False),
-        plain(run.state, lines=False),
-        f"{run.step:,}/{run.total_steps:,}" if run.total_steps else "",
-        " -> ".join(losses),
-        _beside(run.peak_bytes, run.predicted_peak_bytes, units.memory),
-        _beside(_seconds(run.hours), _seconds(run.predicted_hours), units.duration),
-        _beside(run.tokens_per_second, run.predicted_tokens_per_second, units.rate),
-        _beside(run.cost_usd, run.predicted_cost_usd, units.usd),
+def _in_a_line(run: Summary) -> tuple[str, ...]:
+    measured, predicted = _figures(run)
+    pairs = [f"{one or '-'}, {other or '-'}" for one, other in zip(measured[2:], predicted[2:], strict=True)]
+    steps = f"{run.step:,}/{run.total_steps:,}" if run.total_steps else ""
+    return (_name(run), plain(run.state, lines=False), steps, measured[1], *pairs)
+
+
+def _name(run: Summary) -> str:
+    return plain(run.name, lines=False)
+
+
+def _steps(run: Summary) -> str:
+    return f", {run.step:,} of {run.total_steps:,} steps" if run.total_steps else ""
+
+
+def _note(run: Summary) -> str:
+    return f"  {plain(run.note, lines=False)}" if run.note else ""
+
+
+def _figures(run: Summary) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Measured and predicted, each figure with its unit."""
+    losses = " -> ".join(f"{x:.3f}" for x in (run.loss_before, run.loss) if x is not None)
+    measured = (run.peak_bytes, _seconds(run.hours), run.tokens_per_second, run.cost_usd)
+    predicted = (
+        *(run.predicted_peak_bytes, _seconds(run.predicted_hours)),
+        *(run.predicted_tokens_per_second, run.predicted_cost_usd),
     )
+    return ("measured", losses, *_words(measured)), ("predicted", "", *_words(predicted))
+
+
+def _words(values: Sequence[float | None]) -> Iterator[str]:
+    shown = (units.memory, units.duration, lambda rate: f"{units.rate(rate)} tok/s", units.usd)
+    yield from ("" if value is None else words(value) for value, words in zip(values, shown, strict=True))
 
 
 def _seconds(hours: float | None) -> float | None:
     return hours * 3600 if hours is not None else None
-
-
-def _beside(actual: float | None, predicted: float | None, words: units.Words) -> str:
-    return ", ".join(words(value) if value is not None else "-" for value in (actual, predicted))

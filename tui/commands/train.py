@@ -15,10 +15,11 @@ from backend.planner.estimates import Comparison
 from backend.planner.rules import title
 from backend.run.folder import RunFolder
 from backend.run.history import read
-from tui import starting
+from tui import findings, starting
 from tui.commands.options import Shared
 from tui.plain import plain
 
+_WIDTH = 78
 Flag = Annotated[bool, Parameter(negative=())]
 
 
@@ -56,8 +57,16 @@ def train(
     chosen = _chosen(comparison, method or (start.plan.get("method") if start else None), anyway)
     if start and (said := presets.changes(start, comparison, comparison.methods[chosen])):
         print(plain(said, lines=False), file=sys.stderr)
+    _warn(comparison, chosen)
     folder = RunFolder.create(jobs.job(comparison, chosen, start.name if start else None))
     return headless.run(folder, as_json=json, detach=detach)
+
+
+def _warn(comparison: Comparison, method: Method) -> None:
+    """Say on standard error what the wizard says before a start."""
+    for one in starting.warnings(comparison, method):
+        lines = [one] if isinstance(one, str) else findings.lines([one], _WIDTH)
+        print(*(plain(line, lines=False) for line in lines), sep="\n", file=sys.stderr)
 
 
 def resume(run: str | None = None, *, from_start: Flag = False, json: Flag = False, detach: Flag = False) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from tui.panels.lines import Row
 from tui.panels.scale import Scale
 
-GUTTER = 7
+GUTTER = 8
 """Cells that the y axis takes."""
 
 
 def y_axis(scale: Scale, height: int) -> list[tuple[Row, bool]]:
     """For each row the cells of the axis, and whether the row has a label."""
-    labels = {scale.position(value, height): scale.label(value) for value in scale.ticks()}
+    labels = {scale.row(value, height): scale.label(value) for value in scale.ticks()}
     return [
         (((f"{labels.get(y, ''):>{GUTTER - 2}} ", "faint"), ("┤" if y in labels else "│", "frame")), y in labels)
         for y in range(height)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.panels.columns import Columns
-from tui.panels.scale import Scale
+from tui.panels.scale import DOTS_PER_ROW, Scale
 
 Grid = list[dict[int, int]]
 """For each row the columns that have dots, with these as bits of a braille pattern."""
@@ -17,12 +16,12 @@ def sign(dots: int) -> str:
     return chr(0x2800 + dots)
 
 
-def raw(columns: Columns, scale: Scale, height: int) -> Grid:
-    """Each column's raw range as a vertical bar; with fewer steps than columns, single dots."""
+def ranges(lows: Sequence[float | None], highs: Sequence[float | None], scale: Scale, height: int) -> Grid:
+    """Each column's range as a vertical bar, single dots if there are few values; what is beyond the scale has none."""
     grid: Grid = [{} for _ in range(height)]
-    for x, (low, high) in enumerate(zip(columns.low, columns.high, strict=True)):
-        if low is not None and high is not None:
-            _vertical(grid, x, scale.position(high, 4 * height), scale.position(low, 4 * height))
+    for x, (low, high) in enumerate(zip(lows, highs, strict=True)):
+        if low is not None and high is not None and high >= scale.low and low <= scale.high:
+            _vertical(grid, x, scale.dot(high, height), scale.dot(low, height))
     return grid
 
 
@@ -33,7 +32,7 @@ def line(values: Sequence[float | None], scale: Scale, height: int) -> Grid:
     for x, value in enumerate(values):
         if value is None:
             continue
-        y = scale.position(value, 4 * height)
+        y = scale.dot(value, height)
         _segment(grid, before or (x, y), (x, y))
         before = (x, y)
     return grid
@@ -51,5 +50,5 @@ def _segment(grid: Grid, start: tuple[int, int], end: tuple[int, int]) -> None:
 def _vertical(grid: Grid, x: int, first: int, last: int) -> None:
     cell, side = x // 2, x % 2
     for dot in range(first, last + 1):
-        row = grid[dot // 4]
-        row[cell] = row.get(cell, 0) | _DOT[dot % 4][side]
+        row = grid[dot // DOTS_PER_ROW]
+        row[cell] = row.get(cell, 0) | _DOT[dot % DOTS_PER_ROW][side]

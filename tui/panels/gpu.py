@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from backend import units
+from backend.run.history import History
+from tui.glyphs import is_ascii
+from tui.panels import measures
+from tui.panels.chart import Chart
 from tui.panels.lines import Row
-from tui.panels.panel import Panel
+from tui.panels.panel import Clock, Panel
+from tui.panels.spark import CHART_LINES, sparkline
+
+_LABEL = 10
 
 
 class GpuPanel(Panel):
@@ -15,6 +23,10 @@ class GpuPanel(Panel):
     TITLE = "Speed"
     KEY = "3"
 
+    def __init__(self, history: History, clock: Clock = time.time, *, id: str | None = None) -> None:
+        super().__init__(history, clock, id=id)
+        self._chart = Chart(history, measures.SPEED)
+
     def note(self) -> Row:
         """Throughput: the figure that is read most often."""
         rate = self.history.last_step.tokens_per_second
@@ -22,9 +34,15 @@ class GpuPanel(Panel):
 
     def body(self, width: int, height: int) -> Iterable[Row]:
         """The most important row first, as a small panel shows only the first ones."""
-        del width, height
-        rows = [self._device(), self._predicted(), self._step(), self._norm()]
-        return [row for row in rows if row]
+        rows = [row for row in (self._device(), self._predicted(), self._step(), self._norm()) if row]
+        return [*rows, *self._over_time(width, height - len(rows))]
+
+    def _over_time(self, width: int, height: int) -> Iterable[Row]:
+        """Speed so far: a chart in a large panel, a line of signs in a small one."""
+        if height >= CHART_LINES:
+            return [(), *self._chart.rows(self.history, width, height - 1, in_ascii=is_ascii(self.app))]
+        values = measures.SPEED.series(self.history).values
+        return [sparkline("over time", values, width, _LABEL)] if height > 0 else []
 
     def _device(self) -> Row:
         event = self.history.gpu

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from backend import units
 from backend.run.history import History
+from tui.glyphs import is_ascii
+from tui.panels import measures
+from tui.panels.chart import Chart
 from tui.panels.lines import Row
-from tui.panels.panel import Panel, row_width
+from tui.panels.measures import predicted_peak
+from tui.panels.panel import Clock, Panel, row_width
+from tui.panels.spark import CHART_LINES, sparkline
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _LABEL = 10
@@ -21,6 +27,10 @@ class MemoryPanel(Panel):
 
     TITLE = "Memory"
     KEY = "2"
+
+    def __init__(self, history: History, clock: Clock = time.time, *, id: str | None = None) -> None:
+        super().__init__(history, clock, id=id)
+        self._chart = Chart(history, measures.MEMORY)
 
     def note(self) -> Row:
         """The peak as a percentage of the prediction."""
@@ -43,7 +53,17 @@ class MemoryPanel(Panel):
             _bar("peak", peak, scale, width, "second", predicted),
             _bar("predicted", predicted, scale, width, "faint", predicted),
         ]
-        return bars if height < 4 else [*bars, self._whose(whole, scale, width)]
+        if height < 4:
+            return bars
+        rows: list[Row] = [*bars, self._whose(whole, scale, width)]
+        return [*rows, *self._over_time(width, height - len(rows))]
+
+    def _over_time(self, width: int, height: int) -> Iterable[Row]:
+        """What there is room for of the run so far: a chart in a large panel, a line of signs in a small one."""
+        measure, past = measures.MEMORY, self.history
+        if height >= CHART_LINES:
+            return [(), *self._chart.rows(past, width, height - 1, in_ascii=is_ascii(self.app))]
+        return [sparkline("over time", measure.series(past).values, width, _LABEL)] if height > 0 else []
 
     def _whose(self, whole: int, scale: int, width: int) -> Row:
         """What the bars measure, and how much memory there is."""
@@ -67,15 +87,6 @@ def scale_for(whole: int, most: int) -> int:
     if not most or most * _MOST_EMPTY > whole:
         return whole
     return int(2 ** (most.bit_length() + 1))
-
-
-def predicted_peak(history: History) -> int:
-    """The prediction that the measured peak is compared with.
-
-    On a GPU torch's allocator measures itself, so it is the allocated peak; on a CPU it is the whole process.
-    """
-    is_rss = history.memory.kind == "rss"
-    return history.predicted.peak_bytes if is_rss else history.predicted.peak_allocated_bytes
 
 
 def _bar(label: str, value: int, whole: int, width: int, style: str, mark: int) -> Row:

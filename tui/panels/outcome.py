@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from backend import units
 from backend.run.history import History
 from tui.panels.lines import Row
-from tui.panels.memory import predicted_peak
+from tui.panels.measures import predicted_peak
 from tui.panels.panel import Panel
 from tui.plain import plain
 
@@ -57,7 +57,7 @@ def figures(history: History) -> list[Figure]:
     seconds = _seconds(history)
     price, hours = predicted.price_usd_per_hour, predicted.hours
     priceless = "-" if price is not None else "no price"
-    paid = seconds / 3600 * price if seconds is not None and price is not None else None
+    paid = seconds / 3600 * price * history.devices if seconds is not None and price is not None else None
     rate = history.finished.tokens_per_second if history.finished else None
     return [
         Figure("peak", predicted_peak(history) or None, history.peak_bytes or None, units.memory),

@@ -11,7 +11,7 @@ from backend.run.history import History
 from tui.glyphs import is_ascii
 from tui.panels import dots
 from tui.panels.axes import GUTTER, x_axis, y_axis
-from tui.panels.columns import Columns, capacity_for, smoothing_window
+from tui.panels.columns import Columns, capacity_for
 from tui.panels.lines import Row, joined
 from tui.panels.panel import Clock, Panel, fitted
 from tui.panels.scale import Scale
@@ -58,7 +58,7 @@ class OverlayCurve(Panel):
     def _plot(self, columns: Sequence[Columns], scale: Scale, width: int, height: int) -> Iterator[Row]:
         signs: list[dict[tuple[int, int], tuple[str, str]]] = []
         for number, (past, one) in enumerate(zip(self._both, columns, strict=True)):
-            marks = {(scale.position(x.loss, height), one.column(x.step) // 2): MARKS[number] for x in past.evaluations}
+            marks = {(scale.row(x.loss, height), one.column(x.step) // 2): MARKS[number] for x in past.evaluations}
             line = self._line(number, dots.line(one.smooth, scale, height))
             signs.append({place: (sign, _STYLES[number]) for place, sign in (line | marks).items()})
         for y, (axis, on_tick) in enumerate(y_axis(scale, height)):
@@ -108,6 +108,6 @@ def _row(one: Difference, wide: int, column: int) -> Row:
 
 
 def _columns(past: History, count: int, capacity: int) -> Columns:
-    columns = Columns(count, capacity, smoothing_window(past.total_steps))
+    columns = Columns(count, capacity)
     columns.add(past.steps, past.losses)
     return columns

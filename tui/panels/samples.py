@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import ClassVar
 
 from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 
 from backend.run.history import History, Sample
-from tui.panels.lines import Row
-from tui.panels.panel import Panel
+from tui.panels.lines import PAD, Row
+from tui.panels.panel import Panel, row_width
 from tui.plain import plain
 
 NOTHING = "(no text)"
 _NOTHING_YET = "the first answer comes with the first evaluation"
 _ROOM_FOR_ANOTHER = 6
+_SIDE_BY_SIDE, _COLUMN_GAP = 120, 2
+"""Cells from which the answers are beside each other, and those between them."""
 
 
 class Samples(Panel):
@@ -63,9 +66,21 @@ class Samples(Panel):
         rows = labelled("asked", prompt, width, 1 if height < 9 else 3, "faint")
         if last is first:
             return [*rows, *labelled("answer", last.text or NOTHING, width, height - len(rows), "")]
+        if width >= _SIDE_BY_SIDE:
+            return [*rows, *_beside(first.text or NOTHING, last.text or NOTHING, width, height - len(rows))]
         half = max(1, (height - len(rows)) // 2)
         early = labelled("before", first.text or NOTHING, width, half, "faint")
         return [*rows, *early, *labelled("now", last.text or NOTHING, width, height - len(rows) - len(early), "")]
+
+
+def _beside(before: str, now: str, width: int, height: int) -> list[Row]:
+    """The answer before training at the left, the latest at the right."""
+    half = (width - _COLUMN_GAP) // 2
+    left = labelled("before", before, half, height, "faint")
+    right = labelled("now", now, half, height, "")
+    empty: Row = ()
+    pairs = zip_longest(left, right, fillvalue=empty)
+    return [(*one, (" " * (half + _COLUMN_GAP - row_width(one)), PAD), *other) for one, other in pairs]
 
 
 def prompts(history: History) -> list[str]:

@@ -6,8 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+DOTS_PER_ROW = 4
+"""A cell of a chart is four dots high; rows, marks and labels are all rounded to these."""
 _ROWS_PER_TICK = 3
 _EDGES_PER_TICK = 5
+_DECIMALS = 4
+"""From so many decimals on a label has an exponent instead."""
 _FILL_WORTH_KEEPING = 0.4
 """If the values fill less than this fraction of the height, the scale is made closer."""
 
@@ -30,13 +34,21 @@ class Scale:
 
     def kept_for(self, low: float, high: float) -> bool:
         """Whether the values fit, and fill enough of the height."""
-        fits = self.low <= low and high <= self.high
-        return fits and (high - low) >= _FILL_WORTH_KEEPING * (self.high - self.low)
+        return self.holds(low) and self.holds(high) and (high - low) >= _FILL_WORTH_KEEPING * (self.high - self.low)
 
-    def position(self, value: float, steps: int) -> int:
-        """`value` as a distance from the top, 0 to `steps` - 1; what is outside lands on the edge."""
+    def holds(self, value: float) -> bool:
+        """Whether `value` has a place between the bounds: one that has none is not drawn as if it had."""
+        return self.low <= value <= self.high
+
+    def dot(self, value: float, rows: int) -> int:
+        """The dot of `value` in a chart of `rows` lines, counted from the top; the bounds are the outermost dots."""
         part = (self.high - value) / (self.high - self.low)
-        return min(steps - 1, max(0, round(part * (steps - 1))))
+        last = rows * DOTS_PER_ROW - 1
+        return min(last, max(0, round(part * last)))
+
+    def row(self, value: float, rows: int) -> int:
+        """The line that has the dot of `value`: marks and labels are where the curve is."""
+        return self.dot(value, rows) // DOTS_PER_ROW
 
     def ticks(self) -> Iterator[float]:
         """Values that have a label, from the top."""
@@ -44,9 +56,14 @@ class Scale:
         yield from (i * self.tick for i in range(first, last - 1, -1))
 
     def label(self, value: float) -> str:
-        """`value` with as many decimals as the ticks need."""
+        """`value` with as many decimals as the ticks need, in at most six cells: `0.85`, `5e-5`, `160k`."""
+        if abs(self.high) >= 1e5:
+            return f"{value / 1e3:g}k"
         decimals = max(0, -math.floor(math.log10(self.tick) + 1e-9))
-        return f"{value:.{decimals}f}"
+        if decimals < _DECIMALS or not value:
+            return f"{value:.{min(decimals, _DECIMALS)}f}"
+        factor, _, power = f"{value:.1e}".partition("e")
+        return f"{float(factor):g}e{int(power)}"
 
 
 def _round_up(value: float) -> float:

@@ -109,8 +109,10 @@ class CompareScreen(WizardStep):
             card.show(comparison, selected=card.method == chosen, room=room, scale=scale, details=details)
         self._show_legend(comparison, room, scale)
         self._show_reasons(comparison, chosen)
-        own_rank = self.journey.plan_setting("rank") is not None
-        self.query_one(WhatIf).show(comparison, chosen, own_rank=own_rank, moved=self._moved)
+        journey, own = self.journey, self.journey.settings()
+        restored = ", ".join(f"{key} {value}" for key, value in own.items() if key in journey.restored)
+        what_if = self.query_one(WhatIf)
+        what_if.show(comparison, chosen, own=own, moved=self._moved, restored=restored, box=journey.box_gpu)
         self.update_rail()
 
     def action_select(self, by: int) -> None:
@@ -145,13 +147,17 @@ class CompareScreen(WizardStep):
         """Another GPU; the figures follow the highlighted one."""
         from tui.screens.gpu_choice import GpuChoice
 
-        before = (self.journey.answers, self.journey.device)
-        now = self.journey.answers.gpu or ""
+        journey = self.journey
+        before = (journey.answers, journey.device)
+        now = journey.answers.gpu or ""
 
         def chosen(kept: bool | None) -> None:
+            dropped = ""
             if not kept:
-                self.journey.answers, self.journey.device = before
-            self._moved = ""
+                journey.answers, journey.device = before
+            elif journey.answers.gpu != (now or None):
+                dropped = journey.drop_what_was_for(another_model=False)
+            self._moved = f"left to the planner again: {dropped}" if dropped else ""
             self.show()
 
         self.app.push_screen(GpuChoice(now, self.show), chosen)
@@ -213,11 +219,11 @@ class CompareScreen(WizardStep):
         self.show()
 
     def action_reset(self) -> None:
-        """Back to this box; length, epochs, rank and every other setting are left to the planner again."""
+        """Back to the GPU of the first screen; every setting is left to the planner again."""
         self._moved = ""
         self.journey.method = None
-        self.journey.answer(max_length=None, epochs=None, effective_batch=None, set=())
-        self.wizard.plan_for("")
+        self.journey.drop_settings()
+        self.wizard.plan_for(self.journey.box_gpu or "")
         self.show()
 
     def action_scroll_reasons(self, by: int) -> None:
@@ -244,6 +250,7 @@ class CompareScreen(WizardStep):
             self.journey.answers = answers
             self.notify(str(error), severity="warning", markup=False)
             return
+        self.journey.set_by_user("max_length" if what == "length" else what)
         now = {"length": f"{after.plan.max_length:,}", "epochs": f"{after.plan.epochs:g}", "rank": f"{after.plan.rank}"}
         self._moved = f"{what} {was} → {now[what]}: {METHOD_NAMES[method]} {figures.change(before, after)}"
         self.show()
@@ -285,7 +292,8 @@ Section = tuple[str, tuple[str, ...], str]
 
 def _why(comparison: Comparison) -> Section:
     best = comparison.recommended
-    title = f"Why {METHOD_NAMES[best]}" if best else "Nothing to recommend"
+    name = METHOD_NAMES[best] if best else ""
+    title = f"{name} is set" if best and comparison.method_set_by else f"Why {name}" if best else "Nothing to recommend"
     return title, comparison.reasons, "$primary" if best else "$error"
 
 

@@ -57,7 +57,13 @@ class DataScreen(LookingStep):
         answers = self.journey.answers
         with Container(classes="split"):
             with Vertical(id="question"):
-                yield Picker("What do you train it on?", "data", placeholder="a file, a folder or a hub id", help=_HELP)
+                yield Picker(
+                    "What do you train it on?",
+                    "data",
+                    placeholder="a file or folder (Tab completes), or a hub id",
+                    help=_HELP,
+                    paths="files",
+                )
                 yield Field("mapping", "columns", ", ".join(answers.mapping), placeholder=_BY_NAME, help=_MAPPING_HELP)
                 yield Field(
                     "rows", "rows", numbers.text(answers.rows or 1000), help="How many examples you expect to have."

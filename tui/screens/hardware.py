@@ -102,11 +102,15 @@ class HardwareScreen(WizardStep):
         if self.journey.hardware is None:
             self._goes_on = True
             return
+        before = self.journey.box_gpu
         try:
             self.wizard.plan_for(self._wanted())
         except UserError as error:
             self.complain(error, "gpu")
             return
+        self.journey.box_gpu = self.journey.answers.gpu
+        if before != self.journey.box_gpu and (dropped := self.journey.drop_what_was_for(another_model=False)):
+            self.notify(f"Left to the planner again, as they were for another device: {dropped}.")
         self.query_one(Picker).keep()
         self.update_rail()
         self.wizard.go_on()

@@ -20,6 +20,7 @@ from backend.run.history import History
 from tui.panels import words
 from tui.panels.curve import Curve
 from tui.panels.gpu import GpuPanel
+from tui.panels.health import HealthLine
 from tui.panels.log import LogPanel
 from tui.panels.memory import MemoryPanel
 from tui.panels.panel import Clock, Panel
@@ -44,7 +45,7 @@ _NOTICES: dict[Command, str] = {
     "pause": "pausing at the next step",
     "checkpoint": "checkpoint at the next step",
 }
-_STOP = Answer("s", "Stop with a checkpoint", "at the next step; resume later")
+STOP = Answer("s", "Stop with a checkpoint", "at the next step; resume later")
 _KEEP = Answer("k", "Keep training", "without the screen; the prompt comes back")
 
 
@@ -65,14 +66,19 @@ class LiveScreen(RunScreen):
         Binding("ctrl+c", "interrupt", "stop with a checkpoint", show=False, priority=True),
     ]
     HELP_TEXT = """\
-The curve shows each step's loss faint, its moving average strong, and evaluations on held-out rows as ◆.
+The second line says whether the run is fine: what is wrong, or what comes next, what is saved, what it costs.
+The chart shows each step's loss faint, its average (centred, over the steps that are named) strong, and evaluations on
+held-out rows as ◆; values beyond the scale have a ▲. [ and ] go through learning rate, gradient norm, tokens/s, memory
+and GPU use, with the prediction as a dashed line.
 Memory is compared with the prediction and with the device's memory.
 {leaving}; closing the terminal never stops a run.
 s stops and p pauses at the next step; both write a checkpoint, and `fttui resume` continues from it.
 1 to 5 choose a panel, the same key again or m gives it the whole screen, h hides it, Esc brings all of them back.
-↑ ↓ go through the samples and the log; / in the log shows only the lines with what you type."""
+↑ ↓ go through the samples and the log. In the log / shows only the lines with what you type, w wraps, ← → scroll
+sideways, v shows what libraries printed, and Enter opens the line at the bottom."""
 
     progress = query_one(ProgressPanel)
+    health = query_one(HealthLine)
 
     def __init__(self, folder: RunFolder, trainer: Trainer | None = None, *, clock: Clock = time.time) -> None:
         super().__init__()
@@ -94,6 +100,7 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
         """Header, panels, keys."""
         past, clock = self._history, self._clock
         yield ProgressPanel(past, self._title, clock)
+        yield HealthLine(past, clock)
         with Panels(self.places):
             yield Curve(past, clock, id="curve")
             yield MemoryPanel(past, clock, id="memory")
@@ -136,6 +143,7 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
         changed, self._changed = self._changed, False
         self.progress.notice = self._notice()
         self.progress.feed(self._history)
+        self.health.feed(self._history)
         for panel in self.query(Panel):
             if panel.display and (changed or not self._history.step):
                 panel.feed(self._history)
@@ -174,6 +182,13 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
             if self._trainer is not None and (unsaid := self._trainer.unsaid()):
                 self.app.notify(unsaid, severity="error", timeout=_UNSAID_SECONDS)
 
+    def on_log_panel_opened(self, event: LogPanel.Opened) -> None:
+        """A line of the log, whole."""
+        from tui.screens.whole_line import WholeLine
+
+        event.stop()
+        self.app.push_screen(WholeLine(event.line))
+
     def action_command(self, command: Command) -> None:
         """Send a command to the trainer, whichever process it is in."""
         if self._history.finished:
@@ -190,7 +205,7 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
                 self.action_command("stop")
 
         if self.is_current:  # a second s may come before the question is up
-            self.app.push_screen(Ask("Stop this run?", [_STOP]), answer)
+            self.app.push_screen(Ask("Stop this run?", [STOP]), answer)
 
     def action_leave(self) -> None:
         """Ask whether the run shall continue; somebody who only watches just leaves."""
@@ -199,7 +214,7 @@ s stops and p pauses at the next step; both write a checkpoint, and `fttui resum
         elif self._asked == "stop":
             self.app.exit(STOPPING)
         else:
-            self.app.push_screen(Ask("The run is still training.", [_KEEP, _STOP]), self._leave)
+            self.app.push_screen(Ask("The run is still training.", [_KEEP, STOP]), self._leave)
 
     def _leave(self, key: str | None) -> None:
         if key == "k":

@@ -1,18 +1,24 @@
-"""Which model: those on this box first, then the demo, then whatever is typed."""
+"""Which model: those on this box first, then the demo, then the well-known ones, then whatever is typed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
+from textual.worker import get_current_worker
 
 from backend import units
+from backend.answers import Method
 from backend.errors import UserError
-from tui.messages import Listed
+from backend.model.known import models as known_models
+from tui.messages import Described, Listed
 from tui.screens.looking import TYPING_PAUSE_SECONDS, LookingStep
+from tui.theme import METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.entry import Entry
 from tui.widgets.picker import Picker
@@ -23,16 +29,21 @@ from tui.widgets.prose import sentences, stacked
 if TYPE_CHECKING:
     from backend.model.find import FoundModel
     from backend.model.info import ModelInfo
+    from backend.model.known import Known
     from backend.planner.device import Device
+    from backend.planner.estimates import Fit
 
 DEMO = Choice("demo", "demo", "ships with fttui, 135 M")
 _HELP = (
-    "A folder with a model, a hub id such as Qwen/Qwen3-8B, a size such as 8b (to plan before you choose one), "
-    "or demo, the small model that comes with fttui. Planning reads config.json and the weights' headers only: "
-    "nothing is downloaded before you start."
+    "A folder with a model (Tab completes its path), a hub id such as Qwen/Qwen3-8B, a size such as 8b (to plan before "
+    "you choose one), or demo, which comes with fttui. The list has what is on this box and well-known models, "
+    "each with the method that asks most of the device and still fits, for rows of usual length. Planning reads "
+    "config.json and the weights' headers only: nothing is downloaded before you start."
 )
 
 
+_FITS = len("✗ too big")
+_BY_DEMAND: tuple[Method, ...] = ("full", "lora", "qlora")
 _KINDS = {"hub": "from the hub", "folder": "a folder", "demo": "ships with fttui", "size": "a size"}
 
 
@@ -48,8 +59,9 @@ class ModelScreen(LookingStep):
             yield Picker(
                 "Which model do you fine-tune?",
                 "model",
-                placeholder="a folder, a hub id, or a size such as 8b",
+                placeholder="type to filter: qwen, 8b, a hub id, a folder (Tab completes)",
                 help=_HELP,
+                paths="folders",
             )
             yield Preview(id="preview")
 
@@ -64,9 +76,17 @@ class ModelScreen(LookingStep):
         """Offer the models; the last answer is highlighted."""
         found: list[FoundModel] = event.found
         here = [_choice(x) for x in found]
-        known = [choice.value for choice in here]
-        choices = [*here, *([] if DEMO.value in known else [DEMO])]
+        listed = {choice.value for choice in here}
+        known = [_known(hub_id, shape) for shape in known_models() for hub_id in own_ids(shape) if hub_id not in listed]
+        choices = [*here, *([] if DEMO.value in listed else [DEMO]), *known]
         self.query_one(Picker).offer(choices, self.journey.answers.model or choices[0].value)
+        if self.journey.device is not None:
+            self.run_worker(partial(self._describe, here, self.journey.device), thread=True, group="fits")
+
+    def on_described(self, event: Described) -> None:
+        """What fits the device is known by now."""
+        event.stop()
+        self.query_one(Picker).describe(event.details)
 
     def on_picker_changed(self, event: Picker.Changed) -> None:
         """Look up what is highlighted now."""
@@ -87,8 +107,11 @@ class ModelScreen(LookingStep):
 
     def take(self, value: ModelInfo) -> None:
         """Store it as the answer."""
+        before = self.journey.answers.model
         self.journey.model = value
         self.journey.answer(model=value.reference)
+        if before not in ("", value.reference) and (dropped := self.journey.drop_what_was_for(another_model=True)):
+            self.notify(f"Left to the planner again, as they were for {before}: {dropped}.")
 
     def failed(self, error: UserError) -> None:
         """Mark the field."""
@@ -98,11 +121,47 @@ class ModelScreen(LookingStep):
     def _list(self) -> None:
         self.post_message(Listed(self.journey.sources.models_here()))
 
+    def _describe(self, here: list[Choice], device: Device) -> None:
+        """In the worker: what fits `device`, of the models that are here and of the well-known ones."""
+        sources, details = self.journey.sources, {}
+        for choice in here:
+            with suppress(UserError):
+                fits = sources.fits(sources.find_model(choice.value), device)
+                details[choice.value] = f"{choice.detail}  {fit_words(fits)}"
+        for shape in sources.known_fits(device):
+            words = f"{units.count(shape.parameters)}  {fit_words(shape.fits)}"
+            details |= {hub_id: words for hub_id in shape.ids if hub_id not in details}
+        if not get_current_worker().is_cancelled:
+            self.post_message(Described(details))
+
+
+def own_ids(known: Known) -> list[str]:
+    """The ids of a shape that its maker gave: copies by others are found when they are typed."""
+    maker = known.id.partition("/")[0]
+    return [hub_id for hub_id in known.ids if hub_id.partition("/")[0] == maker]
+
+
+def _known(hub_id: str, known: Known) -> Choice:
+    return Choice(hub_id, hub_id, f"{units.count(known.parameters)}{' ' * (_FITS + 2)}")
+
+
+def fit_words(fits: Mapping[Method, Fit]) -> str:
+    """The method that asks most of those that fit: `✓ Full`, `! QLoRA` if that is tight; `✗ too big` if none does.
+
+    Padded, so that a list of them is in columns.
+    """
+    fitting = [method for method in _BY_DEMAND if fits.get(method, "no") != "no"]
+    if not fitting:
+        return "✗ too big"
+    sign = "✓" if "fits" in fits.values() else "!"
+    return f"{sign} {METHOD_NAMES[fitting[0]]}".ljust(_FITS)
+
 
 def _choice(found: FoundModel) -> Choice:
-    """Its name at the left, the rest of its label at the right."""
-    name, _, rest = found.label.partition(" · ")
-    return Choice(found.reference, "demo" if found.reference == DEMO.value else name, rest)
+    """Its name at the left; at the right where it is and how large."""
+    name, *more = found.label.split(" · ")
+    count, origin = (more[0].removesuffix(" parameters"), more[-1]) if more else ("", "")
+    return Choice(found.reference, "demo" if found.reference == DEMO.value else name, f"{origin}  {count}".strip())
 
 
 def preview(model: ModelInfo, device: Device | None, width: int) -> Content:

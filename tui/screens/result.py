@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -38,6 +39,7 @@ class ResultScreen(RunScreen):
     CSS_PATH = "result.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "copy"),
+        Binding("e", "export", "export"),
         Binding("s", "save", "save"),
         Binding("n,enter", "new_run", "new run", key_display="n"),
         Binding("r", "app.runs", "runs"),
@@ -48,6 +50,8 @@ class ResultScreen(RunScreen):
 Predicted, measured: what was predicted and what this run took; the error is green if the run was better or close.
 Samples: the answers to the same prompt before training and after; ↑ ↓ in that panel show the other prompts.
 y copies the next command, also over SSH if the terminal allows it (OSC 52).
+e exports the result: merged, for a server, for Ollama, or as another trainer's config.
+[ and ] go through what was measured over the steps.
 s writes report.md and report.svg, this screen as it is, into the run's folder."""
 
     def __init__(self, folder: RunFolder, past: History | None = None, *, clock: Clock = time.time) -> None:
@@ -87,6 +91,18 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
     def action_new_run(self) -> None:
         """To the wizard's first step; the answers are still there."""
         self.wizard.start_over()
+
+    def action_export(self) -> None:
+        """Choose a form to export it in."""
+        from tui.screens.export_choice import ExportChoice
+
+        self.app.push_screen(ExportChoice(self.folder))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There must be a result to export."""
+        if action == "export":
+            return self._history.state in ("done", "stopped") and self.folder.result.is_dir()
+        return super().check_action(action, parameters)
 
     def action_leave(self) -> None:
         """The run is over: nothing to ask."""
@@ -137,7 +153,7 @@ def _resume(folder: RunFolder) -> str:
 
 def _load(folder: RunFolder, past: History) -> NextStep:
     finished = past.finished or RunFinished()
-    where = finished.result or str(folder.result)
+    where = _place(folder, finished)
     size = finished.bytes or sum(x.stat().st_size for x in folder.result.rglob("*") if x.is_file())
     adapter = _method(folder) != "full"
     package, name = ("peft", "AutoPeftModelForCausalLM") if adapter else ("transformers", "AutoModelForCausalLM")
@@ -148,6 +164,13 @@ def _load(folder: RunFolder, past: History) -> NextStep:
     )
     note = f"{'adapter' if adapter else 'model'}, {units.disk(size)}, or fttui export"
     return NextStep("Saved: load it in Python", note, lines)
+
+
+def _place(folder: RunFolder, finished: RunFinished) -> str:
+    """The result's folder: as the run said, unless it was renamed since."""
+    said = finished.result
+    is_moved = said is not None and not Path(said).exists() and folder.result.is_dir()
+    return str(folder.result) if said is None or is_moved else said
 
 
 def _literal(text: str) -> str:

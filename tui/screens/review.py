@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,23 +12,22 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from backend import answers_file, units
+from backend import units
 from backend.errors import UserError
 from backend.plan import fields
 from backend.planner import fit
 from tui import command_line, starting
+from tui.journey import SETTINGS
 from tui.plain import plain, safe
 from tui.screens.step import WizardStep
 from tui.theme import METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.prose import Prose, wrapped
-from tui.widgets.setting_rows import SettingEditor
+from tui.widgets.setting_rows import STARTS, SettingEditor, StartLine
 from tui.widgets.settings import PlanSettings
 
 QUIET_SECONDS = 0.7
 """Enter starts the run only if it was not pressed for so long: pressing it several times or holding it does not."""
-_ANSWERS = ("max_length", "epochs", "effective_batch", "seed")
-"""Plan fields that are also fields of `Answers`."""
 _HELP = (
     "Every setting of the run, and where it comes from. Enter on the first line starts the training; on a setting it "
     "edits that: the planner keeps what you set and plans the rest around it; an empty value is left to the planner. "
@@ -70,7 +70,7 @@ class ReviewScreen(WizardStep):
     def show(self) -> None:
         """Everything, from the comparison as it is now."""
         comparison, method = self.journey.comparison(), self.journey.chosen()
-        self.query_one(PlanSettings).show(comparison.methods[method])
+        self.query_one(PlanSettings).show(comparison.methods[method], self._what_enter_does(), self.journey.restored)
         self.query_one("#summary", Static).update(self._summary())
         line = self._command_line()
         self.query_one("#command", Static).update(Content.assemble(("$ ", "bold $primary"), safe(line, lines=False)))
@@ -79,21 +79,40 @@ class ReviewScreen(WizardStep):
         self.update_rail()
 
     def proceed(self) -> None:
-        """Enter: start the run, unless the key was pressed just before."""
+        """Enter: start the run, unless the key was pressed just before; of a run for another box, copy the command."""
         now = self.wizard.clock()
         quiet, self._last_enter = now - self._last_enter, now
         if quiet < QUIET_SECONDS:
-            self._say("Press Enter once more to start the training.")
-            return
-        try:
-            starting.refuse(self.journey.comparison())
-        except UserError as error:
-            self._say(str(error), wrong=True)
-            return
-        if obstacles := self._obstacles():
+            again = "to start the training" if self._is_here else "to copy the command"
+            self._say(f"Press Enter once more {again}.")
+        elif wrong := self._refusal():
+            self._say(wrong, wrong=True)
+        elif not self._is_here:
+            self.action_copy()
+        elif obstacles := self._obstacles():
             self._ask(obstacles)
         else:
             self._start()
+
+    @property
+    def _is_here(self) -> bool:
+        return self.journey.comparison().device.here
+
+    def _refusal(self) -> str:
+        """Why nothing can be started here, or on no box with the planned GPU, in a sentence; empty if it can."""
+        refuse = starting.refuse if self._is_here else starting.refuse_anywhere
+        try:
+            refuse(self.journey.comparison())
+        except UserError as error:
+            return str(error)
+        return ""
+
+    def _what_enter_does(self) -> StartLine:
+        """On the first line: start the training, or what is of use for a GPU that is not in this box."""
+        if self._is_here:
+            return STARTS
+        device = self.journey.comparison().device.label
+        return StartLine(f"Run it on {device}", "Enter copies the command for that box; s saves a preset for it")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Enter starts on the first line and edits on the others; Esc leaves an editor, even on the first screen."""
@@ -138,16 +157,20 @@ class ReviewScreen(WizardStep):
     def action_copy(self) -> None:
         """Copy the command, over SSH too (OSC 52)."""
         self.app.copy_to_clipboard(self._command_line())
-        self._say("The command is in the clipboard, if the terminal allows it.")
+        where = "" if self._is_here else f"; run it on a box with {self.journey.comparison().device.label}"
+        self._say(f"The command is in the clipboard, if the terminal allows it{where}.")
 
     def action_reset(self) -> None:
         """Leave all settings to the planner again."""
-        self.journey.answer(max_length=None, epochs=None, effective_batch=None, seed=None, set=())
+        self.journey.drop_settings()
         self.show()
 
     def _command_line(self) -> str:
-        start = self.journey.start
-        return command_line.train(self.journey.answers, self.journey.chosen(), start.reference if start else None)
+        """The command that does the same: on this box, or on one that has the planned GPU."""
+        start, answers = self.journey.start, self.journey.answers
+        if not self._is_here:
+            answers = replace(answers, gpu=None)
+        return command_line.train(answers, self.journey.chosen(), start.reference if start else None)
 
     def _explain(self) -> None:
         explanation = self.query_one(PlanSettings).explanation
@@ -155,7 +178,8 @@ class ReviewScreen(WizardStep):
 
     def _set(self, key: str, text: str) -> None:
         value = fields.parse(key, text) if text else None
-        if key in _ANSWERS:
+        self.journey.set_by_user(key)
+        if key in SETTINGS:
             self.journey.answer(**{key: value})
         else:
             self.journey.answers = self.journey.with_setting(key, fields.text(value) if text else None)
@@ -183,11 +207,21 @@ class ReviewScreen(WizardStep):
         lines = [head, Content.assemble(figures.fit_word(seen), "  ", " · ".join(parts))]
         lines += [Content.assemble(("! ", "bold $warning"), safe(text, style="$warning")) for text in self._obstacles()]
         lines += [safe(text, lines=False, style="$primary") for text in [self.journey.changes()] if text]
-        try:
-            starting.refuse(comparison)
-        except UserError as error:
-            lines.append(Content.assemble(("✗ ", "bold $error"), safe(str(error), style="$error")))
+        if wrong := self._refusal():
+            lines.append(Content.assemble(("✗ ", "bold $error"), safe(wrong, style="$error")))
+        elif not self._is_here:
+            lines += [Content.assemble(("→ ", "bold $primary"), text) for text in self._elsewhere()]
         return Content("\n").join(lines)
+
+    def _elsewhere(self) -> list[Content]:
+        """The ways to a run on a GPU that is not in this box."""
+        label = plain(self.journey.comparison().device.label, lines=False)
+        ways = [
+            f"{label} is not in this box: the command below trains there; s saves a preset that can be copied to it."
+        ]
+        if command_line.can_launch():
+            ways.append("With a preset, fttui launch NAME --on ssh:HOST (or slurm, skypilot ...) starts it from here.")
+        return [Content.styled(text, "$primary") for text in ways]
 
     def _obstacles(self) -> tuple[str, ...]:
         seen = self.journey.comparison().methods[self.journey.chosen()]
@@ -212,8 +246,8 @@ class ReviewScreen(WizardStep):
         except UserError as error:
             self._say(str(error), wrong=True)
             return
-        with suppress(OSError):  # the run has started; next time the questions have their old defaults
-            answers_file.save(self.journey.answers)
+        with suppress(OSError, UserError):  # the run has started; next time the questions have their old defaults
+            self.journey.save()
             self.journey.sources.remember_model(comparison.model.reference)
 
     def _saved(self, name: str | None) -> None:

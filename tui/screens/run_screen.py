@@ -13,6 +13,7 @@ from textual.screen import Screen
 
 from backend.errors import UserError
 from backend.run.folder import RunFolder
+from tui.panels.curve import Curve
 from tui.panels.log import LogPanel
 from tui.panels.panel import Panel
 from tui.screens.places import Panels, Regions
@@ -70,6 +71,11 @@ class RunScreen(Screen[None]):
             return action == "interrupt"
         return isinstance(self.focused, Panel) == (action == "hide") if "hide" in action else True
 
+    def action_turn_chart(self, by: int) -> None:
+        """Draw the next quantity over steps, or the one before: loss, learning rate, gradient norm ..."""
+        for curve in self.query(Curve):
+            curve.turn(by)
+
     def action_hide_which(self) -> None:
         """Say that no panel is chosen yet."""
         self.notify("Choose a panel with its number first; h then hides it.", markup=False)
@@ -116,6 +122,8 @@ def panel_keys(count: int) -> list[BindingType]:
     return [
         Binding("1", "panel('1')", "panels", key_display=f"1-{count}"),
         *(Binding(f"{i}", f"panel('{i}')", f"panel {i}", show=False) for i in range(2, count + 1)),
+        Binding("right_square_bracket", "turn_chart(1)", "next chart", key_display="]", show=False),
+        Binding("left_square_bracket", "turn_chart(-1)", "chart before", key_display="[", show=False),
         Binding("m", "maximise", "maximise"),
         Binding("h", "hide", "hide"),
         Binding("h", "hide_which", "hide", show=False),

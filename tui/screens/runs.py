@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -11,11 +14,18 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static
 from textual.worker import get_current_worker
 
+from backend import units
+from backend.errors import UserError
+from backend.run import control, keeping
 from backend.run import folder as run_folder
 from backend.run.folder import RunFolder
 from backend.run.summary import Summary, summarise
 from tui.messages import Listed
 from tui.plain import plain
+from tui.screens.ask import Ask
+from tui.screens.confirm import Confirm
+from tui.screens.live import STOP
+from tui.screens.one_line import OneLine
 from tui.widgets.entry import Entry
 from tui.widgets.runs_rows import COLUMNS, chosen, row
 from tui.wizard import Wizard, wizard_of
@@ -26,8 +36,11 @@ _HELP = (
     "Every run of this box, the newest first. Peak and time are measured; the prediction is below them. "
     "Enter opens a run: live while it trains, its result when it has ended. / shows only the runs that match the "
     "words that you type; s sorts by the next column, S reverses the order. Space marks a run, and c compares two runs "
-    "in one chart: two marked ones, or the marked one and the one under the cursor."
+    "in one chart: two marked ones, or the marked one and the one under the cursor. On the run under the cursor: r "
+    "resumes it in the background, x stops it with a checkpoint, n keeps a note, e renames it, d deletes it with its "
+    "result after a question, y copies its name."
 )
+_RESUMABLE = ("stopped", "paused", "interrupted", "failed")
 _NO_RUNS = "No run has been made on this box yet: finish the wizard, or use `fttui train`."
 
 
@@ -44,6 +57,11 @@ class RunsScreen(Screen[None]):
         Binding("S", "turn", "reverse the order", show=False),
         Binding("space", "mark", "mark", key_display="Space"),
         Binding("c", "compare", "compare"),
+        Binding("r", "resume", "resume"),
+        Binding("x", "stop", "stop"),
+        Binding("n", "note", "note"),
+        Binding("e", "rename", "rename", show=False),
+        Binding("d", "delete", "delete"),
         Binding("y", "copy", "copy name", show=False),
         Binding("f1,question_mark", "help", "help", key_display="?"),
     ]
@@ -53,6 +71,7 @@ class RunsScreen(Screen[None]):
         self._runs: list[Summary] = []
         self._marked: list[str] = []
         self._column, self._backwards = COLUMNS[0], True
+        self._notice = ""
 
     def compose(self) -> ComposeResult:
         """Title, filter, table, footer."""
@@ -134,7 +153,7 @@ class RunsScreen(Screen[None]):
 
         names = list(dict.fromkeys([*self._marked, *([self._run_name] if self._run_name else [])]))[:2]
         if len(names) < 2:
-            self.notify("Mark a run with Space, move to another one, then press c.", markup=False)
+            self._tell("mark a run with Space, move to another one, then press c")
         else:
             self.app.push_screen(OverlayScreen((RunFolder.find(names[0]), RunFolder.find(names[1]))))
 
@@ -142,7 +161,85 @@ class RunsScreen(Screen[None]):
         """The run's name into the clipboard."""
         if self._run_name:
             self.app.copy_to_clipboard(self._run_name)
-            self.notify("The run's name is in the clipboard, if the terminal allows it.", markup=False)
+            self._tell("the name is in the clipboard, if the terminal allows it")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What can be done with the run under the cursor, as it is."""
+        run = self._run
+        if action in ("resume", "stop", "note", "rename", "delete") and run is None:
+            return False
+        state = run.state if run else ""
+        if action == "stop":
+            return state == "running"
+        return state in _RESUMABLE if action == "resume" else action not in ("rename", "delete") or state != "running"
+
+    def on_data_table_row_highlighted(self) -> None:
+        """Other keys may work on this run."""
+        self._notice = ""
+        self.refresh_bindings()
+
+    def action_resume(self) -> None:
+        """Go on with the run in the background, in a process of its own."""
+        if name := self._run_name:
+            self._tell(f"resuming {name} in the background…")
+            self.run_worker(partial(self._resume, name), thread=True, group="resume")
+
+    def action_stop(self) -> None:
+        """Ask, then stop it at its next step with a checkpoint."""
+        if folder := self._folder:
+            self.app.push_screen(Ask("Stop this run?", [STOP]), partial(self._stop, folder))
+
+    def _stop(self, folder: RunFolder, key: str | None) -> None:
+        if key == STOP.key and folder.is_alive():
+            control.send(folder.commands_file, "stop")
+            self._tell(f"{folder.name} stops at its next step, with a checkpoint")
+
+    def action_note(self) -> None:
+        """A line about the run, which the list shows and finds."""
+        if (run := self._run) and (folder := self._folder):
+            act = partial(keeping.write_note, folder)
+            self.app.push_screen(OneLine(f"A note on {run.name}", "note", run.note, act, help="Empty takes it away."))
+
+    def action_rename(self) -> None:
+        """Another name; the time in front of it stays."""
+        if folder := self._folder:
+            act = partial(self._rename, folder)
+            self.app.push_screen(OneLine(f"Rename {folder.name}", "name", folder.name, act))
+
+    def action_delete(self) -> None:
+        """Ask, and delete the run with all that it made."""
+        if folder := self._folder:
+            size = units.disk(keeping.disk_bytes(folder))
+            reasons = (f"{folder.path} with its checkpoints and its result, {size}: this can't be undone.",)
+            self.app.push_screen(Confirm("Delete this run?", reasons, yes="delete"), partial(self._delete, folder))
+
+    def _delete(self, folder: RunFolder, yes: bool | None) -> None:
+        if not yes:
+            return
+        try:
+            keeping.delete(folder)
+        except (UserError, OSError) as error:
+            self._tell(str(error))
+        else:
+            self._tell(f"{folder.name} is deleted")
+        self.on_screen_resume()
+
+    def _rename(self, folder: RunFolder, name: str) -> None:
+        self._tell(f"it is {keeping.rename(folder, name).name} now")
+        self._marked = []
+
+    def _resume(self, name: str) -> None:
+        """In the worker: the command that a user would type."""
+        command = [sys.executable, "-m", "tui", "resume", name, "--detach"]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+        said = (done.stdout if done.returncode == 0 else done.stderr).strip().rpartition("\n")[2]
+        self.app.call_from_thread(self._tell, said.removeprefix("fttui: "))
+        self._read()
+
+    def _tell(self, text: str) -> None:
+        """Say it in the line below the table."""
+        self._notice = text
+        self._say(self._table.row_count)
 
     def action_help(self) -> None:
         """Help and keys."""
@@ -167,6 +264,16 @@ class RunsScreen(Screen[None]):
         if not self._table.row_count:
             return None
         return self._table.coordinate_to_cell_key(self._table.cursor_coordinate).row_key.value
+
+    @property
+    def _run(self) -> Summary | None:
+        """The run under the cursor."""
+        name = self._run_name
+        return next((run for run in self._runs if run.name == name), None)
+
+    @property
+    def _folder(self) -> RunFolder | None:
+        return next((x for x in run_folder.all_runs() if x.name == self._run_name), None)
 
     def _sort(self, column: str) -> None:
         """Sort by `column`; by the same one again in the other order."""
@@ -198,6 +305,7 @@ class RunsScreen(Screen[None]):
         """How the table is filtered and sorted, and what is marked."""
         parts = [f"{shown:,} of {len(self._runs):,} runs, by {self._column} {'▾' if self._backwards else '▴'}"]
         parts += [f"marked: {', '.join(plain(name, lines=False) for name in self._marked)}"] if self._marked else []
+        parts += [f"→ {plain(self._notice, lines=False)}"] if self._notice else []
         self.query_one("#runs-note", Static).update("; ".join(parts) if self._runs else _NO_RUNS)
 
     def _read(self) -> None:

@@ -28,7 +28,7 @@ class WizardStep(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "next", "next", key_display="Enter"),
         Binding("escape", "back", "back", key_display="Esc"),
-        Binding("tab", "app.focus_next", "next field", show=False, priority=True),
+        Binding("tab", "complete", "complete, or next field", show=False, priority=True),
         Binding("shift+tab", "app.focus_previous", "previous field", show=False, priority=True),
         Binding("f1,question_mark", "help", "help", key_display="F1"),
     ]
@@ -75,6 +75,12 @@ class WizardStep(Screen[None]):
         """Enter. If it is pressed several times, a screen that is being left ignores it."""
         if self.is_current:
             self.proceed()
+
+    def action_complete(self) -> None:
+        """Tab: complete a path or take the suggestion of an error; if there is neither, to the next field."""
+        picker = next((x for x in self.query(Picker) if self.focused is x.query_one("Entry")), None)
+        if picker is None or not picker.complete():
+            self.app.action_focus_next()
 
     def on_input_submitted(self) -> None:
         """Enter in an entry."""

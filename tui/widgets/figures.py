@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from backend import units
+from tui.plain import plain
 from tui.theme import FIT_SIGNS, METHOD_NAMES
 from tui.widgets.prose import sentences, stacked
 
@@ -66,18 +67,27 @@ def fit_word(estimate: MethodEstimate) -> Content:
     return Content.styled(f"{sign} {word}", f"bold {style}")
 
 
+def why_first(comparison: Comparison) -> str:
+    """`★ recommended`; `● you set it` or `● set by preset NAME` if the planner had no choice."""
+    setter = comparison.method_set_by
+    if not setter:
+        return "★ recommended"
+    return "● you set it" if setter == "you" else f"● set by {plain(setter, lines=False)}"
+
+
 def in_short(comparison: Comparison, width: int) -> Content:
     """The comparison, a line a method: `★ QLoRA  ✓ fits  12.4 of 23.5 GiB  3.1 h  $1.40`."""
     from backend.planner import fit
 
     room = fit.available(comparison.device)
+    first = why_first(comparison)[0]
     lines = []
     for method, seen in comparison.methods.items():
         best = method == comparison.recommended
         word = fit_word(seen)
         lines.append(
             Content.assemble(
-                (f"{'★' if best else ' '} {METHOD_NAMES[method]:<7}", "bold $primary" if best else "$foreground"),
+                (f"{first if best else ' '} {METHOD_NAMES[method]:<7}", "bold $primary" if best else "$foreground"),
                 word,
                 " " * (11 - word.cell_length),
                 f"{of_room(seen.memory.peak_bytes, room):>20}{hours(seen.hours.point):>11}{cost(seen.cost_usd):>12}",

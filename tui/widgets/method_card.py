@@ -50,9 +50,7 @@ class MethodCard(Widget):
     def show(self, comparison: Comparison, *, selected: bool, room: int, scale: int, details: int) -> None:
         """Show this method of `comparison`; `scale` is the bytes of a full bar, `room` those of the device."""
         self._seen = (comparison, room, scale, details)
-        recommended = comparison.recommended == self.method
-        name = METHOD_NAMES[self.method]
-        self.border_title = Content(f"{name} ★ recommended" if recommended else name)
+        self.border_title = Content(_title(comparison, self.method))
         self.set_class(selected, "-selected")
         self.refresh(layout=True)
 
@@ -86,6 +84,14 @@ class MethodCard(Widget):
         if details > 1:
             lines += _more(estimate, width)
         return [*lines, *_categories(comparison, estimate, width)] if details else lines
+
+
+def _title(comparison: Comparison, method: Method) -> str:
+    """The method's name, and whether the planner recommends it or the user (or a preset) set it."""
+    name = METHOD_NAMES[method]
+    if comparison.recommended != method:
+        return name
+    return f"{name} {figures.why_first(comparison)}"
 
 
 def _of_room(estimate: MethodEstimate, room: int, width: int) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
 
 from textual import events
 from textual.app import ComposeResult
@@ -12,6 +14,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from backend import suggest
+from tui import complete
 from tui.plain import plain, safe
 from tui.widgets.entry import Entry
 from tui.widgets.picklist import Choice, PickList
@@ -45,10 +49,24 @@ class Picker(Vertical):
         """Enter; what was typed before it has come as `Changed`."""
 
     def __init__(
-        self, question: str, name: str, *, placeholder: str, help: str, typed_label: str = "use {}", fills: bool = False
+        self,
+        question: str,
+        name: str,
+        *,
+        placeholder: str,
+        help: str,
+        typed_label: str = "use {}",
+        fills: bool = False,
+        paths: Literal["", "folders", "files"] = "",
     ) -> None:
+        """`fills`: the list takes all the room there is. `paths`: what Tab completes."""
         super().__init__(id=f"picker-{name}", classes="-fills" if fills else "")
         self._fills = fills
+        self._paths = paths
+        self._found_paths: tuple[str, ...] = ()
+        """What a path that is being typed can become, since the last Tab."""
+        self._suggestion = ""
+        """What the error that is shown offers instead."""
         self._question = question
         self._field = name
         self._placeholder = placeholder
@@ -83,18 +101,39 @@ class Picker(Vertical):
             self.query_one(PickList).make_room(len(self._choices) + 1)
         self._filter()
 
+    def describe(self, details: Mapping[str, str]) -> None:
+        """Other words at the right of these values; what is typed and highlighted stays."""
+        self._choices = [replace(one, detail=details.get(one.value, one.detail)) for one in self._choices]
+        self._filter(highlight=self.value)
+
     def keep(self) -> None:
         """What is highlighted is the answer now."""
         self._kept = (self.value, self._typed)
 
     def complain(self, message: str) -> None:
         """Show what is wrong under the line; empty takes it away."""
+        self._suggestion = suggest.offered(message)
         error = self.query_one(".error", Static)
-        error.update(Content.assemble(("✗ ", "bold"), safe(message)) if message else "")
+        takes = (" Tab takes it.", "bold") if self._suggestion else ""
+        error.update(Content.assemble(("✗ ", "bold"), safe(message), takes) if message else "")
         error.set_class(bool(message), "-shown")
         self.query_one(Entry).set_class(bool(message), "-wrong")
         if message:
             self.query_one(Entry).focus()
+
+    def complete(self) -> bool:
+        """Take an error's suggestion, or complete the path that is typed; False if there is nothing of the two."""
+        entry = self.query_one(Entry)
+        typed, taken = entry.value, self._suggestion
+        if not taken and self._paths and typed and typed.isprintable():
+            done = complete.complete(typed, folders_only=self._paths == "folders")
+            taken, self._found_paths = done.text, done.paths if len(done.paths) > 1 else ()
+        if not taken or (taken == typed and not self._found_paths):
+            return False
+        entry.value, self._typed = taken, taken.strip()
+        entry.cursor_position = len(taken)
+        self._filter()
+        return True
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter as it is typed."""
@@ -133,14 +172,15 @@ class Picker(Vertical):
         event.stop()
         event.prevent_default()
 
-    def _filter(self) -> None:
+    def _filter(self, highlight: str | None = None) -> None:
         typed, (answer, typed_for_it) = self._typed, self._kept
         rows = [choice for choice in self._choices if choice.always or _matches(typed, choice)]
         rows.sort(key=lambda choice: _rank(typed, choice))
         if typed and typed.lower() not in (choice.value.lower() for choice in rows):
             own = Choice(typed, self._typed_label.format(plain(typed, lines=False)))
+            rows += [Choice(path, path) for path in self._found_paths if path.startswith(typed) and path != typed]
             rows = [own, *rows] if _is_explicit(typed) or not any(not x.always for x in rows) else [*rows, own]
-        self.query_one(PickList).show(rows, answer if typed in ("", typed_for_it) else None)
+        self.query_one(PickList).show(rows, highlight or (answer if typed in ("", typed_for_it) else None))
 
 
 def _matches(typed: str, choice: Choice) -> bool:

@@ -65,7 +65,8 @@ def row(run: Summary, width: int, colours: Mapping[str, str], *, marked: bool) -
 
 
 def _about(run: Summary) -> str:
-    return f"{METHOD_NAMES.get(run.method, run.method)} of {run.model} on {run.data}" if run.model else ""
+    about = f"{METHOD_NAMES.get(run.method, run.method)} of {run.model} on {run.data}" if run.model else ""
+    return f"{run.note} · {about}" if run.note else about
 
 
 def _text(run: Summary) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -21,6 +22,20 @@ from tui.widgets.entry import Entry
 
 KEY, VALUE = 25, 17
 """Cells of a setting's name and of its value."""
+
+
+YOU, RESTORED = "you", "from your last run; x clears it"
+"""Origins of what the user set: in this session, or in an earlier one."""
+
+
+class StartLine(NamedTuple):
+    """What Enter does on the first line: in a few words, and a hint beside them."""
+
+    does: str
+    hint: str
+
+
+STARTS = StartLine("Start the training", "Enter starts; ↓ to change a setting")
 
 
 class SettingRow(Widget):
@@ -41,8 +56,8 @@ class SettingRow(Widget):
     def render(self) -> Content:
         """Name, value, origin; the row under the cursor in its colour from end to end."""
         value, origin, cursor = self._shown
-        mine = origin == "you"
-        why = "you set this" if mine else plain(origin, lines=False)
+        mine = origin in (YOU, RESTORED)
+        why = "you set this" if origin == YOU else plain(origin, lines=False)
         style = "bold $block-cursor-foreground on $block-cursor-background" if cursor else ""
         return Content.assemble(
             (fit(f"{'❯' if cursor else ' '} {self.key}", KEY), style or "$foreground"),
@@ -56,14 +71,17 @@ class StartRow(Widget):
 
     ALLOW_SELECT: ClassVar[bool] = False
     is_under_cursor = reactive(True)
+    line = reactive(STARTS)
 
     def render(self) -> Content:
         """What Enter does here, and how to get to the settings."""
         style = "bold $block-cursor-foreground on $block-cursor-background" if self.is_under_cursor else ""
-        sign, hint = ("❯", "Enter starts; ↓ to change a setting") if self.is_under_cursor else (" ", "Home goes here")
+        sign, hint = ("❯", self.line.hint) if self.is_under_cursor else (" ", "Home goes here")
+        does = plain(self.line.does, lines=False)
+        wide = max(KEY, cell_len(does) + 4)
         return Content.assemble(
-            (fit(f"{sign} Start the training", KEY), style or "bold"),
-            (fit(hint, max(0, self.size.width - KEY)), style or "$faint"),
+            (fit(f"{sign} {does}", wide), style or "bold"),
+            (fit(hint, max(0, self.size.width - wide)), style or "$faint"),
         )
 
 

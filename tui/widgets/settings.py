@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import ClassVar
 
 from textual import events
@@ -18,7 +18,7 @@ from backend.answers import Method
 from backend.plan import fields
 from backend.planner.estimates import MethodEstimate
 from tui import plan_help
-from tui.widgets.setting_rows import SettingEditor, SettingRow, StartRow
+from tui.widgets.setting_rows import RESTORED, STARTS, YOU, SettingEditor, SettingRow, StartLine, StartRow
 
 START = -1
 """The cursor's index above the rows."""
@@ -107,6 +107,7 @@ class PlanSettings(VerticalScroll, can_focus=True):
         super().__init__(id="settings")
         self._keys = list(shown_fields(method))
         self._estimate: MethodEstimate | None = None
+        self._restored: Collection[str] = frozenset()
 
     def compose(self) -> ComposeResult:
         """Rows under their groups' headings."""
@@ -145,15 +146,19 @@ class PlanSettings(VerticalScroll, can_focus=True):
     def explanation(self) -> Content:
         """What the row under the cursor means, and the origin of its value."""
         if self.is_on_start:
-            return Content.styled(_ON_START, "$faint")
+            start = self.query_one(StartRow).line
+            return Content.styled(_ON_START if start is STARTS else f"{start.hint}.", "$faint")
         key = self._keys[self.index][1]
-        origin = self._estimate.origin.get(key, "default") if self._estimate else ""
+        origin = self._origin(key)
         meaning = plan_help.texts().get(key) or ""
         return Content.assemble((f"{key} ", "bold"), (f"{meaning} ".lstrip(), "$faint"), (f"({origin})", "$faint"))
 
-    def show(self, estimate: MethodEstimate) -> None:
-        """Show this plan."""
-        self._estimate = estimate
+    def show(
+        self, estimate: MethodEstimate, start: StartLine = STARTS, restored: Collection[str] = frozenset()
+    ) -> None:
+        """Show this plan, and what Enter does on the first line; `restored` are fields of an earlier session."""
+        self._estimate, self._restored = estimate, restored
+        self.query_one(StartRow).line = start
         for position, row in enumerate(self.rows):
             self._show_row(position, row)
 
@@ -211,4 +216,9 @@ class PlanSettings(VerticalScroll, can_focus=True):
     def _show_row(self, position: int, row: SettingRow) -> None:
         if self._estimate is not None:
             value = fields.text(getattr(self._estimate.plan, row.key))
-            row.show(value, self._estimate.origin.get(row.key, "default"), cursor=position == self.index)
+            row.show(value, self._origin(row.key), cursor=position == self.index)
+
+    def _origin(self, key: str) -> str:
+        """Where the value comes from."""
+        origin = self._estimate.origin.get(key, "default") if self._estimate else ""
+        return RESTORED if origin == YOU and key in self._restored else origin

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from textual.content import Content
 from textual.widgets import Static
 
-from backend.answers import Answers, Method
+from backend.answers import Method
 from backend.planner.estimates import Comparison
 from tui.plain import safe
 from tui.widgets.cells import cut
@@ -21,24 +23,38 @@ class WhatIf(Static):
     def __init__(self) -> None:
         super().__init__("", id="what-if", markup=False)
 
-    def show(self, comparison: Comparison, chosen: Method, *, own_rank: bool, moved: str) -> None:
-        """Show the values of the `chosen` method's plan; `moved` is the effect of the last key, or empty."""
-        below = Content.styled(moved, "$primary") if moved else _changed_hint(comparison.answers)
-        self.update(Content("\n").join([self._keys(comparison, chosen, own_rank), below]))
+    def show(
+        self,
+        comparison: Comparison,
+        chosen: Method,
+        *,
+        own: Collection[str],
+        moved: str,
+        restored: str,
+        box: str | None,
+    ) -> None:
+        """Show the values of the `chosen` method's plan.
 
-    def _keys(self, comparison: Comparison, chosen: Method, own_rank: bool) -> Content:
-        plan, answers = comparison.methods[chosen].plan, comparison.answers
+        `own` are the plan fields that the user set, `restored` those of an earlier session in words, `box` is the GPU
+        of the first screen, and `moved` the effect of the last key.
+        """
+        is_moved = comparison.answers.gpu != box
+        below = Content.styled(moved, "$primary") if moved else _hint(own, restored, is_moved)
+        self.update(Content("\n").join([self._keys(comparison, chosen, own, is_moved), below]))
+
+    def _keys(self, comparison: Comparison, chosen: Method, own: Collection[str], is_moved: bool) -> Content:
+        plan = comparison.methods[chosen].plan
         rank = comparison.methods["lora"].plan.rank
         wide = self.app.size.width >= _WIDE
         device = comparison.device.label if wide else cut(comparison.device.label, max(0, self.app.size.width - 80))
         parts = [
-            ("l", "length", f"{plan.max_length:,}", answers.max_length is not None),
-            ("e", "epochs", f"{plan.epochs:g}", answers.epochs is not None),
-            ("r", "rank", f"{rank}", own_rank),
+            ("l", "length", f"{plan.max_length:,}", "max_length" in own),
+            ("e", "epochs", f"{plan.epochs:g}", "epochs" in own),
+            ("r", "rank", f"{rank}", "rank" in own),
             ("$", "rent", "", False),
             ("d", "dry run", "", False),
             ("t", "trial", "", False),
-            ("g", "GPU", device, answers.gpu is not None),
+            ("g", "GPU", device, is_moved),
         ]
         knobs = [_knob(*part, wide=wide) for part in parts]
         airy = Content("  ").join(knobs)
@@ -55,6 +71,8 @@ def _knob(key: str, name: str, value: str, own: bool, *, wide: bool) -> Content:
     )
 
 
-def _changed_hint(answers: Answers) -> Content:
-    own = any((answers.max_length, answers.epochs, answers.effective_batch, answers.set, answers.gpu))
-    return Content.styled("* set by you; x resets all of them" if own else "", "$faint")
+def _hint(own: Collection[str], restored: str, is_moved: bool) -> Content:
+    """What x would reset."""
+    if restored:
+        return safe(f"* from your last run: {restored}; x clears them", lines=False, style="$warning")
+    return Content.styled("* set by you; x resets all of them" if own or is_moved else "", "$faint")

@@ -72,12 +72,48 @@ async def test_the_curve_has_axes_a_line_and_marks() -> None:
     history, _ = run_until(1204)
     rows = await shown(Curve(history))
     text = "\n".join(rows)
-    assert "train 1.0" in rows[0]
-    assert "eval 1.0" in rows[0]
+    assert f"{history.losses[-1]:.3f} mean 1.0" in rows[0]
+    assert "◆ 1.06" in rows[0]
     assert text.count("◆") == 1 + len(history.evaluations)
     assert "2,048 steps" in text
     assert "1.5" in text
     assert any("\u2800" < character <= "\u28ff" for character in text)
+
+
+async def test_the_average_is_named_with_its_steps_beside_the_last_loss() -> None:
+    history, _ = run_until(1204)
+    head = (await shown(Curve(history), (110, 14)))[0]
+    assert f"last {history.losses[-1]:.3f}  mean of 101 steps 1.0" in head
+    assert "◆ held-out 1.06" in head
+
+
+async def test_a_spike_is_marked_beyond_the_scale_and_makes_no_plateau(tmp_path: Path) -> None:
+    losses = [1.0 + 0.1 * (i % 5) for i in range(300)]
+    losses[200] = 90.0
+    history = events(tmp_path, *[StepDone(step=i, total_steps=300, loss=x) for i, x in enumerate(losses, 1)])
+    rows = await shown(Curve(history), (120, 16))
+    assert rows[1].count("▲") == 1
+    assert sum("\u2800" < character <= "\u28ff" for character in rows[1]) <= 4
+    whole = await shown(Curve(events(tmp_path, *[StepDone(step=i, loss=float(i)) for i in (301, 302)])), (120, 16))
+    assert "▲" not in "".join(whole[2:])
+
+
+async def test_brackets_go_through_what_the_run_has_measured() -> None:
+    curve = Curve(run_until(400)[0])
+    seen = []
+    for _ in range(7):
+        seen.append(curve.title)
+        await shown(Curve(curve.history))
+        curve.turn(1)
+    assert seen == ["Loss", "Learning rate", "Gradient norm", "Tokens/s", "Memory, GiB", "GPU use, %", "Loss"]
+
+
+@pytest.mark.parametrize(("turns", "words"), [(1, "e-4"), (3, "predicted 2,700"), (4, "GiB"), (5, "98 %")])
+async def test_each_quantity_has_its_own_scale_and_unit(turns: int, words: str) -> None:
+    curve = Curve(run_until(400)[0])
+    for _ in range(turns):
+        curve.turn(1)
+    assert words in "\n".join(await shown(curve, (100, 14)))
 
 
 async def test_before_the_first_loss_the_curve_shows_the_phase(tmp_path: Path) -> None:
@@ -155,6 +191,35 @@ async def test_the_log_follows_until_it_is_scrolled(tmp_path: Path) -> None:
     oldest = "\n".join(await shown(LogPanel(history), (60, 8), press=("home",)))
     assert "line 0 " in oldest
     assert "line 99" in "\n".join(await shown(LogPanel(history), (60, 8), press=("home", "end")))
+
+
+async def test_a_long_line_of_the_log_wraps_and_scrolls_sideways(tmp_path: Path) -> None:
+    history = events(tmp_path, Logged(text="first " + "word " * 30 + "last"), Logged(text="short"))
+    cut = "\n".join(await shown(LogPanel(history), (60, 8)))
+    assert "first" in cut and "last" not in cut
+    whole = "\n".join(await shown(LogPanel(history), (60, 8), press=("w",)))
+    assert "first" in whole and "last" in whole and "short" in whole
+    right = "\n".join(await shown(LogPanel(history), (60, 8), press=("right",) * 9))
+    assert "last" in right and "first" not in right
+
+
+async def test_what_libraries_printed_is_shown_when_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "out.log").write_text("a library's noise\n")
+    events(tmp_path, Logged(text="ours"))
+    history = read(tmp_path / "events.jsonl", tmp_path / "out.log")
+    assert "noise" not in "\n".join(await shown(LogPanel(history), (60, 8)))
+    assert "noise" in "\n".join(await shown(LogPanel(history), (60, 8), press=("v",)))
+    log = EventLog(tmp_path / "events.jsonl")
+    log.write(RunFinished(state="failed", error="it broke"))
+    log.close()
+    failed = read(tmp_path / "events.jsonl", tmp_path / "out.log")
+    assert "noise" in "\n".join(await shown(LogPanel(failed), (60, 8)))
+
+
+async def test_answers_are_beside_each_other_where_there_is_room() -> None:
+    rows = await shown(Samples(run_until(400)[0]), (140, 12))
+    line = next(row for row in rows if "before" in row)
+    assert "now" in line and line.index("now") > 60 and BEFORE[:20] in line
 
 
 @pytest.mark.parametrize("name", NASTY)

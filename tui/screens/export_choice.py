@@ -1,0 +1,87 @@
+"""What becomes of a result: a form to export it in, then the command that does it, with its progress."""
+
+from __future__ import annotations
+
+import sys
+from typing import ClassVar, get_args
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+
+from backend.export.export import Target
+from backend.run.folder import RunFolder
+from tui.plain import safe
+from tui.screens.command_box import CommandBox
+from tui.widgets.picklist import Choice, PickList
+
+ABOUT = {
+    "merged": "one model, with the adapter merged into the base's own weights",
+    "ollama": "that, with a Modelfile",
+    "vllm": "what vLLM serves, and the command",
+    "sglang": "what SGLang serves, and the command",
+    "gguf": "one file for llama.cpp",
+    "mlx": "for MLX on a Mac",
+    "lmstudio": "for LM Studio",
+    "hub": "for the model hub",
+    "trl": "the run as a script of TRL",
+    "axolotl": "the run as a config of Axolotl",
+    "llamafactory": "the run as a config of LLaMA-Factory",
+}
+
+
+class ExportScreen(CommandBox):
+    """Runs the export in a process of its own; Esc ends it, and then nothing is written."""
+
+    TITLE_TEXT: ClassVar[str] = "Export"
+    BEGIN: ClassVar[str] = "starting\u2026"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter", "close", "close", key_display="Esc")]
+
+    def on_mount(self) -> None:
+        """Start at once: it was chosen."""
+        self.begin()
+
+    def on_line(self, line: str) -> None:
+        """How far it is."""
+        self.show(safe(line, lines=False, style="bold $primary"))
+
+
+class ExportChoice(ModalScreen[None]):
+    """The forms; Enter exports in the highlighted one."""
+
+    AUTO_FOCUS: ClassVar[str | None] = None
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "take", "export"),
+        Binding("escape,q", "dismiss", "close"),
+        Binding("up", "move(-1)", "up", show=False),
+        Binding("down", "move(1)", "down", show=False),
+    ]
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def compose(self) -> ComposeResult:
+        """A list."""
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = safe(f"Export {self._folder.name}", lines=False)
+            dialog.border_subtitle = Content("Enter exports · Esc closes")
+            yield PickList()
+
+    def on_mount(self) -> None:
+        """What this version exports to."""
+        targets = get_args(Target)
+        self.query_one(PickList).make_room(len(targets))
+        self.query_one(PickList).show([Choice(x, x, ABOUT.get(x, "")) for x in targets])
+
+    def action_move(self, by: int) -> None:
+        """Another one."""
+        self.query_one(PickList).move(by)
+
+    def action_take(self) -> None:
+        """Run the command that a user would type."""
+        if choice := self.query_one(PickList).choice:
+            command = [sys.executable, "-m", "tui", "export", self._folder.name, "--to", choice.value]
+            self.app.switch_screen(ExportScreen(command))
