@@ -50,7 +50,9 @@ def export(
 
 def _refuse_options(target: Target, dtype: Dtype | None, adapter: bool) -> None:
     if dtype and target not in ("gguf", "lmstudio", "ollama"):
-        raise UserError(f"--dtype {dtype} is for --to gguf, lmstudio and ollama, not for {target}; leave it out", "dtype")
+        raise UserError(
+            f"--dtype {dtype} is for --to gguf, lmstudio and ollama, not for {target}; leave it out", "dtype"
+        )
     if adapter and (target != "gguf" or dtype):
         fix = "leave out --dtype: an adapter is kept in float32" if target == "gguf" else "use --to gguf --adapter"
         raise UserError(f"--adapter is for --to gguf alone; {fix}", "adapter")

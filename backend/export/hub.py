@@ -35,7 +35,9 @@ def push(folder: Path, repository: str, say: Say) -> str:
             api.create_repo(repository, private=True)
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload by fttui")
     except Exception as error:  # noqa: BLE001 - httpx's, the hub's and the file system's errors, all for the user
-        raise UserError(f"{repository} was not uploaded to: {_reason(error)}; the export is in {folder}", "push") from None
+        raise UserError(
+            f"{repository} was not uploaded to: {_reason(error)}; the export is in {folder}", "push"
+        ) from None
     privately = " (private; make it public on its page)" if is_new else ""
     return f"uploaded to https://huggingface.co/{repository}{privately}"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.errors import UserError
-from backend.export import card, merged, modelfile, place
+from backend.export import card, curve, merged, modelfile, place
 from backend.export.gguf import write as gguf
 from backend.export.gguf.write import Dtype
 from backend.export.source import ExportSource, Say
@@ -123,7 +123,9 @@ def _write_gguf(
     name = file_name(source, dtype)
     say(f"writing {name}")
     gguf.model(source, whole, draft / name, dtype, begins=begins)
-    shutil.move(whole / card.FILE, draft / card.FILE)
+    for path in (whole / card.FILE, whole / curve.FILE):
+        if path.is_file():
+            shutil.move(path, draft / path.name)
     shutil.rmtree(whole)
     return name
 
@@ -137,7 +139,7 @@ def export_adapter(source: ExportSource, folder: Path, say: Say) -> Exported:
     name = f"{plain_name(source)}-adapter.gguf"
     with place.whole(folder) as draft:
         gguf.adapter(source, base, draft / name)
-        (draft / card.FILE).write_text(card.markdown(source, ""), encoding="utf-8")
+        card.write(source, "", draft)
     command = shlex.join(["llama-server", "-m", "BASE.gguf", "--lora", str(folder / name)])
     return Exported(folder, command, ("BASE.gguf is a GGUF of the base, which is not part of this export",))
 
@@ -151,4 +153,3 @@ def plain_name(source: ExportSource) -> str:
     """A name that every program takes: letters, digits, and `-_.` after the first."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in source.folder.name)
     return kept.strip("-_.").lower() or "model"
-

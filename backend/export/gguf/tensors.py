@@ -98,4 +98,3 @@ def adapter_arrays(
 def frequencies(values: list[float]) -> np.ndarray[Any, Any]:
     """Divisors of the rotary frequencies, as a tensor of the file."""
     return torch.tensor(values, dtype=torch.float32).numpy()
-

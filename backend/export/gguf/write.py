@@ -83,7 +83,9 @@ def adapter(source: ExportSource, base: Path, target: Path) -> None:
     gguf = library()
     updates = stream.updates(source.result)
     if updates is None:
-        raise UserError("this adapter is more than two matrices a layer; export the merged model: without --adapter", "to")
+        raise UserError(
+            "this adapter is more than two matrices a layer; export the merged model: without --adapter", "to"
+        )
     config = families.config_of(base)
     family = families.of(config)
     names = gguf.get_tensor_name_map(_arch(gguf, family.arch), int(config["num_hidden_layers"]))

@@ -96,7 +96,9 @@ def test_vocabulary_template_and_marks(tiny_model: Path) -> None:
     marks = {tokens[at] for at, kind in enumerate(fields["tokenizer.ggml.token_type"]) if kind == vocabulary.CONTROL}
     assert marks == {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
     assert fields["tokenizer.ggml.merges"][0] == " ".join(raw["model"]["merges"][0])
-    assert tokens[fields["tokenizer.ggml.eos_token_id"]] == tokens[fields["tokenizer.ggml.eot_token_id"]] == "<|im_end|>"
+    assert (
+        tokens[fields["tokenizer.ggml.eos_token_id"]] == tokens[fields["tokenizer.ggml.eot_token_id"]] == "<|im_end|>"
+    )
     assert fields["tokenizer.chat_template"] == known.chat_template
     assert fields["tokenizer.ggml.add_bos_token"] is False
     assert "output.weight" not in tensors  # tied: llama.cpp takes the embedding
