@@ -7,8 +7,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal, get_args
 
+from backend import yaml_text
 from backend.errors import UserError
-from backend.export import axolotl, llamafactory, place, rows, sglang, trl, vllm, whole_model, yaml_text
+from backend.export import axolotl, llamafactory, place, rows, sglang, trl, vllm, whole_model
 from backend.export.gguf.write import Dtype
 from backend.export.recipe import Recipe
 from backend.export.source import ExportSource, Say
