@@ -31,8 +31,9 @@ PARSERS = {
     "llamafactory": (
         "llamafactory.yaml",
         f"{_ON_A_GPU}import sys, yaml\n"
-        "from llamafactory.hparams.parser import get_train_args\n"
-        "get_train_args(yaml.safe_load(open(sys.argv[1])))\n",
+        "from llamafactory.hparams import parser\n"
+        "parser.is_torch_bf16_gpu_available = lambda: True\n"
+        "parser.get_train_args(yaml.safe_load(open(sys.argv[1])))\n",
     ),
     "axolotl": (
         "axolotl.yaml",
@@ -133,7 +134,8 @@ def _parsed(python: str, program: str, folder: Path, file: str) -> str:
     """What the parser complained of; empty if it accepted the file."""
     env = {**os.environ, "DISABLE_VERSION_CHECK": "1", "PYTHONPATH": ""}
     done = subprocess.run([python, "-c", program, file], cwd=folder, capture_output=True, text=True, env=env)
-    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["exit"])[-1][:200]
+    lines = [line for line in done.stderr.strip().splitlines() if "For further information" not in line]
+    return "" if done.returncode == 0 else (lines or ["exit"])[-1].strip()[:200]
 
 
 def _ggufs(home: Path, said: dict[str, Any]) -> Iterator[bool]:

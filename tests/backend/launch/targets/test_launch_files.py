@@ -213,11 +213,11 @@ def test_ssh_uploads_and_starts_detached(tmp_path: Path) -> None:
     env = {"PATH": f"{bin_}:{os.environ['PATH']}", "HOME": str(there), "THERE": str(there)}
     subprocess.run(["sh", "-c", launch_file(wanted, "ssh:me@box")], env=env, cwd=tmp_path, check=True)
     words = (there / "record").read_text().split("\0")[:-1]
-    folder = f"fttui-jobs/{LaunchSpec(wanted).name}"
-    assert words[:2] == ["train", f"{folder}/launch.toml"] and words[-1] == "--detach"
-    assert words[words.index("--data") + 1] == f"{folder}/data.jsonl" and (there / folder / "data.jsonl").is_file()
+    place = f"fttui-jobs/{LaunchSpec(wanted).name}"
+    assert words[:2] == ["train", f"{place}/launch.toml"] and words[-1] == "--detach"
+    assert words[words.index("--data") + 1] == f"{place}/data.jsonl" and (there / place / "data.jsonl").is_file()
     assert words[words.index("--mapping") + 1] == f"prompt={ODD}"
-    assert presets.load(str(there / folder / "launch.toml")).plan["processes"] == 2
+    assert presets.load(str(there / place / "launch.toml")).plan["processes"] == 2
     assert not list(tmp_path.rglob("INJECTED"))
 
 
