@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from safetensors import safe_open
-from torch import Tensor
 
 from backend.errors import UserError
 from backend.export.gguf.families import Config, Family
-from backend.export.weights.stream import Update
 from backend.model import headers
 
+if TYPE_CHECKING:
+    from backend.export.weights.stream import Update
+
+Array = np.ndarray[Any, Any]
+
+_TYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 _LEFT_OUT = (".rotary_emb.inv_freq", ".self_attn.rotary_emb.inv_freq")
 
 
@@ -33,11 +35,15 @@ class Entry:
     rotated_heads: int
     """Heads whose rows are reordered; 0 for none."""
 
-    def load(self) -> Tensor:
-        """The tensor in float32, reordered."""
-        with safe_open(self.file, framework="pt") as tensors:
-            found: Tensor = tensors.get_tensor(self.stored).float()
-        return permuted(found, self.rotated_heads) if self.rotated_heads else found
+    def load(self) -> Array:
+        """The tensor in float32, reordered. Read without torch: bfloat16 is the upper half of a float32."""
+        header = headers.header(self.file)[self.stored]
+        begin, end = header["data_offsets"]
+        with self.file.open("rb") as file:
+            file.seek(8 + int.from_bytes(file.read(8), "little") + begin)
+            raw = np.frombuffer(file.read(end - begin), _TYPES[header["dtype"]])
+        found = (raw.astype(np.uint32) << 16).view(np.float32) if header["dtype"] == "BF16" else raw.astype(np.float32)
+        return permuted(found.reshape(self.shape), self.rotated_heads)
 
 
 def entries(folder: Path, config: Config, family: Family, names: Any) -> list[Entry]:
@@ -69,16 +75,18 @@ def rotated_heads(name: str, config: Config, family: Family) -> int:
     return int(config.get("num_key_value_heads") or queries) if ".k_proj." in name else 0
 
 
-def permuted(rows: Tensor, heads: int) -> Tensor:
-    """Rows of each head reordered: the pair (i, i + half) becomes neighbours (2i, 2i + 1)."""
-    return rows.view(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
+def permuted(rows: Array, heads: int) -> Array:
+    """Rows of each head reordered: the pair (i, i + half) becomes neighbours (2i, 2i + 1). As they are for 0 heads."""
+    if not heads:
+        return rows
+    halves = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
+    return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(rows.shape))
 
 
-def array(entry: Entry, quantise: Any, kind: Any) -> np.ndarray[Any, Any]:
+def array(entry: Entry, quantise: Any, kind: Any) -> Array:
     """The tensor as the file holds it. Raises UserError if a number does not fit into the type."""
-    value = entry.load().contiguous().numpy()
     with np.errstate(over="ignore"):
-        made: np.ndarray[Any, Any] = quantise(value, kind)
+        made: Array = quantise(entry.load(), kind)
     if made.dtype == np.float16 and not np.isfinite(made).all():
         raise UserError(f"{entry.stored} has numbers too large for f16; use --dtype bf16", "dtype")
     return made
@@ -86,15 +94,9 @@ def array(entry: Entry, quantise: Any, kind: Any) -> np.ndarray[Any, Any]:
 
 def adapter_arrays(
     updates: dict[str, Update], config: Config, family: Family, names: Any
-) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+) -> Iterator[tuple[str, Array]]:
     """The two matrices of each adapted one, in float32: `...lora_a` (rank x inputs), `...lora_b` (outputs x rank)."""
     for name, update in updates.items():
-        heads = rotated_heads(name, config, family)
-        b = permuted(update.b.float(), heads) if heads else update.b.float()
+        b = permuted(update.b.float().numpy(), rotated_heads(name, config, family))
         yield f"{renamed(name, names)}.lora_a", update.a.float().contiguous().numpy()
-        yield f"{renamed(name, names)}.lora_b", b.contiguous().numpy()
-
-
-def frequencies(values: list[float]) -> np.ndarray[Any, Any]:
-    """Divisors of the rotary frequencies, as a tensor of the file."""
-    return torch.tensor(values, dtype=torch.float32).numpy()
+        yield f"{renamed(name, names)}.lora_b", np.ascontiguousarray(b)

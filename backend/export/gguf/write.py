@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from backend.data.chat.endings import end_of_turn
 from backend.errors import UserError
 from backend.export.gguf import families, vocabulary
@@ -62,7 +64,7 @@ def model(source: ExportSource, folder: Path, target: Path, dtype: Dtype, *, beg
         _add_keys(writer, families.keys(config, family.arch))
         _add_vocabulary(writer, source, vocabulary.read(folder, int(config["vocab_size"])), begins)
         divisors = families.frequency_divisors(config)
-        extra = [] if divisors is None else [tensors.frequencies(divisors)]
+        extra = [] if divisors is None else [np.array(divisors, np.float32)]
         for array in extra:
             writer.add_tensor_info(_ROPE_FREQS, array.shape, array.dtype, array.nbytes)
         types = [_type(gguf, entry.shape, dtype) for entry in found]
