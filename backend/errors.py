@@ -4,6 +4,8 @@ from __future__ import annotations
 
 STOPPED = 130
 """As a shell reports Ctrl+C: stopped or paused before the end."""
+STOPPED_BY_SIGNAL = 75
+"""Of `train --or-resume`: a signal from outside ended it with a checkpoint; the same command goes on (EX_TEMPFAIL)."""
 TRAINING_FAILED = 4
 _LONGEST = 200
 """Characters of a wrong value that a sentence shows."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from types import FrameType
 
-from backend.errors import UserError, exit_code
+from backend.errors import STOPPED_BY_SIGNAL, UserError, exit_code
 from backend.launch import launch
 from backend.run.event_log import EventTail
 from backend.run.events import RunFinished
@@ -24,8 +24,11 @@ POLL_SECONDS = 0.1
 Out = Callable[[str], None]
 
 
-def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> int:
-    """Train `folder` to its end and return the exit code; with `detach` train in a child and return at once."""
+def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False, may_go_on: bool = False) -> int:
+    """Train `folder` to its end and return the exit code; with `detach` train in a child and return at once.
+
+    `may_go_on`: whoever started it starts it again if a signal stopped it, which has an exit code of its own.
+    """
     child = _fork_into_background() if detach else 0
     if child:
         return _when_it_runs(folder, child)
@@ -34,7 +37,7 @@ def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> in
     for event in tail.events():  # an earlier attempt of a resumed run was printed back then
         lines.pass_over(event)
     trainer = launch.start(folder)
-    _stop_on_signals(trainer.stop)
+    signals = _stop_on_signals(trainer.stop)
     if not as_json:
         out(plain(f"run {folder.name}", lines=False))
     follow(tail, out, as_json=as_json, alive=trainer.is_alive, lines=lines)
@@ -44,6 +47,8 @@ def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False) -> in
     elif wrong := _wrong_input(folder) if trainer.state == "failed" else "":
         complain(plain(f"fttui: {wrong}", lines=False))
         return UserError.exit_code
+    if may_go_on and signals and trainer.state == "stopped":
+        return STOPPED_BY_SIGNAL
     return exit_code(trainer.state)
 
 
@@ -118,13 +123,19 @@ def _keep_streams(folder: RunFolder) -> tuple[Out, Out]:
     return partial(write, own[0]), partial(write, own[1])
 
 
-def _stop_on_signals(stop: Callable[[], None]) -> None:
-    """Ctrl+C and SIGTERM ask for a stop with a checkpoint; a lost terminal changes nothing."""
+def _stop_on_signals(stop: Callable[[], None]) -> list[int]:
+    """Ctrl+C, SIGTERM and SIGUSR1 (schedulers) ask for a stop with a checkpoint; a lost terminal changes nothing.
+
+    Returns the list that signals are added to as they come.
+    """
+    seen: list[int] = []
 
     def handle(signum: int, frame: FrameType | None) -> None:
+        seen.append(signum)
         stop()
 
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, handle)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    return seen

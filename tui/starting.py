@@ -15,9 +15,9 @@ from backend.run import output
 
 def refuse(comparison: Comparison) -> None:
     """Raise UserError if the job can be planned here but not trained here."""
-    device = comparison.device
-    if not device.here:
-        raise UserError(f"{device.label} is not in this box: it can be planned for, not trained on", "gpu")
+    if not comparison.device.here:
+        said = f"{comparison.device.label} is not in this box: it can be planned for, not trained on"
+        raise UserError(f"{said}; `fttui launch` starts it elsewhere", "gpu")
     refuse_anywhere(comparison)
     if comparison.answers.output:
         output.refuse_unusable(comparison.answers.output)

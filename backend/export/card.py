@@ -1,4 +1,4 @@
-"""The model card of a merged model: where it comes from, how it was trained, and its losses."""
+"""The model card: where a model comes from, how it was trained, its losses, and what the base's licence asks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backend import units
+from backend.export import curve, licence
 from backend.export.source import ExportSource
 from backend.model import demo
 from backend.plan import fields
@@ -41,6 +42,7 @@ def _lines(source: ExportSource, checked: str) -> Iterator[str]:
         yield f"| {name} | {_inline(fields.text(getattr(plan, name)))} |"
     yield from (f"| {name} | {_inline(value)} |" for name, value in _facts(source))
     yield from ("", "## Loss", "", *_losses(source))
+    yield from ("", "## Licence", "", *_licence(source))
 
 
 def _head(source: ExportSource) -> Iterator[str]:
@@ -49,6 +51,11 @@ def _head(source: ExportSource) -> Iterator[str]:
     if hub_id:
         yield f"base_model: {json.dumps(hub_id)}"
         yield "base_model_relation: finetune"
+    if name := licence.name_of(source):
+        terms = licence.terms(name)
+        yield f"license: {terms.hub if terms else 'other'}"
+        if terms is None or terms.hub == "other":
+            yield f"license_name: {json.dumps(name)}"
     yield from ("library_name: transformers", "pipeline_tag: text-generation", "tags:", "- fttui", "- sft")
 
 
@@ -67,6 +74,8 @@ def _facts(source: ExportSource) -> Iterator[tuple[str, str]]:
 
 def _losses(source: ExportSource) -> Iterator[str]:
     past = source.past
+    if curve.is_drawable(past):
+        yield from (f"![training loss (line) and held-out loss (points) by step]({curve.FILE})", "")
     if past.evaluations:
         yield from ("| step | held-out loss |", "|---|---|")
         yield from (f"| {x.step:,} | {x.loss:.4f} |" for x in past.evaluations)
@@ -79,6 +88,27 @@ def _losses(source: ExportSource) -> Iterator[str]:
         )
         yield from ("", f"The training loss went from {first} to {last}.")
     yield from ("", "Nothing else was measured of the quality of its answers.")
+
+
+def _licence(source: ExportSource) -> Iterator[str]:
+    name = licence.name_of(source)
+    if not name:
+        yield "The base's licence is not known here; look at the base's page before you publish this model."
+        return
+    terms = licence.terms(name)
+    yield f"The base's licence, {_inline(name)}, holds for this model too."
+    if terms is None:
+        yield "What it asks is not listed here; read it before you publish this model."
+    else:
+        yield f"{terms.asks} The text counts, not this summary: {terms.url}"
+    yield "The data may have a licence of its own."
+
+
+def write(source: ExportSource, checked: str, folder: Path) -> None:
+    """Write the card, and the picture of the losses if there is something to draw, into `folder`."""
+    (folder / FILE).write_text(markdown(source, checked), encoding="utf-8")
+    if curve.is_drawable(source.past):
+        (folder / curve.FILE).write_text(curve.svg(source.past), encoding="utf-8")
 
 
 def _base(source: ExportSource) -> str:

@@ -3,58 +3,66 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Literal, get_args
 
-from backend.export import axolotl, llamafactory, merged, modelfile, place, rows, trl, vllm, yaml_text
+from backend import yaml_text
+from backend.errors import UserError
+from backend.export import axolotl, llamafactory, place, rows, sglang, trl, vllm, whole_model
+from backend.export.gguf.write import Dtype
 from backend.export.recipe import Recipe
 from backend.export.source import ExportSource, Say
+from backend.export.whole_model import Exported, Options
 
-Target = Literal["merged", "ollama", "vllm", "trl", "axolotl", "llamafactory"]
+Target = Literal["merged", "ollama", "vllm", "sglang", "gguf", "mlx", "lmstudio", "trl", "axolotl", "llamafactory"]
+TARGETS: tuple[Target, ...] = get_args(Target)
 TRAINERS = {"trl": trl, "axolotl": axolotl, "llamafactory": llamafactory}
+SERVERS = {"vllm": vllm, "sglang": sglang}
 
 
-@dataclass(frozen=True)
-class Exported:
-    """The export that was made."""
-
-    folder: Path
-    command: str
-    """The next command to run."""
-    notes: tuple[str, ...] = ()
-    """Sentences about what is missing in it."""
-
-
-def export(source: ExportSource, target: Target, out: Path | None, say: Say, *, check: bool = True) -> Exported:
+def export(
+    source: ExportSource,
+    target: Target,
+    out: Path | None,
+    say: Say,
+    *,
+    check: bool = True,
+    dtype: Dtype | None = None,
+    adapter: bool = False,
+) -> Exported:
     """Write `target` into `out`, by default the run's own `export/<target>`, complete or not at all.
 
-    `check` compares a merged model with base and adapter. Raises UserError if that is not possible: files are there,
-    the disk or the memory is too small, the base is gone or can't be merged into.
+    `check` compares a merged model with base and adapter; `dtype` is the number type of a GGUF, and `adapter` leaves
+    the base out of it. Raises UserError if that is not possible: files are there, the disk or the memory is too small,
+    the base is gone or can't be merged into.
     """
+    _refuse_options(target, dtype, adapter)
     folder = (out.expanduser() if out else source.folder.path / "export" / target).resolve()
     place.refuse_occupied(folder)
-    if target == "vllm":
-        return _vllm(source, folder)
+    if target in SERVERS:
+        return _server(source, SERVERS[target], folder)
     if target in TRAINERS:
         return _config(source, TRAINERS[target], folder, say)
-    base = source.base_folder(say) if source.is_adapter else source.result
-    place.refuse_small_disk(folder, merged.disk_bytes(source, base))
-    with place.whole(folder) as draft:
-        merged.write(source, base, draft, say, check=check)
-        made = modelfile.write(source.tokenizer, draft) if target == "ollama" else None
-    if made is None:
-        return Exported(folder, f"vllm serve {shlex.quote(str(folder))}")
-    left_out = "TEMPLATE is left out: the chat template does not write turn by turn, and Ollama guesses one"
-    command = f"cd {shlex.quote(str(folder))} && ollama create {_name(source)} -f {modelfile.NAME}"
-    return Exported(folder, command, () if made.pieces else (left_out,))
+    if adapter:
+        return whole_model.export_adapter(source, folder, say)
+    return whole_model.export(source, target, folder, Options(check, dtype), say)
 
 
-def _vllm(source: ExportSource, folder: Path) -> Exported:
+def _refuse_options(target: Target, dtype: Dtype | None, adapter: bool) -> None:
+    if dtype and target not in ("gguf", "lmstudio", "ollama"):
+        raise UserError(
+            f"--dtype {dtype} is for --to gguf, lmstudio and ollama, not for {target}; leave it out", "dtype"
+        )
+    if adapter and (target != "gguf" or dtype):
+        fix = "leave out --dtype: an adapter is kept in float32" if target == "gguf" else "use --to gguf --adapter"
+        raise UserError(f"--adapter is for --to gguf alone; {fix}", "adapter")
+
+
+def _server(source: ExportSource, server: ModuleType, folder: Path) -> Exported:
     with place.whole(folder) as draft:
-        vllm.write(source, draft)
-    return Exported(folder, shlex.join(vllm.command(source)))
+        server.write(source, draft)
+    return Exported(folder, shlex.join(server.command(source)))
 
 
 def _config(source: ExportSource, trainer: ModuleType, folder: Path, say: Say) -> Exported:
@@ -65,9 +73,3 @@ def _config(source: ExportSource, trainer: ModuleType, folder: Path, say: Say) -
         if trainer is llamafactory:
             llamafactory.list_data(recipe, draft)
     return Exported(folder, f"cd {shlex.quote(str(folder))} && {trainer.COMMAND}")
-
-
-def _name(source: ExportSource) -> str:
-    """A model's name for Ollama: letters, digits, and `-_.` after the first."""
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in source.folder.name)
-    return kept.strip("-_.").lower() or "model"

@@ -40,7 +40,7 @@ def write(source: ExportSource, base: Path, target: Path, say: Say, *, check: bo
     checked = _merge_quietly(source, base, target, say, check=check) if source.is_adapter else _link(source, target)
     settings = base if (base / generation.FILE).is_file() else target
     generation.write(settings if source.is_adapter else source.result, source.tokenizer, target)
-    (target / card.FILE).write_text(card.markdown(source, checked), encoding="utf-8")
+    card.write(source, checked, target)
 
 
 def _link(source: ExportSource, target: Path) -> str:

@@ -23,12 +23,15 @@ class Modelfile:
     """None if the template is left out."""
 
 
-def of(tokenizer: TextTokenizer) -> Modelfile:
-    """The Modelfile for the folder it is in."""
+def of(tokenizer: TextTokenizer, weights: str = ".") -> Modelfile:
+    """The Modelfile for `weights`, the folder it is in or a GGUF beside it.
+
+    Without ADAPTER, which Ollama refuses since 0.34.1: the weights are merged ones.
+    """
     found = chat.pieces(tokenizer)
     if found is not None and not _is_sayable(found):
         found = None
-    lines = ["FROM ."]
+    lines = [f"FROM {weights}"]
     if found is None:
         lines.append("# No TEMPLATE: the chat template does not write turn by turn. Ollama guesses one.")
     else:

@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 
 from backend.launch import holder
-from backend.launch.several import FAILED, START_AGAIN, RankOutcome
+from backend.launch.several import FAILED, START_AGAIN, RankOutcome, ignore_signals
 from backend.run.folder import RunFolder
 
 
@@ -22,6 +22,7 @@ def main() -> None:
 
     Ends without the interpreter's cleanup: if another rank is gone, a GPU that waits for it would block that for ever.
     """
+    ignore_signals()
     path, rank, count, scratch, since = sys.argv[1:]
     holder.end_with(Path(scratch))
     outcome = _train(RunFolder(Path(path)), int(rank), int(count), Path(scratch), int(since))

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -21,6 +23,7 @@ import msgspec
 from backend import typed
 from backend.errors import UserError
 from backend.hardware import visible
+from backend.launch.stalled import Stalled
 from backend.measured import ran_out
 from backend.plan.job import Job
 from backend.run.control import Inbox
@@ -36,6 +39,9 @@ MEETING = "meeting"
 FAILED, START_AGAIN = 4, 5
 """Exit codes of a rank that has written its outcome."""
 POLL_SECONDS = 0.1
+NOT_FOR_RANKS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+"""A scheduler sends these to every process of a job. This process passes them on as commands, and the ranks ignore
+them: a rank that died of one would take the steps since the last checkpoint with it."""
 GRACE_SECONDS = 5.0
 """After one rank has failed, the others have this long to report the same; then they are killed."""
 
@@ -116,7 +122,7 @@ def _attempt(folder: RunFolder, job: Job, since: int) -> RankOutcome | None:
     with tempfile.TemporaryDirectory(prefix="fttui-ranks-") as scratch:
         ranks = [_started(folder, job, rank, Path(scratch), since) for rank in range(job.plan.processes)]
         try:
-            first = _watched(ranks)
+            first = _watched(ranks, Stalled(folder))
         finally:
             for process in ranks:
                 process.kill()
@@ -135,13 +141,30 @@ def _started(folder: RunFolder, job: Job, rank: int, scratch: Path, since: int) 
         environment[visible.VARIABLE] = VISIBLE_AT_START
     if job.device == "cpu":
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
-    with folder.log_file.open("ab") as log:
+    with folder.log_file.open("ab") as log, _blocked(NOT_FOR_RANKS):
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, env=environment
         )
 
 
-def _watched(ranks: list[subprocess.Popen[bytes]]) -> list[int]:
+@contextmanager
+def _blocked(numbers: Iterable[int]) -> Iterator[None]:
+    """A process that is started within has these signals blocked from its first instruction on."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_signals() -> None:
+    """In a rank: from now on the blocked signals, also those that have come, do nothing."""
+    for number in NOT_FOR_RANKS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NOT_FOR_RANKS)
+
+
+def _watched(ranks: list[subprocess.Popen[bytes]], stalled: Stalled) -> list[int]:
     """Wait until all have ended well, or one badly: the exit codes of those that failed first, 0 for the others."""
     first: list[int] = []
     until = math.inf
@@ -151,6 +174,7 @@ def _watched(ranks: list[subprocess.Popen[bytes]]) -> list[int]:
             first, until = [code or 0 for code in codes], time.monotonic() + GRACE_SECONDS
         if None not in codes or time.monotonic() > until:
             return first
+        stalled.look([process.pid for process in ranks])
         time.sleep(POLL_SECONDS)
 
 

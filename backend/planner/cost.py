@@ -34,7 +34,7 @@ def cost_usd(hours: Interval, rate: Price | None, device: Device) -> Interval | 
     if rate is None:
         return None
     low, point, high = (
-        time * dollars * device.count
+        time * dollars * (1 if device.kind == "cpu" else device.count)
         for time, dollars in ((hours.low, rate.low), (hours.point, rate.typical), (hours.high, rate.high))
     )
     return Interval(low, point, high)

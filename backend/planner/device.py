@@ -74,6 +74,8 @@ class Device:
     """The GPUs of this box that it is taken from (backend/planner/several.py); None for any other device."""
     taken: tuple[str, ...] = ()
     """Sentences on which GPUs of the pool it is, and which processes use them."""
+    cores: int = 1
+    """Of a CPU: the most processes that share it; one is the default."""
     box: Box | None = None
     """Host memory and disk of this box; None for a device that is not in it."""
     calibration: Calibration | None = None
@@ -85,5 +87,7 @@ class Device:
 
     @property
     def label(self) -> str:
-        """`4 x A100 SXM 80GB`, or just the name of a single one."""
+        """`4 x A100 SXM 80GB`, or just the name of a single one; a CPU stays one, however many processes share it."""
+        if self.kind == "cpu":
+            return f"{self.name}, {self.count} processes" if self.count > 1 else self.name
         return f"{self.count} x {self.name}" if self.count > 1 else self.name

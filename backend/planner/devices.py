@@ -85,6 +85,7 @@ def cpu(processor: Cpu, ram: Ram, notes: tuple[str, ...] = ()) -> Device:
         kind="cpu",
         name=f"{processor.name}, {processor.usable_cores:g} cores",
         count=1,
+        cores=max(2, int(processor.usable_cores)),
         memory_bytes=ram.available_bytes,
         free_bytes=ram.available_bytes,
         flops_per_second=cpu_flops(processor),

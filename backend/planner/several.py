@@ -17,12 +17,19 @@ def ordered(cards: Iterable[Card]) -> tuple[Card, ...]:
 
 
 def most(device: Device) -> int:
-    """The most devices that a run may take: all of this kind in the box, or as many as were named."""
+    """The most devices that a run may take: all of this kind in the box, or as many as were named; a CPU's cores."""
+    if device.kind == "cpu":
+        return device.cores
     return len(device.pool.cards) if device.pool else device.count
 
 
 def take(device: Device, count: int) -> Device:
-    """`count` of a device. In this box those with most free memory; figures are of the one with least among them."""
+    """`count` of a device. In this box those with most free memory; figures are of the one with least among them.
+
+    Of a CPU: the share of its memory and rate that each of `count` processes has.
+    """
+    if device.kind == "cpu":
+        return _shared(device, count)
     if device.pool is None:
         return replace(device, count=count)
     cards = device.pool.cards[:count]
@@ -33,6 +40,18 @@ def take(device: Device, count: int) -> Device:
         free_bytes=min(card.free_bytes for card in cards),
         uuids=tuple(card.uuid for card in cards),
         taken=tuple(_taken(device.pool, cards)),
+    )
+
+
+def _shared(device: Device, count: int) -> Device:
+    part = device.count / count
+    return replace(
+        device,
+        count=count,
+        memory_bytes=round(device.memory_bytes * part),
+        free_bytes=round(device.free_bytes * part),
+        flops_per_second=device.flops_per_second * part,
+        bytes_per_second=device.bytes_per_second * part,
     )
 
 
@@ -51,6 +70,8 @@ def processes(method: Method, device: Device, known: Mapping[str, Any]) -> dict[
     Full fine-tuning takes one device if its settings can't be sharded.
     """
     asked = int(known.get("processes", device.count))
+    if device.kind == "cpu" and "processes" not in known:
+        return {}  # one process uses all cores
     if method == "full" and asked > 1 and (alone := _trains_on_one(known)):
         return {"processes": (1, alone)}
     if "processes" in known:
@@ -63,6 +84,9 @@ def processes(method: Method, device: Device, known: Mapping[str, Any]) -> dict[
 def refuse(method: Method, device: Device, pinned: Mapping[str, Any], effective_batch: int) -> None:
     """Raise UserError for more processes than devices or rows, or than one if full fine-tuning can't be sharded."""
     count = int(pinned.get("processes", 1))
+    if device.kind == "cpu" and count > device.cores:
+        fix = f"set processes to at most {device.cores}"
+        raise UserError(f"processes: {count}, but this CPU has cores for {device.cores}; {fix}", "processes")
     if count > device.count:
         are = "is one" if device.count == 1 else f"are {device.count}"
         fix = f"say --gpu NAME:{count}" if not device.here else "leave it out"

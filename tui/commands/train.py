@@ -13,7 +13,7 @@ from backend.errors import DoesNotFit, UserError
 from backend.planner import jobs, situation
 from backend.planner.estimates import Comparison
 from backend.planner.rules import title
-from backend.run.folder import RunFolder
+from backend.run.folder import RunFolder, all_runs
 from backend.run.history import read
 from tui import findings, starting
 from tui.commands.options import Shared
@@ -31,6 +31,7 @@ def train(
     json: Flag = False,
     detach: Flag = False,
     anyway: Flag = False,
+    or_resume: Flag = False,
 ) -> int:
     """Train headless: from a preset, or from options. Ctrl+C stops at the next step with a checkpoint (exit code 130).
 
@@ -46,20 +47,36 @@ def train(
         json: Print the run's events as JSON lines instead of plain lines.
         detach: Give the shell back and train in the background.
         anyway: Start even if it is predicted not to fit, or to cost more than the budget.
+        or_resume: Go on with the latest run of $FTTUI_HOME if there is one, so that the same command can be started
+            again and again, as schedulers do. The exit code is 75 if a signal stopped it with a checkpoint.
     """
     from tui import headless
 
+    if or_resume and (latest := next(iter(all_runs()), None)):
+        return _go_on(latest, json)
     start = presets.load(preset) if preset else None
     if start:
         answers = presets.merged(start, answers)
     comparison = situation.predict(answers, start)
     starting.refuse(comparison)
-    chosen = _chosen(comparison, method or (start.plan.get("method") if start else None), anyway)
-    if start and (said := presets.changes(start, comparison, comparison.methods[chosen])):
+    taken = chosen(comparison, method or (start.plan.get("method") if start else None), anyway)
+    if start and (said := presets.changes(start, comparison, comparison.methods[taken])):
         print(plain(said, lines=False), file=sys.stderr)
-    _warn(comparison, chosen)
-    folder = RunFolder.create(jobs.job(comparison, chosen, start.name if start else None))
-    return headless.run(folder, as_json=json, detach=detach)
+    _warn(comparison, taken)
+    folder = RunFolder.create(jobs.job(comparison, taken, start.name if start else None))
+    return headless.run(folder, as_json=json, detach=detach, may_go_on=or_resume)
+
+
+def _go_on(folder: RunFolder, json: bool) -> int:
+    """Resume a run that a scheduler has started again; one that is done stays so."""
+    from tui import headless
+
+    if folder.is_alive():
+        raise UserError(f"run {folder.name} is being trained now; each job needs a FTTUI_HOME of its own", "run")
+    if read(folder.events_file).state == "done":
+        print(plain(f"run {folder.name} is done", lines=False))
+        return 0
+    return headless.run(folder, as_json=json, may_go_on=True)
 
 
 def _warn(comparison: Comparison, method: Method) -> None:
@@ -96,7 +113,7 @@ def resume(run: str | None = None, *, from_start: Flag = False, json: Flag = Fal
     return headless.run(folder, as_json=json, detach=detach)
 
 
-def _chosen(comparison: Comparison, wanted: Method | None, anyway: bool) -> Method:
+def chosen(comparison: Comparison, wanted: Method | None, anyway: bool) -> Method:
     """The method to train. Raises DoesNotFit if it is predicted not to fit or to cost too much, unless `anyway`."""
     method = wanted or comparison.recommended
     if method is None:

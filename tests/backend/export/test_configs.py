@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from backend import yaml_text
 from backend.data.prepare import prepare
 from backend.errors import UserError
-from backend.export import yaml_text
 from backend.export.export import export
 from backend.plan.plan import Plan
 from backend.run.event_log import EventLog

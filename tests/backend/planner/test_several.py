@@ -58,7 +58,7 @@ def test_fewer_than_were_named_are_planned_for() -> None:
     [
         (BOX, "processes: 5, but there are 4 of the device; leave it out"),
         (devices.named("A100-80GB:4"), "processes: 5, but there are 4 of the device; say --gpu NAME:5"),
-        (CPU, "processes: 5, but there is one of the device; leave it out"),
+        (CPU, "processes: 5, but this CPU has cores for 1; set processes to at most 1"),
     ],
 )
 def test_more_than_there_are_is_refused(device: Device, said: str) -> None:
@@ -96,3 +96,15 @@ def test_what_cannot_be_sharded_trains_on_one(setting: str, why: str) -> None:
     assert refusal.value.field == setting.partition("=")[0]
     assert planned(setting, "method=full", "processes=1").methods["full"].plan.processes == 1
     assert planned(setting, "method=lora", "processes=2").methods["lora"].plan.processes == 2
+
+
+def test_a_cpu_is_one_unless_the_user_shares_it_between_processes() -> None:
+    cpu = replace(CPU, cores=4, memory_bytes=64 * GIB, free_bytes=64 * GIB, flops_per_second=4e11)
+    alone = planned(device=cpu)
+    assert alone.device.count == 1 and alone.methods["lora"].plan.processes == 1
+    shared = planned("processes=2", device=cpu)
+    assert (shared.device.count, shared.methods["lora"].plan.processes) == (2, 2)
+    assert (shared.device.free_bytes, shared.device.flops_per_second) == (32 * GIB, 2e11)
+    assert shared.device.label.endswith(", 2 processes")
+    with pytest.raises(UserError, match="processes: 5, but this CPU has cores for 4; set processes to at most 4"):
+        planned("processes=5", device=cpu)

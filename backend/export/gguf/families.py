@@ -1,0 +1,116 @@
+"""The model families that can be written as GGUF, and the keys of their sizes there."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backend.errors import UserError
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Family:
+    """How llama.cpp knows an architecture of transformers."""
+
+    arch: str
+    permutes: bool
+    """Queries and keys are reordered: llama.cpp rotates neighbouring pairs, transformers halves."""
+
+
+FAMILIES = {
+    "LlamaForCausalLM": Family("llama", True),
+    "MistralForCausalLM": Family("llama", True),
+    "Qwen2ForCausalLM": Family("qwen2", False),
+    "Qwen3ForCausalLM": Family("qwen3", False),
+}
+_DEFAULT_THETA = 10_000.0
+
+
+def config_of(folder: Path) -> Config:
+    """A model folder's config.json."""
+    found: Config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return found
+
+
+def of(config: Config) -> Family:
+    """The family of a config.json. Raises UserError if it can't be written."""
+    names = config.get("architectures") or [config.get("model_type", "unknown")]
+    family = FAMILIES.get(names[0])
+    if family is None:
+        known = ", ".join(name.removesuffix("ForCausalLM") for name in FAMILIES)
+        fix = "use --to merged and llama.cpp's convert_hf_to_gguf.py"
+        raise UserError(f"{names[0]} can't be written as GGUF here, only {known}; {fix}", "to")
+    kind = _rope(config).get("rope_type", "default")
+    if kind not in ("default", "llama3", "linear", "yarn"):
+        fix = "use --to merged and llama.cpp's convert_hf_to_gguf.py"
+        raise UserError(f"rotary scaling of kind {kind} can't be written as GGUF here; {fix}", "to")
+    return family
+
+
+def keys(config: Config, arch: str) -> dict[str, int | float | str]:
+    """Sizes and constants, by their keys in the file."""
+    rope, head = _rope(config), head_size(config)
+    kv_heads = config.get("num_key_value_heads") or config["num_attention_heads"]
+    found: dict[str, int | float | str] = {
+        "block_count": config["num_hidden_layers"],
+        "context_length": config["max_position_embeddings"],
+        "embedding_length": config["hidden_size"],
+        "feed_forward_length": config["intermediate_size"],
+        "attention.head_count": config["num_attention_heads"],
+        "attention.head_count_kv": kv_heads,
+        "attention.key_length": head,
+        "attention.value_length": head,
+        "attention.layer_norm_rms_epsilon": float(config.get("rms_norm_eps", 1e-6)),
+        "rope.dimension_count": int(head * rope.get("partial_rotary_factor", 1.0)),
+        "rope.freq_base": theta(config),
+        "vocab_size": config["vocab_size"],
+    }
+    if rope.get("rope_type") in ("linear", "yarn"):
+        found |= {"rope.scaling.type": rope["rope_type"], "rope.scaling.factor": float(rope["factor"])}
+    if rope.get("rope_type") == "yarn":
+        original = rope.get("original_max_position_embeddings") or config["max_position_embeddings"]
+        found["rope.scaling.original_context_length"] = int(original)
+    return {f"{arch}.{name}": value for name, value in found.items()}
+
+
+def head_size(config: Config) -> int:
+    """Numbers of one attention head."""
+    return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
+
+
+def theta(config: Config) -> float:
+    """The base of the rotary frequencies."""
+    return float(_rope(config).get("rope_theta") or config.get("rope_theta") or _DEFAULT_THETA)
+
+
+def frequency_divisors(config: Config) -> list[float] | None:
+    """Llama 3.1's scaling: what each rotary frequency is divided by; None for other kinds.
+
+    Frequencies whose wave is longer than the original context / low_freq_factor are divided by `factor`, those shorter
+    than the original context / high_freq_factor by 1, and between the two it goes smoothly (transformers'
+    modeling_rope_utils.py).
+    """
+    rope = _rope(config)
+    if rope.get("rope_type") != "llama3":
+        return None
+    size, base = head_size(config), theta(config)
+    low, high = float(rope["low_freq_factor"]), float(rope["high_freq_factor"])
+    original, factor = float(rope["original_max_position_embeddings"]), float(rope["factor"])
+
+    def divisor(wave: float) -> float:
+        smooth = min(1.0, max(0.0, (original / wave - low) / (high - low)))
+        return 1.0 / ((1.0 - smooth) / factor + smooth)
+
+    return [divisor(2 * math.pi * base ** (at / size)) for at in range(0, size, 2)]
+
+
+def _rope(config: Config) -> Config:
+    """The rotary settings: `rope_parameters` since transformers 5, `rope_scaling` before."""
+    found = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    return {**found, "rope_type": found.get("rope_type") or found.get("type") or "default"}

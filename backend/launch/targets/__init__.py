@@ -1,0 +1,1 @@
+"""The same plan on an engine elsewhere: the file that it takes, and handing it over."""

@@ -1,0 +1,41 @@
+"""The file that an engine takes for a job: one text, whatever the engine."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from backend.errors import UserError
+from backend.launch.targets import dstack, kubeflow, skypilot, slurm, ssh, torchrun
+from backend.launch.targets.spec import LaunchSpec, Options, refuse
+from backend.plan.job import Job
+
+ENGINES: dict[str, ModuleType] = {
+    "slurm": slurm,
+    "skypilot": skypilot,
+    "dstack": dstack,
+    "kubeflow": kubeflow,
+    "torchrun": torchrun,
+}
+SSH = "ssh:"
+
+
+def launch_file(job: Job, engine: str, options: Options | None = None) -> str:
+    """What `engine` takes (a key of `ENGINES`, or `ssh:HOST`) to train `job`.
+
+    Raises UserError for an engine that is unknown, and for a job that it can't be given.
+    """
+    refuse(job)
+    spec = LaunchSpec(job, options or Options())
+    module = module_of(engine)
+    text: str = ssh.text(spec, ssh.host_of(engine)) if module is ssh else module.text(spec)
+    return text
+
+
+def module_of(engine: str) -> ModuleType:
+    """The module of an engine. Raises UserError if it is unknown."""
+    if engine.startswith(SSH):
+        ssh.host_of(engine)
+        return ssh
+    if engine not in ENGINES:
+        raise UserError(f"engine {engine!r} is unknown; take ssh:HOST, {', '.join(ENGINES)}", "on")
+    return ENGINES[engine]

@@ -1,0 +1,55 @@
+"""A shell script that starts the run on another box through OpenSSH, detached, with the fttui that is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from backend.errors import UserError
+from backend.launch.targets import script
+from backend.launch.targets.spec import PLAN, LaunchSpec
+
+SUFFIX = ".ssh.sh"
+_PLACES = "$HOME/.local/bin:$HOME/fttui-venv/bin"
+_FOLDER = "fttui-jobs"
+"""In the user's home there: plan, model and data of each launch."""
+
+
+def host_of(target: str) -> str:
+    """The host of `ssh:HOST`, as OpenSSH takes it. Raises UserError for what is no host."""
+    host = target.removeprefix("ssh:")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]*", host):
+        raise UserError(f"{host!r} is no host; give ssh:HOST, as `ssh HOST` takes it", "on")
+    return host
+
+
+def remote(words: list[str]) -> str:
+    """A command of fttui as `ssh HOST` is given it: no word gets out, and fttui is found where pip puts it.
+
+    A shell that is no login shell often lacks these folders in its PATH.
+    """
+    return f'export PATH="{_PLACES}:$PATH"; exec {script.joined(words)}'
+
+
+def text(spec: LaunchSpec, host: str) -> str:
+    """The script, to be run here."""
+    folder = f"{_FOLDER}/{spec.name}"
+    there = shlex.quote(f"mkdir -p {folder} && cat > {folder}/{PLAN}")
+    words = ["fttui", "train", f"{folder}/{PLAN}", *spec.train_options(folder), "--detach"]
+    lines = [
+        "#!/bin/sh",
+        *script.head(spec, f"{host}: sh FILE", "It needs fttui there; the run goes on when this connection ends."),
+        "set -eu",
+        f"host={script.quoted(host)}",
+        f"ssh -- \"$host\" {there} <<'END_OF_PLAN'",
+        *spec.plan_text.rstrip("\n").split("\n"),
+        "END_OF_PLAN",
+        *(f'scp -r -- {script.quoted(x.local)} "$host:{folder}/{x.name}"' for x in spec.uploads),
+        f'ssh -- "$host" {script.quoted(remote(words))}',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def submit(file: str, spec: LaunchSpec) -> list[str]:
+    """The client's command."""
+    return ["sh", file]

@@ -1,0 +1,42 @@
+"""Hand a launch file over through the engine's own client."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from backend import atomic, paths
+from backend.errors import UserError
+from backend.launch.targets.launch_file import module_of
+from backend.launch.targets.spec import LaunchSpec
+
+
+def save(text: str, engine: str, spec: LaunchSpec, out: Path | None) -> Path:
+    """Write the launch file to `out`, or among this box's launches, and return its path.
+
+    Raises UserError if it can't be written.
+    """
+    module = module_of(engine)
+    target = out.expanduser().absolute() if out else paths.home() / "launches" / f"{spec.name}{module.SUFFIX}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write(target, text)
+    except OSError as error:
+        raise UserError(f"{target} can't be written: {error.strerror or error}", "out") from None
+    return target
+
+
+def refuse_missing_client(engine: str, spec: LaunchSpec) -> None:
+    """Raise UserError if the engine's client is not installed here."""
+    client = module_of(engine).submit("FILE", spec)[0]
+    if shutil.which(client) is None:
+        fix = "install it, or write the file with --out FILE and hand it over where it is"
+        raise UserError(
+            f"--submit to {engine} needs its client `{client}`, which is not installed here; {fix}", "submit"
+        )
+
+
+def submit(file: Path, engine: str, spec: LaunchSpec) -> int:
+    """Run the client with the terminal's own streams; returns its exit code."""
+    return subprocess.run(module_of(engine).submit(str(file), spec), check=False).returncode
