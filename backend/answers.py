@@ -49,11 +49,16 @@ class Answers:
     """Where the result is copied to; the run folder keeps it either way."""
     seed: int | None = None
     """Seed of the split, the order and the adapters' start."""
+    adapter: str | None = None
+    """Start from this adapter: a run's name or an adapter's folder. LoRA and QLoRA go on from it; for full, or with
+    another rank, it is merged into the model first."""
+    add_tokens: str | None = None
+    """A file of new tokens, one a line, or a JSON list: the embedding gets rows for them, which are trained."""
     mapping: tuple[str, ...] = ()
     """Which column plays which part, `role=column` (repeatable); found by itself if the names are usual."""
     set: tuple[str, ...] = field(default=())
-    """Any other plan field, `key=value` (repeatable): method, rank, alpha, dropout, target_modules, adapter_dtype,
-    weights_dtype, quantization, packing, train_on_turns, special_tokens_in_data, max_steps, micro_batch,
-    learning_rate, schedule, warmup_fraction, weight_decay, max_grad_norm, optimizer, optimizer_in_backward,
-    checkpointing, activation_offload, chunked_loss, attention, precision, eval_fraction, eval_every, save_every,
-    keep_checkpoints, replay_fraction, processes, compile."""
+    """Any other plan field, `key=value` (repeatable): method, rank, alpha, dropout, target_modules, use_dora,
+    use_rslora, modules_to_save, adapter_dtype, weights_dtype, quantization, packing, train_on_turns,
+    special_tokens_in_data, max_steps, micro_batch, learning_rate, schedule, warmup_fraction, weight_decay,
+    max_grad_norm, optimizer, optimizer_in_backward, checkpointing, activation_offload, chunked_loss, attention,
+    precision, eval_fraction, eval_every, save_every, keep_checkpoints, replay_fraction, processes, compile."""

@@ -16,6 +16,9 @@ from msgspec import Meta
 from backend import atomic, paths, typed
 from backend.answers import Answers
 
+OF_ONE_RUN = ("adapter", "add_tokens")
+"""Answers that would surprise as the next defaults."""
+
 
 def path() -> Path:
     """The file that keeps the answers."""
@@ -49,11 +52,11 @@ def prices() -> dict[str, float]:
 
 
 def save(answers: Answers, prices: Mapping[str, float] | None = None) -> None:
-    """Keep `answers`, open ones left out, and the prices of devices."""
+    """Keep `answers`, without open ones and what belongs to one run only, and the prices of devices."""
     stored: dict[str, object] = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(answers).items()
-        if value not in (None, "", ())
+        if value not in (None, "", ()) and name not in OF_ONE_RUN
     }
     if prices:
         stored["prices"] = dict(prices)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LOADS_TORCH = ("backend/training/", "backend/export/weights/", "backend/dryrun/", "backend/launch/rank_training.py")
+LOADS_TORCH = ("backend/training/", "backend/export/check.py", "backend/dryrun/", "backend/launch/rank_training.py")
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "datasets"}
 
 

@@ -59,7 +59,7 @@ class Journey:
         self.start, self.preset = preset, preset.name if preset else None
         self.method = preset.plan.get("method") if preset else None
         self.drop_settings()
-        self.answer(**dict(preset.job if preset else {}))
+        self.answer(**dict.fromkeys(answers_file.OF_ONE_RUN) | dict(preset.job if preset else {}))
 
     def answer(self, **changes: Any) -> None:
         """Change answers; what was looked up for the others stays."""

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -42,15 +42,23 @@ _SCREEN_FAILED = 1
 
 
 def run_wizard(
-    start_at: str | None = None, run: RunFolder | None = None, *, preset: str | None = None, ascii: bool | None = None
+    start_at: str | None = None,
+    run: RunFolder | None = None,
+    *,
+    preset: str | None = None,
+    given: Mapping[str, str] | None = None,
+    ascii: bool | None = None,
 ) -> int:
     """Show the wizard (or the live screen of `run`) until it is left; returns the command's exit code.
 
-    `preset` is the preset to start from; `ascii` draws with ASCII only, None leaves that to the settings and the
-    terminal. Returns in a forked child: the parent stays the shell's job and exits when the screen is gone.
+    `preset` is the preset to start from, `given` are answers beside it (adapter, add_tokens); `ascii` draws with ASCII
+    only, None leaves that to the settings and the terminal. Returns in a forked child: the parent stays the shell's job
+    and exits when the screen is gone.
     """
     own = settings.load()
     begin = _preset(preset) if preset else None
+    if given:
+        _refuse_unreadable(given)
 
     def make(launch: Launch) -> App[Any]:
         from tui.app import WizardApp
@@ -58,9 +66,16 @@ def run_wizard(
         app = WizardApp(launch=launch, start_at=start_at, run=run, settings=own, ascii=ascii)
         if begin is not None:
             app.journey.start_from(begin)
+        app.journey.answer(**given or {})
         return app
 
     return run_app(make, instead=f"`fttui watch {run.name} --plain` prints its lines" if run else WITHOUT_SCREEN)
+
+
+def _refuse_unreadable(given: Mapping[str, str]) -> None:
+    from backend.planner import start
+
+    start.refuse_unreadable(given.get("adapter"), given.get("add_tokens"))
 
 
 def _preset(name: str) -> Preset:

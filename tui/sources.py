@@ -136,16 +136,18 @@ class Sources:
     ) -> Comparison:
         """The three methods side by side. Raises UserError for a setting that the planner refuses."""
         from backend.planner import compare
+        from backend.planner import start as starts
 
-        return compare.compare(answers, device, model, data, start)
+        return compare.compare(answers, device, starts.of(answers, model), data, start)
 
     def offers(
         self, answers: Answers, model: ModelInfo, data: DataReport, start: Preset | None
     ) -> tuple[RentOffer, ...]:
         """The GPUs to rent for this job, the cheapest first."""
         from backend.planner import rent
+        from backend.planner import start as starts
 
-        return rent.offers(answers, model, data, start)
+        return rent.offers(answers, starts.of(answers, model), data, start)
 
     def method_set(self, answers: Answers, start: Preset | None) -> Method | None:
         """The method that the preset or the user's settings name; None if the planner chooses."""

@@ -65,7 +65,8 @@ class RowBrowser:
     ) -> None:
         self._source: Source = load(reference)
         self._found: Examples = examples_of(self._source, mapping)
-        self._tokenizer = TextTokenizer.load(model.tokenizer_file.parent) if model and model.tokenizer_file else None
+        folder = model.tokenizer_file.parent if model and model.tokenizer_file else None
+        self._tokenizer = TextTokenizer.load(folder, model.added_tokens) if model and folder else None
         self.max_length = max_length
         self._how = how
 

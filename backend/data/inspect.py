@@ -109,7 +109,7 @@ def _tokenizer(model: ModelInfo | None) -> TextTokenizer | None:
         return None
     from backend.data.chat.tokenizer import TextTokenizer
 
-    return TextTokenizer.load(model.tokenizer_file.parent)
+    return TextTokenizer.load(model.tokenizer_file.parent, model.added_tokens)
 
 
 def _nothing_used(reference: str, counts: Counted) -> UserError:

@@ -14,6 +14,8 @@ from torch.utils._pytree import tree_map_only
 
 from backend.training.network import Weights
 
+_OF_ADAPTERS = ("lora_", ".modules_to_save.", "trainable_tokens_delta")
+
 
 class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees each operation's results; a storage counts from when it is first seen until it is freed.
@@ -33,7 +35,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._seen: dict[int, tuple[weakref.ref[Any], str, int]] = {}
         trains = {id(p) for p in network.parameters() if p.requires_grad}
         for name, parameter in network.named_parameters():
-            self._add(parameter, "adapters" if "lora_" in name else "weights")
+            self._add(parameter, "adapters" if any(part in name for part in _OF_ADAPTERS) else "weights")
             if id(parameter) in trains:
                 parameter.register_post_accumulate_grad_hook(self._label_gradient)  # type: ignore[no-untyped-call]
         for buffer in network.buffers():

@@ -15,6 +15,7 @@ from backend.training import auto, methods
 from backend.training.network import Network
 from backend.training.parallel.execution import Execution
 from backend.training.precision import compute_dtype, weight_dtype
+from backend.training.start import Start
 
 
 def config(model: ModelInfo) -> Any:
@@ -31,8 +32,9 @@ def config(model: ModelInfo) -> Any:
             "dry_run",
         )
     if model.folder is not None and (model.folder / "config.json").exists():
-        found = auto.config(model.folder)
-        return found.get_text_config(decoder=True)
+        found = auto.config(model.folder).get_text_config(decoder=True)
+        found.vocab_size = model.shape.vocab  # new tokens have rows too
+        return found
     entry = known.by_name(model.hub_id or model.shape.name) or known.by_name(model.shape.name)
     if entry is None:
         raise UserError(
@@ -41,6 +43,7 @@ def config(model: ModelInfo) -> Any:
             "dry_run",
         )
     settings = {key: value or None if key == "sliding_window" else value for key, value in entry[0].config.items()}
+    settings["vocab_size"] = model.shape.vocab
     return AutoConfig.for_model(settings.pop("model_type"), **settings)
 
 
@@ -53,8 +56,8 @@ def shortened(settings: Any, layers: int) -> Any:
     return type(settings)(**{**settings.to_dict(), **changed})
 
 
-def build(settings: Any, plan: Plan, name: str) -> Network:
-    """The network that the trainer would run for `plan`, on the meta device."""
+def build(settings: Any, plan: Plan, name: str, added_tokens: int = 0) -> Network:
+    """The network that the trainer would run for `plan`, on the meta device; `added_tokens` of its rows are new."""
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
@@ -68,20 +71,26 @@ def build(settings: Any, plan: Plan, name: str) -> Network:
                 from backend.dryrun.packed import pack
 
                 pack(network, compute_dtype(plan))
-            network = methods.with_adapters(network, name, plan).base_model.model
+            start = Start(tuple(range(settings.vocab_size - added_tokens, settings.vocab_size)))
+            network = methods.with_adapters(network, name, plan, start).base_model.model
     methods.set_checkpointing(network, Execution(plan, "cpu"))
     built: Network = network.train()
     return built
 
 
 def swap_for_fakes(network: Network, device: str) -> None:
-    """Replace every parameter and buffer by a fake tensor of its size; call this inside FakeTensorMode."""
+    """Replace every parameter and buffer by a fake tensor of its size; call this inside FakeTensorMode.
+
+    Modules that shared a parameter share its fake.
+    """
+    made: dict[int, Parameter] = {}
     for module in network.modules():
         for name, x in module._parameters.items():
             if x is not None:
-                fake = torch.empty(x.shape, dtype=x.dtype, device=device)
-                module._parameters[name] = Parameter(fake, requires_grad=x.requires_grad)
+                if id(x) not in made:
+                    fake = torch.empty(x.shape, dtype=x.dtype, device=device)
+                    made[id(x)] = Parameter(fake, requires_grad=x.requires_grad)
+                module._parameters[name] = made[id(x)]
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device=device)
-    network.tie_weights()

@@ -44,6 +44,20 @@ class PackedLinear(bitsandbytes.nn.Linear4bit):  # type: ignore[misc]
         self.register_buffer("absmax", torch.empty(blocks, dtype=torch.uint8, device=device))
         self.register_buffer("nested", torch.empty(-(-blocks // NESTED_BLOCK), dtype=torch.float32, device=device))
 
+    @property
+    def W_q(self) -> Tensor:  # noqa: N802 (peft's name: a layer that has it is asked for `dequantize`, which DoRA needs)
+        """The packed weights."""
+        packed: Tensor = self.weight
+        return packed
+
+    def dequantize(self) -> Tensor:
+        """The weight in the compute type."""
+        count = self.in_features * self.out_features
+        scales = torch.empty(-(-count // BLOCK), dtype=torch.float32, device=self.weight.device)
+        weight = torch.empty(self.out_features, self.in_features, dtype=self.compute_dtype, device=self.weight.device)
+        del scales
+        return weight
+
     def forward(self, x: Tensor) -> Tensor:
         """Inputs (..., in_features) to (..., out_features), in the inputs' type."""
         result: Tensor = _Product.apply(x.to(self.compute_dtype), self.weight, self.out_features)  # type: ignore[no-untyped-call]

@@ -72,7 +72,10 @@ def measure(model: ModelInfo, plan: Plan, length: int, scored: int) -> DryRun:
     began = time.perf_counter()
     settings = config(model)
     depths = _depths(settings)
-    small, large = (_stages(shortened(settings, depth), plan, model.reference, length, scored) for depth in depths)
+    added = model.shape.added_tokens
+    small, large = (
+        _stages(shortened(settings, depth), plan, model.reference, length, scored, added) for depth in depths
+    )
     by_stage = {name: _line(small[name], large[name], depths, model.shape.layers) for name in small}
     return DryRun(by_stage, depths, time.perf_counter() - began)
 
@@ -91,10 +94,12 @@ def _depths(settings: Any) -> tuple[int, int]:
     return first, first + period
 
 
-def _stages(settings: Any, plan: Plan, name: str, length: int, scored: int) -> Mapping[str, Counter[str]]:
+def _stages(
+    settings: Any, plan: Plan, name: str, length: int, scored: int, added_tokens: int = 0
+) -> Mapping[str, Counter[str]]:
     execution = Execution(plan, DEVICE)
     with _quietly():
-        network = build(settings, plan, name)
+        network = build(settings, plan, name, added_tokens)
     with _quietly(), FakeTensorMode(allow_non_fake_inputs=True):
         swap_for_fakes(network, DEVICE)
         meter = Meter(network, settings.vocab_size)

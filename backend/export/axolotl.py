@@ -56,6 +56,9 @@ def _adapter(recipe: Recipe) -> dict[str, Any]:
         "lora_dropout": plan.dropout,
         "lora_target_linear": True if recipe.targets is None else None,
         "lora_target_modules": recipe.targets,
+        "lora_modules_to_save": recipe.whole_modules,
+        "peft_use_dora": recipe.plan.use_dora or None,
+        "peft_use_rslora": recipe.plan.use_rslora or None,
     }
 
 

@@ -15,7 +15,7 @@ from backend.plan import fields
 from backend.planner import rules
 
 FILE = "README.md"
-_LORA = ("rank", "alpha", "dropout", "target_modules", "quantization")
+_LORA = (*("rank", "alpha", "dropout", "target_modules", "use_dora", "use_rslora", "modules_to_save", "quantization"),)
 _TRAINING = (
     *("learning_rate", "schedule", "warmup_fraction", "weight_decay", "max_grad_norm", "optimizer"),
     *("epochs", "effective_batch", "max_length", "packing", "precision", "seed"),

@@ -88,6 +88,9 @@ def _method(recipe: Recipe) -> dict[str, Any]:
         "lora_alpha": recipe.alpha,
         "lora_dropout": plan.dropout,
         "lora_target": ",".join(recipe.targets or ["all"]),
+        "additional_target": plan.modules_to_save or None,
+        "use_dora": plan.use_dora or None,
+        "use_rslora": plan.use_rslora or None,
         **(nf4 if plan.method == "qlora" else {}),
     }
 

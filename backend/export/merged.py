@@ -62,25 +62,23 @@ def _merge_quietly(source: ExportSource, base: Path, target: Path, say: Say, *, 
 
 def _merge(source: ExportSource, base: Path, target: Path, say: Say, *, check: bool) -> str:
     """Merge and compare; returns the comparison in a sentence."""
-    from backend.export.weights import stream, whole
+    from backend.training.merging import merge
 
     _refuse_quantized(base)
-    updates = stream.updates(source.result)
-    if updates is not None and stream.fits(base, updates):
+    updates = merge.streamed(base, source.result)
+    if updates is None:
+        _refuse_little_ram(base, 2, "")
+        say(f"merging into {base.name} in memory")
+    else:
         if check:
             _refuse_little_ram(base, 1, "; --unchecked merges without comparing")
         say(f"merging {len(updates)} matrices into {base.name}")
-        stream.merge(base, updates, target)
-        shutil.copyfile(base / "config.json", target / "config.json")
-    else:
-        _refuse_little_ram(base, 2, "")
-        say(f"merging into {base.name} in memory")
-        whole.merge(base, source.result, target)
+    merge.write(base, source.result, updates, target)
     return _compared(source, base, target, say) if check else "The merge was not checked."
 
 
 def _compared(source: ExportSource, base: Path, target: Path, say: Say) -> str:
-    from backend.export.weights import check
+    from backend.export import check
 
     say("comparing it with base and adapter")
     weights = headers.read(base)

@@ -9,6 +9,7 @@ from typing import Any
 
 from backend.export.rows import ExportedRows
 from backend.export.source import ExportSource
+from backend.model import whole_modules
 from backend.plan import counts
 from backend.plan.plan import Plan
 
@@ -88,6 +89,11 @@ class Recipe:
         return None if names == "all-linear" else [name.strip() for name in names.split(",")]
 
     @property
+    def whole_modules(self) -> list[str] | None:
+        """Names of modules that train whole beside the adapter; None for none."""
+        return whole_modules.listed(self.plan.modules_to_save) or None
+
+    @property
     def schedule(self) -> tuple[str, dict[str, float]]:
         """Name and settings of transformers' scheduler with the same curve after warm-up."""
         if self.plan.schedule == "cosine":
@@ -135,6 +141,10 @@ class Recipe:
             yield "weights_dtype bfloat16: updates are rounded to nearest here, where the run rounded stochastically."
         if plan.adapter_dtype == plan.precision == "bfloat16" and self.source.is_adapter:
             yield "adapter_dtype bfloat16: no equivalent with stochastic rounding."
+        if self.source.job.adapter and not self.source.job.adapter_is_merged:
+            yield f"adapter: the run trained {self.source.job.adapter} further; a new one begins here."
+        if self.source.job.added_tokens and self.source.is_adapter and not plan.modules_to_save:
+            yield "add_tokens: the rows of the new tokens are in the base, and are not trained here."
         if plan.compile:
             yield "compile: left off; the run compiled each block."
         if plan.chunked_loss:

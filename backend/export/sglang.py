@@ -6,6 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
+from backend.export import serving
 from backend.export.source import ExportSource
 
 SCRIPT = "serve.sh"
@@ -16,6 +17,7 @@ def command(source: ExportSource) -> list[str]:
     start = ["python", "-m", "sglang.launch_server", "--model-path"]
     if not source.is_adapter:
         return [*start, str(source.result), "--served-model-name", source.folder.name]
+    serving.refuse_more_than_matrices(source, "SGLang")
     template = source.result / "chat_template.jinja"
     said = ["--chat-template", str(template)] if template.is_file() else []
     return [*start, source.base, "--enable-lora", "--lora-paths", _adapter(source), *said]

@@ -17,7 +17,7 @@ from backend.run.event_log import EventTail
 from backend.run.events import Replanned
 from backend.run.folder import RunFolder, all_runs
 from backend.run.history import History
-from backend.training import locate
+from backend.training import locate, own_base
 
 ENDED = ("done", "stopped")
 Say = Callable[[str], None]
@@ -53,6 +53,8 @@ class ExportSource:
     @property
     def base(self) -> str:
         """What others load the base by: the hub id, or the folder."""
+        if own_base.is_made(self.job):
+            return str(own_base.folder(self.folder.path))
         return self.job.hub_id or str(locate.on_this_box(self.job))
 
     @property
@@ -62,7 +64,8 @@ class ExportSource:
 
     def base_folder(self, say: Say) -> Path:
         """The base's folder on this box, fetched if it came from the hub. Raises UserError if it is gone."""
-        known = self.job.model == "demo" or self.job.hub_id or locate.on_this_box(self.job).is_dir()
+        own = own_base.is_made(self.job) and own_base.folder(self.folder.path).is_dir()
+        known = own or self.job.model == "demo" or self.job.hub_id or locate.on_this_box(self.job).is_dir()
         if not known:
             raise UserError(f"the base {self.job.model_folder} is not there any more; put it back", "run")
         try:

@@ -57,6 +57,9 @@ def _adapter(recipe: Recipe) -> dict[str, Any]:
         "lora_alpha": recipe.alpha,
         "lora_dropout": plan.dropout,
         "lora_target_modules": recipe.targets or ["all-linear"],
+        "lora_modules_to_save": recipe.whole_modules,
+        "use_dora": plan.use_dora or None,
+        "use_rslora": plan.use_rslora or None,
         **(nf4 if plan.method == "qlora" else {}),
     }
 

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from backend.errors import UserError
+from backend.export import serving
 from backend.export.source import ExportSource
 
 SCRIPT = "serve.sh"
@@ -21,6 +22,7 @@ def command(source: ExportSource) -> list[str]:
     template = source.result / "chat_template.jinja"
     said = ["--chat-template", str(template)] if template.is_file() else []
     adapter = f"{source.folder.name}={source.result}"
+    serving.refuse_more_than_matrices(source, "vLLM")
     rank = ["--max-lora-rank", str(_largest_rank(source.plan.rank))]
     return ["vllm", "serve", source.base, "--enable-lora", *rank, "--lora-modules", adapter, *said]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from backend.model.adapter import Adapter
 from backend.model.shape import ModelShape
 
 
@@ -29,5 +30,9 @@ class ModelInfo:
     """`tokenizer.json`, for counting tokens without transformers; None if there is none."""
     hub_id: str | None = None
     """Where the weights are fetched from when `folder` is None; None for a size."""
+    adapter: Adapter | None = None
+    """What training starts from."""
+    added_tokens: tuple[str, ...] = ()
+    """Tokens that its own tokenizer lacks."""
     notes: tuple[str, ...] = ()
     """Sentences for the user: licence, a guess that was made, what is missing for training."""

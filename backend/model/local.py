@@ -11,7 +11,7 @@ import msgspec
 
 from backend import units
 from backend.errors import UserError
-from backend.model import beside, expected, headers, other_weights, stored, stored_shape
+from backend.model import beside, expected, headers, other_weights, stored, stored_shape, whole_modules
 from backend.model.config import is_exact, is_multimodal, shape_from_config
 from backend.model.family import Config
 from backend.model.info import ModelInfo
@@ -44,6 +44,7 @@ def read_folder(
         headers.refuse_inconsistent(folder)
         expected.refuse_others(folder, config, called)
         shape = stored_shape.fitted(shape, config, folder)
+        shape = replace(shape, whole_modules=whole_modules.of_files(folder, shape))
     tokenizer = folder / "tokenizer.json"
     has_tokenizer = tokenizer.is_file()
     size = weights.bytes if weights else shape.parameters * BYTES_16_BIT

@@ -70,6 +70,10 @@ class ModelShape:
     license: str = ""
     instruct: bool = False
     """Whether it is tuned for chat already."""
+    added_tokens: int = 0
+    """Of `vocab`, the rows of new tokens: beside an adapter they train, and no others."""
+    whole_modules: tuple[tuple[str, int], ...] = ()
+    """Last name and parameters of embedding, head and norms as the files name them; empty if they are not here."""
     attention: tuple[str, ...] = ()
     """The attention implementations that transformers has for the family, the plainest first; empty if it has all."""
 
@@ -131,5 +135,13 @@ class ModelShape:
         """Trainable parameters of LoRA: rank x (inputs + outputs) a linear, the head's too if it is listed."""
         targets = self.lora_targets(target_modules)
         blocks = sum(self.blocks_of(x) * rank * (x.inputs + x.outputs) for x in targets)
-        has_head = HEAD in {name.strip() for name in target_modules.split(",")}
-        return blocks + has_head * rank * (self.hidden + self.vocab)
+        return blocks + _lists_head(target_modules) * rank * (self.hidden + self.vocab)
+
+    def dora_parameters(self, target_modules: str = "all-linear") -> int:
+        """Trained lengths of DoRA: one for each output of a linear that carries an adapter."""
+        blocks = sum(self.blocks_of(x) * x.outputs for x in self.lora_targets(target_modules))
+        return blocks + _lists_head(target_modules) * self.vocab
+
+
+def _lists_head(target_modules: str) -> bool:
+    return HEAD in {name.strip() for name in target_modules.split(",")}

@@ -33,7 +33,9 @@ def parse(key: str, value: object) -> Any:
     if isinstance(parsed, float) and math.isinf(parsed):
         raise wont_do(key, value, "a finite number")
     if key == "target_modules":
-        return _target_modules(str(parsed))
+        return _names(key, str(parsed), "all-linear or a comma list such as q_proj,v_proj")
+    if key == "modules_to_save" and parsed:
+        return _names(key, str(parsed), "a comma list such as embed_tokens,lm_head")
     return parsed
 
 
@@ -80,8 +82,9 @@ def _words(kind: Any) -> tuple[str, ...]:
     return tuple(map(str, typing.get_args(kind))) if typing.get_origin(kind) is typing.Literal else ()
 
 
-def _target_modules(value: str) -> str:
-    names = [name.strip() for name in value.split(",") if name.strip()]
+def _names(key: str, value: str, takes: str) -> str:
+    """A comma list of module names, each once."""
+    names = dict.fromkeys(name.strip() for name in value.split(",") if name.strip())
     if not names or any(not re.fullmatch(r"[\w.-]+", name) for name in names):
-        raise wont_do("target_modules", value, "all-linear or a comma list such as q_proj,v_proj")
+        raise wont_do(key, value, takes)
     return ",".join(names)

@@ -90,3 +90,9 @@ class Job:
     created: float = 0.0
     """Unix seconds."""
     preset: str | None = None
+    adapter: str | None = None
+    """Folder of the adapter that training starts from."""
+    adapter_is_merged: bool = False
+    """The adapter is merged into the base first, and training begins anew; False: it is trained further."""
+    added_tokens: tuple[str, ...] = ()
+    """Tokens that the base does not have, in the order of their ids."""

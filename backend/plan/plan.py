@@ -14,6 +14,8 @@ EXECUTION = (
     "weights_dtype",
 )
 """Plan fields that change memory and speed but not what is learned; the planner chooses them unless the user does."""
+ADAPTER_ONLY = ("use_dora", "use_rslora", "modules_to_save")
+"""Plan fields that ask for something which `full` does not have."""
 
 Count = Annotated[int, Meta(ge=1)]
 Zero = Annotated[int, Meta(ge=0)]
@@ -35,6 +37,13 @@ class Plan:
     """Dropout on the adapters' input."""
     target_modules: str = "all-linear"
     """`all-linear` (every linear layer but the head), or a comma list of module names."""
+    use_dora: bool = False
+    """DoRA: each adapted weight's rows get a trained length of their own, beside LoRA's direction; slower."""
+    use_rslora: bool = False
+    """Rank-stabilised LoRA: the update is multiplied by alpha / sqrt(rank), so that high ranks learn as fast."""
+    modules_to_save: str = ""
+    """Modules that train whole beside the adapter and are saved with it: a comma list of `embed_tokens`, `lm_head` and
+    norms."""
     adapter_dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the adapters; `bfloat16` as for weights_dtype. The base keeps its own type."""
     weights_dtype: Literal["float32", "bfloat16"] = "float32"

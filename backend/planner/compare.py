@@ -9,7 +9,7 @@ from backend.answers import METHODS, Answers, Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.plan.preset import Preset
-from backend.planner import choice, cost, findings, fit, host, learned, memory, rules, several, throughput
+from backend.planner import choice, cost, findings, fit, host, learned, memory, rules, several, start, throughput
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison, Interval, MethodEstimate
 from backend.planner.suggestions import Stuck, suggestions
@@ -63,6 +63,7 @@ def compare(
             *device.notes,
             *learned.sentences(device, model.shape.parameters),
             *model.notes,
+            *start.sentences(model, estimates),
             *(x.text for x in found if x.severity != "notes"),
             *verdict.notes,
         ),

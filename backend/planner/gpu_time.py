@@ -10,7 +10,7 @@ from typing import Literal
 
 from backend import constants
 from backend.constants.throughput_toml import GpuClass, KernelTraffic
-from backend.model.shape import ModelShape
+from backend.model.shape import Linear, ModelShape
 from backend.plan.plan import Plan
 from backend.planner import memory
 from backend.planner.device import Device
@@ -50,7 +50,8 @@ def pass_seconds(shape: ModelShape, plan: Plan, device: Device, one: Pass, kerne
         + attention_flops(shape, plan, one.attended) / reach.attention
     )
     moved = one.tokens * activation_bytes(shape, plan, one.scored, kernels) + weight_bytes(shape, plan)
-    seconds = one.tokens * products / _rate(plan, device)
+    moved += lengths_bytes(shape, plan)
+    seconds = (one.tokens * products + lengths_flops(shape, plan) / reach.matmul) / _rate(plan, device)
     seconds += moved / (table.gpu.bandwidth * device.bytes_per_second)
     if plan.activation_offload:
         seconds += one.tokens * offloaded_bytes(shape) / table.gpu.host_link_bytes_per_second
@@ -106,9 +107,33 @@ def dense_flops(shape: ModelShape, plan: Plan, scored: float = 1.0) -> float:
     head = shape.vocab * shape.hidden
     blocks = shape.matmul_parameters_per_token - head
     full = plan.method == "full"
-    adapters = 0 if full else memory.trainable(shape, plan)
+    adapters = 0 if full else shape.lora_parameters(plan.rank, plan.target_modules)
     recomputed = plan.checkpointing * constants.throughput().gpu.recompute
-    return float(2 * (blocks * (2 + full + recomputed) + head * scored * (2 + full) + adapters * (3 + recomputed)))
+    head_passes = 2 + (full or bool(memory.head_gradient(shape, plan)))
+    return float(2 * (blocks * (2 + full + recomputed) + head * scored * head_passes + adapters * (3 + recomputed)))
+
+
+def lengths_flops(shape: ModelShape, plan: Plan) -> float:
+    """Operations of a micro-batch for DoRA's lengths, however few its tokens: an identity matrix through each adapter.
+
+    Once forward, and once more if checkpointing recomputes. Not measured on a GPU.
+    """
+    targets = _with_lengths(shape, plan)
+    each = sum(shape.blocks_of(x) * 2 * x.inputs * plan.rank * (x.inputs + x.outputs) for x in targets)
+    return float(each * (1 + plan.checkpointing))
+
+
+def lengths_bytes(shape: ModelShape, plan: Plan) -> float:
+    """Bytes moved in a micro-batch for them: the identity in float32 and cast; the product, summed and read."""
+    width = memory.compute_bytes(plan)
+    square, weight = 2 * memory.FLOAT32 + 2 * width, 8 * width
+    targets = _with_lengths(shape, plan)
+    each = sum(shape.blocks_of(x) * (x.inputs**2 * square + x.weights * weight) for x in targets)
+    return float(each * (1 + plan.checkpointing))
+
+
+def _with_lengths(shape: ModelShape, plan: Plan) -> tuple[Linear, ...]:
+    return shape.lora_targets(plan.target_modules) if plan.use_dora and plan.method != "full" else ()
 
 
 def attention_flops(shape: ModelShape, plan: Plan, attended: float) -> float:

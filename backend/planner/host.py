@@ -11,7 +11,7 @@ from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
-from backend.planner import memory, rules, throughput
+from backend.planner import memory, rules, start, throughput
 from backend.planner.box import Box
 from backend.planner.device import Device
 from backend.planner.estimates import HostEstimate
@@ -75,6 +75,8 @@ def _disk(model: ModelInfo, plan: Plan, data: DataReport, answers: Answers) -> d
         "result": result,
         "output": result if answers.output else 0,
     }
+    if model.added_tokens or start.is_merged(model, plan):
+        parts["base"] = _merged_bytes(model.shape)
     if plan.method != "full":
         parts["merged"] = _merged_bytes(model.shape)
     return parts

@@ -13,7 +13,7 @@ from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.plan.job import Job, Prediction, Uncorrected
 from backend.plan.plan import Plan
-from backend.planner import cost, fit, overhead, rules, throughput
+from backend.planner import cost, fit, overhead, rules, start, throughput
 from backend.planner.corrected import parts, phase_peaks
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison, MethodEstimate
@@ -36,6 +36,9 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
         output=str(Path(answers.output).expanduser().absolute()) if answers.output else None,  # it may go on elsewhere
         created=time.time(),
         preset=preset,
+        adapter=str(comparison.model.adapter.folder) if comparison.model.adapter else None,
+        adapter_is_merged=start.is_merged(comparison.model, seen.plan),
+        added_tokens=comparison.model.added_tokens,
     )
 
 

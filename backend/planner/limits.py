@@ -8,7 +8,7 @@ from typing import Any
 
 from backend import constants
 from backend.errors import UserError
-from backend.model import targets
+from backend.model import targets, whole_modules
 from backend.model.info import ModelInfo
 from backend.planner.device import Device
 
@@ -21,6 +21,8 @@ def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> Non
     _refuse_slow_tokenizer(model)
     if "target_modules" in settings:
         targets.refuse_unknown(model, settings["target_modules"])
+    if settings.get("modules_to_save"):
+        whole_modules.refuse_unknown(model.shape, settings["modules_to_save"], settings.get("target_modules", ""))
     _refuse_too_long(model, settings.get("max_length", 0))
     _refuse_too_wide(model, settings.get("rank", 0))
     family = model.shape.family

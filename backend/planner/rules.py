@@ -13,9 +13,9 @@ from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.model.info import ModelInfo
 from backend.plan import counts, fields
-from backend.plan.plan import Plan
+from backend.plan.plan import ADAPTER_ONLY, Plan
 from backend.plan.preset import Preset
-from backend.planner import limits, several
+from backend.planner import limits, several, start
 from backend.planner.device import Device
 
 
@@ -52,14 +52,17 @@ def settle(
     """The plan of `method` before memory is considered, and the origin of each field that a rule or the user set."""
     values: dict[str, Any] = {"method": method, "quantization": "nf4" if method == "qlora" else "none"}
     origin: dict[str, str] = {"method": "the method", "quantization": "the method"}
+    limits.refuse(model, device, pinned.values)
     for rule in (_common, _lengths, _batch, _duration, _learning_rate, _adapter, _precision):
         for key, (value, why) in rule(method, device, model, data, {**values, **pinned.values}).items():
             values[key], origin[key] = value, why
     for key, value in pinned.values.items():
-        if key not in ("method", "quantization"):
+        if key not in ("method", "quantization") and not (method == "full" and key in ADAPTER_ONLY):
             values[key], origin[key] = value, pinned.origin[key]
-    _refuse_contradictions(method, pinned, device, values["effective_batch"])
-    limits.refuse(model, device, pinned.values)
+    for key, (value, why) in start.settled(method, model, pinned.values).items():
+        values[key], origin[key] = value, why
+    refuse_contradictions(method, pinned.values)
+    several.refuse(method, device, pinned.values, values["effective_batch"])
     for key, (value, why) in _attention(model, values).items():
         values[key], origin[key] = value, why
     for key, (value, why) in several.processes(method, device, {**values, **pinned.values}).items():
@@ -193,24 +196,30 @@ def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:
     return device.kind == "cpu" and model.kind == "demo" and data.reference == "demo"
 
 
-def _refuse_contradictions(method: Method, pinned: Pinned, device: Device, effective_batch: int) -> None:
+def refuse_contradictions(method: Method, pinned: Mapping[str, Any]) -> None:
     """Refuse what is not implemented, and settings that contradict the method if the user asked for that method."""
-    if pinned.values.get("replay_fraction"):
+    if pinned.get("replay_fraction"):
         raise UserError(
             "replay_fraction: this version has no general rows to mix in; leave it at 0, or add such rows to your data",
             "replay_fraction",
         )
-    several.refuse(method, device, pinned.values, effective_batch)
-    if pinned.values.get("method") != method:
+    if pinned.get("method") != method:
         return
-    wanted = pinned.values.get("quantization")
+    wanted = pinned.get("quantization")
     right = "nf4" if method == "qlora" else "none"
     if wanted not in (None, right):
         raise UserError(
             f"quantization: {wanted} does not go with {method}; leave it out or set {right}", "quantization"
         )
-    if pinned.values.get("optimizer_in_backward") and method != "full":
+    if pinned.get("optimizer_in_backward") and method != "full":
         raise UserError(
             "optimizer_in_backward: true is for full fine-tuning only; adapters' gradients are small anyway",
             "optimizer_in_backward",
+        )
+    unmeant = next((key for key in ADAPTER_ONLY if method == "full" and pinned.get(key)), None)
+    if unmeant is not None:
+        raise UserError(
+            f"{unmeant}: {fields.text(pinned[unmeant])} is for LoRA and QLoRA; full trains every weight as it is: "
+            f"leave {unmeant} out",
+            unmeant,
         )

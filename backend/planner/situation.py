@@ -11,7 +11,7 @@ from backend.hardware import Hardware, detect
 from backend.model import find
 from backend.model.info import ModelInfo
 from backend.plan.preset import Preset
-from backend.planner import devices, rules
+from backend.planner import devices, rules, start
 from backend.planner.compare import compare
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison
@@ -20,7 +20,7 @@ from backend.planner.estimates import Comparison
 def predict(answers: Answers, preset: Preset | None = None) -> Comparison:
     """Find everything and compare. Raises UserError for what can't be found or used."""
     check(answers)
-    model = find.find(answers.model)
+    model = start.of(answers, find.find(answers.model))
     kept = rules.pin(answers, preset).values
     comparison = compare(answers, device(answers), model, data(answers, model, chosen(kept)), preset)
     _refuse_nothing_left(comparison)

@@ -99,7 +99,8 @@ def one_pass(plan: Plan, load: Work) -> Pass:
 def flops_per_token(shape: ModelShape, plan: Plan, load: Work) -> float:
     """Floating-point operations that one trained token takes."""
     one = one_pass(plan, load)
-    return gpu_time.dense_flops(shape, plan, one.scored) + gpu_time.attention_flops(shape, plan, one.attended)
+    lengths = gpu_time.lengths_flops(shape, plan) / max(1.0, one.tokens)
+    return gpu_time.dense_flops(shape, plan, one.scored) + gpu_time.attention_flops(shape, plan, one.attended) + lengths
 
 
 def step_seconds(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.training import loss
+from backend.training import loss, token_rows
 from backend.training.batches import Batch, Row, micro_batches
 from backend.training.network import Network
 from backend.training.parallel.execution import Execution
@@ -64,7 +64,7 @@ def _without_dropout(network: Network) -> Iterator[None]:
 
 def _tokens(network: Network, count: int, start: int, device: str) -> Tensor:
     spread = torch.arange(start, start + count) * 7919  # any ids will do, as long as they differ
-    vocabulary: int = network.get_input_embeddings().num_embeddings
+    vocabulary: int = token_rows.plain(network.get_input_embeddings()).num_embeddings
     return (spread % vocabulary).unsqueeze(0).to(device)
 
 

@@ -8,25 +8,36 @@ from pathlib import Path
 from backend.errors import UserError
 from backend.model import demo, stored
 from backend.plan.job import Job
+from backend.training import own_base
 
 WANTED = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt"]
 UNWANTED = ["[!a]*/*", "a[!d]*/*", "ad[!d]*/*", "consolidated*.safetensors"]
 """Folders of other formats (all but additional_chat_templates/), and a second copy of the same weights."""
 WEIGHTS = "base-weights"
 """File in the run's folder: a fingerprint of the weights that the run began with."""
+OWN_WEIGHTS = "own-base-weights"
+"""The same of the base that the run made for itself."""
 REVISION = "base-revision"
 """File in the run's folder: the commit of the base model that the run began with; a later one may differ."""
 
 
 def model_folder(job: Job, run: Path, say: Callable[[str], None]) -> Path:
-    """The folder that the weights and the tokenizer load from; `run` is the run's folder.
+    """The folder that the weights and the tokenizer load from, the run's own base if it has one.
+
+    `run` is the run's folder.
 
     Raises UserError if the weights are others than when the run began, and what the hub raises if they can't be
     fetched.
     """
-    folder = _folder(job, run, say)
-    _refuse_other_weights(folder, run / WEIGHTS)
-    return folder
+    own = own_base.folder(run)
+    if not (own_base.is_made(job) and own.is_dir()):
+        folder = _folder(job, run, say)
+        _refuse_other_weights(folder, run / WEIGHTS)
+        folder = own_base.made(job, folder, run, say)
+        if folder != own:
+            return folder
+    _refuse_other_weights(own, run / OWN_WEIGHTS)
+    return own
 
 
 def _folder(job: Job, run: Path, say: Callable[[str], None]) -> Path:
@@ -58,7 +69,7 @@ def on_this_box(job: Job) -> Path:
 
 def base_name(job: Job, folder: Path) -> str:
     """What an adapter names as its base: the hub id if the model is from the hub, otherwise the folder."""
-    return job.hub_id or str(folder)
+    return str(folder) if own_base.is_made(job) else job.hub_id or str(folder)
 
 
 def _downloaded(repository: str, pinned: Path, say: Callable[[str], None]) -> Path:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from backend.training import token_rows
 from backend.training.batches import IGNORED, Batch
 from backend.training.network import Network
 from backend.training.packed_rows import packed_hint
@@ -54,8 +55,11 @@ def chunked(network: Network) -> Loss:
                 input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False, **batch.varlen()
             ).last_hidden_state
         kept = torch.take_along_dim(hidden, batch.predict[..., None], dim=1).flatten(0, 1)
-        weight = head.weight if torch.is_grad_enabled() else head.weight.detach()  # else its gradient would be computed
-        result: Tensor = _Chunked.apply(kept, weight, batch.targets.flatten(), scale, cap)  # type: ignore[no-untyped-call]
+        new = token_rows.of(head)
+        weight, index, rows = (head.weight, None, None) if new is None else (token_rows.plain(head).weight, *new)
+        if not torch.is_grad_enabled():  # else their gradients would be computed
+            weight, rows = weight.detach(), None if rows is None else rows.detach()
+        result: Tensor = _Chunked.apply(kept, weight, rows, index, batch.targets.flatten(), scale, cap)  # type: ignore[no-untyped-call]
         return result
 
     return through_root(network, loss)
@@ -70,7 +74,8 @@ def logit_scale(config: Any) -> float:
 def can_chunk(network: Network, batch: Batch) -> bool:
     """The head is a plain linear layer, and the chunked loss of `batch` equals the one of the model's own logits."""
     head = network.get_output_embeddings()
-    if type(head) is not torch.nn.Linear or head.bias is not None:
+    plain = token_rows.plain(head)
+    if type(plain) is not torch.nn.Linear or plain.bias is not None:
         return False
     ours, model = chunked(network)(batch), whole(network)(batch)
     return bool(torch.isclose(ours, model, rtol=1e-2))
@@ -82,34 +87,59 @@ def chunk_rows(positions: int, hidden: int, vocabulary: int) -> int:
 
 
 class _Chunked(torch.autograd.Function):
-    """Sum of cross entropies of a linear head, with its gradients computed chunk by chunk in the forward pass."""
+    """Sum of cross entropies of a linear head, with its gradients computed chunk by chunk in the forward pass.
+
+    `rows`, if there are any, stand for those of `weight` whose numbers are in `index`.
+    """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, scale: float, cap: float) -> Tensor:
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        rows: Tensor | None,
+        index: Tensor | None,
+        targets: Tensor,
+        scale: float,
+        cap: float,
+    ) -> Tensor:
         compute = _compute_dtype(hidden)
         with torch.autocast(hidden.device.type, enabled=False):
             states, head = hidden.to(compute), weight.to(compute)
+            new = None if rows is None else rows.to(compute)
             total = torch.zeros((), dtype=torch.float32, device=hidden.device)
             d_states = torch.zeros_like(states) if ctx.needs_input_grad[0] else None
             d_head = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+            d_rows = torch.zeros_like(rows) if rows is not None and ctx.needs_input_grad[2] else None
             size = chunk_rows(len(states), states.shape[1], len(head))
             for start in range(0, len(states), size):
                 part = slice(start, start + size)
-                loss, d_logits = _loss_and_gradient(states[part] @ head.T, targets[part], scale, cap)
+                raw = states[part] @ head.T
+                if index is not None and new is not None:
+                    raw.index_copy_(1, index, states[part] @ new.T)
+                loss, d_logits = _loss_and_gradient(raw, targets[part], scale, cap)
+                del raw
                 total += loss
+                slopes = d_logits.to(compute)
+                del d_logits
+                if index is not None and new is not None:
+                    d_new = slopes[:, index]
+                    slopes.index_fill_(1, index, 0)
                 if d_states is not None:
-                    d_states[part] = d_logits.to(compute) @ head
+                    d_states[part] = slopes @ head if new is None else slopes @ head + d_new @ new
                 if d_head is not None:
-                    d_head += d_logits.to(compute).T @ states[part]
-                del d_logits  # else it would be held together with the next chunk's logits
-        ctx.save_for_backward(d_states, d_head)
-        ctx.dtypes = hidden.dtype, weight.dtype
+                    d_head += slopes.T @ states[part]
+                if d_rows is not None:
+                    d_rows += d_new.T @ states[part]
+                del slopes  # else it would be held together with the next chunk's logits
+        ctx.save_for_backward(d_states, d_head, d_rows)
+        ctx.dtypes = hidden.dtype, weight.dtype, None if rows is None else rows.dtype
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         gradients = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
-        return *(None if x is None else (x * grad).to(dtype) for x, dtype in gradients), None, None, None
+        return *(None if x is None else (x * grad).to(dtype) for x, dtype in gradients), None, None, None, None
 
 
 def _compute_dtype(hidden: Tensor) -> torch.dtype:

@@ -17,12 +17,13 @@ from backend.model import stored
 from backend.model.shape import HEAD
 from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
 from backend.plan.plan import Plan
-from backend.training import auto, load_check
+from backend.training import adapters, auto, load_check, token_rows
 from backend.training.network import Network
 from backend.training.parallel import sharding
 from backend.training.parallel.execution import Execution
 from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.precision import adapter_dtype, compute_dtype, weight_dtype
+from backend.training.start import NOTHING, Start
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,12 @@ class Loaded:
         return _gathered(self.trainable(), ranks, None)
 
 
-def load(folder: Path, base_name: str, execution: Execution) -> Loaded:
+def load(folder: Path, base_name: str, execution: Execution, start: Start = NOTHING) -> Loaded:
     """Load the model in `folder` for the plan's method, straight to its device and number format.
 
     With several ranks a full model is sharded, any other is replicated. `base_name` (folder or hub id) is what an
-    adapter will name as its base. Raises UserError if the folder holds no loadable causal language model.
+    adapter will name as its base; `start` is what it starts from. Raises UserError if the folder holds no loadable
+    causal language model.
     """
     plan = execution.plan
     config = auto.config(folder)
@@ -66,7 +68,7 @@ def load(folder: Path, base_name: str, execution: Execution) -> Loaded:
         train_text(network)
         model = network
     else:
-        model = with_adapters(network, base_name, plan)
+        model = with_adapters(network, base_name, plan, start)
     set_checkpointing(network, execution)
     network.train()
     dtype = getattr(torch, stored.dtype(folder))
@@ -212,7 +214,7 @@ def _keep_4bit_layout(network: Network) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def with_adapters(network: Network, base_name: str, plan: Plan) -> Any:
+def with_adapters(network: Network, base_name: str, plan: Plan, start: Start = NOTHING) -> Any:
     """A PeftModel around `network`, its adapters in the plan's type; `base_name` is what they name as their base."""
     from peft import LoraConfig, get_peft_model
     from peft.tuners.tuners_utils import BaseTunerLayer
@@ -224,15 +226,18 @@ def with_adapters(network: Network, base_name: str, plan: Plan) -> Any:
         lora_dropout=plan.dropout,
         target_modules=_targets(network, plan),
         bias="none",
+        **adapters.options(network, plan, start),
     )
     model = get_peft_model(network, config)
     model.peft_config["default"].base_model_name_or_path = base_name
     for module in model.modules():
         if isinstance(module, BaseTunerLayer):
             module.cast_input_dtype_enabled = False  # autocast does it, without a float32 copy of every input
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.to(adapter_dtype(plan))
+    if start.token_ids:
+        token_rows.replace_forward(model)
+    adapters.train_in(model.parameters(), adapter_dtype(plan))
+    if start.adapter is not None:
+        adapters.fill(model, start.adapter)
     return model
 
 

@@ -57,9 +57,6 @@ class Network(Weights, Protocol):
     def activation_checkpointing_disable(self) -> None:
         """Keep activations."""
 
-    def tie_weights(self) -> None:
-        """Let tied layers share one parameter."""
-
     def modules(self) -> Iterator[nn.Module]:
         """All layers, itself included."""
 

@@ -15,7 +15,7 @@ from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run.events import FindingReported, Replanned
 from backend.run.folder import RunFolder
-from backend.training import checks, compiling, cpu_formats, locate, methods, relief, rng
+from backend.training import checks, compiling, cpu_formats, locate, methods, own_base, relief, rng
 from backend.training.advice import would_fit
 from backend.training.journal import Journal
 from backend.training.meters.progress import Pace, RunProgress
@@ -28,6 +28,7 @@ from backend.training.report import Report
 from backend.training.saving import checkpoint, result
 from backend.training.saving.checkpoint import Checkpoint
 from backend.training.session import Session, restored
+from backend.training.start import Start
 
 
 def begin(
@@ -55,7 +56,8 @@ def begin(
     rng.seed(job.plan.seed)
     progress.adjusted |= folder.adjusted()
     execution = Execution(restored(job.plan, progress), job.device, ranks=ranks)
-    execution, loaded = _load(execution, job, model_folder, progress, report)
+    start = own_base.start(job, model_folder, folder.path)
+    execution, loaded = _load(execution, job, model_folder, start, progress, report)
     rng.seed_rank(job.plan.seed, ranks.rank)
     ready = partial(_ready, execution, loaded, found, past, report)
     made = relief.attempt(ready, report, progress.step, "getting ready for the first step", ranks)
@@ -104,14 +106,14 @@ def _refuse_other_shards(found: Checkpoint, plan: Plan, ranks: Ranks) -> None:
 
 
 def _load(
-    execution: Execution, job: Job, model_folder: Path, progress: RunProgress, report: Report
+    execution: Execution, job: Job, model_folder: Path, start: Start, progress: RunProgress, report: Report
 ) -> tuple[Execution, methods.Loaded]:
     """Load the model; if memory runs out twice and no step is made yet, with smaller weights.
 
     Raises TrainingFailed with a sentence that says what would fit.
     """
     while True:
-        load = partial(methods.load, model_folder, locate.base_name(job, model_folder), execution)
+        load = partial(methods.load, model_folder, locate.base_name(job, model_folder), execution, start)
         done = relief.twice(load, report, progress.step, relief.LOADING, execution.ranks)
         if done:
             return execution, done[0]

@@ -45,3 +45,8 @@ def test_prices_are_kept_beside_the_answers_and_a_damaged_one_does_no_harm() -> 
     for text in ("prices = 3", '[prices]\nL40S = "much"', "[prices]\nL40S = -1", "[[["):
         answers_file.path().write_text(text)
         assert answers_file.prices() == {} and answers_file.load() == Answers()
+
+
+def test_what_belongs_to_one_run_is_not_the_next_default() -> None:
+    answers_file.save(Answers(model="m", adapter="a", add_tokens="new.txt"))
+    assert answers_file.load() == Answers(model="m")

@@ -37,16 +37,25 @@ COMMANDS = {
 }
 
 
-def wizard(*, preset: str | None = None, ascii: Annotated[bool, Parameter(negative=())] = False) -> int:
+def wizard(
+    *,
+    preset: str | None = None,
+    adapter: str | None = None,
+    add_tokens: str | None = None,
+    ascii: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
     """Open the wizard.
 
     Args:
         preset: Start from this preset: a name, or a file.
+        adapter: Train further from this adapter: a run's name, or an adapter's folder.
+        add_tokens: Add the tokens in this file to the model: one a line, or a JSON list.
         ascii: Draw with ASCII characters only.
     """
     from tui.process import run_wizard
 
-    return run_wizard(preset=preset, ascii=ascii or None)
+    given = {key: value for key, value in (("adapter", adapter), ("add_tokens", add_tokens)) if value}
+    return run_wizard(preset=preset, given=given, ascii=ascii or None)
 
 
 def app_for(command: str | None = None) -> App:

@@ -25,6 +25,7 @@ def data(
     mapping: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     max_length: int | None = None,
     set: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    add_tokens: str | None = None,
     json: Flag = False,
 ) -> int:
     """What is in the data: how it is read, what would waste a run and what fixes it, and rows as the model sees them.
@@ -47,6 +48,7 @@ def data(
         max_length: What is cut after this many tokens.
         set: A plan field that changes tokens or targets, as for `train` (repeatable): `train_on_turns`,
             `special_tokens_in_data`.
+        add_tokens: Read the rows with these new tokens too: a file, one token a line, or a JSON list; needs --model.
         json: Print one JSON object.
     """
     from backend.data.browse import RowBrowser
@@ -56,7 +58,7 @@ def data(
     if max_length is not None and max_length < 2:
         raise wont_do("max length", max_length, "a whole number of at least 2", "max_length")
     how = _tokenizing(set)
-    known = _model(model)
+    known = _model(model, add_tokens)
     report = inspect(file, mapping=mapping, model=known, how=how)
     browser = RowBrowser(file, mapping, known, max_length, how) if row else None
     examples = [browser.row(number) for number in row] if browser else []
@@ -69,12 +71,18 @@ def data(
     return 0
 
 
-def _model(reference: str | None) -> ModelInfo | None:
+def _model(reference: str | None, add_tokens: str | None) -> ModelInfo | None:
     if reference is None:
+        if add_tokens:
+            raise UserError(
+                "add_tokens: new tokens need a tokenizer to be added to; give the model with --model", "model"
+            )
         return None
+    from backend.data import added_tokens
     from backend.model import find
 
-    return find.find(reference)
+    found = find.find(reference)
+    return added_tokens.extended(found, added_tokens.read(add_tokens)) if add_tokens else found
 
 
 def _tokenizing(settings: tuple[str, ...]) -> Tokenizing:

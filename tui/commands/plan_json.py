@@ -98,6 +98,8 @@ def _model(comparison: Comparison) -> dict[str, object]:
         "weight_bytes": model.weight_bytes,
         "download_bytes": model.download_bytes,
         "has_weights": model.has_weights,
+        "adapter": str(model.adapter.folder) if model.adapter else None,
+        "added_tokens": len(model.added_tokens),
     }
 
 

@@ -10,9 +10,8 @@ from cyclopts import Parameter
 from backend import presets
 from backend.answers import Answers, Method
 from backend.errors import DoesNotFit, UserError
-from backend.planner import jobs, situation
+from backend.planner import jobs, rules, situation
 from backend.planner.estimates import Comparison
-from backend.planner.rules import title
 from backend.run.folder import RunFolder, all_runs
 from backend.run.history import read
 from tui import findings, starting
@@ -59,6 +58,8 @@ def train(
         answers = presets.merged(start, answers)
     comparison = situation.predict(answers, start)
     starting.refuse(comparison)
+    if method:
+        rules.refuse_contradictions(method, {**rules.pin(answers, start).values, "method": method})
     taken = chosen(comparison, method or (start.plan.get("method") if start else None), anyway)
     if start and (said := presets.changes(start, comparison, comparison.methods[taken])):
         print(plain(said, lines=False), file=sys.stderr)
@@ -124,5 +125,5 @@ def chosen(comparison: Comparison, wanted: Method | None, anyway: bool) -> Metho
     seen = comparison.methods[method]
     obstacles = (*seen.obstacles, *seen.suggestions)
     if obstacles and not anyway:
-        raise DoesNotFit(f"{title(method)}: {' '.join(obstacles)} --anyway starts it nevertheless.", "method")
+        raise DoesNotFit(f"{rules.title(method)}: {' '.join(obstacles)} --anyway starts it nevertheless.", "method")
     return method

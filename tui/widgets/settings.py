@@ -39,7 +39,10 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("learning", ("learning_rate", "schedule", "warmup_fraction", "weight_decay", "max_grad_norm", "optimizer")),
-    ("adapter", ("rank", "alpha", "dropout", "target_modules", "adapter_dtype")),
+    (
+        "adapter",
+        ("rank", "alpha", "dropout", "target_modules", "use_dora", "use_rslora", "modules_to_save", "adapter_dtype"),
+    ),
     (
         "memory and speed",
         (

@@ -48,10 +48,26 @@ class TextTokenizer:
         self._templates = {k: Template(v, special) for k, v in (templates or {"default": fallback(adds_bos)}).items()}
 
     @classmethod
-    def load(cls, folder: Path) -> TextTokenizer:
-        """The tokenizer of a model folder, kept for the next call. UserError (field `model`) where there is none."""
+    def load(cls, folder: Path, added: Sequence[str] = ()) -> TextTokenizer:
+        """The tokenizer of a model folder, with `added` tokens, kept for the next call.
+
+        UserError (field `model`) where there is none.
+        """
         stamps = tuple(path.stat().st_mtime_ns if (path := folder / name).is_file() else 0 for name in FILES)
-        return _load(folder, stamps)
+        return _load(folder, stamps, tuple(added))
+
+    def has(self, text: str) -> bool:
+        """Whether this text is a token."""
+        return self._tokenizer.token_to_id(text) is not None
+
+    def id_of(self, text: str) -> int | None:
+        """The id of the token with this text."""
+        return self._tokenizer.token_to_id(text)
+
+    @property
+    def rows(self) -> int:
+        """Rows that an embedding needs: the highest id, and one."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     @property
     def chat_template(self) -> str:
@@ -197,8 +213,8 @@ def _common_start(one: str, other: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _load(folder: Path, stamps: tuple[int, ...]) -> TextTokenizer:
-    from tokenizers import Tokenizer
+def _load(folder: Path, stamps: tuple[int, ...], added: tuple[str, ...]) -> TextTokenizer:
+    from tokenizers import AddedToken, Tokenizer
 
     if not (folder / "tokenizer.json").is_file():
         raise UserError(f"{folder} has no tokenizer.json; use a model that brings one", "model")
@@ -210,11 +226,16 @@ def _load(folder: Path, stamps: tuple[int, ...]) -> TextTokenizer:
     special = _special(_json(folder / "special_tokens_map.json") | config)
     _add_missing(tokenizer, special, config)
     adds_bos = _adds_bos(tokenizer, special)
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in added])
     tokenizer.no_truncation()
     tokenizer.no_padding()
     # Nothing is added to texts here, and without it the tokens' positions keep their spaces.
     tokenizer.post_processor = None
-    return TextTokenizer(tokenizer, special, _templates(folder, config), adds_bos, _embedding_rows(folder))
+    rows = _embedding_rows(folder)
+    made = TextTokenizer(tokenizer, special, _templates(folder, config), adds_bos, rows)
+    if rows is not None and added:  # the embedding grows as far as they need it
+        made.embedding_rows = max(rows, made.rows)
+    return made
 
 
 def _embedding_rows(folder: Path) -> int | None:

@@ -14,7 +14,7 @@ from backend.export.gguf.families import Config, Family
 from backend.model import headers
 
 if TYPE_CHECKING:
-    from backend.export.weights.stream import Update
+    from backend.training.merging.updates import LowRank
 
 Array = np.ndarray[Any, Any]
 
@@ -93,7 +93,7 @@ def array(entry: Entry, quantise: Any, kind: Any) -> Array:
 
 
 def adapter_arrays(
-    updates: dict[str, Update], config: Config, family: Family, names: Any
+    updates: dict[str, LowRank], config: Config, family: Family, names: Any
 ) -> Iterator[tuple[str, Array]]:
     """The two matrices of each adapted one, in float32: `...lora_a` (rank x inputs), `...lora_b` (outputs x rank)."""
     for name, update in updates.items():

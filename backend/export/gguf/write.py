@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from backend.export.gguf import families, vocabulary
 from backend.export.gguf.vocabulary import Vocabulary
 from backend.export.source import ExportSource
 from backend.model import headers
+
+if TYPE_CHECKING:
+    from backend.training.merging.updates import LowRank
 
 Dtype = Literal["f16", "bf16", "q8_0"]
 _QUANTS = {"f16": "F16", "bf16": "BF16", "q8_0": "Q8_0"}
@@ -80,11 +83,11 @@ def model(source: ExportSource, folder: Path, target: Path, dtype: Dtype, *, beg
 def adapter(source: ExportSource, base: Path, target: Path) -> None:
     """Write the adapter alone, in float32, for a GGUF of its base. Raises UserError if it is not of plain matrices."""
     from backend.export.gguf import tensors
-    from backend.export.weights import stream
+    from backend.training.merging import updates as merging
 
     gguf = library()
-    updates = stream.updates(source.result)
-    if updates is None:
+    updates = merging.low_rank(merging.of(source.result))
+    if not updates:
         raise UserError(
             "this adapter is more than two matrices a layer; export the merged model: without --adapter", "to"
         )
@@ -94,7 +97,7 @@ def adapter(source: ExportSource, base: Path, target: Path) -> None:
     with _writer(gguf, target, family.arch) as writer:
         _describe(writer, source, "adapter")
         writer.add_string("adapter.type", "lora")
-        writer.add_float32("adapter.lora.alpha", float(_alpha(source.result)))
+        writer.add_float32("adapter.lora.alpha", _alpha(updates))
         arrays = list(tensors.adapter_arrays(updates, config, family, names))
         for name, array in arrays:
             writer.add_tensor(name, array)
@@ -178,7 +181,7 @@ def _arch(gguf: Any, name: str) -> Any:
     return next(arch for arch, text in gguf.MODEL_ARCH_NAMES.items() if text == name)
 
 
-def _alpha(result: Path) -> float:
-    """The scale's numerator: llama.cpp multiplies by alpha / rank."""
-    found: float = json.loads((result / "adapter_config.json").read_text(encoding="utf-8"))["lora_alpha"]
-    return found
+def _alpha(updates: Mapping[str, LowRank]) -> float:
+    """The scale's numerator: llama.cpp multiplies by alpha / rank, whatever the scale was made of."""
+    one = next(iter(updates.values()))
+    return one.scale * one.a.shape[0]

@@ -21,7 +21,7 @@ from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes,
 from backend.planner.memory.generation import sampled
 from backend.planner.memory.sharded import is_sharded, peak_points
 from backend.planner.memory.stack import OWN, Stack
-from backend.planner.memory.states import adapters, gradients, optimizer_states, weights
+from backend.planner.memory.states import adapters, gradients, head_gradient, optimizer_states, weights
 
 __all__ = [
     "FLOAT32",
@@ -32,6 +32,7 @@ __all__ = [
     "adapters",
     "compute_bytes",
     "gradients",
+    "head_gradient",
     "kept_activations",
     "optimizer_states",
     "predict",
@@ -42,7 +43,7 @@ __all__ = [
     "weights",
 ]
 
-PHASES = {"loss": "backward", "top": "backward", "bottom": "backward", "embedding": "backward"}
+PHASES = {"lengths": "forward", "loss": "backward", "top": "backward", "bottom": "backward", "embedding": "backward"}
 """Peak points whose name is not that of their phase."""
 PASSING = ("activations", "logits", "gradients", "copies")
 

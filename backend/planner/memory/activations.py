@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from backend import constants
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
+from backend.planner.memory import dora
 from backend.planner.memory.device import dequantised
 from backend.planner.memory.elements import FLOAT32, compute_bytes, residual_bytes
 from backend.planner.memory.stack import OWN, Stack
@@ -42,7 +43,7 @@ def kept(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -
 def block(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
     """Bytes that autograd keeps of one block."""
     inputs = linear_inputs(shape, plan, stack) + adapter_inputs(shape, plan, stack)
-    inside = attention(shape, plan, batch, stack) + mlp(shape, plan, stack)
+    inside = attention(shape, plan, batch, stack) + mlp(shape, plan, stack) + dora.kept(shape, plan)
     return batch.tokens * (norms(shape, plan, stack) + inputs + inside)
 
 
@@ -140,13 +141,16 @@ def transient(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = O
     """
     inner = batch.tokens * _made_bytes(plan, stack) * shape.intermediate
     mlps = max(inner + dequantised(shape, plan), inner * (3 - keeps_product(shape, plan, stack)))
-    return mlps + batch.tokens * 2 * residual_bytes(plan, stack) * shape.hidden
+    recomputed = inner + dora.work(shape, plan) if plan.checkpointing and plan.use_dora else 0
+    return max(mlps, recomputed) + batch.tokens * 2 * residual_bytes(plan, stack) * shape.hidden
 
 
 def forward_only(shape: ModelShape, plan: Plan, batch: BatchShape) -> int:
     """Activations allocated while a block runs with nothing kept: three of the MLP, the residual and its norm."""
     width = compute_bytes(plan)
-    return batch.tokens * (3 * width * shape.intermediate + (residual_bytes(plan) + width) * shape.hidden)
+    inside = batch.tokens * width * shape.intermediate
+    lengths = dora.work(shape, plan) - 2 * inside if plan.use_dora else 0
+    return 3 * inside + max(0, lengths) + batch.tokens * (residual_bytes(plan) + width) * shape.hidden
 
 
 def norms_per_block(shape: ModelShape) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
+from backend.planner.memory import beside
 from backend.planner.memory.stack import OWN, Stack
 
 SIXTEEN_BIT = 2
@@ -28,7 +29,9 @@ def weight_bytes(plan: Plan) -> int:
 
 def residual_bytes(plan: Plan, stack: Stack = OWN) -> int:
     """Bytes of one element of the residual stream, which has the type of the embedding's weights."""
-    return FLOAT32 if stack.wide_residual else weight_bytes(plan)
+    if stack.wide_residual:
+        return FLOAT32
+    return trained_bytes(plan) if beside.trains_embedding(plan) else weight_bytes(plan)
 
 
 def is_cast(plan: Plan) -> bool:
@@ -45,4 +48,5 @@ def trainable(shape: ModelShape, plan: Plan) -> int:
     """Elements that train."""
     if plan.method == "full":
         return shape.parameters - shape.frozen_parameters
-    return shape.lora_parameters(plan.rank, plan.target_modules)
+    lengths = shape.dora_parameters(plan.target_modules) if plan.use_dora else 0
+    return shape.lora_parameters(plan.rank, plan.target_modules) + lengths + beside.elements(shape, plan)

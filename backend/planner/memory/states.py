@@ -5,6 +5,7 @@ from __future__ import annotations
 from backend import constants
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
+from backend.planner.memory import beside
 from backend.planner.memory.elements import (
     FLOAT32,
     SIXTEEN_BIT,
@@ -47,7 +48,7 @@ def gradients(shape: ModelShape, plan: Plan) -> int:
 
 def head_gradient(shape: ModelShape, plan: Plan) -> int:
     """Bytes of the head's own gradient, if it trains."""
-    return embedding(shape) * trained_bytes(plan) if plan.method == "full" else 0
+    return embedding(shape) * trained_bytes(plan) if plan.method == "full" or beside.trains_head(shape, plan) else 0
 
 
 def embedding(shape: ModelShape) -> int:
@@ -88,13 +89,15 @@ def copies(shape: ModelShape, plan: Plan) -> int:
 
     The embedding is looked up as it is; the head is copied. Autograd keeps the copies for the backward pass.
     """
+    head = head_copy(shape, plan)
     if not is_cast(plan):
-        return 0
+        return head
     if plan.method != "full":
-        return trainable(shape, plan) * SIXTEEN_BIT
-    return shape.block_linear_parameters * SIXTEEN_BIT + head_copy(shape, plan)
+        return shape.lora_parameters(plan.rank, plan.target_modules) * SIXTEEN_BIT + head
+    return shape.block_linear_parameters * SIXTEEN_BIT + head
 
 
 def head_copy(shape: ModelShape, plan: Plan) -> int:
     """Bytes of the head's 16-bit copy."""
-    return embedding(shape) * SIXTEEN_BIT if plan.method == "full" and is_cast(plan) else 0
+    trains = plan.method == "full" or beside.trains_head(shape, plan)
+    return embedding(shape) * SIXTEEN_BIT if trains and is_cast(plan) else 0

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
-from backend.planner.memory import activations, states
+from backend.planner.memory import activations, beside, dora, states
 from backend.planner.memory.activations import BatchShape
 from backend.planner.memory.elements import residual_bytes, steps_in_backward, trained_bytes
 from backend.planner.memory.head import evaluated, head
@@ -22,8 +22,9 @@ Parts = Mapping[str, int]
 def peak_points(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> dict[str, Parts]:
     """Peak point -> bytes on top of the resident memory.
 
-    `forward`: after the last block; `loss`: in its backward pass; `top` and `bottom`: in the backward pass of the last
-    and the first block; `embedding`: in its backward pass; `optimizer`: in the update; `eval`: in an evaluation.
+    `lengths`: in the last block, if DoRA computes lengths; `forward`: after the last block; `loss`: in its backward
+    pass; `top` and `bottom`: in the backward pass of the last and the first block; `embedding`: in its backward pass;
+    `optimizer`: in the update; `eval`: in an evaluation.
     """
     copies = states.copies(shape, plan)
     blocks_copies = copies - states.head_copy(shape, plan)
@@ -34,7 +35,9 @@ def peak_points(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack =
     loss, gradients = head(shape, plan, batch, stack), states.gradients(shape, plan)
     in_backward = 0 if plan.checkpointing else blocks_copies
     at_once = 0 if steps_in_backward(plan) else gradients
+    lengths = dora.work(shape, plan)
     return {
+        **({"lengths": {"copies": copies, "activations": kept + lengths}} if lengths else {}),
         "forward": {"copies": copies, "activations": kept + last, "logits": loss.forward},
         "loss": {"copies": in_backward, "activations": kept + last, "logits": loss.backward},
         "top": {
@@ -70,15 +73,15 @@ def _after_blocks(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack
 
 def _last_gradients(shape: ModelShape, plan: Plan) -> int:
     """Bytes of gradients that don't exist yet during the first block's backward pass: its own, and the embedding's."""
-    if plan.method != "full" or steps_in_backward(plan):
+    if steps_in_backward(plan) or not (plan.method == "full" or beside.trains_embedding(plan)):
         return 0
-    own = shape.block_linear_parameters // shape.layers
+    own = shape.block_linear_parameters // shape.layers if plan.method == "full" else 0
     return (own + states.embedding(shape)) * trained_bytes(plan)
 
 
 def _embedding_backward(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack) -> int:
     """Bytes of the gradient at the embedding's output; if it is tied, its own and the head's are added out of place."""
     output = batch.tokens * shape.hidden * residual_bytes(plan, stack)
-    if plan.method != "full":
+    if not (plan.method == "full" or beside.trains_embedding(plan)):
         return output
     return output + (2 * states.embedding(shape) * trained_bytes(plan) if shape.tied else 0)

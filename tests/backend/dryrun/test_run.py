@@ -32,11 +32,30 @@ from tests.shapes import LLAMA_8B, model
         ),
         ("Llama-3.2-1B", planned("lora", precision="float16", target_modules="q_proj,v_proj", dropout=0.1)),
         ("Llama-3.2-1B", planned("full", optimizer="adafactor")),
+        ("Llama-3.2-1B", planned("lora", use_dora=True, micro_batch=2)),
+        ("SmolLM2-135M", planned("qlora", use_dora=True, checkpointing=True, chunked_loss=True)),
+        ("Llama-3.2-1B", planned("lora", modules_to_save="embed_tokens", chunked_loss=True)),
+        ("Mistral-7B-v0.3", planned("qlora", modules_to_save="lm_head,norm", checkpointing=True)),
     ],
     ids=lambda value: value if isinstance(value, str) else value.method,
 )
 def test_the_closed_form_agrees_with_the_trainers_own_step(name: str, plan: Plan) -> None:
     row = compare(find.find(name), plan, 1024)
+    assert row.error == pytest.approx(0, abs=0.03), (row.stage, row.dry_bytes, row.closed_bytes)
+
+
+@pytest.mark.parametrize(
+    ("name", "plan"),
+    [
+        ("Llama-3.2-1B", planned("qlora", checkpointing=True, chunked_loss=True)),
+        ("Mistral-7B-v0.3", planned("lora")),
+    ],
+    ids=["tied", "a head of its own"],
+)
+def test_rows_of_new_tokens_cost_what_the_trainers_step_costs(name: str, plan: Plan) -> None:
+    known = find.find(name)
+    more = replace(known, shape=replace(known.shape, vocab=known.shape.vocab + 16, added_tokens=16))
+    row = compare(more, plan, 1024)
     assert row.error == pytest.approx(0, abs=0.03), (row.stage, row.dry_bytes, row.closed_bytes)
 
 

@@ -16,11 +16,13 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend.errors import UserError
+from backend.export import check
 from backend.export.export import export
-from backend.export.weights import check, stream, whole
 from backend.hardware import host
 from backend.hardware.types import Ram
 from backend.run.folder import RunFolder
+from backend.training.merging import stream, whole
+from backend.training.merging.updates import LowRank
 from tests.backend.export.helpers import ended, found, silent, told
 from tests.tiny import make_model
 
@@ -138,8 +140,8 @@ def test_a_path_of_this_box_is_not_told(tmp_path: Path, tiny_model: Path) -> Non
 
 def test_a_merge_that_went_wrong_is_not_kept(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = ended(tiny_model)
-    right = stream.Update.added_to
-    monkeypatch.setattr(stream.Update, "added_to", lambda self, weight: right(replace(self, scale=-1.0), weight))
+    right = LowRank.merged
+    monkeypatch.setattr(LowRank, "merged", lambda self, weight: right(replace(self, scale=-1.0), weight))
     with pytest.raises(UserError, match="the merge went wrong"):
         merged(folder)
     assert not list((folder.path / "export").iterdir())

@@ -1,0 +1,56 @@
+"""Whether an adapter belongs to a model: the name of its base, and the sizes of its matrices."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from backend.errors import UserError
+from backend.model import hub, stored
+from backend.model.adapter import PREFIX, A, Adapter, B
+from backend.model.info import ModelInfo
+from backend.model.shape import HEAD, ModelShape
+
+_BLOCK = re.compile(r"\.(\d+)\.")
+
+
+def refuse_other_model(adapter: Adapter, model: ModelInfo) -> None:
+    """Raise UserError (field `adapter`) if the adapter was trained over another model."""
+    _refuse_other_name(adapter, model)
+    for name in adapter.shapes:
+        if name.endswith(A):
+            _refuse_other_sizes(adapter, name.removesuffix(A), model.shape)
+
+
+def _refuse_other_name(adapter: Adapter, model: ModelInfo) -> None:
+    """Hub ids are compared as such; two folders by their weights, since one may be a copy of the other."""
+    base = Path(adapter.base).expanduser()
+    is_folder = adapter.base and base.is_dir()
+    if is_folder and model.folder is not None and model.has_weights:
+        same = base.resolve() == model.folder.resolve() or stored.fingerprint(base) == stored.fingerprint(model.folder)
+    elif not is_folder and hub.HUB_ID.fullmatch(adapter.base) and model.hub_id:
+        same = adapter.base.lower() == model.hub_id.lower()
+    else:  # nothing to compare: the sizes decide
+        same = True
+    if not same:
+        raise _other(adapter, model.shape, f"it was trained over {adapter.base}")
+
+
+def _refuse_other_sizes(adapter: Adapter, module: str, shape: ModelShape) -> None:
+    last, inputs = module.rpartition(".")[2], adapter.shapes[module + A][1]
+    outputs = adapter.shapes.get(module + B, (0,))[0]
+    wanted = {(x.inputs, x.outputs) for x in shape.linears if x.name == last}
+    if last == HEAD:
+        wanted = {(shape.hidden, shape.vocab)}
+    block = _BLOCK.search(module)
+    name = module.removeprefix(PREFIX)
+    if not wanted or (block and int(block[1]) >= shape.layers):
+        raise _other(adapter, shape, f"it has matrices for {name}, which the model lacks")
+    if {(inputs, outputs), (outputs, inputs)}.isdisjoint(wanted):
+        has = " or ".join(f"{one[0]}x{one[1]}" for one in sorted(wanted))
+        raise _other(adapter, shape, f"its {name} is {inputs}x{outputs}, the model's {has}")
+
+
+def _other(adapter: Adapter, shape: ModelShape, why: str) -> UserError:
+    fix = f"give its base with --model: {adapter.base}" if adapter.base else "give the model that it was trained over"
+    return UserError(f"adapter: {adapter.folder} does not belong to {shape.name} ({why}); {fix}", "adapter")

@@ -1,0 +1,24 @@
+"""Merge an adapter into its base: tensor by tensor if the base's files have all its weights, else in memory."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from backend.training.merging import stream, updates, whole
+from backend.training.merging.updates import Update
+
+
+def streamed(base: Path, adapter: Path) -> dict[str, Update] | None:
+    """What is merged tensor by tensor; None if the whole model has to be in memory for it."""
+    found = updates.of(adapter)
+    return None if found is None else stream.placed(base, found)
+
+
+def write(base: Path, adapter: Path, found: dict[str, Update] | None, target: Path) -> None:
+    """Write weights and config.json of the merged model into `target`; `found` is what `streamed` says."""
+    if found is None:
+        whole.merge(base, adapter, target)
+    else:
+        stream.merge(base, found, target)
+        shutil.copyfile(base / "config.json", target / "config.json")

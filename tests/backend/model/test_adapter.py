@@ -1,0 +1,105 @@
+"""Adapters read from their files: what they are, what is damaged, and whether they belong to a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.errors import UserError
+from backend.model import adapter, adapter_fit, find
+from tests.backend.adapter_files import make_adapter
+from tests.tiny import make_model
+
+
+def test_its_settings_are_the_plans_fields(tmp_path: Path) -> None:
+    found = adapter.read(make_adapter(tmp_path / "a", use_rslora=True))
+    assert found.settings() == {
+        "rank": 4,
+        "alpha": 8.0,
+        "target_modules": "q_proj,v_proj",
+        "use_dora": False,
+        "use_rslora": True,
+        "modules_to_save": "",
+    }
+    assert found.is_usual
+    assert found.parameters() == 2 * 4 * (64 + 64 + 64 + 32)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"rank_pattern": {"q_proj": 8}},
+        {"alpha_pattern": {"q_proj": 8}},
+        {"layers_to_transform": [0]},
+        {"bias": "all"},
+        {"target_modules": ".*q_proj"},
+        {"trainable_token_indices": [3]},
+    ],
+    ids=lambda odd: next(iter(odd)),
+)
+def test_what_a_plan_cannot_say_is_not_usual(odd: dict[str, Any], tmp_path: Path) -> None:
+    assert not adapter.read(make_adapter(tmp_path / "a", **odd)).is_usual
+
+
+def damaged(folder: Path, how: str) -> None:
+    config, weights = folder / "adapter_config.json", folder / "adapter_model.safetensors"
+    if how == "cut":
+        weights.write_bytes(weights.read_bytes()[:-10])
+    elif how == "no header":
+        weights.write_bytes(b"\xff" * 100)
+    elif how == "no config":
+        config.unlink()
+    elif how == "no json":
+        config.write_bytes(b'{"r": ')
+    elif how == "wrong type":
+        config.write_text('{"peft_type": "LORA", "r": "four"}')
+    elif how == "pickle":
+        weights.rename(folder / "adapter_model.bin")
+    elif how == "another kind":
+        config.write_text('{"peft_type": "IA3"}')
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ("cut", "adapter_model.safetensors is damaged or cut short"),
+        ("no header", "adapter_model.safetensors is damaged or cut short"),
+        ("no config", "is no adapter: adapter_config.json is missing"),
+        ("no json", "adapter_config.json is damaged"),
+        ("wrong type", "adapter_config.json is damaged"),
+        ("pickle", "a pickle, which can run any code"),
+        ("another kind", "holds a IA3 adapter"),
+    ],
+)
+def test_what_is_damaged_is_refused_in_a_sentence(how: str, sentence: str, tmp_path: Path) -> None:
+    damaged(make_adapter(tmp_path / "a"), how)
+    with pytest.raises(UserError, match=sentence) as refusal:
+        adapter.read(tmp_path / "a")
+    assert refusal.value.field == "adapter" and "\n" not in str(refusal.value)
+
+
+def test_it_fits_the_model_that_it_was_trained_over(tiny_model: Path, tmp_path: Path) -> None:
+    model = find.find(str(tiny_model))
+    adapter_fit.refuse_other_model(adapter.read(make_adapter(tmp_path / "a", base=str(tiny_model))), model)
+    adapter_fit.refuse_other_model(adapter.read(make_adapter(tmp_path / "b", base="/gone/away")), model)
+
+
+def test_another_base_is_refused_by_sizes_by_name_and_by_weights(tiny_model: Path, tmp_path: Path) -> None:
+    model = find.find(str(tiny_model))
+    wide = find.find(str(make_model(tmp_path / "wide", hidden_size=96)))
+    alike = make_model(tmp_path / "alike", seed=7)
+    found = adapter.read(make_adapter(tmp_path / "a"))
+    with pytest.raises(UserError, match=r"its model.layers.0.self_attn.q_proj is 64x64, the model's 96x64"):
+        adapter_fit.refuse_other_model(found, wide)
+    deep = adapter.read(make_adapter(tmp_path / "deep", layers=3))
+    with pytest.raises(UserError, match=r"matrices for model.layers.2.self_attn.q_proj, which the model lacks"):
+        adapter_fit.refuse_other_model(deep, model)
+    other = adapter.read(make_adapter(tmp_path / "other", base=str(alike)))
+    with pytest.raises(UserError, match=f"it was trained over {alike}.*; give its base with --model"):
+        adapter_fit.refuse_other_model(other, model)
+    hub = adapter.read(make_adapter(tmp_path / "hub", base="org/other-model"))
+    known = find.find("8b")
+    assert known.hub_id is None or known.hub_id != "org/other-model"
+    adapter_fit.refuse_other_model(hub, model)  # a folder has no hub id: the sizes decide
