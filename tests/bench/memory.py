@@ -4,7 +4,9 @@ Eight models (tied and untied heads, grouped queries, sliding windows, 32k to 26
 three methods x checkpointing x chunked loss x two lengths x two micro-batches. What is compared is the step's peak of
 allocated bytes. No GPU and no weights are needed; the whole grid takes about ten minutes on two cores.
 
-    python -m tests.bench.memory [--quick] [MODEL ...]
+    python -m tests.bench.memory [--quick] [--adapters] [MODEL ...]
+
+With --adapters it is DoRA, modules that train whole and rows of new tokens, by both adapter methods.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import itertools
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backend.answers import METHODS, Method
 from backend.dryrun import run
@@ -27,6 +29,7 @@ MODELS = (
     "Qwen2.5-72B",
 )
 LENGTHS, MICRO_BATCHES = (512, 2048), (1, 4)
+NEW_TOKENS_RANK = 17
 QUICK = 12
 """Every how manieth plan of the grid is taken."""
 
@@ -63,6 +66,23 @@ def plans() -> Iterator[tuple[Plan, int]]:
         yield planned(method, checkpointing=checkpointing, chunked_loss=chunked, micro_batch=size), length
 
 
+def adapter_plans() -> Iterator[tuple[Plan, int]]:
+    """DoRA on all layers and on two, whole modules; and, marked by a rank of 17, plans with new tokens."""
+    kinds: tuple[dict[str, object], ...] = (
+        {"use_dora": True},
+        {"use_dora": True, "target_modules": "q_proj,v_proj"},
+        {"modules_to_save": "embed_tokens,lm_head,norm"},
+        {"rank": NEW_TOKENS_RANK},
+    )
+    for kind, method, checkpointing, chunked in itertools.product(kinds, METHODS[:2], (False, True), (False, True)):
+        yield planned(method, checkpointing=checkpointing, chunked_loss=chunked, micro_batch=2, **kind), LENGTHS[0]
+
+
+def with_new_tokens(model: ModelInfo) -> ModelInfo:
+    """The model with sixteen new tokens."""
+    return replace(model, shape=replace(model.shape, vocab=model.shape.vocab + 16, added_tokens=16))
+
+
 def planned(method: Method, **settings: object) -> Plan:
     """A plan of the grid: single rows, so that no mask is needed."""
     kept = {"packing": False, "quantization": "nf4" if method == "qlora" else "none"}
@@ -72,11 +92,13 @@ def planned(method: Method, **settings: object) -> Plan:
 def main(arguments: Sequence[str]) -> int:
     """Run the grid and print the tables."""
     quick, names = "--quick" in arguments, [x for x in arguments if not x.startswith("--")] or MODELS
-    chosen = list(plans())[:: QUICK + 1 if quick else 1]
+    grid = adapter_plans() if "--adapters" in arguments else plans()
+    chosen = list(grid)[:: QUICK + 1 if quick else 1]
     rows = []
     for name in names:
         model = find.find(name)
-        rows += [compare(model, plan, length) for plan, length in chosen]
+        more = with_new_tokens(model)
+        rows += [compare(more if plan.rank == NEW_TOKENS_RANK else model, plan, length) for plan, length in chosen]
         print(f"{name}: {len(chosen)} plans", file=sys.stderr, flush=True)
     print("\n".join(table(rows)))
     return 0
@@ -105,7 +127,13 @@ def _line(name: str, method: str, rows: Sequence[Row]) -> str:
 
 
 def _settings(plan: Plan) -> str:
-    switches = {"checkpointing": plan.checkpointing, "chunked loss": plan.chunked_loss}
+    switches = {
+        "checkpointing": plan.checkpointing,
+        "chunked loss": plan.chunked_loss,
+        "DoRA": plan.use_dora,
+        plan.modules_to_save: bool(plan.modules_to_save),
+        "new tokens": plan.rank == NEW_TOKENS_RANK,
+    }
     return ", ".join([plan.method, f"micro-batch {plan.micro_batch}", *(name for name, on in switches.items() if on)])
 
 

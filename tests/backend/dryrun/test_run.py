@@ -13,7 +13,7 @@ from backend.errors import UserError
 from backend.model import find
 from backend.plan.plan import Plan
 from backend.planner import memory
-from tests.bench.memory import compare, planned
+from tests.bench.memory import compare, planned, with_new_tokens
 from tests.shapes import LLAMA_8B, model
 
 
@@ -53,9 +53,7 @@ def test_the_closed_form_agrees_with_the_trainers_own_step(name: str, plan: Plan
     ids=["tied", "a head of its own"],
 )
 def test_rows_of_new_tokens_cost_what_the_trainers_step_costs(name: str, plan: Plan) -> None:
-    known = find.find(name)
-    more = replace(known, shape=replace(known.shape, vocab=known.shape.vocab + 16, added_tokens=16))
-    row = compare(more, plan, 1024)
+    row = compare(with_new_tokens(find.find(name)), plan, 1024)
     assert row.error == pytest.approx(0, abs=0.03), (row.stage, row.dry_bytes, row.closed_bytes)
 
 
