@@ -108,6 +108,10 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
     "a number as text": (d.config(rms_norm_eps="1e-5"), "rms_norm_eps '1e-5' as text"),
     "a truth value as text": (d.config(tie_word_embeddings="false"), "tie_word_embeddings 'false' as text"),
     "a type that is none": (d.config(dtype="int8"), "dtype 'int8'"),
+    "a dropout beyond all": (
+        d.config(attention_dropout=2.0),
+        "attention_dropout 2.0, which has to lie between 0 and 1",
+    ),
     "another kernel": (d.config(_attn_implementation="flash_attention_9"), "flash_attention_9"),
     "kinds of too few layers": (
         d.config(layer_types=["full_attention"]),
