@@ -15,6 +15,7 @@ from backend.errors import UserError
 from backend.model import headers, stored
 from backend.model.config import Listed, is_multimodal, listed
 from backend.model.family import Config
+from backend.model.targets import NOT_OF_TEXT
 
 _OLD_BUFFER = re.compile(
     r"(^|\.)(inv_freq|attention\.bias|attn\.bias|attn\.attention\.bias|masked_bias|causal_mask|position_ids|"
@@ -28,12 +29,12 @@ Shapes = Mapping[str, tuple[int, ...]]
 def refuse_others(folder: Path, config: Config, name: str) -> None:
     """Raise UserError (field `model`) if the files in `folder` don't hold the tensors that config.json means.
 
-    Says nothing of families that are not in the table, and of wrappers of text and images.
+    Says nothing of families that are not in the table, and of a wrapper only what concerns its text part.
     """
     about = listed(config)
-    if about is None or is_multimodal(config):
+    if about is None:
         return
-    found = _found(about, folder)
+    found = _of_text(about, _stored(folder)) if is_multimodal(config) else _with_prefix(about, _stored(folder))
     wanted = shapes(about)
     if about.tied and about.family.head in found and about.family.embedding not in found:
         wanted[about.family.head] = wanted.pop(about.family.embedding)  # transformers ties them all the same
@@ -49,7 +50,7 @@ def refuse_others(folder: Path, config: Config, name: str) -> None:
     if others:
         raise _refused(name, f"{_tensors(others)} in the files without a place in the model, the first is {others[0]}")
     _refuse_experts(about, found, name)
-    if about.tied and {about.family.head, about.family.embedding} <= set(found):
+    if about.tied and {about.family.head, about.family.embedding} <= set(_stored(folder)):
         _refuse_another_head(about, folder, name)
 
 
@@ -72,14 +73,30 @@ def shapes(about: Listed) -> dict[str, tuple[int, ...]]:
     return wanted | {other.name: other.shape for other in family.outside(sizes, config)}
 
 
-def _found(about: Listed, folder: Path) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the files. If they were saved without the head's wrapper, with the prefix that they lack."""
-    found = {name: tuple(entry["shape"]) for name, entry in headers.tensors(folder).items()}
+def _stored(folder: Path) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(entry["shape"]) for name, entry in headers.tensors(folder).items()}
+
+
+def _with_prefix(about: Listed, found: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """`found` with the prefix that files lack which were saved without the head's wrapper; transformers adds it too."""
     prefix, _, rest = about.family.blocks.partition(".")
     starts = {name.partition(".")[0] for name in found}
     if prefix in starts or rest.partition(".")[0] not in starts:
         return found
     return {name if name == about.family.head else f"{prefix}.{name}": shape for name, shape in found.items()}
+
+
+def _of_text(about: Listed, found: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """The tensors of a wrapper's text part, as they are called without it."""
+    prefix, _, embedding = about.family.embedding.partition(".")
+    at = next((name for name in found if name.endswith(f".{embedding}") and not NOT_OF_TEXT.search(name)), "")
+    own = at.removesuffix(embedding)
+    text = {
+        f"{prefix}.{name.removeprefix(own)}": shape for name, shape in found.items() if own and name.startswith(own)
+    }
+    kept = {name: shape for name, shape in text.items() if not NOT_OF_TEXT.search(name)}
+    head = next((shape for name, shape in found.items() if name.endswith(about.family.head)), None)
+    return kept | ({about.family.head: head} if head else {})
 
 
 def _is_known(about: Listed, tensor: str) -> bool:
