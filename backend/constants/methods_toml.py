@@ -66,6 +66,10 @@ class CommonTable(Table, frozen=True):
     epochs: tuple[EpochsTable, ...]
     length_percentile: float
     float16_overflows: tuple[str, ...]
+    untrainable: tuple[str, ...]
+    """Families whose forward or backward pass fails in the transformers that this was tried with."""
+    no_four_bits: tuple[str, ...]
+    """Families whose layers can't be quantised by bitsandbytes."""
     length_minimum: int
     length_maximum: int
 

@@ -275,9 +275,10 @@ def _check_sizes(known: Config, name: str, family: Family) -> None:
 def _sizes(family: Family, known: Config) -> dict[str, int]:
     """The sizes that a family's lines name: the usual ones, those of its own, and every number of config.json."""
     hidden, heads = known["hidden_size"], known["num_attention_heads"]
-    head = int(known.get("head_dim") or hidden // heads)
-    query, key = heads * head, int(known.get("num_key_value_heads") or heads) * head
     sizes = {name: value for name, value in known.items() if isinstance(value, int) and not isinstance(value, bool)}
+    own = family.sizes.get("head")
+    head = sizes_of(own, sizes)[0] if own else int(known.get("head_dim") or hidden // heads)
+    query, key = heads * head, int(known.get("num_key_value_heads") or heads) * head
     sizes |= {
         "hidden": hidden,
         "layers": known["num_hidden_layers"],

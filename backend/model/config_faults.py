@@ -46,6 +46,7 @@ def check(text: Config, name: str) -> None:
 def _faults(text: Config) -> Iterator[str]:
     yield from _texts(text)
     yield from _types(text)
+    yield from _dropout(text)
     yield from _activations(text)
     yield from _layer_types(text)
     yield from _kernels(text)
@@ -70,6 +71,12 @@ def _types(text: Config) -> Iterator[str]:
     said = text.get("dtype") or text.get("torch_dtype")
     if isinstance(said, str) and said.removeprefix("torch.") not in _DTYPES:
         yield f"dtype {said!r}, which is no type that weights are trained in"
+
+
+def _dropout(text: Config) -> Iterator[str]:
+    for key, value in text.items():
+        if key.endswith(("dropout", "pdrop")) and isinstance(value, int | float) and not 0 <= value <= 1:
+            yield f"{key} {value!r}, which has to lie between 0 and 1"
 
 
 def _activations(text: Config) -> Iterator[str]:

@@ -15,30 +15,41 @@ from backend.errors import UserError
 from backend.model import headers, stored
 from backend.model.config import Listed, is_multimodal, listed
 from backend.model.family import Config
+from backend.model.targets import NOT_OF_TEXT
 
 _OLD_BUFFER = re.compile(
     r"(^|\.)(inv_freq|attention\.bias|attn\.bias|attn\.attention\.bias|masked_bias|causal_mask|position_ids|"
     r"e_score_correction_bias|act_fn\.(beta|eps))$|(^|\.)mtp"
 )
 """Tensors of older files and of the prediction of several tokens, which transformers leaves out too."""
-_NUMBER = re.compile(r"\.\d+\.")
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 def refuse_others(folder: Path, config: Config, name: str) -> None:
     """Raise UserError (field `model`) if the files in `folder` don't hold the tensors that config.json means.
 
-    Says nothing of families that are not in the table, and of wrappers of text and images.
+    Says nothing of families that are not in the table, and of a wrapper only what concerns its text part.
     """
     about = listed(config)
-    if about is None or is_multimodal(config):
+    if about is None:
         return
-    found = _found(about, folder)
+    stored_shapes = {tensor: tuple(entry["shape"]) for tensor, entry in headers.tensors(folder).items()}
+    found = _of_text(about, stored_shapes) if is_multimodal(config) else _with_prefix(about, stored_shapes)
     wanted = shapes(about)
     if about.tied and about.family.head in found and about.family.embedding not in found:
         wanted[about.family.head] = wanted.pop(about.family.embedding)  # transformers ties them all the same
+    experts = _experts(about, found, wanted)
+    _refuse_differences(found, wanted, {*experts, about.family.head}, name)
+    _refuse_experts(about, experts, name)
+    if about.tied and {about.family.head, about.family.embedding} <= set(stored_shapes):
+        _refuse_another_head(about, folder, name)
+
+
+def _refuse_differences(found: Shapes, wanted: Shapes, besides: set[str], name: str) -> None:
+    """What is missing, of another shape, or there without a place; `besides` are tensors that may be there too."""
     missing = [tensor for tensor in wanted if tensor not in found]
-    others = [tensor for tensor in found if tensor not in wanted and not _is_known(about, tensor)]
+    known = besides | set(wanted)
+    others = [tensor for tensor in found if tensor not in known and not _OLD_BUFFER.search(tensor)]
     if missing:
         instead = f" ({_tensors(others)} there instead, the first is {others[0]})" if others else ""
         raise _refused(name, f"{_tensors(missing)} missing from the files, the first is {missing[0]}{instead}")
@@ -48,9 +59,6 @@ def refuse_others(folder: Path, config: Config, name: str) -> None:
             raise _refused(name, said)
     if others:
         raise _refused(name, f"{_tensors(others)} in the files without a place in the model, the first is {others[0]}")
-    _refuse_experts(about, found, name)
-    if about.tied and {about.family.head, about.family.embedding} <= set(found):
-        _refuse_another_head(about, folder, name)
 
 
 def shapes(about: Listed) -> dict[str, tuple[int, ...]]:
@@ -72,9 +80,8 @@ def shapes(about: Listed) -> dict[str, tuple[int, ...]]:
     return wanted | {other.name: other.shape for other in family.outside(sizes, config)}
 
 
-def _found(about: Listed, folder: Path) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the files. If they were saved without the head's wrapper, with the prefix that they lack."""
-    found = {name: tuple(entry["shape"]) for name, entry in headers.tensors(folder).items()}
+def _with_prefix(about: Listed, found: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """`found` with the prefix that files lack which were saved without the head's wrapper; transformers adds it too."""
     prefix, _, rest = about.family.blocks.partition(".")
     starts = {name.partition(".")[0] for name in found}
     if prefix in starts or rest.partition(".")[0] not in starts:
@@ -82,33 +89,42 @@ def _found(about: Listed, folder: Path) -> dict[str, tuple[int, ...]]:
     return {name if name == about.family.head else f"{prefix}.{name}": shape for name, shape in found.items()}
 
 
-def _is_known(about: Listed, tensor: str) -> bool:
-    """Whether a tensor beyond the wanted ones is an expert's, a tied head or one that transformers leaves out."""
-    return tensor == about.family.head or bool(_OLD_BUFFER.search(tensor)) or _is_expert(about, tensor)
+def _of_text(about: Listed, found: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """The tensors of a wrapper's text part, as they are called without it."""
+    prefix, _, embedding = about.family.embedding.partition(".")
+    at = next((name for name in found if name.endswith(f".{embedding}") and not NOT_OF_TEXT.search(name)), "")
+    own = at.removesuffix(embedding)
+    text = {
+        f"{prefix}.{name.removeprefix(own)}": shape for name, shape in found.items() if own and name.startswith(own)
+    }
+    kept = {name: shape for name, shape in text.items() if not NOT_OF_TEXT.search(name)}
+    head = next((shape for name, shape in found.items() if name.endswith(about.family.head)), None)
+    return kept | ({about.family.head: head} if head else {})
 
 
-def _is_expert(about: Listed, tensor: str) -> bool:
+def _experts(about: Listed, found: Shapes, wanted: Shapes) -> dict[str, tuple[int, ...]]:
+    """The tensors of experts: their names differ from file to file (a matrix for each expert, or one for all)."""
     family = about.family
-    number, _, rest = tensor.removeprefix(f"{family.blocks}.").partition(".")
-    blocks = family.expert_blocks(about.config) if family.expert else ()
-    return number.isdigit() and int(number) in blocks and rest.startswith(f"{family.experts}.")
-
-
-def _refuse_experts(about: Listed, found: Shapes, name: str) -> None:
-    """Their names differ from file to file (one matrix an expert, or all in one), their elements do not."""
-    family, sizes, config = about.family, about.sizes, about.config
     if not family.expert:
-        return
-    wanted = shapes(about)
+        return {}
+    start, blocks = f"{family.blocks}.", {str(at) for at in family.expert_blocks(about.config)}
+    kept = {}
+    for tensor, shape in found.items():
+        number, _, rest = tensor.removeprefix(start).partition(".")
+        is_one = number in blocks and rest.startswith(f"{family.experts}.") and tensor not in wanted
+        if is_one and not _OLD_BUFFER.search(tensor):
+            kept[tensor] = shape
+    return kept
+
+
+def _refuse_experts(about: Listed, experts: Shapes, name: str) -> None:
+    """Whatever they are called, all of them together have as many elements as config.json says."""
+    family, sizes, config = about.family, about.sizes, about.config
     one = sum(x.weights + x.bias * x.outputs for x in family.expert_linears(sizes, config))
     count = len(family.expert_blocks(config)) * sizes["experts"] * one
-    stored = sum(
-        math.prod(shape)
-        for tensor, shape in found.items()
-        if tensor not in wanted and not _OLD_BUFFER.search(tensor) and _is_expert(about, tensor)
-    )
-    if stored != count:
-        raise _refused(name, f"its experts hold {stored:,} parameters in the files, and {count:,} by config.json")
+    stored_count = sum(math.prod(shape) for shape in experts.values())
+    if stored_count != count:
+        raise _refused(name, f"its experts hold {stored_count:,} parameters in the files, and {count:,} by config.json")
 
 
 def _refuse_another_head(about: Listed, folder: Path, name: str) -> None:

@@ -16,8 +16,18 @@ from backend.model.stored import TRAINABLE
 from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
 
 _BUFFER = (
-    *("inv_freq", "masked_bias", "position_ids", "e_score_correction_bias", "feed_forward.expert_bias"),
-    *(".act_fn.beta", ".act_fn.eps", "layer_scalar", "slope_rate", "query_decay", "key_decay", "diagonal_decay"),
+    *("inv_freq", "masked_bias", "position_ids", "e_score_correction_bias", ".expert_bias", "balancing_biases"),
+    *(
+        "tid2eid",
+        "ffn.gate.bias",
+        ".act_fn.beta",
+        ".act_fn.eps",
+        "layer_scalar",
+        "slope_rate",
+        "query_decay",
+        "key_decay",
+        "diagonal_decay",
+    ),
 )
 """Tensors that are stored and that are no parameters."""
 _HEAD = ("lm_head.weight", "embed_out.weight")

@@ -10,7 +10,7 @@ from backend.answers import Answers, Method
 from backend.constants.methods_toml import ChoiceTable, EvidenceTable
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
-from backend.planner import fit, host
+from backend.planner import fit, host, limits
 from backend.planner.device import Device
 from backend.planner.estimates import MethodEstimate
 
@@ -51,9 +51,10 @@ class Case:
         return deadline is not None and self.estimates[method].hours.point > deadline
 
     def lacking(self, method: Method) -> tuple[str, ...]:
-        """Sentences on what this box has too little of: disk, host memory."""
+        """Sentences on what this box has too little of (disk, host memory), and on what the model can't do."""
         seen = self.estimates[method]
-        return tuple(host.obstacles(seen.host, seen.plan, self.device))
+        refused = limits.no_four_bits(self.model) if method == "qlora" else None
+        return (*([refused] if refused else []), *host.obstacles(seen.host, seen.plan, self.device))
 
     def carried(self, method: Method) -> bool:
         """Whether it fits the device and the box, the budget and the deadline."""

@@ -19,6 +19,7 @@ FLASH_ATTENTION = "flash_attention_2"
 def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> None:
     """Raise UserError for the first of the user's plan fields in `settings` that can't be followed."""
     _refuse_slow_tokenizer(model)
+    _refuse_family(model, settings.get("method"))
     if "target_modules" in settings:
         targets.refuse_unknown(model, settings["target_modules"])
     if settings.get("modules_to_save"):
@@ -37,6 +38,26 @@ def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> Non
             "leave attention out, or install it with: pip install flash-attn --no-build-isolation",
             "attention",
         )
+
+
+def no_four_bits(model: ModelInfo) -> str | None:
+    """Why this model can't be quantised to 4 bits, in a sentence; None if it can."""
+    if model.shape.family not in constants.methods().common.no_four_bits:
+        return None
+    return f"The layers of the family {model.shape.family} can't be quantised to 4 bits by bitsandbytes."
+
+
+def _refuse_family(model: ModelInfo, method: Any) -> None:
+    """Families that load and fail in their first step."""
+    family, why = model.shape.family, no_four_bits(model)
+    if family in constants.methods().common.untrainable:
+        raise UserError(
+            f"{model.shape.name} can't be fine-tuned here: the training step of its family {family} fails in "
+            "transformers; give a model of another family",
+            "model",
+        )
+    if method == "qlora" and why:
+        raise UserError(f"method: {why[0].lower()}{why[1:-1]}; set lora or full", "method")
 
 
 def _refuse_slow_tokenizer(model: ModelInfo) -> None:

@@ -46,11 +46,13 @@ def tokenizer(folder: Path) -> Any:
 @contextmanager
 def said_plainly(folder: Path) -> Iterator[None]:
     """What transformers says of a model's files, as a UserError (field `model`) in one sentence."""
+    from huggingface_hub.errors import StrictDataclassError
+
     try:
         yield
     except UserError:
         raise
-    except _REFUSED as error:
+    except (*_REFUSED, StrictDataclassError) as error:
         last = str(error).strip().rpartition("\n")[2].strip().strip("\"'")
         said = known_failures.sentence(error) or (
             f"transformers refuses its files ({type(error).__name__}: {last[:200]}); download the model again, or "

@@ -18,6 +18,12 @@ CASES: list[tuple[str, Method]] = [
     ("gemma4", "lora"),  # wrappers
     ("qwen3_5", "full"),
     ("persimmon", "qlora"),
+    ("deepseek_v3", "lora"),  # compressed attention, dense blocks before those with experts
+    ("falcon", "full"),  # one matrix of queries, keys and values
+    ("bloom", "full"),  # no rotary embeddings
+    ("gpt_oss", "full"),  # sinks, experts with biases
+    ("llava", "full"),
+    ("phi3", "qlora"),
 ]
 
 

@@ -150,3 +150,21 @@ def cut_short(folder: Path) -> None:
 def rope(**settings: Any) -> Edit:
     """Other rotary embeddings."""
     return config(rope_parameters={"rope_theta": 10000.0, **settings})
+
+
+def wrapped(*, missing: str = "") -> Edit:
+    """The model as the text part of a wrapper of text and images, but for a tensor."""
+
+    def change(found: dict[str, np.ndarray]) -> None:
+        for name in list(found):
+            found[f"language_model.{name}"] = found.pop(name)
+        found["vision_tower.layers.0.attention.q_proj.weight"] = np.zeros((8, 8), np.float32)
+        found.pop(f"language_model.{missing}", None)
+
+    def edit(folder: Path) -> None:
+        tensors(change)(folder)
+        text = json.loads((folder / "config.json").read_text())
+        said = {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "text_config": text}
+        (folder / "config.json").write_text(json.dumps(said | {"tie_word_embeddings": True}))
+
+    return edit

@@ -19,7 +19,7 @@ from tests.backend.model.family_cases import BASE, CASES
 from tests.tiny import make_tokenizer
 
 pytestmark = pytest.mark.torch
-_IN_A_BLOCK, _ROUTER = re.compile(r"\.\d+\."), re.compile(r"router|mlp\.gate$|block_sparse_moe\.gate$")
+_IN_A_BLOCK, _ROUTER = re.compile(r"\.\d+\."), re.compile(r"router|mlp\.gate$|block_sparse_moe\.gate$|\.wg$")
 
 
 def build(family: str, settings: dict[str, Any]) -> Any:

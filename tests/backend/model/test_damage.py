@@ -19,6 +19,7 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
     # tensors
     "a tensor is missing": (d.without(d.NORM), f"1 tensor is missing from the files, the first is {d.NORM}"),
     "a matrix is missing": (d.without(d.QUERY), f"the first is {d.QUERY}"),
+    "a wrapper's tensor is missing": (d.wrapped(missing=d.QUERY), f"1 tensor is missing .* {d.QUERY}"),
     "a name is another": (d.renamed("q_proj", "query"), r"2 tensors are there instead, the first is .*query\.weight"),
     "a prefix is another": (d.renamed("model.", "language_model.model."), "20 tensors are missing"),
     "a tensor has no place": (
@@ -108,6 +109,10 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
     "a number as text": (d.config(rms_norm_eps="1e-5"), "rms_norm_eps '1e-5' as text"),
     "a truth value as text": (d.config(tie_word_embeddings="false"), "tie_word_embeddings 'false' as text"),
     "a type that is none": (d.config(dtype="int8"), "dtype 'int8'"),
+    "a dropout beyond all": (
+        d.config(attention_dropout=2.0),
+        "attention_dropout 2.0, which has to lie between 0 and 1",
+    ),
     "another kernel": (d.config(_attn_implementation="flash_attention_9"), "flash_attention_9"),
     "kinds of too few layers": (
         d.config(layer_types=["full_attention"]),
@@ -162,6 +167,16 @@ def test_it_is_refused_in_one_sentence(case: str, whole: Path, tmp_path: Path) -
 
     assert error.value.field == "model"
     assert "\n" not in str(error.value)
+
+
+def test_a_wrapper_is_planned(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "m"))
+    d.wrapped()(folder)
+
+    shape = read_folder(folder, "m").shape
+
+    assert shape.parameters == read_folder(whole, "m").shape.parameters + 64
+    assert shape.frozen_parameters == 64
 
 
 @pytest.mark.parametrize("case", ACCEPTED)

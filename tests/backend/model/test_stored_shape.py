@@ -77,8 +77,8 @@ def test_a_vision_tower_is_counted_and_does_not_train(tmp_path: Path) -> None:
         "model.multi_modal_projector.linear_1.weight": (32, 48),
         "lm_head.weight": (384, 32),
     }
-    config = {"model_type": "llava", "text_config": {"model_type": "llama", **SIZES}}
-    folder = folder_of(tmp_path / "m", tensors, **config, architectures=["LlavaForConditionalGeneration"])
+    config = {"model_type": "qwen3_vl", "text_config": {"model_type": "qwen3_vl_text", **SIZES}}
+    folder = folder_of(tmp_path / "m", tensors, **config, architectures=["Qwen3VLForConditionalGeneration"])
     shape = read_folder(folder, "m").shape
 
     assert shape.parameters == sum(int(np.prod(sizes)) for sizes in tensors.values())
