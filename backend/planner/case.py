@@ -51,9 +51,9 @@ class Case:
         return deadline is not None and self.estimates[method].hours.point > deadline
 
     def lacking(self, method: Method) -> tuple[str, ...]:
-        """Sentences on what this box has too little of: disk, host memory."""
+        """Sentences on what this box lacks: a torch that can use the GPU, host memory, disk."""
         seen = self.estimates[method]
-        return tuple(host.obstacles(seen.host, seen.plan, self.device))
+        return (*self.device.obstacles, *host.obstacles(seen.host, seen.plan, self.device))
 
     def carried(self, method: Method) -> bool:
         """Whether it fits the device and the box, the budget and the deadline."""

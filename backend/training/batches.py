@@ -149,4 +149,3 @@ def _on(values: npt.NDArray[Any], device: str) -> Tensor:
     """As a tensor on `device`, copied from pinned memory: a copy from pageable memory waits for the work before it."""
     tensor = torch.from_numpy(values)
     return tensor if device == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
-

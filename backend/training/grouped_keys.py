@@ -17,7 +17,7 @@ from torch import Tensor
 try:
     from transformers.integrations import sdpa_attention
 except ImportError:  # a later version may have moved it
-    sdpa_attention = None  # type: ignore[assignment]
+    sdpa_attention = None
 
 NAME = "use_gqa_in_sdpa"
 FLASH_SINCE = (8, 0)

@@ -36,9 +36,7 @@ class Network:
         ({"text_config": SimpleNamespace(attention_dropout=0.0)}, {}, False),
     ],
 )
-def test_random_state_is_kept_for_dropout_only(
-    settings: dict[str, Any], changes: dict[str, Any], kept: bool
-) -> None:
+def test_random_state_is_kept_for_dropout_only(settings: dict[str, Any], changes: dict[str, Any], kept: bool) -> None:
     network: Any = Network(**settings)
     methods.set_checkpointing(network, Execution(plan("lora", checkpointing=True, **changes), "cpu"))
     assert network.asked == {"use_reentrant": False, "preserve_rng_state": kept}
