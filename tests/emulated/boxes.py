@@ -59,9 +59,7 @@ BOXES = {
 }
 
 
-def run(
-    box: Box, libraries: Path, command: list[str], seconds: float = 600, **more: str
-) -> subprocess.CompletedProcess[str]:
+def run(box: Box, libraries: Path, command: list[str], seconds: float = 600) -> subprocess.CompletedProcess[str]:
     """`command` in the box, its driver in `libraries`; torch with one thread."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("CUDA_VISIBLE", "PYTORCH_"))},
@@ -69,7 +67,6 @@ def run(
         "LD_LIBRARY_PATH": str(libraries),
         "OMP_NUM_THREADS": "1",
         **box.variables(),
-        **more,
     }
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
 

@@ -23,7 +23,7 @@ from tests.emulated import child
 from tests.tiny import make_model
 
 LONG = " ".join(f"{number} apples and" for number in range(400))
-SIZES = {
+SIZES: dict[str, Any] = {
     "hidden_size": 512,
     "intermediate_size": 1408,
     "num_attention_heads": 8,
