@@ -20,7 +20,7 @@ from backend import constants
 from backend.plan import fields
 from backend.plan.plan import Plan
 from backend.training import allocator
-from tests.bench import gpu
+from tests.bench import gpu_shapes
 from tests.emulated import child
 
 STEPS, VARIED = 3, 6
@@ -40,7 +40,7 @@ def main(name: str, method: Any, length: int, packed: bool, changes: dict[str, A
 
     child.blind()
     methods._network = lambda folder, plan, device, attention: child.network(folder, plan, attention)
-    settings = gpu.config_of(name)
+    settings = gpu_shapes.config_of(name)
     folder = Path(tempfile.mkdtemp())
     AutoConfig.for_model(settings.pop("model_type"), **settings).save_pretrained(folder)
     plan = replace(
@@ -107,7 +107,7 @@ def _predicted(name: str, plan: Plan, length: int) -> dict[str, Any]:
     from backend.planner import devices, memory
 
     device = devices.here(hardware.detect())
-    peak = memory.predict(gpu.shape_of(name), plan, device, length)
+    peak = memory.predict(gpu_shapes.shape_of(name), plan, device, length)
     table = constants.memory().cuda
     context = table.context_hopper if (device.compute_capability or (0, 0)) >= (9, 0) else table.context
     return {
