@@ -14,7 +14,7 @@ from backend.planner.compare import compare
 from backend.planner.estimates import Comparison
 from tests.backend.planner.test_devices import RTX_4090, box
 from tests.shapes import LLAMA_1B, model, rows
-from tui.commands.train import _chosen
+from tui.commands.train import chosen
 
 V100 = replace(RTX_4090, name="Tesla V100-SXM2-32GB", compute_capability=(7, 0))
 CU130, CU128 = TorchBuild("2.13.0+cu130", (13, 0), None), TorchBuild("2.9.0+cu128", (12, 8), None)
@@ -39,8 +39,8 @@ def test_nothing_is_recommended_and_the_reason_is_the_fix(hardware: Hardware, sa
     for method in METHODS:
         assert any(said in x for x in seen.methods[method].obstacles)
     with pytest.raises(DoesNotFit, match="torch"):
-        _chosen(seen, "lora", anyway=False)
-    assert _chosen(seen, "lora", anyway=True) == "lora"
+        chosen(seen, "lora", anyway=False)
+    assert chosen(seen, "lora", anyway=True) == "lora"
 
 
 def test_a_torch_that_suits_is_none() -> None:
