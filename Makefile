@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export PIP_CONSTRAINT := constraints.txt
 
-.PHONY: run demo check quick test test-core test-screen bench bench-trainer clean
+.PHONY: run demo check quick test test-core test-screen test-cuda-emulated bench bench-trainer clean
 
 run: .venv/installed
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/fttui; else $(BIN)/fttui train demo; fi
@@ -37,10 +37,15 @@ test: check
 test-core test-screen: export OMP_WAIT_POLICY := passive
 
 test-core:
-	$(BIN)/pytest tests/backend tests/bench tests/test_layers.py tests/test_docs.py
+	$(BIN)/pytest tests/backend tests/bench tests/emulated/test_nvml.py tests/test_layers.py tests/test_docs.py
 
 test-screen:
 	$(BIN)/pytest tests/tui tests/terminal
+
+# A real CUDA build of torch over an emulated driver, without a GPU; skipped with a word if there is no such torch or no gcc.
+# make test-cuda-emulated CUDA_PYTHON=/path/to/python   a Python that has one, and the project's other packages
+test-cuda-emulated: .venv/installed-dev
+	CUDA_PYTHON=$(CUDA_PYTHON) $(BIN)/pytest tests/emulated
 
 bench: .venv/installed-dev
 	$(BIN)/python -m tests.bench.demo

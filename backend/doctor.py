@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from backend import logind, paths, typed
 from backend.errors import UserError
-from backend.hardware import Gpu, Hardware, NotAvailable, catalogue, detect, pci, torch_build
+from backend.hardware import Gpu, Hardware, NotAvailable, catalogue, detect, host, pci, segments, torch_build
 from backend.hardware.rate import bf16_gain, does_bf16_well
 from backend.hardware.types import AbsenceKind
 from backend.measured import records
@@ -34,11 +34,15 @@ DISK_BYTES = 20e9
 """An 8B base in 16 bits takes 16 GB, its adapter's checkpoints little more."""
 RAM_BYTES = 8 * 2**30
 """Loading and saving passes weights through host memory."""
+SHARED_BYTES = 2**30
+"""NCCL takes some megabytes for each pair of GPUs and channel; a container has 64 MB unless told otherwise."""
+SHARED_FIX = "docker run --shm-size=8g ...  (or --ipc=host)"
 SELFCHECK_SECONDS = 180
 REINSTALL = "pip install --upgrade --force-reinstall torch transformers peft bitsandbytes"
 
 GPU_MENDS: dict[AbsenceKind, str] = {
     "no-library": "sudo ubuntu-drivers install  (in a container: start it with --gpus all)",
+    "no-nvml": "docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility ...",
     "no-driver": "sudo modprobe nvidia",
     "no-permission": "sudo usermod -aG video,render $USER  (in a container: start it with --gpus all)",
     "version-mismatch": "sudo reboot",
@@ -68,6 +72,7 @@ def checks(hardware: Hardware | None = None) -> list[Check]:
         _torch(box),
         *_gpus(box),
         *_several(box),
+        *_allocator(box),
         _bf16(box),
         four_bit(),
         _ram(box),
@@ -159,6 +164,8 @@ def _gpus(box: Hardware) -> Iterator[Check]:
 def _no_gpu(absence: NotAvailable) -> Check:
     """The check that says why there is no GPU; installing a driver helps only if the box has one."""
     detail = f"{absence.reason} Training is on the CPU."
+    if absence.kind == "no-nvml":
+        return Check("GPU", "missing", detail, GPU_MENDS[absence.kind])
     if absence.kind in ("no-library", "no-driver") and not pci.has_nvidia_gpu():
         return Check("GPU", "warn", f"{detail} The PCI bus shows no NVIDIA GPU either.")
     return Check("GPU", "warn", detail, GPU_MENDS[absence.kind])
@@ -190,6 +197,27 @@ def _several(box: Hardware) -> Iterator[Check]:
     if version := _version(f"nvidia-nccl-cu{build.cuda[0]}"):
         device = devices.here(box)
         yield Check("several GPUs", "ok", f"NCCL {version}; a run now would train on {device.label}")
+    yield _shared_memory(host.shared_memory_bytes())
+
+
+def _shared_memory(size: int | None) -> Check:
+    """NCCL exchanges data between GPUs without NVLink through /dev/shm, of which a container has 64 MB by default."""
+    name = "shared memory"
+    if size is None:
+        return Check(name, "warn", "/dev/shm can't be read; GPUs without NVLink exchange data through it", SHARED_FIX)
+    if size < SHARED_BYTES:
+        lacks = f"/dev/shm has {memory(size)}: GPUs that exchange data through it may fail to start"
+        return Check(name, "warn", lacks, SHARED_FIX)
+    return Check(name, "ok", f"/dev/shm has {gib(size)}")
+
+
+def _allocator(box: Hardware) -> Iterator[Check]:
+    """Whether torch's allocator can grow its segments in place; without, more memory is lost between tensors."""
+    if not box.gpus:
+        return
+    known = segments.known(box)
+    how = "can grow in place" if known.expandable else "cannot grow in place: plans keep more memory free"
+    yield Check("allocator", "ok", f"its segments {how} ({known.why})")
 
 
 def _bf16(box: Hardware) -> Check:

@@ -73,6 +73,7 @@ class Cuda(Table, frozen=True):
 
     context: int
     context_hopper: int
+    kept_free: int
     cublas: int
     cublas_hopper: int
     cached: float

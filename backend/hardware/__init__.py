@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from backend import paths
-from backend.hardware import host, nvml, torch_build
+from backend.hardware import driver_files, host, nvml, torch_build
 from backend.hardware.host import measure_cpu_flops
 from backend.hardware.types import (
     Cpu,
@@ -46,7 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class _Gpus:
-    """What NVML reports."""
+    """What NVML reports, or without it the kernel module's files."""
 
     visible: tuple[Gpu, ...] = ()
     absence: NotAvailable | None = None
@@ -54,6 +54,7 @@ class _Gpus:
     driver: str | None = None
     driver_cuda: Version | None = None
     notes: tuple[str, ...] = ()
+    nvml: bool = True
 
 
 def detect() -> Hardware:
@@ -77,6 +78,7 @@ def detect() -> Hardware:
         download_path=downloads,
         download_free_bytes=psutil.disk_usage(str(existing)).free,
         one_disk=existing.stat().st_dev == disk_path.stat().st_dev,
+        nvml=gpus.nvml,
         notes=(*gpus.notes, *disk_notes, *(f"{x.sentence} To fix it: {x.fix}." for x in troubles)),
     )
 
@@ -118,7 +120,29 @@ def _gpus() -> _Gpus:
         with nvml.session():
             return _look()
     except nvml.NvmlAbsent as absent:
-        return _Gpus(absence=absent.absence)
+        return _by_files(absent.absence)
+
+
+def _by_files(absence: NotAvailable) -> _Gpus:
+    """A box whose NVML can't be asked; without its library it may have a GPU all the same."""
+    if absence.kind != "no-library":
+        return _Gpus(absence=absence, nvml=False)
+    found = driver_files.look()
+    if not found.shows_gpu:
+        expected = driver_files.is_expected()
+        more = f" {expected} says that there should be a GPU: {driver_files.FIX}." if expected else ""
+        return _Gpus(absence=NotAvailable(absence.kind, absence.reason + more), nvml=False)
+    says = driver_files.sentence(found)
+    selection = select(os.environ.get(VARIABLE), [gpu.uuid for gpu in found.gpus], [gpu.index for gpu in found.gpus])
+    visible = tuple(found.gpus[i] for i in selection.chosen)
+    return _Gpus(
+        visible=visible,
+        absence=None if visible else NotAvailable("no-nvml", says),
+        hidden=len(found.gpus) - len(visible),
+        driver=found.driver,
+        notes=(says,) if visible else (),
+        nvml=False,
+    )
 
 
 def _look() -> _Gpus:

@@ -61,14 +61,26 @@ class GpuSpec:
 
 
 @dataclass(frozen=True)
+class Oldest:
+    """Since which CUDA and torch a build's kernels begin at `capability`."""
+
+    cuda: Version
+    torch: Version
+    capability: Version
+
+
+@dataclass(frozen=True)
 class CudaRules:
-    """What CUDA itself asks of a GPU."""
+    """What CUDA and torch's builds ask of a GPU."""
 
     bf16_since: Version
-    oldest_capability: Mapping[int, Version]
-    """CUDA major version of a build -> oldest compute capability that it runs on."""
+    oldest: tuple[Oldest, ...]
     first_toolkit: Mapping[int, Version]
     """Major compute capability -> first CUDA version that knows it."""
+
+    def oldest_capability(self, cuda: Version, torch: Version) -> Version:
+        """The oldest compute capability that a build of `torch` for `cuda` has kernels for."""
+        return next((x.capability for x in reversed(self.oldest) if x.cuda <= cuda and x.torch <= torch), (0, 0))
 
 
 @functools.cache
@@ -83,7 +95,7 @@ def cuda_rules() -> CudaRules:
     table = _document()["cuda"]
     return CudaRules(
         bf16_since=version(table["bf16_since"]),
-        oldest_capability={int(key): version(text) for key, text in table["oldest_capability"].items()},
+        oldest=tuple(Oldest(**{key: version(text) for key, text in entry.items()}) for entry in table["oldest"]),
         first_toolkit={int(key): version(text) for key, text in table["first_toolkit"].items()},
     )
 

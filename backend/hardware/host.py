@@ -14,6 +14,7 @@ from backend.hardware import cgroup
 from backend.hardware.types import Cpu, Ram
 
 CPU_INFO = Path("/proc/cpuinfo")
+SHARED_MEMORY = Path("/dev/shm")
 SIZES = (512, 384, 256, 192)
 """Sides of the matrices that the rate is measured with."""
 
@@ -39,6 +40,14 @@ def ram() -> Ram:
     if limit is None or limit.limit_bytes >= machine.total:
         return Ram(machine.total, machine.available, limited=False)
     return Ram(limit.limit_bytes, min(machine.available, limit.free_bytes), limited=True)
+
+
+def shared_memory_bytes(folder: Path = SHARED_MEMORY) -> int | None:
+    """How much `/dev/shm` can hold, through which processes exchange data; None if it can't be told."""
+    try:
+        return psutil.disk_usage(str(folder)).total
+    except OSError:
+        return None
 
 
 def parse_cpu_info(text: str) -> tuple[str, frozenset[str]]:

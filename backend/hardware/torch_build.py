@@ -11,6 +11,8 @@ from pathlib import Path
 from backend.hardware import catalogue
 from backend.hardware.types import Gpu, TorchBuild, Version
 
+OLDEST_TOOLKIT = (12, 6)
+"""The oldest CUDA that torch is built for."""
 OTHER_BUILDS = "see https://pytorch.org/get-started/locally"
 
 
@@ -77,14 +79,14 @@ def _too_new_for_driver(build: TorchBuild, cuda: Version, driver_cuda: Version |
 
 
 def _unknown_to_build(build: TorchBuild, cuda: Version, gpus: Sequence[Gpu]) -> Iterator[Disagreement]:
-    rules = catalogue.cuda_rules()
-    oldest = rules.oldest_capability.get(cuda[0], (0, 0))
+    rules, release = catalogue.cuda_rules(), _release(build)
+    oldest = rules.oldest_capability(cuda, release)
     for name, capability in sorted({(gpu.name, gpu.compute_capability) for gpu in gpus if gpu.compute_capability}):
         first = rules.first_toolkit.get(capability[0], (0, 0))
         if capability < oldest:
             yield Disagreement(
-                f"torch {build.version} is built for CUDA {_dotted(cuda)}, which no longer supports the {name} "
-                f"(compute capability {_dotted(capability)}): install a torch built for CUDA {cuda[0] - 1}.",
+                f"torch {build.version} is built for CUDA {_dotted(cuda)} and has no kernels for the {name} "
+                f"(compute capability {_dotted(capability)}): {_older_build(rules, capability, release)}.",
                 OTHER_BUILDS,
             )
         if cuda < first:
@@ -93,6 +95,18 @@ def _unknown_to_build(build: TorchBuild, cuda: Version, gpus: Sequence[Gpu]) -> 
                 f"install a torch built for CUDA {_dotted(first)} or later.",
                 OTHER_BUILDS,
             )
+
+
+def _older_build(rules: catalogue.CudaRules, capability: Version, release: Version) -> str:
+    """What to do instead: builds for CUDA 12.6 are the last ones for GPUs before Turing."""
+    if capability >= rules.oldest_capability(OLDEST_TOOLKIT, release):
+        return f"install a torch built for CUDA {_dotted(OLDEST_TOOLKIT)}"
+    return "no torch of today supports it; take another GPU, or the CPU (--gpu cpu)"
+
+
+def _release(build: TorchBuild) -> Version:
+    numbers = re.findall(r"\d+", build.version)
+    return int(numbers[0]), int(numbers[1])
 
 
 def _value(text: str, name: str) -> str | None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 Version = tuple[int, int]
-AbsenceKind = Literal["no-library", "no-driver", "no-permission", "version-mismatch", "no-gpu", "hidden", "failed"]
+AbsenceKind = Literal[
+    "no-library", "no-nvml", "no-driver", "no-permission", "version-mismatch", "no-gpu", "hidden", "failed"
+]
 
 
 @dataclass(frozen=True)
@@ -150,5 +152,7 @@ class Hardware:
     """Bytes free for this user at `download_path`."""
     one_disk: bool = True
     """Whether `disk_path` and `download_path` are on one file system."""
+    nvml: bool = True
+    """Whether NVML answers; if it does not, GPUs are known by the kernel module's files only."""
     notes: tuple[str, ...] = ()
     """Sentences for the user: disagreement between driver, GPU and torch; devices that could not be read."""

@@ -30,6 +30,7 @@ from backend.run.control import Inbox
 from backend.run.event_log import EventLog, EventTail
 from backend.run.events import Logged, OutOfMemory, PlanChanges, Replanned, RunFinished
 from backend.run.folder import RunFolder
+from backend.training import allocator
 
 VISIBLE_AT_START = os.environ.get(visible.VARIABLE)
 """As the user has set it: a run on one GPU changes it in this process (backend/training/device.py)."""
@@ -119,6 +120,8 @@ def _tell(folder: RunFolder, job: Job, verdict: RankOutcome) -> None:
 
 def _attempt(folder: RunFolder, job: Job, since: int) -> RankOutcome | None:
     """Start all ranks and wait for their end; None if all ended well."""
+    if job.device == "cuda":
+        allocator.settle()  # once for all of them
     with tempfile.TemporaryDirectory(prefix="fttui-ranks-") as scratch:
         ranks = [_started(folder, job, rank, Path(scratch), since) for rank in range(job.plan.processes)]
         try:

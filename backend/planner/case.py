@@ -51,10 +51,11 @@ class Case:
         return deadline is not None and self.estimates[method].hours.point > deadline
 
     def lacking(self, method: Method) -> tuple[str, ...]:
-        """Sentences on what this box has too little of (disk, host memory), and on what the model can't do."""
+        """What this box lacks (a torch that can use the GPU, memory, disk), and what the model can't do."""
         seen = self.estimates[method]
         refused = limits.no_four_bits(self.model) if method == "qlora" else None
-        return (*([refused] if refused else []), *host.obstacles(seen.host, seen.plan, self.device))
+        said = [refused] if refused else []
+        return (*said, *self.device.obstacles, *host.obstacles(seen.host, seen.plan, self.device))
 
     def carried(self, method: Method) -> bool:
         """Whether it fits the device and the box, the budget and the deadline."""

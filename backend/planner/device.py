@@ -78,6 +78,10 @@ class Device:
     """Of a CPU: the most processes that share it; one is the default."""
     box: Box | None = None
     """Host memory and disk of this box; None for a device that is not in it."""
+    expandable_segments: bool = True
+    """Whether torch's allocator can grow its segments in place there (backend/hardware/segments.py)."""
+    obstacles: tuple[str, ...] = ()
+    """Sentences, each with a fix, on why nothing can be trained on it as it is: its driver and torch don't agree."""
     calibration: Calibration | None = None
     """What finished runs on this device showed; None if there are none, and for a device that is not in this box."""
 

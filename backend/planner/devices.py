@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from backend import constants
 from backend.errors import UserError
-from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host
+from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host, segments, torch_build
 from backend.hardware.catalogue import GpuSpec
 from backend.hardware.rate import cpu_flops, does_bf16_well
 from backend.planner import device_names, several
@@ -52,7 +52,15 @@ def _here(hardware: Hardware) -> Device:
         return cpu(hardware.cpu, hardware.ram, (f"{reason} Plans are for the CPU, which trains small models only.",))
     if hardware.torch is not None and hardware.torch.cuda is None:
         return cpu(hardware.cpu, hardware.ram, hardware.notes)
-    return _detected(hardware.gpus, hardware.ram, hardware.notes)
+    obstacles = tuple(
+        x.sentence for x in torch_build.disagreements(hardware.torch, hardware.driver_cuda, hardware.gpus)
+    )
+    notes = tuple(x for x in hardware.notes if not x.startswith(obstacles)) if obstacles else hardware.notes
+    return replace(
+        _detected(hardware.gpus, hardware.ram, notes),
+        expandable_segments=segments.known(hardware).expandable,
+        obstacles=obstacles,
+    )
 
 
 def choices() -> list[str]:

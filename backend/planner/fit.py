@@ -91,14 +91,20 @@ def _predicted(
     return memory.predict(shape, plan, kind, length, scored, stored_bytes)
 
 
+GENERATIONS = ((9, 0), (8, 0), (0, 0))
+"""Compute capabilities since which the memory differs: workspaces, and kernels for grouped keys."""
+
+
 def _for_memory(device: Device) -> Device:
-    """What the memory depends on of a device: its kind, and whether it is Hopper or later. All else is left out."""
-    return _bare(device.kind, (9, 0) if (device.compute_capability or (0, 0)) >= (9, 0) else None)
+    """What the memory depends on of a device: its kind, its generation, its allocator. All else is left out."""
+    capability = device.compute_capability
+    since = capability and next(x for x in GENERATIONS if capability >= x)
+    return _bare(device.kind, since, device.expandable_segments)
 
 
 @functools.cache
-def _bare(kind: Literal["cuda", "cpu"], capability: tuple[int, int] | None) -> Device:
-    return Device(kind, "", 1, 0, 0, 0.0, 0.0, True, capability, None, False)
+def _bare(kind: Literal["cuda", "cpu"], capability: tuple[int, int] | None, expandable: bool) -> Device:
+    return Device(kind, "", 1, 0, 0, 0.0, 0.0, True, capability, None, False, expandable_segments=expandable)
 
 
 def verdict(predicted: MemoryEstimate, device: Device) -> Fit:

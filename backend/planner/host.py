@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -50,12 +51,16 @@ def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
 
 
 def _offloaded(shape: ModelShape, plan: Plan, data: DataReport) -> int:
-    """Bytes of checkpointed activations in host memory: each block's input."""
+    """Bytes of checkpointed activations in host memory: each block's input.
+
+    Each is pinned for itself, and torch rounds pinned memory up to a power of two (CachingHostAllocator).
+    """
     if not (plan.checkpointing and plan.activation_offload):
         return 0
     load = throughput.work(plan, data)
     batch = memory.BatchShape(plan.micro_batch, load.length, load.scored)
-    return memory.kept_activations(shape, replace(plan, activation_offload=False), batch)
+    each = memory.kept_activations(shape, replace(plan, activation_offload=False), batch) // shape.layers
+    return int(shape.layers * 2 ** math.ceil(math.log2(max(1, each))))
 
 
 def _merged_bytes(shape: ModelShape) -> int:

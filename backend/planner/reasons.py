@@ -40,6 +40,8 @@ def four_bit(case: Case) -> str:
 
 def nothing(case: Case) -> str:
     """Why none of them can be taken."""
+    if case.device.obstacles:
+        return case.device.obstacles[0]
     if all(seen.fit == "no" for seen in case.estimates.values()):
         least = min(case.estimates.values(), key=lambda seen: seen.least_bytes)
         return f"Nothing fits: even {title(least.method)} needs {_of_room(case, least)}."
@@ -61,6 +63,8 @@ def nothing(case: Case) -> str:
 
 def ways_out(case: Case, wanted: Method | None) -> tuple[str, ...]:
     """If nothing fits: what would make the method that the user set fit, or the one that needs least."""
+    if case.device.obstacles:
+        return ()
     looked_at = [case.estimates[wanted]] if wanted else list(case.estimates.values())
     if any(seen.fit != "no" for seen in looked_at):
         return ()
@@ -140,8 +144,10 @@ def _times(runs: float) -> str:
 
 
 def obstacles(case: Case, method: Method) -> Iterator[str]:
-    """What prevents a method: memory, money, time."""
+    """What prevents a method: torch that can't use the GPU, memory, money, time."""
     seen = case.estimates[method]
+    if seen.fit == "no":
+        yield from case.device.obstacles
     if seen.fit == "no":
         yield f"{title(method)} needs {_of_room(case, seen)}."
     if case.over_budget(method) and seen.cost_usd:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from backend import constants
+from backend.data.packing import LENGTHS, PREDICTIONS, filled
 from backend.data.report import DataReport
 from backend.measured.correction import Correction
 from backend.model.info import ModelInfo
@@ -24,9 +25,9 @@ class Work:
     step_tokens: float
     """Mean tokens of one effective batch."""
     length: int
-    """Tokens of the longest sequence of a micro-batch."""
+    """Tokens of the longest sequence of a micro-batch, as the trainer fills it up."""
     scored: int
-    """Target tokens of such a sequence."""
+    """Positions of such a sequence whose logits are computed."""
     held_out_tokens: float
     attended: float
     """Length of the row that a token belongs to, as a mean over the tokens."""
@@ -42,11 +43,12 @@ def work(plan: Plan, data: DataReport) -> Work:
     longest = min(plan.max_length, data.percentile(100) if data.rows else plan.max_length)
     step_tokens = mean * plan.effective_batch
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest
-    scored = math.ceil(length * data.scored_share)
+    length = filled(max(1, length), LENGTHS, plan.max_length)
+    scored = max(1, math.ceil(length * data.scored_share))
     return Work(
         step_tokens=step_tokens,
-        length=max(1, length),
-        scored=max(1, scored),
+        length=length,
+        scored=filled(scored, PREDICTIONS, length),
         held_out_tokens=mean * data.split(plan.max_length, plan.eval_fraction)[1],
         attended=_row_of_a_token(plan, data),
         row_lengths=() if plan.packing or not data.rows else _row_lengths(plan, data),
@@ -66,11 +68,16 @@ def _row_lengths(plan: Plan, data: DataReport) -> tuple[int, ...]:
 def padding(plan: Plan, load: Work) -> float:
     """Tokens that are computed, padding included, for each token of the data.
 
-    Rows that are not packed are sorted by length, and padded to the longest of their micro-batch.
+    Rows that are not packed are sorted by length, and padded to the longest of their micro-batch. Sequences are then
+    filled up to a multiple (backend/data/packing.py).
     """
+    if plan.packing:
+        mean = load.step_tokens / (plan.processes * sequences_per_step(plan, load))
+        return max(1.0, filled(math.ceil(mean), LENGTHS, load.length) / mean)
     lengths, size = load.row_lengths, plan.micro_batch
-    filled = sum(max(lengths[i : i + size]) * len(lengths[i : i + size]) for i in range(0, len(lengths), size))
-    return filled / sum(lengths) if lengths else 1.0
+    groups = [lengths[i : i + size] for i in range(0, len(lengths), size)]
+    computed = sum(filled(max(group), LENGTHS, plan.max_length) * len(group) for group in groups)
+    return computed / sum(lengths) if lengths else 1.0
 
 
 def sequences_per_step(plan: Plan, load: Work) -> int:

@@ -15,16 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from backend.data.packing import arrange, balance
+from backend.data.packing import LENGTHS, PREDICTIONS, arrange, balance, filled
 from backend.plan.plan import Plan
 from backend.training.parallel.execution import Execution
 
 IGNORED = -100
-LENGTHS = 128
-"""On a CPU sequences are padded to a multiple of this, or to `max_length`: its bf16 kernels are compiled, and kept, for
-each new length. With `PREDICTIONS`, 14 steps of SmolLM2-135M peak at 1.8 GiB instead of 2.4."""
-PREDICTIONS = 64
-"""The same for the positions whose logits are computed."""
 Row = tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]
 """Token ids of one row, and which of them are target tokens."""
 
@@ -73,9 +68,8 @@ def micro_batches(rows: Sequence[Row], execution: Execution) -> list[Batch]:
     if len(parts) < most:
         parts += [[_unscored(rows[int(np.argmin(lengths))])]] * (most - len(parts))
     if execution.flat:
-        return [_flat(_joined(part), device) for part in parts]
-    pad_to = plan.max_length if device == "cpu" else 0
-    return [_collate(part, device, pad_to) for part in parts]
+        return [_flat(_joined(part), device, plan.micro_batch * plan.max_length) for part in parts]
+    return [_collate(part, device, plan.max_length) for part in parts]
 
 
 def _arranged(share: Sequence[int], lengths: Sequence[int], plan: Plan) -> list[list[list[int]]]:
@@ -120,21 +114,21 @@ def _joined(sequences: Sequence[_Sequence]) -> _Sequence:
     )
 
 
-def _flat(sequence: _Sequence, device: str) -> Batch:
-    starts = np.append(np.flatnonzero(sequence.positions == 0), len(sequence.ids)).astype(np.int32)
-    longest = int(np.diff(starts).max())
-    return replace(_collate([sequence], device, 0), starts=_on(starts, device), longest=longest)
+def _flat(sequence: _Sequence, device: str, most: int) -> Batch:
+    """The padding is the end of the last row, where causal attention hides it from the others."""
+    batch = _collate([sequence], device, most)
+    starts = np.append(np.flatnonzero(sequence.positions == 0), batch.input_ids.shape[1]).astype(np.int32)
+    return replace(batch, starts=_on(starts, device), longest=int(np.diff(starts).max()))
 
 
-def _collate(sequences: Sequence[_Sequence], device: str, pad_to: int) -> Batch:
-    longest = max(len(x.ids) for x in sequences)
-    length = max(longest, min(pad_to, _rounded_up(longest, LENGTHS)))
-    most = max(1, *(len(x.predict) for x in sequences))
-    most = max(most, min(pad_to, _rounded_up(most, PREDICTIONS)))
+def _collate(sequences: Sequence[_Sequence], device: str, most: int) -> Batch:
+    """`most`: tokens that a sequence may have, padding included."""
+    length = filled(max(len(x.ids) for x in sequences), LENGTHS, most)
+    predicted = filled(max(1, *(len(x.predict) for x in sequences)), PREDICTIONS, most)
     shape = len(sequences), length
     ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    predict = np.zeros((len(sequences), most), np.int64)
-    targets = np.full((len(sequences), most), IGNORED, np.int64)
+    predict = np.zeros((len(sequences), predicted), np.int64)
+    targets = np.full((len(sequences), predicted), IGNORED, np.int64)
     for i, x in enumerate(sequences):
         size, count = len(x.ids), len(x.predict)
         ids[i, :size], positions[i, :size] = x.ids, x.positions
@@ -155,7 +149,3 @@ def _on(values: npt.NDArray[Any], device: str) -> Tensor:
     """As a tensor on `device`, copied from pinned memory: a copy from pageable memory waits for the work before it."""
     tensor = torch.from_numpy(values)
     return tensor if device == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
-
-
-def _rounded_up(count: int, unit: int) -> int:
-    return -(-count // unit) * unit

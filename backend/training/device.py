@@ -10,6 +10,7 @@ import torch
 from backend.errors import UserError
 from backend.hardware import detect, visible
 from backend.plan.job import Job
+from backend.training import allocator
 
 
 def take(job: Job, rank: int = 0) -> None:
@@ -20,6 +21,11 @@ def take(job: Job, rank: int = 0) -> None:
     """
     if job.device != "cuda":
         return
+    _see_only(job, rank)
+    allocator.settle()
+
+
+def _see_only(job: Job, rank: int) -> None:
     seen = [gpu.uuid for gpu in detect().gpus]
     chosen = _chosen(job, rank, seen)
     if chosen is None:

@@ -18,8 +18,13 @@ OUT_OF_MEMORY = (
     "cannot allocate memory",
     "not enough memory",
     "alloc_failed",
+    "nvml_success == r internal assert",
 )
-"""Parts of what torch, CUDA, cuBLAS and the C++ library say when an allocation fails."""
+"""Parts of what torch, CUDA, cuBLAS and the C++ library say when an allocation fails.
+
+The last one: when memory runs out, torch's allocator asks NVML which programs hold it, and where NVML does not answer
+(a MIG slice, WSL, Jetson) that question fails instead (torch 2.11, CUDACachingAllocator.cpp).
+"""
 
 
 def sentence(error: BaseException, run: str) -> str:
@@ -36,11 +41,11 @@ def sentence(error: BaseException, run: str) -> str:
         return not_importable(error)
     if is_panic(error):
         return (
-            f"the tokenizer's own code failed on a row ({_first_line(error)}); look for a row of extreme length or of "
+            f"the tokenizer's own code failed on a row ({first_line(error)}); look for a row of extreme length or of "
             "endless spaces with `fttui data`, and leave it out"
         )
     known = known_failures.sentence(error)
-    return known or f"{type(error).__name__}: {_first_line(error)}"
+    return known or f"{type(error).__name__}: {first_line(error)}"
 
 
 def not_importable(error: BaseException) -> str:
@@ -49,7 +54,7 @@ def not_importable(error: BaseException) -> str:
     while cause.__cause__ is not None:  # transformers wraps what it met
         cause = cause.__cause__
     return (
-        f"a library that training needs can't be imported ({_first_line(cause)}); "
+        f"a library that training needs can't be imported ({first_line(cause)}); "
         "`fttui doctor` looks for what is missing and says what to install"
     )
 
@@ -68,5 +73,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(part in str(error).lower() for part in OUT_OF_MEMORY)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The beginning of what an error says, or its name if it says nothing."""
     return (str(error).strip() or f"{type(error).__name__} without a message").split("\n")[0][:LONGEST]

@@ -60,6 +60,22 @@ TABLE = (
         r"(\w+) does not support (?:an attention implementation|Flash Attention|attention implementation)",
         "{0} has no such attention kernel; set attention=eager",
     ),
+    Known(
+        r"no kernel image is available|named symbol not found|device kernel image is invalid",
+        "the installed torch has no kernels for this GPU; `fttui doctor` says which build of torch has",
+    ),
+    Known(
+        r"driver on your system is too old|driver version is insufficient|forward compatibility was attempted",
+        "the NVIDIA driver is too old for the installed torch; `fttui doctor` says what to update",
+    ),
+    Known(
+        r"/dev/shm|[Nn]o space left on device.*nccl|shared memory segment",
+        "the GPUs' processes have too little shared memory; start the container with --shm-size=8g or --ipc=host",
+    ),
+    Known(
+        r"Found no NVIDIA driver|No CUDA GPUs are available|no CUDA-capable device is detected",
+        "torch finds no GPU here any more; `fttui doctor` says what is missing",
+    ),
 )
 
 

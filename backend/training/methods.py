@@ -17,7 +17,7 @@ from backend.model import stored
 from backend.model.shape import HEAD
 from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
 from backend.plan.plan import Plan
-from backend.training import adapters, auto, load_check, token_rows
+from backend.training import adapters, auto, grouped_keys, load_check, token_rows
 from backend.training.network import Network
 from backend.training.parallel import sharding
 from backend.training.parallel.execution import Execution
@@ -58,6 +58,7 @@ def load(folder: Path, base_name: str, execution: Execution, start: Start = NOTH
     causal language model.
     """
     plan = execution.plan
+    grouped_keys.install()
     config = auto.config(folder)
     kernel = attention(config, plan)
     if plan.method == "full" and execution.ranks.count > 1:
@@ -85,12 +86,27 @@ def set_checkpointing(network: Network, execution: Execution) -> None:
     """Recompute activations in the backward pass, from checkpoints on the device or in host memory; or keep them."""
     plan = execution.plan
     if plan.checkpointing:
+        # Saving and restoring the random state of every block costs the host time, and matters to dropout only.
         network.activation_checkpointing_enable(
-            activation_checkpointing_kwargs={"use_reentrant": False},
+            activation_checkpointing_kwargs={"use_reentrant": False, "preserve_rng_state": drops(network, plan)},
             offload=plan.activation_offload and execution.device != "cpu",
         )
     else:
         network.activation_checkpointing_disable()
+
+
+RANDOM = ("drop", "jitter", "noise")
+"""Parts of the names of settings by which a model's forward pass is random in training."""
+
+
+def drops(network: Network, plan: Plan) -> bool:
+    """Whether a forward pass in training is random: by the plan's dropout, or by the model's own configuration."""
+    if plan.dropout and plan.method != "full":
+        return True
+    config = network.config
+    settings = {**vars(config), **vars(getattr(config, "text_config", None) or config)}
+    numbers = {name: value for name, value in settings.items() if isinstance(value, int | float)}
+    return any(value for name, value in numbers.items() if any(part in name for part in RANDOM))
 
 
 def save(loaded: Loaded, plan: Plan, folder: Path, ranks: Ranks = ALONE) -> None:

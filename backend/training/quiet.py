@@ -20,6 +20,8 @@ LIBRARIES = (
     "torch",
     "datasets",
 )
+OWN = "fttui.trainer"
+"""The trainer's own logger, whose errors go to the log file with their tracebacks."""
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def libraries_to(log_file: Path) -> Iterator[logging.Logger]:
     disable_progress_bars()
     handler = logging.FileHandler(log_file, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    own = logging.getLogger("fttui.trainer")
+    own = logging.getLogger(OWN)
     loggers = [own, *map(logging.getLogger, LIBRARIES)]
     before = [(logger.handlers[:], logger.propagate) for logger in loggers]
     for logger in loggers:

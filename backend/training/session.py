@@ -5,6 +5,7 @@ Writing checkpoints and the result is in saving/session_files.py.
 
 from __future__ import annotations
 
+import logging
 import time
 import weakref
 from collections.abc import Callable
@@ -23,11 +24,12 @@ from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run.events import Evaluated, Replanned, Sampled
 from backend.run.folder import RunFolder
-from backend.training import checks, loss, methods, relief
+from backend.training import checks, loss, methods, quiet, relief
 from backend.training.advice import would_fit
 from backend.training.ahead import Ahead
 from backend.training.batches import Batch, micro_batches
 from backend.training.evaluate import held_out_loss, perplexity
+from backend.training.failure import first_line
 from backend.training.journal import Journal, StepRecord
 from backend.training.meters.progress import Pace, RunProgress
 from backend.training.optim.optimizers import Updater
@@ -175,7 +177,14 @@ class Session:
         probe = self.data.probes[0]
         asked = partial(answer, self.loaded.network, self.tokenizer, probe.ids, self.execution)
         among = self.ranks if is_sharded else ALONE
-        written = relief.attempt(asked, self.report, self.progress.step, SAMPLING, among)
+        try:
+            written = relief.attempt(asked, self.report, self.progress.step, SAMPLING, among)
+        except Exception as error:
+            if is_sharded:  # the other ranks wait for this one within the answer
+                raise
+            logging.getLogger(quiet.OWN).exception("the sample answer failed")
+            self.report.warn(f"no sample answer: {first_line(error)}; training goes on without it")
+            return
         if not written:
             self.report.warn("no memory was left for a sample answer; training goes on without it")
             return

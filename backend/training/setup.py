@@ -15,7 +15,7 @@ from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run.events import FindingReported, Replanned
 from backend.run.folder import RunFolder
-from backend.training import checks, compiling, cpu_formats, locate, methods, own_base, relief, rng
+from backend.training import checks, compiling, cpu_formats, kernels, locate, methods, own_base, relief, rng
 from backend.training.advice import would_fit
 from backend.training.journal import Journal
 from backend.training.meters.progress import Pace, RunProgress
@@ -136,6 +136,7 @@ def _ready(
     report: Report,
 ) -> tuple[Execution, optimizers.Updater]:
     """The execution with what this model can do, and the optimizer in the state of the checkpoint `found`."""
+    kernels.prepare(execution)
     execution = _compiled(_suited(execution, loaded, report), loaded, report)
     updater = optimizers.updater(loaded.trainable(), execution)
     _say_what_differs(execution.plan, updater, report)

@@ -28,7 +28,7 @@ from backend.run.control import Command, Inbox
 from backend.run.event_log import EventLog
 from backend.run.events import Calibrated, PredictedFigures, RunFinished, RunStarted
 from backend.run.folder import RunFolder
-from backend.training import device, locate, relief
+from backend.training import device, kernels, locate, relief
 from backend.training.failure import is_panic, sentence
 from backend.training.journal import SkippedTooOften
 from backend.training.meters.meters import Meters
@@ -79,6 +79,7 @@ def train(folder: RunFolder, inbox: Inbox | None = None, tell: Callable[[str], N
                 tell(sentence(error, folder.name))
     except OSError as error:  # the disk may be full for the log too
         tell(sentence(error, folder.name))
+    kernels.release()
     relief.give_back()
     return state
 

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from backend import doctor, logind
 from backend.doctor import Check, checks, evaluate, package
-from backend.hardware import GpuProcess, Hardware, NotAvailable, Ram, TorchBuild, pci
+from backend.hardware import GpuProcess, Hardware, NotAvailable, Ram, TorchBuild, host, pci
 from backend.measured import records
 from backend.model import demo
 from backend.planner import devices
@@ -190,3 +190,30 @@ def test_looking_loads_no_torch() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_several_gpus_need_shared_memory(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    two = replace(healthy(), gpus=(RTX_4090, replace(RTX_4090, index=1, uuid="GPU-2")))
+    monkeypatch.setattr(host, "shared_memory_bytes", lambda: 64 * 2**20)  # what a container has
+    check = look(two)["shared memory"]
+    assert check.state == "warn"
+    assert "64 MiB" in check.detail
+    assert "--shm-size" in check.fix
+    monkeypatch.setattr(host, "shared_memory_bytes", lambda: 8 * GIB)
+    assert look(two)["shared memory"].state == "ok"
+    monkeypatch.setattr(host, "shared_memory_bytes", lambda: None)
+    assert look(two)["shared memory"].state == "warn"
+    assert "shared memory" not in look(healthy())
+
+
+def test_a_gpu_without_its_library_is_missing_something(look: Looker) -> None:
+    box_ = replace(healthy(), gpus=(), no_gpu=NotAvailable("no-nvml", "This box has an NVIDIA GPU (/dev/nvidia0)."))
+    check = look(box_)["GPU"]
+    assert check.state == "missing"
+    assert "NVIDIA_DRIVER_CAPABILITIES" in check.fix
+
+
+def test_whether_segments_grow_is_said(look: Looker) -> None:
+    assert "can grow in place (not tried yet)" in look(healthy())["allocator"].detail
+    assert "cannot grow in place" in look(replace(healthy(), nvml=False))["allocator"].detail
+    assert "allocator" not in look(box(torch=CUDA))

@@ -2,8 +2,8 @@
 
     python -m tests.bench.several [--counts 1 2 4] [--models 1B 8B] [--methods lora qlora full] [--rows 400]
 
-Whole runs as `fttui train` makes them, with random weights of a real model's shape (tests/bench/gpu.py) and rows of the
-demo. Prints Markdown; "not measured" if there are fewer GPUs. `--device cpu --models 10M --counts 1 2`
+Whole runs as `fttui train` makes them, with random weights of a real model's shape (tests/bench/gpu_shapes.py) and rows
+of the demo. Prints Markdown; "not measured" if there are fewer GPUs. `--device cpu --models 10M --counts 1 2`
 tries it if there is none.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 from backend.answers import METHODS, Method
 from backend.plan.plan import Plan
 from tests import events_on_disk
-from tests.bench import gpu, made
+from tests.bench import gpu_shapes, made
 
 NEVER = 1_000_000
 
@@ -40,7 +40,7 @@ def main() -> None:
             if name == "10M":
                 made.model(model)
             else:
-                gpu.make(name, model, options.device)
+                gpu_shapes.make(name, model, options.device)
                 made.write_tokenizer(model)
             rows = made.rows(Path(folder) / "rows.jsonl", options.rows)
             for method in options.methods:
@@ -96,7 +96,7 @@ def _gpus() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", nargs="+", type=int, default=[1, 2, 4])
-    parser.add_argument("--models", nargs="+", default=["1B", "8B"], choices=[*gpu.NAMES, "10M"])
+    parser.add_argument("--models", nargs="+", default=["1B", "8B"], choices=[*gpu_shapes.NAMES, "10M"])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--rows", type=int, default=400)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])

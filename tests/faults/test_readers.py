@@ -15,7 +15,7 @@ from backend import answers_file, paths, presets
 from backend import settings as own_settings
 from backend.data import store
 from backend.errors import UserError
-from backend.hardware import rate
+from backend.hardware import rate, segments
 from backend.measured import ran_out, records
 from backend.model import used
 from backend.plan.job import Job, PeakParts, Prediction, Uncorrected
@@ -156,6 +156,7 @@ READERS = {
         lambda: b'{"CPU":{"foreseen_bytes":3,"t":1.0}}',
         lambda: [ran_out.limit("CPU")],
     ),
+    "segments.json": Reader(home(segments.FILE), lambda: b'{"A GPU, driver 580, torch 2":true}', segments._tried),
     "models_used.json": Reader(home("models_used.json"), lambda: b'["/a","/b"]', used.folders),
     "answers.toml": Reader(
         answers_file.path, lambda: b'model = "8b"\nvariants = 2\nmapping = ["prompt=q"]\n', answers_file.load

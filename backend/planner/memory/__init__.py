@@ -20,7 +20,7 @@ from backend.planner.memory.device import bucket, reserve, workspace
 from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes, trainable, trained_bytes
 from backend.planner.memory.generation import sampled
 from backend.planner.memory.sharded import is_sharded, peak_points
-from backend.planner.memory.stack import OWN, Stack
+from backend.planner.memory.stack import OWN, Stack, own
 from backend.planner.memory.states import adapters, gradients, head_gradient, optimizer_states, weights
 
 __all__ = [
@@ -55,13 +55,14 @@ def predict(
     length: int,
     scored: int | None = None,
     stored_bytes: int = 0,
-    stack: Stack = OWN,
+    stack: Stack | None = None,
 ) -> MemoryEstimate:
     """Peak bytes by category and by phase for micro-batches of `plan.micro_batch` sequences of `length` tokens.
 
     `scored`: target tokens of a sequence (those in the loss), by default all of them. `stored_bytes`: size of the
-    weight files, which a CPU maps into its memory while loading.
+    weight files, which a CPU maps into its memory while loading. `stack`: None for the trainer on this device.
     """
+    stack = stack or own(plan, device)
     batch = BatchShape(plan.micro_batch, length, length if scored is None else scored)
     always = at_rest(shape, plan, device, stack)
     step = peak_points(shape, plan, batch, stack)

@@ -1,12 +1,15 @@
 """How the memory of other training stacks differs from that of this project's trainer.
 
-The planner always predicts the trainer itself (`OWN`); other stacks describe published runs, so that the same formulas
+The planner always predicts the trainer itself (`own`); other stacks describe published runs, so that the same formulas
 can be compared with them (tests/bench/memory_published.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from backend.plan.plan import Plan
+from backend.planner.device import Device
 
 
 @dataclass(frozen=True)
@@ -36,3 +39,13 @@ class Stack:
 
 
 OWN = Stack()
+"""The trainer on a GPU that has everything."""
+FLASH_SINCE = (8, 0)
+"""The first compute capability whose kernels take grouped keys (backend/training/grouped_keys.py)."""
+
+
+def own(plan: Plan, device: Device) -> Stack:
+    """The trainer on `device`."""
+    old = device.compute_capability is not None and device.compute_capability < FLASH_SINCE
+    no_grouped = device.kind == "cuda" and plan.attention == "sdpa" and (old or plan.precision == "float32")
+    return Stack(repeated_keys=no_grouped, expandable_segments=device.expandable_segments)

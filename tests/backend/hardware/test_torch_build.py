@@ -46,10 +46,36 @@ def test_a_newer_minor_version_runs_on_an_older_driver() -> None:
 
 def test_a_gpu_that_the_build_dropped_or_does_not_know() -> None:
     (old,) = disagreements(cuda_build, (13, 0), [gpu("Tesla V100-SXM2-32GB", (7, 0))])
-    assert "no longer supports the Tesla V100" in old.sentence
-    assert "CUDA 12" in old.sentence
+    assert "has no kernels for the Tesla V100" in old.sentence
+    assert "CUDA 12.6" in old.sentence
     (new,) = disagreements(TorchBuild("2.9.0+cu126", (12, 6), None), (13, 0), [gpu("NVIDIA B200", (10, 0))])
     assert "CUDA 12.8 or later" in new.sentence
+
+
+@pytest.mark.parametrize(
+    ("torch", "cuda", "capability", "runs"),
+    [
+        ("2.9.0", (12, 6), (6, 1), True),  # Pascal
+        ("2.13.0", (12, 6), (7, 0), True),
+        ("2.10.0", (12, 8), (6, 1), False),
+        ("2.10.0", (12, 8), (7, 0), True),  # Volta
+        ("2.11.0", (12, 8), (7, 0), False),
+        ("2.11.0", (12, 9), (7, 0), False),
+        ("2.9.1", (13, 0), (7, 0), False),
+        ("2.13.0", (13, 2), (7, 5), True),
+        ("2.14.0", (14, 0), (9, 0), True),
+    ],
+)
+def test_each_build_has_kernels_since_some_generation(
+    torch: str, cuda: tuple[int, int], capability: tuple[int, int], runs: bool
+) -> None:
+    found = disagreements(TorchBuild(f"{torch}+cu{cuda[0]}{cuda[1]}", cuda, None), (14, 0), [gpu("A GPU", capability)])
+    assert (found == ()) is runs
+
+
+def test_a_gpu_that_no_torch_of_today_knows_is_not_sent_to_another_build() -> None:
+    (found,) = disagreements(cuda_build, (13, 0), [gpu("Tesla K80", (3, 7))])
+    assert "no torch of today supports it" in found.sentence
 
 
 def test_no_gpu_is_no_disagreement_and_no_torch_is_one() -> None:

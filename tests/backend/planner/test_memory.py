@@ -8,9 +8,10 @@ import pytest
 
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
-from backend.planner import memory
-from backend.planner.memory import BatchShape, sharded
-from tests.shapes import A100_80, CPU, GIB, LLAMA_1B, LLAMA_8B, RTX_4090, llama, with_layers
+from backend.planner import fit, memory
+from backend.planner.device import Device
+from backend.planner.memory import OWN, BatchShape, sharded
+from tests.shapes import A100_80, CPU, GIB, LLAMA_1B, LLAMA_8B, RTX_4090, T4, llama, with_layers
 
 MIB = 2**20
 
@@ -144,3 +145,27 @@ def test_what_is_gathered_does_not_shrink_with_more_devices() -> None:
     whole = sharded.root(LLAMA_8B) + 2 * sharded.block(LLAMA_8B)
     assert four["copies"] == 2 * whole
     assert sharded.root(LLAMA_8B) + LLAMA_8B.layers * sharded.block(LLAMA_8B) == LLAMA_8B.parameters
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "repeated"),
+    [(T4, "float16", True), (A100_80, "bfloat16", False), (A100_80, "float32", True)],
+)
+def test_grouped_keys_are_repeated_where_no_kernel_takes_them(device: Device, precision: str, repeated: bool) -> None:
+    """Keys and values of 32 heads instead of 8 are kept for the backward pass: 16 layers, 64 values a head."""
+    own = plan("lora", precision=precision, packing=False, checkpointing=False)
+    grouped = memory.predict(LLAMA_1B, own, device, 4096, stack=OWN).by_phase["backward"]
+    width = 4 if precision == "float32" else 2
+    more = 16 * 4096 * 2 * (32 - 8) * 64 * width if repeated else 0
+    assert memory.predict(LLAMA_1B, own, device, 4096).by_phase["backward"] - grouped == more
+    masked = plan("lora", precision=precision, packing=True)
+    assert memory.predict(LLAMA_1B, masked, device, 4096) == memory.predict(LLAMA_1B, masked, device, 4096, stack=OWN)
+
+
+def test_without_growing_segments_more_is_kept_free() -> None:
+    fixed = replace(A100_80, expandable_segments=False)
+    assert fit._for_memory(fixed) != fit._for_memory(A100_80)
+    own = plan("lora")
+    assert (
+        memory.predict(LLAMA_8B, own, fixed, 2048).peak_bytes > memory.predict(LLAMA_8B, own, A100_80, 2048).peak_bytes
+    )

@@ -97,12 +97,23 @@ def test_rows_that_are_not_packed_pay_for_padding() -> None:
         rows(1000, 500), row_tokens=lengths, row_scored_tokens=lengths // 2, row_prompt_tokens=lengths - lengths // 2
     )
     load = throughput.work(plan, data)
-    assert throughput.padding(replace(plan, micro_batch=1), load) == 1.0
-    # The longest of 16 is about 16/17 of 1,000 tokens, the mean 500.5.
-    assert throughput.padding(replace(plan, micro_batch=16), load) == pytest.approx(16 / 17 * 1000 / 500.5, rel=0.01)
-    assert 1.0 < throughput.padding(replace(plan, micro_batch=4), load) < 1.3  # sorted by length first
-    packed = replace(plan, packing=True)
-    assert throughput.padding(packed, throughput.work(packed, data)) == 1.0
+    # 16 rows of 59, 118, ... 941 tokens, 8,002 in all, are filled up to multiples of 128: 9,088.
+    assert throughput.padding(replace(plan, micro_batch=1), load) == pytest.approx(9088 / 8002, rel=0.02)
+    # The longest of 16 is about 16/17 of 1,000 tokens, filled up to 1,024; the mean is 500.5.
+    assert throughput.padding(replace(plan, micro_batch=16), load) == pytest.approx(1024 / 500.5, rel=0.01)
+    assert 1.0 < throughput.padding(replace(plan, micro_batch=4), load) < 1.4  # sorted by length first
+
+
+def test_packed_sequences_are_filled_up_to_a_multiple() -> None:
+    plan = replace(LORA, packing=True, effective_batch=16, max_length=2048)
+    # 16 rows of 500 tokens: four sequences of 2,000, each filled up to 2,048.
+    assert throughput.padding(plan, throughput.work(plan, rows(100, 500))) == pytest.approx(2048 / 2000)
+    # One row of 500 tokens in a step: 512, and half of its positions are targets, filled up from 256.
+    single = throughput.work(replace(plan, effective_batch=1), rows(100, 500))
+    assert (single.length, single.scored) == (512, 256)
+    # Never beyond max_length.
+    short = replace(plan, effective_batch=1, max_length=510)
+    assert throughput.work(short, rows(100, 509)).length == 510
 
 
 def test_a_token_attends_within_its_row_unless_a_mask_is_needed() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 
 from backend.plan.plan import Plan
 from backend.training.batches import IGNORED, Row, micro_batches
@@ -35,15 +37,31 @@ def test_padding_counts_on_and_is_not_scored() -> None:
 def test_flat_sequences_lie_one_behind_the_other() -> None:
     rows = [row([10, 11, 12], [0, 0, 1]), row([20, 21], [0, 1])]
     (batch,) = micro_batches(rows, Execution(Plan(packing=False, micro_batch=2), "cpu", flat=True))
-    assert batch.input_ids.tolist() == [[20, 21, 10, 11, 12]]
-    assert batch.position_ids.tolist() == [[0, 1, 0, 1, 2]]
-    assert batch.predict.tolist() == [[0, 3]]
-    assert batch.targets.tolist() == [[21, 12]]
+    assert batch.input_ids.shape == (1, 128)
+    assert batch.input_ids[0, :5].tolist() == [20, 21, 10, 11, 12]
+    assert batch.position_ids[0, :7].tolist() == [0, 1, 0, 1, 2, 3, 4]
+    assert batch.predict[0, :2].tolist() == [0, 3]
+    assert batch.targets[0, :2].tolist() == [21, 12]
+    assert (batch.targets[0, 2:] == IGNORED).all()
+    assert batch.starts is not None
+    assert batch.starts.tolist() == [0, 2, 128]  # the padding is the end of the last row
+    assert batch.longest == 126
 
 
-def test_on_a_cpu_lengths_come_in_few_sizes() -> None:
+def test_flat_sequences_come_in_few_sizes() -> None:
+    plan = Plan(packing=False, micro_batch=2, max_length=300)
+    rows = [row(list(range(size)), [1] * size) for size in (100, 130)]
+    (batch,) = micro_batches(rows, Execution(plan, "cpu", flat=True))
+    assert batch.input_ids.shape == (1, 256)
+    (batch,) = micro_batches([rows[0], row([1] * 300, [1] * 300)], Execution(plan, "cpu", flat=True))
+    assert batch.input_ids.shape == (1, 512)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_lengths_come_in_few_sizes_on_every_device(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)  # needs a GPU
     batches = [
-        micro_batches([row(list(range(size)), [1] * size)], Execution(Plan(max_length=300), "cpu"))[0]
+        micro_batches([row(list(range(size)), [1] * size)], Execution(Plan(max_length=300), device))[0]
         for size in (5, 100, 128, 129, 250, 290, 300)
     ]
     assert {batch.input_ids.shape[1] for batch in batches} == {128, 256, 300}

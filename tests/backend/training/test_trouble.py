@@ -30,6 +30,10 @@ from tests.backend.training.helpers import events, log_text, losses, new_run
 OOM = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"),
+    RuntimeError(  # what torch says on a MIG slice, WSL or Jetson
+        'NVML_SUCCESS == r INTERNAL ASSERT FAILED at "/pytorch/c10/cuda/CUDACachingAllocator.cpp":1165, please report '
+        "a bug to PyTorch. "
+    ),
     MemoryError(),
     OSError(errno.ENOMEM, "Cannot allocate memory"),
 ]
@@ -189,6 +193,22 @@ def test_a_sample_without_memory_is_left_out(
     assert not events(folder, "sample")
     assert [event["during"] for event in events(folder, "oom")] == ["the sample answer"] * 2
     assert "no memory was left for a sample answer" in log_text(folder)
+
+
+def test_a_sample_that_fails_is_left_out_and_training_goes_on(
+    tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Any) -> str:
+        raise ValueError("this model's cache is of another kind\nand more")
+
+    monkeypatch.setattr(session, "answer", failing)
+    folder = new_run(tiny_model, questions, "lora", max_steps=1)
+    assert train(folder) == "done"
+    assert not events(folder, "sample")
+    assert not events(folder, "oom")
+    said = "no sample answer: this model's cache is of another kind; training goes on without it"
+    assert said in log_text(folder)
+    assert "Traceback" in folder.log_file.read_text(), "the log file has the whole of it"
 
 
 def not_finite(monkeypatch: pytest.MonkeyPatch, first: int, last: int) -> None:

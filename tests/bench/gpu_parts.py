@@ -1,0 +1,272 @@
+"""The questions of tests/bench/gpu.py, each answered in a process of its own.
+
+    python -m tests.bench.gpu_parts NAME ...
+
+Every function prints its answer as one JSON object; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from backend.plan.plan import Plan
+from tests.bench import gpu_shapes, made
+
+KERNELS = {0: "math", 1: "flash", 2: "efficient", 3: "cudnn"}
+ROWS = 8
+"""Rows of a packed sequence."""
+SKIPPED = 2
+"""Steps that are not timed: kernels are chosen and states made in them."""
+
+
+def box() -> dict[str, Any]:
+    """What the box is, which attention kernels it takes, and whether a 4-bit layer is exact on it."""
+    from backend.training import allocator
+
+    allocator.settle()
+    import torch
+    import transformers
+
+    from backend import hardware
+    from backend.training.selfcheck import four_bit
+
+    found = hardware.detect()
+    if not torch.cuda.is_available():
+        return {"gpu": None, "reason": found.no_gpu and found.no_gpu.reason}
+    query, key = (torch.empty(1, heads, 512, 128, device="cuda", dtype=torch.bfloat16) for heads in (32, 8))
+    repeated, mask = key.repeat_interleave(4, dim=1), torch.ones(1, 1, 512, 512, dtype=torch.bool, device="cuda")
+    taken = {
+        "causal": torch._fused_sdp_choice(query, key, key, None, 0.0, True, enable_gqa=True),
+        "masked": torch._fused_sdp_choice(query, repeated, repeated, mask),
+    }
+    settings = torch.cuda.memory._snapshot()["allocator_settings"]
+    return {
+        "gpu": found.gpus[0].name,
+        "memory": found.gpus[0].memory_bytes,
+        "torch_memory": torch.cuda.get_device_properties(0).total_memory,
+        "versions": f"torch {torch.__version__}, transformers {transformers.__version__}, driver {found.driver}",
+        "segments_grow": settings["expandable_segments"],
+        "attention": {name: KERNELS.get(kernel, str(kernel)) for name, kernel in taken.items()},
+        "four_bit": vars(four_bit()),
+    }
+
+
+def make(name: str, folder: str) -> dict[str, Any]:
+    """A model with random weights and a tokenizer, and rows of the demo repeated to be long."""
+    import torch
+
+    gpu_shapes.make(name, Path(folder), "cuda" if torch.cuda.is_available() else "cpu")
+    made.write_tokenizer(Path(folder))
+    made.rows(Path(folder) / "rows.jsonl", 400)
+    return {}
+
+
+def default(folder: str, method: Any, steps: str) -> dict[str, Any]:
+    """A run as `fttui train` makes it: the plan that the planner chooses, packed rows, what was predicted beside it."""
+    from backend.answers import Answers
+    from backend.launch import launch
+    from backend.planner import jobs, situation
+    from backend.run.control import Inbox
+    from backend.run.event_log import EventTail
+    from backend.run.events import MemoryReading, RunFinished, StepDone
+    from backend.run.folder import RunFolder
+
+    settings = (f"max_steps={steps}", "eval_fraction=0", "keep_checkpoints=1", f"save_every={10**6}")
+    answers = Answers(model=folder, data=f"{folder}/rows.jsonl", set=settings)
+    seen = situation.predict(answers, None)
+    job = jobs.job(seen, method)
+    run = RunFolder.create(job)
+    state = launch.train(run, Inbox(run.commands_file))
+    events = list(EventTail(run.events_file).events())
+    timed = [x for x in events if isinstance(x, StepDone)][SKIPPED:]
+    memory = [x for x in events if isinstance(x, MemoryReading)]
+    predicted = job.predicted
+    assert predicted is not None
+    seconds = sum(x.step_seconds or 0.0 for x in timed)
+    return {
+        "state": state,
+        "error": next((x.error for x in events if isinstance(x, RunFinished)), None),
+        "plan": _differences(job.plan),
+        "tokens_per_second": sum(x.tokens or 0 for x in timed) / seconds if seconds else None,
+        "predicted_tokens_per_second": predicted.tokens_per_second,
+        "allocated": max((x.peak_bytes or 0 for x in memory), default=0),
+        "predicted_allocated": predicted.peak_allocated_bytes,
+        "reserved": max((x.peak_reserved_bytes or 0 for x in memory), default=0),
+        "predicted": predicted.peak_bytes,
+    }
+
+
+def _differences(plan: Plan) -> dict[str, Any]:
+    usual = vars(Plan())
+    return {name: value for name, value in vars(plan).items() if value != usual[name]}
+
+
+def relief(folder: str, method: Any, share: str) -> dict[str, Any]:
+    """A run that must run out of memory: a part of the card, 64 long rows at once."""
+    import torch
+
+    from backend.launch import launch
+    from backend.plan.job import Job
+    from backend.run.control import Inbox
+    from backend.run.event_log import EventTail
+    from backend.run.events import OutOfMemory, Replanned, StepDone
+    from backend.run.folder import RunFolder
+    from backend.training import kernels
+
+    if torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(float(share))
+        kernels._keep_free = lambda: None  # it would give the whole card back
+    plan = Plan(
+        method=method,
+        quantization="nf4" if method == "qlora" else "none",
+        max_length=1024,
+        micro_batch=64,
+        effective_batch=64,
+        packing=False,
+        checkpointing=False,
+        chunked_loss=False,
+        max_steps=3,
+        learning_rate=1e-5,
+        eval_fraction=0.0,
+    )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    run = RunFolder.create(Job(folder, folder, f"{folder}/rows.jsonl", plan, device=device, device_name="this one"))
+    state = launch.train(run, Inbox(run.commands_file))
+    events = list(EventTail(run.events_file).events())
+    return {
+        "state": state,
+        "out_of_memory": sum(isinstance(x, OutOfMemory) for x in events),
+        "changed": [x.text for x in events if isinstance(x, Replanned)],
+        "losses": [round(x.loss, 3) for x in events if isinstance(x, StepDone) and x.loss is not None],
+    }
+
+
+def row(folder: str, name: str, method: Any, settings: str, length: str, how: str) -> dict[str, Any]:
+    """Steps of one plan on full sequences: peaks by the allocator, tokens a second, what was predicted beside them."""
+    from backend.training import allocator
+
+    allocator.settle()
+    import torch
+
+    from backend.training import loss, methods
+    from backend.training.optim.optimizers import updater
+    from backend.training.parallel.execution import Execution
+    from backend.training.step import forward_backward
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    plan = plan_of(method, settings, int(length), how == "packed")
+    execution = Execution(plan, device)
+    loaded = methods.load(Path(folder), name, execution)
+    update = updater(loaded.trainable(), execution)
+    loss_of = (loss.chunked if plan.chunked_loss else loss.whole)(loaded.network)
+    batches = some_batches(loaded.network.config.vocab_size, execution, [int(length)] * 1)
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    seconds = []
+    for step in range(SKIPPED + 4):
+        began = _now(device)
+        update.begin(step, 1e-5)
+        forward_backward(loss_of, batches, update, execution)
+        update.finish()
+        seconds.append(_now(device) - began)
+    timed = seconds[SKIPPED:]
+    return {
+        "tokens_per_second": int(length) * len(timed) / sum(timed),
+        "allocated": torch.cuda.max_memory_allocated() if device == "cuda" else 0,
+        "reserved": torch.cuda.max_memory_reserved() if device == "cuda" else 0,
+        **_predicted(name, plan, device),
+    }
+
+
+def shapes(folder: str, name: str, length: str, cudnn: str) -> dict[str, Any]:
+    """What a new sequence length costs: six of them, each twice; with and without cuDNN's attention."""
+    from backend.training import allocator
+
+    allocator.settle()
+    import torch
+
+    from backend.training import loss, methods
+    from backend.training.optim.optimizers import updater
+    from backend.training.parallel.execution import Execution
+    from backend.training.step import forward_backward
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cuda.enable_cudnn_sdp(cudnn == "with cuDNN")
+    plan = plan_of("lora", "lean", int(length), packed=False)
+    execution = Execution(plan, device)
+    loaded = methods.load(Path(folder), name, execution)
+    update, loss_of = updater(loaded.trainable(), execution), loss.chunked(loaded.network)
+    lengths = [int(length) - 128 * number for number in range(6)]
+    seconds = []
+    for step, each in enumerate([*lengths, *lengths]):
+        batches = some_batches(loaded.network.config.vocab_size, execution, [each])
+        began = _now(device)
+        update.begin(step, 1e-5)
+        forward_backward(loss_of, batches, update, execution)
+        update.finish()
+        seconds.append(round(_now(device) - began, 3))
+    return {"new": seconds[1:6], "known": seconds[7:]}
+
+
+def plan_of(method: Any, settings: str, length: int, packed: bool) -> Plan:
+    """One sequence of `length` tokens a pass. lean: recomputed, loss in chunks, full with 8-bit states in backward."""
+    lean = settings == "lean"
+    plan = Plan(
+        method=method,
+        quantization="nf4" if method == "qlora" else "none",
+        max_length=length,
+        micro_batch=1,
+        packing=packed,
+        checkpointing=lean,
+        chunked_loss=lean,
+    )
+    if not (lean and method == "full"):
+        return plan
+    return replace(
+        plan, optimizer="adamw_8bit", optimizer_in_backward=True, weights_dtype="bfloat16", max_grad_norm=0.0
+    )
+
+
+def some_batches(vocabulary: int, execution: Any, lengths: list[int]) -> Any:
+    """A micro-batch for each length, of random tokens; of eight rows if they are packed."""
+    import numpy as np
+
+    from backend.training.batches import micro_batches
+
+    rng, parts = np.random.default_rng(0), ROWS if execution.plan.packing else 1
+    rows = [rng.integers(0, vocabulary, length // parts).astype(np.int32) for length in lengths for _ in range(parts)]
+    return micro_batches([(ids, np.arange(len(ids)) > 0) for ids in rows], execution)
+
+
+def _now(device: str) -> float:
+    """Seconds, when the device has done all its work."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _predicted(name: str, plan: Plan, device: str) -> dict[str, Any]:
+    from backend import hardware
+    from backend.planner import devices, memory, throughput
+
+    shape, here = gpu_shapes.shape_of(name), devices.here(hardware.detect())
+    peak = memory.predict(shape, plan, here, plan.max_length)
+    length = plan.max_length
+    load = throughput.Work(length, length, length, 0.0, length / (ROWS if plan.packing else 1))
+    seconds = throughput.step_seconds(shape, plan, here, load) if device == "cuda" else None
+    return {
+        "predicted_tokens_per_second": length / seconds.point if seconds else None,
+        "predicted_allocated": peak.peak_allocated_bytes,
+        "predicted": peak.peak_bytes,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:]), default=str))
