@@ -32,7 +32,7 @@ _HELP = (
     "Every setting of the run, and where it comes from. Enter on the first line starts the training; on a setting it "
     "edits that: the planner keeps what you set and plans the rest around it; an empty value is left to the planner. "
     "s saves all of it as a preset, y copies the command that does the same without the screen. A plan for a GPU that "
-    "is not in this box can't start here: y copies the command for that box, and l the one that starts it there from here."
+    "is not in this box can't start here: y copies the command for that box, l the one that starts it there from here."
 )
 
 
