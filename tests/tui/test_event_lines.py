@@ -89,7 +89,7 @@ def test_one_peak_after_a_resume(tmp_path: Path) -> None:
         MemoryReading(peak_bytes=8 << 30),
         RunFinished(state="stopped", peak_bytes=8 << 30),
     ]
-    second = [RunStarted(total_steps=9, step=4), MemoryReading(peak_bytes=5 << 30)]
+    second: list[AnyEvent] = [RunStarted(total_steps=9, step=4), MemoryReading(peak_bytes=5 << 30)]
     end = RunFinished(state="done", peak_bytes=5 << 30)
     log = EventLog(tmp_path / "events.jsonl")
     for event in (*first, *second, end):
