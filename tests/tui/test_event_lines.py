@@ -92,8 +92,8 @@ def test_one_peak_after_a_resume(tmp_path: Path) -> None:
     second: list[AnyEvent] = [RunStarted(total_steps=9, step=4), MemoryReading(peak_bytes=5 << 30)]
     end = RunFinished(state="done", peak_bytes=5 << 30)
     log = EventLog(tmp_path / "events.jsonl")
-    for event in (*first, *second, end):
-        log.write(event)
+    for written in (*first, *second, end):
+        log.write(written)
     log.close()
     lines = EventLines()
     for event in first:
