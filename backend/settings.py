@@ -6,7 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
-from backend import paths, suggest, typed
+import tomlkit
+
+from backend import atomic, paths, suggest, typed
 from backend.errors import UserError, wont_do
 
 
@@ -44,6 +46,21 @@ def load() -> Settings:
     except typed.Damaged as error:
         raise UserError(f"{path()} can't be read: {error}; correct it, or remove it", "config") from None
     return Settings(**{key: _checked(key, value) for key, value in stored.items()})
+
+
+def keep_theme(name: str) -> None:
+    """Make `name` the theme of the next sessions too; comments and other keys of the file stay. Raises UserError."""
+    try:
+        text = typed.read_text(path())
+    except typed.Missing:
+        text = ""
+    except typed.Damaged as error:
+        raise UserError(f"{path()} can't be read: {error}; the theme is not kept", "config") from None
+    with typed.faults():
+        document = tomlkit.parse(text)
+        document["theme"] = name
+    with paths.kept_in(path()):
+        atomic.write(path(), tomlkit.dumps(document))
 
 
 def _checked(key: str, value: object) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import unicodedata
 from dataclasses import fields
-from importlib.util import find_spec
 
 from backend.answers import Answers, Method
 
@@ -26,9 +25,10 @@ def train(answers: Answers, method: Method, preset: str | None = None) -> str:
     return " ".join(map(quoted, words))
 
 
-def can_launch() -> bool:
-    """Whether this fttui can start a run on another box."""
-    return find_spec("tui.commands.launch") is not None
+def launch(answers: Answers, method: Method, on: str, preset: str | None = None) -> str:
+    """`fttui launch PRESET --on slurm --method ...`: what writes the file that an engine takes."""
+    words = ["fttui", "launch", *([preset] if preset else []), "--on", on, "--method", method, *options(answers)]
+    return " ".join(map(quoted, words))
 
 
 def quoted(word: str) -> str:

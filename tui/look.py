@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +13,8 @@ from textual.binding import Binding
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.notifications import SeverityLevel
 
+from backend import settings, typed
+from backend.errors import UserError
 from backend.settings import Settings
 from tui import announce, theme
 from tui.glyphs import ASCII, ascii_of, needs_ascii
@@ -27,15 +30,16 @@ class LookApp(App[str]):
     TITLE = "fttui"
     CSS_PATH: ClassVar[Path] = Path(__file__).with_name("style.tcss")
 
-    def __init__(self, settings: Settings, *, ascii: bool | None = None) -> None:
+    def __init__(self, own: Settings, *, ascii: bool | None = None) -> None:
         if theme.has_all_colours(os.environ):
             os.environ["COLORTERM"] = "truecolor"  # Rich goes by it alone, and would round colours otherwise
         super().__init__()
-        self.settings = settings
-        self.preferred_theme = theme.for_terminal(os.environ, settings.theme)
-        wanted = settings.ascii if ascii is None else ascii
+        self.settings = own
+        self.preferred_theme = theme.for_terminal(os.environ, own.theme)
+        wanted = own.ascii if ascii is None else ascii
         self._ascii = needs_ascii(os.environ) if wanted is None else wanted
         self._title_shown = ""
+        self._began_with = ""
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our colours, for themes that do not name them."""
@@ -73,6 +77,13 @@ class LookApp(App[str]):
         for own in theme.THEMES:
             self.register_theme(own)
         self.theme = self.preferred_theme if self.preferred_theme in self.available_themes else theme.DARK
+        self._began_with = self.theme
+
+    def watch_theme(self, name: str) -> None:
+        """A theme that is chosen in the palette is the one of the next sessions too."""
+        if self._began_with and name != self._began_with:
+            with suppress(UserError, typed.Damaged):  # a closed home: this session has it
+                settings.keep_theme(name)
 
     @property
     def is_terminal_behind(self) -> bool:

@@ -92,6 +92,7 @@ def estimate(
         least_bytes=chosen.least_bytes,
         steps=rules.steps(plan, data),
         hours=hours or UNKNOWN,
+        hours_by_phase=throughput.phase_hours(model, plan, device, data, chosen.load),
         cost_usd=cost.cost_usd(hours, cost.price(answers, device), device) if hours else None,
         tokens_per_second=_speed(step, chosen.load),
         trainable_parameters=memory.trainable(model.shape, plan),

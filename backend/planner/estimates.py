@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from backend.answers import Answers, Method
@@ -94,6 +94,8 @@ class MethodEstimate:
     """Sentences on what prevents it: memory, money, time. Empty if it can be started as it is."""
     suggestions: tuple[str, ...] = ()
     """If it does not fit, what would make it fit, the smallest change first."""
+    hours_by_phase: Mapping[str, float] = field(default_factory=dict)
+    """load, train, evaluate, save: what `hours` is of; empty if the device's speed is not known."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from backend import constants
 from backend.data.packing import LENGTHS, PREDICTIONS, filled
@@ -169,19 +170,65 @@ def run_hours(
     load: Work,
 ) -> Interval | None:
     """Hours of the run: steps, evaluations, samples, checkpoints, loading; None if the rate is not known."""
+    found = _parts(model, plan, device, data, load)
+    if found is None:
+        return None
+    other = (found.start + found.saving) * found.correction
+    spread = constants.throughput().overhead.spread
+    step, in_steps = found.step, found.total + found.evaluations
+    return Interval(
+        (step.low * in_steps + found.samples + other / spread) / 3600,
+        (step.point * in_steps + found.samples + other) / 3600,
+        (step.high * in_steps + found.samples + other * spread) / 3600,
+    )
+
+
+def phase_hours(model: ModelInfo, plan: Plan, device: Device, data: DataReport, load: Work) -> dict[str, float]:
+    """What the hours of the run are of: loading, training, evaluating, saving; empty if the rate is not known."""
+    found = _parts(model, plan, device, data, load)
+    if found is None:
+        return {}
+    seconds = {
+        "load": found.start * found.correction,
+        "train": found.step.point * found.total,
+        "evaluate": found.step.point * found.evaluations + found.samples,
+        "save": found.saving * found.correction,
+    }
+    return {name: value / 3600 for name, value in seconds.items()}
+
+
+class _Parts(NamedTuple):
+    """What a run consists of."""
+
+    step: Interval
+    """Seconds of one step."""
+    total: int
+    """Steps."""
+    evaluations: float
+    """All evaluations together, in steps."""
+    samples: float
+    """Seconds of the questions that are asked."""
+    start: float
+    """Seconds until the first step."""
+    saving: float
+    """Seconds of writing checkpoints and the result."""
+    correction: float
+    """What finished runs on this box make of `start` and `saving`."""
+
+
+def _parts(model: ModelInfo, plan: Plan, device: Device, data: DataReport, load: Work) -> _Parts | None:
     step = step_seconds(model.shape, plan, device, load)
     if step is None:
         return None
     total = rules.steps(plan, data)
     evaluations = overhead.evaluations(plan, total)
     forward = load.held_out_tokens / max(1.0, load.step_tokens) * gpu_time.forward_share(plan)
-    in_steps = total + evaluations * forward
-    samples = evaluations * overhead.sample_seconds(model.shape, plan, device)
-    other = overhead.start_seconds(model, plan) + overhead.checkpoint_seconds(model.shape, plan, total)
-    other *= device.correction(plan.method, model.shape.parameters).overhead
-    spread = constants.throughput().overhead.spread
-    return Interval(
-        (step.low * in_steps + samples + other / spread) / 3600,
-        (step.point * in_steps + samples + other) / 3600,
-        (step.high * in_steps + samples + other * spread) / 3600,
+    return _Parts(
+        step=step,
+        total=total,
+        evaluations=evaluations * forward,
+        samples=evaluations * overhead.sample_seconds(model.shape, plan, device),
+        start=overhead.start_seconds(model, plan),
+        saving=overhead.checkpoint_seconds(model.shape, plan, total),
+        correction=device.correction(plan.method, model.shape.parameters).overhead,
     )

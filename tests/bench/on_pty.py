@@ -21,13 +21,21 @@ ROOT = Path(__file__).resolve().parents[2]
 class OnPty:
     """Starts Python with `arguments`; `read` takes what comes, at most `bytes_per_second` of it."""
 
-    def __init__(self, arguments: list[str], size: tuple[int, int], **environment: str) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        size: tuple[int, int],
+        *,
+        python: str = sys.executable,
+        folder: str = str(ROOT),
+        **environment: str,
+    ) -> None:
         self.started = time.perf_counter()
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
-            os.chdir(ROOT)
+            os.chdir(folder)
             wanted = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", "HF_HUB_OFFLINE": "1"}
-            os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **wanted, **environment})
+            os.execve(python, [python, *arguments], {**os.environ, **wanted, **environment})
         self.resize(*size)
         self.taken = 0
         self.screen = b""

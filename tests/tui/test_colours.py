@@ -11,6 +11,8 @@ from rich.color import Color, ColorSystem
 from rich.style import Style
 from textual.app import App
 
+from backend import settings
+from backend.settings import Settings
 from tests.tui import box, fixed
 from tests.tui.stage import Stage
 from tests.tui.test_live_screen import run_at, utc
@@ -111,6 +113,24 @@ def test_a_terminal_that_shows_all_colours_gets_them_over_ssh(monkeypatch: pytes
     monkeypatch.delenv("COLORTERM", raising=False)
     Stage(None)
     assert os.environ["COLORTERM"] == "truecolor"
+
+
+async def test_a_theme_that_is_chosen_is_that_of_the_next_session_too() -> None:
+    settings.path().write_text('# mine\nnotify = "bell"\n')
+    app = box.app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        app.theme = theme.LIGHT
+        await pilot.pause()
+    assert settings.load() == Settings(theme=theme.LIGHT, notify="bell")
+    assert settings.path().read_text().startswith("# mine")
+
+
+async def test_a_session_that_chooses_no_theme_keeps_none() -> None:
+    app = box.app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+    assert not settings.path().exists()
 
 
 @pytest.mark.parametrize("step", ["model", "compare"])

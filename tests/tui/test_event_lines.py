@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
+from backend.run.event_log import EventLog
 from backend.run.events import (
     AnyEvent,
     Evaluated,
     FindingReported,
     Logged,
+    MemoryReading,
     PhaseStarted,
     RunFinished,
     RunStarted,
     Sampled,
     StepDone,
 )
+from backend.run.history import read
 from tui.event_lines import EventLines
+from tui.panels.outcome import figures
 
 
 def lines(*events: AnyEvent) -> list[str]:
@@ -75,3 +80,26 @@ def test_a_question_is_printed_once_and_training_is_announced_once() -> None:
 
 def test_log_lines_say_their_level_if_it_matters() -> None:
     assert lines(Logged(text="a"), Logged(level="warning", text="b")) == ["a", "warning: b"]
+
+
+def test_one_peak_after_a_resume(tmp_path: Path) -> None:
+    """The last line, the list of runs and the panels have the highest peak of all attempts."""
+    first: list[AnyEvent] = [
+        RunStarted(total_steps=9),
+        MemoryReading(peak_bytes=8 << 30),
+        RunFinished(state="stopped", peak_bytes=8 << 30),
+    ]
+    second: list[AnyEvent] = [RunStarted(total_steps=9, step=4), MemoryReading(peak_bytes=5 << 30)]
+    end = RunFinished(state="done", peak_bytes=5 << 30)
+    log = EventLog(tmp_path / "events.jsonl")
+    for written in (*first, *second, end):
+        log.write(written)
+    log.close()
+    lines = EventLines()
+    for event in first:
+        lines.pass_over(event)
+    said = [line for event in (*second, end) for line in lines.feed(event)]
+    assert any("peak memory 8.0 GiB" in line for line in said)
+    history = read(tmp_path / "events.jsonl")
+    peak = next(figure for figure in figures(history) if figure.name == "peak")
+    assert history.peak_bytes == peak.measured == 8 << 30

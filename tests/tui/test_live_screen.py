@@ -96,7 +96,7 @@ async def test_c_p_and_s_write_commands_for_the_trainer() -> None:
     async with app.run_test() as pilot:
         await pilot.press("c")
         assert "checkpoint at the next step" in app.screen.query_one(ProgressPanel).notice
-        await pilot.press("p", "s", "s")
+        await pilot.press("p", "p", "s", "s")
     assert inbox.poll() == ["checkpoint", "pause", "stop"]
 
 

@@ -159,6 +159,9 @@ async def test_a_plan_for_another_box_offers_its_command_and_no_start() -> None:
         said = app.clipboard
         assert said.startswith("fttui train --method") and "--gpu" not in said and "--data support.jsonl" in said
         assert "run it on a box with L40S" in str(screen.query_one("#notice").render())
+        await pilot.press("l", "down", "enter")
+        await pilot.pause()
+        assert app.clipboard.startswith("fttui launch --on skypilot --method ") and "--gpu L40S" in app.clipboard
 
 
 async def test_a_plan_for_another_box_without_data_says_what_is_missing() -> None:

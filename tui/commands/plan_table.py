@@ -64,6 +64,8 @@ def _rows(comparison: Comparison) -> Iterator[list[str]]:
     yield ["fits", *(f"{x.fit if x.fit != 'fits' else 'yes'}, {_of(x, room)}" for x in seen)]
     yield ["time", *(_span(x.hours) for x in seen)]
     yield ["", *(_range(x.hours) for x in seen)]
+    for phase in next(iter(seen)).hours_by_phase:
+        yield [f"  {phase}", *(units.duration(3600 * x.hours_by_phase[phase]) for x in seen)]
     yield ["cost", *(_cost(x.cost_usd) for x in seen)]
     yield ["speed", *(_speed(x.tokens_per_second) for x in seen)]
     yield ["epochs", *(_epochs(x) for x in seen)]

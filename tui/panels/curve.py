@@ -15,6 +15,8 @@ from tui.panels.measures import LOSS, Measure, known
 from tui.panels.panel import Clock, Panel, row_width
 from tui.plain import plain
 
+_WIDTH_FOR_HINT = 60
+
 
 class Curve(Panel):
     """A quantity over optimizer steps."""
@@ -35,6 +37,11 @@ class Curve(Panel):
         """Its name."""
         return self.measure.title
 
+    @property
+    def hint(self) -> str:
+        """The keys that draw something else, if there is room to say them."""
+        return "[ ]" if self.size.width >= _WIDTH_FOR_HINT else ""
+
     def turn(self, by: int) -> None:
         """Draw the next quantity that the run has values of, or the one before."""
         all_known = known(self.history)
@@ -44,7 +51,7 @@ class Curve(Panel):
 
     def note(self) -> Row:
         """The last value, the average, and the held-out loss, in as many words as there is room for."""
-        room = self.size.width - len(self.title) - 12
+        room = self.size.width - len(self.title) - len(self.hint) - 13
         for is_long in (True, False):
             row = self._note(is_long=is_long)
             if row_width(row) <= room:
@@ -68,7 +75,8 @@ class Curve(Panel):
             return ()
         change = evaluations[-1].loss - evaluations[0].loss
         arrow = f" {'▼' if change <= 0 else '▲'}{abs(change):.2f}" if len(evaluations) > 1 else ""
-        mark = f"  {EVAL_MARK} held-out " if is_long else f" {EVAL_MARK} "
+        gap = "  " if self.history.losses else ""
+        mark = f"{gap}{EVAL_MARK} held-out " if is_long else f"{gap[1:]}{EVAL_MARK} "
         return ((f"{mark}{evaluations[-1].loss:.3f}", "second"), (arrow, "faint"))
 
     def redraw(self) -> None:

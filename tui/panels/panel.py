@@ -35,6 +35,11 @@ class Panel(Lines, can_focus=True):
         """The title in the frame."""
         return self.TITLE
 
+    @property
+    def hint(self) -> str:
+        """Keys of its own, shown faint after the title."""
+        return ""
+
     def feed(self, history: History) -> None:
         """Draw what `history` holds now."""
         self.history = history
@@ -50,7 +55,7 @@ class Panel(Lines, can_focus=True):
         edge = "focus" if self.has_focus else "frame"
         self.set_rows(
             [
-                _top(self.key, self.title, self.note(), width, edge),
+                _top(self.key, self.title, self.hint, self.note(), width, edge),
                 *(_framed(row, width, edge) for row in inner),
                 (("╰" + "─" * (width - 2) + "╯", edge),),
             ]
@@ -102,8 +107,8 @@ def _cut(text: str, room: int) -> str:
     return text
 
 
-def _top(key: str, title: str, note: Row, width: int, edge: str) -> Row:
-    head: Row = (("╭─ ", edge), (f"{key} ", "faint"), (f"{title} ", "strong"))
+def _top(key: str, title: str, hint: str, note: Row, width: int, edge: str) -> Row:
+    head: Row = (("╭─ ", edge), (f"{key} ", "faint"), (f"{title} ", "strong"), (f"{hint} " if hint else "", "faint"))
     note = fitted(note, width - row_width(head) - 5)
     tail: Row = ((" ", ""), *note, (" ─╮", edge)) if note else (("╮", edge),)
     line = "─" * (width - row_width(head) - row_width(tail))

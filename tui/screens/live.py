@@ -46,6 +46,7 @@ _NOTICES: dict[Command, str] = {
     "checkpoint": "checkpoint at the next step",
 }
 STOP = Answer("s", "Stop with a checkpoint", "at the next step; resume later")
+PAUSE = Answer("p", "Pause with a checkpoint", "at the next step; listed as paused")
 _KEEP = Answer("k", "Keep training", "without the screen; the prompt comes back")
 
 
@@ -60,7 +61,7 @@ class LiveScreen(RunScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "leave", "leave"),
         Binding("c", "command('checkpoint')", "checkpoint"),
-        Binding("p", "command('pause')", "pause"),
+        Binding("p", "pause", "pause"),
         Binding("s", "stop", "stop"),
         *panel_keys(5),
         Binding("ctrl+c", "interrupt", "stop with a checkpoint", show=False, priority=True),
@@ -206,6 +207,16 @@ sideways, v shows what libraries printed, and Enter opens the line at the bottom
 
         if self.is_current:  # a second s may come before the question is up
             self.app.push_screen(Ask("Stop this run?", [STOP]), answer)
+
+    def action_pause(self) -> None:
+        """Ask, then pause with a checkpoint."""
+
+        def answer(key: str | None) -> None:
+            if key == PAUSE.key:
+                self.action_command("pause")
+
+        if self.is_current and not self._history.finished:
+            self.app.push_screen(Ask("Pause this run?", [PAUSE]), answer)
 
     def action_leave(self) -> None:
         """Ask whether the run shall continue; somebody who only watches just leaves."""

@@ -31,7 +31,8 @@ QUIET_SECONDS = 0.7
 _HELP = (
     "Every setting of the run, and where it comes from. Enter on the first line starts the training; on a setting it "
     "edits that: the planner keeps what you set and plans the rest around it; an empty value is left to the planner. "
-    "s saves all of it as a preset, y copies the command that does the same without the screen."
+    "s saves all of it as a preset, y copies the command that does the same without the screen. A plan for a GPU that "
+    "is not in this box can't start here: y copies the command for that box, l the one that starts it there from here."
 )
 
 
@@ -46,6 +47,7 @@ class ReviewScreen(WizardStep):
         Binding("e,space", "edit", "edit", show=False),
         Binding("s", "save", "save"),
         Binding("y", "copy", "copy"),
+        Binding("l", "launch", "launch elsewhere"),
         Binding("x", "reset", "reset"),
     ]
 
@@ -116,6 +118,8 @@ class ReviewScreen(WizardStep):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Enter starts on the first line and edits on the others; Esc leaves an editor, even on the first screen."""
+        if action == "launch":
+            return not self._is_here and not self._refusal()
         if action in ("next", "edit"):
             return (action == "next") == self.query_one(PlanSettings).is_on_start
         return (action == "back" and bool(self.query(SettingEditor))) or super().check_action(action, parameters)
@@ -159,6 +163,21 @@ class ReviewScreen(WizardStep):
         self.app.copy_to_clipboard(self._command_line())
         where = "" if self._is_here else f"; run it on a box with {self.journey.comparison().device.label}"
         self._say(f"The command is in the clipboard, if the terminal allows it{where}.")
+
+    def action_launch(self) -> None:
+        """Choose an engine, and copy the command that writes what it takes."""
+        from tui.screens.launch_choice import LaunchChoice
+
+        self.app.push_screen(LaunchChoice(), self._launch)
+
+    def _launch(self, on: str | None) -> None:
+        if on is None:
+            return
+        journey = self.journey
+        preset = journey.start.reference if journey.start else None
+        line = command_line.launch(journey.answers, journey.chosen(), on, preset)
+        self.app.copy_to_clipboard(line)
+        self._say(f"{line}: in the clipboard, if the terminal allows it; --submit hands it over.")
 
     def action_reset(self) -> None:
         """Leave all settings to the planner again."""
@@ -216,11 +235,10 @@ class ReviewScreen(WizardStep):
     def _elsewhere(self) -> list[Content]:
         """The ways to a run on a GPU that is not in this box."""
         label = plain(self.journey.comparison().device.label, lines=False)
-        ways = [
-            f"{label} is not in this box: the command below trains there; s saves a preset that can be copied to it."
-        ]
-        if command_line.can_launch():
-            ways.append("With a preset, fttui launch NAME --on ssh:HOST (or slurm, skypilot ...) starts it from here.")
+        ways = (
+            f"{label} is not in this box: the command below trains there.",
+            "s saves a preset that can be copied to it; l has the command that starts it from here.",
+        )
         return [Content.styled(text, "$primary") for text in ways]
 
     def _obstacles(self) -> tuple[str, ...]:

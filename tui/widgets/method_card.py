@@ -73,7 +73,7 @@ class MethodCard(Widget):
         comparison, room, scale, details = self._seen
         estimate = comparison.methods[self.method]
         lines = [
-            _ends(figures.fit_word(estimate), _of_room(estimate, room, width), width),
+            _fit(estimate, room, width),
             stacked(estimate.memory.by_category, width, scale, room),
             *_spanned("time", figures.hours(estimate.hours.point), figures.hour_range(estimate.hours), width),
             *_spanned("cost", figures.cost(estimate.cost_usd), figures.cost_range(estimate.cost_usd), width),
@@ -94,6 +94,16 @@ def _title(comparison: Comparison, method: Method) -> str:
     return f"{name} {figures.why_first(comparison)}"
 
 
+def _fit(estimate: MethodEstimate, room: int, width: int) -> Content:
+    """`✓ fits, 4.4 GiB to spare   18.5 of 22.9 GiB`; without the spare memory in a narrow column."""
+    word, of_room = figures.fit_word(estimate), _of_room(estimate, room, width)
+    left = room - estimate.memory.peak_bytes
+    spare = f", {units.memory(abs(left))} {'to spare' if left >= 0 else 'too much'}"
+    if word.cell_length + len(spare) + 2 + len(of_room) <= width:
+        word = Content.assemble(word, (spare, "$faint"))
+    return _ends(word, of_room, width)
+
+
 def _of_room(estimate: MethodEstimate, room: int, width: int) -> str:
     """`12.4 of 23.5 GiB`; without the unit if the column is narrow, as the legend names it."""
     text = figures.of_room(estimate.memory.peak_bytes, room)
@@ -110,7 +120,9 @@ def _more(estimate: MethodEstimate, width: int) -> list[Content]:
     """Speed, what is trained, and how."""
     plan = estimate.plan
     batch = f"{plan.micro_batch} at a time" + (", recomputed" if plan.checkpointing else "")
+    times = [_figure(f"  {name}", figures.hours(hours), width) for name, hours in estimate.hours_by_phase.items()]
     return [
+        *([Content.styled("the time is of".ljust(width), "$faint"), *times] if times else []),
         _figure("speed", figures.speed(estimate.tokens_per_second.point), width),
         _figure("steps", f"{estimate.steps:,} × {plan.effective_batch} rows", width),
         _figure("trains", units.count(estimate.trainable_parameters), width),
