@@ -48,6 +48,10 @@ def markdown(folder: RunFolder, past: History, title: str, step: NextStep) -> It
     if past.evaluations:
         yield from ("## Held-out loss", "")
         yield from _table(("step", "loss"), ((f"{x.step:,}", f"{x.loss:.4f}") for x in past.evaluations))
+    if past.finished and past.finished.saved_earlier_step:
+        yield from (f"Saved are the weights of step {past.result_step:,}, where the held-out loss was lowest.", "")
+    if past.finished and past.finished.reason:
+        yield from (_inline(past.finished.reason[:1].upper() + past.finished.reason[1:]) + ".", "")
     yield from _samples(past)
     yield from ("## " + step.title, "", *_block(step.to_copy))
     yield from _settings(folder)

@@ -92,6 +92,12 @@ class Plan:
     """Optimizer steps between checkpoints; 0 for about five in a run. One is always made at the end."""
     keep_checkpoints: Count = 2
     """Newest checkpoints kept, beside the best."""
+    keep: Literal["best", "last"] = "best"
+    """Which weights are saved in the end: those with the lowest held-out loss, or those of the last step."""
+    early_stopping_patience: Zero = 0
+    """Evaluations in a row without a lower held-out loss after which the run ends; 0 to train to the last step."""
+    early_stopping_min_delta: NotNegative = 0.0
+    """By how much an evaluation has to lower the best held-out loss to count as an improvement, in nats."""
     replay_fraction: Fraction = 0.0
     """General rows mixed in against forgetting."""
     processes: Count = 1

@@ -370,12 +370,23 @@ class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
     """Folder of the adapter or model; null for a paused run."""
     bytes: Count | None = None
     """Size of the result in bytes; null for a paused run."""
+    result_step: Count | None = None
+    """Step whose weights the result has: that of the lowest held-out loss, or the last one; null for a paused run."""
+    result_eval_loss: float | None = None
+    """Held-out loss at `result_step`; null if none was taken there."""
+    reason: str | None = None
+    """Why the run ended before its last step without being asked to, in a sentence."""
+
+    @property
+    def saved_earlier_step(self) -> bool:
+        """The result has the weights of an earlier step than the last: those with the lowest held-out loss."""
+        return self.result_step is not None and self.result_step < self.step
 
     def left_out_if_none(self) -> frozenset[str]:
         """A failed run has no figures, any other no error."""
         if self.state == "failed":
             return frozenset(self.__struct_fields__) - _OF_A_FAILURE
-        return frozenset(("error", "wrong_input"))
+        return frozenset(("error", "wrong_input", "reason"))
 
 
 AnyEvent: TypeAlias = (

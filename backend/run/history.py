@@ -182,6 +182,18 @@ class History:
         return self.last_step.eta_seconds
 
     @property
+    def result_step(self) -> int | None:
+        """The step whose weights were saved; None until the run has left a result."""
+        return self.finished.result_step if self.finished else None
+
+    @property
+    def result_loss(self) -> float | None:
+        """Held-out loss of what was saved; of the last evaluation after training began if nothing is yet."""
+        if self.finished and self.finished.result_eval_loss is not None:
+            return self.finished.result_eval_loss
+        return self.evaluations[-1].loss if len(self.evaluations) > 1 else None
+
+    @property
     def state(self) -> str:
         """`running` until `run_finished` came, then its state: done, stopped, paused or failed."""
         return (self.finished and self.finished.state) or "running"

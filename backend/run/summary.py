@@ -28,7 +28,11 @@ class Summary:
     loss_before: float | None = None
     """Held-out loss before training."""
     loss: float | None = None
-    """Held-out loss, the last one measured."""
+    """Held-out loss of what was saved; the last one measured if nothing is yet."""
+    result_step: int | None = None
+    """Step whose weights were saved."""
+    ended_early: str | None = None
+    """Why the run ended before its last step without being asked to."""
     predicted_peak_bytes: int | None = None
     peak_bytes: int | None = None
     predicted_hours: float | None = None
@@ -69,7 +73,9 @@ def summarise(folder: RunFolder) -> Summary:
         step=history.step,
         total_steps=history.total_steps,
         loss_before=history.evaluations[0].loss if history.evaluations else None,
-        loss=history.evaluations[-1].loss if len(history.evaluations) > 1 else None,
+        loss=history.result_loss,
+        result_step=history.result_step,
+        ended_early=finished.reason,
         predicted_peak_bytes=_predicted_peak(job),
         peak_bytes=history.peak_bytes or None,
         predicted_hours=predicted.hours if predicted else None,

@@ -27,6 +27,7 @@ from backend.training import checks, loss, methods, relief
 from backend.training.advice import would_fit
 from backend.training.ahead import Ahead
 from backend.training.batches import Batch, micro_batches
+from backend.training.ending import Ending, early_stop
 from backend.training.evaluate import held_out_loss, perplexity
 from backend.training.journal import Journal, StepRecord
 from backend.training.meters.progress import Pace, RunProgress
@@ -104,6 +105,10 @@ class Session:
         """Which checkpoint is there to resume from, as half a sentence."""
         return "there is no checkpoint yet" if self.saved_step is None else f"the one of step {self.saved_step} is good"
 
+    def limit(self) -> Ending | None:
+        """What ends the run now, before its next step; None if nothing does."""
+        return early_stop(self.plan, self.progress)
+
     def step(self) -> None:
         """One optimizer step."""
         number = self.progress.step
@@ -153,7 +158,7 @@ class Session:
             if value is None:
                 self.report.say("the evaluation was broken off")
                 return
-            self.progress.evaluated(value)
+            self.progress.evaluated(value, self.plan.early_stopping_min_delta)
             seconds = time.perf_counter() - began
             self.report.event(
                 Evaluated(step=self.progress.step, loss=value, perplexity=perplexity(value), seconds=seconds)
