@@ -117,7 +117,6 @@ def _finished(event: RunFinished, peak_bytes: int) -> Iterator[str]:
     if peak_bytes:
         yield f"peak memory {units.memory(peak_bytes)}"
     if event.result:
-        best = (
-            f"the weights of step {event.result_step:,} (lowest held-out loss) are " if event.saved_earlier_step else ""
-        )
-        yield f"{best}saved in {event.result}"
+        if event.saved_earlier_step:
+            yield f"the weights of step {event.result_step:,} are saved: their held-out loss is the lowest"
+        yield f"saved in {event.result}"

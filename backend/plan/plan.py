@@ -98,6 +98,12 @@ class Plan:
     """Evaluations in a row without a lower held-out loss after which the run ends; 0 to train to the last step."""
     early_stopping_min_delta: NotNegative = 0.0
     """By how much an evaluation has to lower the best held-out loss to count as an improvement, in nats."""
+    measure_forgetting: bool = False
+    """Compare the model with its base on general text: before training, at each evaluation, and after it."""
+    max_forgetting: NotNegative = 0.0
+    """The run ends when the loss on a part of the general text has risen by more than this fraction; 0 for no limit."""
+    general_data: str = ""
+    """The general text: a file, a folder or a hub id; empty for the set that ships."""
     replay_fraction: Fraction = 0.0
     """General rows mixed in against forgetting."""
     processes: Count = 1

@@ -72,12 +72,23 @@ def _disk(model: ModelInfo, plan: Plan, data: DataReport, answers: Answers) -> d
         "download": model.download_bytes,
         "data": tokens * table.token_bytes + data.rows * table.row_bytes,
         "checkpoints": each * (plan.keep_checkpoints + table.beside_kept),
+        "general": _general_bytes(plan),
         "result": result,
         "output": result if answers.output else 0,
     }
     if plan.method != "full":
         parts["merged"] = _merged_bytes(model.shape)
     return parts
+
+
+def _general_bytes(plan: Plan) -> int:
+    """What full fine-tuning keeps of the base model's predictions for the general text: ids and their logarithms."""
+    if not plan.measure_forgetting or plan.method != "full":
+        return 0
+    table = constants.forgetting().measure
+    whole = sum(part.tokens for part in constants.general().part)
+    tokens = table.most_rows * table.row_tokens if plan.general_data else whole
+    return int(tokens * (4 + table.kept_tokens * 8))
 
 
 def result_bytes(model: ModelInfo, plan: Plan) -> int:

@@ -55,6 +55,8 @@ def settle(
     for rule in (_common, _lengths, _batch, _duration, _learning_rate, _adapter, _precision):
         for key, (value, why) in rule(method, device, model, data, {**values, **pinned.values}).items():
             values[key], origin[key] = value, why
+    for key, (value, why) in _forgetting(answers, pinned.values).items():
+        values[key], origin[key] = value, why
     for key, value in pinned.values.items():
         if key not in ("method", "quantization"):
             values[key], origin[key] = value, pinned.origin[key]
@@ -81,6 +83,13 @@ def _common(method: Method, device: Device, model: ModelInfo, data: DataReport, 
         "max_grad_norm": (own.max_grad_norm, by_method),
         "weight_decay": (own.weight_decay, by_method),
     }
+
+
+def _forgetting(answers: Answers, known: Known) -> Settled:
+    """Measured if losing general ability is costly, or if there is a limit to compare it with."""
+    if known.get("max_forgetting") or known.get("general_data"):
+        return {"measure_forgetting": (True, "what you set needs it")}
+    return {"measure_forgetting": (True, "high stakes")} if answers.stakes == "high" else {}
 
 
 def max_length(model: ModelInfo, data: DataReport) -> int:
@@ -201,6 +210,11 @@ def _refuse_contradictions(method: Method, pinned: Pinned, device: Device, effec
             "replay_fraction",
         )
     several.refuse(method, device, pinned.values, effective_batch)
+    if pinned.values.get("max_forgetting") and pinned.values.get("measure_forgetting") is False:
+        raise UserError(
+            "max_forgetting: it can't be compared with anything if measure_forgetting is false; leave one of them out",
+            "max_forgetting",
+        )
     if pinned.values.get("method") != method:
         return
     wanted = pinned.values.get("quantization")

@@ -160,14 +160,15 @@ def run_hours(
     data: DataReport,
     load: Work,
 ) -> Interval | None:
-    """Hours of the run: steps, evaluations, samples, checkpoints, loading; None if the rate is not known."""
+    """Hours of the run: steps, evaluations, forgetting, samples, checkpoints, loading; None without a known rate."""
     step = step_seconds(model.shape, plan, device, load)
     if step is None:
         return None
     total = rules.steps(plan, data)
     evaluations = overhead.evaluations(plan, total)
     forward = load.held_out_tokens / max(1.0, load.step_tokens) * gpu_time.forward_share(plan)
-    in_steps = total + evaluations * forward
+    general = overhead.general_tokens(plan, total) / max(1.0, load.step_tokens) * gpu_time.forward_share(plan)
+    in_steps = total + evaluations * forward + general
     samples = evaluations * overhead.sample_seconds(model.shape, plan, device)
     other = overhead.start_seconds(model, plan) + overhead.checkpoint_seconds(model.shape, plan, total)
     other *= device.correction(plan.method, model.shape.parameters).overhead

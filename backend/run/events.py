@@ -287,7 +287,10 @@ class Calibrated(Event, tag="calibration", frozen=True, kw_only=True):
 
 
 class ForgettingMeasured(Event, tag="forgetting", frozen=True, kw_only=True):
-    """How far the model has moved from the base model on text that it is not trained on."""
+    """How far the model has moved from the base model on text that it is not trained on: one event for each part.
+
+    Both losses are of the same tokens: of a slice of the part during training, of the whole part before and after it.
+    """
 
     step: Count = 0
     """Steps done so far."""
@@ -298,7 +301,18 @@ class ForgettingMeasured(Event, tag="forgetting", frozen=True, kw_only=True):
     base_loss: float | None = None
     """The same of the base model."""
     kl: float | None = None
-    """Mean Kullback-Leibler divergence from the base model's predictions, in nats per token."""
+    """Mean Kullback-Leibler divergence KL(base, now) of the next-token predictions, in nats per token. Of full
+    fine-tuning over the base's most likely tokens and all others as one, which is a lower bound."""
+    low: float | None = None
+    """Lower end of the 95 % interval of `loss` / `base_loss` - 1; null if there are too few examples."""
+    high: float | None = None
+    """Upper end of the same interval."""
+    examples: Count = 0
+    """Examples of the part that were measured."""
+    tokens: Count = 0
+    """Target tokens of these examples."""
+    final: bool = False
+    """Measured on the weights that are saved, over the whole part."""
 
 
 class TaskScored(Event, tag="task", frozen=True, kw_only=True):

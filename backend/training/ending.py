@@ -18,6 +18,11 @@ class Ending(NamedTuple):
     """Why, in a sentence; None if the user asked for it."""
 
 
+def too_much_forgotten(progress: RunProgress) -> Ending | None:
+    """The general text's loss has passed the plan's limit."""
+    return Ending("done", f"ended early: {progress.forgot}") if progress.forgot else None
+
+
 def early_stop(plan: Plan, progress: RunProgress) -> Ending | None:
     """The held-out loss has not improved for as many evaluations as the plan allows."""
     patience = plan.early_stopping_patience

@@ -27,8 +27,9 @@ from backend.training import checks, loss, methods, relief
 from backend.training.advice import would_fit
 from backend.training.ahead import Ahead
 from backend.training.batches import Batch, micro_batches
-from backend.training.ending import Ending, early_stop
+from backend.training.ending import Ending, early_stop, too_much_forgotten
 from backend.training.evaluate import held_out_loss, perplexity
+from backend.training.forgetting.watch import Watch
 from backend.training.journal import Journal, StepRecord
 from backend.training.meters.progress import Pace, RunProgress
 from backend.training.optim.optimizers import Updater
@@ -84,6 +85,8 @@ class Session:
     """The step of the checkpoint that training resumed from, or that was written last; None if there is none."""
     started: float
     """`time.perf_counter()` at which `progress.seconds` would have been 0."""
+    watch: Watch | None = None
+    """Measures forgetting; None if the plan does not ask for it."""
 
     def __post_init__(self) -> None:
         self.loss_of: loss.Loss = self._loss()
@@ -107,7 +110,7 @@ class Session:
 
     def limit(self) -> Ending | None:
         """What ends the run now, before its next step; None if nothing does."""
-        return early_stop(self.plan, self.progress)
+        return too_much_forgotten(self.progress) or early_stop(self.plan, self.progress)
 
     def step(self) -> None:
         """One optimizer step."""
@@ -149,24 +152,34 @@ class Session:
         )
 
     def evaluate(self, broken_off: Callable[[], bool]) -> None:
-        """Take the held-out loss and one sample answer; both are left out once `broken_off` says so."""
+        """Take the held-out loss, forgetting and one sample answer; all are left out once `broken_off` says so."""
         self.journal.flush()
         began = time.perf_counter()
-        if len(self.data.held_out):
-            self.report.phase("eval")
-            value = self._with_relief(partial(self._held_out_loss, broken_off), "the evaluation")
-            if value is None:
-                self.report.say("the evaluation was broken off")
-                return
-            self.progress.evaluated(value, self.plan.early_stopping_min_delta)
-            seconds = time.perf_counter() - began
-            self.report.event(
-                Evaluated(step=self.progress.step, loss=value, perplexity=perplexity(value), seconds=seconds)
-            )
+        if not self._evaluate(broken_off):
+            self.report.say("the evaluation was broken off")
+            return
         self._sample()
         self.pace.eval_seconds = time.perf_counter() - began
         self.report.phase("train")
         self.journal.resume_clock()
+
+    def _evaluate(self, broken_off: Callable[[], bool]) -> bool:
+        """The held-out loss and forgetting; False if broken off. What was forgotten says whether this is the best."""
+        value, began = None, time.perf_counter()
+        if len(self.data.held_out):
+            self.report.phase("eval")
+            value = self._with_relief(partial(self._held_out_loss, broken_off), "the evaluation")
+            if value is None:
+                return False
+        seconds = time.perf_counter() - began
+        if self.watch and not self.watch.measure(self.execution, broken_off):
+            return False
+        if value is not None:
+            least, may_be_best = self.plan.early_stopping_min_delta, not self.progress.forgot
+            self.progress.evaluated(value, least, may_be_best=may_be_best)
+            step = self.progress.step
+            self.report.event(Evaluated(step=step, loss=value, perplexity=perplexity(value), seconds=seconds))
+        return True
 
     def _held_out_loss(self, broken_off: Callable[[], bool]) -> float | None:
         return held_out_loss(self.loaded.network, self.loss_of, self.data.held_out, self.execution, broken_off)

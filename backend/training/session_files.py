@@ -69,6 +69,8 @@ def _write_best(session: Session) -> None:
     session.report.phase("checkpoint")
     folder, progress, ranks = session.folder.checkpoints, session.progress, session.ranks
     weights = session.loaded.weights(ranks)
+    if session.plan.method == "full":  # the result is saved in this type too
+        weights = {name: x.detach().to("cpu", session.loaded.stored_dtype) for name, x in weights.items()}
 
     def write() -> None:
         if ranks.is_first and progress.best_loss is not None:
@@ -94,10 +96,16 @@ def _use_best(session: Session) -> int:
     return progress.best_step
 
 
-def save_result(session: Session) -> Result:
-    """Save the adapter or model, and copy it where the user wants it."""
+def save_result(session: Session, *, measured: bool = True) -> Result:
+    """Save the adapter or model, and copy it where the user wants it.
+
+    If the plan measures forgetting, that of the saved weights is too, unless `measured` is False.
+    """
     session.report.phase("save")
     saved_step = _use_best(session)
+    if session.watch and measured:
+        session.watch.measure(session.execution, lambda: False, final=True)
+        session.report.phase("save")
     ranks, own = session.ranks, session.folder.result
     write = partial(result.write, session.loaded, session.tokenizer, session.plan, own, ranks)
     done = relief.twice(write, session.report, session.progress.step, SAVING, ranks)

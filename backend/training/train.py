@@ -19,6 +19,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from backend import kept_names
+from backend.data.general import Part, parts
 from backend.data.prepare import Prepared, prepare
 from backend.data.tokenizing import Tokenizing
 from backend.errors import TrainingFailed, UserError
@@ -31,6 +32,7 @@ from backend.run.folder import RunFolder
 from backend.training import device, locate, relief
 from backend.training.ending import Ending
 from backend.training.failure import is_panic, sentence
+from backend.training.forgetting import watch
 from backend.training.journal import SkippedTooOften
 from backend.training.meters.meters import Meters
 from backend.training.parallel.ranks import ALONE, Ranks
@@ -119,9 +121,11 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
         with ranks.first_before_others():  # the others find what it has downloaded and tokenised
             model_folder = locate.model_folder(job, folder.path, report.say)
             data = _prepared(job, model_folder, report)
+            general = _general(job, model_folder)
         report.phase("load")
         session = begin(folder, job, model_folder, data, report, began, ranks)
         report.event(_known_when_loaded(started, session))
+        _watch_forgetting(session, general)
         try:
             end = _loop(session, commands)
             if end is None:
@@ -132,7 +136,7 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
             _save(session)
             raise
         state = end.state if end else "done"
-        result = save_result(session) if state != "paused" else None
+        result = save_result(session, measured=state == "done") if state != "paused" else None
         meters.write()
         meters.conclude(as_planned=session.plan == job.plan)
         if state != "paused" and ranks.is_first:
@@ -145,6 +149,18 @@ def _prepared(job: Job, model_folder: Path, report: Report) -> Prepared:
     plan = job.plan
     how = Tokenizing(None, plan.train_on_turns, plan.special_tokens_in_data)
     return prepare(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say, how)
+
+
+def _general(job: Job, model_folder: Path) -> tuple[Part, ...]:
+    """The general text by which forgetting is measured; nothing if it is not."""
+    plan = job.plan
+    return parts(plan.general_data, model_folder, plan.max_length) if plan.measure_forgetting else ()
+
+
+def _watch_forgetting(session: Session, general: tuple[Part, ...]) -> None:
+    session.watch = watch.of(general, session.loaded, session.execution, session.report, session.progress)
+    if session.watch:
+        session.watch.begin(session.folder.path, session.execution)
 
 
 def _refuse_nothing_learned(session: Session) -> None:

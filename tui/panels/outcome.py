@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from backend import units
+from backend.run import forgetting
 from backend.run.history import History
 from tui.panels.lines import Row
 from tui.panels.measures import predicted_peak
@@ -133,13 +134,15 @@ class Outcome(Panel):
         if both is None:
             return []
         before, after = both
+        forgot = forgetting.sentence(forgetting.latest(self.history.forgetting))
+        more: list[Row] = [((f"forgetting: {plain(forgot, lines=False)}", "faint"),)] if forgot else []
         what = "held-out loss " if len(self.history.evaluations) > 1 else "training loss "
         change = after / before - 1 if before else 0.0
         style, sign = ("good", "▼") if change <= 0 else ("warn", "▲")
         row: Row = ((what, "faint"), (f"{before:.3f} → ", ""), (f"{after:.3f}", "strong"))
         finished = self.history.finished
         best = f"saved: step {finished.result_step:,}, the lowest" if finished and finished.saved_earlier_step else ""
-        return [(*row, (f"  {sign} {abs(change) * 100:.0f} %", style)), *([((best, "faint"),)] if best else [])]
+        return [(*row, (f"  {sign} {abs(change) * 100:.0f} %", style)), *([((best, "faint"),)] if best else []), *more]
 
 
 def _signed(part: float) -> str:

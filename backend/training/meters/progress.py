@@ -33,6 +33,8 @@ class RunProgress(msgspec.Struct):
     """Of the lowest held-out loss after training began; -1 before there is one."""
     stale_evaluations: int = 0
     """Evaluations in a row that did not lower it (see early_stopping_patience)."""
+    forgot: str = ""
+    """Why max_forgetting ends the run; empty if it does not."""
     data: str = ""
     """The fingerprint of the data: if it changes, the steps have other rows."""
     adjusted: dict[str, int | bool | str] = {}
