@@ -41,6 +41,10 @@ class Plan:
     """Type of the weights and gradients of `full`; bfloat16 (with that precision only) uses stochastic rounding."""
     quantization: Literal["none", "nf4"] = "nf4"
     """The base weights' format: `nf4` (4-bit with double quantisation) for qlora, `none` otherwise."""
+    objective: Literal["sft", "dpo", "kto"] = "sft"
+    """sft learns answers; dpo prefers the better of two answers, and kto good answers to bad ones (lora, qlora)."""
+    preference_beta: Positive = 0.1
+    """dpo and kto: how strongly the model is kept near its base; a smaller one lets it move further."""
     max_length: Annotated[int, Meta(ge=16)] = 2048
     """Longest row, and the length of a packed sequence."""
     packing: bool = True

@@ -51,9 +51,12 @@ class Case:
         return deadline is not None and self.estimates[method].hours.point > deadline
 
     def lacking(self, method: Method) -> tuple[str, ...]:
-        """Sentences on what this box has too little of: disk, host memory."""
+        """Sentences on what this box has too little of (disk, host memory), and what the method can't do."""
         seen = self.estimates[method]
-        return tuple(host.obstacles(seen.host, seen.plan, self.device))
+        objective = seen.plan.objective
+        reference = objective != "sft" and method == "full"
+        text = f"{objective} compares with the base model, which full fine-tuning changes: choose an adapter method."
+        return (*([text] if reference else []), *host.obstacles(seen.host, seen.plan, self.device))
 
     def carried(self, method: Method) -> bool:
         """Whether it fits the device and the box, the budget and the deadline."""

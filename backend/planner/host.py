@@ -10,6 +10,7 @@ from backend.answers import Answers
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
+from backend.plan.counts import sequences_per_row
 from backend.plan.plan import Plan
 from backend.planner import memory, rules, throughput
 from backend.planner.box import Box
@@ -54,7 +55,7 @@ def _offloaded(shape: ModelShape, plan: Plan, data: DataReport) -> int:
     if not (plan.checkpointing and plan.activation_offload):
         return 0
     load = throughput.work(plan, data)
-    batch = memory.BatchShape(plan.micro_batch, load.length, load.scored)
+    batch = memory.BatchShape(plan.micro_batch * sequences_per_row(plan), load.length, load.scored)
     return memory.kept_activations(shape, replace(plan, activation_offload=False), batch)
 
 

@@ -52,7 +52,7 @@ def settle(
     """The plan of `method` before memory is considered, and the origin of each field that a rule or the user set."""
     values: dict[str, Any] = {"method": method, "quantization": "nf4" if method == "qlora" else "none"}
     origin: dict[str, str] = {"method": "the method", "quantization": "the method"}
-    for rule in (_common, _lengths, _batch, _duration, _learning_rate, _adapter, _precision):
+    for rule in (_common, _lengths, _batch, _duration, _learning_rate, _adapter, _preference, _precision):
         for key, (value, why) in rule(method, device, model, data, {**values, **pinned.values}).items():
             values[key], origin[key] = value, why
     for key, (value, why) in _forgetting(answers, pinned.values).items():
@@ -66,6 +66,8 @@ def settle(
         values[key], origin[key] = value, why
     for key, (value, why) in several.processes(method, device, {**values, **pinned.values}).items():
         values[key], origin[key] = value, why
+    if values.get("objective", "sft") != "sft":
+        values["packing"], values["processes"] = False, 1
     return Plan(**values), origin
 
 
@@ -169,6 +171,23 @@ def _adapter(method: Method, device: Device, model: ModelInfo, data: DataReport,
     }
 
 
+def _preference(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
+    """Preferences are learned at a lower rate, once, by the difference of whole answers; on one device."""
+    objective = known.get("objective", "sft")
+    if objective == "sft":
+        return {}
+    table = constants.methods().preference
+    rate = table.dpo_learning_rate if objective == "dpo" else table.kto_learning_rate
+    planned = Plan(**{**known, "epochs": known.get("epochs") if "epochs" in known else table.epochs})
+    return {
+        "learning_rate": (rate, f"{objective} default"),
+        "epochs": (float(table.epochs), f"{objective} default"),
+        "warmup_fraction": _warmup(steps(planned, data)),
+        "preference_beta": (table.beta, f"{objective} default"),
+        "packing": (False, f"{objective} compares whole answers"),
+    }
+
+
 def _precision(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
     if device.bf16:
         return {"precision": ("bfloat16", "the device does it well")}
@@ -215,8 +234,20 @@ def _refuse_contradictions(method: Method, pinned: Pinned, device: Device, effec
             "max_forgetting: it can't be compared with anything if measure_forgetting is false; leave one of them out",
             "max_forgetting",
         )
+    objective = pinned.values.get("objective", "sft")
+    if objective != "sft" and pinned.values.get("processes", 1) > 1:
+        raise UserError(
+            f"processes: {pinned.values['processes']} does not go with objective {objective}, which trains on one "
+            "device in this version; leave it out",
+            "processes",
+        )
     if pinned.values.get("method") != method:
         return
+    if objective != "sft" and method == "full":
+        raise UserError(
+            f"objective: {objective} compares with the base model, which full fine-tuning changes; take lora or qlora",
+            "objective",
+        )
     wanted = pinned.values.get("quantization")
     right = "nf4" if method == "qlora" else "none"
     if wanted not in (None, right):

@@ -10,6 +10,7 @@ from backend.data.report import DataReport
 from backend.measured.correction import Correction
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
+from backend.plan import counts
 from backend.plan.plan import Plan
 from backend.planner import gpu_time, overhead, rules
 from backend.planner.device import Device
@@ -40,14 +41,15 @@ def work(plan: Plan, data: DataReport) -> Work:
     cut = data.cut(plan.max_length)
     mean = cut.tokens / cut.rows if cut.rows else float(plan.max_length)
     longest = min(plan.max_length, data.percentile(100) if data.rows else plan.max_length)
-    step_tokens = mean * plan.effective_batch
+    sides = counts.sequences_per_row(plan)  # the worse answers are taken to be as long as the better ones
+    step_tokens = mean * plan.effective_batch * sides
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest
     scored = math.ceil(length * data.scored_share)
     return Work(
         step_tokens=step_tokens,
         length=max(1, length),
         scored=max(1, scored),
-        held_out_tokens=mean * data.split(plan.max_length, plan.eval_fraction)[1],
+        held_out_tokens=sides * mean * data.split(plan.max_length, plan.eval_fraction)[1],
         attended=_row_of_a_token(plan, data),
         row_lengths=() if plan.packing or not data.rows else _row_lengths(plan, data),
     )
@@ -111,9 +113,17 @@ def step_seconds(
 ) -> Interval | None:
     """Seconds of one optimizer step; None if the device's rate, or a GPU's bandwidth, is not known.
 
+    Preference training makes more forward passes: the reference's, and KTO's of mismatched answers by both models.
     Finished runs on this box correct the estimate, and replace it if the device is not known.
     `kernels` other than `stock` are those of other trainers.
     """
+    seconds = _of_passes(shape, plan, device, load, kernels)
+    more = 1 + {"sft": 0, "dpo": 1, "kto": 3}[plan.objective] * gpu_time.forward_share(plan)
+    return seconds and Interval(seconds.low * more, seconds.point * more, seconds.high * more)
+
+
+def _of_passes(shape: ModelShape, plan: Plan, device: Device, load: Work, kernels: Kernels) -> Interval | None:
+    """Seconds of the forward and backward passes of a step, and of its update."""
     measured = device.correction(plan.method, shape.parameters)
     if not device.flops_per_second or (device.kind == "cuda" and not device.bytes_per_second):
         return _as_measured(shape, plan, load, measured)

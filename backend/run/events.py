@@ -202,11 +202,19 @@ class Evaluated(Event, tag="eval", frozen=True, kw_only=True):
     step: Count = 0
     """Steps done so far; 0 before training."""
     loss: float | None = None
-    """Mean cross-entropy in nats per target token; null if it is not finite."""
+    """Mean cross-entropy in nats per target token, of preference training its loss; null if it is not finite."""
     perplexity: float | None = None
     """exp(`loss`); null if it is not finite."""
     seconds: float | None = None
     """Seconds that the evaluation took."""
+    reward_margin: float | None = None
+    """Preference training: mean reward of the better answers less that of the worse ones."""
+    reward_accuracy: float | None = None
+    """Preference training: share of the held-out preferences that the model has on the right side."""
+
+    def left_out_if_none(self) -> frozenset[str]:
+        """What other training has not."""
+        return frozenset(("reward_margin", "reward_accuracy"))
 
 
 class Sampled(Event, tag="sample", frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,6 +37,7 @@ from backend.training.order import Order
 from backend.training.parallel import sharding
 from backend.training.parallel.execution import Execution
 from backend.training.parallel.ranks import ALONE, Ranks
+from backend.training.preference import PreferenceBatch, PreferenceLoss, preference_batches
 from backend.training.report import Report
 from backend.training.sample import answer
 from backend.training.schedule import learning_rate
@@ -57,12 +58,12 @@ class NothingLeft(TrainingFailed):
 class _EffectiveBatch:
     """The rows of one step."""
 
-    batches: list[Batch]
+    batches: Sequence[Batch | PreferenceBatch]
     """This rank's micro-batches."""
     tokens: int
     """On all ranks."""
     scored: int
-    """Target tokens on all ranks."""
+    """Target tokens on all ranks; preferences if those are trained on."""
 
 
 @dataclass
@@ -89,7 +90,7 @@ class Session:
     """Measures forgetting; None if the plan does not ask for it."""
 
     def __post_init__(self) -> None:
-        self.loss_of: loss.Loss = self._loss()
+        self.loss_of: Any = self._loss()
         own = weakref.proxy(self)  # a cycle would keep the weights of a finished session until garbage is collected
         self._ahead = Ahead(partial(Session._effective_batch, own), self.pace.total)
 
@@ -145,6 +146,10 @@ class Session:
     def _effective_batch(self, number: int) -> _EffectiveBatch:
         """The effective batch of a step, arranged by the plan as it is now."""
         rows = [self.data.train[int(i)] for i in self.order.rows_of(number)]
+        if self.plan.objective != "sft":
+            batches = preference_batches(rows, self.execution)
+            tokens = sum(batch.tokens for batch in batches)
+            return _EffectiveBatch(batches, tokens, scored=len(rows))
         return _EffectiveBatch(
             batches=micro_batches(rows, self.execution),
             tokens=sum(len(ids) for ids, _ in rows),
@@ -177,9 +182,15 @@ class Session:
         if value is not None:
             least, may_be_best = self.plan.early_stopping_min_delta, not self.progress.forgot
             self.progress.evaluated(value, least, may_be_best=may_be_best)
-            step = self.progress.step
-            self.report.event(Evaluated(step=step, loss=value, perplexity=perplexity(value), seconds=seconds))
+            self.report.event(self._evaluated(value, seconds))
         return True
+
+    def _evaluated(self, loss_now: float, seconds: float) -> Evaluated:
+        step = self.progress.step
+        if not isinstance(self.loss_of, PreferenceLoss):
+            return Evaluated(step=step, loss=loss_now, perplexity=perplexity(loss_now), seconds=seconds)
+        margin, right = self.loss_of.rewards() or (None, None)
+        return Evaluated(step=step, loss=loss_now, seconds=seconds, reward_margin=margin, reward_accuracy=right)
 
     def _held_out_loss(self, broken_off: Callable[[], bool]) -> float | None:
         return held_out_loss(self.loaded.network, self.loss_of, self.data.held_out, self.execution, broken_off)
@@ -233,7 +244,9 @@ class Session:
         with suppress(OSError):
             ran_out.remember(self.job)
 
-    def _loss(self) -> loss.Loss:
+    def _loss(self) -> loss.Loss | PreferenceLoss:
+        if self.plan.objective != "sft":
+            return PreferenceLoss(self.loaded.network, self.execution)
         return loss.chunked(self.loaded.network) if self.plan.chunked_loss else loss.whole(self.loaded.network)
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from importlib import metadata
 from logging import Logger
 from pathlib import Path
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 
 from backend import kept_names
 from backend.data.general import Part, parts
+from backend.data.preferences import prepare_preferences
 from backend.data.prepare import Prepared, prepare
 from backend.data.tokenizing import Tokenizing
 from backend.errors import TrainingFailed, UserError
@@ -148,7 +150,8 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
 def _prepared(job: Job, model_folder: Path, report: Report) -> Prepared:
     plan = job.plan
     how = Tokenizing(None, plan.train_on_turns, plan.special_tokens_in_data)
-    return prepare(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say, how)
+    read = prepare if plan.objective == "sft" else partial(prepare_preferences, plan.objective)
+    return read(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say, how)
 
 
 def _general(job: Job, model_folder: Path) -> tuple[Part, ...]:

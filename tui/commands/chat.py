@@ -102,7 +102,7 @@ def _chosen(line: str, talk: Talk, now: Adapter) -> Adapter:
     word = line.removeprefix("/adapter").strip()
     for known in ("both", "on", "off"):
         if word == known and (talk.has_adapter or known == "on"):
-            return known  # type: ignore[return-value]
+            return known
     print("/adapter takes both, on or off" if talk.has_adapter else "there is no adapter: full fine-tuning has none")
     return now
 

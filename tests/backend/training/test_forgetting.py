@@ -168,7 +168,7 @@ def test_a_run_ends_when_it_forgets_more_than_it_may(
 ) -> None:
     measure = Forgetting.measure
 
-    def worse(self: Forgetting, step: int, *rest: Any, **final: bool) -> Any:
+    def worse(self: Forgetting, step: int, *rest: Any, **final: Any) -> Any:
         (event,) = measure(self, step, *rest, **final) or []
         return [replace_field(event, loss=(event.base_loss or 0) * (1 + 0.02 * step))]
 
