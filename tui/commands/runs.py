@@ -60,8 +60,8 @@ def _table(runs: Sequence[Summary], width: int) -> Iterator[str]:
         yield from textwrap.wrap(f"{_name(run)}  {plain(run.state, lines=False)}{_steps(run)}{_note(run)}", width)
         yield from (f"{_INDENT}{line}" for row in _figures(run) for line in text_table.folded(row, wide))
         if run.forgetting:
-            said = f"forgetting: {plain(run.forgetting, lines=False)}"
-            yield from (f"{_INDENT}{line}" for line in textwrap.wrap(said, width - len(_INDENT)))
+            forgot = f"forgetting: {plain(run.forgetting, lines=False)}"
+            yield from (f"{_INDENT}{line}" for line in textwrap.wrap(forgot, width - len(_INDENT)))
 
 
 def _in_a_line(run: Summary) -> tuple[str, ...]:
