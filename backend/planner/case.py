@@ -54,7 +54,7 @@ class Case:
         """What this box lacks (a torch that can use the GPU, memory, disk), and what the model can't do."""
         seen = self.estimates[method]
         refused = limits.no_four_bits(self.model) if method == "qlora" else None
-        said = [refused] if refused else []
+        said = [x for x in (refused, limits.no_reference(seen.plan)) if x]
         return (*said, *self.device.obstacles, *host.obstacles(seen.host, seen.plan, self.device))
 
     def carried(self, method: Method) -> bool:

@@ -10,6 +10,7 @@ from backend import constants
 from backend.errors import UserError
 from backend.model import targets, whole_modules
 from backend.model.info import ModelInfo
+from backend.plan.plan import Plan
 from backend.planner.device import Device
 
 FLASH_ATTENTION = "flash_attention_2"
@@ -45,6 +46,13 @@ def no_four_bits(model: ModelInfo) -> str | None:
     if model.shape.family not in constants.methods().common.no_four_bits:
         return None
     return f"The layers of the family {model.shape.family} can't be quantised to 4 bits by bitsandbytes."
+
+
+def no_reference(plan: Plan) -> str | None:
+    """Why the plan's objective does not go with its method, in a sentence; None if it does."""
+    if plan.objective == "sft" or plan.method != "full":
+        return None
+    return f"{plan.objective} compares with the base model, which full fine-tuning changes: choose an adapter method."
 
 
 def _refuse_family(model: ModelInfo, method: Any) -> None:
