@@ -43,6 +43,7 @@ def wizard(
     adapter: str | None = None,
     add_tokens: str | None = None,
     ascii: Annotated[bool, Parameter(negative=())] = False,
+    on: str | None = None,
 ) -> int:
     """Open the wizard.
 
@@ -51,7 +52,14 @@ def wizard(
         adapter: Train further from this adapter: a run's name, or an adapter's folder.
         add_tokens: Add the tokens in this file to the model: one a line, or a JSON list.
         ascii: Draw with ASCII characters only.
+        on: ssh:HOST opens the wizard of that box here: its GPUs, its models and data, its runs.
     """
+    if on is not None:
+        from backend.launch.targets import ssh
+
+        words = ["fttui", *(["--preset", preset] if preset else []), *(["--ascii"] if ascii else [])]
+        words += [x for key, value in (("--adapter", adapter), ("--add-tokens", add_tokens)) if value for x in (key, value)]
+        return ssh.call(ssh.host_of(on), words, terminal=True)
     from tui.process import run_wizard
 
     given = {key: value for key, value in (("adapter", adapter), ("add_tokens", add_tokens)) if value}

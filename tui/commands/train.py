@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from backend import presets
 from backend.answers import Answers, Method
 from backend.errors import DoesNotFit, UserError
+from backend.launch.targets import ssh
 from backend.planner import jobs, rules, situation
 from backend.planner.estimates import Comparison
 from backend.run.folder import RunFolder, all_runs
@@ -96,13 +97,18 @@ def resume(run: str | None = None, *, from_start: Flag = False, json: Flag = Fal
         fttui resume 20261124-101500-demo-lora
 
     Args:
-        run: The run's name or a part of it; by default the latest.
+        run: The run's name or a part of it; by default the latest. ssh:HOST[:RUN] for one on another box, in the
+            background there.
         from_start: Train it again from step 0; its checkpoints are kept beside.
         json: Print the run's events as JSON lines instead of plain lines.
         detach: Give the shell back and train in the background.
     """
     from tui import headless
 
+    if run and run.startswith(ssh.PREFIX):
+        host, name = ssh.split(run)
+        words = ["fttui", "resume", *([name] if name else []), "--detach", *(["--from-start"] if from_start else [])]
+        return ssh.call(host, words)
     folder = RunFolder.find(run)
     if folder.is_alive():
         raise UserError(f"run {folder.name} is being trained now; `fttui watch {folder.name}` shows it", "run")
