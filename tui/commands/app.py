@@ -30,6 +30,7 @@ COMMANDS = {
     "checkpoint": ("control:checkpoint", "Write a checkpoint of a run at its next step."),
     "resume": ("train:resume", "Resume a paused, stopped or interrupted run."),
     "runs": ("runs:runs", "List the runs of this box."),
+    "queue": ("queue:app", "Runs that wait for a GPU of this box."),
     "presets": ("presets:app", "Presets: named settings, shipped and your own."),
     "export": ("export:export", "Export a result: merged, for Ollama or vLLM, or as another trainer's config."),
     "launch": ("launch:launch", "Start a plan elsewhere: over SSH, by Slurm, SkyPilot, dstack or Kubeflow."),
