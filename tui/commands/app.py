@@ -32,7 +32,7 @@ COMMANDS = {
     "runs": ("runs:runs", "List the runs of this box."),
     "queue": ("queue:app", "Runs that wait for a GPU of this box."),
     "presets": ("presets:app", "Presets: named settings, shipped and your own."),
-    "export": ("export:export", "Export a result: merged, for Ollama or vLLM, or as another trainer's config."),
+    "export": ("export:export", "Export a result: merged, as GGUF, for a server, or as another trainer's config."),
     "launch": ("launch:launch", "Start a plan elsewhere: over SSH, by Slurm, SkyPilot, dstack or Kubeflow."),
     "doctor": ("doctor:doctor", "What this box can do, and what is missing."),
 }
