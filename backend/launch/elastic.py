@@ -10,6 +10,7 @@ SIGTERM, Ctrl+C and SIGUSR1 reach all ranks: the first one stops all at the next
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -30,6 +31,8 @@ from backend.run.history import read
 
 ATTEMPT = "TORCHELASTIC_RESTART_COUNT"
 _TOLD = ".elastic-told"
+_LOST = re.compile(r"gloo/|NCCL|TCPStore|Connection (reset|closed|refused)|Broken pipe")
+"""In the error of a rank that has lost another: it tells nothing, since the other one is the reason."""
 _LATER_SECONDS = 1.0
 """A rank that fails waits this long before it tells: if memory ran out on another, that is the reason."""
 
@@ -58,7 +61,8 @@ def _train(folder: RunFolder, place: Place, inbox: Inbox) -> int:
         return UserError.exit_code
     if outcome is None:
         return 0
-    _tell_once(folder, outcome, attempt)
+    if not _LOST.search(outcome.text):
+        _tell_once(folder, outcome, attempt)
     return START_AGAIN if outcome.changed else FAILED
 
 
