@@ -12,6 +12,7 @@ from backend.launch.targets.spec import PLAN, LaunchSpec
 
 PREFIX = "ssh:"
 SUFFIX = ".ssh.sh"
+CLIENT = "ssh"
 _NO_CONNECTION, _NOT_FOUND = 255, 127
 """Exit codes of ssh itself, and of a shell that finds no such command."""
 _PLACES = "$HOME/.local/bin:$HOME/fttui-venv/bin"

@@ -10,6 +10,7 @@ from backend.plan.job import Job
 from backend.run import plan_file
 
 SUFFIX = ".torchrun.sh"
+CLIENT = "bash"
 RESTARTS = 3
 """Attempts after the first: a rank that was killed, or memory that ran out. Each goes on from the last checkpoint."""
 _END = "END_OF_PLAN"
