@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pynvml
 
+from backend.hardware import servers
 from backend.hardware.types import AbsenceKind, Gpu, GpuProcess, GpuReading, MigSlice, NotAvailable, Version
 
 ABSENCES: dict[int, tuple[AbsenceKind, str]] = {
@@ -190,11 +191,17 @@ def _processes(ask: Asked, device: Any) -> tuple[GpuProcess, ...]:
     for process in (*computing, *drawing):
         used[process.pid] = max(used.get(process.pid) or 0, process.usedGpuMemory or 0) or None
     computes = {process.pid for process in computing}
-    return tuple(GpuProcess(pid, _process_name(pid), memory, pid in computes) for pid, memory in sorted(used.items()))
+    return tuple(_process(pid, memory, pid in computes) for pid, memory in sorted(used.items()))
 
 
-def _process_name(pid: int) -> str | None:
+def _process(pid: int, memory_bytes: int | None, computes: bool) -> GpuProcess:
     try:
-        return psutil.Process(pid).name()
+        process = psutil.Process(pid)
+        name = process.name()
     except psutil.Error:
-        return None
+        return GpuProcess(pid, None, memory_bytes, computes)
+    try:
+        command = process.cmdline()
+    except psutil.Error:  # another user's
+        command = []
+    return GpuProcess(pid, name, memory_bytes, computes, servers.server_of(name, command))

@@ -32,6 +32,8 @@ class GpuProcess:
     memory_bytes: int | None
     computes: bool = True
     """False for one that only draws, as a desktop does."""
+    server: str | None = None
+    """The program that it serves a model by, such as Ollama or vLLM; None for any other."""
 
 
 @dataclass(frozen=True)

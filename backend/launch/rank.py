@@ -13,7 +13,9 @@ import traceback
 from pathlib import Path
 
 from backend.launch import holder
-from backend.launch.several import FAILED, START_AGAIN, RankOutcome, ignore_signals
+from backend.launch.place import Place
+from backend.launch.several import FAILED, MEETING, START_AGAIN, RankOutcome, ignore_signals
+from backend.run.control import Inbox
 from backend.run.folder import RunFolder
 
 
@@ -43,7 +45,8 @@ def _train(folder: RunFolder, rank: int, count: int, scratch: Path, since: int) 
 
         traceback.print_exc()  # standard error is the run's log
         return RankOutcome(not_importable(error))
-    return rank_training.train(folder, rank, count, scratch, since)
+    place = Place(rank, count, rank, count, f"file://{scratch / MEETING}")
+    return rank_training.train(folder, place, Inbox(folder.commands_file, since))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from backend.errors import UserError
-from backend.launch.several import MEETING, RankOutcome
+from backend.launch.place import Place
+from backend.launch.several import RankOutcome
 from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run.control import Inbox
@@ -26,18 +25,18 @@ from backend.training.session_files import CHECKPOINTING, SAVING
 from backend.training.train import run
 
 
-def train(folder: RunFolder, rank: int, count: int, scratch: Path, since: int) -> RankOutcome | None:
-    """Train `folder` as `rank` of `count`; why it failed, or None if it did not.
-
-    `since` is where this start's commands begin in the run's commands.jsonl, in bytes.
-    """
+def train(folder: RunFolder, place: Place, inbox: Inbox) -> RankOutcome | None:
+    """Train `folder` as one rank; why it failed, or None if it did not."""
+    rank = place.rank
     with libraries_to(folder.log_file) as logger:
         log = Silent() if rank else EventLog(folder.events_file)
         try:
             job = folder.job()
-            device.take(job, rank)  # first: NCCL starts CUDA, which then keeps to the GPUs that it sees
-            ranks = meeting.join(rank, count, str(scratch / MEETING), job.device)
-            run(folder, Inbox(folder.commands_file, since), Report(log), ranks)
+            device.take(
+                job, place.local_rank, place.local_count
+            )  # first: NCCL starts CUDA, which keeps to what it sees
+            ranks = meeting.join(rank, place.count, place.meeting, job.device)
+            run(folder, inbox, Report(log), ranks)
             _leave(ranks)
         except relief.RanOut as out:
             logger.exception("%s ran out of memory on rank %d", folder.name, rank)

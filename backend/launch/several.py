@@ -88,23 +88,24 @@ def _held(folder: RunFolder, inbox: Inbox) -> str:
             if ended or verdict is None:  # a rank that has written the end may still crash afterwards
                 return ended or "failed"
             if verdict.changed:
-                _adjust(folder, job, verdict)
+                adjust(folder, job, verdict)
         except OSError as error:
             verdict = RankOutcome(f"the devices' processes can't be started or restarted: {error}")
         with suppress(OSError):  # the disk may be full for events too
-            _tell(folder, job, verdict)
+            tell(folder, job, verdict)
         if not verdict.changed:
             return "failed"
 
 
-def _adjust(folder: RunFolder, job: Job, verdict: RankOutcome) -> None:
+def adjust(folder: RunFolder, job: Job, verdict: RankOutcome) -> None:
     """Save what all ranks are restarted with. Raises OSError: without it they would run out of memory again."""
     if not folder.adjusted():
         ran_out.remember(job)
     folder.adjust(verdict.changed)
 
 
-def _tell(folder: RunFolder, job: Job, verdict: RankOutcome) -> None:
+def tell(folder: RunFolder, job: Job, verdict: RankOutcome) -> None:
+    """Write why the ranks ended to the run's events. Raises OSError (disk full)."""
     log = EventLog(folder.events_file)
     if verdict.ran_out:
         log.write(OutOfMemory(step=verdict.step, during=verdict.during, text=verdict.ran_out))

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from backend import constants
 from backend.errors import UserError
-from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host, segments, torch_build
+from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host, segments, servers, torch_build
 from backend.hardware.catalogue import GpuSpec
 from backend.hardware.rate import cpu_flops, does_bf16_well
 from backend.planner import device_names, several
@@ -158,9 +158,12 @@ def _card(gpu: Gpu, capacity: int) -> Card:
 def _users(gpu: Gpu) -> Iterator[str]:
     """Sentences on the processes that hold memory of a GPU."""
     for process in gpu.processes:
-        who = f"{process.name or 'a program outside this container'} (pid {process.pid})"
+        name = f"the {process.server} server" if process.server else process.name or "a program outside this container"
+        who = f"{name} (pid {process.pid})"
         size = f", {memory(process.memory_bytes)}" if process.memory_bytes else ""
-        yield f"GPU {gpu.index} is in use by {who}{size}."
+        said = f"GPU {gpu.index} is in use by {who}{size}"
+        free = f"; {servers.how_to_free(process.server)}, or `fttui queue add` waits" if process.server else ""
+        yield f"{said}{free}."
 
 
 def _spec(gpu: Gpu) -> GpuSpec | None:

@@ -14,17 +14,22 @@ from backend.plan.job import Job
 
 
 def write(path: Path, job: Job) -> None:
-    """Write `job` as TOML; open (None) fields are left out, as TOML has no null."""
-    atomic.write(path, tomlkit.dumps(kept_names.outside(_without_none(asdict(job)))))
+    """Write `job` as TOML."""
+    atomic.write(path, text(job))
+
+
+def text(job: Job) -> str:
+    """`job` as TOML; open (None) fields are left out, as TOML has no null."""
+    return tomlkit.dumps(kept_names.outside(_without_none(asdict(job))))
 
 
 def read(path: Path) -> Job:
     """The job of a run folder. Raises UserError that names the file and what is wrong."""
     try:
         with typed.faults():
-            text = typed.read_text(path)
-            values = flat_toml.read(text)
-            return typed.convert(kept_names.inside(typed.plain_toml(text) if values is None else values), Job)
+            said = typed.read_text(path)
+            values = flat_toml.read(said)
+            return typed.convert(kept_names.inside(typed.plain_toml(said) if values is None else values), Job)
     except typed.Missing:
         raise UserError(f"{path} is missing: this folder is no run") from None
     except typed.Damaged as error:

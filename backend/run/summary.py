@@ -21,7 +21,7 @@ class Summary:
 
     name: str
     state: str
-    """running, interrupted (its process is gone), done, stopped, paused, failed, or damaged."""
+    """running, interrupted (its process is gone), done, stopped, paused, failed, queued, or damaged."""
     method: str = ""
     model: str = ""
     data: str = ""

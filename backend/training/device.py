@@ -13,8 +13,10 @@ from backend.plan.job import Job
 from backend.training import allocator
 
 
-def take(job: Job, rank: int = 0) -> None:
+def take(job: Job, rank: int = 0, count: int | None = None) -> None:
     """Let CUDA see only the GPU that was chosen for `rank`; on another box each rank takes one of those that are there.
+
+    `rank` is that among the `count` on this box, by default all of the plan.
 
     CUDA reads the variable once, when it starts. Raises UserError if it has started with another GPU, on which it would
     train, or if there are fewer GPUs than ranks.
@@ -27,7 +29,7 @@ def take(job: Job, rank: int = 0) -> None:
 
 def _see_only(job: Job, rank: int) -> None:
     seen = [gpu.uuid for gpu in detect().gpus]
-    chosen = _chosen(job, rank, seen)
+    chosen = _chosen(job, rank, count or job.plan.processes, seen)
     if chosen is None:
         return
     if torch.cuda.is_initialized() and seen != [chosen]:  # type: ignore[no-untyped-call]
@@ -38,10 +40,9 @@ def _see_only(job: Job, rank: int) -> None:
         os.environ[visible.VARIABLE] = chosen
 
 
-def _chosen(job: Job, rank: int, seen: Sequence[str]) -> str | None:
+def _chosen(job: Job, rank: int, count: int, seen: Sequence[str]) -> str | None:
     """The planned GPU if all planned ones are here; on another box the rank's own of those that are there."""
-    count = job.plan.processes
-    if count == 1:
+    if job.plan.processes == 1:
         return job.device_uuids[0] if job.device_uuids else None
     if len(seen) < count:
         raise UserError(

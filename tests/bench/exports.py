@@ -1,6 +1,6 @@
 """Exports opened by what they are for: each trainer's own parser, and llama.cpp's answers beside transformers'.
 
-    python -m tests.bench.exports --trl PYTHON --llamafactory PYTHON --axolotl PYTHON --llama-cpp PYTHON
+    python -m tests.bench.exports --trl PYTHON --llamafactory PYTHON --axolotl PYTHON --llama-cpp PYTHON --mlx PYTHON
 
 Each PYTHON is that of an environment with the package; one that is not named is left out and said so. Configs are
 those of runs of each method and form of data; a config with a misspelt key must be refused or named, so that a parser
@@ -61,6 +61,21 @@ _ANSWER = (
     "    answers.append({'tokens': own, 'answer': made})\n"
     "print('\\n' + json.dumps(answers))\n"
 )
+_MLX = """
+import json, sys
+import mlx.core as mx
+from mlx_lm import load
+asked = json.load(sys.stdin)
+model, tokenizer = load(asked["model"])
+answers = []
+for text, ids in zip(asked["texts"], asked["ids"]):
+    made = list(ids)
+    for _ in range(asked["count"]):
+        made.append(int(mx.argmax(model(mx.array([made]))[0, -1])))
+    own = tokenizer.encode(text, add_special_tokens=False)
+    answers.append({"tokens": own, "answer": made[len(ids):]})
+print("\\n" + json.dumps(answers))
+"""
 _TEXTS = (
     "How many apples are left?",
     "Tom has 10 - 3 = 7 apples, it's  12345 dollars.\n\n  Ünïcode: 漢字 🙂 don't",
@@ -73,14 +88,14 @@ def main() -> None:
     """Print a table; exit status 1 if anything was refused or differs."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     options = argparse.ArgumentParser()
-    for name in (*PARSERS, "llama-cpp"):
+    for name in (*PARSERS, "llama-cpp", "mlx"):
         options.add_argument(f"--{name}", default="")
     options.add_argument("--demo", action="store_true", help="the demo model too (a minute)")
     said = vars(options.parse_args())
     print("| what | with | result |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as home:
         os.environ["FTTUI_HOME"] = home
-        rows = [*_configs(Path(home), said), *_ggufs(Path(home), said)]
+        rows = [*_configs(Path(home), said), *_ggufs(Path(home), said), *_mlx(Path(home), said)]
     sys.exit(any(not good for good in rows))
 
 
@@ -157,6 +172,21 @@ def _ggufs(home: Path, said: dict[str, Any]) -> Iterator[bool]:
         yield _adapter_compared(f"{label}, adapter over a GGUF of the base", python, folder, base)
 
 
+def _mlx(home: Path, said: dict[str, Any]) -> Iterator[bool]:
+    python = said["mlx"]
+    if not python:
+        yield _row("MLX", "mlx-lm", "not tried: no environment named")
+        return
+    from backend.export.export import export
+    from tests.backend.export.helpers import ended, found, silent
+    from tests.tiny import make_model
+
+    for family in ("llama", "qwen2"):
+        folder = ended(make_model(home / f"mlx-{family}", family))
+        out = export(found(folder), "mlx", None, silent).folder
+        yield _judged(f"tiny {family}", python, out, {"model": str(out)}, exact=True, program=_MLX, tool="mlx-lm")
+
+
 def _compared(label: str, python: str, folder: Any, dtype: Any) -> bool:
     from backend.export.export import export
     from tests.backend.export.helpers import found, silent
@@ -183,23 +213,32 @@ def _adapter_compared(label: str, python: str, folder: Any, base: Path) -> bool:
     return _judged(label, python, folder.path / "export" / "merged", asked, exact=True)
 
 
-def _judged(label: str, python: str, merged: Path, asked: dict[str, Any], *, exact: bool) -> bool:
+def _judged(
+    label: str,
+    python: str,
+    merged: Path,
+    asked: dict[str, Any],
+    *,
+    exact: bool,
+    program: str = _ANSWER,
+    tool: str = "llama-cpp-python",
+) -> bool:
     from backend.data.chat.tokenizer import TextTokenizer
 
     tokenizer = TextTokenizer.load(merged)
     chats = [tokenizer.render([{"role": "user", "content": text}], add_generation_prompt=True) for text in _TEXTS]
     ids = [tokenizer.encode(text).ids for text in chats]
     asked |= {"texts": chats, "ids": ids, "count": _COUNT}
-    done = subprocess.run([python, "-c", _ANSWER], input=json.dumps(asked), capture_output=True, text=True, check=False)
+    done = subprocess.run([python, "-c", program], input=json.dumps(asked), capture_output=True, text=True, check=False)
     if done.returncode:
-        return _row(label, "llama-cpp-python", (done.stderr.strip().splitlines() or ["exit"])[-1][:200], False)
+        return _row(label, tool, (done.stderr.strip().splitlines() or ["exit"])[-1][:200], False)
     got = json.loads(done.stdout.strip().splitlines()[-1])
     same_tokens = sum(x["tokens"] == y for x, y in zip(got, ids, strict=True))
     wanted = _greedy(merged, ids)
     equal = sum(a == b for x, y in zip(got, wanted, strict=True) for a, b in zip(x["answer"], y, strict=True))
     count = _COUNT * len(ids)
     result = f"tokens of {same_tokens} of {len(ids)} texts equal, {equal} of {count} greedy tokens equal"
-    return _row(label, "llama-cpp-python", result, same_tokens == len(ids) and (equal == count or not exact))
+    return _row(label, tool, result, same_tokens == len(ids) and (equal == count or not exact))
 
 
 def _greedy(merged: Path, prompts: Sequence[Sequence[int]]) -> list[list[int]]:

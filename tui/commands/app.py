@@ -30,9 +30,10 @@ COMMANDS = {
     "checkpoint": ("control:checkpoint", "Write a checkpoint of a run at its next step."),
     "resume": ("train:resume", "Resume a paused, stopped or interrupted run."),
     "runs": ("runs:runs", "List the runs of this box."),
+    "queue": ("queue:app", "Runs that wait for a GPU of this box."),
     "presets": ("presets:app", "Presets: named settings, shipped and your own."),
     "chat": ("chat:chat", "Talk with what a run trained, adapter on and off."),
-    "export": ("export:export", "Export a result: merged, for Ollama or vLLM, or as another trainer's config."),
+    "export": ("export:export", "Export a result: merged, as GGUF, for a server, or as another trainer's config."),
     "launch": ("launch:launch", "Start a plan elsewhere: over SSH, by Slurm, SkyPilot, dstack or Kubeflow."),
     "doctor": ("doctor:doctor", "What this box can do, and what is missing."),
 }
@@ -44,6 +45,7 @@ def wizard(
     adapter: str | None = None,
     add_tokens: str | None = None,
     ascii: Annotated[bool, Parameter(negative=())] = False,
+    on: str | None = None,
 ) -> int:
     """Open the wizard.
 
@@ -52,7 +54,16 @@ def wizard(
         adapter: Train further from this adapter: a run's name, or an adapter's folder.
         add_tokens: Add the tokens in this file to the model: one a line, or a JSON list.
         ascii: Draw with ASCII characters only.
+        on: ssh:HOST opens the wizard of that box here: its GPUs, its models and data, its runs.
     """
+    if on is not None:
+        from backend.launch.targets import ssh
+
+        words = ["fttui", *(["--preset", preset] if preset else []), *(["--ascii"] if ascii else [])]
+        words += [
+            x for key, value in (("--adapter", adapter), ("--add-tokens", add_tokens)) if value for x in (key, value)
+        ]
+        return ssh.call(ssh.host_of(on), words, terminal=True)
     from tui.process import run_wizard
 
     given = {key: value for key, value in (("adapter", adapter), ("add_tokens", add_tokens)) if value}

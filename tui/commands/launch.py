@@ -61,11 +61,11 @@ def launch(
         anyway: Also if it is predicted not to fit, or to cost more than the budget.
     """
     module_of(on)  # a wrong engine is refused before anything is planned
-    job = _own_plan(preset) or _planned(preset, method, answers, anyway)
+    job = _own_plan(preset) or _planned(preset, method, answers, anyway, elsewhere=on != "torchrun")
     options = Options(answers.budget_usd, storage, package, model_there, data_there)
     text, spec = launch_file(job, on, options), LaunchSpec(job, options)
     if submit:
-        handing.refuse_missing_client(on, spec)
+        handing.refuse_missing_client(on)
     elif out is None:
         print(plain(text), end="")
         return 0
@@ -82,12 +82,14 @@ def _own_plan(reference: str | None) -> Job | None:
     return plan_file.read(path)
 
 
-def _planned(preset: str | None, method: Method | None, answers: Answers, anyway: bool) -> Job:
+def _planned(preset: str | None, method: Method | None, answers: Answers, anyway: bool, *, elsewhere: bool) -> Job:
     start = presets.load(preset) if preset else None
     if start:
         answers = presets.merged(start, answers)
     comparison = situation.predict(answers, start)
     starting.refuse_anywhere(comparison)
+    if elsewhere and comparison.device.kind == "cpu" and answers.gpu is None:
+        raise UserError("this box has no GPU to plan for: say which one the other box has, --gpu NAME, or cpu", "gpu")
     chosen = train.chosen(comparison, method or (start.plan.get("method") if start else None), anyway)
     if answers.output:
         said = f"--output {answers.output} is a folder of this box; leave it out: the result stays in the run there"

@@ -11,6 +11,7 @@ import msgspec
 from cyclopts import Parameter
 
 from backend import kept_names, units
+from backend.launch.queue import waiting
 from backend.run.folder import all_runs
 from backend.run.json_lines import encoded
 from backend.run.summary import Summary, summarise
@@ -32,7 +33,9 @@ def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
     Args:
         json: Print a JSON array with every figure.
     """
+    waits = {name: place for place, name in enumerate(waiting.names(), 1)}
     summaries = [summarise(folder) for folder in all_runs()]
+    summaries = [dataclasses.replace(x, state="queued") if x.name in waits else x for x in summaries]
     if json:
         objects = kept_names.outside([dataclasses.asdict(summary) for summary in summaries])
         print(in_json(msgspec.json.format(encoded(objects), indent=2).decode()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,6 +11,8 @@ from cyclopts import Parameter
 from backend import presets
 from backend.answers import Answers, Method
 from backend.errors import DoesNotFit, UserError
+from backend.launch.targets import ssh
+from backend.plan.preset import Preset
 from backend.planner import jobs, rules, situation
 from backend.planner.estimates import Comparison
 from backend.run.folder import RunFolder, all_runs
@@ -46,16 +49,16 @@ def train(
         json: Print the run's events as JSON lines instead of plain lines.
         detach: Give the shell back and train in the background.
         anyway: Start even if it is predicted not to fit, or to cost more than the budget.
-        or_resume: Go on with the latest run of $FTTUI_HOME if there is one, so that the same command can be started
-            again and again, as schedulers do. The exit code is 75 if a signal stopped it with a checkpoint.
+        or_resume: Go on with the run that this very command has begun, if there is one, so that it can be started again
+            and again, as schedulers do. The exit code is 75 if a signal stopped it with a checkpoint.
     """
     from tui import headless
 
-    if or_resume and (latest := next(iter(all_runs()), None)):
-        return _go_on(latest, json)
     start = presets.load(preset) if preset else None
     if start:
         answers = presets.merged(start, answers)
+    if or_resume and (begun := _begun(start, answers)):
+        return _go_on(begun, json)
     comparison = situation.predict(answers, start)
     starting.refuse(comparison)
     if method:
@@ -66,6 +69,25 @@ def train(
     _warn(comparison, taken)
     folder = RunFolder.create(jobs.job(comparison, taken, start.name if start else None))
     return headless.run(folder, as_json=json, detach=detach, may_go_on=or_resume)
+
+
+def _begun(start: Preset | None, answers: Answers) -> RunFolder | None:
+    """The newest run of this model and data, with the preset's settings."""
+    wanted = {str(Path(x).expanduser().absolute()) for x in (answers.model, answers.data)} | {
+        answers.model,
+        answers.data,
+    }
+    settings = start.plan if start else {}
+
+    def is_it(folder: RunFolder) -> bool:
+        try:
+            job = folder.job()
+        except UserError:  # damaged
+            return False
+        same = all(getattr(job.plan, key) == value for key, value in settings.items())
+        return same and {job.model, job.data} <= wanted
+
+    return next((folder for folder in all_runs() if is_it(folder)), None)
 
 
 def _go_on(folder: RunFolder, json: bool) -> int:
@@ -96,13 +118,18 @@ def resume(run: str | None = None, *, from_start: Flag = False, json: Flag = Fal
         fttui resume 20261124-101500-demo-lora
 
     Args:
-        run: The run's name or a part of it; by default the latest.
+        run: The run's name or a part of it; by default the latest. ssh:HOST[:RUN] for one on another box, in the
+            background there.
         from_start: Train it again from step 0; its checkpoints are kept beside.
         json: Print the run's events as JSON lines instead of plain lines.
         detach: Give the shell back and train in the background.
     """
     from tui import headless
 
+    if run and run.startswith(ssh.PREFIX):
+        host, name = ssh.split(run)
+        words = ["fttui", "resume", *([name] if name else []), "--detach", *(["--from-start"] if from_start else [])]
+        return ssh.call(host, words)
     folder = RunFolder.find(run)
     if folder.is_alive():
         raise UserError(f"run {folder.name} is being trained now; `fttui watch {folder.name}` shows it", "run")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from backend import units
+from backend.launch.targets import ssh
 from backend.run.event_log import EventTail
 from backend.run.folder import RunFolder
 from backend.run.history import History, read
@@ -22,15 +24,18 @@ def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False, as
     For example:
 
         fttui watch
-        ssh -t box fttui watch
+        fttui watch ssh:box
         fttui watch --once
 
     Args:
-        run: The run's name or a part of it; by default the latest.
+        run: The run's name or a part of it; by default the latest. ssh:HOST or ssh:HOST:RUN for one on another box.
         plain: Print plain lines, for pipes.
         once: Print one line with the state and exit.
         ascii: Draw with ASCII characters only.
     """
+    if run and run.startswith(ssh.PREFIX):
+        flags = {"--plain": plain, "--once": once, "--ascii": ascii}
+        return _elsewhere(run, [flag for flag, given in flags.items() if given])
     folder = RunFolder.find(run)
     if once:
         print(status(folder, read(folder.events_file)))
@@ -43,6 +48,13 @@ def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False, as
     from tui.process import run_wizard
 
     return run_wizard(start_at="live", run=folder, ascii=ascii or None)
+
+
+def _elsewhere(run: str, flags: list[str]) -> int:
+    """The screen of the fttui there, through ssh."""
+    host, name = ssh.split(run)
+    words = ["fttui", "watch", *([name] if name else []), *flags]
+    return ssh.call(host, words, terminal=sys.stdout.isatty())
 
 
 def status(folder: RunFolder, history: History) -> str:

@@ -7,6 +7,7 @@ from backend.launch.targets import gpus, script
 from backend.launch.targets.spec import LaunchSpec
 
 SUFFIX = ".dstack.yml"
+CLIENT = "dstack"
 _RUNS, _INPUTS = "/fttui-runs", "/fttui-inputs"
 
 

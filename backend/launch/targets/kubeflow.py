@@ -8,6 +8,7 @@ from backend.launch.targets import script
 from backend.launch.targets.spec import LaunchSpec
 
 SUFFIX = ".trainjob.yaml"
+CLIENT = "kubectl"
 _RUNS = "/fttui-runs"
 _GRACE_SECONDS = 300
 """From SIGTERM to SIGKILL: enough for a step and a checkpoint."""

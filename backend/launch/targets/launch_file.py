@@ -16,7 +16,6 @@ ENGINES: dict[str, ModuleType] = {
     "kubeflow": kubeflow,
     "torchrun": torchrun,
 }
-SSH = "ssh:"
 
 
 def launch_file(job: Job, engine: str, options: Options | None = None) -> str:
@@ -33,7 +32,7 @@ def launch_file(job: Job, engine: str, options: Options | None = None) -> str:
 
 def module_of(engine: str) -> ModuleType:
     """The module of an engine. Raises UserError if it is unknown."""
-    if engine.startswith(SSH):
+    if engine.startswith(ssh.PREFIX):
         ssh.host_of(engine)
         return ssh
     if engine not in ENGINES:

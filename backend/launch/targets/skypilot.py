@@ -7,6 +7,7 @@ from backend.launch.targets import gpus, script
 from backend.launch.targets.spec import LaunchSpec
 
 SUFFIX = ".sky.yaml"
+CLIENT = "sky"
 _RUNS, _INPUTS = "/fttui-runs", "/tmp/fttui-inputs"
 EXIT_TO_GO_ON = 75
 """fttui's exit code after a signal from outside, with a checkpoint."""

@@ -6,6 +6,7 @@ from backend.launch.targets import script
 from backend.launch.targets.spec import LaunchSpec
 
 SUFFIX = ".sbatch"
+CLIENT = "sbatch"
 WARNING_SECONDS = 120
 """Before the time limit, Slurm tells the run to write a checkpoint and to end."""
 _REQUEUE = (

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 
 from backend.errors import UserError
 from backend.launch.targets import script
 from backend.launch.targets.spec import PLAN, LaunchSpec
 
+PREFIX = "ssh:"
 SUFFIX = ".ssh.sh"
+CLIENT = "ssh"
+_NO_CONNECTION, _NOT_FOUND = 255, 127
+"""Exit codes of ssh itself, and of a shell that finds no such command."""
 _PLACES = "$HOME/.local/bin:$HOME/fttui-venv/bin"
 _FOLDER = "fttui-jobs"
 """In the user's home there: plan, model and data of each launch."""
@@ -21,6 +26,32 @@ def host_of(target: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]*", host):
         raise UserError(f"{host!r} is no host; give ssh:HOST, as `ssh HOST` takes it", "on")
     return host
+
+
+def split(reference: str) -> tuple[str, str | None]:
+    """Host and run of `ssh:HOST[:RUN]`. Raises UserError for what is neither."""
+    host, _, run = reference.removeprefix("ssh:").partition(":")
+    if run and not re.fullmatch(r"[\w.][\w.-]*", run):
+        raise UserError(f"{run!r} is no name of a run; give ssh:HOST:RUN", "run")
+    return host_of(host), run or None
+
+
+def call(host: str, words: list[str], *, terminal: bool = False) -> int:
+    """Run a command of fttui on `host` with this terminal's streams; returns its exit code.
+
+    Raises UserError if ssh is missing, the host can't be reached, or fttui is not there.
+    """
+    try:
+        code = subprocess.run(["ssh", *(["-t"] if terminal else []), "--", host, remote(words)], check=False).returncode
+    except FileNotFoundError:
+        raise UserError("the command `ssh` is missing; install OpenSSH's client", "on") from None
+    if code == _NO_CONNECTION:
+        raise UserError(
+            f"{host} could not be reached by ssh, or the connection broke; see that `ssh {host}` works", "on"
+        )
+    if code == _NOT_FOUND:
+        raise UserError(f"fttui is not installed on {host}, or not in its PATH: pip install --user fttui there", "on")
+    return code
 
 
 def remote(words: list[str]) -> str:

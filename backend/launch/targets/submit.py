@@ -27,9 +27,9 @@ def save(text: str, engine: str, spec: LaunchSpec, out: Path | None) -> Path:
     return target
 
 
-def refuse_missing_client(engine: str, spec: LaunchSpec) -> None:
+def refuse_missing_client(engine: str) -> None:
     """Raise UserError if the engine's client is not installed here."""
-    client = module_of(engine).submit("FILE", spec)[0]
+    client = module_of(engine).CLIENT
     if shutil.which(client) is None:
         fix = "install it, or write the file with --out FILE and hand it over where it is"
         raise UserError(

@@ -74,10 +74,14 @@ ALONE = Ranks()
 
 
 def join(rank: int, count: int, meeting: str, device: str) -> Ranks:
-    """Connect to the other ranks through the new file `meeting`: gloo for the CPU, NCCL for GPUs."""
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all are on this box; a container's own name may not resolve
+    """Connect to the other ranks: gloo for the CPU, NCCL for GPUs.
+
+    `meeting` is a URL of torch's: `file://` of a new file, or `env://` if torch elastic has started the ranks.
+    """
+    if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":  # all are on this box; a container's own name may not resolve
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
-    dist.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=count, timeout=PATIENCE)
+    dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=count, timeout=PATIENCE)
     return Ranks(rank, count)
 
 

@@ -93,7 +93,7 @@ def main() -> None:
     """Print what each kind finds, on the first rank."""
     rank, count, meeting, model = sys.argv[1:]
     torch.set_num_threads(1)
-    among = ranks.join(int(rank), int(count), meeting, "cpu") if int(count) > 1 else ALONE
+    among = ranks.join(int(rank), int(count), f"file://{meeting}", "cpu") if int(count) > 1 else ALONE
     for name, settings in KINDS.items():
         found = steps(Path(model), settings, among)
         if among.is_first:

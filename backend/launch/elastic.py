@@ -1,0 +1,104 @@
+"""One rank that torch elastic has started.
+
+    python -m torch.distributed.run --standalone --nproc-per-node=2 -m backend.launch.elastic FOLDER
+
+FOLDER is a run's, whose plan.toml says how many ranks there are. What a single trainer would write is written to it:
+why the ranks failed in one sentence, once; and cheaper settings if memory ran out, for elastic's next attempt.
+SIGTERM, Ctrl+C and SIGUSR1 reach all ranks: the first one stops all at the next step, with a checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+import traceback
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from types import FrameType
+
+from backend.errors import UserError
+from backend.launch import place as places
+from backend.launch import several
+from backend.launch.place import Place
+from backend.launch.several import FAILED, START_AGAIN, RankOutcome
+from backend.run import control
+from backend.run.control import Inbox
+from backend.run.folder import RunFolder
+from backend.run.history import read
+
+ATTEMPT = "TORCHELASTIC_RESTART_COUNT"
+_TOLD = ".elastic-told"
+_LOST = re.compile(r"gloo/|NCCL|TCPStore|Connection (reset|closed|refused)|Broken pipe")
+"""In the error of a rank that has lost another: it tells nothing, since the other one is the reason."""
+_LATER_SECONDS = 1.0
+"""A rank that fails waits this long before it tells: if memory ran out on another, that is the reason."""
+
+
+def main() -> None:
+    """Train as this rank; ends without the interpreter's cleanup, which would wait for ranks that are gone."""
+    folder, place = RunFolder(Path(sys.argv[1])), places.of_elastic()
+    _take_signals(folder, place)
+    code = _train(folder, place, Inbox(folder.commands_file))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _train(folder: RunFolder, place: Place, inbox: Inbox) -> int:
+    """The exit code: 0 for a result, a stop or a pause."""
+    attempt = int(os.environ.get(ATTEMPT, "0"))
+    state = read(folder.events_file).state
+    if state == "done" or (attempt and state != "running"):
+        return 0 if state == "done" else FAILED  # an attempt after one that has told why it failed
+    try:
+        with folder.hold() if place.rank == 0 else nullcontext():
+            outcome = _outcome(folder, place, inbox)
+    except UserError as error:
+        print(f"fttui: {error}", file=sys.stderr)
+        return UserError.exit_code
+    if outcome is None:
+        return 0
+    if not _LOST.search(outcome.text):
+        _tell_once(folder, outcome, attempt)
+    return START_AGAIN if outcome.changed else FAILED
+
+
+def _outcome(folder: RunFolder, place: Place, inbox: Inbox) -> RankOutcome | None:
+    if folder.job().plan.processes != place.count:
+        fix = f"start it with --nproc-per-node={folder.job().plan.processes}"
+        raise UserError(f"the plan is for {folder.job().plan.processes} processes, and there are {place.count}; {fix}")
+    try:
+        from backend.launch import rank_training  # loads torch: here a failure can be reported
+    except Exception as error:  # noqa: BLE001 - a broken library raises whatever it likes
+        from backend.training.failure import not_importable
+
+        traceback.print_exc()
+        return RankOutcome(not_importable(error))
+    return rank_training.train(folder, place, inbox)
+
+
+def _tell_once(folder: RunFolder, outcome: RankOutcome, attempt: int) -> None:
+    """Write why this attempt failed, if no other rank has."""
+    if not outcome.ran_out:
+        time.sleep(_LATER_SECONDS)
+    with suppress(OSError):
+        (folder.path / f"{_TOLD}-{os.environ.get('TORCHELASTIC_RUN_ID', '')}-{attempt}").touch(exist_ok=False)
+        if outcome.changed:
+            several.adjust(folder, folder.job(), outcome)
+        several.tell(folder, folder.job(), outcome)
+
+
+def _take_signals(folder: RunFolder, place: Place) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        control.send(folder.commands_file, "stop")
+
+    for number in several.NOT_FOR_RANKS:
+        told = place.rank == 0 and number != signal.SIGHUP
+        signal.signal(number, stop if told else signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The list of waiting runs: names of run folders, in order, in one file that a lock guards."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from backend import atomic, paths, typed
+from backend.errors import UserError
+from backend.run.folder import RunFolder
+
+
+def names() -> list[str]:
+    """The waiting runs, the next one first. A damaged list is an empty one."""
+    try:
+        return typed.read_json(_file(), list[str])
+    except typed.Damaged:
+        return []
+
+
+def add(folder: RunFolder) -> int:
+    """Put a run at the end; returns its place, from 1. Raises HomeUnusable."""
+    return len(_changed(lambda known: [*(x for x in known if x != folder.name), folder.name]))
+
+
+def remove(reference: str) -> str:
+    """Take a run out of the list; returns its name. Raises UserError if it is not there."""
+    name = find(reference)
+    _changed(lambda known: [x for x in known if x != name])
+    return name
+
+
+def move(reference: str, place: int) -> list[str]:
+    """Move a run to a place, from 1; returns the list. Raises UserError if it is not there, or for a wrong place."""
+    name, known = find(reference), names()
+    if not 1 <= place <= len(known):
+        raise UserError(f"place {place} is not in the queue; it has {len(known)}", "place")
+
+    def moved(known: list[str]) -> list[str]:
+        rest = [x for x in known if x != name]
+        return [*rest[: place - 1], name, *rest[place - 1 :]]
+
+    return _changed(moved)
+
+
+def find(reference: str) -> str:
+    """The waiting run of this name, place or unique part of a name. Raises UserError if there is none, or several."""
+    known = names()
+    if reference.isdecimal() and 1 <= int(reference) <= len(known):
+        return known[int(reference) - 1]
+    found = [x for x in known if x == reference] or [x for x in known if reference in x]
+    if len(found) != 1:
+        what = f"fits {len(found)} waiting runs" if found else "is no waiting run"
+        raise UserError(f"{reference!r} {what}; `fttui queue list` shows them", "run")
+    return found[0]
+
+
+def _changed(change: Callable[[list[str]], list[str]]) -> list[str]:
+    with paths.kept_in(_file()), _locked():
+        known = change(names())
+        atomic.write(_file(), msgspec.json.encode(known))
+    return known
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    fd = os.open(paths.home() / "queue.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _file() -> Path:
+    return paths.home() / "queue.json"

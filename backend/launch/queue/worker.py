@@ -1,0 +1,155 @@
+"""The queue's worker: starts the next run when GPUs have been free of others for a minute, one run at a time.
+
+It is a process of its own, which outlives the shell that started it and not a reboot. It ends when nothing waits.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from backend import constants, paths
+from backend.errors import UserError, exit_code
+from backend.hardware import Gpu, detect
+from backend.launch import launch
+from backend.launch.queue import waiting
+from backend.plan.job import Job
+from backend.run import plan_file
+from backend.run.folder import RunFolder, all_runs
+
+FREE_SECONDS = 60.0
+"""A GPU must be free of others for so long: a program between two of its runs is not gone."""
+LOOK_SECONDS = 5.0
+
+
+def is_working() -> bool:
+    """Whether a worker lives."""
+    try:
+        fd = os.open(_lock_file(), os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def start() -> None:
+    """Start a worker in the background, away from this terminal, unless one lives."""
+    if is_working():
+        return
+    with (paths.home() / "queue.log").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "backend.launch.queue.worker"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def main() -> None:
+    """Work until nothing waits; returns at once if another worker does. With a folder: train that run to its end."""
+    if len(sys.argv) > 1:
+        sys.exit(_alone(RunFolder(Path(sys.argv[1]))))
+    while waiting.names():  # asked again when the lock is given back: a run may have come meanwhile
+        fd = os.open(_lock_file(), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            work()
+        except BlockingIOError:
+            return
+        finally:
+            os.close(fd)
+
+
+def work() -> None:
+    """Start the waiting runs in order, one after the other, each when there is room for it."""
+    since: dict[str, float] = {}
+    while names := waiting.names():
+        folder = RunFolder(paths.runs() / names[0])
+        try:
+            job = folder.job()
+        except UserError as error:
+            print(f"{names[0]} is left out: {error}", flush=True)
+            waiting.remove(names[0])
+            continue
+        chosen = _chosen(job, _free(since))
+        if chosen is None:
+            time.sleep(LOOK_SECONDS)
+            continue
+        waiting.remove(names[0])
+        train(folder, job, chosen)
+        since.clear()
+
+
+def _free(since: dict[str, float]) -> list[str]:
+    """GPUs (by UUID) that have been free for a minute; `since` keeps when each was first seen free."""
+    now = time.monotonic()
+    gpus = detect().gpus
+    idle = {gpu.uuid for gpu in gpus if is_free(gpu)}
+    for uuid in [x for x in since if x not in idle]:
+        del since[uuid]
+    for uuid in idle:
+        since.setdefault(uuid, now)
+    return [gpu.uuid for gpu in gpus if gpu.uuid in since and now - since[gpu.uuid] >= FREE_SECONDS]
+
+
+def is_free(gpu: Gpu) -> bool:
+    """Nothing computes on it, and nearly all of its memory is free."""
+    if any(process.computes for process in gpu.processes):
+        return False
+    if gpu.memory_bytes is None or gpu.free_bytes is None:
+        return True
+    idle = constants.methods().several.idle  # a driver or a desktop keeps a little
+    return gpu.free_bytes >= idle * (gpu.memory_bytes - (gpu.reserved_bytes or 0))
+
+
+def _chosen(job: Job, free: Sequence[str]) -> tuple[str, ...] | None:
+    """The GPUs that the run starts on now; None to wait. A run on the CPU waits until no other run trains here."""
+    if job.device != "cuda":
+        return None if any(run.is_alive() for run in all_runs()) else ()
+    count = job.plan.processes
+    planned = job.device_uuids
+    if planned and set(planned) <= set(free):
+        return planned
+    return tuple(free[:count]) if len(free) >= count else None
+
+
+def train(folder: RunFolder, job: Job, uuids: tuple[str, ...]) -> None:
+    """Train a run to its end on these GPUs, in a process of its own that gives the memory back."""
+    if uuids and uuids != job.device_uuids:
+        plan_file.write(folder.plan_file, replace(job, device_uuids=uuids))
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} starting {folder.name}", flush=True)
+    with folder.log_file.open("ab") as log:
+        command = [sys.executable, "-m", "backend.launch.queue.worker", str(folder.path)]
+        code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {folder.name} ended with code {code}", flush=True)
+
+
+def _alone(folder: RunFolder) -> int:
+    """Train in this process; signals stop it with a checkpoint. Returns the exit code."""
+    trainer = launch.start(folder)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, lambda *_: trainer.stop())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    trainer.join()
+    return exit_code(trainer.state)
+
+
+def _lock_file() -> Path:
+    return paths.home() / "queue.worker"
+
+
+if __name__ == "__main__":
+    main()

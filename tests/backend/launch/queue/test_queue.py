@@ -1,0 +1,157 @@
+"""Runs that wait: their order on disk, and when the worker starts the next one."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend import paths
+from backend.errors import UserError
+from backend.hardware import Hardware
+from backend.hardware.types import GpuProcess
+from backend.launch.queue import waiting, worker
+from backend.run.folder import RunFolder
+from tests.backend.planner.test_devices import RTX_4090
+from tests.backend.run.test_folder import JOB
+
+GPU = replace(RTX_4090, uuid="GPU-1", processes=(), free_bytes=RTX_4090.memory_bytes)
+BUSY = replace(GPU, processes=(GpuProcess(7, "python", 2**30),))
+
+
+def queued(*names: str) -> list[RunFolder]:
+    """Runs of these names, waiting in this order."""
+    folders = []
+    for name in names:
+        made = RunFolder.create(replace(JOB, device="cuda", device_uuids=("GPU-1",)))
+        path = made.path.with_name(name)
+        made.path.rename(path)
+        folders.append(RunFolder(path))
+        waiting.add(folders[-1])
+    return folders
+
+
+def test_order_moves_and_removals(fttui_home: Path) -> None:
+    queued("a-one", "b-two", "c-three")
+    assert waiting.names() == ["a-one", "b-two", "c-three"]
+    assert waiting.move("three", 1) == ["c-three", "a-one", "b-two"]
+    assert waiting.move("1", 3) == ["a-one", "b-two", "c-three"]
+    assert waiting.remove("2") == "b-two" and waiting.names() == ["a-one", "c-three"]
+    waiting.add(RunFolder(paths.runs() / "a-one"))
+    assert waiting.names() == ["c-three", "a-one"]  # a run waits once
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [("x", "'x' is no waiting run"), ("o", "'o' fits 2 waiting runs"), ("9", "is no waiting run")],
+)
+def test_what_does_not_wait(reference: str, said: str, fttui_home: Path) -> None:
+    queued("a-one", "b-two")
+    with pytest.raises(UserError, match=said):
+        waiting.remove(reference)
+    with pytest.raises(UserError, match="place 3 is not in the queue; it has 2"):
+        waiting.move("a-one", 3)
+
+
+def test_a_damaged_list_is_an_empty_one(fttui_home: Path) -> None:
+    queued("a-one")
+    (fttui_home / "queue.json").write_text('{"a": ')
+    assert waiting.names() == []
+
+
+def _add(name: str) -> None:
+    waiting.add(RunFolder(Path(name)))
+
+
+def test_two_that_add_at_once_lose_nothing(fttui_home: Path) -> None:
+    fttui_home.mkdir(exist_ok=True)
+    names = [f"run-{i}" for i in range(20)]
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        pool.map(_add, names)
+    assert sorted(waiting.names()) == sorted(names)
+
+
+class Box:
+    """GPUs, a clock, and what was started at which time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, gpus: Any) -> None:
+        self.now, self.started = 0.0, list[tuple[str, float, tuple[str, ...]]]()
+        self._gpus = gpus
+        monkeypatch.setattr(worker, "detect", self.hardware)
+        monkeypatch.setattr(
+            worker, "train", lambda folder, _job, ids: self.started.append((folder.name, self.now, ids))
+        )
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "sleep", self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        assert self.now < 1000, "it waits for ever"
+
+    def hardware(self) -> Hardware:
+        found: Any = type("Found", (), {"gpus": self._gpus(self.now)})()
+        return found  # type: ignore[no-any-return]
+
+
+def test_a_run_starts_when_the_gpu_has_been_free_for_a_minute(
+    fttui_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others use it until 30 s, and again from 60 to 90 s."""
+    box = Box(monkeypatch, lambda now: (BUSY,) if now < 30 or 60 <= now < 90 else (GPU,))
+    queued("a-one", "b-two")
+    worker.work()
+    assert [name for name, _, _ in box.started] == ["a-one", "b-two"]
+    assert box.started[0][1] == pytest.approx(150, abs=worker.LOOK_SECONDS)
+    assert waiting.names() == []
+
+
+def test_another_gpu_that_is_free_is_taken(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = Box(monkeypatch, lambda _: (BUSY, replace(GPU, uuid="GPU-2", index=1)))
+    queued("a-one")
+    worker.work()
+    assert box.started[0][2] == ("GPU-2",)
+
+
+def test_memory_that_somebody_holds_is_not_free() -> None:
+    assert worker.is_free(GPU) and not worker.is_free(BUSY)
+    assert not worker.is_free(replace(GPU, free_bytes=(GPU.memory_bytes or 0) // 2))
+    assert worker.is_free(replace(GPU, processes=(GpuProcess(8, "Xorg", 2**28, computes=False),)))
+
+
+def test_a_damaged_run_does_not_hold_the_others_up(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = Box(monkeypatch, lambda _: (GPU,))
+    first, _ = queued("a-one", "b-two")
+    first.plan_file.write_text("not a plan")
+    worker.work()
+    assert [name for name, _, _ in box.started] == ["b-two"]
+
+
+def test_only_one_works(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queued("a-one")
+    seen = []
+
+    def within() -> None:
+        seen.append(worker.is_working())
+        waiting.remove("a-one")
+
+    monkeypatch.setattr(worker, "work", within)
+    monkeypatch.setattr("sys.argv", ["worker"])
+    assert not worker.is_working()
+    worker.main()
+    assert seen == [True] and not worker.is_working()
+
+
+def test_queued_is_a_state_of_runs(fttui_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tui.commands import queue
+    from tui.commands.runs import runs
+
+    queued("a-one")
+    runs(json=True)
+    assert json.loads(capsys.readouterr().out)[0]["state"] == "queued"
+    queue.list_queue()
+    assert "1  a-one\nnobody starts them" in capsys.readouterr().out

@@ -1,0 +1,107 @@
+"""`fttui queue`: runs that wait for a GPU of this box."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from backend import presets
+from backend.answers import Answers, Method
+from backend.launch.queue import waiting, worker
+from backend.planner import jobs, situation
+from backend.run.folder import RunFolder
+from tui import starting
+from tui.commands import train
+from tui.commands.options import Shared
+from tui.plain import plain
+
+HELP = """Runs that wait for a GPU of this box. The next one starts when a GPU has been free of others for a minute.
+
+The queue goes on when you log out. It does not survive a reboot: `fttui queue start` then goes on with it.
+
+For example:
+
+    fttui queue add --model ./my-model --data rows.jsonl --method qlora
+    fttui queue list
+    fttui queue move 3 1
+    fttui queue rm 20261124-101500-my-model-qlora
+"""
+REBOOT = "It does not survive a reboot of this box: `fttui queue start` then goes on."
+Flag = Annotated[bool, Parameter(negative=())]
+
+app = App(name="queue", help=HELP, help_format="plaintext")
+
+
+@app.command
+def add(
+    preset: str | None = None,
+    *,
+    method: Method | None = None,
+    answers: Shared = Answers(),  # noqa: B008  (a frozen dataclass)
+    anyway: Flag = False,
+) -> int:
+    """Put a run at the end of the queue: a preset or options, as `fttui train` takes them.
+
+    Args:
+        preset: A preset's name or file; options override it.
+        method: lora, qlora or full; by default the recommended one.
+        anyway: Also if it is predicted not to fit what is free now, or to cost more than the budget.
+    """
+    start_from = presets.load(preset) if preset else None
+    if start_from:
+        answers = presets.merged(start_from, answers)
+    comparison = situation.predict(answers, start_from)
+    starting.refuse(comparison)
+    wanted = method or (start_from.plan.get("method") if start_from else None)
+    taken = train.chosen(comparison, wanted, anyway)
+    folder = RunFolder.create(jobs.job(comparison, taken, start_from.name if start_from else None))
+    place = waiting.add(folder)
+    worker.start()
+    print(plain(f"run {folder.name} is number {place} in the queue. {REBOOT}", lines=False))
+    return 0
+
+
+@app.default
+@app.command(name="list")
+def list_queue() -> int:
+    """List the waiting runs, the next one first."""
+    known = waiting.names()
+    for place, name in enumerate(known, 1):
+        print(plain(f"{place}  {name}", lines=False))
+    if not known:
+        print("nothing waits; `fttui queue add` takes what `fttui train` takes")
+    elif not worker.is_working():
+        print("nobody starts them (the box was rebooted, or the worker was ended): `fttui queue start` does")
+    return 0
+
+
+@app.command
+def move(run: str, place: int) -> int:
+    """Move a waiting run to another place.
+
+    Args:
+        run: Its place, its name or a part of it.
+        place: From 1, which is the next to start.
+    """
+    waiting.move(run, place)
+    return list_queue()
+
+
+@app.command(name=("rm", "remove"))
+def remove(run: str) -> int:
+    """Take a run out of the queue; its folder stays, `fttui resume` starts it.
+
+    Args:
+        run: Its place, its name or a part of it.
+    """
+    name = waiting.remove(run)
+    print(plain(f"run {name} waits no longer; `fttui resume {name}` starts it", lines=False))
+    return 0
+
+
+@app.command
+def start() -> int:
+    """Go on with the queue after a reboot."""
+    worker.start()
+    return list_queue()
