@@ -16,20 +16,19 @@ from backend.training import allocator
 def take(job: Job, rank: int = 0, count: int | None = None) -> None:
     """Let CUDA see only the GPU that was chosen for `rank`; on another box each rank takes one of those that are there.
 
-    `rank` is that among the `count` on this box, by default all of the plan.
-
-    CUDA reads the variable once, when it starts. Raises UserError if it has started with another GPU, on which it would
-    train, or if there are fewer GPUs than ranks.
+    `rank` is that among the `count` on this box, by default all of the plan. CUDA reads the variable once, when it
+    starts. Raises UserError if it has started with another GPU, on which it would train, or if there are fewer GPUs
+    than ranks.
     """
     if job.device != "cuda":
         return
-    _see_only(job, rank)
+    _see_only(job, rank, count or job.plan.processes)
     allocator.settle()
 
 
-def _see_only(job: Job, rank: int) -> None:
+def _see_only(job: Job, rank: int, count: int) -> None:
     seen = [gpu.uuid for gpu in detect().gpus]
-    chosen = _chosen(job, rank, count or job.plan.processes, seen)
+    chosen = _chosen(job, rank, count, seen)
     if chosen is None:
         return
     if torch.cuda.is_initialized() and seen != [chosen]:  # type: ignore[no-untyped-call]
