@@ -28,7 +28,9 @@ def of_files(folder: Path, shape: ModelShape) -> tuple[tuple[str, int], ...]:
     for module, shapes in sizes.items():
         if (shape.vocab, shape.hidden) in shapes or all(len(one) == 1 for one in shapes):
             found[module.rpartition(".")[2]] += sum(math.prod(one) for one in shapes)
-    return tuple(found.items())
+    if shape.tied and (head := found.pop(HEAD, 0)) and not has_embedding(",".join(found)):
+        found[EMBEDDING] = head  # one matrix, stored under the other name
+    return tuple(sorted(found.items()))
 
 
 def known(shape: ModelShape) -> dict[str, int]:
