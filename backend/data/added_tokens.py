@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 from backend import paths, typed
@@ -22,7 +23,8 @@ def read(said: str) -> tuple[str, ...]:
         raise _refused(f"there is no file {said}", "give a file of tokens, one a line, or a JSON list")
     try:
         text = typed.read_text(path).removeprefix("\ufeff")
-        tokens = typed.from_json(text, list[str]) if text.lstrip().startswith("[") and _is_list(text) else _lines(text)
+        is_list = path.suffix == ".json" or (text.lstrip().startswith("[") and _is_list(text))
+        tokens = typed.from_json(text, list[str]) if is_list else _lines(text)
     except typed.Damaged as error:
         takes = "it takes tokens one a line, or a JSON list of texts"
         raise _refused(f"{said} can't be read ({error})", takes) from None
@@ -51,10 +53,15 @@ def _rows(model: ModelInfo, tokens: tuple[str, ...]) -> int:
         return model.shape.vocab + len(tokens)
     folder = model.tokenizer_file.parent
     tokenizer = TextTokenizer.load(folder)
-    known = next((token for token in tokens if tokenizer.has(token)), None)
-    if known is not None:
-        raise _refused(f"{model.shape.name} has the token {known!r} already", "leave it out")
+    refuse_known(tokens, tokenizer, model.shape.name)
     return max(model.shape.vocab, TextTokenizer.load(folder, tokens).rows)
+
+
+def refuse_known(tokens: Iterable[str], tokenizer: TextTokenizer, name: str) -> None:
+    """Raise UserError if one of `tokens` is a token of the model called `name` already."""
+    known = next((token for token in tokens if tokenizer.id_of(token) is not None), None)
+    if known is not None:
+        raise _refused(f"{name} has the token {known!r} already", "leave it out")
 
 
 def _is_list(text: str) -> bool:

@@ -22,6 +22,15 @@ def refuse_other_model(adapter: Adapter, model: ModelInfo) -> None:
             _refuse_other_sizes(adapter, name.removesuffix(A), model.shape)
 
 
+def unsure(adapter: Adapter, model: ModelInfo) -> str:
+    """A sentence if the adapter's base could be told by its sizes only; else empty."""
+    is_compared = Path(adapter.base).expanduser().is_dir() or bool(model.hub_id and hub.HUB_ID.fullmatch(adapter.base))
+    if is_compared or not adapter.base:
+        return ""
+    said = f"The adapter names {adapter.base} as its base"
+    return f"{said}: its sizes fit {model.shape.name}, the weights can't be compared."
+
+
 def _refuse_other_name(adapter: Adapter, model: ModelInfo) -> None:
     """Hub ids are compared as such; two folders by their weights, since one may be a copy of the other."""
     base = Path(adapter.base).expanduser()

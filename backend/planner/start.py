@@ -125,6 +125,8 @@ def sentences(model: ModelInfo, estimates: Mapping[Method, MethodEstimate]) -> I
 
 
 def _of_adapter(model: ModelInfo, found: Adapter, estimates: Mapping[Method, MethodEstimate]) -> Iterator[str]:
+    if said := adapter_fit.unsure(found, model):
+        yield said
     merged = [method for method, seen in estimates.items() if is_merged(model, seen.plan)]
     names = {"lora": "LoRA", "qlora": "QLoRA", "full": "Full"}
     further = " and ".join(names[method] for method in estimates if method not in merged)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from backend.data import added_tokens
 from backend.data.chat.tokenizer import TextTokenizer
 from backend.errors import UserError
 from backend.model import adapter, headers
@@ -108,6 +109,7 @@ def _write_tokenizer(job: Job, base: Path, draft: Path) -> tuple[int, ...]:
     from tokenizers import AddedToken
     from transformers import AutoTokenizer
 
+    added_tokens.refuse_known(job.added_tokens, TextTokenizer.load(base), job.model)
     tokenizer: Any = AutoTokenizer.from_pretrained(base)
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in job.added_tokens])
     tokenizer.save_pretrained(draft)

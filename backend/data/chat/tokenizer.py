@@ -56,12 +56,8 @@ class TextTokenizer:
         stamps = tuple(path.stat().st_mtime_ns if (path := folder / name).is_file() else 0 for name in FILES)
         return _load(folder, stamps, tuple(added))
 
-    def has(self, text: str) -> bool:
-        """Whether this text is a token."""
-        return self._tokenizer.token_to_id(text) is not None
-
     def id_of(self, text: str) -> int | None:
-        """The id of the token with this text."""
+        """The id of the token with this text; None if there is none."""
         return self._tokenizer.token_to_id(text)
 
     @property

@@ -47,6 +47,12 @@ def test_odd_tokens_are_refused_in_a_sentence(content: bytes, sentence: str, tmp
     assert refusal.value.field == "add_tokens" and "\n" not in str(refusal.value)
 
 
+def test_a_json_file_holds_a_list_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "new.json").write_text('{"<a>": 1}')
+    with pytest.raises(UserError, match="can't be read"):
+        added_tokens.read(str(tmp_path / "new.json"))
+
+
 def test_no_file() -> None:
     with pytest.raises(UserError, match=r"there is no file gone\.txt"):
         added_tokens.read("gone.txt")

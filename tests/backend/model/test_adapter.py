@@ -103,3 +103,5 @@ def test_another_base_is_refused_by_sizes_by_name_and_by_weights(tiny_model: Pat
     known = find.find("8b")
     assert known.hub_id is None or known.hub_id != "org/other-model"
     adapter_fit.refuse_other_model(hub, model)  # a folder has no hub id: the sizes decide
+    assert adapter_fit.unsure(hub, model).startswith("The adapter names org/other-model as its base: its sizes fit")
+    assert not adapter_fit.unsure(other, model)

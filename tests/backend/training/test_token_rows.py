@@ -23,10 +23,9 @@ NEW = Start(tuple(range(40, 60)))
 def made(family: str, tied: bool, settings: Plan) -> Any:
     """A network with adapters and rows off their start, the same for the same family."""
     it = network(family)
-    if not tied:
-        it.config.tie_word_embeddings = False
-        head = it.get_output_embeddings()
-        head.weight = torch.nn.Parameter(head.weight.detach().flip(0).clone())
+    it.config.tie_word_embeddings = tied
+    embedding, head = it.get_input_embeddings(), it.get_output_embeddings()
+    head.weight = embedding.weight if tied else torch.nn.Parameter(head.weight.detach().flip(0).clone())
     torch.manual_seed(0)
     it = methods.with_adapters(it, "x", settings, NEW).base_model.model
     draw = torch.Generator().manual_seed(1)
