@@ -90,8 +90,12 @@ def _alike(key: str, one: Any, other: Any) -> bool:
 def is_merged(model: ModelInfo, plan: Plan) -> bool:
     """Whether the model's adapter is merged into it before `plan` trains."""
     return model.adapter is not None and (
-        plan.method == "full" or bool(_why_merged(model.adapter, model.shape, {"rank": plan.rank}))
+        plan.method == "full" or bool(_why_merged(model.adapter, model.shape, _asked(plan)))
     )
+
+
+def _asked(plan: Plan) -> dict[str, Any]:
+    return {"rank": plan.rank, "objective": plan.objective}
 
 
 def _why_merged(found: Adapter, shape: ModelShape, pinned: Mapping[str, Any]) -> str:
@@ -101,6 +105,8 @@ def _why_merged(found: Adapter, shape: ModelShape, pinned: Mapping[str, Any]) ->
     same = Plan(method="lora", **found.settings()) if found.is_usual else None
     if same is None or trainable(replace(shape, added_tokens=0), same) != found.parameters() - _twice(found, shape):
         return "it is on a part of the layers that no plan can name"
+    if pinned.get("objective", "sft") != "sft":
+        return f"{pinned['objective']} compares with the model before training, to which the adapter belongs"
     rank = pinned.get("rank", found.rank)
     return "" if rank == found.rank else f"rank {rank} was asked for, and it has {found.rank}"
 
@@ -133,6 +139,6 @@ def _of_adapter(model: ModelInfo, found: Adapter, estimates: Mapping[Method, Met
     if further:
         yield f"{further} train the adapter {found.folder} further: rank {found.rank}, alpha {found.alpha:g}."
     for method in merged:
-        rank = {"rank": estimates[method].plan.rank}
-        why = "it trains the model's own weights" if method == "full" else _why_merged(found, model.shape, rank)
+        asked = _asked(estimates[method].plan)
+        why = "it trains the model's own weights" if method == "full" else _why_merged(found, model.shape, asked)
         yield f"{names[method]} begins with the adapter merged into the model: {why}."

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from backend.data.preferences import Preference
 from backend.plan.plan import Plan
+from backend.training import token_rows
 from backend.training.batches import IGNORED, Batch, Row, padded
 from backend.training.forgetting.tokens import adapters_off
 from backend.training.loss import chunk_rows, logit_scale
@@ -142,7 +143,8 @@ def _in_chunks(network: Network, states: Tensor, targets: Tensor) -> Iterator[Te
         logits = head(some).float() * logit_scale(config)
         return _likelihood(cap * torch.tanh(logits / cap) if cap else logits, of)
 
-    size = chunk_rows(len(states), states.shape[1], network.get_input_embeddings().num_embeddings)
+    vocabulary = token_rows.plain(network.get_input_embeddings()).num_embeddings
+    size = chunk_rows(len(states), states.shape[1], vocabulary)
     for start in range(0, len(states), size):
         part = slice(start, start + size)
         result: Tensor = checkpoint(one, states[part], targets[part], use_reentrant=False)

@@ -46,9 +46,9 @@ def _remember(layer: Any, numbers: list[int]) -> None:
 
 
 def of(head: Any) -> TokenRows | None:
-    """The trained rows of a head that peft has wrapped; None if there are none."""
+    """The trained rows of a head that peft has wrapped; None if there are none, or if they are switched off."""
     layer = getattr(head, "token_adapter", None)
-    return None if layer is None else _rows(layer)
+    return None if layer is None or layer.disable_adapters else _rows(layer)
 
 
 def plain(layer: Any) -> Any:
@@ -61,8 +61,10 @@ def _rows(layer: Any) -> TokenRows:
 
 
 def _embedded(layer: Any, ids: Tensor) -> Tensor:
-    rows, place = _rows(layer), layer.new_places[ids]
     result: Tensor = layer.base_layer(ids)
+    if layer.disable_adapters:
+        return result
+    rows, place = _rows(layer), layer.new_places[ids]
     new = functional.embedding(place.clamp(min=0), rows.values).to(result.dtype)
     scale = layer._get_embed_scale()
     new = new if scale is None else new * scale.to(new.dtype)
@@ -70,7 +72,9 @@ def _embedded(layer: Any, ids: Tensor) -> Tensor:
 
 
 def _logits(layer: Any, hidden: Tensor) -> Tensor:
-    rows = _rows(layer)
     result: Tensor = layer.base_layer(hidden)
+    if layer.disable_adapters:
+        return result
+    rows = _rows(layer)
     new = functional.linear(hidden, rows.values.to(hidden.dtype)).to(result.dtype)
     return result.index_copy_(-1, rows.ids, new)

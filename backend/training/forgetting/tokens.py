@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from backend.training import token_rows
 from backend.training.batches import IGNORED, Batch
 from backend.training.loss import chunk_rows, logit_scale
 from backend.training.network import Network
@@ -68,7 +69,7 @@ class Predictions:
 
     def slices(self, states: Tensor) -> Iterator[slice]:
         """Positions whose logits are held at the same time."""
-        vocabulary = self._network.get_input_embeddings().num_embeddings
+        vocabulary = token_rows.plain(self._network.get_input_embeddings()).num_embeddings
         size = chunk_rows(len(states), states.shape[1], vocabulary) if self._can_chunk else len(states)
         for start in range(0, len(states), max(1, size)):
             yield slice(start, start + size)

@@ -50,6 +50,12 @@ def test_another_rank_merges_it_first(tiny_model: Path, adapter: Path) -> None:
     assert "LoRA begins with the adapter merged into the model: rank 8 was asked for, and it has 6." in found.notes
 
 
+def test_preferences_are_compared_with_the_model_that_holds_the_adapter(tiny_model: Path, adapter: Path) -> None:
+    found = planned(tiny_model, "objective=dpo", adapter=str(adapter))
+    assert jobs.job(found, "lora").adapter_is_merged
+    assert any("dpo compares with the model before training" in note for note in found.notes)
+
+
 @pytest.mark.parametrize("setting", ["alpha=16", "target_modules=q_proj", "use_dora=true", "modules_to_save=norm"])
 def test_a_setting_that_it_does_not_have_is_refused(setting: str, tiny_model: Path, adapter: Path) -> None:
     key = setting.partition("=")[0]

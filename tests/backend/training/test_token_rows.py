@@ -11,6 +11,7 @@ from torch import Tensor
 from backend.plan.plan import Plan
 from backend.training import loss, methods, token_rows
 from backend.training.batches import micro_batches
+from backend.training.forgetting.tokens import Predictions, adapters_off
 from backend.training.parallel.execution import Execution
 from backend.training.precision import autocast
 from backend.training.start import Start
@@ -57,6 +58,25 @@ def test_they_are_pefts_own(family: str, tied: bool, chunked: bool, monkeypatch:
     assert ours[0] == pytest.approx(theirs[0], rel=1e-5)
     assert_same(ours[1], theirs[1], 1e-4)
     assert sum("trainable_tokens_delta" in name for name in ours[1]) == (1 if tied else 2)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_with_adapters_off_it_is_the_base(tied: bool) -> None:
+    settings = plan("lora", micro_batch=4, packing=False)
+    it = made("llama", tied, settings)
+    (batch,) = micro_batches(random_rows(4), Execution(settings, "cpu"))
+    with torch.no_grad():
+        before = loss.whole(it)(batch)
+        with adapters_off(it):
+            base = loss.whole(it)(batch)
+            assert float(loss.chunked(it)(batch)) == pytest.approx(float(base), rel=1e-5)
+        for parameter in it.parameters():
+            if parameter.requires_grad:
+                parameter.normal_()
+        with adapters_off(it):
+            assert float(loss.whole(it)(batch)) == float(base) != float(before)
+        states = Predictions(it, can_chunk=True).states(batch)
+        assert list(Predictions(it, can_chunk=True).slices(states))
 
 
 def test_in_16_bits_a_chunked_loss_is_the_whole_one() -> None:
