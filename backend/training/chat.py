@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
 import torch
-from safetensors.torch import load_file
 
 from backend.errors import TrainingFailed, UserError
 from backend.plan.job import Job
 from backend.run.folder import RunFolder
-from backend.training import device, locate, methods, sample
+from backend.training import device, locate, methods, own_base, sample
 from backend.training.failure import is_out_of_memory
 from backend.training.forgetting.tokens import adapters_off
 from backend.training.parallel.execution import Execution
@@ -119,12 +119,9 @@ def _loaded(folder: RunFolder, job: Job, execution: Execution) -> Any:
     """The network in eval mode. The base is loaded as for training, 4-bit too."""
     if job.plan.method == "full":
         return methods.load(folder.result, str(folder.result), execution).network.eval()
-    from peft import set_peft_model_state_dict
-
     base = locate.model_folder(job, folder.path, lambda text: None)
-    loaded = methods.load(base, locate.base_name(job, base), execution)
-    set_peft_model_state_dict(loaded.model, load_file(folder.result / ADAPTER_WEIGHTS))
-    return loaded.network.eval()
+    start = replace(own_base.start(job, base, folder.path), adapter=folder.result)
+    return methods.load(base, locate.base_name(job, base), execution, start).network.eval()
 
 
 def _tokenizer(result: Path) -> Any:

@@ -102,9 +102,13 @@ class LaunchSpec:
 
     @property
     def uploads(self) -> tuple[Upload, ...]:
-        """What of model and data lies on this box."""
+        """What of model, data and adapter lies on this box."""
         job, options = self.job, self.options
-        found = (_upload(job.model, "model", options.model_there), _upload(job.data, "data", options.data_there))
+        found = (
+            _upload(job.model, "model", options.model_there),
+            _upload(job.data, "data", options.data_there),
+            _upload(job.adapter, "adapter", None) if job.adapter else None,
+        )
         return tuple(x for x in found if x is not None)
 
     def train_options(self, inputs: str | None) -> list[str]:
@@ -115,6 +119,8 @@ class LaunchSpec:
         job, options = self.job, self.options
         words = ["--model", _there(job.model, "model", options.model_there, inputs)]
         words += ["--data", _there(job.data, "data", options.data_there, inputs)]
+        if job.adapter:
+            words += ["--adapter", _there(job.adapter, "adapter", None, inputs)]
         for one in job.mapping:
             words += ["--mapping", one]
         if options.budget_usd is not None:
@@ -135,6 +141,12 @@ def refuse(job: Job) -> None:
     if not job.data:
         raise UserError(
             "there is no data yet, only its size: training needs a file, a folder, a hub id or demo", "data"
+        )
+    if job.added_tokens:
+        raise UserError(
+            "add_tokens: new tokens are not carried to another box; copy the file there, and start the run there with "
+            "`fttui train --add-tokens FILE`",
+            "add_tokens",
         )
 
 

@@ -21,6 +21,7 @@ from backend.run import control
 from backend.run.folder import RunFolder
 from backend.training import loss, methods
 from backend.training.batches import micro_batches
+from backend.training.chat import Talk
 from backend.training.parallel.execution import Execution
 from backend.training.saving import checkpoint
 from backend.training.start import Start
@@ -193,6 +194,15 @@ def test_it_begins_with_the_adapter_merged(
     if method == "lora":
         theirs = adapted(second.path / "base", second)
         torch.testing.assert_close(logits(whole(merged(second))), logits(theirs), rtol=1e-4, atol=1e-5)
+
+
+def test_one_talks_with_it(tmp_path: Path, tiny_model: Path, questions: Path) -> None:
+    (tmp_path / "new.txt").write_text(NEW)
+    run = trained(tiny_model, questions, "qlora", "use_dora=true", add_tokens=str(tmp_path / "new.txt"))
+    talk = Talk(run)
+    assert talk.answer([{"role": "user", "content": "How many <apple>?"}], 3).tokens
+    off = talk.answer([{"role": "user", "content": "How many <apple>?"}], 3, adapter=False)
+    assert off.tokens
 
 
 def test_its_folder_may_go_once_the_run_has_begun(
