@@ -79,6 +79,8 @@ def _refuse_uploads(spec: LaunchSpec) -> None:
     for upload in spec.uploads:
         role = upload.name.partition(".")[0]
         fix = f"put it on the claim {spec.storage} and say --{role}-there {_RUNS}/{upload.name}, or give a hub id"
+        if role == "adapter":
+            fix = "merge it into its model first (fttui export --to merged), and put that on the claim"
         raise UserError(f"the {role} {upload.local} is on this box, and Kubernetes uploads nothing; {fix}", role)
 
 

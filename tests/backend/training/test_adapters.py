@@ -91,6 +91,19 @@ def test_plain_peft_loads_it_and_the_merged_model_answers_alike(
     assert shares == tied == model.config.tie_word_embeddings
 
 
+@pytest.mark.parametrize("method", ["lora", "qlora"])
+def test_in_16_bits_and_with_the_memory_savers(method: Method, tmp_path: Path, questions: Path) -> None:
+    (tmp_path / "new.txt").write_text(NEW)
+    base = make_model(tmp_path / "base", tie_word_embeddings=False)
+    whole(base).to(torch.bfloat16).save_pretrained(base)
+    savers = ("precision=bfloat16", "checkpointing=true", "chunked_loss=true", "optimizer=adamw_8bit")
+    settings = ("use_dora=true", "modules_to_save=lm_head", *savers)
+    run = trained(base, questions, method, *settings, add_tokens=str(tmp_path / "new.txt"))
+    assert not [event for event in events(run, "log") if event.get("level") == "warning"]
+    model = AutoModelForCausalLM.from_pretrained(merged(run), dtype="auto")  # it is compared there
+    assert model.dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("kind", ["dora", "head and norms"])
 def test_resumed_it_ends_bit_for_bit_as_the_undisturbed_run(
     kind: str, tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
