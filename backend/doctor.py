@@ -34,8 +34,6 @@ DISK_BYTES = 20e9
 """An 8B base in 16 bits takes 16 GB, its adapter's checkpoints little more."""
 RAM_BYTES = 8 * 2**30
 """Loading and saving passes weights through host memory."""
-SHARED_BYTES = 2**30
-"""NCCL takes some megabytes for each pair of GPUs and channel; a container has 64 MB unless told otherwise."""
 SHARED_FIX = "docker run --shm-size=8g ...  (or --ipc=host)"
 SELFCHECK_SECONDS = 180
 REINSTALL = "pip install --upgrade --force-reinstall torch transformers peft bitsandbytes"
@@ -205,7 +203,7 @@ def _shared_memory(size: int | None) -> Check:
     name = "shared memory"
     if size is None:
         return Check(name, "warn", "/dev/shm can't be read; GPUs without NVLink exchange data through it", SHARED_FIX)
-    if size < SHARED_BYTES:
+    if size < host.ENOUGH_SHARED_MEMORY:
         lacks = f"/dev/shm has {memory(size)}: GPUs that exchange data through it may fail to start"
         return Check(name, "warn", lacks, SHARED_FIX)
     return Check(name, "ok", f"/dev/shm has {gib(size)}")

@@ -80,6 +80,8 @@ class Cuda(Table, frozen=True):
     cached_plain: float
     loss_blocks: int
     cached_expandable: float
+    growing_least: int
+    growing_share: float
 
 
 class CpuMemory(Table, frozen=True):

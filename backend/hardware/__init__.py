@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from backend import paths
+from backend import paths, units
 from backend.hardware import driver_files, host, nvml, torch_build
 from backend.hardware.host import measure_cpu_flops
 from backend.hardware.types import (
@@ -79,7 +79,12 @@ def detect() -> Hardware:
         download_free_bytes=psutil.disk_usage(str(existing)).free,
         one_disk=existing.stat().st_dev == disk_path.stat().st_dev,
         nvml=gpus.nvml,
-        notes=(*gpus.notes, *disk_notes, *(f"{x.sentence} To fix it: {x.fix}." for x in troubles)),
+        notes=(
+            *gpus.notes,
+            *_shared_memory_notes(len(gpus.visible)),
+            *disk_notes,
+            *(f"{x.sentence} To fix it: {x.fix}." for x in troubles),
+        ),
     )
 
 
@@ -108,6 +113,17 @@ def _disk() -> tuple[Path, tuple[str, ...]]:
     if os.path.isdir(home):  # noqa: PTH112 - False also if its folder is closed
         return home, ()
     return Path("/"), (f"The folder for runs, {home}, cannot be made: set FTTUI_HOME to one that can.",)
+
+
+def _shared_memory_notes(gpus: int) -> tuple[str, ...]:
+    """Said before a run over several GPUs fails to start for want of it."""
+    size = host.shared_memory_bytes()
+    if gpus < 2 or size is None or size >= host.ENOUGH_SHARED_MEMORY:
+        return ()
+    return (
+        f"/dev/shm holds {units.memory(size)}, which may be too little for GPUs that exchange data through it: start "
+        "the container with --shm-size=8g or --ipc=host.",
+    )
 
 
 def _existing(path: Path) -> Path:

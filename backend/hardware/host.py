@@ -15,6 +15,8 @@ from backend.hardware.types import Cpu, Ram
 
 CPU_INFO = Path("/proc/cpuinfo")
 SHARED_MEMORY = Path("/dev/shm")
+ENOUGH_SHARED_MEMORY = 2**30
+"""NCCL takes some megabytes for each pair of GPUs and channel; a container has 64 MB unless told otherwise."""
 SIZES = (512, 384, 256, 192)
 """Sides of the matrices that the rate is measured with."""
 

@@ -18,16 +18,23 @@ def unused(shape: ModelShape, plan: Plan, batch: BatchShape, points: Mapping[str
 
     With whole logits the cache holds each of the loss's large blocks once, since a freed one is split up for smaller
     ones. It also holds a share of what another peak point needed and this one does not: a smaller share without
-    checkpointing, since activations are then freed block by block and gradients take their place. Expandable segments
-    grow in place and can be reused, so that only a part of all this remains.
+    checkpointing, since activations are then freed block by block and gradients take their place.
+
+    Segments that grow in place can be reused for blocks of any size: what remains is a little for each kind of block,
+    and a share of what a step allocates and frees. Over several devices streams still keep a part of the above.
     """
     table = constants.memory().cuda
+    sharded = plan.processes > 1 and plan.method == "full"
+    most_used = max(sum(parts.values()) for parts in points.values())
+    growing = int(table.growing_least + table.growing_share * most_used)
+    if stack.expandable_segments and not sharded:
+        return growing
     held = {name: dict(parts) for name, parts in points.items()}
     if not plan.chunked_loss:
         held["loss"]["logits"] = max(held["loss"]["logits"], _loss_blocks(shape, plan, batch, stack))
     most = max(sum(parts.values()) + _share(plan) * _elsewhere(held, parts) for parts in held.values())
-    left = most - max(sum(parts.values()) for parts in points.values())
-    return int(left * (table.cached_expandable if stack.expandable_segments else 1.0))
+    left = most - most_used
+    return max(growing, int(left * (table.cached_expandable if stack.expandable_segments else 1.0)))
 
 
 def _share(plan: Plan) -> float:

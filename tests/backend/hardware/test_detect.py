@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pynvml
 import pytest
 
-from backend.hardware import detect, read_gpus
+from backend.hardware import detect, host, read_gpus
 from tests.backend.hardware.boxes import GIB, MIB, RESERVED, Card, Nvml, mig_card
 
 Box = Callable[..., Nvml]
@@ -173,3 +173,11 @@ def test_a_folder_that_cannot_be_made_is_a_note(box: Box, monkeypatch: pytest.Mo
     found = detect()
     assert any("FTTUI_HOME" in note for note in found.notes)
     assert found.disk_path.is_dir()
+
+
+def test_a_containers_small_shared_memory_is_a_note_for_several_gpus(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "shared_memory_bytes", lambda: 64 * MIB)
+    box(Card(), Card(uuid="GPU-2"))
+    assert any("/dev/shm holds 64 MiB" in note and "--shm-size" in note for note in detect().notes)
+    box(Card())
+    assert not any("/dev/shm" in note for note in detect().notes)

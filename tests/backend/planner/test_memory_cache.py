@@ -28,9 +28,16 @@ def test_whole_logits_leave_more_unused_than_chunks() -> None:
     assert left(LORA) > 4 * left(replace(LORA, chunked_loss=True)) > 0
 
 
-def test_expandable_segments_use_a_part_of_it_again() -> None:
-    share = constants.memory().cuda.cached_expandable
-    assert left(LORA, OWN) == pytest.approx(share * left(LORA), rel=1e-6)
+def test_segments_that_grow_keep_little() -> None:
+    table = constants.memory().cuda
+    most = max(sum(parts.values()) for parts in peak_points(LLAMA_8B, LORA, BATCH).values())
+    assert left(LORA, OWN) == pytest.approx(table.growing_least + table.growing_share * most, rel=1e-6)
+    assert left(LORA, OWN) < left(LORA)
+
+
+def test_over_several_devices_a_part_of_the_rest_remains() -> None:
+    sharded = replace(LORA, method="full", processes=2)
+    assert left(sharded, OWN) == pytest.approx(constants.memory().cuda.cached_expandable * left(sharded), rel=1e-6)
 
 
 def test_a_share_of_the_backward_pass_lies_beside_the_update() -> None:
