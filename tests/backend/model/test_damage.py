@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -184,4 +185,5 @@ def test_it_is_planned_as_it_is(case: str, whole: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(whole, tmp_path / "m"))
     ACCEPTED[case](folder)
 
-    assert read_folder(folder, "m").shape == read_folder(whole, "m").shape
+    shape, expected = (replace(read_folder(x, "m").shape, whole_modules=()) for x in (folder, whole))
+    assert shape == expected
