@@ -15,6 +15,7 @@ from backend.errors import UserError
 from backend.model import headers, stored
 from backend.model.config import Listed, is_multimodal, listed
 from backend.model.family import Config
+from backend.model.shape import ModelShape
 from backend.model.targets import NOT_OF_TEXT
 
 _OLD_BUFFER = re.compile(
@@ -22,6 +23,8 @@ _OLD_BUFFER = re.compile(
     r"e_score_correction_bias|act_fn\.(beta|eps))$|(^|\.)mtp"
 )
 """Tensors of older files and of the prediction of several tokens, which transformers leaves out too."""
+_BLOCK = re.compile(r"([^\d]*?)\.(\d+)\.")
+"""The blocks that a tensor's name begins with, and the number of its own."""
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -59,6 +62,25 @@ def _refuse_differences(found: Shapes, wanted: Shapes, besides: set[str], name: 
             raise _refused(name, said)
     if others:
         raise _refused(name, f"{_tensors(others)} in the files without a place in the model, the first is {others[0]}")
+
+
+def refuse_too_few(folder: Path, shape: ModelShape, name: str) -> None:
+    """Raise UserError (field `model`) if a family that nobody listed lacks a block, or the vocabulary, in its files.
+
+    Which tensors a block of it has is not known; the trainer sees when it loads the model.
+    """
+    found = headers.tensors(folder)
+    stacks: dict[str, set[int]] = {}
+    for tensor in found:
+        if match := _BLOCK.match(tensor):
+            stacks.setdefault(match[1], set()).add(int(match[2]))
+    blocks = next(iter(stacks.values())) if len(stacks) == 1 else set()
+    absent = sorted(set(range(shape.layers)) - blocks) if blocks else []
+    if absent:
+        text = f"config.json means {shape.layers} blocks, of which number {absent[0]} is not in the files"
+        raise _refused(name, text)
+    if not any(entry["shape"][:1] == [shape.vocab] for entry in found.values()):
+        raise _refused(name, f"no tensor has a row for each of the {shape.vocab:,} tokens that config.json means")
 
 
 def shapes(about: Listed) -> dict[str, tuple[int, ...]]:

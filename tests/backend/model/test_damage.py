@@ -38,6 +38,11 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
     "another vocabulary": (d.config(vocab_size=390), "384x64 where config.json means 390x64"),
     "another family": (d.config(model_type="qwen2"), r"6 tensors are missing .*q_proj\.bias"),
     "a family with norms more": (d.config(model_type="qwen3"), r"4 tensors are missing .*k_norm\.weight"),
+    "more blocks of a family that nobody listed": (
+        d.config(model_type="doge", num_hidden_layers=3),
+        "means 3 blocks, of which number 2 is not in the files",
+    ),
+    "another vocabulary of one": (d.config(model_type="doge", vocab_size=390), "for each of the 390 tokens"),
     "an untied head is missing": (d.config(tie_word_embeddings=False), "the first is lm_head.weight"),
     "a tied head differs": (d.with_tensor(d.HEAD, d.EMBEDDING, 2.0), "set tie_word_embeddings to false"),
     "quantised tensors": (
