@@ -94,6 +94,10 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
     "GGUF": (d.moved("model.safetensors", "model.gguf"), "is a GGUF"),
     "an adapter beside it": (d.content("adapter_config.json", "{}"), "holds an adapter beside the model"),
     "settings of generation": (d.content("generation_config.json", "[]"), "generation_config.json is broken"),
+    "a number of generation as text": (
+        d.content("generation_config.json", '{"temperature": "hot"}'),
+        "temperature 'hot', which is no number",
+    ),
     "a tokenizer with own code": (
         d.content("tokenizer_config.json", '{"tokenizer_class": "X", "auto_map": {"AutoTokenizer": ["x.X", null]}}'),
         "Python code from its own repository",
