@@ -10,7 +10,6 @@ from backend import typed
 from backend.errors import UserError
 from backend.model import architectures
 
-
 _NUMBERS = (
     *("temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty", "length_penalty", "num_beams"),
     *("max_length", "max_new_tokens", "min_length", "num_return_sequences"),
@@ -37,7 +36,7 @@ def refuse_unusable(folder: Path, name: str) -> None:
 
 
 def _refuse_odd_generation(path: Path) -> None:
-    """transformers reads anything and fails when it saves it, after the training."""
+    """Transformers reads anything and fails when it saves it, after the training."""
     for key, value in _object(path).items():
         is_id = key.endswith("_token_id")
         values = value if is_id and isinstance(value, list) else [value]
