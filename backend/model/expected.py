@@ -23,6 +23,7 @@ _OLD_BUFFER = re.compile(
     r"e_score_correction_bias|act_fn\.(beta|eps))$|(^|\.)mtp"
 )
 """Tensors of older files and of the prediction of several tokens, which transformers leaves out too."""
+_NEXT_TOKENS = ("num_nextn_predict_layers", "num_mtp_layers")
 _BLOCK = re.compile(r"([^\d]*?)\.(\d+)\.")
 """The blocks that a tensor's name begins with, and the number of its own."""
 Shapes = Mapping[str, tuple[int, ...]]
@@ -42,7 +43,7 @@ def refuse_others(folder: Path, config: Config, name: str) -> None:
     if about.tied and about.family.head in found and about.family.embedding not in found:
         wanted[about.family.head] = wanted.pop(about.family.embedding)  # transformers ties them all the same
     experts = _experts(about, found, wanted)
-    _refuse_differences(found, wanted, {*experts, about.family.head}, name)
+    _refuse_differences(found, wanted, {*experts, *_of_next_tokens(about, found), about.family.head}, name)
     _refuse_experts(about, experts, name)
     if about.tied and {about.family.head, about.family.embedding} <= set(stored_shapes):
         _refuse_another_head(about, folder, name)
@@ -137,6 +138,13 @@ def _experts(about: Listed, found: Shapes, wanted: Shapes) -> dict[str, tuple[in
         if is_one and not _OLD_BUFFER.search(tensor):
             kept[tensor] = shape
     return kept
+
+
+def _of_next_tokens(about: Listed, found: Shapes) -> list[str]:
+    """Tensors of blocks after the last that predict several tokens (DeepSeek, GLM): transformers leaves them out."""
+    more = next((about.sizes[key] for key in _NEXT_TOKENS if about.sizes.get(key)), 0)
+    blocks = [f"{about.family.blocks}.{about.sizes['layers'] + at}." for at in range(more)]
+    return [tensor for tensor in found if tensor.startswith(tuple(blocks))]
 
 
 def _refuse_experts(about: Listed, experts: Shapes, name: str) -> None:

@@ -148,6 +148,9 @@ ACCEPTED: dict[str, d.Edit] = {
     "a tied head stored twice": d.with_tensor(d.HEAD, d.EMBEDDING),
     "a tied head stored alone": d.renamed(d.EMBEDDING, d.HEAD),
     "old rotary buffers": d.with_tensor("model.layers.0.self_attn.rotary_emb.inv_freq", d.NORM),
+    "a block that predicts several tokens": d.both(
+        d.with_tensor("model.layers.2.eh_proj.weight", d.QUERY), d.config(num_nextn_predict_layers=1)
+    ),
     "settings of an old quantiser": d.content("quantize_config.json", '{"bits": 4}'),
     "code that is not needed": d.config(auto_map={"AutoConfig": "x.Y"}),
     "rope in its old spelling": d.config(
