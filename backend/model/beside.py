@@ -10,6 +10,11 @@ from backend import typed
 from backend.errors import UserError
 from backend.model import architectures
 
+_NUMBERS = (
+    *("temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty", "length_penalty", "num_beams"),
+    *("max_length", "max_new_tokens", "min_length", "num_return_sequences"),
+)
+
 
 def refuse_unusable(folder: Path, name: str) -> None:
     """Raise UserError (field `model`) for an adapter beside the model, a broken file, or a tokenizer with own code."""
@@ -19,7 +24,7 @@ def refuse_unusable(folder: Path, name: str) -> None:
             "move adapter_config.json and adapter_model.safetensors elsewhere, or merge them first",
             "model",
         )
-    _object(folder / "generation_config.json")
+    _refuse_odd_generation(folder / "generation_config.json")
     settings = _object(folder / "tokenizer_config.json")
     kind, own = settings.get("tokenizer_class"), settings.get("auto_map")
     if isinstance(own, Mapping) and "AutoTokenizer" in own and not architectures.has_tokenizer(str(kind)):
@@ -28,6 +33,18 @@ def refuse_unusable(folder: Path, name: str) -> None:
             "give a model whose tokenizer transformers has",
             "model",
         )
+
+
+def _refuse_odd_generation(path: Path) -> None:
+    """Transformers reads anything and fails when it saves it, after the training."""
+    for key, value in _object(path).items():
+        is_id = key.endswith("_token_id")
+        values = value if is_id and isinstance(value, list) else [value]
+        wanted = (int, type(None)) if is_id else (int, float, type(None))
+        if (is_id or key in _NUMBERS) and not all(isinstance(x, wanted) for x in values):
+            raise UserError(
+                f"{path} says {key} {value!r}, which is no number; correct it there, or leave it out", "model"
+            )
 
 
 def _object(path: Path) -> Mapping[str, Any]:

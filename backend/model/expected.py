@@ -15,6 +15,7 @@ from backend.errors import UserError
 from backend.model import headers, stored
 from backend.model.config import Listed, is_multimodal, listed
 from backend.model.family import Config
+from backend.model.shape import ModelShape
 from backend.model.targets import NOT_OF_TEXT
 
 _OLD_BUFFER = re.compile(
@@ -22,6 +23,9 @@ _OLD_BUFFER = re.compile(
     r"e_score_correction_bias|act_fn\.(beta|eps))$|(^|\.)mtp"
 )
 """Tensors of older files and of the prediction of several tokens, which transformers leaves out too."""
+_NEXT_TOKENS = ("num_nextn_predict_layers", "num_mtp_layers")
+_BLOCK = re.compile(r"([^\d]*?)\.(\d+)\.")
+"""The blocks that a tensor's name begins with, and the number of its own."""
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -39,7 +43,7 @@ def refuse_others(folder: Path, config: Config, name: str) -> None:
     if about.tied and about.family.head in found and about.family.embedding not in found:
         wanted[about.family.head] = wanted.pop(about.family.embedding)  # transformers ties them all the same
     experts = _experts(about, found, wanted)
-    _refuse_differences(found, wanted, {*experts, about.family.head}, name)
+    _refuse_differences(found, wanted, {*experts, *_of_next_tokens(about, found), about.family.head}, name)
     _refuse_experts(about, experts, name)
     if about.tied and {about.family.head, about.family.embedding} <= set(stored_shapes):
         _refuse_another_head(about, folder, name)
@@ -59,6 +63,25 @@ def _refuse_differences(found: Shapes, wanted: Shapes, besides: set[str], name: 
             raise _refused(name, said)
     if others:
         raise _refused(name, f"{_tensors(others)} in the files without a place in the model, the first is {others[0]}")
+
+
+def refuse_too_few(folder: Path, shape: ModelShape, name: str) -> None:
+    """Raise UserError (field `model`) if a family that nobody listed lacks a block, or the vocabulary, in its files.
+
+    Which tensors a block of it has is not known; the trainer sees when it loads the model.
+    """
+    found = headers.tensors(folder)
+    stacks: dict[str, set[int]] = {}
+    for tensor in found:
+        if match := _BLOCK.match(tensor):
+            stacks.setdefault(match[1], set()).add(int(match[2]))
+    blocks = next(iter(stacks.values())) if len(stacks) == 1 else set()
+    absent = sorted(set(range(shape.layers)) - blocks) if blocks else []
+    if absent:
+        text = f"config.json means {shape.layers} blocks, of which number {absent[0]} is not in the files"
+        raise _refused(name, text)
+    if not any(entry["shape"][:1] == [shape.vocab] for entry in found.values()):
+        raise _refused(name, f"no tensor has a row for each of the {shape.vocab:,} tokens that config.json means")
 
 
 def shapes(about: Listed) -> dict[str, tuple[int, ...]]:
@@ -115,6 +138,13 @@ def _experts(about: Listed, found: Shapes, wanted: Shapes) -> dict[str, tuple[in
         if is_one and not _OLD_BUFFER.search(tensor):
             kept[tensor] = shape
     return kept
+
+
+def _of_next_tokens(about: Listed, found: Shapes) -> list[str]:
+    """Tensors of blocks after the last that predict several tokens (DeepSeek, GLM): transformers leaves them out."""
+    more = next((about.sizes[key] for key in _NEXT_TOKENS if about.sizes.get(key)), 0)
+    blocks = [f"{about.family.blocks}.{about.sizes['layers'] + at}." for at in range(more)]
+    return [tensor for tensor in found if tensor.startswith(tuple(blocks))]
 
 
 def _refuse_experts(about: Listed, experts: Shapes, name: str) -> None:

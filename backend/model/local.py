@@ -43,6 +43,8 @@ def read_folder(
         stored.refuse_untrainable(folder, called)
         headers.refuse_inconsistent(folder)
         expected.refuse_others(folder, config, called)
+        if not is_exact(config) and not is_multimodal(config):
+            expected.refuse_too_few(folder, shape, called)
         shape = stored_shape.fitted(shape, config, folder)
         shape = replace(shape, whole_modules=whole_modules.of_files(folder, shape))
     tokenizer = folder / "tokenizer.json"

@@ -54,13 +54,14 @@ class FakeHub:
         self.info_error: Exception | None = None
         self.download_error: Exception | None = None
         self.downloads: list[str] = []
+        self.parameters = 2400
 
     def model_info(self, repo_id: str) -> Any:
         if self.info_error:
             raise self.info_error
         siblings = [SimpleNamespace(rfilename=name, size=size) for name, size in self.files.items()]
         card = SimpleNamespace(license="mit")
-        return SimpleNamespace(siblings=siblings, safetensors=SimpleNamespace(total=2400), card_data=card)
+        return SimpleNamespace(siblings=siblings, safetensors=SimpleNamespace(total=self.parameters), card_data=card)
 
     def hf_hub_download(self, repo_id: str, filename: str, **_: Any) -> str:
         if self.download_error:
@@ -339,3 +340,18 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, variables: dict[str
         monkeypatch.setenv(name, value)
 
     assert hub_cache.root() == Path(expected)
+
+
+def test_what_a_wrapper_on_the_hub_holds_beside_its_text_part_does_not_train(
+    fake_hub: FakeHub, tiny_model: Path, tmp_path: Path
+) -> None:
+    text = json.loads((tiny_model / "config.json").read_text())
+    said = {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "text_config": text}
+    fake_hub.config = tmp_path / "config.json"
+    fake_hub.config.write_text(json.dumps(said | {"tie_word_embeddings": True}))
+    count = find(str(tiny_model)).shape.parameters
+    fake_hub.parameters = count + 5000
+
+    shape = find("org/wrapper").shape
+
+    assert (shape.parameters, shape.frozen_parameters) == (count + 5000, 5000)

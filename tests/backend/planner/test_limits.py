@@ -56,3 +56,27 @@ def test_a_family_that_overflows_in_float16_is_planned_in_float32_on_a_gpu_witho
     assert situation.predict(replace(answers, model="qwen2.5-0.5b")).methods["lora"].plan.precision == "float16"
     with pytest.raises(UserError, match="overflows in the family gemma3_text"):
         situation.predict(replace(answers, set=("precision=float16",)))
+
+
+def test_a_family_whose_step_fails_is_refused() -> None:
+    model = replace(LLAMA, shape=replace(LLAMA.shape, family="deepseek_v4"))
+    with pytest.raises(
+        UserError, match="can't be fine-tuned here: the training step of its family deepseek_v4"
+    ) as error:
+        limits.refuse(model, devices.named("4090"), {})
+    assert error.value.field == "model"
+
+
+def test_a_family_that_has_no_four_bits_is_never_planned_with_qlora(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rwkv = replace(LLAMA, shape=replace(LLAMA.shape, family="rwkv"))
+    monkeypatch.setattr(find, "find", lambda reference: rwkv)
+    answers = Answers(model="rwkv", rows=1000, row_tokens=300, gpu="4090")
+
+    seen = situation.predict(answers)
+
+    assert seen.recommended != "qlora"
+    assert "can't be quantised to 4 bits" in seen.methods["qlora"].obstacles[0]
+    with pytest.raises(UserError, match=r"method: the layers of the family rwkv .*; set lora or full"):
+        situation.predict(replace(answers, set=("method=qlora",)))

@@ -69,3 +69,36 @@ def test_a_base_that_changed_since_the_run_began(tmp_path: Path, questions: Path
     save_file(changed, folder / "model.safetensors", metadata={"format": "pt"})
     assert train(run) == "failed"
     assert "have changed since this run began" in events(run, "run_finished")[-1]["error"]
+
+
+def with_tensors(folder: Path, **tensors: Any) -> Path:
+    found = load_file(folder / "model.safetensors")
+    changed = {name.replace("__", "."): change(found) for name, change in tensors.items()}
+    save_file(found | changed, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_no_numbers(tmp_path: Path, questions: Path, value: float) -> None:
+    folder = with_tensors(make_model(tmp_path / "m"), model__norm__weight=lambda _: np.full(64, value, np.float32))
+    assert "model.norm.weight in" in (text := failure(folder, questions))
+    assert "holds values that are no numbers" in text
+
+
+def test_an_embedding_of_zeros(tmp_path: Path, questions: Path) -> None:
+    zeros = np.zeros((384, 64), np.float32)
+    folder = with_tensors(make_model(tmp_path / "m"), model__embed_tokens__weight=lambda _: zeros)
+    assert "holds nothing but zeros" in failure(folder, questions)
+
+
+def test_a_second_matrix_where_head_and_embedding_are_tied(tmp_path: Path, questions: Path) -> None:
+    folder = make_model(tmp_path / "m")
+    with_tensors(folder, lm_head__weight=lambda found: 2 * found["model.embed_tokens.weight"])
+    assert "set tie_word_embeddings to false" in failure(folder, questions)
+
+
+def test_a_configuration_that_transformers_refuses(tmp_path: Path, questions: Path) -> None:
+    text = failure(edited(make_model(tmp_path / "m"), initializer_range="x"), questions)
+    assert "transformers refuses its files" in text
+    assert "initializer_range" in text
+    assert "\n" not in text
