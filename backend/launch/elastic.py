@@ -51,8 +51,8 @@ def _train(folder: RunFolder, place: Place, inbox: Inbox) -> int:
     """The exit code: 0 for a result, a stop or a pause."""
     attempt = int(os.environ.get(ATTEMPT, "0"))
     state = read(folder.events_file).state
-    if state == "done" or (attempt and state != "running"):
-        return 0 if state == "done" else FAILED  # an attempt after one that has told why it failed
+    if state == "done" or (attempt and state != "running"):  # an attempt after one that has told how it ended
+        return FAILED if state == "failed" else 0
     try:
         with folder.hold() if place.rank == 0 else nullcontext():
             outcome = _outcome(folder, place, inbox)

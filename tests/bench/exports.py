@@ -210,7 +210,7 @@ def _adapter_compared(label: str, python: str, folder: Any, base: Path) -> bool:
     (file,) = out.glob("*-adapter.gguf")
     write.model(source, base, out / "base.gguf", "f16")
     asked = {"model": str(out / "base.gguf"), "lora": str(file)}
-    return _judged(label, python, folder.path / "export" / "merged", asked, exact=True)
+    return _judged(label, python, folder.path / "export" / "merged", asked, exact=True, vocabulary=base)
 
 
 def _judged(
@@ -222,10 +222,12 @@ def _judged(
     exact: bool,
     program: str = _ANSWER,
     tool: str = "llama-cpp-python",
+    vocabulary: Path | None = None,
 ) -> bool:
+    """`vocabulary`: whose tokens are compared, if not the merged model's (transformers rebuilds some when it saves)."""
     from backend.data.chat.tokenizer import TextTokenizer
 
-    tokenizer = TextTokenizer.load(merged)
+    tokenizer = TextTokenizer.load(vocabulary or merged)
     chats = [tokenizer.render([{"role": "user", "content": text}], add_generation_prompt=True) for text in _TEXTS]
     ids = [tokenizer.encode(text).ids for text in chats]
     asked |= {"texts": chats, "ids": ids, "count": _COUNT}

@@ -67,7 +67,7 @@ def launch(
     if submit:
         handing.refuse_missing_client(on)
     elif out is None:
-        print(plain(text), end="")
+        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)  # redirected into a file it is kept as it is
         return 0
     file = handing.save(text, on, spec, out)
     print(plain(str(file), lines=False), flush=True)

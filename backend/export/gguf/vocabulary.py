@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from backend.errors import UserError
 
+Space = Literal["always", "first", "never"]
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 """Kinds of tokens, as the file numbers them."""
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
@@ -48,8 +49,8 @@ class Vocabulary:
     """For `gpt2`."""
     scores: Sequence[float] = ()
     """For `llama`: of two neighbours, the pair with the higher score is merged first."""
-    space_before: bool = False
-    """A text gets a space before it."""
+    space_before: Space = "never"
+    """When a text gets a space before it: after each mark, only at the very start of all, or never."""
 
 
 def read(folder: Path, size: int) -> Vocabulary:
@@ -112,16 +113,18 @@ def _scores(merges: Sequence[Any], texts: Sequence[str]) -> list[float]:
     return [-float(first.get(text, len(merges) + i)) for i, text in enumerate(texts)]
 
 
-def _space_before(data: Mapping[str, Any]) -> bool:
-    """Whether a text gets a space before it, by the normalizer or by the pre-tokenizer."""
+def _space_before(data: Mapping[str, Any]) -> Space:
+    """When a text gets a space before it, by the normalizer or by the pre-tokenizer."""
     normalizer, cut = data.get("normalizer") or {}, data.get("pre_tokenizer") or {}
     steps = [*normalizer.get("normalizers", [normalizer]), *cut.get("pretokenizers", [cut])]
     allowed = ("Prepend", "Replace", "Metaspace", None)
     if strange := [step["type"] for step in steps if step.get("type") not in allowed]:
         raise _refused(f"a tokenizer with the step {strange[0]}")
     prepends = any(step.get("type") == "Prepend" and step.get("prepend") == _SPACE for step in steps)
-    scheme = next((step.get("prepend_scheme", "always") for step in steps if step.get("type") == "Metaspace"), "never")
-    return prepends or scheme != "never"
+    scheme: Space = next(
+        (step.get("prepend_scheme", "always") for step in steps if step.get("type") == "Metaspace"), "never"
+    )
+    return "always" if prepends else scheme
 
 
 def _refused(what: str) -> UserError:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from backend.data.chat.endings import end_of_turn
+from backend.data.chat.template import Refusal
+from backend.data.chat.tokenizer import TextTokenizer
 from backend.errors import UserError
 from backend.export.gguf import families, vocabulary
-from backend.export.gguf.vocabulary import Vocabulary
+from backend.export.gguf.vocabulary import Space, Vocabulary
 from backend.export.source import ExportSource
 from backend.model import headers
 
@@ -144,7 +146,7 @@ def _add_vocabulary(writer: Any, source: ExportSource, known: Vocabulary, begins
         writer.add_token_merges(known.merges)
     if known.scores:
         writer.add_token_scores(known.scores)
-        writer.add_add_space_prefix(known.space_before)
+        writer.add_add_space_prefix(_adds_space(tokenizer, known.space_before))
     for name, add in (
         ("bos_token", writer.add_bos_token_id),
         ("eos_token", writer.add_eos_token_id),
@@ -158,6 +160,20 @@ def _add_vocabulary(writer: Any, source: ExportSource, known: Vocabulary, begins
     writer.add_add_bos_token(tokenizer.adds_bos if begins is None else begins)
     writer.add_add_eos_token(False)
     writer.add_chat_template(tokenizer.chat_template)
+
+
+def _adds_space(tokenizer: TextTokenizer, when: Space) -> bool:
+    """llama.cpp puts a space before a text after each mark, or never.
+
+    A tokenizer that does so only at the very start never does within a chat that begins with a mark.
+    """
+    if when != "first":
+        return when == "always"
+    try:
+        chat = tokenizer.render([{"role": "user", "content": "x"}], add_generation_prompt=True)
+    except Refusal:
+        return True
+    return tokenizer.special_pattern.match(chat) is None
 
 
 def _type(gguf: Any, shape: tuple[int, ...], dtype: Dtype) -> Any:

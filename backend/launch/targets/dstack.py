@@ -43,7 +43,7 @@ def _commands(spec: LaunchSpec) -> list[str]:
     return [
         "set -eu",
         f'export FTTUI_HOME="{_RUNS}/{spec.name}"',
-        *script.write_plan(spec),
+        *script.write_files(spec),
         *script.install(spec, "$HOME/fttui-venv"),
         f"exec {script.train(spec, _INPUTS)}",
     ]

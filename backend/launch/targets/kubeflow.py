@@ -22,7 +22,7 @@ def text(spec: LaunchSpec) -> str:
             spec,
             "Kubeflow: kubectl apply -f FILE",
             f"The claim {spec.storage} must be there: checkpoints and the result are kept on it.",
-            *(["Kubernetes has no limit of money: the budget is not in here."] if spec.options.budget_usd else []),
+            *(["Kubernetes has no limit of money: the budget is not in here."] if spec.budget_usd else []),
         ),
         "apiVersion: trainer.kubeflow.org/v1alpha1",
         "kind: TrainJob",
@@ -50,7 +50,7 @@ def _run(spec: LaunchSpec) -> list[str]:
     return [
         "set -eu",
         f'export FTTUI_HOME="{_RUNS}/{spec.name}"',
-        *script.write_plan(spec),
+        *script.write_files(spec),
         *script.install(spec, "$FTTUI_HOME/venv"),
         f"exec {script.train(spec, None)}",
     ]

@@ -6,9 +6,9 @@ import json
 import shlex
 from collections.abc import Iterable
 
-from backend.launch.targets.spec import PLAN, LaunchSpec
+from backend.launch.targets.spec import PLAN, TOKENS, LaunchSpec
 
-_END = "END_OF_PLAN"
+END = "END_OF_FILE"
 
 
 def quoted(word: str) -> str:
@@ -37,19 +37,18 @@ def install(spec: LaunchSpec, folder: str) -> list[str]:
     ]
 
 
-def write_plan(spec: LaunchSpec) -> list[str]:
-    """Lines that write the plan into $FTTUI_HOME."""
-    return [
-        'mkdir -p "$FTTUI_HOME"',
-        f"cat > \"$FTTUI_HOME/{PLAN}\" <<'{_END}'",
-        *spec.plan_text.rstrip("\n").split("\n"),
-        _END,
-    ]
+def write_files(spec: LaunchSpec) -> list[str]:
+    """Lines that write the plan, and what goes with it, into $FTTUI_HOME."""
+    lines = ['mkdir -p "$FTTUI_HOME"']
+    for name, text in spec.files.items():
+        lines += [f"cat > \"$FTTUI_HOME/{name}\" <<'{END}'", *text.rstrip("\n").split("\n"), END]
+    return lines
 
 
 def train(spec: LaunchSpec, inputs: str | None) -> str:
     """The command that trains by the plan in $FTTUI_HOME, and goes on if it is started again."""
-    return f'fttui train "$FTTUI_HOME/{PLAN}" --or-resume {joined(spec.train_options(inputs))}'
+    tokens = f' --add-tokens "$FTTUI_HOME/{TOKENS}"' if TOKENS in spec.files else ""
+    return f'fttui train "$FTTUI_HOME/{PLAN}" --or-resume {joined(spec.train_options(inputs))}{tokens}'
 
 
 def block(lines: Iterable[str], indent: int) -> str:

@@ -46,7 +46,7 @@ def _run(spec: LaunchSpec) -> list[str]:
         "set -eu",
         'export PATH="$HOME/fttui-venv/bin:$PATH"',
         f'export FTTUI_HOME="{_RUNS}/{spec.name}"',
-        *script.write_plan(spec),
+        *script.write_files(spec),
         limit + script.train(spec, _INPUTS),
     ]
 

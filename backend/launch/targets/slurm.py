@@ -29,7 +29,7 @@ def text(spec: LaunchSpec) -> str:
         "",
         "set -eu",
         f"export FTTUI_HOME={home}",
-        *script.write_plan(spec),
+        *script.write_files(spec),
         *script.install(spec, "$FTTUI_HOME/venv"),
         "code=0",
         f'srun --ntasks=1 --cpus-per-task="${{SLURM_CPUS_PER_TASK:-1}}" {script.train(spec, None)} || code=$?',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ START_HOURS = 0.5
 """Beyond that: installing, and downloading the model."""
 STORAGE = "fttui-runs"
 """The default name of the bucket, volume or claim that outlives the machine."""
-PLAN = "launch.toml"
+PLAN, TOKENS = "launch.toml", "tokens.json"
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,17 @@ class LaunchSpec:
         return math.ceil((hours * TIME_MARGIN + START_HOURS) * 3600 / 60) * 60 if hours else None
 
     @property
+    def budget_usd(self) -> float | None:
+        """Most that the run may cost: as the launch says, else as it was planned for."""
+        if self.options.budget_usd is not None:
+            return self.options.budget_usd
+        return self.job.predicted.budget_usd if self.job.predicted else None
+
+    @property
     def hourly_usd(self) -> float | None:
         """What an hour may cost, so that the run stays within its budget even if it and its start take longest."""
-        said, budget = self.job.predicted, self.options.budget_usd
-        hours = said and (said.hours_high or said.hours)
+        said = self.job.predicted
+        hours, budget = said and (said.hours_high or said.hours), self.budget_usd
         return max(0.01, round(budget / (hours + START_HOURS), 2)) if budget and hours else None
 
     @property
@@ -123,17 +131,22 @@ class LaunchSpec:
             words += ["--adapter", _there(job.adapter, "adapter", None, inputs)]
         for one in job.mapping:
             words += ["--mapping", one]
-        if options.budget_usd is not None:
-            words += ["--budget", f"{options.budget_usd:g}"]
+        if self.budget_usd is not None:
+            words += ["--budget", f"{self.budget_usd:g}"]
         if job.predicted and job.predicted.price_usd_per_hour is not None:
             words += ["--price", f"{job.predicted.price_usd_per_hour:g}"]
         return words
 
     @property
-    def plan_text(self) -> str:
-        """The plan as a preset: every setting, so that nothing is chosen anew there."""
-        plan = tomlkit.dumps(dataclasses.asdict(self.job.plan))
-        return plan.replace("$", "\\u0024")  # engines put values in place of ${{ }} and $( ) in their files
+    def files(self) -> dict[str, str]:
+        """Small files that go along within the launch file: the plan as a preset, so that nothing is chosen anew there.
+
+        Names and texts; a dollar sign is an escape in them, since engines replace ${{ }} and $( ) in their files.
+        """
+        texts = {PLAN: tomlkit.dumps(dataclasses.asdict(self.job.plan))}
+        if self.job.added_tokens:
+            texts[TOKENS] = json.dumps(self.job.added_tokens) + "\n"
+        return {name: text.replace("$", "\\u0024") for name, text in texts.items()}
 
 
 def refuse(job: Job) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from pathlib import PurePosixPath
 
 from backend.errors import UserError
 from backend.launch.targets import script
-from backend.launch.targets.spec import PLAN, LaunchSpec
+from backend.launch.targets.spec import PLAN, TOKENS, LaunchSpec
 
 PREFIX = "ssh:"
 SUFFIX = ".ssh.sh"
@@ -65,20 +66,24 @@ def remote(words: list[str]) -> str:
 def text(spec: LaunchSpec, host: str) -> str:
     """The script, to be run here."""
     folder = f"{_FOLDER}/{spec.name}"
-    there = shlex.quote(f"mkdir -p {folder} && cat > {folder}/{PLAN}")
     words = ["fttui", "train", f"{folder}/{PLAN}", *spec.train_options(folder), "--detach"]
+    words += ["--add-tokens", f"{folder}/{TOKENS}"] if TOKENS in spec.files else []
     lines = [
         "#!/bin/sh",
         *script.head(spec, f"{host}: sh FILE", "It needs fttui there; the run goes on when this connection ends."),
         "set -eu",
         f"host={script.quoted(host)}",
-        f"ssh -- \"$host\" {there} <<'END_OF_PLAN'",
-        *spec.plan_text.rstrip("\n").split("\n"),
-        "END_OF_PLAN",
+        *(line for name, content in spec.files.items() for line in _written(f"{folder}/{name}", content)),
         *(f'scp -r -- {script.quoted(x.local)} "$host:{folder}/{x.name}"' for x in spec.uploads),
         f'ssh -- "$host" {script.quoted(remote(words))}',
     ]
     return "\n".join(lines) + "\n"
+
+
+def _written(path: str, content: str) -> list[str]:
+    """Lines that write a file there."""
+    there = shlex.quote(f"mkdir -p {PurePosixPath(path).parent} && cat > {path}")
+    return [f"ssh -- \"$host\" {there} <<'{script.END}'", *content.rstrip("\n").split("\n"), script.END]
 
 
 def submit(file: str, spec: LaunchSpec) -> list[str]:

@@ -13,7 +13,6 @@ SUFFIX = ".torchrun.sh"
 CLIENT = "bash"
 RESTARTS = 3
 """Attempts after the first: a rank that was killed, or memory that ran out. Each goes on from the last checkpoint."""
-_END = "END_OF_PLAN"
 
 
 def text(spec: LaunchSpec) -> str:
@@ -27,9 +26,9 @@ def text(spec: LaunchSpec) -> str:
         f"export FTTUI_HOME={home}",
         f'run="$FTTUI_HOME/runs/{spec.name}"',
         'mkdir -p "$run/checkpoints"',
-        f'[ -e "$run/plan.toml" ] || cat > "$run/plan.toml" <<\'{_END}\'',
+        f'[ -e "$run/plan.toml" ] || cat > "$run/plan.toml" <<\'{script.END}\'',
         *plan_file.text(_there(spec)).rstrip("\n").split("\n"),
-        _END,
+        script.END,
         *script.install(spec, "$FTTUI_HOME/venv"),
         'python="$(dirname "$(readlink -f "$(command -v fttui)")")/python"',
         f'exec "$python" -m torch.distributed.run --standalone --nproc-per-node={count} --max-restarts={RESTARTS} \\',

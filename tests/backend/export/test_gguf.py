@@ -149,13 +149,21 @@ def sentencepiece(folder: Path, **changes: Any) -> Path:
 
 def test_sentencepieces_vocabulary_by_scores(tmp_path: Path) -> None:
     known = vocabulary.read(sentencepiece(tmp_path), 266)
-    assert (known.model, known.pre, known.space_before) == ("llama", "default", True)
+    assert (known.model, known.pre, known.space_before) == ("llama", "default", "always")
     assert [known.kinds[i] for i in (0, 1, 2, 3, 258, 259)] == [2, 3, 3, 6, 6, 1]
     score = dict(zip(known.tokens, known.scores, strict=True))
     assert score["▁a"] > score["▁ab"] > score["b"]
     assert (known.tokens[-1], known.kinds[-1]) == ("[PAD265]", vocabulary.UNUSED)
-    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": False}
-    assert not vocabulary.read(sentencepiece(tmp_path, normalizer=None, pre_tokenizer=metaspace), 264).space_before
+    for scheme in ("first", "never"):
+        metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": False}
+        read = vocabulary.read(sentencepiece(tmp_path, normalizer=None, pre_tokenizer=metaspace), 264)
+        assert read.space_before == scheme
+
+
+def test_a_space_at_the_very_start_is_none_in_a_chat_that_begins_with_a_mark(tiny_model: Path) -> None:
+    chatml = TextTokenizer.load(tiny_model)
+    assert not gguf_write._adds_space(chatml, "first")
+    assert gguf_write._adds_space(chatml, "always") and not gguf_write._adds_space(chatml, "never")
 
 
 @pytest.mark.parametrize(

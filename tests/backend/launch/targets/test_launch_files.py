@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import replace
@@ -68,6 +69,24 @@ def test_no_name_gets_out_and_the_plan_arrives_whole(engine: str, tmp_path: Path
     said = dict(zip(words[3::2], words[4::2], strict=True))
     assert (said["--model"], said["--data"], said["--mapping"]) == (odd, odd, f"prompt={ODD}")
     assert presets.load(words[1]).plan == {**Plan(method="lora", processes=2).__dict__}
+
+
+@pytest.mark.parametrize("engine", ["slurm", "skypilot"])
+def test_an_adapter_and_new_tokens_go_along(engine: str, tmp_path: Path) -> None:
+    tokens = ("<a>", "$(touch INJECTED) ${{ x }}\n'", "END_OF_FILE")
+    text = launch_file(job(adapter="/runs/old/result", added_tokens=tokens), engine)
+    words = trained(engine, text, tmp_path)
+    where = {"slurm": "/runs/old/result", "skypilot": "/tmp/fttui-inputs/adapter"}[engine]
+    assert words[words.index("--adapter") + 1] == where
+    assert tuple(json.loads(Path(words[words.index("--add-tokens") + 1]).read_text())) == tokens
+    if engine == "skypilot":
+        assert yaml.safe_load(text)["file_mounts"][where] == "/runs/old/result"
+
+
+def test_the_budget_of_the_plan_counts_where_none_is_said() -> None:
+    planned = job(predicted=replace(PREDICTED, budget_usd=35.0))
+    assert yaml.safe_load(launch_file(planned, "dstack"))["max_price"] == 10.0
+    assert yaml.safe_load(launch_file(planned, "dstack", Options(budget_usd=70.0)))["max_price"] == 20.0
 
 
 def test_torchrun_gets_a_run_folder(tmp_path: Path) -> None:
