@@ -43,7 +43,7 @@ class ResultScreen(RunScreen):
         Binding("s", "save", "save"),
         Binding("n,enter", "new_run", "new run", key_display="n"),
         Binding("r", "app.runs", "runs"),
-        *panel_keys(4),
+        *panel_keys(4, all_shown=False),
         Binding("q,ctrl+c", "leave", "quit", key_display="q"),
     ]
     HELP_TEXT = """\
