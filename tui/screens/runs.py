@@ -175,6 +175,10 @@ class RunsScreen(Screen[None]):
             return state == "running"
         return state in _RESUMABLE if action == "resume" else action not in ("rename", "delete") or state != "running"
 
+    def on_data_table_row_selected(self) -> None:
+        """A click on the run under the cursor opens it."""
+        self.action_open()
+
     def on_data_table_row_highlighted(self) -> None:
         """Other keys may work on this run."""
         self._notice = ""
