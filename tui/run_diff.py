@@ -1,8 +1,8 @@
-"""In what two runs differ: inputs, settings and results."""
+"""In what runs differ: inputs, settings and results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from backend import units
@@ -14,16 +14,17 @@ from backend.run.folder import RunFolder
 from backend.run.history import History
 from tui.plain import plain
 
-Difference = tuple[str, str, str]
+Difference = tuple[str, tuple[str, ...]]
+"""What differs, and its value in each run."""
 _INPUTS = ("model", "data", "device_name", "preset")
 
 
-def differences(folders: tuple[RunFolder, RunFolder], histories: tuple[History, History]) -> list[Difference]:
-    """Name and both values of everything that differs: first results, then inputs and settings."""
-    first, second = (_all(folder, past) for folder, past in zip(folders, histories, strict=True))
-    names = [*first, *(name for name in second if name not in first)]
-    pairs = ((name, first.get(name, "-"), second.get(name, "-")) for name in names)
-    return [pair for pair in pairs if pair[1] != pair[2]]
+def differences(folders: Sequence[RunFolder], histories: Sequence[History]) -> list[Difference]:
+    """Name and values of everything that is not the same in all runs: first results, then inputs and settings."""
+    found = [_all(folder, past) for folder, past in zip(folders, histories, strict=True)]
+    names = dict.fromkeys(name for one in found for name in one)
+    rows = ((name, tuple(one.get(name, "-") for one in found)) for name in names)
+    return [(name, values) for name, values in rows if len(set(values)) > 1]
 
 
 def _all(folder: RunFolder, past: History) -> dict[str, str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from backend.plan.job import Job
     from backend.plan.preset import Preset
     from backend.planner.device import Device
-    from backend.planner.estimates import Comparison, Fit
+    from backend.planner.estimates import Comparison, Fit, MethodEstimate
     from backend.planner.known_fits import KnownFit
     from backend.planner.rent import RentOffer
     from backend.presets import Broken
@@ -71,6 +71,12 @@ class Sources:
         from backend.planner import known_fits
 
         return known_fits.of(model, device)
+
+    def estimates(self, model: ModelInfo, device: Device) -> Mapping[Method, MethodEstimate]:
+        """What each method of `model` would take on `device`, for data of a usual size."""
+        from backend.planner import known_fits
+
+        return known_fits.estimates(model, device)
 
     def find_model(self, reference: str) -> ModelInfo:
         """The model that a folder, a hub id, a size or `demo` names. Raises UserError."""

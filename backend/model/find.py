@@ -126,6 +126,8 @@ def _by_name(said: str) -> ModelInfo:
             return _from_config(said, hub_id, read_config(cached), (note,))
         if entry:
             return _from_table(said, entry[0], hub_id, f"Its shape comes from fttui's own table: {_reason(error)}.")
+        if near := known.suggestions(hub_id):
+            raise UserError(f"{error}; did you mean {' or '.join(near)}?", "model") from None
         raise
 
 

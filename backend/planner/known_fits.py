@@ -13,7 +13,7 @@ from backend.model.info import ModelInfo
 from backend.planner import rules
 from backend.planner.compare import estimate
 from backend.planner.device import Device
-from backend.planner.estimates import Fit
+from backend.planner.estimates import Fit, MethodEstimate
 
 ROWS, ROW_TOKENS = 1000, 512
 """The data that is assumed."""
@@ -38,8 +38,13 @@ def of_all(device: Device) -> Iterator[KnownFit]:
 
 def of(model: ModelInfo, device: Device) -> dict[Method, Fit]:
     """How each method fits; empty if it can't be planned there at all."""
+    return {method: seen.fit for method, seen in estimates(model, device).items()}
+
+
+def estimates(model: ModelInfo, device: Device) -> dict[Method, MethodEstimate]:
+    """Each method for the assumed data; empty if it can't be planned there at all."""
     data, answers = inspect.assumed(ROWS, ROW_TOKENS), Answers()
     try:
-        return {x: estimate(x, answers, device, model, data, rules.pin(answers)).fit for x in METHODS}
+        return {x: estimate(x, answers, device, model, data, rules.pin(answers)) for x in METHODS}
     except UserError:
         return {}

@@ -10,7 +10,7 @@ import numpy as np
 from textual import events
 
 from backend import units
-from backend.answers import Method
+from backend.answers import METHODS, Method
 from backend.data.report import DataReport, Segment
 from backend.hardware import Cpu, Gpu, GpuProcess, GpuReading, Hardware, Ram, TorchBuild
 from backend.launch.launch import Trainer
@@ -19,9 +19,10 @@ from backend.model.find import FoundModel
 from backend.model.info import ModelInfo
 from backend.plan.job import Job
 from backend.planner.device import Device
-from backend.planner.estimates import Fit
+from backend.planner.estimates import Fit, MethodEstimate
 from backend.planner.known_fits import KnownFit
 from backend.run.folder import RunFolder
+from tests.tui import fixed
 from tui import theme
 from tui.app import WizardApp
 from tui.sources import Sources
@@ -119,6 +120,9 @@ class FixedSources(Sources):
         return [
             KnownFit(("Qwen/Qwen3-8B",), "Qwen3-8B", 8_190_735_360, {"lora": "fits", "qlora": "fits", "full": "no"})
         ]
+
+    def estimates(self, model: ModelInfo, device: Device) -> dict[Method, MethodEstimate]:
+        return {method: fixed.estimate(method, 3.0) for method in METHODS}
 
     def fits(self, model: ModelInfo, device: Device) -> dict[Method, Fit]:
         return {"lora": "tight", "qlora": "fits", "full": "no"}

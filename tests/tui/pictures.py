@@ -9,6 +9,7 @@ PNG needs `rsvg-convert` and the font Fira Code.
 from __future__ import annotations
 
 import asyncio
+import html
 import os
 import re
 import subprocess
@@ -28,12 +29,12 @@ from tui import report
 from tui.screens.live import LiveScreen
 from tui.screens.result import ResultScreen
 
-SIZE = (100, 28)
+SIZE, LARGE = (100, 28), (200, 50)
 
 
-async def picture(app: App[Any], name: str, folder: Path) -> None:
+async def picture(app: App[Any], name: str, folder: Path, size: tuple[int, int] = SIZE) -> None:
     """Run `app` until it settles and write NAME.png."""
-    async with app.run_test(size=SIZE) as pilot:
+    async with app.run_test(size=size) as pilot:
         await box.settled(pilot)
         await pilot.pause(0.5)
         svg = apart(report.svg(app, "fttui"))
@@ -43,19 +44,32 @@ async def picture(app: App[Any], name: str, folder: Path) -> None:
         subprocess.run(["rsvg-convert", file.name, "-o", str(folder / f"{name}.png")], check=True)
 
 
+_CELL, _FONT = 12.2, 20.0
+"""Width of a cell in the picture, and the size of its letters."""
+_NOT_TEXT = re.compile("[\u2500-\u257f\u2800-\u28ff]")
+
+
 def apart(svg: str) -> str:
-    """Each cell of a chart as a text of its own: `rsvg-convert` sets braille in another font, of another width."""
+    """Each sign of a frame or a chart as a text of its own: `rsvg-convert` sets them in fonts of other widths."""
 
     def split(found: re.Match[str]) -> str:
-        before, x, between, width, after, text = found.groups()
-        cell = float(width) / len(text)
+        before, x, between, after, text = found.groups()
+        signs = html.unescape(text)
+        if not _NOT_TEXT.search(signs):
+            return found[0]
         return "".join(
-            f'<text{before} x="{float(x) + number * cell:.1f}"{between} textLength="{cell:.1f}"{after}>{sign}</text>'
-            for number, sign in enumerate(text)
+            f'<text{_size(sign)}{before} x="{float(x) + number * _CELL:.1f}"{between}{after}>{html.escape(sign)}</text>'
+            for number, sign in enumerate(signs)
+            if sign.strip()
         )
 
-    pattern = r'<text([^>]*) x="([\d.]+)"([^>]*) textLength="([\d.]+)"([^>]*)>([^<&]*[\u2800-\u28ff][^<&]*)</text>'
+    pattern = r'<text([^>]*) x="([\d.]+)"([^>]*) textLength="[\d.]+"([^>]*)>([^<]*)</text>'
     return re.sub(pattern, split, svg)
+
+
+def _size(sign: str) -> str:
+    """Lines of frames are drawn larger: they reach to the next cell in every direction."""
+    return f' style="font-size:{_FONT * 1.06:.1f}px"' if "\u2500" <= sign <= "\u257f" else ""
 
 
 def until(folder: RunFolder, step: int) -> tuple[RunFolder, float]:
@@ -80,6 +94,7 @@ def of_a_run(run: RunFolder, folder: Path) -> None:
         then, at = until(run, step=read(run.events_file).total_steps * 2 // 3)
         with then.hold():
             asyncio.run(picture(Stage(LiveScreen(then, clock=lambda: at)), "live", folder))
+            asyncio.run(picture(Stage(LiveScreen(then, clock=lambda: at)), "live-large", folder, LARGE))
 
 
 def main() -> None:

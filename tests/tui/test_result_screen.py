@@ -28,6 +28,7 @@ from tests.tui.test_live_screen import SIZES, utc
 from tui.panels.next_step import NextPanel, Trouble
 from tui.panels.outcome import figures
 from tui.panels.progress import ProgressPanel
+from tui.screens.chat import ChatScreen
 from tui.screens.export_choice import ExportScreen
 from tui.screens.result import ResultScreen, next_step
 
@@ -205,6 +206,40 @@ async def test_e_exports_by_the_command_that_one_would_type(monkeypatch: pytest.
         await pilot.press("escape")
         assert isinstance(app.screen, ResultScreen)
     assert asked[0][1:] == ("-m", "tui", "export", folder.name, "--to", "ollama")
+
+
+async def test_t_talks_with_the_result_in_a_process_that_ends_with_the_dialog(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, story = make_run(), Story(total_steps=40)
+    finish(folder, tell(folder, story.begin(), story.steps(40)), "done")
+    folder.result.mkdir()
+    code = "import sys\nfor line in sys.stdin: print('trained: \x1b[31mechoes', line.strip(), flush=True)"
+    asked: list[tuple[str, ...]] = []
+
+    async def instead(*command: str, **options: Any) -> Any:
+        asked.append(command)
+        return await real(sys.executable, "-c", code, **options)
+
+    real = asyncio.create_subprocess_exec
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", instead)
+    app = Stage(ResultScreen(folder))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("t")
+        await pilot.pause(0.2)
+        screen = app.screen
+        assert isinstance(screen, ChatScreen)
+        await pilot.press(*"hello", "enter")
+        found = screen.query_one("#said Static", Static)
+        async with asyncio.timeout(20):
+            while "echoes hello" not in str(found.visual):
+                await pilot.pause(0.02)
+        assert "\x1b" not in str(found.visual)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert screen._process is not None
+        async with asyncio.timeout(20):
+            assert await screen._process.wait() != 0
+    assert asked[0][1:] == ("-m", "tui", "chat", folder.name)
 
 
 async def test_there_is_no_export_without_a_result() -> None:

@@ -13,5 +13,5 @@ def test_the_mean_speed_of_a_run_is_compared_and_not_that_of_a_step() -> None:
     finish(folders[0], tell(folders[0], story.begin(), story.steps(20)), "done", tokens_per_second=1234.0)
     tell(folders[1], story.begin(), story.steps(9))
     histories = read(folders[0].events_file), read(folders[1].events_file)
-    found = {name: (first, second) for name, first, second in differences(folders, histories)}
+    found = dict(differences(folders, histories))
     assert found["tokens/s"] == ("1,234", "-")

@@ -109,6 +109,21 @@ async def test_c_compares_the_marked_run_and_the_one_under_the_cursor() -> None:
     assert any(second.name in line for line in shown)
 
 
+async def test_four_marked_runs_are_in_one_chart_with_a_line_and_a_mark_each() -> None:
+    for seed in range(4):
+        folder, story = make_run("lora"), Story(total_steps=400, seed=seed)
+        finish(folder, tell(folder, story.begin(), story.steps(400 - 40 * seed)), "done")
+    app = Stage(RunsScreen(), ascii=True)
+    async with app.run_test(size=(200, 50)) as pilot:
+        await box.settled(pilot)
+        await pilot.press(*["space"] * 4, "c")
+        await pilot.pause()
+        assert isinstance(app.screen, OverlayScreen)
+        assert app.screen.query_one("#names").size.height == 4
+        text = "\n".join("".join(x.text for x in strip) for strip in app.screen._compositor.render_strips())
+    assert all(f" {name} " in text for name in "ABCD") and "400 of 400" in text and "280 of 400" in text
+
+
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_overlay(size: tuple[int, int], snap_compare: Any) -> None:
     assert snap_compare(Stage(OverlayScreen(two_runs(), clock=lambda: START)), terminal_size=size)

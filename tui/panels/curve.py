@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 
+from textual import events
+
 from backend import units
 from backend.run.history import History
 from tui.glyphs import is_ascii
@@ -48,6 +50,16 @@ class Curve(Panel):
         at = all_known.index(self.measure) if self.measure in all_known else 0
         self._chart = Chart(self.history, all_known[(at + by) % len(all_known)])
         self.redraw()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel goes through the quantities."""
+        event.stop()
+        self.turn(1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel goes back."""
+        event.stop()
+        self.turn(-1)
 
     def note(self) -> Row:
         """The last value, the average, and the held-out loss, in as many words as there is room for."""

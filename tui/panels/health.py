@@ -10,6 +10,7 @@ from typing import NamedTuple
 from backend import units
 from backend.plan import counts
 from backend.plan.plan import Plan
+from backend.run import forgetting
 from backend.run.history import History
 from tui.panels.lines import PAD, Lines, Row
 from tui.panels.panel import Clock, row_width
@@ -106,6 +107,9 @@ def parts(past: History, now: float, *, wide: bool) -> Iterator[Row]:
             ("speed ", "faint"),
             (f"{'+' if part >= 1 else '−'}{abs(part - 1):.0%}", "" if part >= _SLOW else "warn"),
         )
+
+    if measured := forgetting.latest(past.forgetting):
+        yield (("forgetting ", "faint"), (forgetting.verdict(measured), ""))
 
 
 def _saved(past: History, now: float, *, wide: bool) -> Row:

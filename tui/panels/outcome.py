@@ -16,6 +16,9 @@ from tui.plain import plain
 _GOOD, _USUAL = 0.10, 0.25
 """Errors to the worse side up to which a figure is drawn as good and as usual, as fractions."""
 
+_NAME, _COLUMN, _ERROR = 9, 10, 7
+"""Cells of a name, of the longest figure with a space before it, and of an error."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -112,8 +115,8 @@ class Outcome(Panel):
 
     def body(self, width: int, height: int) -> Iterable[Row]:
         """A line a figure; if there is room, also the phases and how many earlier runs corrected the prediction."""
-        column = max(9, (width - 9 - 8) // 2)
-        head = (f"{'':<9}{'predicted':>{column}}{'measured':>{column}}{'error':>8}", "faint")
+        column = max(_COLUMN, (width - _NAME - _ERROR) // 2)
+        head = (f"{'':<{_NAME}}{'predicted':>{column}}{'measured':>{column}}{'error':>{_ERROR}}", "faint")
         rows: list[Row] = [(head,), *(_figure(figure, column) for figure in figures(self.history)), (), *self._losses()]
         said = lesson(self.history)
         rows += [((plain(said, lines=False), "faint"),)] if said else []
@@ -153,9 +156,13 @@ def _signed(part: float) -> str:
 def _figure(figure: Figure, column: int) -> Row:
     """A line; a figure worse than predicted is coloured by its error."""
     predicted, measured = figure.words()
-    row: Row = ((f"{figure.name:<9}", "faint"), (f"{predicted:>{column}}", ""), (f"{measured:>{column}}", "strong"))
+    row: Row = (
+        (f"{figure.name:<{_NAME}}", "faint"),
+        (f"{predicted:>{column}}", ""),
+        (f"{measured:>{column}}", "strong"),
+    )
     if figure.error is None:
         return row
     error = abs(figure.error)
     style = "good" if figure.is_better or error <= _GOOD else "warn" if error <= _USUAL else "bad"
-    return (*row, (f"{_signed(figure.error):>8}", style))
+    return (*row, (f"{_signed(figure.error):>{_ERROR}}", style))

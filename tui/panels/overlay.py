@@ -1,4 +1,4 @@
-"""Two runs compared: their smoothed losses in one chart, and the figures in which they differ."""
+"""Two to four runs compared: their average losses in one chart, and the figures in which they differ."""
 
 from __future__ import annotations
 
@@ -13,71 +13,77 @@ from tui.panels import dots
 from tui.panels.axes import GUTTER, x_axis, y_axis
 from tui.panels.columns import Columns, capacity_for
 from tui.panels.lines import Row, joined
-from tui.panels.panel import Clock, Panel, fitted
+from tui.panels.panel import Clock, Panel, fitted, row_width
 from tui.panels.scale import Scale
 
-MARKS = ("◆", "◇")
-NAMES = ("A", "B")
-_STYLES = ("curve", "second")
-_ASCII_LINES = ("*", "o")
-_DASH = 6
-"""Dot columns of a dash of the second curve, and of the gap after it."""
+NAMES = ("A", "B", "C", "D")
+MOST = len(NAMES)
+"""Runs in one chart."""
+MARKS = ("◆", "◇", "●", "○")
+STYLES = ("curve", "second", "warn", "good")
+_LINES = ("━━", "╸ ╸", "┈┈", "━ ┈")
+_ASCII_LINES = ("*", "o", ".", "x")
+_PATTERNS = ("1", "111000", "10", "11101000")
+"""Cells of each curve that are drawn (1) and left out, again and again: curves differ without colour too."""
 
-Difference = tuple[str, str, str]
-"""What differs, in the first run and in the second."""
+Difference = tuple[str, tuple[str, ...]]
+"""What differs, and its value in each run."""
 
 
 class OverlayCurve(Panel):
-    """A solid, B dashed; evaluations as ◆ and ◇."""
+    """A solid, the others with gaps of their own; evaluations with a mark of each."""
 
     TITLE = "Loss"
     KEY = "1"
 
-    def __init__(self, histories: tuple[History, History], clock: Clock = time.time, *, id: str | None = None) -> None:
+    def __init__(self, histories: Sequence[History], clock: Clock = time.time, *, id: str | None = None) -> None:
         super().__init__(histories[0], clock, id=id)
-        self._both = histories
+        self._all = histories
 
     def note(self) -> Row:
         """Which line belongs to which run."""
-        return (("A ━━ ◆  ", _STYLES[0]), ("B ╸ ╸ ◇", _STYLES[1]))
+        count = len(self._all)
+        signs = zip(NAMES[:count], _LINES, MARKS, STYLES, strict=False)
+        return tuple((f"{name} {line} {mark}  ", style) for name, line, mark, style in signs)
 
     def body(self, width: int, height: int) -> Iterable[Row]:
         """The chart with its axes."""
         plot_width, plot_height = width - GUTTER, height - 1
         if plot_width < 5 or plot_height < 2:
             return []
-        if not all(past.steps or past.evaluations for past in self._both):
-            return [(("one of the two has no loss yet", "faint"),)]
-        capacity = max(capacity_for(past.step, past.total_steps) for past in self._both)
-        columns = tuple(_columns(past, 2 * plot_width, capacity) for past in self._both)
+        if not all(past.steps or past.evaluations for past in self._all):
+            return [(("one of them has no loss yet", "faint"),)]
+        capacity = max(capacity_for(past.step, past.total_steps) for past in self._all)
+        columns = tuple(_columns(past, 2 * plot_width, capacity) for past in self._all)
         firm = [x for one in columns for x in one.smooth if x is not None]
-        firm += [x.loss for past in self._both for x in past.evaluations]
+        firm += [x.loss for past in self._all for x in past.evaluations]
         scale = Scale.around(min(firm), max(firm), plot_height)
         return [*self._plot(columns, scale, plot_width, plot_height), x_axis(capacity, plot_width)]
 
     def _plot(self, columns: Sequence[Columns], scale: Scale, width: int, height: int) -> Iterator[Row]:
         signs: list[dict[tuple[int, int], tuple[str, str]]] = []
-        for number, (past, one) in enumerate(zip(self._both, columns, strict=True)):
+        for number, (past, one) in enumerate(zip(self._all, columns, strict=True)):
             marks = {(scale.row(x.loss, height), one.column(x.step) // 2): MARKS[number] for x in past.evaluations}
             line = self._line(number, dots.line(one.smooth, scale, height))
-            signs.append({place: (sign, _STYLES[number]) for place, sign in (line | marks).items()})
+            signs.append({place: (sign, STYLES[number]) for place, sign in (line | marks).items()})
         for y, (axis, on_tick) in enumerate(y_axis(scale, height)):
             empty = ("┈", "grid") if on_tick else (" ", "")
-            yield (*axis, *joined(signs[0].get((y, x)) or signs[1].get((y, x), empty) for x in range(width)))
+            cells = (next((one[y, x] for one in signs if (y, x) in one), empty) for x in range(width))
+            yield (*axis, *joined(cells))
 
     def _line(self, number: int, grid: dots.Grid) -> dict[tuple[int, int], str]:
-        """Row and column of each cell that the curve passes -> its sign; the second one has gaps."""
-        in_ascii = is_ascii(self.app)
+        """Row and column of each cell that the curve passes -> its sign; all but the first have gaps."""
+        in_ascii, pattern = is_ascii(self.app), _PATTERNS[number]
         return {
-            (y, x): _ASCII_LINES[number] if in_ascii else dots.sign(pattern)
+            (y, x): _ASCII_LINES[number] if in_ascii else dots.sign(bits)
             for y, row in enumerate(grid)
-            for x, pattern in row.items()
-            if not number or 2 * x // _DASH % 2 == 0
+            for x, bits in row.items()
+            if pattern[x % len(pattern)] == "1"
         }
 
 
 class Differences(Panel):
-    """Three columns: what differs, A, B. Rows for which there is no room are counted."""
+    """What differs, and a column a run. Rows for which there is no room are counted."""
 
     TITLE = "What differs"
     KEY = "2"
@@ -90,9 +96,10 @@ class Differences(Panel):
 
     def body(self, width: int, height: int) -> Iterable[Row]:
         """A line each."""
-        wide = max((cell_len(name) for name, _, _ in self._differences), default=0) + 2
-        column = max(6, (width - wide) // 2)
-        rows: list[Row] = [((f"{'':<{wide}}{NAMES[0]:<{column}}{NAMES[1]}", "faint"),)]
+        wide = max((cell_len(name) for name, _ in self._differences), default=0) + 2
+        count = len(self._differences[0][1]) if self._differences else 1
+        column = max(6, (width - wide) // count)
+        rows: list[Row] = [((f"{'':<{wide}}" + "".join(f"{name:<{column}}" for name in NAMES[:count]), "faint"),)]
         rows += [_row(one, wide, column) for one in self._differences]
         if len(rows) > height:
             left = len(rows) - height + 1
@@ -101,10 +108,12 @@ class Differences(Panel):
 
 
 def _row(one: Difference, wide: int, column: int) -> Row:
-    name, first, second = one
-    left = fitted(((first, _STYLES[0]),), column - 1)
-    gap = column - sum(cell_len(text) for text, _ in left)
-    return ((f"{name:<{wide}}", "faint"), *left, (" " * gap, ""), (second, _STYLES[1]))
+    name, values = one
+    row: Row = ((f"{name:<{wide}}", "faint"),)
+    for value, style in zip(values, STYLES, strict=False):
+        cell = fitted(((value, style),), column - 1)
+        row = (*row, *cell, (" " * (column - row_width(cell)), ""))
+    return row
 
 
 def _columns(past: History, count: int, capacity: int) -> Columns:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from rich.cells import cell_len
+from textual import events
 
 from backend.run.history import History
 from tui.panels.lines import PAD, Lines, Row, Span
 
+_DOUBLE = 2
 Clock = Callable[[], float]
 """Unix seconds; `time.time` outside tests."""
 
@@ -72,6 +74,11 @@ class Panel(Lines, can_focus=True):
     def on_resize(self) -> None:
         """Draw for the new size."""
         self.redraw()
+
+    async def on_click(self, event: events.Click) -> None:
+        """A click gives the panel the keys, as its number does; a double click gives it the whole screen."""
+        if event.chain == _DOUBLE:
+            await self.run_action("screen.maximise")
 
     def watch_has_focus(self, _has_focus: bool) -> None:
         """Draw the frame in the colour of focus."""

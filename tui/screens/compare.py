@@ -39,10 +39,14 @@ _TALL = (36, 46)
 _HELP = (
     "Each column is one method, planned for your card, data and limits. The bar is the peak memory by category, and "
     "the line in it is the card's memory. Time and cost are shown with the range in which they are expected. "
+    "Quality is a method's ceiling: how close it can come to what training all weights would reach, with enough data. "
+    "Forgetting is the risk that the model loses what it could do before: the more weights move, and the further, the "
+    "higher. "
     "l, e and r try another length, other epochs, another rank (with Shift: the other way); g another GPU; "
     "$ lists the GPUs to rent for this job, the cheapest first; d checks the memory with a dry run, the real training "
     "step on tensors without values; t trains each method that fits for a few real steps on your data (it says first "
-    "how long that takes) and corrects these figures by what it measures; x resets all of them."
+    "how long that takes) and corrects these figures by what it measures; x takes back what was set here, and goes "
+    "back to the GPU of the first screen."
 )
 
 

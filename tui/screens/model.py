@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -15,11 +15,17 @@ from textual.worker import get_current_worker
 from backend import units
 from backend.answers import Method
 from backend.errors import UserError
+from backend.model.info import ModelInfo
 from backend.model.known import models as known_models
+from backend.planner import fit
+from backend.planner.estimates import MethodEstimate
+from backend.planner.known_fits import ROW_TOKENS, ROWS
 from tui.messages import Described, Listed
 from tui.screens.looking import TYPING_PAUSE_SECONDS, LookingStep
 from tui.theme import METHOD_NAMES
 from tui.widgets import figures
+from tui.widgets.bar import scale_for
+from tui.widgets.bar import stacked as stacked_bar
 from tui.widgets.entry import Entry
 from tui.widgets.picker import Picker
 from tui.widgets.picklist import Choice
@@ -28,7 +34,6 @@ from tui.widgets.prose import sentences, stacked
 
 if TYPE_CHECKING:
     from backend.model.find import FoundModel
-    from backend.model.info import ModelInfo
     from backend.model.known import Known
     from backend.planner.device import Device
     from backend.planner.estimates import Fit
@@ -45,6 +50,14 @@ _HELP = (
 _FITS = len("✗ too big")
 _BY_DEMAND: tuple[Method, ...] = ("full", "lora", "qlora")
 _KINDS = {"hub": "from the hub", "folder": "a folder", "demo": "ships with fttui", "size": "a size"}
+
+
+class Found(NamedTuple):
+    """A model that was looked up."""
+
+    model: ModelInfo
+    estimates: Mapping[Method, MethodEstimate]
+    """What each method would take on the planned device, for data of a usual size."""
 
 
 class ModelScreen(LookingStep):
@@ -91,22 +104,22 @@ class ModelScreen(LookingStep):
     def on_picker_changed(self, event: Picker.Changed) -> None:
         """Look up what is highlighted now."""
         typed = bool(self.query_one(Entry).value)
-        call = partial(self.journey.sources.find_model, event.value)
-        self.look(event.value, call, TYPING_PAUSE_SECONDS if typed else 0.0)
+        self.look(event.value, partial(self._find, event.value), TYPING_PAUSE_SECONDS if typed else 0.0)
 
     def looking(self) -> None:
         """Say that the model is being looked up."""
         self.query_one(Preview).say(self.query_one(Picker).value, "looking…", "…")
 
-    def found(self, value: ModelInfo) -> None:
-        """Show its facts."""
+    def found(self, value: Found) -> None:
+        """Show its facts, and what it would take."""
         self.query_one(Picker).complain("")
-        self.query_one(Preview).show(
-            value.shape.name or value.reference, partial(preview, value, self.journey.device), _KINDS[value.kind]
-        )
+        model = value.model
+        build = partial(preview, model, self.journey.device, value.estimates)
+        self.query_one(Preview).show(model.shape.name or model.reference, build, _KINDS[model.kind])
 
-    def take(self, value: ModelInfo) -> None:
+    def take(self, found: Found) -> None:
         """Store it as the answer."""
+        value = found.model
         before = self.journey.answers.model
         self.journey.model = value
         self.journey.answer(model=value.reference)
@@ -117,6 +130,12 @@ class ModelScreen(LookingStep):
         """Mark the field."""
         self.query_one(Preview).say(self.query_one(Picker).value, "not a model that can be used")
         self.query_one(Picker).complain(str(error))
+
+    def _find(self, reference: str) -> Found:
+        """In the worker: the model, and what each method would take."""
+        sources, device = self.journey.sources, self.journey.device
+        model = sources.find_model(reference)
+        return Found(model, sources.estimates(model, device) if device is not None else {})
 
     def _list(self) -> None:
         self.post_message(Listed(self.journey.sources.models_here()))
@@ -164,7 +183,7 @@ def _choice(found: FoundModel) -> Choice:
     return Choice(found.reference, "demo" if found.reference == DEMO.value else name, f"{origin}  {count}".strip())
 
 
-def preview(model: ModelInfo, device: Device | None, width: int) -> Content:
+def preview(model: ModelInfo, device: Device | None, estimates: Mapping[Method, MethodEstimate], width: int) -> Content:
     """What is known about a model, for `width` columns."""
     shape = model.shape
     rows: list[Fact] = [
@@ -179,9 +198,23 @@ def preview(model: ModelInfo, device: Device | None, width: int) -> Content:
     if device is not None:
         where = "RAM" if device.kind == "cpu" else device.name
         rows.append(("in 16-bit", f"{figures.of_room(shape.parameters * 2, device.memory_bytes)}, {where}"))
-    return stacked(
-        [facts(rows, width), sentences((note for note in model.notes if not note.startswith("Licence:")), width)]
-    )
+    notes = (note for note in model.notes if not note.startswith("Licence:"))
+    return stacked([facts(rows, width), sentences(notes, width), *_would_take(estimates, device, width)])
+
+
+def _would_take(estimates: Mapping[Method, MethodEstimate], device: Device | None, width: int) -> Iterator[Content]:
+    """A line and a bar a method: before there is data, for rows of a usual number and length."""
+    if device is None or not estimates:
+        return
+    room = fit.available(device)
+    scale = scale_for(room, (seen.memory.peak_bytes for seen in estimates.values()))
+    title = f"── what it would take, {ROWS:,} rows of {ROW_TOKENS} tokens "
+    yield Content.styled(title.ljust(width, "─")[:width], "$faint")
+    for method, seen in estimates.items():
+        word, bar = figures.fit_word(seen), max(10, min(width, 60))
+        text = f"  {figures.of_room(seen.memory.peak_bytes, room)}   {figures.hours(seen.hours.point)}"
+        yield Content.assemble((METHOD_NAMES[method].ljust(7), "bold"), word, (text, "$faint"))
+        yield stacked_bar(seen.memory.by_category, bar, scale, room)
 
 
 def _weights(model: ModelInfo) -> str:

@@ -1,4 +1,4 @@
-"""Two runs of this box in one chart."""
+"""Two to four runs of this box in one chart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from textual.widgets import Footer
 from backend.run.folder import RunFolder
 from backend.run.history import read
 from tui.panels.lines import Lines
-from tui.panels.overlay import Differences, OverlayCurve
+from tui.panels.overlay import NAMES, STYLES, Differences, OverlayCurve
 from tui.panels.panel import Clock, Panel, fitted
 from tui.plain import plain
 from tui.run_diff import differences
@@ -24,22 +24,25 @@ from tui.screens.run_screen import RunScreen, panel_keys, run_title
 
 
 class _Names(Lines):
-    """Which run is A and which is B."""
+    """Which run is A, which is B ..."""
 
-    def __init__(self, folders: tuple[RunFolder, RunFolder]) -> None:
+    def __init__(self, folders: Sequence[RunFolder]) -> None:
         super().__init__(id="names")
         self._folders = folders
 
-    def on_resize(self) -> None:
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """A line each."""
-        styles = ("curve", "second")
+        return len(self._folders)
+
+    def on_resize(self) -> None:
+        """For the new width."""
         lines = (
             (
                 (f" {letter} ", style),
                 (plain(f"{run_title(folder)}  ", lines=False), "strong"),
                 (plain(folder.name, lines=False), "faint"),
             )
-            for letter, style, folder in zip("AB", styles, self._folders, strict=True)
+            for letter, style, folder in zip(NAMES, STYLES, self._folders, strict=False)
         )
         self.set_rows(fitted(line, self.size.width) for line in lines)
 
@@ -53,22 +56,22 @@ class OverlayScreen(RunScreen):
         *panel_keys(2),
     ]
     HELP_TEXT: ClassVar[str] = (
-        "The smoothed losses of both runs over their steps, A solid and B dashed, evaluations on held-out rows as ◆ "
-        "and ◇. Next to them, every result and every setting that differs."
+        "The average losses of the runs over their steps, A solid and the others with gaps, evaluations on held-out "
+        "rows with a mark of each run. Next to them, every result and every setting that differs."
     )
 
-    def __init__(self, folders: tuple[RunFolder, RunFolder], *, clock: Clock = time.time) -> None:
+    def __init__(self, folders: Sequence[RunFolder], *, clock: Clock = time.time) -> None:
         super().__init__()
         self._folders = folders
         self._clock = clock
 
     def compose(self) -> ComposeResult:
         """Names, curve, differences, keys."""
-        first, second = (read(folder.events_file) for folder in self._folders)
+        histories = [read(folder.events_file) for folder in self._folders]
         yield _Names(self._folders)
         with Panels(self.places):
-            yield OverlayCurve((first, second), self._clock, id="curve")
-            yield Differences(first, differences(self._folders, (first, second)), self._clock, id="differences")
+            yield OverlayCurve(histories, self._clock, id="curve")
+            yield Differences(histories[0], differences(self._folders, histories), self._clock, id="differences")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:

@@ -40,17 +40,18 @@ class ResultScreen(RunScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "copy"),
         Binding("e", "export", "export"),
+        Binding("t", "chat", "talk"),
         Binding("s", "save", "save"),
-        Binding("n,enter", "new_run", "new run", key_display="n"),
+        Binding("n,enter", "new_run", "new", key_display="n"),
         Binding("r", "app.runs", "runs"),
-        *panel_keys(4),
+        *panel_keys(4, all_shown=False),
         Binding("q,ctrl+c", "leave", "quit", key_display="q"),
     ]
     HELP_TEXT = """\
 Predicted, measured: what was predicted and what this run took; the error is green if the run was better or close.
 Samples: the answers to the same prompt before training and after; ↑ ↓ in that panel show the other prompts.
 y copies the next command, also over SSH if the terminal allows it (OSC 52).
-e exports the result: merged, for a server, for Ollama, or as another trainer's config.
+e exports the result: merged, for a server, for Ollama, or as another trainer's config; t talks with it.
 [ and ] go through what was measured over the steps.
 s writes report.md and report.svg, this screen as it is, into the run's folder."""
 
@@ -98,9 +99,15 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
 
         self.app.push_screen(ExportChoice(self.folder))
 
+    def action_chat(self) -> None:
+        """Talk with what was trained."""
+        from tui.screens.chat import ChatScreen
+
+        self.app.push_screen(ChatScreen(self.folder))
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """There must be a result to export."""
-        if action == "export":
+        if action in ("export", "chat"):
             return self._history.state in ("done", "stopped") and self.folder.result.is_dir()
         return super().check_action(action, parameters)
 

@@ -43,6 +43,7 @@ class ReviewScreen(WizardStep):
     HELP_TEXT: ClassVar[str] = _HELP
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "next", "start", key_display="Enter"),
+        Binding("enter", "next_elsewhere", "copy command", key_display="Enter"),
         Binding("enter", "edit", "edit", key_display="Enter"),
         Binding("e,space", "edit", "edit", show=False),
         Binding("s", "save", "save"),
@@ -120,8 +121,9 @@ class ReviewScreen(WizardStep):
         """Enter starts on the first line and edits on the others; Esc leaves an editor, even on the first screen."""
         if action == "launch":
             return not self._is_here and not self._refusal()
-        if action in ("next", "edit"):
-            return (action == "next") == self.query_one(PlanSettings).is_on_start
+        if action in ("next", "next_elsewhere", "edit"):
+            start = "next" if self._is_here else "next_elsewhere"
+            return action == (start if self.query_one(PlanSettings).is_on_start else "edit")
         return (action == "back" and bool(self.query(SettingEditor))) or super().check_action(action, parameters)
 
     def action_back(self) -> None:
@@ -163,6 +165,10 @@ class ReviewScreen(WizardStep):
         self.app.copy_to_clipboard(self._command_line())
         where = "" if self._is_here else f"; run it on a box with {self.journey.comparison().device.label}"
         self._say(f"The command is in the clipboard, if the terminal allows it{where}.")
+
+    def action_next_elsewhere(self) -> None:
+        """Enter on the first line of a plan for another box."""
+        self.action_next()
 
     def action_launch(self) -> None:
         """Choose an engine, and copy the command that writes what it takes."""

@@ -117,15 +117,15 @@ class RunScreen(Screen[None]):
         return self.HELP_TEXT
 
 
-def panel_keys(count: int) -> list[BindingType]:
-    """The bindings of a screen with `count` panels; the footer shows their keys as one."""
+def panel_keys(count: int, *, all_shown: bool = True) -> list[BindingType]:
+    """The bindings of a screen with `count` panels; the footer shows their keys as one, and `m` if it has room."""
     return [
         Binding("1", "panel('1')", "panels", key_display=f"1-{count}"),
         *(Binding(f"{i}", f"panel('{i}')", f"panel {i}", show=False) for i in range(2, count + 1)),
         Binding("right_square_bracket", "turn_chart(1)", "next chart", key_display="]", show=False),
         Binding("left_square_bracket", "turn_chart(-1)", "chart before", key_display="[", show=False),
-        Binding("m", "maximise", "maximise"),
-        Binding("h", "hide", "hide"),
+        Binding("m", "maximise", "maximise", show=all_shown),
+        Binding("h", "hide", "hide", show=all_shown),
         Binding("h", "hide_which", "hide", show=False),
         Binding("f1,question_mark", "help", "help", key_display="?"),
         Binding("escape", "restore", "all panels, then back", show=False),

@@ -21,6 +21,7 @@ from backend.run import folder as run_folder
 from backend.run.folder import RunFolder
 from backend.run.summary import Summary, summarise
 from tui.messages import Listed
+from tui.panels.overlay import MOST
 from tui.plain import plain
 from tui.screens.ask import Ask
 from tui.screens.confirm import Confirm
@@ -35,8 +36,8 @@ _OTHER_COLUMNS = 50
 _HELP = (
     "Every run of this box, the newest first. Peak and time are measured; the prediction is below them. "
     "Enter opens a run: live while it trains, its result when it has ended. / shows only the runs that match the "
-    "words that you type; s sorts by the next column, S reverses the order. Space marks a run, and c compares two runs "
-    "in one chart: two marked ones, or the marked one and the one under the cursor. On the run under the cursor: r "
+    "words that you type; s sorts by the next column, S reverses the order. Space marks a run, and c compares up to "
+    "four marked runs in one chart, or the marked one and the one under the cursor. On the run under the cursor: r "
     "resumes it in the background, x stops it with a checkpoint, n keeps a note, e renames it, d deletes it with its "
     "result after a question, y copies its name."
 )
@@ -140,22 +141,23 @@ class RunsScreen(Screen[None]):
         self._sort(self._column)
 
     def action_mark(self) -> None:
-        """Mark the run under the cursor, or unmark it; two at most. The cursor moves to the next run."""
+        """Mark the run under the cursor, or unmark it; four at most. The cursor moves to the next run."""
         if name := self._run_name:
             others = [x for x in self._marked if x != name]
-            self._marked = others if name in self._marked else [*others, name][-2:]
+            self._marked = others if name in self._marked else [*others, name][-MOST:]
             self._fill()
             self._table.action_cursor_down()
 
     def action_compare(self) -> None:
-        """Compare two runs."""
+        """Compare the marked runs; one alone with the one under the cursor."""
         from tui.screens.overlay import OverlayScreen
 
-        names = list(dict.fromkeys([*self._marked, *([self._run_name] if self._run_name else [])]))[:2]
+        under_cursor = [self._run_name] if self._run_name and len(self._marked) < 2 else []
+        names = list(dict.fromkeys([*self._marked, *under_cursor]))
         if len(names) < 2:
             self._tell("mark a run with Space, move to another one, then press c")
         else:
-            self.app.push_screen(OverlayScreen((RunFolder.find(names[0]), RunFolder.find(names[1]))))
+            self.app.push_screen(OverlayScreen([RunFolder.find(name) for name in names]))
 
     def action_copy(self) -> None:
         """The run's name into the clipboard."""
@@ -172,6 +174,10 @@ class RunsScreen(Screen[None]):
         if action == "stop":
             return state == "running"
         return state in _RESUMABLE if action == "resume" else action not in ("rename", "delete") or state != "running"
+
+    def on_data_table_row_selected(self) -> None:
+        """A click on the run under the cursor opens it."""
+        self.action_open()
 
     def on_data_table_row_highlighted(self) -> None:
         """Other keys may work on this run."""

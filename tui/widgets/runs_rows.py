@@ -21,6 +21,7 @@ _SIGNS = {
     "interrupted": ("!", "warning"),
     "stopped": ("■", "warning"),
     "paused": ("‖", "warning"),
+    "queued": ("○", "foreground"),
     "damaged": ("✗", "error"),
 }
 """State -> sign and the theme's colour for it."""

@@ -222,6 +222,8 @@ class PlanSettings(VerticalScroll, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """The row that was clicked; clicked again, edit it."""
         if isinstance(event.widget, StartRow):
+            if self.is_on_start and event.chain > 1:
+                self.app.simulate_key("enter")
             self.index = START
         elif isinstance(event.widget, SettingRow):
             position = self.rows.index(event.widget)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import accumulate
 
+from textual import events
 from textual.content import Content
 from textual.widgets import Static
 
@@ -15,6 +17,8 @@ from tui.widgets.cells import cut
 _WIDE = 120
 """Columns of the terminal from which there is space around the keys."""
 _PADDING = 4
+_ACTIONS = ("length(1)", "epochs(1)", "rank(1)", "rent", "dry_run", "trial", "gpu")
+"""What the keys do, in their order."""
 
 
 class WhatIf(Static):
@@ -22,6 +26,16 @@ class WhatIf(Static):
 
     def __init__(self) -> None:
         super().__init__("", id="what-if", markup=False)
+        self._ends: list[tuple[int, str]] = []
+        """Where each key's words end, and the action that the key has."""
+
+    async def on_click(self, event: events.Click) -> None:
+        """A click on a key does what the key does."""
+        at = event.get_content_offset(self)
+        if at is not None and at.y == 0:
+            action = next((action for end, action in self._ends if at.x < end), "")
+            if action:
+                await self.run_action(f"screen.{action}")
 
     def show(
         self,
@@ -57,8 +71,13 @@ class WhatIf(Static):
             ("g", "GPU", device, is_moved),
         ]
         knobs = [_knob(*part, wide=wide) for part in parts]
-        airy = Content("  ").join(knobs)
-        return airy if airy.cell_length <= self.app.size.width - _PADDING else Content(" ").join(knobs)
+        for gap in ("  ", " "):
+            line = Content(gap).join(knobs)
+            if line.cell_length <= self.app.size.width - _PADDING:
+                break
+        ends = accumulate(knob.cell_length + len(gap) for knob in knobs)
+        self._ends = list(zip(ends, _ACTIONS, strict=True))
+        return line
 
 
 def _knob(key: str, name: str, value: str, own: bool, *, wide: bool) -> Content:

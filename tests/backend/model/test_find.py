@@ -154,6 +154,11 @@ def test_a_known_hub_id_is_planned_for_offline() -> None:
     assert any("HF_HUB_OFFLINE is set" in note for note in info.notes)
 
 
+def test_a_name_that_is_near_a_known_one_is_suggested_without_the_hub_too() -> None:
+    assert "HF_HUB_OFFLINE is set" in (said := refused("Qwen/Qwen3-8"))
+    assert "did you mean Qwen/Qwen3-8B" in said
+
+
 def test_planning_words_load_nothing_heavy() -> None:
     code = (
         "import sys; from backend.model.find import find; [find(x) for x in ('demo', '8b', 'qwen3-8b')];"

@@ -320,6 +320,15 @@ async def test_the_outcome_has_the_phases_if_there_is_room_and_whether_it_correc
     assert "prediction corrected by 3 runs" in large
 
 
+async def test_the_figures_of_the_outcome_never_touch() -> None:
+    folder, story = make_run(), Story(total_steps=100)
+    tell(folder, story.begin(), story.steps(100))
+    finish(folder, START + 59 * 60 + 59, "done", tokens_per_second=9.4)
+    rows = await shown(Outcome(read(folder.events_file)), (40, 14))
+    (time_row,) = (row for row in rows if "time " in row and "59 m 59 s" in row)
+    assert " 59 m 59 s " in time_row and "3 h 06 m " in time_row
+
+
 async def test_the_outcome_says_why_a_run_corrects_nothing(tmp_path: Path) -> None:
     event = Calibrated(kept=False, reason="too few steps")
     rows = await shown(Outcome(events(tmp_path, event, RunFinished(state="done"))))
