@@ -44,30 +44,35 @@ class _Rows(torch.autograd.Function):
         out = query.new_empty(1, tokens, heads, value.shape[-1])
         ctx.save_for_backward(query, key, value)
         ctx.settings = bounds, scale, window
+        lengths = [end - start for start, end in pairwise(bounds)]
         with torch.autocast("cpu", enabled=False):
-            for start, end in pairwise(bounds):
-                q, k, v = (x[0, :, start:end] for x in (query, key, value))
-                if end - start > LONGEST:
-                    row = _long(q, k, v, scale, window)
-                else:
-                    row = torch.bmm(_probabilities(q, k, scale, window), v).view(heads, end - start, -1)
-                out[0, start:end] = row.transpose(0, 1)
+            for q, k, v, into in zip(*_parts(lengths, query, key, value, out.transpose(1, 2)), strict=True):
+                row = _long if q.shape[1] > LONGEST else _short
+                into.copy_(row(q, k, v, scale, window))
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value = ctx.saved_tensors
         bounds, scale, window = ctx.settings
-        d_query, d_key, d_value = (torch.empty_like(x) for x in (query, key, value))
+        slopes = tuple(torch.empty_like(x) for x in (query, key, value))
+        lengths = [end - start for start, end in pairwise(bounds)]
+        parts = _parts(lengths, query, key, value, gradient.transpose(1, 2), *slopes)
         with torch.autocast("cpu", enabled=False):
-            for start, end in pairwise(bounds):
-                q, k, v = (x[0, :, start:end] for x in (query, key, value))
-                above = gradient[0, start:end].transpose(0, 1)
-                row = _long_backward if end - start > LONGEST else _short_backward
-                found = row(q, k, v, above, scale, window)
-                for whole, part in zip((d_query, d_key, d_value), found, strict=True):
-                    whole[0, :, start:end] = part
-        return d_query, d_key, d_value, None, None, None
+            for q, k, v, above, *into in zip(*parts, strict=True):
+                row = _long_backward if q.shape[1] > LONGEST else _short_backward
+                for whole, part in zip(into, row(q, k, v, above, scale, window), strict=True):
+                    whole.copy_(part)
+        return *slopes, None, None, None
+
+
+def _parts(lengths: list[int], *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    """Each tensor (1, heads, tokens, width) in its rows."""
+    return [torch.split(x[0], lengths, dim=1) for x in tensors]
+
+
+def _short(query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None) -> Tensor:
+    return torch.bmm(_probabilities(query, key, scale, window), value).view(*query.shape[:2], -1)
 
 
 def _probabilities(query: Tensor, key: Tensor, scale: float, window: int | None) -> Tensor:
