@@ -48,6 +48,8 @@ class Host(Table, frozen=True):
 
     loop_seconds: float
     """Of the loop on a host that launches as fast as an A100's."""
+    usual: tuple[float, float]
+    """Factors that change nothing."""
     fastest: float
     slowest: float
     """Limits of the factor."""

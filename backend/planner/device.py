@@ -69,7 +69,7 @@ class Device:
     """Whether it is in this box; a measured figure can then replace a guess."""
     watts: float | None = None
     host: float | None = None
-    """How long this box's host needs to launch a kernel against an A100's, as measured; None for any other box."""
+    """How long this box's host needs to launch a kernel against an A100's; None for any other box, and a usual host."""
     notes: tuple[str, ...] = ()
     uuids: tuple[str, ...] = ()
     """The GPUs of this box that it stands for, as CUDA_VISIBLE_DEVICES takes them; empty for any other device."""

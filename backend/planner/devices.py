@@ -132,10 +132,13 @@ def _detected(gpus: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:
     return several.take(whole, max(1, sum(card.idle for card in cards)))
 
 
-def _host(processor: Cpu) -> float:
-    """How long this host needs to launch a kernel against an A100's, within the limits of presets/throughput.toml."""
+def _host(processor: Cpu) -> float | None:
+    """How long this host needs to launch a kernel against an A100's; None if it is much like one."""
     table = constants.throughput().host
-    return float(min(table.slowest, max(table.fastest, loop_seconds(processor) / table.loop_seconds)))
+    factor = loop_seconds(processor) / table.loop_seconds
+    if table.usual[0] <= factor <= table.usual[1]:
+        return None
+    return float(min(table.slowest, max(table.fastest, factor)))
 
 
 def _alike(gpus: Sequence[Gpu]) -> tuple[Sequence[Gpu], str]:
