@@ -23,7 +23,7 @@ from backend.plan.preset import Preset
 from backend.planner.estimates import Comparison, MethodEstimate
 from backend.preset_text import JOB_TYPES, PresetError
 
-PER_BOX = (*EXECUTION, "attention", "precision", "processes", "quantization")
+PER_BOX = (*EXECUTION, "attention", "kernels", "measure_kernels", "precision", "processes", "quantization")
 """Plan fields that belong to a box rather than to a job: a preset leaves them open unless the user set them."""
 
 

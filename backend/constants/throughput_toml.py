@@ -16,7 +16,13 @@ class GpuClass(Table, frozen=True):
     spread: float
     """A step takes between the estimate divided by this and the estimate times this."""
     names: tuple[str, ...] = ()
-    compute_capability: tuple[int, int] | None = None
+    compute_capability: tuple[int, ...] = ()
+    """The beginning of a compute capability: (9,) is any Hopper."""
+    seen: str = ""
+    """The published runs that the interval was compared with; empty if there are none."""
+    host: float = 1.0
+    """How much longer the host of such a card needs to launch a kernel than that of an A100."""
+    host_link_bytes_per_second: float | None = None
 
 
 class AnyGpu(Table, frozen=True):
@@ -24,31 +30,55 @@ class AnyGpu(Table, frozen=True):
 
     bandwidth: float
     recompute: float
+    best_attention: float
     several: float
     several_spread: float
     experts_spread: float
     float32_rate: float
+    float32_attention: float
     float32_spread: float
+    kernels_spread: float
     host_link_bytes_per_second: float
+    overlap: float
+    """The power mean of the GPU's and the host's seconds."""
+
+
+class Host(Table, frozen=True):
+    """A plain Python loop (backend/hardware/host.py) tells how fast a host launches kernels."""
+
+    loop_seconds: float
+    """Of the loop on a host that launches as fast as an A100's."""
+    usual: tuple[float, float]
+    """Factors that change nothing."""
+    fastest: float
+    slowest: float
+    """Limits of the factor."""
 
 
 class KernelTraffic(Table, frozen=True):
-    """Bytes for each element of one block and forward pass, and the time to launch its kernels."""
+    """Bytes for each element of one block and forward pass, and the host's seconds to launch its kernels."""
 
     hidden: float
     heads: float
     mlp: float
     adapter_inputs: float
     adapter_outputs: float
+    scores: float
     logits: float
-    launch_seconds: float
-    adapter_launches: float
+    block_seconds: float
+    adapter_seconds: float
+    nf4_seconds: float
+    wide: bool = False
+    """Attention and head are computed in float32."""
 
 
 class Kernels(Table, frozen=True):
-    """By who runs the block: this trainer, or one with fused kernels."""
+    """By who runs the block: this trainer with the kernels of its plan, or another trainer with fused ones."""
 
     stock: KernelTraffic
+    upcast: KernelTraffic
+    liger: KernelTraffic
+    compiled: KernelTraffic
     fused: KernelTraffic
 
 
@@ -137,6 +167,7 @@ class ThroughputTable(Table, frozen=True):
 
     gpu_classes: tuple[GpuClass, ...] = field(name="class")
     gpu: AnyGpu
+    host: Host
     kernels: Kernels
     traffic: WeightTraffic
     optimizer_bytes: OptimizerBytes

@@ -11,7 +11,7 @@ from backend.errors import UserError
 from backend.model import known
 from backend.model.info import ModelInfo
 from backend.plan.plan import Plan
-from backend.training import auto, methods
+from backend.training import adapter_products, auto, methods
 from backend.training.network import Network
 from backend.training.parallel.execution import Execution
 from backend.training.precision import compute_dtype, weight_dtype
@@ -62,7 +62,9 @@ def build(settings: Any, plan: Plan, name: str, added_tokens: int = 0) -> Networ
 
     with torch.device("meta"):
         network = AutoModelForCausalLM.from_config(
-            settings, dtype=weight_dtype(plan), attn_implementation=methods.attention(settings, plan)
+            settings,
+            dtype=weight_dtype(plan),
+            attn_implementation=methods.implementation(methods.attention(settings, plan)),
         )
         if plan.method == "full":
             network.requires_grad_(True)
@@ -73,6 +75,7 @@ def build(settings: Any, plan: Plan, name: str, added_tokens: int = 0) -> Networ
                 pack(network, compute_dtype(plan))
             start = Start(tuple(range(settings.vocab_size - added_tokens, settings.vocab_size)))
             network = methods.with_adapters(network, name, plan, start).base_model.model
+            adapter_products.fuse(network, join=False)
     methods.set_checkpointing(network, Execution(plan, "cpu"))
     built: Network = network.train()
     return built

@@ -126,10 +126,30 @@ def _stages(
 
 
 def _batch(plan: Plan, length: int, scored: int) -> Batch:
+    """Of full rows; flat if the plan's attention takes rows by their bounds."""
+    if plan.attention == "varlen":
+        return _flat_batch(plan.micro_batch, length, min(scored, length))
     ids = torch.zeros(plan.micro_batch, length, dtype=torch.long)
     positions = torch.arange(length).expand(plan.micro_batch, length)
     targets = torch.zeros(plan.micro_batch, min(scored, length), dtype=torch.long)
     return Batch(ids, positions, targets.clone(), targets, ids.numel(), targets.numel(), plan.packing)
+
+
+def _flat_batch(rows: int, length: int, scored: int) -> Batch:
+    bounds = tuple(range(0, rows * length + 1, length))
+    targets = torch.zeros(1, rows * scored, dtype=torch.long)
+    return Batch(
+        input_ids=torch.zeros(1, rows * length, dtype=torch.long),
+        position_ids=torch.arange(length).repeat(rows)[None],
+        predict=targets.clone(),
+        targets=targets,
+        tokens=rows * length,
+        scored=rows * scored,
+        packed=rows > 1,
+        starts=torch.tensor(bounds, dtype=torch.int32),
+        bounds=bounds,
+        longest=length,
+    )
 
 
 class _Announcing:

@@ -19,7 +19,7 @@ def settings(recipe: Recipe) -> dict[str, Any]:
     plan, rows = recipe.plan, recipe.rows
     return {
         "base_model": recipe.source.base,
-        "attn_implementation": plan.attention,
+        "attn_implementation": plan.attention.replace("varlen", "sdpa"),
         **(_adapter(recipe) if recipe.source.is_adapter else {}),
         **_data(recipe),
         "output_dir": "output",

@@ -14,7 +14,7 @@ FILE, INFO = "llamafactory.yaml", "dataset_info.json"
 COMMAND = f"llamafactory-cli train {FILE}"
 """To be run in the export's folder."""
 PAIRS = False
-_ATTENTION = {"sdpa": "sdpa", "flash_attention_2": "fa2", "eager": "disabled"}
+_ATTENTION = {"sdpa": "sdpa", "varlen": "sdpa", "flash_attention_2": "fa2", "eager": "disabled"}
 _TAGS = {
     "role_tag": "role",
     "content_tag": "content",

@@ -22,7 +22,7 @@ def settings(recipe: Recipe) -> dict[str, Any]:
         "model_name_or_path": recipe.source.base,
         "chat_template_path": None if rows.has_own_template else str(recipe.source.result / "chat_template.jinja"),
         "dtype": "float32" if plan.method == "full" and not recipe.keeps_16_bit_weights else plan.precision,
-        "attn_implementation": plan.attention,
+        "attn_implementation": plan.attention.replace("varlen", "sdpa"),
         **(_adapter(recipe) if recipe.source.is_adapter else {}),
         "dataset_name": FOLDER,
         "output_dir": "output",

@@ -85,6 +85,20 @@ def _best_rate(n: int, seconds: float) -> float:
     return 2 * n**3 / best
 
 
+@functools.cache
+def measure_loop_seconds(attempts: int = 5) -> float:
+    """Seconds of a plain Python loop on this host, the best of some attempts: as fast it launches a GPU's kernels."""
+    return min(_loop_seconds() for _ in range(attempts))
+
+
+def _loop_seconds() -> float:
+    start, kept, x = time.perf_counter(), dict[int, tuple[int, int]](), 0
+    for turn in range(20_000):
+        kept[turn & 63] = (x, turn)
+        x = (x * 3 + turn) & 0xFFFF
+    return time.perf_counter() - start
+
+
 def _affinity(logical: int) -> int:
     """Logical cores that the scheduler may put this process on; not every platform can say."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical

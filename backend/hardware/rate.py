@@ -1,4 +1,4 @@
-"""What runs have measured on this CPU: its speed, and whether bfloat16 is faster on it."""
+"""What was measured on this CPU: how fast products and a plain loop are, and whether bfloat16 is faster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 import msgspec
 
 from backend import atomic, paths, typed
-from backend.hardware.host import measure_cpu_flops
+from backend.hardware.host import measure_cpu_flops, measure_loop_seconds
 from backend.hardware.types import Cpu
 
 FILE = "cpu.json"
@@ -23,6 +23,8 @@ class Rate(msgspec.Struct):
     name: str
     cores: float
     flops_per_second: float = 0.0
+    loop_seconds: float = 0.0
+    """Of a plain Python loop; 0 if it was not measured."""
     bf16_gains: list[float] = msgspec.field(default_factory=list)
     """Speed of bfloat16 matrix products over float32 ones, in the last runs."""
 
@@ -35,6 +37,16 @@ def cpu_flops(cpu: Cpu) -> float:
         with suppress(OSError):  # a plan needs no home
             _write(known)
     return known.flops_per_second
+
+
+def loop_seconds(cpu: Cpu) -> float:
+    """Seconds of a plain Python loop: the better of a short measurement now and the best earlier one."""
+    now, known = measure_loop_seconds(), _read(cpu)
+    if not 0 < known.loop_seconds <= now:
+        known.loop_seconds = now
+        with suppress(OSError):
+            _write(known)
+    return known.loop_seconds
 
 
 def does_bf16_well(cpu: Cpu) -> bool:

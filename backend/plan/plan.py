@@ -92,9 +92,16 @@ class Plan:
     chunked_loss: bool = False
     """Compute the loss in chunks, so that the logits never exist whole."""
     compile: bool = False
-    """Compile each block with torch.compile: takes minutes at the start; the gain is not predicted."""
-    attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
-    """The attention kernel; all of them keep packed rows apart."""
+    """Compile each block with torch.compile, as `kernels = compiled` does: takes minutes at the start."""
+    kernels: Literal["stock", "fused", "compiled"] = "stock"
+    """What computes norms and MLPs: transformers' own, Liger's fused ones (CUDA, package liger-kernel), or compiled
+    blocks."""
+    measure_kernels: bool = False
+    """Time the kernels that are there at the start of a run on a GPU, and take the fastest; they are remembered for
+    this box. The planner sets it if `kernels` is left open."""
+    attention: Literal["sdpa", "varlen", "flash_attention_2", "eager"] = "sdpa"
+    """The attention kernel; all of them keep packed rows apart. `varlen` and `flash_attention_2` compute each row by
+    itself, the others a mask over the whole sequence; `varlen` needs no package (CUDA: Ampere or later, 16 bits)."""
     precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """The compute type, which the frozen base is kept in. weights_dtype and adapter_dtype are for what trains."""
     eval_fraction: Fraction = 0.05

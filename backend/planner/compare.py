@@ -9,7 +9,20 @@ from backend.answers import METHODS, Answers, Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.plan.preset import Preset
-from backend.planner import choice, cost, findings, fit, host, learned, memory, rules, several, start, throughput
+from backend.planner import (
+    choice,
+    cost,
+    findings,
+    fit,
+    host,
+    kernels,
+    learned,
+    memory,
+    rules,
+    several,
+    start,
+    throughput,
+)
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison, Interval, MethodEstimate
 from backend.planner.suggestions import Stuck, suggestions
@@ -32,6 +45,7 @@ def compare(
     Raises UserError for a setting that is unknown or contradicts another.
     """
     pinned = rules.pin(answers, preset)
+    kernels.refuse(device, pinned.values)
     device = several.take(device, min(pinned.values.get("processes", device.count), several.most(device)))
     estimates = {method: estimate(method, answers, device, model, data, pinned) for method in METHODS}
     device = several.take(device, max(seen.plan.processes for seen in estimates.values()))
@@ -79,7 +93,7 @@ def estimate(
     settled, origin = rules.settle(method, answers, device, model, data, pinned)
     device = several.take(device, settled.processes)
     chosen = fit.choose(settled, model, device, data, pinned)
-    plan = chosen.plan
+    plan = kernels.settled(chosen.plan, model.shape, device, pinned)
     own = constants.methods().of(method)
     hours = throughput.run_hours(model, plan, device, data, chosen.load)
     step = throughput.step_seconds(model.shape, plan, device, chosen.load)

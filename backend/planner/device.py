@@ -7,6 +7,7 @@ from typing import Literal
 
 from backend.answers import Method
 from backend.measured.correction import Calibration, Correction
+from backend.measured.kernels import Kernels
 from backend.planner.box import Box
 
 
@@ -67,6 +68,8 @@ class Device:
     here: bool
     """Whether it is in this box; a measured figure can then replace a guess."""
     watts: float | None = None
+    host: float | None = None
+    """How long this box's host needs to launch a kernel against an A100's; None for any other box, and a usual host."""
     notes: tuple[str, ...] = ()
     uuids: tuple[str, ...] = ()
     """The GPUs of this box that it stands for, as CUDA_VISIBLE_DEVICES takes them; empty for any other device."""
@@ -82,6 +85,8 @@ class Device:
     """Whether torch's allocator can grow its segments in place there (backend/hardware/segments.py)."""
     obstacles: tuple[str, ...] = ()
     """Sentences, each with a fix, on why nothing can be trained on it as it is: its driver and torch don't agree."""
+    kernels: tuple[tuple[str, Kernels], ...] = ()
+    """The fastest kernels that runs measured on this box, by what for (backend/measured/kernels.py)."""
     calibration: Calibration | None = None
     """What finished runs on this device showed; None if there are none, and for a device that is not in this box."""
 

@@ -10,7 +10,7 @@ from backend import constants
 from backend.errors import UserError
 from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host, segments, servers, torch_build
 from backend.hardware.catalogue import GpuSpec
-from backend.hardware.rate import cpu_flops, does_bf16_well
+from backend.hardware.rate import cpu_flops, does_bf16_well, loop_seconds
 from backend.planner import device_names, several
 from backend.planner.box import box
 from backend.planner.device import Card, Device, Pool, Price
@@ -60,6 +60,7 @@ def _here(hardware: Hardware) -> Device:
         _detected(hardware.gpus, hardware.ram, notes),
         expandable_segments=segments.known(hardware).expandable,
         obstacles=obstacles,
+        host=_host(hardware.cpu),
     )
 
 
@@ -129,6 +130,15 @@ def _detected(gpus: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:
         pool=Pool(cards, has),
     )
     return several.take(whole, max(1, sum(card.idle for card in cards)))
+
+
+def _host(processor: Cpu) -> float | None:
+    """How long this host needs to launch a kernel against an A100's; None if it is much like one."""
+    table = constants.throughput().host
+    factor = loop_seconds(processor) / table.loop_seconds
+    if table.usual[0] <= factor <= table.usual[1]:
+        return None
+    return float(min(table.slowest, max(table.fastest, factor)))
 
 
 def _alike(gpus: Sequence[Gpu]) -> tuple[Sequence[Gpu], str]:

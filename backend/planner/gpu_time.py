@@ -6,7 +6,7 @@ The constants are in presets/throughput.toml, fitted to published runs; tests/be
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from backend import constants
 from backend.constants.throughput_toml import GpuClass, KernelTraffic
@@ -15,8 +15,9 @@ from backend.plan.plan import Plan
 from backend.planner import memory
 from backend.planner.device import Device
 
-Kernels = Literal["stock", "fused"]
-"""`stock`: transformers' own, which the trainer runs. `fused`: those of other trainers, for their published runs."""
+Kernels = Literal["stock", "liger", "compiled", "upcast", "fused"]
+"""Those of the trainer: transformers' own (`stock`), Liger's, compiled blocks. `upcast` and `fused`: those of other
+trainers, for their published runs."""
 
 
 @dataclass(frozen=True)
@@ -32,36 +33,74 @@ class Pass:
 
 
 def step_seconds(
-    shape: ModelShape, plan: Plan, device: Device, one: Pass, passes: int, kernels: Kernels = "stock"
+    shape: ModelShape,
+    plan: Plan,
+    device: Device,
+    one: Pass,
+    passes: int,
+    kernels: Kernels = "stock",
+    attention: float = 1.0,
 ) -> float:
-    """Seconds of one optimizer step of `passes` micro-batches on each device, its bandwidth and rate known."""
+    """Seconds of one optimizer step of `passes` micro-batches on each device, its bandwidth and rate known.
+
+    `attention`: factor on the share of the peak rate that attention usually reaches.
+    """
     table = constants.throughput().gpu
     bandwidth = table.bandwidth * device.bytes_per_second
-    trained = passes * pass_seconds(shape, plan, device, one, kernels)
+    trained = passes * pass_seconds(shape, plan, device, one, kernels, attention)
     update = optimizer_bytes(shape, plan) / plan.processes / bandwidth
     return float((trained + update) / (table.several if plan.processes > 1 else 1.0))
 
 
-def pass_seconds(shape: ModelShape, plan: Plan, device: Device, one: Pass, kernels: Kernels = "stock") -> float:
-    """Seconds of one micro-batch, forward and backward: the GPU's, or the host's if launching kernels takes longer."""
+def pass_seconds(
+    shape: ModelShape, plan: Plan, device: Device, one: Pass, kernels: Kernels = "stock", attention: float = 1.0
+) -> float:
+    """Seconds of one micro-batch, forward and backward: the GPU's, or the host's if launching kernels takes longer.
+
+    `attention`: factor on the share of the peak rate that attention usually reaches.
+    """
     table, reach = constants.throughput(), gpu_class(device)
-    products = (
-        dense_flops(shape, plan, one.scored) / reach.matmul
-        + attention_flops(shape, plan, one.attended) / reach.attention
-    )
-    moved = one.tokens * activation_bytes(shape, plan, one.scored, kernels) + weight_bytes(shape, plan)
+    products = _product_seconds(shape, plan, device, one, kernels, attention)
+    moved = one.tokens * activation_bytes(shape, plan, one, kernels) + weight_bytes(shape, plan)
     moved += lengths_bytes(shape, plan)
-    seconds = (one.tokens * products + lengths_flops(shape, plan) / reach.matmul) / _rate(plan, device)
+    seconds = one.tokens * products + lengths_flops(shape, plan) / (reach.matmul * _rate(plan, device))
     seconds += moved / (table.gpu.bandwidth * device.bytes_per_second)
     if plan.activation_offload:
-        seconds += one.tokens * offloaded_bytes(shape) / table.gpu.host_link_bytes_per_second
-    return float(max(seconds, launch_seconds(shape, plan, kernels)))
+        link = reach.host_link_bytes_per_second or table.gpu.host_link_bytes_per_second
+        seconds += one.tokens * offloaded_bytes(shape) / link
+    return _side_by_side(seconds, launch_seconds(shape, plan, kernels) * (device.host or reach.host))
+
+
+def _product_seconds(
+    shape: ModelShape, plan: Plan, device: Device, one: Pass, kernels: Kernels, attention: float
+) -> float:
+    """Seconds of a token's matrix products and its attention."""
+    table, reach, rate = constants.throughput().gpu, gpu_class(device), _rate(plan, device)
+    dense = dense_flops(shape, plan, one.scored) / (reach.matmul * rate)
+    share = reach.attention * attention
+    if _traffic(kernels).wide:
+        head = dense_flops(shape, plan, one.scored) - dense_flops(shape, plan, 0.0)
+        dense += head / (table.float32_rate * rate) - head / (reach.matmul * rate)
+        share = min(share, table.float32_attention * table.float32_rate)
+    return dense + attention_flops(shape, plan, one.attended) / (share * rate)
+
+
+def _side_by_side(gpu: float, host: float) -> float:
+    """The longer of the two, or somewhat more if they are nearly equal: each then waits for the other at times."""
+    power = constants.throughput().gpu.overlap
+    return float((gpu**power + host**power) ** (1 / power))
 
 
 def _rate(plan: Plan, device: Device) -> float:
     """Peak FLOP/s in the plan's compute type."""
     slower = constants.throughput().gpu.float32_rate if plan.precision == "float32" else 1.0
     return float(device.flops_per_second * slower)
+
+
+def kernels_of(plan: Plan) -> Kernels:
+    """The entry of presets/throughput.toml for the kernels of a plan."""
+    own: dict[str, Kernels] = {"stock": "stock", "fused": "liger", "compiled": "compiled"}
+    return "compiled" if plan.compile else own[plan.kernels]
 
 
 def spread(shape: ModelShape, plan: Plan, device: Device) -> float:
@@ -72,6 +111,7 @@ def spread(shape: ModelShape, plan: Plan, device: Device) -> float:
         (plan.processes > 1, table.several_spread),
         (shape.experts > 0, table.experts_spread),
         (plan.precision == "float32", table.float32_spread),
+        (kernels_of(plan) != "stock", table.kernels_spread),
     ):
         factor *= wider if applies else 1.0
     return float(factor)
@@ -90,11 +130,12 @@ def gpu_class(device: Device) -> GpuClass:
 def _matches(entry: GpuClass, device: Device) -> bool:
     if entry.names:
         return device.name in entry.names
-    return entry.compute_capability in (None, device.compute_capability)
+    return (device.compute_capability or ())[: len(entry.compute_capability)] == entry.compute_capability
 
 
 def _traffic(kernels: Kernels) -> KernelTraffic:
-    return constants.throughput().kernels.fused if kernels == "fused" else constants.throughput().kernels.stock
+    table = constants.throughput().kernels
+    return cast(KernelTraffic, getattr(table, kernels))
 
 
 def dense_flops(shape: ModelShape, plan: Plan, scored: float = 1.0) -> float:
@@ -144,16 +185,21 @@ def attention_flops(shape: ModelShape, plan: Plan, attended: float) -> float:
     return 2 * attended * shape.heads * shape.head_dim * shape.layers * (3 + plan.checkpointing)
 
 
-def activation_bytes(shape: ModelShape, plan: Plan, scored: float, kernels: Kernels = "stock") -> float:
-    """Bytes moved for a token beside the matrix products: norms, residuals, rotary positions, gate, adapters, loss."""
+def activation_bytes(shape: ModelShape, plan: Plan, one: Pass, kernels: Kernels = "stock") -> float:
+    """Bytes moved for a token beside the matrix products: norms, residuals, rotary positions, gate, adapters, loss.
+
+    Eager attention moves the scores of each token with all of its sequence, those in its future included.
+    """
     table = _traffic(kernels)
     block = table.hidden * shape.hidden + table.mlp * shape.intermediate
     block += table.heads * (shape.heads + shape.kv_heads) * shape.head_dim
     if plan.method != "full":
         targets = shape.lora_targets(plan.target_modules)
         block += sum(table.adapter_inputs * x.inputs + table.adapter_outputs * x.outputs for x in targets)
+    if plan.attention == "eager":
+        block += table.scores * shape.heads * one.attended
     wider = memory.compute_bytes(plan) / memory.SIXTEEN_BIT
-    return float(wider * (shape.layers * block * (3 + plan.checkpointing) + table.logits * shape.vocab * scored))
+    return float(wider * (shape.layers * block * (3 + plan.checkpointing) + table.logits * shape.vocab * one.scored))
 
 
 def weight_bytes(shape: ModelShape, plan: Plan) -> float:
@@ -182,7 +228,14 @@ def offloaded_bytes(shape: ModelShape) -> float:
 
 
 def launch_seconds(shape: ModelShape, plan: Plan, kernels: Kernels = "stock") -> float:
-    """Seconds that the host needs to launch the kernels of one micro-batch; the GPU waits if it is faster."""
+    """Seconds that the host of an A100 needs to launch the kernels of one micro-batch; the GPU waits if it is faster.
+
+    A block has more kernels for each linear with an adapter, and for each that is unpacked from 4 bits.
+    """
     table = _traffic(kernels)
-    more = 1.0 if plan.method == "full" else table.adapter_launches
-    return float(shape.layers * (3 + plan.checkpointing) * table.launch_seconds * more)
+    block = table.block_seconds
+    if plan.method != "full":
+        block += table.adapter_seconds * len(shape.lora_targets(plan.target_modules))
+    if plan.method == "qlora":
+        block += table.nf4_seconds * len(shape.linears)
+    return float(shape.layers * (3 + plan.checkpointing) * block)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from backend import units
 from backend.answers import METHODS
-from backend.measured import calibration, ran_out, records
+from backend.measured import calibration, kernels, ran_out, records
 from backend.measured.correction import Correction
 from backend.planner import several
 from backend.planner.device import Device
@@ -27,7 +27,9 @@ def calibrated(device: Device) -> Device:
     if not device.here:
         return device
     found, _ = records.read()
-    return replace(device, calibration=calibration.of(device.kind, device.name, found, device.flops_per_second))
+    corrections = calibration.of(device.kind, device.name, found, device.flops_per_second)
+    fastest = kernels.fastest() if device.kind == "cuda" else ()
+    return replace(device, calibration=corrections, kernels=fastest)
 
 
 def bounded(device: Device) -> Device:

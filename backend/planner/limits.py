@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from backend import constants
@@ -15,6 +16,10 @@ from backend.planner.device import Device
 
 FLASH_ATTENTION = "flash_attention_2"
 """The value of `attention` that takes a package of its own, `flash_attn`."""
+VARLEN_SINCE = (8, 0)
+"""The first compute capability that flash kernels run on."""
+VARLEN_WIDEST = 256
+"""The widest attention head that they take."""
 
 
 def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> None:
@@ -39,6 +44,29 @@ def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> Non
             "leave attention out, or install it with: pip install flash-attn --no-build-isolation",
             "attention",
         )
+    if settings.get("attention") == "varlen" and (why := no_varlen(model, device, str(settings.get("precision", "")))):
+        raise UserError(f"attention: varlen can't be taken here: {why}; leave attention out, or set sdpa", "attention")
+
+
+def no_varlen(model: ModelInfo, device: Device, precision: str) -> str | None:
+    """Why `attention = varlen` can't be taken on this device; None if it can."""
+    if device.kind == "cpu":
+        return None
+    if (device.compute_capability or (0, 0)) < VARLEN_SINCE:
+        return f"{device.name} is no NVIDIA GPU of the Ampere generation or later"
+    if precision == "float32":
+        return "its kernels compute in 16 bits only"
+    if model.shape.head_dim > VARLEN_WIDEST:
+        return f"its kernels take heads up to {VARLEN_WIDEST} wide, and those of {model.shape.name} are wider"
+    if device.here and not _torch_has("nn/attention/varlen.py"):
+        return "the installed torch has no varlen attention, which came with 2.10"
+    return None
+
+
+def _torch_has(file: str) -> bool:
+    """Whether the installed torch has this file; it is not imported. True without torch, which a plan needs none of."""
+    found = importlib.util.find_spec("torch")
+    return found is None or found.origin is None or (Path(found.origin).parent / file).exists()
 
 
 def no_four_bits(model: ModelInfo) -> str | None:

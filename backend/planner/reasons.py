@@ -11,6 +11,7 @@ from backend.planner import guidance
 from backend.planner.case import Case
 from backend.planner.device import Device
 from backend.planner.estimates import MethodEstimate
+from backend.planner.gpu_time import gpu_class
 from backend.planner.rules import title
 
 
@@ -218,6 +219,8 @@ def notes(case: Case, chosen: Method | None) -> Iterator[str]:
     elif all(seen.cost_usd is None for seen in case.estimates.values()):
         give = "give yours, with --price or at the goal step (0 for a box that you own)"
         yield f"No dated price of {_named(case.device)} is known; {give}."
+    elif case.device.kind == "cuda" and case.device.calibration is None and not gpu_class(case.device).seen:
+        yield f"No published run covers {_named(case.device)}: its time is taken from other cards, in a wide interval."
     yield from _different_amounts(case)
     yield from _attention_note(case)
     if chosen is not None:

@@ -65,7 +65,7 @@ def settle(
         values[key], origin[key] = value, why
     refuse_contradictions(method, pinned.values)
     several.refuse(method, device, pinned.values, values["effective_batch"])
-    for key, (value, why) in _attention(model, values).items():
+    for key, (value, why) in _attention(model, device, values).items():
         values[key], origin[key] = value, why
     for key, (value, why) in several.processes(method, device, {**values, **pinned.values}).items():
         values[key], origin[key] = value, why
@@ -201,12 +201,15 @@ def _precision(method: Method, device: Device, model: ModelInfo, data: DataRepor
     return {"precision": ("float16", "the GPU has no bfloat16")}
 
 
-def _attention(model: ModelInfo, known: Known) -> Settled:
-    """The attention that the trainer falls back to if the model family lacks the wanted one."""
+def _attention(model: ModelInfo, device: Device, known: Known) -> Settled:
+    """Packed rows by themselves if the device can; or what the trainer falls back to if the family lacks the wanted."""
     has, wanted = model.shape.attention, str(known.get("attention", Plan.attention))
-    if not has or wanted in has:
-        return {}
-    return {"attention": (has[0], f"{model.shape.family} has no {wanted} in transformers")}
+    if has and wanted.replace("varlen", "sdpa") not in has:
+        return {"attention": (has[0], f"{model.shape.family} has no {wanted} in transformers")}
+    rows = "attention" not in known and known.get("packing", Plan.packing)
+    if rows and limits.no_varlen(model, device, str(known["precision"])) is None:
+        return {"attention": ("varlen", "packed rows are computed one by one, without a mask")}
+    return {}
 
 
 def title(method: Method) -> str:

@@ -98,10 +98,10 @@ def one_pass(plan: Plan, load: Work) -> Pass:
     """The mean micro-batch of one device.
 
     sdpa keeps packed rows apart with a mask and computes attention over the whole sequence (its mean length is taken)
-    rather than within each row; flash attention skips what the mask hides.
+    rather than within each row; varlen and flash attention compute each row by itself.
     """
     tokens = load.step_tokens / plan.processes
-    masked = plan.packing and plan.attention != "flash_attention_2" and load.attended < load.length
+    masked = plan.packing and plan.attention in ("sdpa", "eager") and load.attended < load.length
     attended = 2 * tokens / sequences_per_step(plan, load) if masked else load.attended
     return Pass(tokens * padding(plan, load) / passes_per_step(plan, load), attended, load.scored / load.length)
 
@@ -118,15 +118,15 @@ def step_seconds(
     plan: Plan,
     device: Device,
     load: Work,
-    kernels: Kernels = "stock",
+    kernels: Kernels | None = None,
 ) -> Interval | None:
     """Seconds of one optimizer step; None if the device's rate, or a GPU's bandwidth, is not known.
 
     Preference training makes more forward passes: the reference's, and KTO's of mismatched answers by both models.
     Finished runs on this box correct the estimate, and replace it if the device is not known.
-    `kernels` other than `stock` are those of other trainers.
+    `kernels`: those of other trainers; by default the plan's.
     """
-    seconds = _of_passes(shape, plan, device, load, kernels)
+    seconds = _of_passes(shape, plan, device, load, kernels or gpu_time.kernels_of(plan))
     more = 1 + {"sft": 0, "dpo": 1, "kto": 3}[plan.objective] * gpu_time.forward_share(plan)
     return seconds and Interval(seconds.low * more, seconds.point * more, seconds.high * more)
 
@@ -140,8 +140,10 @@ def _of_passes(shape: ModelShape, plan: Plan, device: Device, load: Work, kernel
         return _corrected(_on_cpu(shape, plan, device, load), measured)
     one, passes = one_pass(plan, load), passes_per_step(plan, load)
     seconds = gpu_time.step_seconds(shape, plan, device, one, passes, kernels)
+    best = constants.throughput().gpu.best_attention
+    fastest = gpu_time.step_seconds(shape, plan, device, one, passes, kernels, best)
     spread = gpu_time.spread(shape, plan, device)
-    return _corrected(Interval(seconds / spread, seconds, seconds * spread), measured)
+    return _corrected(Interval(fastest / spread, seconds, seconds * spread), measured)
 
 
 def _on_cpu(shape: ModelShape, plan: Plan, device: Device, load: Work) -> Interval:

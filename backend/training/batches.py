@@ -42,11 +42,13 @@ class Batch:
     """Some sequence holds several rows."""
     starts: Tensor | None = None
     """The start of each row of a flat sequence and the end of the last, int32; None if sequences are not flat."""
+    bounds: tuple[int, ...] = ()
+    """The same numbers on the host, for a CPU."""
     longest: int = 0
     """Tokens of the longest row of a flat sequence."""
 
     def varlen(self) -> dict[str, Any]:
-        """Flash attention's arguments for the rows of a flat sequence: transformers would ask the device for them."""
+        """The arguments of flash attention, and of our own for a CPU, for the rows of a flat sequence."""
         if self.starts is None:
             return {}
         starts, longest = self.starts, self.longest
@@ -55,6 +57,7 @@ class Batch:
             "cu_seq_lens_k": starts,
             "max_length_q": longest,
             "max_length_k": longest,
+            **({"row_bounds": self.bounds} if self.bounds else {}),
         }
 
 
@@ -124,7 +127,8 @@ def _flat(sequence: _Sequence, device: str, most: int) -> Batch:
     """The padding is the end of the last row, where causal attention hides it from the others."""
     batch = _collate([sequence], device, most)
     starts = np.append(np.flatnonzero(sequence.positions == 0), batch.input_ids.shape[1]).astype(np.int32)
-    return replace(batch, starts=_on(starts, device), longest=int(np.diff(starts).max()))
+    bounds = tuple(starts.tolist()) if device == "cpu" else ()
+    return replace(batch, starts=_on(starts, device), bounds=bounds, longest=int(np.diff(starts).max()))
 
 
 def _collate(sequences: Sequence[_Sequence], device: str, most: int) -> Batch:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.training import token_rows
+from backend.training.attention.rows import without_mask
 from backend.training.batches import IGNORED, Batch
 from backend.training.network import Network
 from backend.training.packed_rows import packed_hint
@@ -29,7 +30,7 @@ def whole(network: Network) -> Loss:
     """Logits of all target positions at once: fastest if they fit."""
 
     def loss(batch: Batch) -> Tensor:
-        with packed_hint(batch.packed):
+        with packed_hint(batch.packed), without_mask(known=batch.starts is not None):
             logits = network(
                 input_ids=batch.input_ids,
                 position_ids=batch.position_ids,
@@ -50,7 +51,7 @@ def chunked(network: Network) -> Loss:
     cap = getattr(config, "final_logit_softcapping", None) or 0.0
 
     def loss(batch: Batch) -> Tensor:
-        with packed_hint(batch.packed):
+        with packed_hint(batch.packed), without_mask(known=batch.starts is not None):
             hidden = decoder(
                 input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False, **batch.varlen()
             ).last_hidden_state

@@ -17,7 +17,8 @@ from backend.model import stored
 from backend.model.shape import HEAD
 from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
 from backend.plan.plan import Plan
-from backend.training import adapters, auto, grouped_keys, load_check, token_rows
+from backend.training import adapter_products, adapters, auto, grouped_keys, load_check, token_rows
+from backend.training.attention import rows
 from backend.training.network import Network
 from backend.training.parallel import sharding
 from backend.training.parallel.execution import Execution
@@ -70,6 +71,8 @@ def load(folder: Path, base_name: str, execution: Execution, start: Start = NOTH
         model = network
     else:
         model = with_adapters(network, base_name, plan, start)
+        if not plan.compile:  # a compiler finds that out by itself
+            adapter_products.fuse(network, join=True)
     set_checkpointing(network, execution)
     network.train()
     dtype = getattr(torch, stored.dtype(folder))
@@ -166,12 +169,24 @@ def saved_bytes(loaded: Loaded, plan: Plan) -> int:
 def attention(config: Any, plan: Plan) -> str:
     """The plan's implementation; `eager` if the family lacks it (soft-capped attention, as Gemma 2's, has no sdpa)."""
     kind = auto.model_class(config)
-    supports = {"sdpa": "_supports_sdpa", "flash_attention_2": "_supports_flash_attn"}.get(plan.attention)
+    supports = {
+        "sdpa": "_supports_sdpa",
+        "varlen": "_supports_sdpa",
+        "flash_attention_2": "_supports_flash_attn",
+    }.get(plan.attention)
     return plan.attention if kind is None or supports is None or getattr(kind, supports, True) else "eager"
 
 
+def implementation(attention: str) -> str:
+    """The name by which transformers knows an attention."""
+    if attention != "varlen":
+        return attention
+    rows.register()
+    return rows.NAME
+
+
 def _network(folder: Path, plan: Plan, device: str, attention: str) -> Any:
-    options: dict[str, Any] = {"dtype": weight_dtype(plan), "attn_implementation": attention}
+    options: dict[str, Any] = {"dtype": weight_dtype(plan), "attn_implementation": implementation(attention)}
     if plan.quantization == "nf4" and plan.method == "qlora":
         options["quantization_config"] = _nf4(plan)
     if device != "cpu" or "quantization_config" in options:
@@ -195,7 +210,7 @@ def _checked(folder: Path, options: dict[str, Any]) -> Any:
 def _sharded(folder: Path, config: Any, attention: str, execution: Execution) -> Any:
     """The first rank reads the weights into host memory; the others have their shapes only."""
     ranks = execution.ranks
-    options: dict[str, Any] = {"dtype": weight_dtype(execution.plan), "attn_implementation": attention}
+    options: dict[str, Any] = {"dtype": weight_dtype(execution.plan), "attn_implementation": implementation(attention)}
     if ranks.is_first:
         network = _checked(folder, options)
     else:

@@ -57,6 +57,9 @@ class Network(Weights, Protocol):
     def activation_checkpointing_disable(self) -> None:
         """Keep activations."""
 
+    def set_attn_implementation(self, name: str) -> None:
+        """Compute attention by another implementation from now on."""
+
     def modules(self) -> Iterator[nn.Module]:
         """All layers, itself included."""
 

@@ -231,7 +231,7 @@ class Session:
             self._replan(during)
 
     def _replan(self, during: str) -> None:
-        if not self.progress.adjusted:
+        if set(self.progress.adjusted) <= {"kernels"}:
             self._remember_for_this_box()
         can_chunk = checks.can_chunk(self.loaded.network, self.execution)
         found = relief.cheaper(self.plan, can_chunk=can_chunk, can_offload=self.execution.device != "cpu")

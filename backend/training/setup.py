@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,10 @@ from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run.events import FindingReported, Replanned
 from backend.run.folder import RunFolder
-from backend.training import checks, compiling, cpu_formats, kernels, locate, methods, own_base, relief, rng
+from backend.training import checks, cpu_formats, kernel_choice, kernels, locate, methods, own_base, relief, rng
 from backend.training.advice import would_fit
+from backend.training.attention import rows
+from backend.training.batches import Row
 from backend.training.journal import Journal
 from backend.training.meters.progress import Pace, RunProgress
 from backend.training.optim import optimizers
@@ -59,12 +62,16 @@ def begin(
     start = own_base.start(job, model_folder, folder.path)
     execution, loaded = _load(execution, job, model_folder, start, progress, report)
     rng.seed_rank(job.plan.seed, ranks.rank)
-    ready = partial(_ready, execution, loaded, found, past, report)
+    order = Order(len(data.train), job.plan)
+    first = [data.train[int(i)] for i in order.rows_of(0)]
+    ready = partial(_ready, execution, loaded, found, past, first, job.device_name, report)
     made = relief.attempt(ready, report, progress.step, "getting ready for the first step", ranks)
     if not made:
         raise TrainingFailed(f"memory ran out before the first step; {would_fit(job, execution.plan)}")
     execution, updater = made[0]
     plan = execution.plan
+    if plan.kernels != job.plan.kernels:
+        progress.adjusted |= {"kernels": plan.kernels}
     pace = Pace.of(plan, total_steps(len(data.train), plan))
     return Session(
         folder=folder,
@@ -76,7 +83,7 @@ def begin(
         loaded=loaded,
         updater=updater,
         progress=progress,
-        order=Order(len(data.train), plan),
+        order=order,
         pace=pace,
         journal=Journal(report, progress, pace, job.device, _likely_cause_of_nan(plan), ranks),
         saved_step=found.manifest.step if found else None,
@@ -133,11 +140,20 @@ def _ready(
     loaded: methods.Loaded,
     found: Checkpoint | None,
     past: dict[str, Any],
+    first: Sequence[Row],
+    device_name: str,
     report: Report,
 ) -> tuple[Execution, optimizers.Updater]:
-    """The execution with what this model can do, and the optimizer in the state of the checkpoint `found`."""
+    """The execution with what this model can do, and the optimizer in the state of the checkpoint `found`.
+
+    `first`: the rows of the first step, which kernels are timed on.
+    """
     kernels.prepare(execution)
-    execution = _compiled(_suited(execution, loaded, report), loaded, report)
+    execution = _suited(execution, loaded, report)
+    if found:
+        execution = replace(execution, plan=replace(execution.plan, measure_kernels=False))
+    plan = kernel_choice.settle(execution, loaded, first, device_name, report)
+    execution = kernel_choice.compiled(replace(execution, plan=plan), loaded, report)
     updater = optimizers.updater(loaded.trainable(), execution)
     _say_what_differs(execution.plan, updater, report)
     if found:
@@ -151,6 +167,11 @@ def _suited(execution: Execution, loaded: methods.Loaded, report: Report) -> Exe
     if plan.attention != loaded.attention:
         report.warn(f"this model has no {plan.attention} attention; {loaded.attention} is used")
         plan = replace(plan, attention=loaded.attention)  # type: ignore[arg-type]
+    if plan.attention == "varlen" and not _takes_bounds(loaded, replace(execution, plan=plan)):
+        if plan.packing:
+            report.warn("this model or GPU can't take packed rows by their bounds: they are kept apart with a mask")
+        loaded.network.set_attn_implementation("sdpa")
+        plan = replace(plan, attention="sdpa")
     packs = plan.packing and checks.packs(loaded.network, replace(execution, plan=plan))
     if plan.packing and not packs:
         report.warn("this model can't keep packed rows apart, so that each row is a sequence of its own")
@@ -158,24 +179,11 @@ def _suited(execution: Execution, loaded: methods.Loaded, report: Report) -> Exe
     if plan.chunked_loss and not checks.can_chunk(loaded.network, replace(execution, plan=plan)):
         report.warn("this model's head is not a plain linear layer, so that its logits are held whole")
         plan = replace(plan, chunked_loss=False)
-    return replace(execution, plan=plan, flat=packs and plan.attention == "flash_attention_2")
+    return replace(execution, plan=plan, flat=packs and plan.attention in ("flash_attention_2", "varlen"))
 
 
-def _compiled(execution: Execution, loaded: methods.Loaded, report: Report) -> Execution:
-    """Compile the blocks if the plan says so; if they can't be compiled, the log says why, and the plan is without."""
-    without = replace(execution, plan=replace(execution.plan, compile=False))
-    if not execution.plan.compile:
-        return execution
-    if sharding.is_sharded(loaded.network):
-        report.warn("a model over several devices is not compiled; training goes on without it")
-        return without
-    report.say("compiling the blocks; the first steps take longer too")
-    network = loaded.network
-    reason = compiling.compile_blocks(network, checks.some_batch(network, execution), execution)
-    if reason is None:
-        return execution
-    report.warn(f"torch.compile does not work here ({reason}); training goes on without it")
-    return without
+def _takes_bounds(loaded: methods.Loaded, execution: Execution) -> bool:
+    return rows.has_kernel(execution.device) and checks.takes_bounds(loaded.network, execution)
 
 
 def _say_what_differs(plan: Plan, updater: optimizers.Updater, report: Report) -> None:

@@ -26,7 +26,7 @@ from backend.model.shape import ModelShape
 from backend.planner import memory
 from tests.bench import published
 from tests.bench.published import Run, stacks
-from tests.bench.throughput import fitted_models, is_single_dense, plan_of
+from tests.bench.throughput import FIRST_READ, fitted_models, is_single_dense, kernels_of, plan_of
 
 Kind = Literal["allocated", "reserved", "card"]
 
@@ -45,6 +45,7 @@ ALIKE = 1.03
 """Among constants whose loss is within this factor of the best the largest are taken, which are on the safe side."""
 
 EXPLAINED: dict[tuple[str, str, str], str] = {
+    ("lora", "card", "Qwen/Qwen-1_8B"): "with one sequence a batch the cache held less than in other runs",
     (
         "full",
         "card",
@@ -78,8 +79,8 @@ class Result:
 
     @property
     def fitted(self) -> bool:
-        """Whether the constants were fitted on runs of this model."""
-        return self.run.model in fitted_models()
+        """Whether the constants were fitted on runs of this model: none that was read later."""
+        return self.run.read == FIRST_READ and self.run.model in fitted_models()
 
     @property
     def explanation(self) -> str:
@@ -93,11 +94,12 @@ def complete(run: Run) -> bool:
 
 
 def missing(run: Run) -> list[str]:
-    """Settings that memory depends on and that are not given."""
+    """Settings that memory depends on and that are not given, or that the formulas don't have."""
     names = ["checkpointing", "chunked_loss", "attention"]
     if run.method != "full":
         names += ["adapter_targets", "rank"]
-    return [name for name in names if getattr(run, name) is None]
+    found = [name for name in names if getattr(run, name) is None] + ([run.unlike] if run.unlike else [])
+    return found + ["embedding, head and attention in float32"] * (kernels_of(run) == "upcast")
 
 
 def results() -> list[Result]:
@@ -134,6 +136,8 @@ def _measured(run: Run) -> dict[Kind, int]:
     if run.peak_kind == "reserved":
         return {"reserved": run.device_bytes or run.peak_bytes}
     found: dict[Kind, int] = {"card" if run.peak_kind == "device" else "allocated": run.peak_bytes}
+    if run.source.startswith("fitcheck"):
+        return found | {"reserved": run.device_bytes or 0}
     return found | ({"card": run.device_bytes} if run.device_bytes else {})
 
 
@@ -218,6 +222,33 @@ def summary(found: Sequence[Result]) -> Iterator[str]:
         yield f"| {name} | {len(some)} | {median_error(some):.2%} | {span} |"
 
 
+def by_phase() -> Iterator[str]:
+    """What each phase had allocated at most, of the runs that say so."""
+    yield "| run | attention | settings | loaded GiB | forward | backward | optimizer |"
+    yield "|---|---|---|--:|--:|--:|--:|"
+    for run, sizes in phases():
+        name = f"{run.source}: {run.model.split('/')[-1]} {run.method}"
+        pairs = (f"{predicted / GIB:.2f} of {measured / GIB:.2f}" for measured, predicted in sizes.values())
+        yield f"| {name} | {run.attention} | {run.micro_batch} x {run.length} | {' | '.join(pairs)} |"
+
+
+def phases() -> Iterator[tuple[Run, dict[str, tuple[int, int]]]]:
+    """Runs that say their peaks by phase, and by phase what was measured and what is predicted.
+
+    These runs keep the logits that the model returned while the optimizer steps, in 16 bits.
+    """
+    for run in published.runs():
+        if not complete(run) or run.forward_bytes is None:
+            continue
+        plan, stack = stacks.plan_as_run(run, plan_of(run)), stacks.stack_of(run)
+        found = memory.predict(_shape(run), plan, published.device(run), run.length, stack=stack).by_phase
+        logits = run.micro_batch * run.length * _shape(run).vocab * memory.SIXTEEN_BIT
+        measured = (run.loaded_bytes, run.forward_bytes, run.peak_bytes, run.optimizer_bytes)
+        predicted = (found["load"], found["forward"], found["backward"], found["optimizer"] + logits)
+        names = ("load", "forward", "backward", "optimizer")
+        yield run, {n: (m or 0, p) for n, m, p in zip(names, measured, predicted, strict=True)}
+
+
 def left_out() -> Iterator[str]:
     """Single-GPU dense runs with a memory figure whose settings are not complete, with what is missing."""
     for run in published.runs():
@@ -265,6 +296,7 @@ def main(arguments: Sequence[str]) -> None:
     print(*(f"- {x}" for x in dict.fromkeys(x.explanation for x in worst(found))), "", sep="\n")
     print("Full over two devices, apart from all that (the cache's share was fitted on these):", "", sep="\n")
     print(*table(sharded()), "", sep="\n")
+    print("By phase, predicted of measured:", "", *by_phase(), "", sep="\n")
     print("Left out, for a setting that is not told:", *left_out(), sep="\n")
 
 

@@ -6,7 +6,17 @@ import pytest
 
 from backend.planner import memory
 from backend.planner.memory import OWN
-from tests.bench.memory_published import GROUPS, complete, left_out, median_error, missing, results, sharded, worst
+from tests.bench.memory_published import (
+    GROUPS,
+    complete,
+    left_out,
+    median_error,
+    missing,
+    phases,
+    results,
+    sharded,
+    worst,
+)
 from tests.bench.published import device, runs, shape, stacks
 from tests.bench.throughput import is_single_dense, plan_of
 
@@ -52,3 +62,12 @@ def test_a_stack_that_differs_in_nothing_is_the_trainer() -> None:
     case = (shape(run.model), stacks.plan_as_run(run, plan_of(run)), device(run), run.length)
     assert memory.predict(*case) == memory.predict(*case, stack=OWN)
     assert memory.predict(*case) != memory.predict(*case, stack=stacks.stack_of(run))
+
+
+def test_each_phase_is_counted_and_not_the_largest_alone() -> None:
+    found = list(phases())
+    assert len(found) >= 9
+    for run, sizes in found:
+        for name, (measured, predicted) in sizes.items():
+            limit = 0.055 if name == "load" else 0.04  # a small model's load is a few MiB of anything
+            assert abs(predicted / measured - 1) < limit, (run.model, run.attention, name)

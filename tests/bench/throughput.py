@@ -13,7 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from unittest import mock
 
+from msgspec import structs
+
+from backend import constants
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
 from backend.planner import throughput
@@ -24,8 +28,14 @@ from backend.planner.throughput import Work
 from tests.bench import published
 from tests.bench.published import Run
 
-SINGLE_DENSE = ("fms-2024", "fms-liger", "peft", "torchtune-3b", "qwen", "llama-factory")
+SINGLE_DENSE = (
+    *("fms-2024", "fms-liger", "peft", "torchtune-3b", "qwen", "llama-factory"),
+    *("fitcheck-t4-torch2.10", "fitcheck-t4-torch2.14"),
+)
 """Sources of the runs that predictions are compared with first: one GPU, dense, complete settings."""
+
+FIRST_READ = "2026-11-24"
+"""Runs read later came when the estimate had been fitted once: new cards, models under 2B."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +75,8 @@ class Result:
 
 
 def complete(run: Run) -> bool:
-    """Whether its speed and the settings that it depends on are given."""
-    return run.tokens_per_second is not None and run.checkpointing is not None
+    """Whether its speed and the settings that it depends on are given, and the estimate has a term for each of them."""
+    return run.tokens_per_second is not None and run.checkpointing is not None and run.unlike is None
 
 
 @cache
@@ -91,11 +101,14 @@ def _case(run: Run) -> Case:
 def plan_of(run: Run) -> Plan:
     """A run's settings as a plan."""
     own: dict[str, Any] = {"rank": run.rank} if run.rank else {}
-    if run.adapter_targets and run.model != "Qwen/Qwen-7B":  # that one's names differ; all its linears carry adapters
+    if run.adapter_targets and not run.model.startswith(
+        "Qwen/Qwen-"
+    ):  # that one's names differ; all its linears carry adapters
         own["target_modules"] = run.adapter_targets
     return Plan(
         method=run.method,
         quantization="none" if run.quantization == "none" else "nf4",
+        precision="float16" if run.precision.startswith("float16") else "bfloat16",
         weights_dtype="float32" if run.precision == "float32-amp" else "bfloat16",
         max_length=run.length,
         packing=run.packed,
@@ -112,10 +125,16 @@ def plan_of(run: Run) -> Plan:
     )
 
 
+def kernels_of(run: Run) -> Kernels:
+    """The kernels that a run is estimated with: the nearest there are. Under autocast attention and head are 16-bit."""
+    if run.kernels == "stock" or (run.precision.endswith("-amp") and run.kernels == "upcast"):
+        return "stock"
+    return "upcast" if run.kernels == "upcast" else "fused"
+
+
 def result(case: Case) -> Result:
     """The estimate beside what was published."""
-    kernels: Kernels = "stock" if case.run.kernels in ("stock", "upcast") else "fused"
-    step = throughput.step_seconds(case.shape, case.plan, case.device, case.load, kernels=kernels)
+    step = throughput.step_seconds(case.shape, case.plan, case.device, case.load, kernels=kernels_of(case.run))
     assert step is not None and case.run.tokens_per_second is not None
     tokens = case.load.step_tokens / case.run.gpus
     speeds = Interval(tokens / step.high, tokens / step.point, tokens / step.low)
@@ -124,9 +143,15 @@ def result(case: Case) -> Result:
 
 @cache
 def fitted_models() -> frozenset[str]:
-    """Every second model by size: the constants were fitted on their runs."""
-    models = sorted({case.run.model for case in cases()}, key=lambda model: published.shape(model).parameters)
-    return frozenset(models[::2])
+    """Every second model by size, of each reading's new ones: the constants were fitted on their runs."""
+    halves: set[str] = set()
+    sizes: set[int] = set()
+    for read in sorted({case.run.read for case in cases()}):
+        found = {case.run.model: case.shape.parameters for case in cases() if case.run.read == read}
+        new = sorted(set(found.values()) - sizes)
+        halves |= {model for model, size in found.items() if size in new[::2]}
+        sizes |= set(new)
+    return frozenset(halves)
 
 
 def is_single_dense(run: Run) -> bool:
@@ -142,6 +167,9 @@ GROUPS: dict[str, Callable[[Run], bool]] = {
     "one GPU, dense": is_single_dense,
     "one GPU, dense, held out": lambda run: is_single_dense(run) and run.model not in fitted_models(),
     "as this trainer runs (stock kernels)": lambda run: is_single_dense(run) and run.kernels == "stock",
+    "read in the second round": lambda run: run.read > FIRST_READ,
+    "read in the second round, fitted on": lambda run: run.read > FIRST_READ and run.model in fitted_models(),
+    "read in the second round, held out": lambda run: run.read > FIRST_READ and run.model not in fitted_models(),
 }
 
 
@@ -200,12 +228,33 @@ def summary() -> Iterator[str]:
         yield f"| {name} | {len(found)} | {median_error(found):.1%} | {most:.0%} | {share_inside(found):.1%} |"
 
 
+def by_card() -> Iterator[str]:
+    """Ratios by card: with the constants of its class, and as if no run of the class had been seen."""
+    yield "| GPU | runs | estimated / published, median | inside | without its class | inside |"
+    yield "|---|--:|--:|--:|--:|--:|"
+    for name in sorted({case.run.gpu for case in cases()}):
+        own = [case for case in cases() if case.run.gpu == name]
+        seen, unseen = [result(case) for case in own], list(map(_without_class, own))
+        figures = (
+            f"{statistics.median(x.ratio for x in some):.2f} | {share_inside(some):.0%}" for some in (seen, unseen)
+        )
+        yield f"| {name} | {len(own)} | {' | '.join(figures)} |"
+
+
+def _without_class(case: Case) -> Result:
+    """The result if the card's class were that of any other GPU."""
+    table = constants.throughput()
+    other = structs.replace(table, gpu_classes=table.gpu_classes[-1:])
+    with mock.patch.object(constants, "throughput", return_value=other):
+        return result(case)
+
+
 def left_out() -> Iterator[str]:
     """Runs with a speed whose settings are not complete."""
     for run in published.runs():
         if run.tokens_per_second is not None and not complete(run):
             name = f"{run.source}: {run.model.split('/')[-1]} {run.method} on {run.gpus} x {run.gpu}"
-            yield f"- {name}, {run.tokens_per_second:,.0f} tokens/s: {run.notes}"
+            yield f"- {name}, {run.tokens_per_second:,.0f} tokens/s: {run.unlike or run.notes}"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -218,6 +267,7 @@ def main(arguments: Sequence[str]) -> None:
     found = results()
     print(*(every(found) if "--all" in arguments else table(found)), "", sep="\n")
     print(*summary(), "", sep="\n")
+    print(*by_card(), "", sep="\n")
     print("The worst:", *list(every(sorted(found, key=lambda x: -x.error)[:8])), "", sep="\n")
     print("Left out, for a setting that is not told:", *left_out(), sep="\n")
 

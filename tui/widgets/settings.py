@@ -51,6 +51,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "micro_batch",
             "checkpointing",
             "activation_offload",
+            "kernels",
+            "measure_kernels",
             "compile",
             "chunked_loss",
             "attention",

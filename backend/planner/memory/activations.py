@@ -137,11 +137,14 @@ def transient(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = O
     """Bytes allocated beside what is kept in one block's backward pass: gradients of the MLP and the residual.
 
     Of the MLP these are the gradient of its product and the down projection's dequantised weight; later that gradient
-    and those of both factors, when a product that was kept has been freed.
+    and those of both factors, when a product that was kept has been freed. Of eager attention they are those of its
+    probabilities, in the compute type and in float32, and of its scores, which may be more.
     """
     inner = batch.tokens * _made_bytes(plan, stack) * shape.intermediate
     mlps = max(inner + dequantised(shape, plan), inner * (3 - keeps_product(shape, plan, stack)))
     recomputed = inner + dora.work(shape, plan) if plan.checkpointing and plan.use_dora else 0
+    if plan.attention == "eager":
+        mlps = max(mlps, batch.tokens * shape.heads * batch.length * (compute_bytes(plan) + 2 * FLOAT32))
     return max(mlps, recomputed) + batch.tokens * 2 * residual_bytes(plan, stack) * shape.hidden
 
 

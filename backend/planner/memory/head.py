@@ -24,8 +24,10 @@ class Head:
 def head(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> Head:
     """For whole logits or the chunked loss, as the plan says; or for the loss of another training stack."""
     if stack.logits_bytes is not None and not plan.chunked_loss:
-        scores = int(batch.scored_tokens * shape.vocab * stack.logits_bytes)
-        return Head(scores, scores + head_gradient(shape, plan))
+        entries = batch.scored_tokens * shape.vocab
+        scores = int(entries * stack.logits_bytes)
+        forward = scores if stack.logits_forward is None else int(entries * stack.logits_forward)
+        return Head(forward, scores + head_gradient(shape, plan))
     return _chunked(shape, plan, batch) if plan.chunked_loss else _whole(shape, plan, batch)
 
 

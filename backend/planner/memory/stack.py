@@ -28,6 +28,8 @@ class Stack:
     """Tensors of the inner width that a block keeps; None for as many as the trainer's."""
     logits_bytes: float | None = None
     """Bytes for each token and vocabulary entry at the loss's peak; None for the trainer's own loss."""
+    logits_forward: float | None = None
+    """The same before the backward pass; None for as many."""
     narrow_loss: bool = False
     """The loss is computed in 16 bits."""
     narrow_states: bool = False

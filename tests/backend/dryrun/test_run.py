@@ -24,6 +24,8 @@ from tests.shapes import LLAMA_8B, model
         ("Qwen2.5-72B", planned("lora", checkpointing=True, chunked_loss=True, precision="float32")),
         ("Gemma-3-1b", planned("qlora", checkpointing=True)),
         ("Mistral-7B-v0.3", planned("qlora", packing=True)),
+        ("Mistral-7B-v0.3", planned("qlora", packing=True, attention="varlen")),
+        ("Llama-3.2-1B", planned("lora", packing=True, attention="varlen", micro_batch=4)),
         ("SmolLM2-135M", planned("full", micro_batch=4)),
         ("Llama-3.1-8B", planned("full", checkpointing=True, chunked_loss=True)),
         (

@@ -26,6 +26,12 @@ def test_a_busy_moment_does_not_lower_the_rate(measured: list[float]) -> None:
     assert [rate.cpu_flops(CPU) for _ in range(3)] == [2e11, 2e11, 3e11]
 
 
+def test_a_busy_moment_makes_no_slow_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = [0.004, 0.002, 0.009]
+    monkeypatch.setattr(rate, "measure_loop_seconds", lambda: seconds.pop(0))
+    assert [rate.loop_seconds(CPU) for _ in range(3)] == [0.004, 0.002, 0.002]
+
+
 def test_another_cpu_starts_anew(measured: list[float]) -> None:
     measured += [2e11, 1e10]
     rate.cpu_flops(CPU)

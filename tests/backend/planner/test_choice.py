@@ -142,3 +142,11 @@ def test_high_stakes_take_16_bit_weights_if_they_fit() -> None:
     assert "merges into them exactly" in why
     assert "Compare its general ability before and after training; an adapter can be taken off again." in why
     assert compare(Answers(stakes="high"), T4, model(LLAMA_8B), rows(5000)).recommended == "qlora"
+
+
+def test_a_card_that_no_published_run_covers_is_said_to_be_so() -> None:
+    said = "No published run covers a B200 SXM: its time is taken from other cards, in a wide interval."
+    new = replace(A100_80, name="B200 SXM", compute_capability=(10, 0))
+    for device, uncovered in ((new, True), (A100_80, False), (replace(A100_80, name="RTX 5090"), False)):
+        notes = compare(Answers(), device, model(), rows(5000)).notes
+        assert (said in notes) is uncovered

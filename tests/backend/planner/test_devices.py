@@ -300,3 +300,12 @@ def test_the_catalogue_is_consistent() -> None:
         if spec.offer:
             assert 0 < spec.offer.low <= spec.offer.typical <= spec.offer.high, spec.name
             assert "2026" in spec.offer.source, spec.name
+
+
+@pytest.mark.parametrize(("seconds", "factor"), [(0.0018, None), (0.0036, 2.5), (0.1, 4.0), (0.0003, 0.4)])
+def test_a_slow_or_fast_host_is_measured_and_a_usual_one_is_not_told_apart(
+    seconds: float, factor: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "loop_seconds", lambda _: seconds)
+    assert devices.here(box(RTX_4090)).host == (factor and pytest.approx(factor))
+    assert devices.named("4090").host is None

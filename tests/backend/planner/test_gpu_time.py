@@ -41,12 +41,37 @@ def test_few_tokens_cost_as_much_as_reading_the_weights() -> None:
 
 def test_the_host_bounds_a_small_micro_batch() -> None:
     waiting = gpu_time.launch_seconds(LLAMA_8B, LORA)
-    assert gpu_time.pass_seconds(LLAMA_8B, LORA, H100, Pass(128, 128, 1.0)) == waiting
+    assert gpu_time.pass_seconds(LLAMA_8B, LORA, H100, Pass(128, 128, 1.0)) == pytest.approx(waiting, rel=0.01)
     assert (
         gpu_time.launch_seconds(LLAMA_8B, FULL)
         < waiting
         < gpu_time.launch_seconds(LLAMA_8B, replace(LORA, checkpointing=True))
     )
+
+
+def test_a_slow_host_bounds_more_and_this_box_is_measured() -> None:
+    few = Pass(128, 128, 1.0)
+    here = gpu_time.pass_seconds(LLAMA_8B, LORA, replace(H100, host=3.0), few)
+    assert here == pytest.approx(3 * gpu_time.launch_seconds(LLAMA_8B, LORA), rel=0.01)
+    assert gpu_time.pass_seconds(LLAMA_8B, LORA, T4, Pass(16, 16, 1.0)) > 2 * gpu_time.launch_seconds(LLAMA_8B, LORA)
+
+
+def test_gpu_and_host_wait_for_each_other_if_they_are_equally_fast() -> None:
+    waiting = gpu_time.launch_seconds(LLAMA_8B, LORA)
+    alone = gpu_time.pass_seconds(LLAMA_8B, LORA, replace(H100, host=1e-6), Pass(1024, 1024, 1.0))
+    both = gpu_time.pass_seconds(LLAMA_8B, LORA, replace(H100, host=alone / waiting), Pass(1024, 1024, 1.0))
+    assert both == pytest.approx(alone * 2**0.25)
+
+
+def test_adapters_and_four_bit_weights_have_kernels_of_their_own() -> None:
+    few, all_linear = replace(LORA, target_modules="q_proj"), gpu_time.launch_seconds(LLAMA_8B, LORA)
+    assert gpu_time.launch_seconds(LLAMA_8B, few) < all_linear < gpu_time.launch_seconds(LLAMA_8B, QLORA)
+
+
+def test_eager_attention_moves_its_scores() -> None:
+    eager, one = replace(LORA, attention="eager"), Pass(2048, 2048, 1.0)
+    more = gpu_time.activation_bytes(LLAMA_8B, eager, one) - gpu_time.activation_bytes(LLAMA_8B, LORA, one)
+    assert more == 22 * 32 * 2048 * 32 * 3  # bytes x heads x length x blocks x passes
 
 
 def test_four_bit_weights_are_unpacked_in_every_pass() -> None:
@@ -62,10 +87,13 @@ def test_the_optimizer_of_full_is_no_small_matter_and_its_8_bit_one_less() -> No
 
 
 def test_a_class_by_name_then_by_capability_then_the_widest_interval() -> None:
-    assert gpu_time.gpu_class(RTX_4090).names == ("RTX 4090",)
+    assert "RTX 4090" in gpu_time.gpu_class(RTX_4090).names
     assert gpu_time.gpu_class(A100_80).compute_capability == (8, 0)
-    other = gpu_time.gpu_class(T4)
-    assert not other.names and other.compute_capability is None
+    assert gpu_time.gpu_class(T4).compute_capability == (7, 5)
+    other = gpu_time.gpu_class(replace(T4, name="a new GPU", compute_capability=(13, 0)))
+    assert not other.names and not other.compute_capability
+    assert gpu_time.gpu_class(replace(RTX_4090, name="RTX 6000 Ada")).compute_capability == (8, 9)
+    assert gpu_time.gpu_class(replace(H100, name="B300 SXM", compute_capability=(10, 3))).compute_capability == (10,)
     assert gpu_time.spread(LLAMA_8B, LORA, T4) > gpu_time.spread(LLAMA_8B, LORA, A100_80)
     several = replace(LORA, processes=2)
     assert gpu_time.spread(LLAMA_8B, several, A100_80) > gpu_time.spread(LLAMA_8B, LORA, A100_80)

@@ -118,4 +118,14 @@ def test_a_family_without_sdpa_is_planned_with_what_it_has() -> None:
     assert settle(shape=soft_capped, answers=Answers(set=("attention=sdpa",)))[0].attention == "eager"
     flash = settle(shape=soft_capped, answers=Answers(set=("attention=flash_attention_2",)))[0]
     assert flash.attention == "flash_attention_2"
-    assert settle()[0].attention == "sdpa"
+
+
+def test_packed_rows_are_computed_by_themselves_where_the_device_can() -> None:
+    assert settle()[0].attention == settle(device=CPU)[0].attention == "varlen"
+    assert settle(answers=Answers(set=("packing=false",)))[0].attention == "sdpa"  # nothing to keep apart
+    assert settle(answers=Answers(set=("attention=sdpa",)))[0].attention == "sdpa"
+    assert settle(device=T4)[0].attention == "sdpa"  # before Ampere
+    assert settle(answers=Answers(set=("precision=float32",)))[0].attention == "sdpa"
+    assert settle(shape=replace(LLAMA_8B, head_dim=512))[0].attention == "sdpa"
+    with pytest.raises(UserError, match="attention: varlen can't be taken here: T4 is no NVIDIA GPU of the Ampere"):
+        settle(device=T4, answers=Answers(set=("attention=varlen",)))

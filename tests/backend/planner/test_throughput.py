@@ -123,6 +123,7 @@ def test_a_token_attends_within_its_row_unless_a_mask_is_needed() -> None:
     load = throughput.work(flash, data)
     assert load.attended == (100**2 + 300**2) / 400
     assert throughput.one_pass(flash, load).attended == load.attended
+    assert throughput.one_pass(replace(flash, attention="varlen"), load).attended == load.attended
     assert (
         throughput.one_pass(replace(flash, attention="sdpa"), load).attended == 2 * 800
     )  # four sequences of four rows

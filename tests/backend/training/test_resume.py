@@ -65,6 +65,7 @@ def on_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Any) -> None:
     ("method", "extra"),
     [
         ("lora", {}),
+        ("lora", {"dropout": 0.0, "attention": "varlen", "precision": "bfloat16"}),
         ("qlora", {}),
         ("full", {}),
         ("full", {"optimizer_in_backward": True}),
@@ -81,8 +82,8 @@ def on_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Any) -> None:
 def test_killed_in_the_middle(
     method: Method, extra: dict[str, Any], tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = finish(new_run(tiny_model, questions, method, **SETTINGS, **extra))
-    folder = new_run(tiny_model, questions, method, **SETTINGS, **extra)
+    undisturbed = finish(new_run(tiny_model, questions, method, **{**SETTINGS, **extra}))
+    folder = new_run(tiny_model, questions, method, **{**SETTINGS, **extra})
 
     def die() -> None:
         raise Killed

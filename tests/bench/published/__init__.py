@@ -53,10 +53,11 @@ class Run:
     activation_offload: bool
     optimizer: Literal["adamw", "paged_adamw_8bit"]
     optimizer_in_backward: bool
-    kernels: Literal["stock", "upcast", "fused", "compiled"]
-    """stock: transformers as it is; upcast: with peft's float32 norms and hidden states; fused or compiled: others'."""
-    attention: Literal["sdpa", "flash_attention_2"] | None
-    precision: Literal["bfloat16", "bfloat16-amp", "float16-amp", "float32-amp"]
+    kernels: Literal["stock", "upcast", "fused", "compiled", "engine"]
+    """stock: transformers as it is; upcast: with peft's float32 norms and hidden states; fused or compiled: others';
+    engine: no PyTorch, and no host that launches kernels one by one."""
+    attention: Literal["sdpa", "flash_attention_2", "eager"] | None
+    precision: Literal["bfloat16", "bfloat16-amp", "float16", "float16-amp", "float32-amp"]
     """What the weights are kept in; `-amp` computes under autocast."""
     adapter_targets: str | None
     """As the plan field `target_modules`; None for full fine-tuning, and if it is not given."""
@@ -71,6 +72,16 @@ class Run:
     tokens_per_second: float | None
     """Of one GPU."""
     notes: str
+    unlike: str | None = None
+    """What the time estimate has no term for, or what its speed can't be told from; it is then left out there."""
+    read: str = "2026-11-24"
+    """When it was read."""
+    loaded_bytes: int | None = None
+    """Allocated after loading."""
+    forward_bytes: int | None = None
+    """The peak of the forward pass, loss included."""
+    optimizer_bytes: int | None = None
+    """The peak of the optimizer step."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +106,9 @@ def _file() -> _File:
 
 @cache
 def runs() -> tuple[Run, ...]:
-    """All runs, in the file's order."""
+    """All runs, in the file's order. The last columns may be missing in a row."""
     file = _file()
-    return tuple(msgspec.convert(dict(zip(file.columns, row, strict=True)), Run) for row in file.rows)
+    return tuple(msgspec.convert(dict(zip(file.columns, row, strict=False)), Run) for row in file.rows)
 
 
 def sources() -> dict[str, Source]:

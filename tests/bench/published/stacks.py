@@ -49,6 +49,8 @@ def stack_of(run: Run) -> Stack:
         swiglu_tensors=2 if run.kernels == "compiled" else None,
         logits_bytes=LOGITS.get((run.source, run.kernels)),
     )
+    if run.source.startswith("fitcheck"):  # logits in 16 bits and float32, their log-softmax; then the float32 gradient
+        stack = replace(stack, repeated_keys=True, logits_forward=10.0, logits_bytes=14.0)
     if "bigcode" in run.model:  # torch's own LayerNorm; the MLP keeps what its GELU gets, and the result
         logits = BIGCODE_LOGITS[run.kernels]
         stack = replace(stack, fused_norms=True, swiglu_tensors=1, narrow_loss=True, logits_bytes=logits)

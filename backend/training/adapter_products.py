@@ -1,0 +1,141 @@
+"""Adapters with fewer and larger products: those that read one input compute their first matrix together.
+
+peft computes each adapted layer as a base product, two small ones, a scaling and a sum. Here the first matrices of the
+layers that read one input (queries, keys and values; gate and up) are one product, and the second one is added to the
+base's result as it is computed. If the frozen base is not quantised, the base products of a group are one product too:
+their weights become rows of one matrix. The result is the same to rounding, and so is what is saved.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Linear, Module
+from torch.nn.functional import linear
+
+from backend.training.network import Network
+
+TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+"""Layers of one parent that read one input. A call with another input is computed by itself."""
+NAME = "default"
+"""The adapter's name in peft."""
+
+
+def fuse(network: Network, *, join: bool) -> None:
+    """Let the adapters of `network` compute as said above. `join`: make the weights of plain bases one matrix."""
+    grouped: set[Module] = set()
+    for _, parent in list(network.named_modules()):
+        for names in TOGETHER:
+            members: list[Any] = [x for x in (getattr(parent, name, None) for name in names) if _is_plain(x)]
+            if len(members) > 1:
+                _take_over(members, join=join)
+                grouped.update(members)
+    for _, module in list(network.named_modules()):
+        if _is_plain(module) and module not in grouped:
+            _take_over([module], join=False)
+
+
+def _is_plain(module: Any) -> bool:
+    """An adapted linear layer without dropout, bias, DoRA or another variant."""
+    from peft.tuners.lora import LoraLayer
+
+    if not isinstance(module, LoraLayer) or list(getattr(module, "lora_A", ())) != [NAME]:
+        return False
+    matrices = (module.lora_A[NAME], module.lora_B[NAME])
+    plain = all(isinstance(x, Linear) and x.bias is None for x in matrices)
+    variant = NAME in getattr(module, "lora_variant", ()) or getattr(module, "fan_in_fan_out", False)
+    return plain and not variant and isinstance(module.lora_dropout[NAME], torch.nn.Identity)
+
+
+def _take_over(members: Sequence[Any], *, join: bool) -> None:
+    group = _Group(members, _joined([x.base_layer for x in members]) if join else None)
+    for number, member in enumerate(members):
+        member.forward = partial(_forward, group, number)
+
+
+def _forward(group: _Group, number: int, x: Tensor, *arguments: Any, **options: Any) -> Tensor:
+    member = group.members[number]
+    if arguments or options or not group.computes(x):
+        kind: Any = type(member)
+        found: Tensor = kind.forward(member, x, *arguments, **options)
+        return found
+    return group.result(number, x)
+
+
+class _Group:
+    """Layers that read one input; results wait here until their layer is called with it."""
+
+    def __init__(self, members: Sequence[Any], joined: tuple[Tensor, Tensor | None] | None) -> None:
+        self._members = [weakref.ref(x) for x in members]  # each of them holds the group
+        self._joined = joined
+        self._input: Tensor | None = None
+        self._results: dict[int, Tensor] = {}
+
+    @property
+    def members(self) -> list[Any]:
+        """The layers."""
+        return [x() for x in self._members]
+
+    def computes(self, x: Tensor) -> bool:
+        """Whether this is the usual case: one adapter, switched on, whose type autocast takes care of."""
+        members = self.members
+        alike = torch.is_autocast_enabled(x.device.type) or x.dtype == members[0].lora_A[NAME].weight.dtype
+        return alike and not any(x.disable_adapters or x.merged or x.active_adapters != [NAME] for x in members)
+
+    def result(self, number: int, x: Tensor) -> Tensor:
+        """Of one layer; the first that is called with `x` computes all of them."""
+        if self._input is not x:
+            self._results, self._input = dict(enumerate(self._compute(x))), x
+        found = self._results.pop(number, None)
+        if found is None:  # called twice with one input
+            found = list(self._compute(x))[number]
+        if not self._results:
+            self._input = None
+        return found
+
+    def _compute(self, x: Tensor) -> Iterator[Tensor]:
+        members = self.members
+        first = [member.lora_A[NAME].weight for member in members]
+        low = linear(x.flatten(0, -2), torch.cat(first) if len(first) > 1 else first[0])
+        if self._joined is not None:
+            yield from self._at_once(x, low)
+            return
+        for member, part in zip(members, torch.split(low, [len(a) for a in first], -1), strict=True):
+            base = member.base_layer(x)
+            second = member.lora_B[NAME].weight
+            result = torch.addmm(base.flatten(0, -2), part, second.t(), alpha=member.scaling[NAME])
+            yield result.to(base.dtype).view_as(base)
+
+    def _at_once(self, x: Tensor, low: Tensor) -> Iterator[Tensor]:
+        """The second matrices are blocks of one, which is mostly zero and small."""
+        assert self._joined is not None
+        base = linear(x.flatten(0, -2), *self._joined)
+        seconds = [member.lora_B[NAME].weight * member.scaling[NAME] for member in self.members]
+        blocks: Tensor = torch.block_diag(*seconds)  # type: ignore[no-untyped-call]
+        result = torch.addmm(base, low, blocks.t()).to(base.dtype)
+        widths = [len(x) for x in seconds]
+        yield from torch.split(result.view(*x.shape[:-1], sum(widths)), widths, -1)
+
+
+@torch.no_grad()
+def _joined(bases: Sequence[Module]) -> tuple[Tensor, Tensor | None] | None:
+    """Weight and bias of plain frozen layers as one, of which theirs become parts; None if they are not such layers."""
+    if any(type(x) is not Linear or x.weight.requires_grad or x.weight.is_meta for x in bases):
+        return None
+    weights, biases = [x.weight for x in bases], [x.bias for x in bases]
+    if any(x is None for x in biases) and any(x is not None for x in biases):
+        return None
+    return _one(weights), None if biases[0] is None else _one(biases)
+
+
+def _one(parts: Sequence[Any]) -> Tensor:
+    """Parameters as rows of one tensor that they share from now on."""
+    whole = torch.cat([x.data for x in parts])
+    for part, rows in zip(parts, torch.split(whole, [len(x) for x in parts]), strict=True):
+        part.data = rows
+    return whole

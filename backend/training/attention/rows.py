@@ -1,0 +1,143 @@
+"""`attention = varlen`: packed rows attend each within itself, and no mask of the whole sequence is ever made.
+
+Registered with transformers' attention interface. On a GPU it is torch's own `varlen_attn` (flash kernels, Ampere and
+later, torch 2.10 and later); on a CPU each row is computed by itself (segments.py). Where no bounds of rows are given
+(padded batches, sample answers with a cache) it is sdpa, with sdpa's masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from backend.training.attention import segments
+
+NAME = "fttui_varlen"
+"""In transformers' table of attention implementations."""
+WIDEST_HEAD = 256
+"""Of flash kernels."""
+
+
+class NoBounds(Exception):
+    """A family that would let packed rows see each other; found out by a try (checks.py)."""
+
+
+_bounds_known: ContextVar[bool] = ContextVar("bounds_known", default=False)
+_watched: ContextVar[list[int | None] | None] = ContextVar("watched", default=None)
+
+
+@contextmanager
+def watched() -> Iterator[list[int | None]]:
+    """The sliding window of every call within, in order; None for a call without one."""
+    seen: list[int | None] = []
+    token = _watched.set(seen)
+    try:
+        yield seen
+    finally:
+        _watched.reset(token)
+
+
+@contextmanager
+def without_mask(*, known: bool) -> Iterator[None]:
+    """Within, a forward pass makes no masks if the bounds of its rows are `known`."""
+    token = _bounds_known.set(known)
+    try:
+        yield
+    finally:
+        _bounds_known.reset(token)
+
+
+@cache
+def register() -> None:
+    """Tell transformers of it."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, _mask)
+
+
+def has_kernel(device: str) -> bool:
+    """Whether this box's torch and GPU have such a kernel; a CPU needs none."""
+    if device == "cpu":
+        return True
+    try:
+        from torch.nn.attention.varlen import varlen_attn  # noqa: F401
+    except ImportError:
+        return False
+    return torch.version.hip is None and torch.cuda.get_device_capability() >= (8, 0)
+
+
+def attend(
+    module: Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """As transformers calls it: heads before positions in, positions before heads out."""
+    starts, bounds = options.pop("cu_seq_lens_q", None), options.pop("row_bounds", None)
+    seen = _watched.get()
+    if seen is not None:
+        seen.append(sliding_window)
+    if attention_mask is not None or starts is None or dropout or not getattr(module, "is_causal", True):
+        if attention_mask is None and _bounds_known.get():
+            raise NoBounds(f"{type(module).__name__} does not hand on where rows begin")
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        result: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **_unrelated(options)
+        )
+        return result
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    query, key, value = _computed(query, key, value)
+    if query.device.type == "cpu":
+        return segments.attend(query, key, value, bounds or tuple(starts.tolist()), scale, sliding_window), None
+    return _flash(query, key, value, starts, options["max_length_q"], scale, sliding_window), None
+
+
+def _flash(
+    query: Tensor, key: Tensor, value: Tensor, starts: Tensor, longest: int, scale: float, window: int | None
+) -> Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    left = -1 if window is None else window - 1  # a token sees itself and `window` - 1 before it
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    options: dict[str, Any] = {"scale": scale, "window_size": (left, 0), "enable_gqa": query.shape[1] != key.shape[1]}
+    found = varlen_attn(q, k, v, starts, starts, longest, longest, **options)
+    assert isinstance(found, Tensor)
+    return found.unsqueeze(0)
+
+
+def _computed(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """In autocast's type, as sdpa takes them."""
+    kind = tensors[0].device.type
+    if not torch.is_autocast_enabled(kind):
+        return tensors
+    dtype = torch.get_autocast_dtype(kind)
+    return tuple(x.to(dtype) for x in tensors)
+
+
+def _mask(*arguments: Any, **options: Any) -> Tensor | None:
+    """None if the bounds of the rows say all that a mask would."""
+    from transformers.masking_utils import sdpa_mask
+
+    if _bounds_known.get():
+        return None
+    found: Tensor | None = sdpa_mask(*arguments, **options)
+    return found
+
+
+def _unrelated(options: dict[str, Any]) -> dict[str, Any]:
+    """Without flash attention's arguments."""
+    return {name: x for name, x in options.items() if not name.startswith(("cu_seq_lens", "max_length"))}

@@ -1,0 +1,37 @@
+"""Idle threads spin for a short while only, unless the environment says how they wait."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from backend.training import waiting
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"GOMP_SPINCOUNT": waiting.SPINS}),
+        ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+    ],
+)
+def test_whoever_says_how_threads_wait_is_obeyed(before: dict[str, str], after: dict[str, str]) -> None:
+    environment = dict(before)
+    waiting.bound_spinning(environment)
+    assert environment == after
+
+
+def test_it_is_said_before_torch_is_loaded() -> None:
+    environment = {name: x for name, x in os.environ.items() if name not in waiting.POLICIES}
+    script = """
+import os, sys
+import backend.training
+assert "torch" not in sys.modules
+print(os.environ["GOMP_SPINCOUNT"])
+"""
+    found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == waiting.SPINS
