@@ -57,8 +57,9 @@ class Answers:
     mapping: tuple[str, ...] = ()
     """Which column plays which part, `role=column` (repeatable); found by itself if the names are usual."""
     set: tuple[str, ...] = field(default=())
-    """Any other plan field, `key=value` (repeatable): method, rank, alpha, dropout, target_modules, use_dora,
-    use_rslora, modules_to_save, adapter_dtype, weights_dtype, quantization, packing, train_on_turns,
-    special_tokens_in_data, max_steps, micro_batch, learning_rate, schedule, warmup_fraction, weight_decay,
-    max_grad_norm, optimizer, optimizer_in_backward, checkpointing, activation_offload, chunked_loss, attention,
-    precision, eval_fraction, eval_every, save_every, keep_checkpoints, replay_fraction, processes, compile."""
+    """Any other plan field, `key=value` (repeatable): method, objective, preference_beta, rank, alpha, dropout,
+    target_modules, use_dora, use_rslora, modules_to_save, adapter_dtype, weights_dtype, quantization, packing,
+    train_on_turns, special_tokens_in_data, max_steps, micro_batch, learning_rate, schedule, warmup_fraction,
+    weight_decay, max_grad_norm, optimizer, optimizer_in_backward, checkpointing, activation_offload, chunked_loss,
+    attention, precision, eval_fraction, eval_every, save_every, keep_checkpoints, keep, early_stopping_patience,
+    early_stopping_min_delta, measure_forgetting, max_forgetting, general_data, replay_fraction, processes, compile."""

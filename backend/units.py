@@ -13,6 +13,7 @@ PHASES = {
     "load": "loading the model",
     "eval": "evaluating",
     "sample": "asking the model",
+    "forgetting": "measuring forgetting",
     "train": "training",
     "checkpoint": "writing a checkpoint",
     "save": "saving the result",

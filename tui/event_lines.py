@@ -110,10 +110,13 @@ def _finished(event: RunFinished, peak_bytes: int) -> Iterator[str]:
     if event.state == "failed":
         yield f"failed: {event.error or 'see the log'}"
         return
-    before, after = event.eval_loss_before, event.eval_loss
+    saved = event.result_eval_loss
+    before, after = event.eval_loss_before, event.eval_loss if saved is None else saved
     losses = f", held-out loss {before:.4f} -> {after:.4f}" if before is not None and after is not None else ""
     yield f"{event.state or '?'} after {units.duration(event.seconds or 0)}{losses}"
     if peak_bytes:
         yield f"peak memory {units.memory(peak_bytes)}"
     if event.result:
+        if event.saved_earlier_step:
+            yield f"the weights of step {event.result_step:,} are saved: their held-out loss is the lowest"
         yield f"saved in {event.result}"

@@ -13,6 +13,8 @@ from textual.app import App
 from backend import units
 from backend.errors import UserError
 from backend.plan import fields
+from backend.run import forgetting
+from backend.run.events import ForgettingMeasured
 from backend.run.folder import RunFolder
 from backend.run.history import History
 from tui.panels.next_step import NextStep
@@ -48,6 +50,11 @@ def markdown(folder: RunFolder, past: History, title: str, step: NextStep) -> It
     if past.evaluations:
         yield from ("## Held-out loss", "")
         yield from _table(("step", "loss"), ((f"{x.step:,}", f"{x.loss:.4f}") for x in past.evaluations))
+    if past.finished and past.finished.saved_earlier_step:
+        yield from (f"Saved are the weights of step {past.result_step:,}, where the held-out loss was lowest.", "")
+    if past.finished and past.finished.reason:
+        yield from (_inline(past.finished.reason[:1].upper() + past.finished.reason[1:]) + ".", "")
+    yield from _forgetting(past)
     yield from _samples(past)
     yield from ("## " + step.title, "", *_block(step.to_copy))
     yield from _settings(folder)
@@ -60,6 +67,28 @@ def _steps(past: History) -> str:
 def _figure(figure: Figure) -> tuple[str, ...]:
     error = f"{figure.error * 100:+.0f} %" if figure.error is not None else "-"
     return (figure.name, *figure.words(), error)
+
+
+def _forgetting(past: History) -> Iterator[str]:
+    measured = forgetting.latest(past.forgetting)
+    if not measured:
+        return
+    yield from ("## Forgetting of general text", "", _inline(forgetting.sentence(measured)), "")
+    head = ("part", "base loss", "loss", "change", "95 % interval", "KL", "tokens")
+    yield from _table(head, (_forgotten(event) for event in measured))
+
+
+def _forgotten(event: ForgettingMeasured) -> tuple[str, ...]:
+    change = forgetting.change(event)
+    known = event.low is not None and event.high is not None
+    return (
+        event.part,
+        *("-" if x is None else f"{x:.4f}" for x in (event.base_loss, event.loss)),
+        "-" if change is None else f"{100 * change:+.1f} %",
+        f"{100 * (event.low or 0):+.1f} to {100 * (event.high or 0):+.1f} %" if known else forgetting.INSUFFICIENT,
+        "-" if event.kl is None else f"{event.kl:.4f}",
+        f"{event.tokens:,}",
+    )
 
 
 def _samples(past: History) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from backend import paths, typed
 from backend.constants.calibration_toml import CalibrationTable
+from backend.constants.forgetting_toml import ForgettingTable, GeneralTable
 from backend.constants.host_toml import HostTable
 from backend.constants.memory_toml import MemoryTable
 from backend.constants.methods_toml import MethodsTable
@@ -54,6 +55,18 @@ def host() -> HostTable:
 def trial() -> TrialTable:
     """How long a trial is."""
     return _read("trial", TrialTable)
+
+
+@cache
+def forgetting() -> ForgettingTable:
+    """How forgetting is measured and described."""
+    return _read("forgetting", ForgettingTable)
+
+
+@cache
+def general() -> GeneralTable:
+    """The parts of the general set that ships."""
+    return _read("general/parts", GeneralTable)
 
 
 def _read(name: str, kind: type[Kind]) -> Kind:

@@ -74,6 +74,15 @@ class CommonTable(Table, frozen=True):
     length_maximum: int
 
 
+class PreferenceTable(Table, frozen=True):
+    """Preference training (dpo, kto)."""
+
+    dpo_learning_rate: float
+    kto_learning_rate: float
+    epochs: int
+    beta: float
+
+
 class DemoTable(Table, frozen=True):
     """The demo model on the demo data, on a CPU."""
 
@@ -162,6 +171,7 @@ class MethodsTable(Table, frozen=True):
     qlora: QloraTable
     full: MethodTable
     common: CommonTable
+    preference: PreferenceTable
     demo: DemoTable
     choice: ChoiceTable
     evidence: EvidenceTable

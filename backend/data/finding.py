@@ -11,6 +11,9 @@ SEVERITIES: tuple[Severity, ...] = ("stops", "warns", "notes")
 SHOWN_ROWS = 100
 """Most row numbers that a finding lists; `row_count` has the full count."""
 
+OF_SFT = ("preference-data", "undesired-rows")
+"""Findings on what is not used if only the better or the good answers are learned."""
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,8 +67,10 @@ class Rows:
 class Prepared:
     """The data of one run."""
 
-    train: Rows
-    held_out: Rows
+    train: Any
+    """`Rows`, or `PreferenceRows` of backend/data/preferences.py."""
+    held_out: Any
+    """The same kind."""
     dropped: int
     """Rows of the data that are not used: empty, refused by the chat template, or without a scored token."""
     truncated: int
@@ -105,13 +108,13 @@ def prepare(
     source = load(reference, say)
     tokenizer = TextTokenizer.load(tokenizer_folder)
     how = replace(how, max_length=max_length)
-    part = _part(source, mapping, tokenizer, how, say)
+    part = part_of(examples_of(source, mapping), tokenizer, how, say)
     if source.held_out is not None and eval_fraction > 0:
-        other = _part(source.held_out, mapping, tokenizer, how, say)
-        train, evaluated = Rows(part.flat, np.arange(part.rows)), Rows(other.flat, _some(other.rows))
+        other = part_of(examples_of(source.held_out, mapping), tokenizer, how, say)
+        train, evaluated = Rows(part.flat, np.arange(part.rows)), Rows(other.flat, some_places(other.rows))
     else:
         other = part
-        out = _held_out(part, eval_fraction, seed)
+        out = held_out_places(part, eval_fraction, seed)
         train, evaluated = Rows(part.flat, np.setdiff1d(np.arange(part.rows), out)), Rows(part.flat, out)
     asked = (other, evaluated) if len(evaluated) else (part, train)
     return Prepared(
@@ -127,7 +130,7 @@ def prepare(
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """One split, tokenised."""
 
     found: Examples
@@ -140,29 +143,29 @@ class _Part:
         return len(self.flat.arrays[PLACES])
 
 
-def _part(
-    source: Source,
-    mapping: Sequence[str],
-    tokenizer: TextTokenizer,
-    how: Tokenizing,
-    say: Say,
-) -> _Part:
-    found = examples_of(source, mapping)
+def part_of(found: Examples, tokenizer: TextTokenizer, how: Tokenizing, say: Say) -> Part:
+    """The examples tokenised; from the cache if they were before. UserError if nothing is left of them."""
+    source = found.source
     seen = survey(found, 0, say)
     key = key_of(seen, tokenizer, how)
     flat = store.load(key) or tokenised(found, seen, key, tokenizer, how, say)
     if not len(flat.arrays[PLACES]):
         raise _nothing_left(flat, source, how.max_length or 0)
-    return _Part(found, seen, flat, key)
+    return Part(found, seen, flat, key)
 
 
-def _held_out(part: _Part, fraction: float, seed: int) -> Counts:
-    """Rows of one question go to one side together; if that leaves none to hold out, rows of equal content do."""
-    by_question = held_out(part.flat.arrays[GROUPS], fraction, seed)
-    return np.array(by_question or held_out(part.flat.arrays[CONTENTS], fraction, seed), dtype=np.int64)
+def held_out_places(part: Part, fraction: float, seed: int, index: Counts | None = None) -> Counts:
+    """Rows of one question go to one side together; if that leaves none to hold out, rows of equal content do.
+
+    With an `index` of some rows only: their places in it.
+    """
+    groups, contents = (part.flat.arrays[name] for name in (GROUPS, CONTENTS))
+    if index is not None:
+        groups, contents = groups[index], contents[index]
+    return np.array(held_out(groups, fraction, seed) or held_out(contents, fraction, seed), dtype=np.int64)
 
 
-def _some(rows: int) -> Counts:
+def some_places(rows: int) -> Counts:
     """As many rows of a validation split as are evaluated at the most, evenly."""
     most = min(rows, constants().held_out_rows)
     return np.unique(np.linspace(0, rows - 1, most).astype(np.int64))

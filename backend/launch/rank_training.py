@@ -15,6 +15,7 @@ from backend.run.folder import RunFolder
 from backend.training import device, relief
 from backend.training.advice import would_fit
 from backend.training.failure import sentence
+from backend.training.forgetting.watch import FORGETTING
 from backend.training.meters.progress import RunProgress
 from backend.training.parallel import ranks as meeting
 from backend.training.parallel.ranks import Ranks
@@ -70,6 +71,8 @@ def _cheaper(plan: Plan, job: Job, out: relief.RanOut) -> tuple[PlanChanges, str
     """Plan fields to change, and the change in words; None if nothing is left to change, or if it would not help."""
     if out.during == SAMPLING:
         return {"micro_batch": plan.micro_batch}, "no sample answers"  # none are made of a sharded model that ran out
+    if out.during == FORGETTING:
+        return {"measure_forgetting": False}, "forgetting is not measured"
     if out.during == relief.LOADING:
         found = relief.leaner_weights(plan) if out.step == 0 else None
     elif out.during in (CHECKPOINTING, SAVING):

@@ -30,6 +30,11 @@ def save_interval(plan: Plan, total: int) -> int:
     return max(1, round(total / 5)) if plan.eval_every else 2 * eval_interval(plan, total)
 
 
+def sequences_per_row(plan: Plan) -> int:
+    """Sequences that one row of the data makes: a row of preference data has two answers."""
+    return 2 if plan.objective == "dpo" else 1
+
+
 def times_due(interval: int, after: int, total: int) -> int:
     """How often something due every `interval` steps and at the end is due after step `after`."""
     if after >= total:

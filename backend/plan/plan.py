@@ -50,6 +50,10 @@ class Plan:
     """Type of the weights and gradients of `full`; bfloat16 (with that precision only) uses stochastic rounding."""
     quantization: Literal["none", "nf4"] = "nf4"
     """The base weights' format: `nf4` (4-bit with double quantisation) for qlora, `none` otherwise."""
+    objective: Literal["sft", "dpo", "kto"] = "sft"
+    """sft learns answers; dpo prefers the better of two answers, and kto good answers to bad ones (lora, qlora)."""
+    preference_beta: Positive = 0.1
+    """dpo and kto: how strongly the model is kept near its base; a smaller one lets it move further."""
     max_length: Annotated[int, Meta(ge=16)] = 2048
     """Longest row, and the length of a packed sequence."""
     packing: bool = True
@@ -101,6 +105,18 @@ class Plan:
     """Optimizer steps between checkpoints; 0 for about five in a run. One is always made at the end."""
     keep_checkpoints: Count = 2
     """Newest checkpoints kept, beside the best."""
+    keep: Literal["best", "last"] = "best"
+    """Which weights are saved in the end: those with the lowest held-out loss, or those of the last step."""
+    early_stopping_patience: Zero = 0
+    """Evaluations in a row without a lower held-out loss after which the run ends; 0 to train to the last step."""
+    early_stopping_min_delta: NotNegative = 0.0
+    """By how much an evaluation has to lower the best held-out loss to count as an improvement, in nats."""
+    measure_forgetting: bool = False
+    """Compare the model with its base on general text: before training, at each evaluation, and after it."""
+    max_forgetting: NotNegative = 0.0
+    """The run ends when the loss on a part of the general text has risen by more than this fraction; 0 for no limit."""
+    general_data: str = ""
+    """The general text: a file, a folder or a hub id; empty for the set that ships."""
     replay_fraction: Fraction = 0.0
     """General rows mixed in against forgetting."""
     processes: Count = 1

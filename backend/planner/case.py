@@ -51,9 +51,12 @@ class Case:
         return deadline is not None and self.estimates[method].hours.point > deadline
 
     def lacking(self, method: Method) -> tuple[str, ...]:
-        """What this box lacks (a torch that can use the GPU, memory, disk), and what the model can't do."""
+        """What this box lacks (a torch that can use the GPU, memory, disk), and what model and method can't do."""
         seen = self.estimates[method]
         refused = limits.no_four_bits(self.model) if method == "qlora" else None
+        objective = seen.plan.objective
+        if objective != "sft" and method == "full":
+            refused = f"{objective} compares with the base model, which full fine-tuning changes: choose an adapter."
         said = [refused] if refused else []
         return (*said, *self.device.obstacles, *host.obstacles(seen.host, seen.plan, self.device))
 

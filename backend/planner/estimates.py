@@ -49,8 +49,8 @@ class HostEstimate:
     ram_by_phase: Mapping[str, int]
     """load, train, save: what the process holds in each phase; merge: what merging the adapter takes afterwards."""
     disk_by_part: Mapping[str, int]
-    """download, base (if the run makes one of its own), data, checkpoints, result, output: what the run writes; merged:
-    the merged model afterwards."""
+    """download, base (if the run makes its own), data, checkpoints, general, result, output: what the run writes;
+    merged: the merged model afterwards."""
 
     @property
     def ram_bytes(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from backend.data import split
-from backend.data.finding import Finding, by_severity, count_of, finding
+from backend.data.finding import OF_SFT, Finding, by_severity, count_of, finding
 from backend.data.preflight.used import used
 from backend.data.report import DataReport
 from backend.plan.plan import Plan
@@ -13,7 +13,8 @@ from backend.plan.plan import Plan
 
 def findings(data: DataReport, plan: Plan) -> tuple[Finding, ...]:
     """All of them, the most severe first."""
-    return by_severity([*used(data, plan.max_length).findings, *_batch(data, plan)])
+    found = [*used(data, plan.max_length).findings, *_batch(data, plan)]
+    return by_severity(x for x in found if plan.objective == "sft" or x.kind not in OF_SFT)
 
 
 def stops(found: tuple[Finding, ...]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from backend.answers import Answers
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
+from backend.plan.counts import sequences_per_row
 from backend.plan.plan import Plan
 from backend.planner import memory, rules, start, throughput
 from backend.planner.box import Box
@@ -58,7 +59,7 @@ def _offloaded(shape: ModelShape, plan: Plan, data: DataReport) -> int:
     if not (plan.checkpointing and plan.activation_offload):
         return 0
     load = throughput.work(plan, data)
-    batch = memory.BatchShape(plan.micro_batch, load.length, load.scored)
+    batch = memory.BatchShape(plan.micro_batch * sequences_per_row(plan), load.length, load.scored)
     each = memory.kept_activations(shape, replace(plan, activation_offload=False), batch) // shape.layers
     return int(shape.layers * 2 ** math.ceil(math.log2(max(1, each))))
 
@@ -77,6 +78,7 @@ def _disk(model: ModelInfo, plan: Plan, data: DataReport, answers: Answers) -> d
         "download": model.download_bytes,
         "data": tokens * table.token_bytes + data.rows * table.row_bytes,
         "checkpoints": each * (plan.keep_checkpoints + table.beside_kept),
+        "general": _general_bytes(plan),
         "result": result,
         "output": result if answers.output else 0,
     }
@@ -85,6 +87,16 @@ def _disk(model: ModelInfo, plan: Plan, data: DataReport, answers: Answers) -> d
     if plan.method != "full":
         parts["merged"] = _merged_bytes(model.shape)
     return parts
+
+
+def _general_bytes(plan: Plan) -> int:
+    """What full fine-tuning keeps of the base model's predictions for the general text: ids and their logarithms."""
+    if not plan.measure_forgetting or plan.method != "full":
+        return 0
+    table = constants.forgetting().measure
+    whole = sum(part.tokens for part in constants.general().part)
+    tokens = table.most_rows * table.row_tokens if plan.general_data else whole
+    return int(tokens * (4 + table.kept_tokens * 8))
 
 
 def result_bytes(model: ModelInfo, plan: Plan) -> int:

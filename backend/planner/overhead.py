@@ -21,6 +21,37 @@ def checkpoints(plan: Plan, steps: int) -> int:
     return counts.times_due(counts.save_interval(plan, steps), 0, steps)
 
 
+def _best_bytes(shape: ModelShape, plan: Plan) -> int:
+    """Weights that are kept alone: a whole model's in the type that it is saved in."""
+    if plan.method != "full":
+        return memory.trainable(shape, plan) * memory.trained_bytes(plan)
+    return shape.parameters * (memory.FLOAT32 if plan.precision == "float32" else memory.SIXTEEN_BIT)
+
+
+def weights_alone(plan: Plan, steps: int) -> int:
+    """How often the weights are kept without a checkpoint, if every evaluation is the best so far."""
+    if plan.keep != "best" or plan.eval_fraction == 0:
+        return 0
+    evaluated, saved = counts.eval_interval(plan, steps), counts.save_interval(plan, steps)
+    return sum(at % saved != 0 for at in range(evaluated, steps, evaluated))
+
+
+def general_tokens(plan: Plan, steps: int) -> float:
+    """Tokens of general text that forgetting is measured on in a whole run; 0 if it is not.
+
+    All of it after training; a slice at each evaluation; for full fine-tuning all of it before, for adapters twice each
+    time: with them and without.
+    """
+    if not plan.measure_forgetting:
+        return 0.0
+    table = constants.forgetting().measure
+    whole = sum(part.tokens for part in constants.general().part)
+    if plan.general_data:
+        whole = table.most_rows * table.row_tokens
+    measured = whole * (1 + table.slice * evaluations(plan, steps))
+    return measured + whole if plan.method == "full" else 2 * measured
+
+
 def start_seconds(model: ModelInfo, plan: Plan) -> float:
     """Importing torch and the other libraries, downloading, reading the weights, quantising them to NF4."""
     table = constants.throughput().overhead
@@ -36,8 +67,9 @@ def checkpoint_seconds(shape: ModelShape, plan: Plan, steps: int) -> float:
     table = constants.throughput().overhead
     weights = memory.trainable(shape, plan) * memory.trained_bytes(plan)
     each = weights + memory.optimizer_states(shape, plan)
-    written = each * (1 / table.disk_bytes_per_second + 1 / table.hash_bytes_per_second)
-    return float(checkpoints(plan, steps) * written + weights / table.disk_bytes_per_second)
+    per_byte = 1 / table.disk_bytes_per_second + 1 / table.hash_bytes_per_second
+    best = weights_alone(plan, steps) * _best_bytes(shape, plan) * per_byte
+    return float(checkpoints(plan, steps) * each * per_byte + best + weights / table.disk_bytes_per_second)
 
 
 def sample_seconds(shape: ModelShape, plan: Plan, device: Device) -> float:

@@ -53,9 +53,11 @@ def settle(
     values: dict[str, Any] = {"method": method, "quantization": "nf4" if method == "qlora" else "none"}
     origin: dict[str, str] = {"method": "the method", "quantization": "the method"}
     limits.refuse(model, device, pinned.values)
-    for rule in (_common, _lengths, _batch, _duration, _learning_rate, _adapter, _precision):
+    for rule in (_common, _lengths, _batch, _duration, _learning_rate, _adapter, _preference, _precision):
         for key, (value, why) in rule(method, device, model, data, {**values, **pinned.values}).items():
             values[key], origin[key] = value, why
+    for key, (value, why) in _forgetting(answers, pinned.values).items():
+        values[key], origin[key] = value, why
     for key, value in pinned.values.items():
         if key not in ("method", "quantization") and not (method == "full" and key in ADAPTER_ONLY):
             values[key], origin[key] = value, pinned.origin[key]
@@ -67,6 +69,8 @@ def settle(
         values[key], origin[key] = value, why
     for key, (value, why) in several.processes(method, device, {**values, **pinned.values}).items():
         values[key], origin[key] = value, why
+    if values.get("objective", "sft") != "sft":
+        values["packing"], values["processes"] = False, 1
     return Plan(**values), origin
 
 
@@ -84,6 +88,13 @@ def _common(method: Method, device: Device, model: ModelInfo, data: DataReport, 
         "max_grad_norm": (own.max_grad_norm, by_method),
         "weight_decay": (own.weight_decay, by_method),
     }
+
+
+def _forgetting(answers: Answers, known: Known) -> Settled:
+    """Measured if losing general ability is costly, or if there is a limit to compare it with."""
+    if known.get("max_forgetting") or known.get("general_data"):
+        return {"measure_forgetting": (True, "what you set needs it")}
+    return {"measure_forgetting": (True, "high stakes")} if answers.stakes == "high" else {}
 
 
 def max_length(model: ModelInfo, data: DataReport) -> int:
@@ -163,6 +174,23 @@ def _adapter(method: Method, device: Device, model: ModelInfo, data: DataReport,
     }
 
 
+def _preference(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
+    """Preferences are learned at a lower rate, once, by the difference of whole answers; on one device."""
+    objective = known.get("objective", "sft")
+    if objective == "sft":
+        return {}
+    table = constants.methods().preference
+    rate = table.dpo_learning_rate if objective == "dpo" else table.kto_learning_rate
+    planned = Plan(**{**known, "epochs": known.get("epochs") if "epochs" in known else table.epochs})
+    return {
+        "learning_rate": (rate, f"{objective} default"),
+        "epochs": (float(table.epochs), f"{objective} default"),
+        "warmup_fraction": _warmup(steps(planned, data)),
+        "preference_beta": (table.beta, f"{objective} default"),
+        "packing": (False, f"{objective} compares whole answers"),
+    }
+
+
 def _precision(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
     if device.bf16:
         return {"precision": ("bfloat16", "the device does it well")}
@@ -203,8 +231,25 @@ def refuse_contradictions(method: Method, pinned: Mapping[str, Any]) -> None:
             "replay_fraction: this version has no general rows to mix in; leave it at 0, or add such rows to your data",
             "replay_fraction",
         )
+    if pinned.get("max_forgetting") and pinned.get("measure_forgetting") is False:
+        raise UserError(
+            "max_forgetting: it can't be compared with anything if measure_forgetting is false; leave one of them out",
+            "max_forgetting",
+        )
+    objective = pinned.get("objective", "sft")
+    if objective != "sft" and pinned.get("processes", 1) > 1:
+        raise UserError(
+            f"processes: {pinned['processes']} does not go with objective {objective}, which trains on one "
+            "device in this version; leave it out",
+            "processes",
+        )
     if pinned.get("method") != method:
         return
+    if objective != "sft" and method == "full":
+        raise UserError(
+            f"objective: {objective} compares with the base model, which full fine-tuning changes; take lora or qlora",
+            "objective",
+        )
     wanted = pinned.get("quantization")
     right = "nf4" if method == "qlora" else "none"
     if wanted not in (None, right):

@@ -12,6 +12,7 @@ from backend.data.report import DataReport
 from backend.measured.correction import Correction
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
+from backend.plan import counts
 from backend.plan.plan import Plan
 from backend.planner import gpu_time, overhead, rules
 from backend.planner.device import Device
@@ -42,7 +43,8 @@ def work(plan: Plan, data: DataReport) -> Work:
     cut = data.cut(plan.max_length)
     mean = cut.tokens / cut.rows if cut.rows else float(plan.max_length)
     longest = min(plan.max_length, data.percentile(100) if data.rows else plan.max_length)
-    step_tokens = mean * plan.effective_batch
+    sides = counts.sequences_per_row(plan)  # the worse answers are taken to be as long as the better ones
+    step_tokens = mean * plan.effective_batch * sides
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest
     length = filled(max(1, length), LENGTHS, plan.max_length)
     scored = max(1, math.ceil(length * data.scored_share))
@@ -50,7 +52,7 @@ def work(plan: Plan, data: DataReport) -> Work:
         step_tokens=step_tokens,
         length=length,
         scored=filled(scored, PREDICTIONS, length),
-        held_out_tokens=mean * data.split(plan.max_length, plan.eval_fraction)[1],
+        held_out_tokens=sides * mean * data.split(plan.max_length, plan.eval_fraction)[1],
         attended=_row_of_a_token(plan, data),
         row_lengths=() if plan.packing or not data.rows else _row_lengths(plan, data),
     )
@@ -120,9 +122,17 @@ def step_seconds(
 ) -> Interval | None:
     """Seconds of one optimizer step; None if the device's rate, or a GPU's bandwidth, is not known.
 
+    Preference training makes more forward passes: the reference's, and KTO's of mismatched answers by both models.
     Finished runs on this box correct the estimate, and replace it if the device is not known.
     `kernels` other than `stock` are those of other trainers.
     """
+    seconds = _of_passes(shape, plan, device, load, kernels)
+    more = 1 + {"sft": 0, "dpo": 1, "kto": 3}[plan.objective] * gpu_time.forward_share(plan)
+    return seconds and Interval(seconds.low * more, seconds.point * more, seconds.high * more)
+
+
+def _of_passes(shape: ModelShape, plan: Plan, device: Device, load: Work, kernels: Kernels) -> Interval | None:
+    """Seconds of the forward and backward passes of a step, and of its update."""
     measured = device.correction(plan.method, shape.parameters)
     if not device.flops_per_second or (device.kind == "cuda" and not device.bytes_per_second):
         return _as_measured(shape, plan, load, measured)
@@ -169,7 +179,7 @@ def run_hours(
     data: DataReport,
     load: Work,
 ) -> Interval | None:
-    """Hours of the run: steps, evaluations, samples, checkpoints, loading; None if the rate is not known."""
+    """Hours of the run: steps, evaluations, forgetting, samples, checkpoints, loading; None without a known rate."""
     found = _parts(model, plan, device, data, load)
     if found is None:
         return None
@@ -205,7 +215,7 @@ class _Parts(NamedTuple):
     total: int
     """Steps."""
     evaluations: float
-    """All evaluations together, in steps."""
+    """All evaluations together, with forgetting, in steps."""
     samples: float
     """Seconds of the questions that are asked."""
     start: float
@@ -223,10 +233,11 @@ def _parts(model: ModelInfo, plan: Plan, device: Device, data: DataReport, load:
     total = rules.steps(plan, data)
     evaluations = overhead.evaluations(plan, total)
     forward = load.held_out_tokens / max(1.0, load.step_tokens) * gpu_time.forward_share(plan)
+    general = overhead.general_tokens(plan, total) / max(1.0, load.step_tokens) * gpu_time.forward_share(plan)
     return _Parts(
         step=step,
         total=total,
-        evaluations=evaluations * forward,
+        evaluations=evaluations * forward + general,
         samples=evaluations * overhead.sample_seconds(model.shape, plan, device),
         start=overhead.start_seconds(model, plan),
         saving=overhead.checkpoint_seconds(model.shape, plan, total),

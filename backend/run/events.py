@@ -202,11 +202,19 @@ class Evaluated(Event, tag="eval", frozen=True, kw_only=True):
     step: Count = 0
     """Steps done so far; 0 before training."""
     loss: float | None = None
-    """Mean cross-entropy in nats per target token; null if it is not finite."""
+    """Mean cross-entropy in nats per target token, of preference training its loss; null if it is not finite."""
     perplexity: float | None = None
     """exp(`loss`); null if it is not finite."""
     seconds: float | None = None
     """Seconds that the evaluation took."""
+    reward_margin: float | None = None
+    """Preference training: mean reward of the better answers less that of the worse ones."""
+    reward_accuracy: float | None = None
+    """Preference training: share of the held-out preferences that the model has on the right side."""
+
+    def left_out_if_none(self) -> frozenset[str]:
+        """What other training has not."""
+        return frozenset(("reward_margin", "reward_accuracy"))
 
 
 class Sampled(Event, tag="sample", frozen=True, kw_only=True):
@@ -287,7 +295,10 @@ class Calibrated(Event, tag="calibration", frozen=True, kw_only=True):
 
 
 class ForgettingMeasured(Event, tag="forgetting", frozen=True, kw_only=True):
-    """How far the model has moved from the base model on text that it is not trained on."""
+    """How far the model has moved from the base model on text that it is not trained on: one event for each part.
+
+    Both losses are of the same tokens: of a slice of the part during training, of the whole part before and after it.
+    """
 
     step: Count = 0
     """Steps done so far."""
@@ -298,7 +309,18 @@ class ForgettingMeasured(Event, tag="forgetting", frozen=True, kw_only=True):
     base_loss: float | None = None
     """The same of the base model."""
     kl: float | None = None
-    """Mean Kullback-Leibler divergence from the base model's predictions, in nats per token."""
+    """Mean Kullback-Leibler divergence KL(base, now) of the next-token predictions, in nats per token. Of full
+    fine-tuning over the base's most likely tokens and all others as one, which is a lower bound."""
+    low: float | None = None
+    """Lower end of the 95 % interval of `loss` / `base_loss` - 1; null if there are too few examples."""
+    high: float | None = None
+    """Upper end of the same interval."""
+    examples: Count = 0
+    """Examples of the part that were measured."""
+    tokens: Count = 0
+    """Target tokens of these examples."""
+    final: bool = False
+    """Measured on the weights that are saved, over the whole part."""
 
 
 class TaskScored(Event, tag="task", frozen=True, kw_only=True):
@@ -370,12 +392,23 @@ class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
     """Folder of the adapter or model; null for a paused run."""
     bytes: Count | None = None
     """Size of the result in bytes; null for a paused run."""
+    result_step: Count | None = None
+    """Step whose weights the result has: that of the lowest held-out loss, or the last one; null for a paused run."""
+    result_eval_loss: float | None = None
+    """Held-out loss at `result_step`; null if none was taken there."""
+    reason: str | None = None
+    """Why the run ended before its last step without being asked to, in a sentence."""
+
+    @property
+    def saved_earlier_step(self) -> bool:
+        """The result has the weights of an earlier step than the last: those with the lowest held-out loss."""
+        return self.result_step is not None and self.result_step < self.step
 
     def left_out_if_none(self) -> frozenset[str]:
         """A failed run has no figures, any other no error."""
         if self.state == "failed":
             return frozenset(self.__struct_fields__) - _OF_A_FAILURE
-        return frozenset(("error", "wrong_input"))
+        return frozenset(("error", "wrong_input", "reason"))
 
 
 AnyEvent: TypeAlias = (

@@ -20,6 +20,7 @@ from backend.run.events import (
     CheckpointSaved,
     Evaluated,
     FindingReported,
+    ForgettingMeasured,
     GpuReading,
     Logged,
     MemoryReading,
@@ -133,6 +134,8 @@ class History:
         self.calibration: Calibrated | None = None
         """Whether this run corrects the next prediction; None until the run ends."""
         self.evaluations: list[Evaluation] = []
+        self.forgetting: list[ForgettingMeasured] = []
+        """What was measured of forgetting, by step and part."""
         self.samples: list[Sample] = []
         self.checkpoints: list[CheckpointSaved] = []
         self.last_event_at = 0.0
@@ -180,6 +183,18 @@ class History:
     def eta_seconds(self) -> float | None:
         """Seconds to the end as the trainer predicts them; None before the first step."""
         return self.last_step.eta_seconds
+
+    @property
+    def result_step(self) -> int | None:
+        """The step whose weights were saved; None until the run has left a result."""
+        return self.finished.result_step if self.finished else None
+
+    @property
+    def result_loss(self) -> float | None:
+        """Held-out loss of what was saved; of the last evaluation after training began if nothing is yet."""
+        if self.finished and self.finished.result_eval_loss is not None:
+            return self.finished.result_eval_loss
+        return self.evaluations[-1].loss if len(self.evaluations) > 1 else None
 
     @property
     def state(self) -> str:
@@ -242,6 +257,8 @@ class History:
             case Evaluated(step=step, loss=float(loss)):
                 self.evaluations.append(Evaluation(step, loss))
                 self._log(event.t, "info", f"held-out loss {loss:.4f} at step {step:,}")
+            case ForgettingMeasured():
+                self.forgetting.append(event)
             case Sampled():
                 self.samples.append(Sample(event.step, event.prompt, event.text))
             case CheckpointSaved():
@@ -292,6 +309,7 @@ class History:
         self.allocated_bytes.forget_after(step)
         self.gpu_percent.forget_after(step)
         self.evaluations = [x for x in self.evaluations if x.step <= step]
+        self.forgetting = [x for x in self.forgetting if x.step <= step]
         self.samples = [x for x in self.samples if x.step <= step]
         self.step = step
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 from backend.errors import UserError
 from backend.plan.job import Job
-from backend.run import keeping
+from backend.run import forgetting, keeping
 from backend.run.events import RunFinished
 from backend.run.folder import RunFolder
 from backend.run.history import History, read
+
+_FORGETTING = ("loss", "base_loss", "kl", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Summary:
     loss_before: float | None = None
     """Held-out loss before training."""
     loss: float | None = None
-    """Held-out loss, the last one measured."""
+    """Held-out loss of what was saved; the last one measured if nothing is yet."""
     predicted_peak_bytes: int | None = None
     peak_bytes: int | None = None
     predicted_hours: float | None = None
@@ -47,6 +49,14 @@ class Summary:
     """This run corrects the next prediction on its box."""
     note: str = ""
     """What the user noted about it."""
+    result_step: int | None = None
+    """Step whose weights were saved."""
+    forgetting: str | None = None
+    """What was forgotten of general text, in a sentence; None if it was not measured."""
+    forgetting_by_part: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    """Part of the general text -> loss, base_loss, kl, and low and high of the relative change."""
+    ended_early: str | None = None
+    """Why the run ended before its last step without being asked to."""
 
 
 def summarise(folder: RunFolder) -> Summary:
@@ -59,6 +69,7 @@ def summarise(folder: RunFolder) -> Summary:
     state = history.state
     if state == "running" and not folder.is_alive():
         state = "interrupted"
+    measured = forgetting.latest(history.forgetting)
     predicted, finished = job.predicted, history.finished or RunFinished()
     return Summary(
         name=folder.name,
@@ -69,7 +80,11 @@ def summarise(folder: RunFolder) -> Summary:
         step=history.step,
         total_steps=history.total_steps,
         loss_before=history.evaluations[0].loss if history.evaluations else None,
-        loss=history.evaluations[-1].loss if len(history.evaluations) > 1 else None,
+        loss=history.result_loss,
+        result_step=history.result_step,
+        ended_early=finished.reason,
+        forgetting=forgetting.sentence(measured) or None,
+        forgetting_by_part={x.part: {name: getattr(x, name) for name in _FORGETTING} for x in measured},
         predicted_peak_bytes=_predicted_peak(job),
         peak_bytes=history.peak_bytes or None,
         predicted_hours=predicted.hours if predicted else None,

@@ -72,6 +72,12 @@ def micro_batches(rows: Sequence[Row], execution: Execution) -> list[Batch]:
     return [_collate(part, device, plan.max_length) for part in parts]
 
 
+def padded(rows: Sequence[Row], execution: Execution) -> Batch:
+    """One batch with a sequence for each row, in this order."""
+    pad_to = execution.plan.max_length if execution.device == "cpu" else 0
+    return _collate([_Sequence.of([row]) for row in rows], execution.device, pad_to)
+
+
 def _arranged(share: Sequence[int], lengths: Sequence[int], plan: Plan) -> list[list[list[int]]]:
     """The rows of each sequence of each micro-batch."""
     own = [lengths[i] for i in share]

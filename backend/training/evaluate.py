@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -13,15 +14,18 @@ from backend.training.loss import Loss
 from backend.training.network import Network
 from backend.training.parallel.execution import Execution
 from backend.training.precision import autocast
+from backend.training.preference import PreferenceLoss, preference_batches
 
 ROWS_AT_ONCE = 256
 
 
 @torch.no_grad()
 def held_out_loss(
-    network: Network, loss_of: Loss, rows: Rows, execution: Execution, broken_off: Callable[[], bool]
+    network: Network, loss_of: Loss | PreferenceLoss, rows: Rows, execution: Execution, broken_off: Callable[[], bool]
 ) -> float | None:
     """Mean loss of the target tokens of `rows`, in nats, arranged in sequences as in training; None if broken off.
+
+    Of preferences it is the mean over them.
 
     Each rank takes its share of the rows, and all get the mean.
     """
@@ -31,7 +35,10 @@ def held_out_loss(
         total, scored = torch.zeros((), device=execution.device), 0
         for start in range(0, len(rows), ROWS_AT_ONCE):
             some = [rows[i] for i in range(start, min(start + ROWS_AT_ONCE, len(rows)))]
-            for batch in micro_batches(some, execution):
+            batches = _arranged(some, execution)
+            if isinstance(loss_of, PreferenceLoss):
+                loss_of.begin(batches)
+            for batch in batches:
                 if broken_off():
                     return None
                 with autocast(execution.plan, execution.device):
@@ -40,6 +47,11 @@ def held_out_loss(
         return float(ranks.sum(total)) / max(1, sum(ranks.all_of(scored)))
     finally:
         network.train()
+
+
+def _arranged(rows: Sequence[Any], execution: Execution) -> Sequence[Any]:
+    is_preference = execution.plan.objective != "sft"
+    return preference_batches(rows, execution) if is_preference else micro_batches(rows, execution)
 
 
 def perplexity(loss: float) -> float:

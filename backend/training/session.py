@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,8 +28,10 @@ from backend.training import checks, loss, methods, quiet, relief
 from backend.training.advice import would_fit
 from backend.training.ahead import Ahead
 from backend.training.batches import Batch, micro_batches
+from backend.training.ending import Ending, early_stop, too_much_forgotten
 from backend.training.evaluate import held_out_loss, perplexity
 from backend.training.failure import first_line
+from backend.training.forgetting.watch import Watch
 from backend.training.journal import Journal, StepRecord
 from backend.training.meters.progress import Pace, RunProgress
 from backend.training.optim.optimizers import Updater
@@ -37,6 +39,7 @@ from backend.training.order import Order
 from backend.training.parallel import sharding
 from backend.training.parallel.execution import Execution
 from backend.training.parallel.ranks import ALONE, Ranks
+from backend.training.preference import PreferenceBatch, PreferenceLoss, preference_batches
 from backend.training.report import Report
 from backend.training.sample import answer
 from backend.training.schedule import learning_rate
@@ -57,12 +60,12 @@ class NothingLeft(TrainingFailed):
 class _EffectiveBatch:
     """The rows of one step."""
 
-    batches: list[Batch]
+    batches: Sequence[Batch | PreferenceBatch]
     """This rank's micro-batches."""
     tokens: int
     """On all ranks."""
     scored: int
-    """Target tokens on all ranks."""
+    """Target tokens on all ranks; preferences if those are trained on."""
 
 
 @dataclass
@@ -85,9 +88,11 @@ class Session:
     """The step of the checkpoint that training resumed from, or that was written last; None if there is none."""
     started: float
     """`time.perf_counter()` at which `progress.seconds` would have been 0."""
+    watch: Watch | None = None
+    """Measures forgetting; None if the plan does not ask for it."""
 
     def __post_init__(self) -> None:
-        self.loss_of: loss.Loss = self._loss()
+        self.loss_of: Any = self._loss()
         own = weakref.proxy(self)  # a cycle would keep the weights of a finished session until garbage is collected
         self._ahead = Ahead(partial(Session._effective_batch, own), self.pace.total)
 
@@ -105,6 +110,10 @@ class Session:
     def last_checkpoint(self) -> str:
         """Which checkpoint is there to resume from, as half a sentence."""
         return "there is no checkpoint yet" if self.saved_step is None else f"the one of step {self.saved_step} is good"
+
+    def limit(self) -> Ending | None:
+        """What ends the run now, before its next step; None if nothing does."""
+        return too_much_forgotten(self.progress) or early_stop(self.plan, self.progress)
 
     def step(self) -> None:
         """One optimizer step."""
@@ -139,6 +148,10 @@ class Session:
     def _effective_batch(self, number: int) -> _EffectiveBatch:
         """The effective batch of a step, arranged by the plan as it is now."""
         rows = [self.data.train[int(i)] for i in self.order.rows_of(number)]
+        if self.plan.objective != "sft":
+            batches = preference_batches(rows, self.execution)
+            tokens = sum(batch.tokens for batch in batches)
+            return _EffectiveBatch(batches, tokens, scored=len(rows))
         return _EffectiveBatch(
             batches=micro_batches(rows, self.execution),
             tokens=sum(len(ids) for ids, _ in rows),
@@ -146,24 +159,40 @@ class Session:
         )
 
     def evaluate(self, broken_off: Callable[[], bool]) -> None:
-        """Take the held-out loss and one sample answer; both are left out once `broken_off` says so."""
+        """Take the held-out loss, forgetting and one sample answer; all are left out once `broken_off` says so."""
         self.journal.flush()
         began = time.perf_counter()
-        if len(self.data.held_out):
-            self.report.phase("eval")
-            value = self._with_relief(partial(self._held_out_loss, broken_off), "the evaluation")
-            if value is None:
-                self.report.say("the evaluation was broken off")
-                return
-            self.progress.evaluated(value)
-            seconds = time.perf_counter() - began
-            self.report.event(
-                Evaluated(step=self.progress.step, loss=value, perplexity=perplexity(value), seconds=seconds)
-            )
+        if not self._evaluate(broken_off):
+            self.report.say("the evaluation was broken off")
+            return
         self._sample()
         self.pace.eval_seconds = time.perf_counter() - began
         self.report.phase("train")
         self.journal.resume_clock()
+
+    def _evaluate(self, broken_off: Callable[[], bool]) -> bool:
+        """The held-out loss and forgetting; False if broken off. What was forgotten says whether this is the best."""
+        value, began = None, time.perf_counter()
+        if len(self.data.held_out):
+            self.report.phase("eval")
+            value = self._with_relief(partial(self._held_out_loss, broken_off), "the evaluation")
+            if value is None:
+                return False
+        seconds = time.perf_counter() - began
+        if self.watch and not self.watch.measure(self.execution, broken_off):
+            return False
+        if value is not None:
+            least, may_be_best = self.plan.early_stopping_min_delta, not self.progress.forgot
+            self.progress.evaluated(value, least, may_be_best=may_be_best)
+            self.report.event(self._evaluated(value, seconds))
+        return True
+
+    def _evaluated(self, loss_now: float, seconds: float) -> Evaluated:
+        step = self.progress.step
+        if not isinstance(self.loss_of, PreferenceLoss):
+            return Evaluated(step=step, loss=loss_now, perplexity=perplexity(loss_now), seconds=seconds)
+        margin, right = self.loss_of.rewards() or (None, None)
+        return Evaluated(step=step, loss=loss_now, seconds=seconds, reward_margin=margin, reward_accuracy=right)
 
     def _held_out_loss(self, broken_off: Callable[[], bool]) -> float | None:
         return held_out_loss(self.loaded.network, self.loss_of, self.data.held_out, self.execution, broken_off)
@@ -224,7 +253,9 @@ class Session:
         with suppress(OSError):
             ran_out.remember(self.job)
 
-    def _loss(self) -> loss.Loss:
+    def _loss(self) -> loss.Loss | PreferenceLoss:
+        if self.plan.objective != "sft":
+            return PreferenceLoss(self.loaded.network, self.execution)
         return loss.chunked(self.loaded.network) if self.plan.chunked_loss else loss.whole(self.loaded.network)
 
 

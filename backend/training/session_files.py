@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -15,13 +15,24 @@ from backend.run.events import CheckpointSaved
 from backend.training import relief, rng
 from backend.training.parallel import sharding
 from backend.training.parallel.ranks import Ranks
-from backend.training.saving import checkpoint, result
+from backend.training.saving import best, checkpoint, result
 from backend.training.saving.disk import DiskFull
 from backend.training.session import Session
 
 Value = TypeVar("Value")
 CHECKPOINTING, SAVING = "the checkpoint", "saving the result"
 """What memory may run out in."""
+
+
+class Result(NamedTuple):
+    """What a run leaves."""
+
+    path: str
+    bytes: int
+    step: int
+    """The step whose weights it has."""
+    eval_loss: float | None
+    """The held-out loss at that step, if it was taken."""
 
 
 def save_checkpoint(session: Session) -> bool:
@@ -39,9 +50,62 @@ def save_checkpoint(session: Session) -> bool:
     return done
 
 
-def save_result(session: Session) -> tuple[str, int]:
-    """Save the adapter or model, and copy it where the user wants it. Returns the path and the size in bytes."""
+def keep_best(session: Session) -> None:
+    """Keep the weights of this step, which have the lowest held-out loss so far. If that fails, the log says so."""
+    session.journal.flush()
+    step = session.progress.step
+    try:
+        done = relief.twice(partial(_write_best, session), session.report, step, CHECKPOINTING, session.ranks)
+    except DiskFull as full:
+        session.report.warn(f"the best weights so far, of step {step}, were not kept: {full}")
+    else:
+        if not done:
+            session.report.warn(f"no memory was left to keep the best weights so far, of step {step}")
+    session.report.phase("train")
+    session.journal.resume_clock()
+
+
+def _write_best(session: Session) -> None:
+    session.report.phase("checkpoint")
+    folder, progress, ranks = session.folder.checkpoints, session.progress, session.ranks
+    weights = session.loaded.weights(ranks)
+    if session.plan.method == "full":  # the result is saved in this type too
+        weights = {name: x.detach().to("cpu", session.loaded.stored_dtype) for name, x in weights.items()}
+
+    def write() -> None:
+        if ranks.is_first and progress.best_loss is not None:
+            best.write(folder, progress.step, weights, progress.best_loss)
+
+    _together(write, ranks, folder)
+
+
+def _use_best(session: Session) -> int:
+    """Set the weights to the best ones if `keep` says so and others were worse; the step of those that are set."""
+    progress, ranks = session.progress, session.ranks
+    if session.plan.keep == "last" or not 0 < progress.best_step < progress.eval_step:
+        return progress.step
+    ranks.wait()  # the first one may have just written them
+    weights = best.read(session.folder.checkpoints, progress.best_step)
+    lowest = f"the held-out loss was lowest at step {progress.best_step:,}: {progress.best_loss:.4f}"
+    if not all(ranks.all_of(weights is not None)):
+        session.report.warn(f"{lowest}, but its weights are not there or damaged: those of the last step are saved")
+        return progress.step
+    for name, parameter in session.loaded.trainable().items():
+        sharding.fill(parameter, (weights or {})[name])
+    session.report.say(f"{lowest}; these weights are saved, not those of step {progress.step:,}")
+    return progress.best_step
+
+
+def save_result(session: Session, *, measured: bool = True) -> Result:
+    """Save the adapter or model, and copy it where the user wants it.
+
+    If the plan measures forgetting, that of the saved weights is too, unless `measured` is False.
+    """
     session.report.phase("save")
+    saved_step = _use_best(session)
+    if session.watch and measured:
+        session.watch.measure(session.execution, lambda: False, final=True)
+        session.report.phase("save")
     ranks, own = session.ranks, session.folder.result
     write = partial(result.write, session.loaded, session.tokenizer, session.plan, own, ranks)
     done = relief.twice(write, session.report, session.progress.step, SAVING, ranks)
@@ -50,7 +114,13 @@ def save_result(session: Session) -> tuple[str, int]:
             f"memory ran out while the result was saved; of the checkpoints {session.last_checkpoint}: "
             "free some memory and resume the run"
         )
-    return str(_copied(session) if ranks.is_first else own), done[0]
+    path = _copied(session) if ranks.is_first else own
+    return Result(str(path), done[0], saved_step, _eval_loss_at(session, saved_step))
+
+
+def _eval_loss_at(session: Session, step: int) -> float | None:
+    progress = session.progress
+    return {progress.best_step: progress.best_loss, progress.eval_step: progress.eval_loss}.get(step)
 
 
 def _write_checkpoint(session: Session) -> None:
@@ -64,11 +134,12 @@ def _write_checkpoint(session: Session) -> None:
             _together(lambda: checkpoint.write_part(folder, step, ranks.rank, state), ranks, folder)
             _together(lambda: None, ranks, folder)
     else:
-        evaluated = session.progress.eval_loss if session.progress.eval_step == step else None
+        evaluated, best_step = _eval_loss_at(session, step), session.progress.best_step
         _together(lambda: None, ranks, folder)
         write = partial(checkpoint.write, folder, step, weights, state, evaluated, ranks.count)
         written = _together(write, ranks, folder)
-        checkpoint.prune(folder, session.plan.keep_checkpoints)
+        checkpoint.prune(folder, session.plan.keep_checkpoints, best_step)
+        best.prune(folder, best_step)
         session.report.event(CheckpointSaved(path=str(written.path), step=step, bytes=written.bytes))
     session.saved_step = step
     session.pace.save_seconds = time.perf_counter() - began

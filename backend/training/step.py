@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from backend.training.batches import Batch
 from backend.training.loss import Loss
 from backend.training.optim.optimizers import Updater
 from backend.training.parallel.execution import Execution
 from backend.training.precision import autocast
+from backend.training.preference import PreferenceLoss
 
 
 def forward_backward(
-    loss_of: Loss, batches: Sequence[Batch], updater: Updater, execution: Execution, scored: int | None = None
+    loss_of: Loss | PreferenceLoss,
+    batches: Sequence[Any],
+    updater: Updater,
+    execution: Execution,
+    scored: int | None = None,
 ) -> Tensor:
     """Run the micro-batches of one effective batch. Returns the mean loss of its target tokens, on the device.
 
@@ -25,6 +30,8 @@ def forward_backward(
     """
     scored = max(1, sum(batch.scored for batch in batches) if scored is None else scored)
     total = torch.zeros((), device=execution.device)
+    if isinstance(loss_of, PreferenceLoss):
+        loss_of.begin(batches)
     for number, batch in enumerate(batches, start=1):
         with autocast(execution.plan, execution.device):
             loss = _nan_if_nonfinite(loss_of(batch) / scored)

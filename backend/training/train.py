@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from importlib import metadata
 from logging import Logger
 from pathlib import Path
@@ -19,6 +20,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from backend import kept_names
+from backend.data.general import Part, parts
+from backend.data.preferences import prepare_preferences
 from backend.data.prepare import Prepared, prepare
 from backend.data.tokenizing import Tokenizing
 from backend.errors import TrainingFailed, UserError
@@ -29,7 +32,9 @@ from backend.run.event_log import EventLog
 from backend.run.events import Calibrated, PredictedFigures, RunFinished, RunStarted
 from backend.run.folder import RunFolder
 from backend.training import device, kernels, locate, relief
+from backend.training.ending import Ending
 from backend.training.failure import is_panic, sentence
+from backend.training.forgetting import watch
 from backend.training.journal import SkippedTooOften
 from backend.training.meters.meters import Meters
 from backend.training.parallel.ranks import ALONE, Ranks
@@ -38,7 +43,7 @@ from backend.training.report import Report
 from backend.training.saving import checkpoint
 from backend.training.saving.disk import DiskFull
 from backend.training.session import NothingLeft, Session
-from backend.training.session_files import save_checkpoint, save_result
+from backend.training.session_files import Result, keep_best, save_checkpoint, save_result
 from backend.training.setup import begin
 
 PACKAGES = ("fttui", "torch", "transformers", "peft", "bitsandbytes")
@@ -119,32 +124,47 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
         with ranks.first_before_others():  # the others find what it has downloaded and tokenised
             model_folder = locate.model_folder(job, folder.path, report.say)
             data = _prepared(job, model_folder, report)
+            general = _general(job, model_folder)
         report.phase("load")
         session = begin(folder, job, model_folder, data, report, began, ranks)
         report.event(_known_when_loaded(started, session))
+        _watch_forgetting(session, general)
         try:
-            command = _loop(session, commands)
-            if command is None:
+            end = _loop(session, commands)
+            if end is None:
                 _refuse_nothing_learned(session)
-            if command and not save_checkpoint(session):
+            if end and not save_checkpoint(session):
                 raise TrainingFailed(f"memory ran out while the last checkpoint was written; {session.last_checkpoint}")
         except (SkippedTooOften, NothingLeft):
             _save(session)
             raise
-        result = save_result(session) if command != "pause" else None
-        state = {"stop": "stopped", "pause": "paused", None: "done"}[command]
+        state = end.state if end else "done"
+        result = save_result(session, measured=state == "done") if state != "paused" else None
         meters.write()
         meters.conclude(as_planned=session.plan == job.plan)
         if state != "paused" and ranks.is_first:
             _remember(folder, job, report)
-        _finish(session, max(ranks.all_of(meters.peak_bytes)), state, result)
+        _finish(session, max(ranks.all_of(meters.peak_bytes)), end or Ending("done"), result)
     return state
 
 
 def _prepared(job: Job, model_folder: Path, report: Report) -> Prepared:
     plan = job.plan
     how = Tokenizing(None, plan.train_on_turns, plan.special_tokens_in_data)
-    return prepare(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say, how)
+    read = prepare if plan.objective == "sft" else partial(prepare_preferences, plan.objective)
+    return read(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say, how)
+
+
+def _general(job: Job, model_folder: Path) -> tuple[Part, ...]:
+    """The general text by which forgetting is measured; nothing if it is not."""
+    plan = job.plan
+    return parts(plan.general_data, model_folder, plan.max_length) if plan.measure_forgetting else ()
+
+
+def _watch_forgetting(session: Session, general: tuple[Part, ...]) -> None:
+    session.watch = watch.of(general, session.loaded, session.execution, session.report, session.progress)
+    if session.watch:
+        session.watch.begin(session.folder.path, session.execution)
 
 
 def _refuse_nothing_learned(session: Session) -> None:
@@ -157,8 +177,8 @@ def _refuse_nothing_learned(session: Session) -> None:
         )
 
 
-def _loop(session: Session, commands: Commands) -> str | None:
-    """Steps, evaluations and checkpoints until the last step (None) or a command that ends the run early."""
+def _loop(session: Session, commands: Commands) -> Ending | None:
+    """Steps, evaluations and checkpoints until the last step (None), or until a command or a limit ends the run."""
     progress, pace = session.progress, session.pace
     if progress.step == 0:
         session.evaluate(commands.has_end)
@@ -167,14 +187,24 @@ def _loop(session: Session, commands: Commands) -> str | None:
     while progress.step < pace.total:
         for command in commands.poll():
             if command != "checkpoint":
-                return command
+                return Ending({"stop": "stopped", "pause": "paused"}[command])
             _save(session)
+        if (limit := session.limit()) is not None:
+            return limit
         session.step()
         if pace.evaluates(progress.step):
             session.evaluate(commands.has_end)
+            _keep(session)
         if pace.saves(progress.step):
             _save(session)
     return None
+
+
+def _keep(session: Session) -> None:
+    """Keep the weights if they are the best so far; a checkpoint that is due now has them too."""
+    progress, pace = session.progress, session.pace
+    if session.plan.keep == "best" and progress.best_step == progress.step and not pace.saves(progress.step):
+        keep_best(session)
 
 
 def _save(session: Session) -> None:
@@ -240,18 +270,15 @@ def _known_when_loaded(started: RunStarted, session: Session) -> RunStarted:
     )
 
 
-def _finish(session: Session, peak_bytes: int, state: str, result: tuple[str, int] | None) -> None:
+def _finish(session: Session, peak_bytes: int, end: Ending, result: Result | None) -> None:
     progress = session.progress
     progress.seconds = time.perf_counter() - session.started
-    if 0 < progress.best_step < progress.eval_step:
-        session.report.say(
-            f"the held-out loss was lowest at step {progress.best_step}: {progress.best_loss:.3f}; "
-            "its checkpoint is kept if one was written"
-        )
-    path, size = result or (None, None)
+    if end.reason:
+        session.report.say(end.reason)
     session.report.event(
         RunFinished(
-            state=state,
+            state=end.state,
+            reason=end.reason,
             step=progress.step,
             total_steps=session.pace.total,
             loss=progress.loss,
@@ -263,8 +290,10 @@ def _finish(session: Session, peak_bytes: int, state: str, result: tuple[str, in
             train_seconds=progress.train_seconds,
             tokens=progress.tokens,
             tokens_per_second=progress.tokens / progress.train_seconds if progress.train_seconds else None,
-            result=path,
-            bytes=size,
+            result=result and result.path,
+            bytes=result and result.bytes,
+            result_step=result and result.step,
+            result_eval_loss=result and result.eval_loss,
         )
     )
 

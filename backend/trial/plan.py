@@ -67,6 +67,7 @@ def _shortened(plan: Plan, steps: int, whole: int, warmup: int) -> Plan:
     highest, from which the whole run's falls only slowly.
     """
     plan = replace(plan, max_steps=steps, eval_every=steps, save_every=steps, keep_checkpoints=1)
+    plan = replace(plan, keep="last", early_stopping_patience=0, measure_forgetting=False, max_forgetting=0.0)
     if steps >= whole:
         return plan
     within = min(steps, warmup)

@@ -11,7 +11,7 @@ import pytest
 from backend import constants, paths
 
 
-@pytest.mark.parametrize("name", ["methods", "memory", "throughput", "calibration", "host", "trial"])
+@pytest.mark.parametrize("name", ["methods", "memory", "throughput", "calibration", "host", "trial", "forgetting"])
 def test_a_table_has_what_the_file_says(name: str) -> None:
     shipped = tomllib.loads((paths.SHIPPED / f"{name}.toml").read_text())
     assert_equal(msgspec.to_builtins(getattr(constants, name)()), shipped)

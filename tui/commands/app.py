@@ -31,6 +31,7 @@ COMMANDS = {
     "resume": ("train:resume", "Resume a paused, stopped or interrupted run."),
     "runs": ("runs:runs", "List the runs of this box."),
     "presets": ("presets:app", "Presets: named settings, shipped and your own."),
+    "chat": ("chat:chat", "Talk with what a run trained, adapter on and off."),
     "export": ("export:export", "Export a result: merged, for Ollama or vLLM, or as another trainer's config."),
     "launch": ("launch:launch", "Start a plan elsewhere: over SSH, by Slurm, SkyPilot, dstack or Kubeflow."),
     "doctor": ("doctor:doctor", "What this box can do, and what is missing."),

@@ -47,7 +47,11 @@ def _table(runs: Sequence[Summary], width: int) -> Iterator[str]:
     """What was measured and what was predicted of each run: in a line for a pipe, in two for a terminal."""
     if width == text_table.UNLIMITED:
         head = (*HEAD[:4], *(f"{name}, predicted" for name in HEAD[4:]))
-        yield from text_table.lines([head, *(_in_a_line(run) for run in runs)], width)
+        rows = [head, *(_in_a_line(run) for run in runs)]
+        if any(run.forgetting for run in runs):
+            said = ("forgetting", *(plain(run.forgetting or "", lines=False) for run in runs))
+            rows = [(*row, text) for row, text in zip(rows, said, strict=True)]
+        yield from text_table.lines(rows, width)
         return
     head = ("", *HEAD[3:])
     wide = text_table.widths([head, *(row for run in runs for row in _figures(run))], width - len(_INDENT))
@@ -55,6 +59,9 @@ def _table(runs: Sequence[Summary], width: int) -> Iterator[str]:
     for run in runs:
         yield from textwrap.wrap(f"{_name(run)}  {plain(run.state, lines=False)}{_steps(run)}{_note(run)}", width)
         yield from (f"{_INDENT}{line}" for row in _figures(run) for line in text_table.folded(row, wide))
+        if run.forgetting:
+            forgot = f"forgetting: {plain(run.forgetting, lines=False)}"
+            yield from (f"{_INDENT}{line}" for line in textwrap.wrap(forgot, width - len(_INDENT)))
 
 
 def _in_a_line(run: Summary) -> tuple[str, ...]:

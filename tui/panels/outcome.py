@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from backend import units
+from backend.run import forgetting
 from backend.run.history import History
 from tui.panels.lines import Row
 from tui.panels.measures import predicted_peak
@@ -88,9 +89,9 @@ def lesson(history: History) -> str:
 
 
 def losses(history: History) -> tuple[float, float] | None:
-    """Held-out loss before and after; the first and last training loss if nothing was held out."""
-    if len(history.evaluations) > 1:
-        return history.evaluations[0].loss, history.evaluations[-1].loss
+    """Held-out loss before training and of what was saved; the first and last training loss if nothing was held out."""
+    if history.evaluations and history.result_loss is not None:
+        return history.evaluations[0].loss, history.result_loss
     return (history.losses[0], history.losses[-1]) if len(history.losses) > 1 else None
 
 
@@ -133,11 +134,15 @@ class Outcome(Panel):
         if both is None:
             return []
         before, after = both
+        forgot = forgetting.sentence(forgetting.latest(self.history.forgetting))
+        more: list[Row] = [((f"forgetting: {plain(forgot, lines=False)}", "faint"),)] if forgot else []
         what = "held-out loss " if len(self.history.evaluations) > 1 else "training loss "
         change = after / before - 1 if before else 0.0
         style, sign = ("good", "▼") if change <= 0 else ("warn", "▲")
         row: Row = ((what, "faint"), (f"{before:.3f} → ", ""), (f"{after:.3f}", "strong"))
-        return [(*row, (f"  {sign} {abs(change) * 100:.0f} %", style))]
+        finished = self.history.finished
+        best = f"saved: step {finished.result_step:,}, the lowest" if finished and finished.saved_earlier_step else ""
+        return [(*row, (f"  {sign} {abs(change) * 100:.0f} %", style)), *([((best, "faint"),)] if best else []), *more]
 
 
 def _signed(part: float) -> str:

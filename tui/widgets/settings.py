@@ -59,7 +59,20 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "processes",
         ),
     ),
-    ("saving", ("eval_every", "save_every", "keep_checkpoints")),
+    (
+        "evaluating and saving",
+        (
+            "eval_every",
+            "save_every",
+            "keep_checkpoints",
+            "keep",
+            "early_stopping_patience",
+            "early_stopping_min_delta",
+            "measure_forgetting",
+            "max_forgetting",
+            "general_data",
+        ),
+    ),
 )
 _ADAPTER = {name for group, names in GROUPS if group == "adapter" for name in names}
 _FULL = {"optimizer_in_backward", "weights_dtype"}

@@ -39,7 +39,7 @@ def _preference(head: Head, layout: Layout) -> Iterator[Finding]:
     better, worse = layout.preference
     if better in layout.mapping.values():
         text = f"This is preference data: the answers in {better!r} are trained on, those in {worse!r} are not used."
-        yield finding("warns", "preference-data", text)
+        yield finding("warns", "preference-data", text, "--set objective=dpo to learn from both")
     else:
         text = f"This is preference data, but its columns {better!r} and {worse!r} are not used."
         role = "messages" if head.shape(better) == "turns" else "completion"

@@ -45,7 +45,10 @@ FINDINGS: dict[Reason, tuple[str, str]] = {
         "{rows} {are} left out since no answer in {them} is to be trained on; {first}",
         "remove these rows, or their marks",
     ),
-    "undesired-rows": ("{rows} marked as undesired {are} left out; {first}", "remove the column to train on them too"),
+    "undesired-rows": (
+        "{rows} marked as undesired {are} left out; {first}",
+        "--set objective=kto to learn from both kinds, or remove the column to train on them too",
+    ),
 }
 
 

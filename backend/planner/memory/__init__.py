@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from backend.model.shape import ModelShape
+from backend.plan.counts import sequences_per_row
 from backend.plan.plan import Plan
 from backend.planner.device import Device
 from backend.planner.estimates import MemoryEstimate
@@ -63,7 +64,8 @@ def predict(
     weight files, which a CPU maps into its memory while loading. `stack`: None for the trainer on this device.
     """
     stack = stack or own(plan, device)
-    batch = BatchShape(plan.micro_batch, length, length if scored is None else scored)
+    sequences = plan.micro_batch * sequences_per_row(plan)
+    batch = BatchShape(sequences, length, length if scored is None else scored)
     always = at_rest(shape, plan, device, stack)
     step = peak_points(shape, plan, batch, stack)
     phases: dict[str, dict[str, int]] = {
@@ -86,7 +88,7 @@ def step_peak(shape: ModelShape, plan: Plan, length: int, scored: int) -> dict[s
     """
     alone = replace(plan, processes=1)
     rest = weights(shape, alone) + adapters(shape, alone) + optimizer_states(shape, alone)
-    batch = BatchShape(plan.micro_batch, length, scored)
+    batch = BatchShape(plan.micro_batch * sequences_per_row(plan), length, scored)
     return {
         name: rest + sum(parts.values()) for name, parts in peak_points(shape, alone, batch).items() if name != "eval"
     }

@@ -30,18 +30,32 @@ class RunProgress(msgspec.Struct):
     eval_step: int = -1
     best_loss: float | None = None
     best_step: int = -1
+    """Of the lowest held-out loss after training began; -1 before there is one."""
+    stale_evaluations: int = 0
+    """Evaluations in a row that did not lower it (see early_stopping_patience)."""
+    forgot: str = ""
+    """Why max_forgetting ends the run; empty if it does not."""
     data: str = ""
     """The fingerprint of the data: if it changes, the steps have other rows."""
     adjusted: dict[str, int | bool | str] = {}
     """Plan fields that running out of memory has changed."""
 
-    def evaluated(self, loss: float) -> None:
-        """A held-out loss was taken at this step."""
+    def evaluated(self, loss: float, min_delta: float = 0.0, *, may_be_best: bool = True) -> bool:
+        """A held-out loss was taken at this step; True if it is the lowest of those that may be the best.
+
+        The loss before training is what the first evaluations have to improve on, but it is never the best.
+        """
         self.eval_loss, self.eval_step = loss, self.step
         if self.step == 0:
             self.eval_before = loss
-        if math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss):
+            return False
+        reference = self.eval_before if self.best_loss is None else self.best_loss
+        improved = math.isfinite(loss) and (reference is None or loss < reference - min_delta)
+        self.stale_evaluations = 0 if improved else self.stale_evaluations + 1
+        is_best = may_be_best and math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss)
+        if is_best:
             self.best_loss, self.best_step = loss, self.step
+        return is_best
 
 
 @dataclass

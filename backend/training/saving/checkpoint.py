@@ -78,7 +78,7 @@ class Checkpoint:
         file = self.path / name
         if not file.is_file():
             return f"{name} is missing"
-        return f"{name} has changed since it was written" if _sha256(file) != self.manifest.sha256[name] else None
+        return f"{name} has changed since it was written" if sha256(file) != self.manifest.sha256[name] else None
 
 
 def write_part(folder: Path, step: int, rank: int, state: dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ def write(
             torch.save(state, file)
         for rank in range(1, ranks):
             _part(folder, step, rank).rename(draft / _state_name(rank))
-        hashes = {path.name: _sha256(path) for path in draft.iterdir()}
+        hashes = {path.name: sha256(path) for path in draft.iterdir()}
         manifest = Manifest(step=step, sha256=hashes, eval_loss=eval_loss, ranks=ranks)
         (draft / MANIFEST).write_bytes(msgspec.json.encode(manifest))
         _sync(*draft.iterdir(), draft)
@@ -163,8 +163,11 @@ def _all(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and path.is_dir())
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Delete all but the newest `keep` checkpoints and the one with the lowest held-out loss; drafts too."""
+def prune(folder: Path, keep: int, best_step: int = -1) -> None:
+    """Delete all but the newest `keep` checkpoints and the one with the lowest held-out loss; drafts too.
+
+    `best_step`: the step of the lowest held-out loss of the whole run, of which there may be a checkpoint.
+    """
     for draft in folder.glob(".*-????????"):
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)
@@ -174,6 +177,8 @@ def prune(folder: Path, keep: int) -> None:
     kept = {checkpoint.path for checkpoint in known[-keep:]}
     kept |= {checkpoint.path for checkpoint in [best(folder)] if checkpoint}
     for checkpoint in known:
+        if checkpoint.manifest.step == best_step:
+            continue
         if checkpoint.path not in kept and not checkpoint.path.is_symlink():
             shutil.rmtree(checkpoint.path)
 
@@ -220,6 +225,7 @@ def _sync(*paths: Path) -> None:
             os.close(fd)
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The hash of a file, as manifests have it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
+import pytest
+
+from backend import constants
 from backend.plan.plan import Plan
 from backend.planner import overhead, throughput
 from tests.shapes import A100_80, CPU, LLAMA_1B, LLAMA_8B, LLAMA_70B, model, rows
 
 LORA = Plan(method="lora", quantization="none")
 FULL = Plan(method="full", quantization="none")
+
+KEEPS: tuple[Literal["best", "last"], ...] = ("best", "last")
 
 
 def test_evaluations_and_checkpoints_as_the_trainer_makes_them() -> None:
@@ -29,8 +35,26 @@ def test_what_is_not_here_is_downloaded_and_what_is_packed_takes_its_time() -> N
 def test_saving_a_whole_model_with_its_states_takes_minutes_an_adapter_seconds() -> None:
     assert overhead.checkpoint_seconds(LLAMA_8B, LORA, 100) < 30
     assert overhead.checkpoint_seconds(LLAMA_8B, FULL, 100) > 300
-    rare = overhead.checkpoint_seconds(LLAMA_8B, replace(FULL, save_every=100), 100)
-    assert rare < 0.4 * overhead.checkpoint_seconds(LLAMA_8B, FULL, 100)
+    last = replace(FULL, keep="last")
+    rare = overhead.checkpoint_seconds(LLAMA_8B, replace(last, save_every=100), 100)
+    assert rare < 0.4 * overhead.checkpoint_seconds(LLAMA_8B, last, 100)
+
+
+def test_weights_are_kept_alone_when_an_evaluation_may_be_the_best_and_no_checkpoint_is_due() -> None:
+    assert overhead.weights_alone(LORA, 100) == 5, "ten evaluations, five checkpoints"
+    assert overhead.weights_alone(replace(LORA, eval_every=10, save_every=100), 100) == 9
+    assert overhead.weights_alone(replace(LORA, keep="last"), 100) == 0
+    with_best, without = (overhead.checkpoint_seconds(LLAMA_8B, replace(FULL, keep=keep), 100) for keep in KEEPS)
+    assert 0 < with_best - without < 0.2 * without, "without the optimizer's states, in 16 bits"
+
+
+def test_the_tokens_that_forgetting_takes() -> None:
+    shipped = sum(part.tokens for part in constants.general().part)
+    assert overhead.general_tokens(LORA, 100) == 0
+    measured = replace(LORA, measure_forgetting=True, eval_every=50)
+    assert overhead.general_tokens(measured, 100) == pytest.approx(2 * shipped * (1 + 3 * 0.25))
+    full = replace(measured, method="full")
+    assert overhead.general_tokens(full, 100) == pytest.approx(shipped * (2 + 3 * 0.25))
 
 
 def test_a_sample_takes_longer_with_a_larger_model_but_never_over_its_limit() -> None:

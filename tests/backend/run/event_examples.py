@@ -120,7 +120,18 @@ EXAMPLES: tuple[AnyEvent, ...] = (
     Logged(t=_FIRST + 2, level="info", text="4,800 rows; 240 are held out"),
     PhasesMeasured(t=_FIRST + 2589, kind="cuda", as_planned=True, phases={"load": _LOAD}, context_bytes=471_859_200),
     Calibrated(t=_FIRST + 2589, kept=True),
-    ForgettingMeasured(t=_FIRST + 390, step=100, part="general text", loss=2.91, base_loss=2.84, kl=0.061),
+    ForgettingMeasured(
+        t=_FIRST + 390,
+        step=100,
+        part="prose",
+        loss=2.91,
+        base_loss=2.84,
+        kl=0.061,
+        low=0.012,
+        high=0.039,
+        examples=40,
+        tokens=9210,
+    ),
     TaskScored(t=_FIRST + 395, step=100, name="arithmetic", score=0.62, low=0.56, high=0.68, rows=240),
     FindingReported(
         t=_FIRST + 396, severity="warns", text="the held-out loss has risen since step 60", fix="set epochs to 1"

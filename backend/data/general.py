@@ -1,0 +1,63 @@
+"""General text, by which forgetting is measured: the set that ships, or the user's own, as token rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from backend import constants, paths
+from backend.data.chat.tokens import Ids, Mask
+from backend.data.prepare import Rows, prepare
+from backend.data.tokenizing import Tokenizing
+
+OWN = "general"
+"""What the user's own set is called: it is one part."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One kind of text."""
+
+    name: str
+    rows: tuple[tuple[Ids, Mask], ...]
+    """Token ids, and which of them are target tokens."""
+    examples: tuple[int, ...]
+    """The example that each row comes from: a long text is cut into several rows."""
+
+    def slice(self) -> tuple[int, ...]:
+        """Numbers of the rows that are measured at each evaluation, spread evenly."""
+        table = constants.forgetting().measure
+        count = min(len(self.rows), max(table.slice_rows, round(table.slice * len(self.rows))))
+        return tuple(int(at) for at in np.unique(np.linspace(0, len(self.rows) - 1, count).astype(int)))
+
+
+def references(reference: str) -> Iterator[tuple[str, str]]:
+    """Name and file of each part."""
+    if reference:
+        yield OWN, reference
+        return
+    for part in constants.general().part:
+        yield part.name, str(paths.SHIPPED / "general" / part.file)
+
+
+def parts(reference: str, tokenizer_folder: Path, max_length: int) -> tuple[Part, ...]:
+    """The parts of the general text, tokenised. Raises UserError if it can't be read or holds nothing of use."""
+    length = min(max_length, constants.forgetting().measure.length)
+    made = [_part(name, file, tokenizer_folder, length, own=bool(reference)) for name, file in references(reference)]
+    return tuple(part for part in made if part.rows)
+
+
+def _part(name: str, file: str, tokenizer_folder: Path, length: int, *, own: bool) -> Part:
+    rows: Rows = prepare(file, (), tokenizer_folder, length, 0.0, 0, how=Tokenizing()).train
+    chosen = range(len(rows))
+    if own and len(rows) > (most := constants.forgetting().measure.most_rows):
+        chosen = np.unique(np.linspace(0, len(rows) - 1, most).astype(int)).tolist()
+    places = rows.places
+    return Part(
+        name=name,
+        rows=tuple((np.array(ids), np.array(scored)) for ids, scored in (rows[i] for i in chosen)),
+        examples=tuple(int(places[i]) for i in chosen),
+    )

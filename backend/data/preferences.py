@@ -1,0 +1,177 @@
+"""Preference data for the trainer: pairs of a better and a worse answer (DPO), or answers marked good or bad (KTO)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.chat.tokens import Ids, Mask
+from backend.data.content import of_content
+from backend.data.finding import OF_SFT, by_severity, count_of, finding
+from backend.data.formats import Examples, Passed, build_all, examples_of
+from backend.data.layout.kinds import Layout
+from backend.data.prepare import ASKED, Part, Prepared, Rows, held_out_places, part_of, some_places
+from backend.data.probes import probes
+from backend.data.reading.load import Source, load
+from backend.data.reading.stream import Say
+from backend.data.report import Counts
+from backend.data.tokenised import findings_of
+from backend.data.tokenizing import Tokenizing
+from backend.errors import UserError
+
+Kind = Literal["dpo", "kto"]
+
+
+class Preference(NamedTuple):
+    """One row of preference data."""
+
+    rows: tuple[tuple[Ids, Mask], ...]
+    """The better and the worse answer, each with its prompt; or the one answer that is marked."""
+    good: bool | None = None
+    """Whether that one answer is good; None for a pair."""
+
+
+@dataclass(frozen=True)
+class PreferenceRows:
+    """Rows of preference data, in the data's order."""
+
+    sides: tuple[Rows, ...]
+    """The better and the worse answers, or the marked ones alone."""
+    good: tuple[bool, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.sides[0])
+
+    def __getitem__(self, at: int) -> Preference:
+        return Preference(tuple(side[at] for side in self.sides), self.good[at] if self.good else None)
+
+    def some(self, places: Counts) -> PreferenceRows:
+        """Those at `places`."""
+        sides = tuple(Rows(side.flat, side.index[places]) for side in self.sides)
+        return PreferenceRows(sides, tuple(self.good[int(i)] for i in places) if self.good else ())
+
+
+def prepare_preferences(
+    kind: Kind,
+    reference: str,
+    mapping: Sequence[str],
+    tokenizer_folder: Path,
+    max_length: int,
+    eval_fraction: float,
+    seed: int,
+    say: Say = lambda text: None,
+    how: Tokenizing | None = None,
+) -> Prepared:
+    """Like `backend.data.prepare.prepare`; only the last answer of a conversation is compared.
+
+    UserError (field `objective`) if the data has no pairs or marks.
+    """
+    source, tokenizer = load(reference, say), TextTokenizer.load(tokenizer_folder)
+    how = replace(how or Tokenizing(), max_length=max_length, train_on_turns="last")
+    read = _pairs if kind == "dpo" else _marked
+    rows, part, dropped = read(source, mapping, tokenizer, how, say)
+    if source.held_out is not None and eval_fraction > 0:
+        other, other_part, _ = read(source.held_out, mapping, tokenizer, how, say)
+        train, evaluated = rows, other.some(some_places(len(other)))
+    else:
+        other_part = part
+        out = held_out_places(part, eval_fraction, seed, rows.sides[0].index)
+        train, evaluated = rows.some(np.setdiff1d(np.arange(len(rows)), out)), rows.some(out)
+    asked = (other_part, evaluated) if len(evaluated) else (part, train)
+    left_out = [finding("warns", "preference-rows", f"{count_of(dropped)} left out.", _WHY)] if dropped else []
+    return Prepared(
+        train=train,
+        held_out=evaluated,
+        dropped=len(source.rows) - len(rows),
+        truncated=part.flat.meta["truncated"],
+        chat_template=tokenizer.chat_template if tokenizer.is_fallback and part.seen.has_chats else None,
+        probes=probes(asked[0].found, asked[1].sides[0].places[:ASKED].tolist(), tokenizer, max_length),
+        findings=by_severity(
+            x
+            for x in (*source.findings, *of_content(part.found, part.seen), *findings_of(part.flat.meta), *left_out)
+            if x.kind not in OF_SFT
+        ),
+        fingerprint=f"{kind} {part.key} {len(rows)}",
+    )
+
+
+_WHY = "give each row two different answers, each with something to learn from"
+_Read = tuple[PreferenceRows, Part, int]
+
+
+def _pairs(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how: Tokenizing, say: Say) -> _Read:
+    """Rows with both answers, which differ; the part of the better ones; how many rows were left out."""
+    better = _better(source, mapping)
+    pair = better.layout.preference
+    assert pair is not None
+    worse = _other_layout(better, {role: pair[1] if x == pair[0] else x for role, x in better.layout.mapping.items()})
+    parts = [part_of(found, tokenizer, how, say) for found in (better, worse)]
+    by_row = [_first_of_row(part) for part in parts]
+    both = sorted(by_row[0].keys() & by_row[1].keys())
+    sides = [Rows(part.flat, np.array([at[row] for row in both], int)) for part, at in zip(parts, by_row, strict=True)]
+    differ = np.array([not np.array_equal(sides[0][i][0], sides[1][i][0]) for i in range(len(both))], bool)
+    rows = PreferenceRows(tuple(sides)).some(np.flatnonzero(differ))
+    if not len(rows):
+        raise UserError(f"objective: no row of {source.reference} has two different answers; use sft", "objective")
+    return rows, parts[0], len(by_row[0].keys() | by_row[1].keys()) - len(rows)
+
+
+def _marked(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how: Tokenizing, say: Say) -> _Read:
+    """Rows whose answer is marked; their part; how many rows have no mark."""
+    found = examples_of(source, mapping)
+    column = found.layout.verdict
+    if not column:
+        raise UserError(
+            f"objective: kto needs a column of true and false for good and bad answers (label), which "
+            f"{source.reference} does not have; use sft, or dpo for pairs of answers",
+            "objective",
+        )
+    part = part_of(_other_layout(found, found.layout.mapping), tokenizer, how, say)
+    words = [str(row.get(column)).strip().lower() for row in source.rows]
+    at = {row: place for row, place in _first_of_row(part).items() if words[row] in _MARKS}
+    chosen = sorted(at)
+    rows = PreferenceRows(
+        (Rows(part.flat, np.array([at[row] for row in chosen], int)),), tuple(_MARKS[words[row]] for row in chosen)
+    )
+    if len(set(rows.good)) < 2:
+        raise UserError(f"objective: kto needs good and bad answers; column {column!r} has one kind only", "objective")
+    return rows, part, len(part.flat.arrays["places"]) - len(rows)
+
+
+_MARKS = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
+
+
+def _better(source: Source, mapping: Sequence[str]) -> Examples:
+    """The rows with their better answers."""
+    found = examples_of(source, mapping)
+    pair = found.layout.preference
+    if pair is None:
+        raise UserError(
+            "objective: dpo needs a better and a worse answer in each row (such as columns chosen and rejected), "
+            f"which {source.reference} does not have; use sft, or kto for single answers that are marked good or bad",
+            "objective",
+        )
+    if pair[0] in found.layout.mapping.values():
+        return found
+    role = "messages" if "messages" in found.layout.mapping else "completion"
+    return examples_of(source, (*mapping, f"{role}={pair[0]}"))
+
+
+def _other_layout(found: Examples, mapping: dict[str, str]) -> Examples:
+    """The same rows read with another mapping, none left out for its mark."""
+    layout: Layout = replace(found.layout, mapping=mapping, verdict="", others=())
+    passed = Passed()
+    built = list(build_all(found.source.rows, layout, passed)) if found.source.is_kept else None
+    return Examples(layout, found.source, passed, built)
+
+
+def _first_of_row(part: Part) -> dict[int, int]:
+    """Row of the data -> its place among the token rows."""
+    places = part.flat.arrays["places"]
+    numbers = part.seen.rows[places].tolist()
+    return {row: at for at, row in reversed(list(enumerate(numbers)))}

@@ -1,0 +1,34 @@
+"""Why a run ends before its last step: a command, or a limit that the plan sets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from backend import units
+from backend.plan.plan import Plan
+from backend.training.meters.progress import RunProgress
+
+
+class Ending(NamedTuple):
+    """How a run ends early."""
+
+    state: str
+    """`done`, `stopped` or `paused`: done, if nothing is left that the plan would train."""
+    reason: str | None = None
+    """Why, in a sentence; None if the user asked for it."""
+
+
+def too_much_forgotten(progress: RunProgress) -> Ending | None:
+    """The general text's loss has passed the plan's limit."""
+    return Ending("done", f"ended early: {progress.forgot}") if progress.forgot else None
+
+
+def early_stop(plan: Plan, progress: RunProgress) -> Ending | None:
+    """The held-out loss has not improved for as many evaluations as the plan allows."""
+    patience = plan.early_stopping_patience
+    if not patience or progress.stale_evaluations < patience:
+        return None
+    best = "before training" if progress.best_loss is None else f"at step {progress.best_step:,}"
+    counted = units.counted(progress.stale_evaluations, "evaluation")
+    by = f" by more than {plan.early_stopping_min_delta:g}" if plan.early_stopping_min_delta else ""
+    return Ending("done", f"ended early: in {counted} the held-out loss has not fallen{by} below the one {best}")

@@ -1,0 +1,1 @@
+"""How far the model moves from its base on general text, measured while it trains."""

@@ -1,0 +1,153 @@
+"""Preference training: the losses of DPO and KTO, with the base model (adapters off) as the reference.
+
+DPO (Rafailov et al. 2305.18290) compares two answers to one prompt; KTO (Ethayarajh et al. 2402.01306, equation 7)
+takes single answers that are marked good or bad. Both look at how much more likely an answer has become than it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from backend.data.preferences import Preference
+from backend.plan.plan import Plan
+from backend.training.batches import IGNORED, Batch, Row, padded
+from backend.training.forgetting.tokens import adapters_off
+from backend.training.loss import chunk_rows, logit_scale
+from backend.training.network import Network
+from backend.training.parallel.execution import Execution
+from backend.training.precision import autocast
+
+
+@dataclass(frozen=True)
+class PreferenceBatch:
+    """One micro-batch: for DPO the better answers, then the worse ones; for KTO answers with their marks."""
+
+    sequences: Batch
+    scored: int
+    """Preferences, by whose number in the whole effective batch the loss is divided."""
+    tokens: int
+    good: Tensor | None = None
+    """KTO: 1 for a good answer, 0 for a bad one."""
+    mismatched: Batch | None = None
+    """KTO: each prompt with the answer of another row, which tell how far the model has moved on the whole."""
+
+
+def preference_batches(rows: Sequence[Preference], execution: Execution) -> list[PreferenceBatch]:
+    """Micro-batches of `plan.micro_batch` preferences, padded, shorter ones together."""
+    size = execution.plan.micro_batch
+    order = np.argsort([max(len(ids) for ids, _ in row.rows) for row in rows], kind="stable")
+    mismatched = [_mixed(rows[i].rows[0], rows[i - 1].rows[0]) for i in range(len(rows))]
+    groups = [order[start : start + size].tolist() for start in range(0, len(rows), size)]
+    return [_batch([rows[i] for i in group], [mismatched[i] for i in group], execution) for group in groups]
+
+
+def _batch(rows: Sequence[Preference], mismatched: Sequence[Row], execution: Execution) -> PreferenceBatch:
+    sequences = [row.rows[side] for side in range(len(rows[0].rows)) for row in rows]
+    marks = [row.good for row in rows]
+    is_marked = marks[0] is not None
+    return PreferenceBatch(
+        sequences=padded(sequences, execution),
+        scored=len(rows),
+        tokens=sum(len(ids) for ids, _ in sequences),
+        good=torch.tensor([float(bool(x)) for x in marks], device=execution.device) if is_marked else None,
+        mismatched=padded(mismatched, execution) if is_marked else None,
+    )
+
+
+def _mixed(prompted: Row, answered: Row) -> Row:
+    """The prompt of one row with the answer of another."""
+    start, other = int(prompted[1].argmax()), int(answered[1].argmax())
+    ids = np.concatenate([prompted[0][:start], answered[0][other:]])
+    return ids, np.concatenate([prompted[1][:start], answered[1][other:]])
+
+
+class PreferenceLoss:
+    """The summed loss of a batch's preferences; it also keeps what evaluations report."""
+
+    def __init__(self, network: Network, execution: Execution) -> None:
+        self._network, self._execution = network, execution
+        self._plan: Plan = execution.plan
+        self._moved: Tensor | None = None
+        self._gaps: list[Tensor] = []
+
+    def begin(self, batches: Sequence[PreferenceBatch]) -> None:
+        """Before the passes of an effective batch: KTO's estimate of how far the model has moved, over all of it."""
+        if not batches or batches[0].mismatched is None:
+            return
+        with torch.no_grad(), autocast(self._plan, self._execution.device):
+            moved = torch.cat([self._ratios(batch.mismatched) for batch in batches if batch.mismatched is not None])
+        self._moved = moved.mean().clamp(min=0)
+
+    def __call__(self, batch: PreferenceBatch) -> Tensor:
+        """Summed over the preferences of a micro-batch, on the device."""
+        ratios, beta = self._ratios(batch.sequences), self._plan.preference_beta
+        if batch.good is None:
+            better, worse = ratios.chunk(2)
+            self._note(beta * (better - worse))
+            return -functional.logsigmoid(beta * (better - worse)).sum()
+        moved = torch.zeros((), device=ratios.device) if self._moved is None else self._moved
+        signs = 2 * batch.good - 1
+        self._note(beta * signs * ratios)
+        return (1 - torch.sigmoid(beta * signs * (ratios - moved))).sum()
+
+    def rewards(self) -> tuple[float, float] | None:
+        """Mean reward margin, and the share of preferences on the right side, since the last call; None without any.
+
+        DPO: reward of the better answer less that of the worse one. KTO: a good answer's reward, a bad one's negative.
+        """
+        gaps, self._gaps = self._gaps, []
+        if not gaps:
+            return None
+        every = torch.cat(gaps)
+        return float(every.mean()), float((every > 0).float().mean())
+
+    def _note(self, gaps: Tensor) -> None:
+        if not self._network.training:
+            self._gaps.append(gaps.detach())
+
+    def _ratios(self, batch: Batch) -> Tensor:
+        """By how much more likely each answer has become than it is for the base model, as a logarithm."""
+        with torch.no_grad(), adapters_off(self._network):
+            reference = log_likelihoods(self._network, batch, chunked=self._plan.chunked_loss)
+        return log_likelihoods(self._network, batch, chunked=self._plan.chunked_loss) - reference
+
+
+def log_likelihoods(network: Network, batch: Batch, *, chunked: bool) -> Tensor:
+    """Log-likelihood of each sequence's target tokens, float32; `chunked` never holds the logits whole."""
+    shape = batch.targets.shape
+    inputs: dict[str, Any] = {"input_ids": batch.input_ids, "position_ids": batch.position_ids, "use_cache": False}
+    targets = batch.targets.flatten()
+    if not chunked:
+        logits = network(**inputs, logits_to_keep=batch.predict).logits
+        return _likelihood(logits.flatten(0, 1), targets).view(shape).sum(dim=1)
+    hidden = network.get_decoder()(**inputs).last_hidden_state
+    kept = torch.take_along_dim(hidden, batch.predict[..., None], dim=1).flatten(0, 1)
+    parts = list(_in_chunks(network, kept, targets))
+    return torch.cat(parts).view(shape).sum(dim=1)
+
+
+def _in_chunks(network: Network, states: Tensor, targets: Tensor) -> Iterator[Tensor]:
+    head, config = network.get_output_embeddings(), network.config
+    cap = getattr(config, "final_logit_softcapping", None)
+
+    def one(some: Tensor, of: Tensor) -> Tensor:
+        logits = head(some).float() * logit_scale(config)
+        return _likelihood(cap * torch.tanh(logits / cap) if cap else logits, of)
+
+    size = chunk_rows(len(states), states.shape[1], network.get_input_embeddings().num_embeddings)
+    for start in range(0, len(states), size):
+        part = slice(start, start + size)
+        result: Tensor = checkpoint(one, states[part], targets[part], use_reentrant=False)
+        yield result
+
+
+def _likelihood(logits: Tensor, targets: Tensor) -> Tensor:
+    return -functional.cross_entropy(logits.float(), targets, reduction="none", ignore_index=IGNORED)

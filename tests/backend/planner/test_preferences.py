@@ -1,0 +1,49 @@
+"""Preference training as the planner sees it: settings, time, memory, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from backend.answers import Answers
+from backend.errors import UserError
+from backend.plan.plan import Plan
+from backend.planner import memory, throughput
+from backend.planner.compare import compare
+from backend.planner.estimates import Comparison
+from tests.shapes import A100_80, LLAMA_8B, model, rows
+
+DPO = Plan(method="lora", quantization="none", objective="dpo", packing=False)
+
+
+def compared(*settings: str) -> Comparison:
+    return compare(Answers(model="m", data="d", set=settings), A100_80, model(), rows(2000, 400), None)
+
+
+def test_the_settings_of_preference_training() -> None:
+    plan = compared("objective=dpo").methods["lora"].plan
+    assert (plan.learning_rate, plan.epochs, plan.packing, plan.preference_beta) == (5e-6, 1.0, False, 0.1)
+    assert compared("objective=dpo", "learning_rate=1e-5").methods["lora"].plan.learning_rate == 1e-5
+    assert compared("objective=kto").methods["qlora"].plan.learning_rate == 5e-7
+
+
+def test_full_fine_tuning_has_no_base_to_compare_with() -> None:
+    found = compared("objective=dpo")
+    assert found.recommended in ("lora", "qlora")
+    assert any("dpo compares with the base model" in text for text in found.methods["full"].obstacles)
+    with pytest.raises(UserError, match="take lora or qlora"):
+        compared("objective=dpo", "method=full")
+
+
+def test_both_answers_are_computed_and_the_reference_takes_a_forward_pass() -> None:
+    sft, data = replace(DPO, objective="sft"), rows(2000, 400)
+    one, two = throughput.work(sft, data), throughput.work(DPO, data)
+    assert two.step_tokens == 2 * one.step_tokens
+    single = throughput.step_seconds(LLAMA_8B, sft, A100_80, one)
+    pair = throughput.step_seconds(LLAMA_8B, DPO, A100_80, two)
+    assert single is not None and pair is not None
+    assert 2.5 * single.point < pair.point < 3.5 * single.point
+    assert memory.predict(LLAMA_8B, DPO, A100_80, 512) == memory.predict(
+        LLAMA_8B, replace(sft, micro_batch=2), A100_80, 512
+    )
