@@ -14,6 +14,7 @@ PHASES = {
     "eval": "evaluating",
     "sample": "asking the model",
     "forgetting": "measuring forgetting",
+    "task": "scoring the task",
     "train": "training",
     "checkpoint": "writing a checkpoint",
     "save": "saving the result",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from backend import units
+from backend.run import tasks
 from backend.run.events import (
     AnyEvent,
     CheckpointSaved,
@@ -20,6 +21,7 @@ from backend.run.events import (
     RunStarted,
     Sampled,
     StepDone,
+    TaskScored,
 )
 from tui.plain import plain
 
@@ -61,13 +63,15 @@ class EventLines:
                 yield f"held-out loss {loss:.4f} at step {event.step:,}"
             case Sampled():
                 yield from self._sample(event)
+            case TaskScored():
+                yield f"task {tasks.sentence(event)} at step {event.step:,}"
             case CheckpointSaved():
                 yield f"checkpoint at step {event.step:,}"
             case Logged():
                 yield ("" if event.level == "info" else f"{event.level}: ") + event.text
             case FindingReported():
                 fix = f" -> {event.fix}" if event.fix else ""
-                yield f"data {event.severity or 'notes'}: {event.text}{fix}"
+                yield f"{event.about} {event.severity or 'notes'}: {event.text}{fix}"
             case OutOfMemory() | Replanned():
                 yield event.text
             case RunFinished():

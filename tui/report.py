@@ -13,7 +13,7 @@ from textual.app import App
 from backend import units
 from backend.errors import UserError
 from backend.plan import fields
-from backend.run import forgetting
+from backend.run import forgetting, tasks
 from backend.run.events import ForgettingMeasured
 from backend.run.folder import RunFolder
 from backend.run.history import History
@@ -55,6 +55,8 @@ def markdown(folder: RunFolder, past: History, title: str, step: NextStep) -> It
     if past.finished and past.finished.reason:
         yield from (_inline(past.finished.reason[:1].upper() + past.finished.reason[1:]) + ".", "")
     yield from _forgetting(past)
+    if past.tasks:
+        yield from ("## Task", "", _inline(tasks.change(past.tasks)), "")
     yield from _samples(past)
     yield from ("## " + step.title, "", *_block(step.to_copy))
     yield from _settings(folder)

@@ -10,6 +10,7 @@ from functools import cache
 from typing import TypeVar
 
 from backend import paths, typed
+from backend.constants.adviser_toml import AdviserTable
 from backend.constants.calibration_toml import CalibrationTable
 from backend.constants.forgetting_toml import ForgettingTable, GeneralTable
 from backend.constants.host_toml import HostTable
@@ -55,6 +56,12 @@ def host() -> HostTable:
 def trial() -> TrialTable:
     """How long a trial is."""
     return _read("trial", TrialTable)
+
+
+@cache
+def adviser() -> AdviserTable:
+    """When a run is told that something looks wrong."""
+    return _read("adviser", AdviserTable)
 
 
 @cache

@@ -130,6 +130,7 @@ class SampleTime(Table, frozen=True):
 
     tokens: int
     seconds_most: float
+    task_batch: int
 
 
 class ThroughputTable(Table, frozen=True):

@@ -83,6 +83,9 @@ class Prepared:
     fingerprint: str
     """Changes with the rows, the tokenizer, the template and `max_length`."""
 
+    questions: tuple[Probe, ...] = ()
+    """Held-out questions whose answers are scored, if any are."""
+
     @property
     def notes(self) -> tuple[str, ...]:
         """The findings' sentences."""
@@ -98,12 +101,14 @@ def prepare(
     seed: int,
     say: Say = lambda text: None,
     how: Tokenizing = WHOLE,
+    questions: int = 0,
 ) -> Prepared:
     """Read, tokenise, split. What was tokenised before with the same inputs comes from `$FTTUI_HOME/cache`.
 
     A validation split beside the training one is evaluated on whole (up to a limit) instead of a part of these rows;
     with `eval_fraction` 0 nothing is. `say` gets a line now and then. `how` says what else becomes of a row, but
-    for its `max_length`. UserError (field `data`, `mapping`, `model` or `max_length`) if nothing could be trained on.
+    for its `max_length`. So many held-out `questions` are kept to be scored. UserError (field `data`, `mapping`,
+    `model` or `max_length`) if nothing could be trained on.
     """
     source = load(reference, say)
     tokenizer = TextTokenizer.load(tokenizer_folder)
@@ -124,6 +129,9 @@ def prepare(
         truncated=part.flat.meta["truncated"],
         chat_template=tokenizer.chat_template if tokenizer.is_fallback and part.seen.has_chats else None,
         probes=probes(asked[0].found, asked[1].places[:ASKED].tolist(), tokenizer, max_length),
+        questions=probes(other.found, evaluated.places[:ASKED].tolist(), tokenizer, max_length, questions)
+        if questions and len(evaluated)
+        else (),
         findings=by_severity([*source.findings, *of_content(part.found, part.seen), *findings_of(part.flat.meta)]),
         fingerprint=part.key,
     )

@@ -34,12 +34,14 @@ class Probe:
     """What the data answers."""
 
 
-def probes(found: Examples, places: Iterable[int], tokenizer: TextTokenizer, max_length: int) -> tuple[Probe, ...]:
-    """Up to PROBES questions that leave half of `max_length` for the answer; the shortest if none does."""
-    examples = _at(found, list(dict.fromkeys(places))[: 10 * PROBES])
+def probes(
+    found: Examples, places: Iterable[int], tokenizer: TextTokenizer, max_length: int, count: int = PROBES
+) -> tuple[Probe, ...]:
+    """Up to `count` questions that leave half of `max_length` for the answer; the shortest if none does."""
+    examples = _at(found, list(dict.fromkeys(places))[: max(10 * PROBES, 2 * count)])
     made = [probe for example in examples if (probe := _probe(example, tokenizer)) is not None]
     short = [probe for probe in made if len(probe.ids) <= max_length // 2]
-    return tuple(short[:PROBES] or sorted(made, key=lambda probe: len(probe.ids))[:1])
+    return tuple(short[:count] or sorted(made, key=lambda probe: len(probe.ids))[:1])
 
 
 def _at(found: Examples, places: Sequence[int]) -> list[Example]:

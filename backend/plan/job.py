@@ -90,6 +90,8 @@ class Job:
     created: float = 0.0
     """Unix seconds."""
     preset: str | None = None
+    budget_usd: float | None = None
+    """The most that the run may cost, if the user said so."""
     adapter: str | None = None
     """Folder of the adapter that training starts from."""
     adapter_is_merged: bool = False

@@ -117,6 +117,15 @@ class Plan:
     """The run ends when the loss on a part of the general text has risen by more than this fraction; 0 for no limit."""
     general_data: str = ""
     """The general text: a file, a folder or a hub id; empty for the set that ships."""
+    task: str = ""
+    """Score answers to held-out questions before and after training: exact, number (the last one), or a regular
+    expression whose match is compared; empty for none."""
+    task_rows: Count = 50
+    """Held-out questions that are scored at the most."""
+    task_tokens: Count = 256
+    """Tokens of such an answer at the most."""
+    budget_stop: bool = False
+    """The budget is a cap: the run stops with a checkpoint before it has cost more."""
     replay_fraction: Fraction = 0.0
     """General rows mixed in against forgetting."""
     processes: Count = 1

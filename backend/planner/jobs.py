@@ -36,6 +36,7 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
         output=str(Path(answers.output).expanduser().absolute()) if answers.output else None,  # it may go on elsewhere
         created=time.time(),
         preset=preset,
+        budget_usd=answers.budget_usd,
         adapter=str(comparison.model.adapter.folder) if comparison.model.adapter else None,
         adapter_is_merged=start.is_merged(comparison.model, seen.plan),
         added_tokens=comparison.model.added_tokens,

@@ -72,13 +72,26 @@ def checkpoint_seconds(shape: ModelShape, plan: Plan, steps: int) -> float:
     return float(checkpoints(plan, steps) * each * per_byte + best + weights / table.disk_bytes_per_second)
 
 
+def task_seconds(shape: ModelShape, plan: Plan, device: Device) -> float:
+    """Scoring the task before and after: answers of the longest length, several at a time."""
+    if not plan.task:
+        return 0.0
+    batches = -(-plan.task_rows // constants.throughput().sample.task_batch)
+    return float(2 * batches * plan.task_tokens * token_seconds(shape, plan, device))
+
+
 def sample_seconds(shape: ModelShape, plan: Plan, device: Device) -> float:
     """One sample answer: token by token, each reading all weights, until it is long enough or its time is up."""
     table = constants.throughput().sample
+    return float(min(table.seconds_most, table.tokens * token_seconds(shape, plan, device)))
+
+
+def token_seconds(shape: ModelShape, plan: Plan, device: Device) -> float:
+    """One token of an answer, for which all weights are read."""
     if device.kind == "cpu":
         bandwidth = constants.throughput().cpu.bytes_per_second
     else:
         bandwidth = constants.throughput().gpu.bandwidth * device.bytes_per_second
     token = memory.weights(shape, plan) / bandwidth
     token += gpu_time.launch_seconds(shape, plan) / (3 + plan.checkpointing)
-    return float(min(table.seconds_most, table.tokens * token))
+    return float(token)

@@ -85,7 +85,11 @@ def support(case: Case, method: Method) -> Iterator[str]:
         yield f"{units.counted(data.rows, 'row')}, {units.count(data.scored_tokens)} target tokens; {held}, {enough}."
     runs = case.runs_paid(method)
     if runs is not None:
-        yield f"Your budget of {units.usd(case.answers.budget_usd or 0)} pays for {_times(runs)}."
+        budget, paid = case.answers.budget_usd or 0.0, chosen.cost_usd
+        above = paid is not None and paid.high > budget
+        worst = f"; at worst it costs {units.usd(paid.high)}" if above and paid else ""
+        stops = ", and it stops at the budget" if above and chosen.plan.budget_stop else ""
+        yield f"Your budget of {units.usd(budget)} pays for {_times(runs)}{worst}{stops}."
     if method == "qlora":
         yield from _cost_of_four_bit(case)
     if case.answers.stakes == "high":

@@ -9,13 +9,14 @@ from typing import Any
 
 from backend import constants, units
 from backend.answers import Answers, Method
+from backend.data import scoring
 from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.model.info import ModelInfo
 from backend.plan import counts, fields
 from backend.plan.plan import ADAPTER_ONLY, Plan
 from backend.plan.preset import Preset
-from backend.planner import limits, several, start
+from backend.planner import cost, limits, several, start
 from backend.planner.device import Device
 
 
@@ -64,6 +65,7 @@ def settle(
     for key, (value, why) in start.settled(method, model, pinned.values).items():
         values[key], origin[key] = value, why
     refuse_contradictions(method, pinned.values)
+    _refuse_no_budget(answers, device, pinned.values)
     several.refuse(method, device, pinned.values, values["effective_batch"])
     for key, (value, why) in _attention(model, values).items():
         values[key], origin[key] = value, why
@@ -95,6 +97,15 @@ def _forgetting(answers: Answers, known: Known) -> Settled:
     if known.get("max_forgetting") or known.get("general_data"):
         return {"measure_forgetting": (True, "what you set needs it")}
     return {"measure_forgetting": (True, "high stakes")} if answers.stakes == "high" else {}
+
+
+def _refuse_no_budget(answers: Answers, device: Device, known: Known) -> None:
+    if not known.get("budget_stop"):
+        return
+    if answers.budget_usd is None:
+        raise UserError("budget_stop: there is no budget to stop at; say --budget USD", "budget_stop")
+    if cost.price(answers, device) is None:
+        raise UserError("budget_stop: no price is known of this device; say --price USD_PER_GPU_HOUR", "budget_stop")
 
 
 def max_length(model: ModelInfo, data: DataReport) -> int:
@@ -231,6 +242,10 @@ def refuse_contradictions(method: Method, pinned: Mapping[str, Any]) -> None:
             "replay_fraction: this version has no general rows to mix in; leave it at 0, or add such rows to your data",
             "replay_fraction",
         )
+    if pinned.get("task"):
+        scoring.check(str(pinned["task"]))
+        if pinned.get("objective", "sft") != "sft":
+            raise UserError("task: preference data has no right answers to compare with; leave it out", "task")
     if pinned.get("max_forgetting") and pinned.get("measure_forgetting") is False:
         raise UserError(
             "max_forgetting: it can't be compared with anything if measure_forgetting is false; leave one of them out",

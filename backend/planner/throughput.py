@@ -238,7 +238,8 @@ def _parts(model: ModelInfo, plan: Plan, device: Device, data: DataReport, load:
         step=step,
         total=total,
         evaluations=evaluations * forward + general,
-        samples=evaluations * overhead.sample_seconds(model.shape, plan, device),
+        samples=evaluations * overhead.sample_seconds(model.shape, plan, device)
+        + overhead.task_seconds(model.shape, plan, device),
         start=overhead.start_seconds(model, plan),
         saving=overhead.checkpoint_seconds(model.shape, plan, total),
         correction=device.correction(plan.method, model.shape.parameters).overhead,

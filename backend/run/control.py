@@ -1,22 +1,37 @@
-"""`commands.jsonl`: stop, pause and checkpoint, from any process to the trainer, which reads it between steps."""
+"""`commands.jsonl`: stop, pause, checkpoint and changes, from any process to the trainer, read between steps."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
+from backend.errors import UserError
+from backend.plan import fields
 from backend.run.json_lines import Appender, Tail
 
 Command = Literal["stop", "pause", "checkpoint"]
 
 
+class Change(NamedTuple):
+    """Change a plan field while the run trains."""
+
+    field: str
+    value: int | float
+
+
+CHANGEABLE = ("learning_rate", "eval_every", "save_every", "max_steps", "early_stopping_patience")
+"""Plan fields that can be changed in flight: they change neither the rows of a step nor the memory."""
+
+
 class _Line(msgspec.Struct):
     """A line of the file; any other field does no harm."""
 
-    event: Command
+    event: Literal["stop", "pause", "checkpoint", "change"]
+    field: str = ""
+    value: int | float | None = None
 
 
 _DECODER = msgspec.json.Decoder(_Line)  # once, at import: see backend/typed.py
@@ -26,6 +41,13 @@ def send(commands_file: Path, command: Command) -> None:
     """Append a command; the trainer obeys at its next step boundary."""
     file = Appender(commands_file)
     file.append({"t": round(time.time(), 3), "event": command})
+    file.close()
+
+
+def send_change(commands_file: Path, field: str, value: float) -> None:
+    """Append a change of a plan field; the trainer makes it at its next step boundary."""
+    file = Appender(commands_file)
+    file.append({"t": round(time.time(), 3), "event": "change", "field": field, "value": value})
     file.close()
 
 
@@ -42,9 +64,9 @@ class Inbox:
             for _ in self._tail.blocks():
                 pass
         self.since = self._tail.offset
-        self._waiting: list[Command] = []
+        self._waiting: list[Command | Change] = []
 
-    def poll(self) -> list[Command]:
+    def poll(self) -> list[Command | Change]:
         """Commands since the last call, in order; unknown ones are ignored."""
         self._read()
         commands, self._waiting = self._waiting, []
@@ -53,15 +75,21 @@ class Inbox:
     def has_end(self) -> bool:
         """A stop or a pause waits for the next `poll`: break off what takes long."""
         self._read()
-        return any(command != "checkpoint" for command in self._waiting)
+        return any(command in ("stop", "pause") for command in self._waiting)
 
     def _read(self) -> None:
         self._waiting += [command for line in self._tail.lines() if (command := _command(line)) is not None]
 
 
-def _command(line: bytes) -> Command | None:
-    """The command of a line; None if it is damaged or unknown."""
+def _command(line: bytes) -> Command | Change | None:
+    """The command of a line; None if it is damaged or unknown, or a change that can't be made."""
     try:
-        return _DECODER.decode(line).event
+        read = _DECODER.decode(line)
     except (ValueError, RecursionError):
+        return None
+    if read.event != "change":
+        return read.event
+    try:
+        return Change(read.field, fields.parse(read.field, read.value)) if read.field in CHANGEABLE else None
+    except UserError:
         return None

@@ -16,7 +16,7 @@ Time: TypeAlias = Annotated[float, Meta(ge=0, le=253_402_300_799)]
 """Unix seconds, up to the year 9999: beyond that no calendar goes."""
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**62)]
 """Steps, rows, tokens, parameters or bytes; what is larger is damaged."""
-PlanChanges: TypeAlias = dict[str, int | bool | str]
+PlanChanges: TypeAlias = dict[str, int | bool | float | str]
 """Plan fields and their new values."""
 
 
@@ -158,6 +158,12 @@ class StepDone(Event, tag="step", frozen=True, kw_only=True):
     """Seconds that the step took."""
     eta_seconds: float | None = None
     """Seconds to the end of the run, with evaluations and checkpoints that are still to come."""
+    spent_usd: float | None = None
+    """USD spent so far, all attempts together."""
+
+    def left_out_if_none(self) -> frozenset[str]:
+        """Without a price nothing is known of money."""
+        return frozenset(("spent_usd",))
 
 
 class MemoryReading(Event, tag="memory", frozen=True, kw_only=True):
@@ -253,7 +259,7 @@ class OutOfMemory(Event, tag="oom", frozen=True, kw_only=True):
 
 
 class Replanned(Event, tag="replanned", frozen=True, kw_only=True):
-    """Settings changed since memory ran out; the effective batch never does."""
+    """Settings changed since memory ran out, or since the user asked for it; the effective batch never does."""
 
     step: Count = 0
     """Steps done so far."""
@@ -349,6 +355,8 @@ class FindingReported(Event, tag="finding", frozen=True, kw_only=True):
     """One sentence."""
     fix: str = ""
     """What to do about it; empty if there is nothing to do."""
+    about: str = "data"
+    """`data`, or `run` for what was seen while it trains."""
 
 
 _OF_A_FAILURE = frozenset(("state", "error", "step"))

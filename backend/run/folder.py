@@ -83,18 +83,18 @@ class RunFolder:
         """What plan.toml says. Raises UserError if it is missing or damaged."""
         return plan_file.read(self.plan_file)
 
-    def adjusted(self) -> dict[str, int | bool | str]:
+    def adjusted(self) -> dict[str, int | bool | float | str]:
         """Plan fields that were changed after running out of memory, for which all ranks had to start again.
 
         None if the file is damaged: memory then runs out again, and they are changed again.
         """
         try:
-            found = typed.read_json(self._adjusted_file, dict[str, int | bool | str])
+            found = typed.read_json(self._adjusted_file, dict[str, int | bool | float | str])
             return {key: fields.parse(key, value) for key, value in found.items()}
         except (typed.Damaged, UserError):
             return {}
 
-    def adjust(self, changed: Mapping[str, int | bool | str]) -> None:
+    def adjust(self, changed: Mapping[str, int | bool | float | str]) -> None:
         """Change plan fields for every later start. Raises OSError (disk full)."""
         atomic.write(self._adjusted_file, msgspec.json.encode({**self.adjusted(), **changed}))
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from backend import units
+from backend.run import tasks
 from backend.run.event_log import EventTail
 from backend.run.events import (
     AnyEvent,
@@ -34,6 +35,7 @@ from backend.run.events import (
     RunStarted,
     Sampled,
     StepDone,
+    TaskScored,
 )
 from backend.run.printed import Printed
 
@@ -136,6 +138,8 @@ class History:
         self.evaluations: list[Evaluation] = []
         self.forgetting: list[ForgettingMeasured] = []
         """What was measured of forgetting, by step and part."""
+        self.tasks: list[TaskScored] = []
+        """Scores of the task, before training and after it."""
         self.samples: list[Sample] = []
         self.checkpoints: list[CheckpointSaved] = []
         self.last_event_at = 0.0
@@ -183,6 +187,11 @@ class History:
     def eta_seconds(self) -> float | None:
         """Seconds to the end as the trainer predicts them; None before the first step."""
         return self.last_step.eta_seconds
+
+    @property
+    def spent_usd(self) -> float | None:
+        """USD spent so far; None if there is no price."""
+        return self.last_step.spent_usd
 
     @property
     def result_step(self) -> int | None:
@@ -259,6 +268,9 @@ class History:
                 self._log(event.t, "info", f"held-out loss {loss:.4f} at step {step:,}")
             case ForgettingMeasured():
                 self.forgetting.append(event)
+            case TaskScored():
+                self.tasks.append(event)
+                self._log(event.t, "info", f"task {tasks.sentence(event)}")
             case Sampled():
                 self.samples.append(Sample(event.step, event.prompt, event.text))
             case CheckpointSaved():
@@ -266,7 +278,9 @@ class History:
                 self._log(event.t, "info", f"checkpoint at step {event.step:,}")
             case FindingReported():
                 fix = f" -> {event.fix}" if event.fix else ""
-                self._log(event.t, "info" if event.severity == "notes" else "warning", f"data: {event.text}{fix}")
+                self._log(
+                    event.t, "info" if event.severity == "notes" else "warning", f"{event.about}: {event.text}{fix}"
+                )
             case OutOfMemory() | Replanned():
                 self._log(event.t, "warning", event.text)
             case PhasesMeasured():
@@ -309,6 +323,7 @@ class History:
         self.allocated_bytes.forget_after(step)
         self.gpu_percent.forget_after(step)
         self.evaluations = [x for x in self.evaluations if x.step <= step]
+        self.tasks = [x for x in self.tasks if x.step <= step]
         self.forgetting = [x for x in self.forgetting if x.step <= step]
         self.samples = [x for x in self.samples if x.step <= step]
         self.step = step

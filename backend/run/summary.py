@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from backend.errors import UserError
 from backend.plan.job import Job
-from backend.run import forgetting, keeping
+from backend.run import forgetting, keeping, tasks
 from backend.run.events import RunFinished
 from backend.run.folder import RunFolder
 from backend.run.history import History, read
@@ -55,6 +55,10 @@ class Summary:
     """What was forgotten of general text, in a sentence; None if it was not measured."""
     forgetting_by_part: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     """Part of the general text -> loss, base_loss, kl, and low and high of the relative change."""
+    task: str | None = None
+    """The task's score after and before training, in a sentence; None if none was scored."""
+    task_before: float | None = None
+    task_score: float | None = None
     ended_early: str | None = None
     """Why the run ended before its last step without being asked to."""
 
@@ -84,6 +88,9 @@ def summarise(folder: RunFolder) -> Summary:
         result_step=history.result_step,
         ended_early=finished.reason,
         forgetting=forgetting.sentence(measured) or None,
+        task=tasks.change(history.tasks) or None,
+        task_before=history.tasks[0].score if len(history.tasks) > 1 else None,
+        task_score=history.tasks[-1].score if history.tasks else None,
         forgetting_by_part={x.part: {name: getattr(x, name) for name in _FORGETTING} for x in measured},
         predicted_peak_bytes=_predicted_peak(job),
         peak_bytes=history.peak_bytes or None,

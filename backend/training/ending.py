@@ -18,6 +18,17 @@ class Ending(NamedTuple):
     """Why, in a sentence; None if the user asked for it."""
 
 
+def budget_spent(plan: Plan, budget_usd: float | None, spent_usd: float | None, save_usd: float) -> Ending | None:
+    """Writing a checkpoint and the result now takes what is left of the budget."""
+    if not plan.budget_stop or budget_usd is None or spent_usd is None or spent_usd + save_usd < budget_usd:
+        return None
+    return Ending(
+        "stopped",
+        f"stopped at the budget: {units.usd(spent_usd)} of {units.usd(budget_usd)} are spent; to train on, set "
+        "budget_stop = false in the run's plan.toml and resume it",
+    )
+
+
 def too_much_forgotten(progress: RunProgress) -> Ending | None:
     """The general text's loss has passed the plan's limit."""
     return Ending("done", f"ended early: {progress.forgot}") if progress.forgot else None

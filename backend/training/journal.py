@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -51,6 +52,10 @@ class Journal:
         self._steps: list[StepRecord] = []
         self._since = time.perf_counter()
         self._skipped = 0
+        self.on_step: Callable[[int, float], None] = lambda step, loss: None
+        """Called with each finite loss."""
+        self.spent_usd: Callable[[], float | None] = lambda: None
+        """USD spent so far."""
 
     def resume_clock(self) -> None:
         """Count time as step time from here on (it was spent on something else before)."""
@@ -90,11 +95,13 @@ class Journal:
                 tokens_per_second=step.tokens / seconds,
                 step_seconds=seconds,
                 eta_seconds=self._pace.eta_seconds(step.number),
+                spent_usd=self.spent_usd(),
             )
         )
         self._skipped = 0 if finite else self._skipped + 1
         if finite:
             self._progress.loss = loss
+            self.on_step(step.number, loss)
             return
         self._report.warn(f"step {step.number} was skipped: its {_what(loss)} is not finite")
         if self._skipped >= MOST_SKIPPED:

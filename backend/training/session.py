@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,15 +20,19 @@ from torch import Tensor
 from backend.data.prepare import Prepared
 from backend.errors import TrainingFailed
 from backend.measured import ran_out
+from backend.plan import fields
+from backend.plan.counts import total_steps
 from backend.plan.job import Job
 from backend.plan.plan import Plan
-from backend.run.events import Evaluated, Replanned, Sampled
+from backend.run.control import CHANGEABLE
+from backend.run.events import Evaluated, FindingReported, Replanned, Sampled
 from backend.run.folder import RunFolder
 from backend.training import checks, loss, methods, quiet, relief
 from backend.training.advice import would_fit
+from backend.training.adviser import Adviser
 from backend.training.ahead import Ahead
 from backend.training.batches import Batch, micro_batches
-from backend.training.ending import Ending, early_stop, too_much_forgotten
+from backend.training.ending import Ending, budget_spent, early_stop, too_much_forgotten
 from backend.training.evaluate import held_out_loss, perplexity
 from backend.training.failure import first_line
 from backend.training.forgetting.watch import Watch
@@ -44,6 +48,7 @@ from backend.training.report import Report
 from backend.training.sample import answer
 from backend.training.schedule import learning_rate
 from backend.training.step import forward_backward
+from backend.training.task import Task
 
 Value = TypeVar("Value")
 SAMPLING = "the sample answer"
@@ -93,6 +98,10 @@ class Session:
 
     def __post_init__(self) -> None:
         self.loss_of: Any = self._loss()
+        self._adviser = Adviser(self.plan, self.pace.total, self.folder.name)
+        watcher = weakref.proxy(self)  # a cycle would keep the weights of a finished session
+        self.journal.on_step = lambda step, value: watcher._stepped(step, value)
+        self.journal.spent_usd = lambda: watcher.spent_usd()
         own = weakref.proxy(self)  # a cycle would keep the weights of a finished session until garbage is collected
         self._ahead = Ahead(partial(Session._effective_batch, own), self.pace.total)
 
@@ -113,7 +122,42 @@ class Session:
 
     def limit(self) -> Ending | None:
         """What ends the run now, before its next step; None if nothing does."""
-        return too_much_forgotten(self.progress) or early_stop(self.plan, self.progress)
+        return too_much_forgotten(self.progress) or early_stop(self.plan, self.progress) or self._budget_spent()
+
+    def spent_usd(self, seconds: float = 0.0) -> float | None:
+        """USD spent so far and in so many `seconds` more; None if there is no price."""
+        price = self.job.predicted.price_usd_per_hour if self.job.predicted else None
+        if price is None:
+            return None
+        return (time.perf_counter() - self.started + seconds) / 3600 * price * self.job.plan.processes
+
+    def _budget_spent(self) -> Ending | None:
+        if not self.plan.budget_stop:
+            return None
+        spent, saved = self.spent_usd(), self.spent_usd(2 * self.pace.save_seconds + self.pace.step_seconds)
+        saving = (saved or 0.0) - (spent or 0.0)
+        return self.ranks.of_first(budget_spent(self.plan, self.job.budget_usd, spent, saving))
+
+    def change(self, field: str, value: Any) -> None:
+        """Change a plan field of the run's own: from the next step on, and after a resume."""
+        if field not in CHANGEABLE:
+            return
+        changed: dict[str, Any] = {field: value}
+        self.execution = replace(self.execution, plan=replace(self.plan, **changed))
+        self.progress.adjusted |= changed
+        if self.ranks.is_first:
+            with suppress(OSError):  # the checkpoint has it too
+                self.folder.adjust(changed)
+        self.pace.follow(self.plan, max(self.progress.step, total_steps(len(self.data.train), self.plan)))
+        own = weakref.proxy(self)
+        self._ahead.forget()
+        self._ahead = Ahead(partial(Session._effective_batch, own), self.pace.total)
+        text = f"{field} is {fields.text(value)} from step {self.progress.step + 1:,} on, as you asked"
+        self.report.event(Replanned(step=self.progress.step, changed=changed, text=text))
+
+    def _advise(self, found: Iterable[FindingReported]) -> None:
+        for finding in found:
+            self.report.event(finding)
 
     def step(self) -> None:
         """One optimizer step."""
@@ -185,7 +229,11 @@ class Session:
             least, may_be_best = self.plan.early_stopping_min_delta, not self.progress.forgot
             self.progress.evaluated(value, least, may_be_best=may_be_best)
             self.report.event(self._evaluated(value, seconds))
+            self._advise(self._adviser.evaluated(self.progress.step, value))
         return True
+
+    def _stepped(self, step: int, loss_now: float) -> None:
+        self._advise(self._adviser.stepped(step, loss_now))
 
     def _evaluated(self, loss_now: float, seconds: float) -> Evaluated:
         step = self.progress.step
@@ -196,6 +244,19 @@ class Session:
 
     def _held_out_loss(self, broken_off: Callable[[], bool]) -> float | None:
         return held_out_loss(self.loaded.network, self.loss_of, self.data.held_out, self.execution, broken_off)
+
+    def score(self, broken_off: Callable[[], bool]) -> None:
+        """Score the task, if there is one: by the first rank, as the samples."""
+        if not self.plan.task or not self.data.questions or not self.ranks.is_first:
+            return
+        if sharding.is_sharded(self.loaded.network):
+            self.report.warn("the task is not scored: this version can't generate with a model over several devices")
+            return
+        self.report.phase("task")
+        task = Task(self.data.questions, self.tokenizer)
+        scored = task.score(self.loaded.network, self.execution, self.report, self.progress.step, broken_off)
+        if scored is not None:
+            self.report.event(scored)
 
     def _sample(self) -> None:
         is_sharded = sharding.is_sharded(self.loaded.network)

@@ -105,6 +105,8 @@ def save_result(session: Session, *, measured: bool = True) -> Result:
     saved_step = _use_best(session)
     if session.watch and measured:
         session.watch.measure(session.execution, lambda: False, final=True)
+    if measured:
+        session.score(lambda: False)
         session.report.phase("save")
     ranks, own = session.ranks, session.folder.result
     write = partial(result.write, session.loaded, session.tokenizer, session.plan, own, ranks)

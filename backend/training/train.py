@@ -27,7 +27,7 @@ from backend.data.tokenizing import Tokenizing
 from backend.errors import TrainingFailed, UserError
 from backend.measured import records
 from backend.plan.job import Job
-from backend.run.control import Command, Inbox
+from backend.run.control import Change, Command, Inbox
 from backend.run.event_log import EventLog
 from backend.run.events import Calibrated, PredictedFigures, RunFinished, RunStarted
 from backend.run.folder import RunFolder
@@ -56,7 +56,7 @@ class Commands:
     def __init__(self, inbox: Inbox, ranks: Ranks) -> None:
         self._inbox, self._ranks = inbox, ranks
 
-    def poll(self) -> list[Command]:
+    def poll(self) -> list[Command | Change]:
         """Commands since the last call, in order."""
         return self._ranks.of_first(self._inbox.poll() if self._ranks.is_first else [])
 
@@ -151,7 +151,9 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
 def _prepared(job: Job, model_folder: Path, report: Report) -> Prepared:
     plan = job.plan
     how = Tokenizing(None, plan.train_on_turns, plan.special_tokens_in_data)
-    read = prepare if plan.objective == "sft" else partial(prepare_preferences, plan.objective)
+    read: Callable[..., Prepared] = partial(prepare, questions=plan.task_rows if plan.task else 0)
+    if plan.objective != "sft":
+        read = partial(prepare_preferences, plan.objective)
     return read(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say, how)
 
 
@@ -182,10 +184,14 @@ def _loop(session: Session, commands: Commands) -> Ending | None:
     progress, pace = session.progress, session.pace
     if progress.step == 0:
         session.evaluate(commands.has_end)
+        session.score(commands.has_end)
     session.report.phase("train")
     session.journal.resume_clock()
     while progress.step < pace.total:
         for command in commands.poll():
+            if isinstance(command, Change):
+                session.change(command.field, command.value)
+                continue
             if command != "checkpoint":
                 return Ending({"stop": "stopped", "pause": "paused"}[command])
             _save(session)

@@ -10,8 +10,10 @@ import pytest
 
 from backend import constants, paths
 
+TABLES = ("methods", "memory", "throughput", "calibration", "host", "trial", "forgetting", "adviser")
 
-@pytest.mark.parametrize("name", ["methods", "memory", "throughput", "calibration", "host", "trial", "forgetting"])
+
+@pytest.mark.parametrize("name", TABLES)
 def test_a_table_has_what_the_file_says(name: str) -> None:
     shipped = tomllib.loads((paths.SHIPPED / f"{name}.toml").read_text())
     assert_equal(msgspec.to_builtins(getattr(constants, name)()), shipped)

@@ -28,6 +28,7 @@ COMMANDS = {
     "stop": ("control:stop", "Stop a run at its next step, with a checkpoint."),
     "pause": ("control:pause", "Pause a run: like stop, and listed as paused."),
     "checkpoint": ("control:checkpoint", "Write a checkpoint of a run at its next step."),
+    "change": ("control:change", "Change the learning rate or the evaluations of a run while it trains."),
     "resume": ("train:resume", "Resume a paused, stopped or interrupted run."),
     "runs": ("runs:runs", "List the runs of this box."),
     "presets": ("presets:app", "Presets: named settings, shipped and your own."),

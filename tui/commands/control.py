@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backend.errors import UserError
+from backend.plan import fields
 from backend.run import control
 from backend.run.folder import RunFolder
 from tui.plain import plain
@@ -35,10 +36,41 @@ def checkpoint(run: str | None = None) -> int:
     return _send(run, "checkpoint", "writes a checkpoint at its next step")
 
 
-def _send(run: str | None, command: control.Command, says: str) -> int:
+def change(run: str | None = None, *, set: tuple[str, ...]) -> int:
+    """Change a setting of a run while it trains: from its next step on, and after a resume.
+
+    For example:
+
+        fttui change --set learning_rate=1e-4
+        fttui change --set eval_every=50 --set max_steps=400
+
+    Args:
+        run: The run's name or a part of it; by default the latest.
+        set: `key=value` (repeatable): learning_rate, eval_every, save_every, max_steps, early_stopping_patience.
+    """
+    changed = fields.parse_settings(set)
+    for key in changed:
+        if key not in control.CHANGEABLE:
+            can = ", ".join(control.CHANGEABLE)
+            raise UserError(f"{key} can't be changed while a run trains; {can} can", key)
+    folder = _training(run)
+    for key, value in changed.items():
+        control.send_change(folder.commands_file, key, value)
+    said = ", ".join(f"{key} to {fields.text(value)}" for key, value in changed.items())
+    print(plain(f"run {folder.name} changes {said} at its next step", lines=False))
+    return 0
+
+
+def _training(run: str | None) -> RunFolder:
+    """The run, which a process trains now."""
     folder = RunFolder.find(run)
     if not folder.is_alive():
         raise UserError(f"run {folder.name} is not being trained now; `fttui resume {folder.name}` resumes it", "run")
+    return folder
+
+
+def _send(run: str | None, command: control.Command, says: str) -> int:
+    folder = _training(run)
     control.send(folder.commands_file, command)
     print(plain(f"run {folder.name} {says}", lines=False))
     return 0

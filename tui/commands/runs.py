@@ -95,7 +95,7 @@ def _figures(run: Summary) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _words(values: Sequence[float | None]) -> Iterator[str]:
-    shown = (units.memory, units.duration, lambda rate: f"{units.rate(rate)} tok/s", units.usd)
+    shown: tuple[units.Words, ...] = (units.memory, units.duration, lambda rate: f"{units.rate(rate)} tok/s", units.usd)
     yield from ("" if value is None else words(value) for value, words in zip(values, shown, strict=True))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from backend import units
-from backend.run import forgetting
+from backend.run import forgetting, tasks
 from backend.run.history import History
 from tui.panels.lines import Row
 from tui.panels.measures import predicted_peak
@@ -135,7 +135,8 @@ class Outcome(Panel):
             return []
         before, after = both
         forgot = forgetting.sentence(forgetting.latest(self.history.forgetting))
-        more: list[Row] = [((f"forgetting: {plain(forgot, lines=False)}", "faint"),)] if forgot else []
+        said = {"forgetting": forgot, "task": tasks.change(self.history.tasks)}
+        more: list[Row] = [((f"{name}: {plain(x, lines=False)}", "faint"),) for name, x in said.items() if x]
         what = "held-out loss " if len(self.history.evaluations) > 1 else "training loss "
         change = after / before - 1 if before else 0.0
         style, sign = ("good", "▼") if change <= 0 else ("warn", "▲")

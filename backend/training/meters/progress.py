@@ -37,7 +37,7 @@ class RunProgress(msgspec.Struct):
     """Why max_forgetting ends the run; empty if it does not."""
     data: str = ""
     """The fingerprint of the data: if it changes, the steps have other rows."""
-    adjusted: dict[str, int | bool | str] = {}
+    adjusted: dict[str, int | bool | float | str] = {}
     """Plan fields that running out of memory has changed."""
 
     def evaluated(self, loss: float, min_delta: float = 0.0, *, may_be_best: bool = True) -> bool:
@@ -73,6 +73,10 @@ class Pace:
     def of(cls, plan: Plan, total: int) -> Pace:
         """The intervals of `plan` in a run of `total` steps."""
         return cls(eval_interval(plan, total), save_interval(plan, total), total)
+
+    def follow(self, plan: Plan, total: int) -> None:
+        """Settings have changed: other intervals, or another last step. What was measured stays."""
+        self.eval_every, self.save_every, self.total = eval_interval(plan, total), save_interval(plan, total), total
 
     def stepped(self, seconds: float) -> None:
         """A step took `seconds`: an exponential moving average, which starts at the first step's."""

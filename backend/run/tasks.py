@@ -1,0 +1,27 @@
+"""Scores of a task in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backend.run.events import TaskScored
+
+
+def sentence(event: TaskScored) -> str:
+    """`number: 31 % of 50 right (20 to 45 %)`."""
+    interval = f" ({_percent(event.low)} to {_percent(event.high)} %)" if event.low is not None else ""
+    return f"{event.name}: {_percent(event.score)} % of {event.rows:,} right{interval}"
+
+
+def change(events: Sequence[TaskScored]) -> str:
+    """Before and after, as one sentence; empty if nothing was scored."""
+    if not events:
+        return ""
+    first, last = events[0], events[-1]
+    if first is last:
+        return sentence(last)
+    return f"{sentence(last)}, before {_percent(first.score)} %"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f}"
