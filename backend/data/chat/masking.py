@@ -16,7 +16,7 @@ from backend.data.chat.control import CONTROL_KEPT, CONTROL_TOKENS, aliased, con
 from backend.data.chat.fitting import TOOLS_LEFT_OUT, Fitted, fitted
 from backend.data.chat.pieces import ARGUMENT, CALL, TEXT, THINKING, TOOL, Found, Note, Range, find
 from backend.data.chat.shapes import MOST_SHAPES, Known, key_of, known, learned
-from backend.data.chat.template import GENERATION_CLOSE, GENERATION_OPEN, Refusal, Turns
+from backend.data.chat.template import GENERATION_CLOSE, GENERATION_OPEN, Endless, Refusal, Turns
 from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.conversation import Conversation, Message
 from backend.data.tokenizing import WHOLE, Tokenizing
@@ -52,8 +52,16 @@ class Rendered(NamedTuple):
 def render(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing = WHOLE) -> Rendered:
     """The conversation as the template writes it, with its target ranges.
 
-    Raises Refusal if the template does not take it, or if a turn can't be told apart in what it writes.
+    Raises Refusal if the template does not take it, or if a turn can't be told apart in what it writes; Endless, which
+    names the row, if the template takes too much time or memory.
     """
+    try:
+        return _rendered(conversation, tokenizer, how)
+    except Endless as error:
+        raise Endless(error.limit, f"row {conversation.row}") from None
+
+
+def _rendered(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing) -> Rendered:
     targets = _targets(conversation.messages, how)
     made = fitted(conversation, tokenizer)
     shapes = tokenizer.template(bool(conversation.tools)).shapes
