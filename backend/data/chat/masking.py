@@ -18,9 +18,12 @@ from backend.data.chat.pieces import ARGUMENT, CALL, TEXT, THINKING, TOOL, Found
 from backend.data.chat.shapes import MOST_SHAPES, Known, key_of, known, learned
 from backend.data.chat.template import GENERATION_CLOSE, GENERATION_OPEN, Endless, Refusal, Turns
 from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.chunks import characters
 from backend.data.conversation import Conversation, Message
 from backend.data.tokenizing import WHOLE, Tokenizing
 
+LONGEST = 2_000_000
+"""Characters of a conversation: half a million tokens, whose encoding takes 300 MB."""
 TURNS_LEFT_OUT = "turns left out"
 THINKING_LEFT_OUT = "thinking left out"
 TEXT_LEFT_OUT = "text left out"
@@ -62,6 +65,8 @@ def render(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing
 
 
 def _rendered(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing) -> Rendered:
+    if (size := characters(conversation)) > LONGEST:
+        raise Refusal(f"it holds {size:,} characters, and {LONGEST:,} are the most; divide it")
     targets = _targets(conversation.messages, how)
     made = fitted(conversation, tokenizer)
     shapes = tokenizer.template(bool(conversation.tools)).shapes

@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from backend.data.chat.control import FOREIGN_MARKS, control_token, foreign_mark
 from backend.data.chat.fitting import render_ahead
-from backend.data.chat.masking import Rendered, render
+from backend.data.chat.masking import LONGEST, Rendered, render
 from backend.data.chat.tally import BEYOND_EMBEDDING, Tally
 from backend.data.chat.template import Refusal
 from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.chunks import characters
 from backend.data.conversation import Conversation, Example, Text
 from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.errors import UserError
@@ -63,7 +64,7 @@ def tokenize_all(
         rows[at] = _row(*_text_row(text, ids, tokenizer, tally), text.row, tokenizer, how, tally)
     chats = [(at, x) for at, x in enumerate(examples) if isinstance(x, Conversation)]
     if len(chats) > 1:
-        render_ahead([x for _, x in chats], tokenizer)
+        render_ahead([x for _, x in chats if characters(x) <= LONGEST], tokenizer)
     rendered = [(at, x.row, made) for at, x in chats if (made := _rendered(x, tokenizer, how, tally)) is not None]
     encodings = tokenizer.encode_batch(["" if made.plain else made.text for _, _, made in rendered])
     for (at, number, made), encoding in zip(rendered, encodings, strict=True):
