@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,10 +69,11 @@ class _Training(Stage):
 
     def __init__(self, launch: process.Launch, job: Job) -> None:
         super().__init__(None)
-        self._start = lambda: launch(job)
+        self._launch, self._job = launch, job
 
     def on_mount(self) -> None:
-        self.push_screen(LiveScreen(*self._start()))
+        folder, trainer = self._launch(self._job)
+        self.push_screen(LiveScreen(folder, trainer))
 
 
 def _job(model: Path, rows: Path) -> Job:
@@ -111,16 +113,16 @@ def _soak(tmux: Tmux, folder: RunFolder, minutes: int) -> None:
         shown = "; ".join(_shown(each) for each in seen)
         print(f"| {minute} | {rates[-1]:.1f} | {_shown(trainers[-1])} | {shown} |", flush=True)
     control.send(folder.commands_file, "stop")
-    print(
-        f"\ncheckpoints {len(read(folder.events_file).checkpoints)}, events {folder.events_file.stat().st_size:,} bytes"
-    )
-    for name, values in (
+    written = len(read(folder.events_file).checkpoints)
+    print(f"\ncheckpoints {written}, events {folder.events_file.stat().st_size:,} bytes")
+    figures: tuple[tuple[str, Sequence[float]], ...] = (
         ("steps/s", rates),
         ("trainer MiB", [each.rss_mib for each in trainers]),
         ("trainer descriptors", [each.descriptors for each in trainers]),
         ("trainer threads", [each.threads for each in trainers]),
         ("watcher MiB", [each.rss_mib for each in watchers]),
-    ):
+    )
+    for name, values in figures:
         print(f"{name}: {_slope(values[SETTLED:])}")
 
 
@@ -166,7 +168,7 @@ def _shown(reading: Reading) -> str:
     return f"{reading.rss_mib:.0f}, {reading.descriptors}, {reading.threads}"
 
 
-def _slope(values: list[float]) -> str:
+def _slope(values: Sequence[float]) -> str:
     """From the first fifth to the last, and a straight line's growth in an hour."""
     if len(values) < 5:
         return "too few minutes"

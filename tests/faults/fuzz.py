@@ -33,6 +33,8 @@ from tests.faults.outside_files import OUTSIDE
 from tests.faults.own_files import READERS, Reader
 
 KEPT = Path(__file__).parent / "kept"
+MEMORY = Path("/dev/shm")
+"""Files that no disk has to keep: most of the time would be theirs."""
 SLOW_SECONDS = 5.0
 PIECES = (
     *(b"9" * 5_000, b"\xff", b"\0", b"null", b"[" * 2_000, b"-1", b"1e400", b'"', b"\\ud800", b"{}", b"inf", b"\n"),
@@ -77,7 +79,7 @@ def main() -> None:
 
 def in_child(work: Callable[[], Found]) -> Found:
     """What `work` finds in a fork of this process, and in a home of its own."""
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as home:
         out = Path(home) / "found.json"
         child = os.fork()
         if child == 0:
