@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -18,13 +19,15 @@ LONGEST_VALUE = 1 << 28
 """Characters of one value. A longer one is taken for a fault of the file, such as a quote that is never closed."""
 NEAR_END = 64
 """An error as near to the end of what was read may be no error once more is read."""
+MOST_LOOKED = 2000
+"""Lines of a file that may have a key twice, for all that is seen at once, and are looked at: it takes long."""
 Numbered = tuple[int, Any]
 """The line that a value starts in, and the value."""
 
 
 def line_values(file: Opened) -> Iterator[Numbered]:
     """The value of each line; blank lines are passed over, a comma after the value is no fault."""
-    too_long = 0
+    too_long = looked = 0
     for number, line in enumerate(file.lines(), 1):
         if line.isspace():
             continue
@@ -32,7 +35,10 @@ def line_values(file: Opened) -> Iterator[Numbered]:
             raise too_long_row(file, too_long or number)
         too_long = number if len(line) > LONGEST_ROW else 0  # alone in its file it may be a whole table
         try:
-            yield number, _DECODER.decode(line)
+            value = _DECODER.decode(line)
+            if looked < MOST_LOOKED and type(value) is dict and line.count(b'":') != len(value):
+                looked = MOST_LOOKED if _note_repeated(file, line, number) else looked + 1
+            yield number, value
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             for value in _hard_line(file, line, number):
                 yield number, value
@@ -41,6 +47,22 @@ def line_values(file: Opened) -> Iterator[Numbered]:
 def too_long_row(file: Opened, line: int) -> UserError:
     """The error of a row that nobody can train on."""
     return file.refuse(f"line {line} holds a row of more than {LONGEST_ROW >> 20} MB; divide it, or remove it")
+
+
+def _note_repeated(file: Opened, line: bytes, number: int) -> bool:
+    """Whether an object has a key twice, which is said: the last one counts, and what the others held is lost."""
+    found: list[str] = []
+
+    def keys(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        found.extend(name for name in names if names.count(name) > 1)
+
+    with suppress(ValueError, RecursionError):
+        json.loads(line, object_pairs_hook=keys)
+    if found:
+        text = f"Line {number} of {file.name} has the key {found[0]!r} twice: the last value counts, others are lost."
+        file.notes.append(text)
+    return bool(found)
 
 
 def stream_values(file: Opened) -> Iterator[Numbered]:
