@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export PIP_CONSTRAINT := constraints.txt
 
-.PHONY: run demo check quick test test-core test-screen test-cuda-emulated bench bench-trainer clean
+.PHONY: run demo check quick test test-core test-screen test-cuda-emulated faults fuzz bench bench-trainer clean
 
 run: .venv/installed
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/fttui; else $(BIN)/fttui train demo; fi
@@ -37,7 +37,7 @@ test: check
 test-core test-screen: export OMP_WAIT_POLICY := passive
 
 test-core:
-	$(BIN)/pytest tests/backend tests/bench tests/emulated/test_nvml.py tests/test_layers.py tests/test_docs.py
+	$(BIN)/pytest tests/backend tests/bench tests/faults tests/emulated/test_nvml.py tests/test_layers.py tests/test_docs.py
 
 test-screen:
 	$(BIN)/pytest tests/tui tests/terminal
@@ -46,6 +46,14 @@ test-screen:
 # make test-cuda-emulated CUDA_PYTHON=/path/to/python   a Python that has one, and the project's other packages
 test-cuda-emulated: .venv/installed-dev
 	CUDA_PYTHON=$(CUDA_PYTHON) $(BIN)/pytest tests/emulated
+
+# Kills, full disks, signals, damaged files: the long form, a table.
+faults: .venv/installed-dev
+	@$(BIN)/python -m tests.faults.harness $(ARGS)
+
+# Every reader, 100,000 damaged files each: make fuzz ARGS="--inputs 1000 events.jsonl" gives it arguments
+fuzz: .venv/installed-dev
+	@$(BIN)/python -m tests.faults.fuzz $(ARGS)
 
 bench: .venv/installed-dev
 	$(BIN)/python -m tests.bench.demo

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 STOPPED = 130
 """As a shell reports Ctrl+C: stopped or paused before the end."""
 STOPPED_BY_SIGNAL = 75
@@ -9,6 +11,9 @@ STOPPED_BY_SIGNAL = 75
 TRAINING_FAILED = 4
 _LONGEST = 200
 """Characters of a wrong value that a sentence shows."""
+_LONGEST_SENTENCE = 1200
+_LONG_WORD = re.compile(r"\S{300,}")
+"""No path that people make is so long; a column's name or a number in a damaged file is."""
 _OF_STATE = {"done": 0, "stopped": STOPPED, "paused": STOPPED}
 
 
@@ -26,8 +31,16 @@ class UserError(ValueError):
     exit_code = 2
 
     def __init__(self, message: str, field: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(_within_reason(message))
         self.field = field
+
+
+def _within_reason(sentence: str) -> str:
+    """`sentence` with the middle of endless words, and of what is still endless then, left out."""
+    shorter = _LONG_WORD.sub(lambda word: f"{word[0][:100]}...{word[0][-40:]}", sentence)
+    if len(shorter) <= _LONGEST_SENTENCE:
+        return shorter
+    return f"{shorter[: _LONGEST_SENTENCE - 300]} ... {shorter[-300:]}"
 
 
 def wont_do(name: str, value: object, takes: str, field: str | None = None) -> UserError:

@@ -177,7 +177,9 @@ def _document(path: Path) -> tomlkit.TOMLDocument:
     """The file's TOML with its comments; empty if there is no file, or none that can be read."""
     try:
         with typed.faults():
-            return tomlkit.parse(typed.read_text(path))
+            text = typed.read_text(path)
+            typed.refuse_long_keys(text)
+            return tomlkit.parse(text)
     except typed.Damaged:
         return tomlkit.document()
 

@@ -24,6 +24,8 @@ Wanted = TypeVar("Wanted")
 _lock = threading.Lock()
 _LONG_NUMBER = re.compile(r"[\da-fA-F_]{16}")
 _LARGEST = 2**63
+_MOST_PARTS = 50
+_LONG_KEY = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_MOST_PARTS}}}")
 
 
 class Damaged(msgspec.ValidationError):
@@ -92,10 +94,17 @@ def read_toml(path: Path) -> dict[str, Any]:
 def plain_toml(text: str) -> dict[str, Any]:
     """TOML as plain values. Raises Damaged, also for a whole number of more than 64 bits, which TOML does not have."""
     with faults():
+        refuse_long_keys(text)
         values = tomllib.loads(text)
         if _LONG_NUMBER.search(text):
             _refuse_long_numbers(values)
         return values
+
+
+def refuse_long_keys(toml: str) -> None:
+    """Raises Damaged for a key of so many parts that a parser would take seconds and a hundred megabytes."""
+    if _LONG_KEY.search(toml):
+        raise Damaged(f"a key has more than {_MOST_PARTS} parts")
 
 
 @overload

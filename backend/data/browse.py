@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from typing import NamedTuple
 
 from backend.data.build import build
@@ -176,10 +177,6 @@ def _joined(parts: Sequence[Shown]) -> Shown:
 
 def _segments(tokens: Sequence[Token]) -> tuple[Segment, ...]:
     """Neighbouring tokens of a kind as one text."""
-    segments: list[Segment] = []
-    for token in tokens:
-        if segments and segments[-1].scored == token.target:
-            segments[-1] = Segment(segments[-1].text + token.text, token.target)
-        else:
-            segments.append(Segment(token.text, token.target))
+    runs = groupby(tokens, key=lambda token: token.target)
+    segments = (Segment("".join(token.text for token in run), target) for target, run in runs)
     return tuple(segment for segment in segments if segment.text)

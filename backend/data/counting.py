@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backend.data.chat.tally import Tally
+from backend.data.chunks import chunks
 from backend.data.constants import constants
 from backend.data.conversation import Example, Text
 from backend.data.report import Counts
@@ -19,6 +20,7 @@ from backend.data.tokenizing import WHOLE, Tokenizing
 
 if TYPE_CHECKING:
     from backend.data.chat.tokenizer import TextTokenizer
+    from backend.data.chat.tokens import Row
 
 _WITHOUT_SINGLE = str.maketrans("", "", string.digits + string.punctuation)
 
@@ -121,14 +123,16 @@ def _measure(examples: Sequence[Example], tokenizer: TextTokenizer, how: Tokeniz
     from backend.data.chat.tokens import tokenize_all  # not loaded if tokens are estimated
 
     tally = Tally()
-    rows = tokenize_all(examples, tokenizer, how, tally)
+    rows = [row for chunk in chunks(examples) for row in map(_line, tokenize_all(chunk, tokenizer, how, tally))]
     kept = np.array([at for at, row in enumerate(rows) if row is not None], dtype=np.int64)
-    lines = [
-        (len(row.ids), int(row.scored.sum()), int(row.scored.argmax()) if row.scored.any() else len(row.ids))
-        for row in rows
-        if row is not None
-    ]
+    lines = [row for row in rows if row is not None]
     return np.array(lines, dtype=np.int64).reshape(-1, 3), kept, tally
+
+
+def _line(row: Row | None) -> tuple[int, int, int] | None:
+    if row is None:
+        return None
+    return len(row.ids), int(row.scored.sum()), int(row.scored.argmax()) if row.scored.any() else len(row.ids)
 
 
 def _fit(known: Sizes, measured: Counts, table: Sizes, column: int) -> Counts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field, replace
 from datetime import date
 from hashlib import blake2b
@@ -17,6 +17,7 @@ from backend.data.chat.tallied import tally_findings
 from backend.data.chat.tally import Tally
 from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.chat.tokens import tokenize_all
+from backend.data.chunks import CHUNK, chunks
 from backend.data.conversation import Example, Text
 from backend.data.fate import fate, fitted
 from backend.data.finding import Finding, count_of, finding
@@ -28,10 +29,6 @@ from backend.data.reading.stream import Say
 from backend.data.survey import Survey
 from backend.data.tokenizing import Tokenizing
 
-CHUNK = 2000
-"""Examples that are tokenised at once; progress is said in between."""
-CHUNK_CHARACTERS = 1_000_000
-"""Text that is tokenised at once: an encoding takes a hundred times the memory of its tokens."""
 PLACES, GROUPS, CONTENTS = "places", "groups", "contents"
 """Arrays of a stored data set: the example that each row comes from, and numbers that are equal for rows of one
 question and for rows of equal content."""
@@ -68,7 +65,7 @@ def tokenised(
     assert how.max_length is not None
     made, done = _Made(), 0
     with store.Writer(key) as writer:
-        for chunk in _chunks(found):
+        for chunk in chunks(found):
             rows = list(_rows(chunk, done, seen, tokenizer, how, made))
             writer.add([row.ids for row in rows], [row.scored for row in rows])
             done += len(chunk)
@@ -125,23 +122,6 @@ def _rows(
                 made.truncated.append(int(seen.rows[place]))
             made.kept_tokens += len(part.ids)
             yield part
-
-
-def _chunks(found: Iterable[Example | int]) -> Iterator[list[Example]]:
-    chunk: list[Example] = []
-    size = 0
-    for example in found:
-        if isinstance(example, int):
-            continue
-        chunk.append(example)
-        size += (
-            len(example.document) if isinstance(example, Text) else sum(len(x.content or "") for x in example.messages)
-        )
-        if len(chunk) >= CHUNK or size >= CHUNK_CHARACTERS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
 
 
 def _findings(made: _Made, max_length: int) -> Iterator[Finding]:

@@ -39,6 +39,8 @@ class Trainer(threading.Thread):
         except OSError as error:
             traceback.print_exception(error)
             self.state, self.trouble = "failed", f"the run's files can't be written: {error}"
+        if self.state == "failed":
+            self.folder.note_failure(self.trouble or "it failed; trainer.log may say why")
         if self._on_finish:
             from backend.launch import on_finish
 

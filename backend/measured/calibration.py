@@ -99,10 +99,11 @@ def _steps_peak(record: Record, field: str) -> int:
 
 
 def _ratio(measured: float | None, predicted: float) -> float | None:
-    """None unless both are positive finite numbers."""
-    if measured is None or not all(math.isfinite(x) and x > 0 for x in (measured, predicted)):
+    """None unless both are positive, and their ratio is a positive finite number."""
+    if measured is None or measured <= 0 or predicted <= 0:
         return None
-    return measured / predicted
+    ratio = measured / predicted
+    return ratio if 0 < ratio < math.inf else None
 
 
 def _product(rate: float | None, each: float) -> float | None:

@@ -14,7 +14,7 @@ import msgspec
 
 from backend import constants, kept_names, paths, typed
 from backend.answers import Method
-from backend.plan.job import Job, Uncorrected
+from backend.plan.job import Bytes, Job, Rate, Uncorrected
 from backend.run.event_log import EventTail
 from backend.run.events import PhasesMeasured, RunStarted, StepDone
 from backend.run.folder import RunFolder
@@ -25,11 +25,11 @@ FILE = "calibration.jsonl"
 class Phase(msgspec.Struct, frozen=True):
     """One phase of a run. Bytes are what torch allocated on a GPU, the process's resident memory on a CPU."""
 
-    peak_bytes: int
-    reserved_bytes: int
-    rest_bytes: int
+    peak_bytes: Bytes
+    reserved_bytes: Bytes
+    rest_bytes: Bytes
     """Bytes in use at the end of its first part."""
-    seconds: float
+    seconds: Rate
     times: int
 
 
@@ -49,11 +49,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     predicted: Uncorrected
     """What the formulas said, before any correction."""
     phases: dict[str, Phase]
-    context_bytes: int | None
+    context_bytes: Bytes | None
     """Bytes of the process on the GPU outside torch's allocator; None if they could not be read."""
     steps: int
     """Number of steady steps, over which the speed is measured."""
-    tokens_per_second: float | None
+    tokens_per_second: Rate | None
     """Median of the steady steps; None if they vary so much that something else slowed the run now and then."""
 
 

@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
-
-from backend import units
+from backend import typed, units
 from backend.errors import UserError
 from backend.model import beside, expected, headers, other_weights, stored, stored_shape, whole_modules
 from backend.model.config import is_exact, is_multimodal, shape_from_config
@@ -78,11 +76,11 @@ def read_config(folder: Path) -> Config:
     if not path.is_file():
         raise UserError(_what_it_is_instead(folder), "model")
     try:
-        config = msgspec.json.decode(path.read_bytes())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        config = typed.read_json(path, object)
+    except typed.Damaged as error:
+        if isinstance(error.__context__, OSError):
+            raise UserError(f"{path} can't be read ({error}); check its permissions", "model") from None
         raise UserError(f"{path} is broken ({error}); download the model again", "model") from None
-    except OSError as error:
-        raise UserError(f"{path} can't be read ({error.strerror}); check its permissions", "model") from None
     if not isinstance(config, Mapping):
         raise UserError(f"{path} is broken (it holds no JSON object); download the model again", "model")
     return config
@@ -145,7 +143,7 @@ def _what_it_is_instead(folder: Path) -> str:
 
 def _adapter_base(path: Path) -> str:
     try:
-        settings: Any = msgspec.json.decode(path.read_bytes())
-    except (msgspec.DecodeError, OSError):
+        settings: Any = typed.read_json(path, object)
+    except typed.Damaged:
         return ""
     return str(settings.get("base_model_name_or_path") or "") if isinstance(settings, dict) else ""

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
 
 from backend.plan.plan import Plan
+
+Bytes: TypeAlias = Annotated[int, Meta(ge=0, le=2**50)]
+"""A pebibyte at the most: what says more is damaged."""
+Rate: TypeAlias = Annotated[float, Meta(ge=0, le=1e30)]
+"""Of anything per second, or seconds."""
 
 
 @dataclass(frozen=True)
 class PeakParts:
     """A peak by components, in bytes, as the formulas predict it; measured components are compared with these."""
 
-    rest_bytes: int
+    rest_bytes: Bytes
     """Weights and adapters: what is allocated after loading."""
-    states_bytes: int
+    states_bytes: Bytes
     """The optimizer's states."""
-    transient_bytes: int
+    transient_bytes: Bytes
     """What is allocated and freed in a step: activations, logits, gradients, 16-bit copies, workspace."""
-    slack_bytes: int
+    slack_bytes: Bytes
     """What the allocator reserves beyond that."""
-    fixed_bytes: int
+    fixed_bytes: Bytes
     """The CUDA context, or the interpreter with its libraries."""
-    load_bytes: int
+    load_bytes: Bytes
     """The peak of loading, without `fixed_bytes`."""
 
 
@@ -30,15 +38,15 @@ class PeakParts:
 class Uncorrected:
     """What the formulas alone predict. Runs are compared with this, so that a correction never builds on another."""
 
-    parameters: int
+    parameters: Annotated[int, Meta(ge=0, le=2**50)]
     """Parameters of the model."""
     memory: PeakParts
-    tokens_per_second: float
+    tokens_per_second: Rate
     """0 if the device's speed is not known."""
-    overhead_seconds: float
+    overhead_seconds: Rate
     """Starting, loading, writing checkpoints and the result."""
-    flops_per_token: float = 0.0
-    device_flops_per_second: float = 0.0
+    flops_per_token: Rate = 0.0
+    device_flops_per_second: Rate = 0.0
     """The rate that was assumed for the device."""
 
 

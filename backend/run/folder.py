@@ -22,6 +22,8 @@ from backend.run import plan_file
 
 _LONG_BYTES = 8 << 20
 """About 60,000 events, which take a tenth of a second to read."""
+_NOTE_BYTES = 1024
+"""Of the lock file: why the last attempt failed, or zeros."""
 
 
 class RunFolder:
@@ -123,9 +125,36 @@ class RunFolder:
         try:
             if not _locked(fd):
                 raise UserError(f"run {self.name} is being trained by another process; stop it first", "run")
+            with suppress(OSError):  # the room that `note_failure` needs when there is none left
+                os.pwrite(fd, bytes(_NOTE_BYTES), 0)
             yield
         finally:
             os.close(fd)
+
+    def note_failure(self, why: str) -> None:
+        """Note that the run failed, for when a full disk takes no event: this is written over room that is there."""
+        note = why.encode("utf-8", "replace")[: _NOTE_BYTES - 1].ljust(_NOTE_BYTES, b"\0")
+        with suppress(OSError):
+            fd = os.open(self._lock_file, os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                os.pwrite(fd, note, 0)
+            finally:
+                os.close(fd)
+
+    def failure(self) -> str:
+        """Why the last attempt failed, if that was noted; else empty."""
+        try:
+            with self._lock_file.open("rb") as file:
+                note = file.read(_NOTE_BYTES) if self._lock_file.is_file() else b""
+        except OSError:
+            return ""
+        return note.partition(b"\0")[0].decode("utf-8", "replace")
+
+    def state_without_end(self) -> str:
+        """The state of a run whose events have no end: running, failed if that was noted, or interrupted."""
+        if self.is_alive():
+            return "running"
+        return "failed" if self.failure() else "interrupted"
 
     def is_alive(self) -> bool:
         """Whether a process trains this run now."""

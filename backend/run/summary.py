@@ -71,8 +71,8 @@ def summarise(folder: RunFolder) -> Summary:
         return Summary(folder.name, "damaged")
     history = read(folder.events_file)
     state = history.state
-    if state == "running" and not folder.is_alive():
-        state = "interrupted"
+    if state == "running":
+        state = folder.state_without_end()
     measured = forgetting.latest(history.forgetting)
     predicted, finished = job.predicted, history.finished or RunFinished()
     return Summary(

@@ -56,7 +56,7 @@ Tell = Callable[[TrialProgress], None]
 def refuse_beside_a_run(job: Job) -> None:
     """Raise UserError if a run is training on the job's device: the two would slow each other down."""
     for run in all_runs():
-        if run.is_alive() and _share_a_device(run.job(), job):
+        if run.is_alive() and _may_share_a_device(run, job):
             raise UserError(
                 f"run {run.name} is training on this device, and a trial at the same time would measure wrong figures; "
                 "wait for its end or stop it",
@@ -64,8 +64,12 @@ def refuse_beside_a_run(job: Job) -> None:
             )
 
 
-def _share_a_device(one: Job, other: Job) -> bool:
-    """The same GPU, or both on the CPU."""
+def _may_share_a_device(run: RunFolder, other: Job) -> bool:
+    """The same GPU, or both on the CPU; a run whose plan can't be read may be on any."""
+    try:
+        one = run.job()
+    except UserError:
+        return True
     return bool(set(one.device_uuids) & set(other.device_uuids)) or one.device_uuids == other.device_uuids
 
 

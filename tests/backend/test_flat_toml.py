@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from backend import flat_toml
 from backend.run import plan_file
 from tests.faults.bad_bytes import NASTY, damaged
-from tests.faults.test_readers import JOB, plan_text
+from tests.faults.own_files import JOB, plan_text
 
 GOOD = b'a = 1\nb = -2.5e-05\nc = "x, \\u00e9"\nd = true\ne = []\nf = ["g", "h"]\n\n[t]\na = "y"\n\n[t.u]\nz = 0.0\n'
 OTHER = [

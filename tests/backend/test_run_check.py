@@ -12,7 +12,7 @@ from backend.run.event_log import EventLog
 from backend.run.events import RunStarted, StepDone
 from backend.run.folder import RunFolder
 from tests.faults.bad_bytes import NASTY
-from tests.faults.test_readers import JOB
+from tests.faults.own_files import JOB
 from tui import cli
 
 

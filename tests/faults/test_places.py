@@ -17,7 +17,7 @@ from backend.planner import jobs
 from backend.planner.compare import compare
 from backend.run import plan_file
 from backend.run.folder import RunFolder, all_runs
-from tests.faults.test_readers import JOB
+from tests.faults.own_files import JOB
 from tests.shapes import CPU, LLAMA_1B, model, rows
 from tui import cli
 

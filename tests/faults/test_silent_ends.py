@@ -16,7 +16,7 @@ from backend.run.events import RunFinished
 from backend.run.folder import RunFolder
 from backend.run.json_lines import Appender
 from backend.training.failure import sentence
-from tests.faults.test_readers import JOB
+from tests.faults.own_files import JOB
 from tui import headless, process
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -61,7 +61,8 @@ def status(folder: RunFolder, history: History) -> str:
     """One line: name, state, step, loss, time left."""
     state = history.state
     if state == "running":
-        state = history.phase if folder.is_alive() else "interrupted"
+        found = folder.state_without_end()
+        state = history.phase if found == "running" else found
     parts = [folder.name, state, f"step {history.step:,}/{history.total_steps:,}"]
     if history.losses:
         parts.append(f"loss {history.losses[-1]:.4f}")

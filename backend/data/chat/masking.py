@@ -16,11 +16,14 @@ from backend.data.chat.control import CONTROL_KEPT, CONTROL_TOKENS, aliased, con
 from backend.data.chat.fitting import TOOLS_LEFT_OUT, Fitted, fitted
 from backend.data.chat.pieces import ARGUMENT, CALL, TEXT, THINKING, TOOL, Found, Note, Range, find
 from backend.data.chat.shapes import MOST_SHAPES, Known, key_of, known, learned
-from backend.data.chat.template import GENERATION_CLOSE, GENERATION_OPEN, Refusal, Turns
+from backend.data.chat.template import GENERATION_CLOSE, GENERATION_OPEN, Endless, Refusal, Turns
 from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.chunks import characters
 from backend.data.conversation import Conversation, Message
 from backend.data.tokenizing import WHOLE, Tokenizing
 
+LONGEST = 2_000_000
+"""Characters of a conversation: half a million tokens, whose encoding takes 300 MB."""
 TURNS_LEFT_OUT = "turns left out"
 THINKING_LEFT_OUT = "thinking left out"
 TEXT_LEFT_OUT = "text left out"
@@ -52,8 +55,18 @@ class Rendered(NamedTuple):
 def render(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing = WHOLE) -> Rendered:
     """The conversation as the template writes it, with its target ranges.
 
-    Raises Refusal if the template does not take it, or if a turn can't be told apart in what it writes.
+    Raises Refusal if the template does not take it, or if a turn can't be told apart in what it writes; Endless, which
+    names the row, if the template takes too much time or memory.
     """
+    try:
+        return _rendered(conversation, tokenizer, how)
+    except Endless as error:
+        raise Endless(error.limit, f"row {conversation.row}") from None
+
+
+def _rendered(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing) -> Rendered:
+    if (size := characters(conversation)) > LONGEST:
+        raise Refusal(f"it holds {size:,} characters, and {LONGEST:,} are the most; divide it")
     targets = _targets(conversation.messages, how)
     made = fitted(conversation, tokenizer)
     shapes = tokenizer.template(bool(conversation.tools)).shapes

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import pickle
 import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
 
+from backend.data.chat import renderer
+from backend.data.chat.rendering import GENERATION_CLOSE, GENERATION_OPEN, Answer, Request
 from backend.errors import UserError
 
-if TYPE_CHECKING:
-    import jinja2
+__all__ = ["GENERATION_CLOSE", "GENERATION_OPEN", "REASONING", "Endless", "Refusal", "Template", "Turns", "fallback"]
 
 FALLBACK = (
     "{% for message in messages %}"
@@ -29,12 +29,19 @@ FALLBACK = (
 Turns = Sequence[Mapping[str, Any]]
 REASONING = ("reasoning_content", "thinking", "reasoning")
 """Names of the field that holds an answer's thinking."""
-GENERATION_OPEN, GENERATION_CLOSE = "\U0010fff0", "\U0010fff1"
-"""Around what stands in `{% generation %}` when it is asked for; of the private use area, as all marks are."""
 
 
 class Refusal(ValueError):
     """A template does not take these turns; `str()` is its reason."""
+
+
+class Endless(UserError):
+    """A template takes too much time or memory, by `limit`, on the turns that `of` names."""
+
+    def __init__(self, limit: str, of: str = "a question and an answer") -> None:
+        self.limit = limit
+        fix = "fix chat_template.jinja in its folder, shorten that text, or use another model"
+        super().__init__(f"the model's chat template takes {limit} {of}; {fix}", "model")
 
 
 def fallback(adds_bos: bool) -> str:
@@ -48,7 +55,8 @@ class Template:
     def __init__(self, source: str, special: Mapping[str, str]) -> None:
         self.source = source
         self._special = dict(special)
-        self._compiled = _compile(source, False)
+        self._ahead: dict[bytes, Answer] = {}
+        renderer.warm_up()
         self.knows_tools = "tools" in source
         self.knows_calls = "tool_calls" in source
         self.shapes: dict[Any, Any] = {}
@@ -60,18 +68,16 @@ class Template:
         self, turns: Turns, tools: Turns = (), add_generation_prompt: bool = False, *, generation_marks: bool = False
     ) -> str:
         """The turns as one text. Raises Refusal if the template does not take them, whatever it raises itself."""
-        compiled = _compile(self.source, True) if generation_marks else self._compiled
-        return self._rendered(compiled, turns, tools, add_generation_prompt, {})
+        return self._rendered(self._messages(turns), tools, add_generation_prompt, generation_marks=generation_marks)
 
     @cached_property
     def writes_date(self) -> bool:
         """The template writes the day (or time) of rendering, so that the same rows give other tokens tomorrow."""
         if "strftime_now" not in self.source:
             return False
-        clock = {"strftime_now": lambda form: GENERATION_OPEN}
         turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
         try:
-            return GENERATION_OPEN in self._rendered(self._compiled, turns, (), False, clock)
+            return GENERATION_OPEN in self._rendered(self._messages(turns), marks_clock=True)
         except Refusal:
             return True
 
@@ -84,8 +90,8 @@ class Template:
 
         def written(messages: list[dict[str, Any]]) -> bool:
             try:
-                text = self._compiled.render(messages=messages, tools=None, documents=None, **self._special)
-            except Exception:  # noqa: BLE001 - a template is a program: it may raise anything
+                text = self._rendered(messages)
+            except Refusal:
                 return False
             return "q_text" in text and "a_text" in text
 
@@ -95,20 +101,36 @@ class Template:
         made = [_aliased(turn) for turn in turns]
         return [_in_parts(turn) for turn in made] if self.takes_parts else made
 
+    def ahead(self, conversations: Iterable[tuple[Turns, Turns]]) -> None:
+        """Have these turns, each with its tools, rendered together: the next `render` of each has its text at once."""
+        asked = [self._variables(self._messages(turns), tools, False) for turns, tools in conversations]
+        self._ahead = dict(zip(asked, renderer.render(Request(self.source, asked)), strict=False))
+
+    def _variables(self, messages: list[dict[str, Any]], tools: Turns, prompt: bool) -> bytes:
+        made = {"messages": messages, "tools": [dict(tool) for tool in tools] or None, "documents": None}
+        return pickle.dumps({**made, "add_generation_prompt": prompt, **self._special})
+
     def _rendered(
-        self, compiled: jinja2.Template, turns: Turns, tools: Turns, prompt: bool, more: Mapping[str, Any]
+        self,
+        messages: list[dict[str, Any]],
+        tools: Turns = (),
+        prompt: bool = False,
+        *,
+        generation_marks: bool = False,
+        marks_clock: bool = False,
     ) -> str:
-        try:
-            return compiled.render(
-                messages=self._messages(turns),
-                tools=[dict(tool) for tool in tools] or None,
-                documents=None,
-                add_generation_prompt=prompt,
-                **self._special,
-                **more,
-            )
-        except Exception as error:  # noqa: BLE001 - a template is a program: it may raise anything
-            raise Refusal(str(error).split("\n", 1)[0] or type(error).__name__) from None
+        variables = self._variables(messages, tools, prompt)
+        answer = None if generation_marks or marks_clock else self._ahead.pop(variables, None)
+        if answer is None:
+            answer = renderer.render(Request(self.source, [variables], generation_marks, marks_clock))[0]
+        match answer.kind:
+            case "text":
+                return answer.text
+            case "limit":
+                raise Endless(answer.text)
+            case "broken":
+                raise UserError(f"{answer.text}; fix chat_template.jinja in its folder", "model")
+        raise Refusal(answer.text)
 
 
 def _aliased(turn: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,65 +145,3 @@ def _in_parts(turn: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(turn.get("content"), str):
         return dict(turn)
     return {**turn, "content": [{"type": "text", "text": turn["content"]}]}
-
-
-@cache
-def _compile(source: str, generation_marks: bool) -> jinja2.Template:
-    import jinja2
-
-    try:
-        return _environment(generation_marks).from_string(source)
-    except jinja2.TemplateSyntaxError as error:
-        what = f"the model's chat template is broken on line {error.lineno} ({error.message})"
-    except Exception as error:  # noqa: BLE001 - such as RecursionError
-        what = f"the model's chat template can't be compiled ({type(error).__name__})"
-    raise UserError(f"{what}; fix chat_template.jinja in its folder", "model")
-
-
-@cache
-def _environment(generation_marks: bool) -> jinja2.Environment:
-    import jinja2.ext
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    extensions: list[Any] = [_generation_tag(generation_marks), jinja2.ext.loopcontrols]
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=extensions)
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _raise
-    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    return environment
-
-
-def _generation_tag(marks: bool) -> type[jinja2.ext.Extension]:
-    """`{% generation %}...{% endgeneration %}`: the text within, between `marks` if masking.py asks for them."""
-    from jinja2 import nodes
-    from jinja2.ext import Extension
-
-    class Generation(Extension):
-        tags = {"generation"}  # noqa: RUF012 - jinja2 declares it so
-
-        def parse(self, parser: Any) -> nodes.Node:
-            line = next(parser.stream).lineno
-            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-            return nodes.CallBlock(self.call_method("_inner"), [], [], body).set_lineno(line)
-
-        def _inner(self, caller: Any) -> str:
-            return f"{GENERATION_OPEN}{caller()}{GENERATION_CLOSE}" if marks else str(caller())
-
-    return Generation
-
-
-def _raise(message: str) -> None:
-    import jinja2
-
-    raise jinja2.TemplateError(message)
-
-
-def _to_json(
-    value: Any,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    """json.dumps: jinja2's own filter escapes HTML characters."""
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

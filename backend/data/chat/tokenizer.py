@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from backend.data.chat.template import Refusal, Template, Turns, fallback
-from backend.errors import UserError
+from backend.data.chat.tokenizer_files import FILES, settings_of, special_of, templates_of, tokenizer_of
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "config.json")
 FIRST_ALIAS = 0xF0000
 """Code point that stands for the first special token where special tokens' texts are to be read as plain text."""
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
@@ -210,17 +208,12 @@ def _common_start(one: str, other: str) -> str:
 
 @lru_cache(maxsize=4)
 def _load(folder: Path, stamps: tuple[int, ...], added: tuple[str, ...]) -> TextTokenizer:
-    from tokenizers import AddedToken, Tokenizer
+    from tokenizers import AddedToken
 
-    if not (folder / "tokenizer.json").is_file():
-        raise UserError(f"{folder} has no tokenizer.json; use a model that brings one", "model")
-    try:
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # noqa: BLE001 - tokenizers raises bare Exception
-        raise UserError(f"{folder / 'tokenizer.json'} can't be read: {error}; fetch the model again", "model") from None
-    config = _json(folder / "tokenizer_config.json")
-    special = _special(_json(folder / "special_tokens_map.json") | config)
-    _add_missing(tokenizer, special, config)
+    config = settings_of(folder / "tokenizer_config.json")
+    special = special_of(settings_of(folder / "special_tokens_map.json") | config)
+    templates = templates_of(folder, config)
+    tokenizer = tokenizer_of(folder, special, config)
     adds_bos = _adds_bos(tokenizer, special)
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in added])
     tokenizer.no_truncation()
@@ -228,7 +221,7 @@ def _load(folder: Path, stamps: tuple[int, ...], added: tuple[str, ...]) -> Text
     # Nothing is added to texts here, and without it the tokens' positions keep their spaces.
     tokenizer.post_processor = None
     rows = _embedding_rows(folder)
-    made = TextTokenizer(tokenizer, special, _templates(folder, config), adds_bos, rows)
+    made = TextTokenizer(tokenizer, special, templates, adds_bos, rows)
     if rows is not None and added:  # the embedding grows as far as they need it
         made.embedding_rows = max(rows, made.rows)
     return made
@@ -236,55 +229,13 @@ def _load(folder: Path, stamps: tuple[int, ...], added: tuple[str, ...]) -> Text
 
 def _embedding_rows(folder: Path) -> int | None:
     """`vocab_size` of the model, or of the part of it that writes text."""
-    config = _json(folder / "config.json")
+    config = settings_of(folder / "config.json")
     inner = config.get("text_config")
     value = config.get("vocab_size") or (inner.get("vocab_size") if isinstance(inner, dict) else None)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} can't be read: {error}; fetch the model again", "model") from None
-    return value if isinstance(value, dict) else {}
-
-
-def _special(config: dict[str, Any]) -> dict[str, str]:
-    values = {name: config.get(name) for name in SPECIAL}
-    texts = {name: value.get("content") if isinstance(value, dict) else value for name, value in values.items()}
-    return {name: text for name, text in texts.items() if isinstance(text, str)}
-
-
-def _add_missing(tokenizer: Tokenizer, special: dict[str, str], config: dict[str, Any]) -> None:
-    """Tokens that only tokenizer_config.json names, in the order of their ids (transformers does the same)."""
-    from tokenizers import AddedToken
-
-    known = config.get("added_tokens_decoder")
-    entries = sorted(known.items(), key=lambda item: int(item[0])) if isinstance(known, dict) else []
-    for _, entry in entries:
-        if tokenizer.token_to_id(entry["content"]) is None:
-            flags = {key: entry.get(key, False) for key in ("lstrip", "rstrip", "single_word", "normalized", "special")}
-            tokenizer.add_tokens([AddedToken(entry["content"], **flags)])
-    tokenizer.add_special_tokens([text for text in special.values() if tokenizer.token_to_id(text) is None])
 
 
 def _adds_bos(tokenizer: Tokenizer, special: dict[str, str]) -> bool:
     """tokenizer.json's post-processor says so; transformers 5 takes no notice of the config's add_bos_token either."""
     bos = special.get("bos_token")
     return bos is not None and tokenizer.encode("x").ids[:1] == [tokenizer.token_to_id(bos)]
-
-
-def _templates(folder: Path, config: dict[str, Any]) -> dict[str, str]:
-    """Sources by name; empty where the model has no chat template."""
-    files = {path.stem: path for path in sorted((folder / "additional_chat_templates").glob("*.jinja"))}
-    if (folder / "chat_template.jinja").is_file():
-        files["default"] = folder / "chat_template.jinja"
-    if files:
-        return {name: path.read_text(encoding="utf-8") for name, path in files.items()}
-    value = config.get("chat_template")
-    if isinstance(value, list):
-        return {entry["name"]: entry["template"] for entry in value}
-    return {"default": value} if isinstance(value, str) and value else {}

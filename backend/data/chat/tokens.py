@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.data.chat.control import FOREIGN_MARKS, control_token, foreign_mark
-from backend.data.chat.masking import Rendered, render
+from backend.data.chat.fitting import render_ahead
+from backend.data.chat.masking import LONGEST, Rendered, render
 from backend.data.chat.tally import BEYOND_EMBEDDING, Tally
 from backend.data.chat.template import Refusal
 from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.chunks import characters
 from backend.data.conversation import Conversation, Example, Text
 from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.errors import UserError
@@ -22,8 +24,12 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
 Ids = npt.NDArray[np.int32]
+_AnyIds = npt.NDArray[np.int64]
+"""As the tokenizer gives them."""
 Mask = npt.NDArray[np.bool_]
 Range = tuple[int, int]
+LARGEST_ID = 2**31 - 1
+"""Token ids are kept in 32 bits."""
 NO_END = "no end of turn"
 EOS_APPENDED = "EOS appended"
 CONTROL_IN_DOCUMENT = "control tokens in documents"
@@ -55,13 +61,14 @@ def tokenize_all(
     rows: list[Row | None] = [None] * len(examples)
     texts = [(at, x) for at, x in enumerate(examples) if isinstance(x, Text)]
     for (at, text), ids in zip(texts, tokenizer.encode_ids([x.document for _, x in texts]), strict=True):
-        rows[at] = _known(_text_row(text, ids, tokenizer, how, tally), text.row, tokenizer, tally)
+        rows[at] = _row(*_text_row(text, ids, tokenizer, tally), text.row, tokenizer, how, tally)
     chats = [(at, x) for at, x in enumerate(examples) if isinstance(x, Conversation)]
+    if len(chats) > 1:
+        render_ahead([x for _, x in chats if characters(x) <= LONGEST], tokenizer)
     rendered = [(at, x.row, made) for at, x in chats if (made := _rendered(x, tokenizer, how, tally)) is not None]
     encodings = tokenizer.encode_batch(["" if made.plain else made.text for _, _, made in rendered])
     for (at, number, made), encoding in zip(rendered, encodings, strict=True):
-        row = _conversation_row(made, encoding, tokenizer, number, tally)
-        rows[at] = _known(_cut(*row, how.max_length), number, tokenizer, tally)
+        rows[at] = _row(*_conversation_row(made, encoding, tokenizer, number, tally), number, tokenizer, how, tally)
     return rows
 
 
@@ -83,12 +90,12 @@ def _rendered(conversation: Conversation, tokenizer: TextTokenizer, how: Tokeniz
 
 def _conversation_row(
     made: Rendered, encoding: Encoding, tokenizer: TextTokenizer, number: int, tally: Tally
-) -> tuple[Ids, Mask]:
+) -> tuple[_AnyIds, Mask]:
     kept = encoding.ids
     if made.plain:
         kept, encoding = tokenizer.encode_aliased(made.text)
     eos = tokenizer.token_id("eos_token") if made.needs_eos else None
-    ids = np.array(kept if eos is None else [*kept, eos], dtype=np.int32)
+    ids = np.array(kept if eos is None else [*kept, eos], dtype=np.int64)
     scored = np.zeros(len(ids), dtype=np.bool_)
     ranges = token_ranges(made, encoding)
     for start, end in ranges:
@@ -101,12 +108,17 @@ def _conversation_row(
     return ids, scored
 
 
-def _known(row: Row, number: int, tokenizer: TextTokenizer, tally: Tally) -> Row | None:
-    """The row, if the model's embedding has all of its tokens."""
-    most = tokenizer.embedding_rows
-    largest = int(row.ids.max(initial=-1))
-    if most is None or largest < most:
-        return row
+def _row(
+    ids: _AnyIds, scored: Mask, number: int, tokenizer: TextTokenizer, how: Tokenizing, tally: Tally
+) -> Row | None:
+    """The row, cut after `how.max_length` tokens, if the model's embedding has all of those."""
+    scored[:1] = False
+    cut = how.max_length is not None and len(ids) > how.max_length
+    ids, scored = ids[: how.max_length], scored[: how.max_length]
+    most = tokenizer.embedding_rows or LARGEST_ID + 1
+    largest = int(ids.max(initial=-1))
+    if largest < most:
+        return Row(ids.astype(np.int32), scored, cut)
     token = tokenizer.decode([largest])
     reason = f"its token {token!r} has the id {largest:,}, but the model's embedding has {most:,} rows (vocab_size)"
     tally.note(BEYOND_EMBEDDING, number, token)
@@ -114,7 +126,7 @@ def _known(row: Row, number: int, tokenizer: TextTokenizer, tally: Tally) -> Row
     return None
 
 
-def _text_row(text: Text, ids: list[int], tokenizer: TextTokenizer, how: Tokenizing, tally: Tally) -> Row:
+def _text_row(text: Text, ids: list[int], tokenizer: TextTokenizer, tally: Tally) -> tuple[_AnyIds, Mask]:
     """BOS where the tokenizer starts texts with it (never twice), the document, EOS; all of it is a target."""
     bos, eos = tokenizer.token_id("bos_token"), tokenizer.token_id("eos_token")
     if tokenizer.adds_bos and bos is not None and ids[:1] != [bos]:
@@ -127,14 +139,7 @@ def _text_row(text: Text, ids: list[int], tokenizer: TextTokenizer, how: Tokeniz
         tally.note(FOREIGN_MARKS, text.row, mark)
     if mark := control_token(text.document, tokenizer.special_pattern):
         tally.note(CONTROL_IN_DOCUMENT, text.row, mark)
-    return _cut(np.array(ids, dtype=np.int32), np.ones(len(ids), dtype=np.bool_), how.max_length)
-
-
-def _cut(ids: Ids, scored: Mask, max_length: int | None) -> Row:
-    scored[:1] = False
-    if max_length is None or len(ids) <= max_length:
-        return Row(ids, scored)
-    return Row(ids[:max_length], scored[:max_length], truncated=True)
+    return np.array(ids, dtype=np.int64), np.ones(len(ids), dtype=np.bool_)
 
 
 def _token_range(text: str, span: Range, encoding: Encoding) -> Range:

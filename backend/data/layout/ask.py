@@ -52,6 +52,8 @@ def unknown(head: Head, said: dict[str, str]) -> UserError:
     field = "mapping" if said else "data"
     if not said and (known := _half(head)) is not None:
         return UserError(known, "data")
+    if not head.columns:
+        return UserError("the rows are empty objects, {}: they hold nothing to learn; choose other data", field)
     listed = ", ".join(head.columns[:8])
     what = f"no prompt and answer, messages or text was found among the columns ({listed})"
     mapping = _example(head, said)

@@ -115,8 +115,10 @@ def _conversation(head: Head, said: dict[str, str]) -> Layout | None:
 
 def _is_history(head: Head, column: str) -> bool:
     """By its name it holds what was said before the question and the answer of two other columns."""
+    if column.lower() not in ALIASES["history"]:
+        return False
     asked = named([x for x in head.columns if x != column], "prompt")
-    return column.lower() in ALIASES["history"] and asked is not None and bool(completions(head, [column, asked]))
+    return asked is not None and bool(completions(head, [column, asked]))
 
 
 def _is_whole(head: Head, column: str) -> bool:

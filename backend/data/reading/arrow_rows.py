@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from backend.data.reading.sniff import ARROW_FILE, Opened
+from backend.data.reading.sniff import ARROW_FILE, LONGEST_ROW, Opened
 from backend.data.row import Value
 from backend.errors import UserError
 
 BATCH_ROWS = 1000
 BATCH_BYTES = 16 << 20
+PROBED_ROWS = 16
 LARGEST_WHOLE = 2.0**53
 """Beyond, a double does not hold every whole number."""
 KEPT_NULLS = ("content", "value")
@@ -28,6 +29,10 @@ def parquet_rows(file: Opened) -> Iterator[Value]:
         parquet = pq.ParquetFile(_seekable(file))
         meta = parquet.metadata
         row_bytes = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups)) // max(1, meta.num_rows)
+        if row_bytes > LONGEST_ROW:
+            raise file.refuse(f"has rows of more than {LONGEST_ROW >> 20} MB; divide them, or remove them")
+        first = next(parquet.iter_batches(batch_size=PROBED_ROWS), None)  # of equal texts a file keeps one
+        row_bytes = max(row_bytes, first.nbytes // max(1, len(first)) if first else 0)
         size = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, row_bytes)))
         schema = parquet.schema_arrow
         whole = _whole(schema, lambda names: parquet.iter_batches(columns=names))
@@ -95,6 +100,7 @@ def _rows(file: Opened, schema: Any, batches: Iterable[Any], total: int, whole: 
     first = 1
     file.progress = lambda: first / max(1, total)
     for batch in batches:
+        file.count(batch.nbytes)
         for row in _as_python(file, batch, first):
             for name, convert in converts.items():
                 row[name] = convert(row[name])

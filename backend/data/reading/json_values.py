@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from backend.data.reading.sniff import Opened
+from backend.data.reading.sniff import LONGEST_ROW, Opened
 from backend.errors import UserError
 
 _DECODER = msgspec.json.Decoder()
@@ -18,20 +19,50 @@ LONGEST_VALUE = 1 << 28
 """Characters of one value. A longer one is taken for a fault of the file, such as a quote that is never closed."""
 NEAR_END = 64
 """An error as near to the end of what was read may be no error once more is read."""
+MOST_LOOKED = 2000
+"""Lines of a file that may have a key twice, for all that is seen at once, and are looked at: it takes long."""
 Numbered = tuple[int, Any]
 """The line that a value starts in, and the value."""
 
 
 def line_values(file: Opened) -> Iterator[Numbered]:
     """The value of each line; blank lines are passed over, a comma after the value is no fault."""
+    too_long = looked = 0
     for number, line in enumerate(file.lines(), 1):
         if line.isspace():
             continue
+        if too_long or (len(line) > LONGEST_ROW and number > 1):
+            raise too_long_row(file, too_long or number)
+        too_long = number if len(line) > LONGEST_ROW else 0  # alone in its file it may be a whole table
         try:
-            yield number, _DECODER.decode(line)
+            value = _DECODER.decode(line)
+            if looked < MOST_LOOKED and type(value) is dict and line.count(b'":') != len(value):
+                looked = MOST_LOOKED if _note_repeated(file, line, number) else looked + 1
+            yield number, value
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             for value in _hard_line(file, line, number):
                 yield number, value
+
+
+def too_long_row(file: Opened, line: int) -> UserError:
+    """The error of a row that nobody can train on."""
+    return file.refuse(f"line {line} holds a row of more than {LONGEST_ROW >> 20} MB; divide it, or remove it")
+
+
+def _note_repeated(file: Opened, line: bytes, number: int) -> bool:
+    """Whether an object has a key twice, which is said: the last one counts, and what the others held is lost."""
+    found: list[str] = []
+
+    def keys(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        found.extend(name for name in names if names.count(name) > 1)
+
+    with suppress(ValueError, RecursionError):
+        json.loads(line, object_pairs_hook=keys)
+    if found:
+        text = f"Line {number} of {file.name} has the key {found[0]!r} twice: the last value counts, others are lost."
+        file.notes.append(text)
+    return bool(found)
 
 
 def stream_values(file: Opened) -> Iterator[Numbered]:
@@ -46,7 +77,7 @@ def stream_values(file: Opened) -> Iterator[Numbered]:
             inside = True
             reader.skip()
         else:
-            yield reader.value()
+            yield reader.value(inside)
     if inside:
         raise file.refuse(f"line {reader.line}: the array is not closed, so the file is cut off; copy it again")
 
@@ -80,8 +111,8 @@ class _Reader:
 
     def __init__(self, file: Opened) -> None:
         self._file = file
-        self._lines = file.lines()
-        self._read = 0
+        self._pieces = file.pieces(CHUNK_BYTES)
+        self._read = 1
         self._text = ""
         self._at = 0
         self.line = 1
@@ -102,12 +133,15 @@ class _Reader:
     def skip(self) -> None:
         self._at += 1
 
-    def value(self) -> Numbered:
+    def value(self, is_row: bool) -> Numbered:
+        """The next value, which is one row, or else may hold many."""
         wanted = CHUNK_BYTES
         while True:
             try:
                 value, end = _STANDARD.raw_decode(self._text, self._at)
             except (ValueError, RecursionError) as error:
+                if is_row and len(self._text) - self._at > LONGEST_ROW:
+                    raise too_long_row(self._file, self.line) from None
                 if not self._may_go_on(error) or not self._more(wanted):
                     raise _refusal(self._file, error, self.line, self._text[self._at :]) from None
                 wanted *= 2
@@ -125,13 +159,13 @@ class _Reader:
         return error.pos >= len(self._text) - NEAR_END or error.msg.startswith("Unterminated string")
 
     def _more(self, wanted: int) -> bool:
-        """Read at least `wanted` bytes more, whole lines; False at the end."""
+        """Read at least `wanted` bytes more; False at the end."""
         parts = [self._text[self._at :]]
         size = 0
-        for line in self._lines:
-            self._read += 1
-            parts.append(self._file.decoded(line, self._read))
-            size += len(line)
+        for piece in self._pieces:
+            parts.append(self._file.decoded(piece, self._read))
+            self._read += piece.endswith(b"\n")
+            size += len(piece)
             if size >= wanted:
                 break
         self._text, self._at = "".join(parts), 0

@@ -10,7 +10,16 @@ from backend.data.reading.arrow_rows import arrow_rows, parquet_rows
 from backend.data.reading.csv_rows import csv_rows
 from backend.data.reading.json_rows import json_rows, starts_as_json
 from backend.data.reading.plain_rows import plain_rows
-from backend.data.reading.sniff import ARROW_FILE, ARROW_STREAM, COMPRESSIONS, PARQUET, Opened, opened, suffix
+from backend.data.reading.sniff import (
+    ARROW_FILE,
+    ARROW_STREAM,
+    COMPRESSIONS,
+    LONGEST_ROW,
+    PARQUET,
+    Opened,
+    opened,
+    suffix,
+)
 from backend.data.row import GOES_ON, TEXT_COLUMN, Value
 from backend.errors import UserError
 
@@ -68,11 +77,19 @@ def rows_of(path: Path, reading: Reading | None = None) -> Iterator[Value]:
         limit = reading.excerpt_bytes / max(1, unpacked_bytes(path))
     with opened(path, reading.excerpt_bytes) as file:
         for number, row in enumerate(_format(file).rows(file)):
+            if (column := _too_long(row)) is not None:
+                what = f"row {number + 1}, {column!r} holds more than {LONGEST_ROW >> 20} MB; divide it, or remove it"
+                raise file.refuse(what)
             yield row
             if limit < 1 and number % CHECKED_EVERY == 0 and file.progress() >= limit:
                 break
         reading.share = min(1.0, file.progress()) if limit < 1 else 1.0
         reading.notes += file.notes
+
+
+def _too_long(row: Value) -> str | None:
+    """The first column whose text no model would read; None if there is none."""
+    return next((name for name, cell in row.items() if type(cell) is str and len(cell) > LONGEST_ROW), None)
 
 
 def unpacked_bytes(path: Path) -> int:

@@ -21,6 +21,11 @@ from backend.errors import UserError
 HEAD_BYTES = 64 * 1024
 BUFFER_BYTES = 1 << 20
 COMPRESSIONS = (".gz", ".zst", ".xz", ".bz2", ".zip")
+LONGEST_LINE = 64 << 20
+LONGEST_ROW = 16 << 20
+"""Bytes of a row. A longer one would take the memory of thousands, and no model reads it."""
+SUSPICIOUS_BYTES, SUSPICIOUS_RATIO = 256 << 20, 100
+"""What unpacks to so much, and to so many times its size, was made to fill memories and disks: text has 3 to 30."""
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 MAGIC = {
@@ -54,6 +59,7 @@ class Opened:
     """The part of the file that was read so far, from 0 to 1."""
     notes: list[str] = field(default_factory=list)
     """Sentences about what a reader chose within the file."""
+    _taken: int = 0
 
     @property
     def suffix(self) -> str:
@@ -72,12 +78,50 @@ class Opened:
         return UserError(f"{self.name} {what}", "data")
 
     def lines(self) -> Iterator[bytes]:
-        """Lines in UTF-8, whatever the file's encoding and line ends; the line's end is part of it."""
+        """Lines in UTF-8, whatever the file's encoding and line ends; the line's end is part of it.
+
+        UserError if one is longer than LONGEST_LINE.
+        """
+        for number, line in enumerate(self._read(LONGEST_LINE), 1):
+            if len(line) >= LONGEST_LINE and not line.endswith(b"\n"):
+                what = f"line {number} is longer than {LONGEST_LINE >> 20} MB; divide it, or remove it"
+                raise self.refuse(what)
+            yield line
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """The same without a limit: a line of more than `size` bytes comes in pieces, cut between characters."""
+        rest = b""
+        for read in self._read(size):
+            piece = rest + read
+            whole = len(piece) if piece.endswith(b"\n") else _whole_characters(piece)
+            rest = piece[whole:]
+            yield piece[:whole]
+        if rest:
+            yield rest
+
+    def _read(self, size: int) -> Iterator[bytes]:
+        """Lines, or the first `size` bytes of one and then its other bytes. UserError if packing hides too much."""
         if self.head.startswith(UTF16):
-            return self._transcoded("utf-16")
-        if b"\r" in self.head and b"\n" not in self.head:  # the line ends of old Macs
-            return self._transcoded("utf-8")
-        return iter(self.stream)
+            pieces = self._transcoded("utf-16", size)
+        elif b"\r" in self.head and b"\n" not in self.head:  # the line ends of old Macs
+            pieces = self._transcoded("utf-8", size)
+        else:
+            pieces = iter(lambda: self.stream.readline(size), b"")
+        if not self.unpacked:
+            yield from pieces
+            return
+        for piece in pieces:
+            self.count(len(piece))
+            yield piece
+
+    def count(self, size: int) -> None:
+        """So many further bytes came out of it. UserError if far more come out of it than it has."""
+        self._taken += size
+        if self._taken < SUSPICIOUS_BYTES:
+            return
+        if self._taken > SUSPICIOUS_RATIO * self.path.stat().st_size * self.progress():
+            what = f"unpacks to more than {SUSPICIOUS_RATIO} times its size, {self._taken >> 20} MB so far"
+            raise self.refuse(f"{what}; unpack it and look what it holds, then give what is in it")
 
     def text_lines(self) -> Iterator[str]:
         """Lines as text that end in a plain line feed. UserError if one is not UTF-8."""
@@ -98,14 +142,25 @@ class Opened:
             what = f"line {number} is not UTF-8 (byte 0x{wrong}); save the file as UTF-8"
             raise self.refuse(what) from None
 
-    def _transcoded(self, encoding: str) -> Iterator[bytes]:
+    def _transcoded(self, encoding: str, size: int) -> Iterator[bytes]:
         number = 0
+        text = io.TextIOWrapper(self.stream, encoding)
         try:
-            for number, line in enumerate(io.TextIOWrapper(self.stream, encoding), 1):  # noqa: B007 - for the message
+            for number, line in enumerate(iter(lambda: text.readline(size), ""), 1):  # noqa: B007 - for the message
                 yield line.encode("utf-8", "replace")
         except UnicodeDecodeError:
             name = encoding.upper()
             raise self.refuse(f"line {number + 1} is not {name}; save the file as UTF-8") from None
+
+
+def _whole_characters(piece: bytes) -> int:
+    """Bytes of `piece` without the beginning of a character that it ends with."""
+    for back in range(1, min(4, len(piece)) + 1):
+        byte = piece[-back]
+        if byte & 0xC0 != 0x80:  # no byte within a character
+            size = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return len(piece) - back if size > back else len(piece)
+    return len(piece)
 
 
 def suffix(path: PurePath) -> str:

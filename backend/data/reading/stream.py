@@ -16,6 +16,8 @@ ROW_BYTES = 600
 EVERY = 64
 """One row of so many is measured for the memory that all of them would take."""
 SAID_EVERY = 200_000
+MOST_COLUMNS = 2000
+"""More are no columns, but values that were written as keys."""
 
 Say = Callable[[str], None]
 
@@ -41,6 +43,9 @@ class Stream(Sequence[Value]):
         names = [self._scan(path, say) for path in self._files]
         self.columns = tuple(name for name in dict.fromkeys(x for part in names for x in part) if name != GOES_ON)
         """Keys of all rows, in order of appearance."""
+        if len(self.columns) > MOST_COLUMNS:
+            what = f"the rows have {len(self.columns):,} different keys, such as {', '.join(self.columns[:3])}"
+            raise UserError(f"{what}; give all rows the same few, with what differs as their values", "data")
         _refuse_strangers(self._files, names)
 
     def __iter__(self) -> Iterator[Value]:

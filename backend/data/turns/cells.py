@@ -38,7 +38,7 @@ def decoded(value: Any) -> Any:
         return value
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return _by_python(text, value)
 
 

@@ -57,5 +57,5 @@ def _call(text: str, where: str) -> dict[str, Any]:
             return dict(json.loads(text))
         name = json.loads(text[: quoted.start()].rstrip().rstrip(",") + "}")["name"]
         return {"name": name, "arguments": json.loads(quoted["arguments"].replace("\\'", "'"))}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise RowError(f"{where} has a function call that can't be read ({shown(text)}); correct it") from None

@@ -44,7 +44,9 @@ def read(folder: Path, step: int) -> dict[str, Tensor] | None:
 
 
 def prune(folder: Path, step: int) -> None:
-    """Delete the weights of all steps but `step`."""
+    """Delete the weights of all steps but `step`; nothing if `folder` is a link."""
+    if folder.is_symlink():
+        return
     for path in folder.glob("best-*"):
         name = _NAME.fullmatch(path.name)
         if name and int(name[1]) != step and path.is_dir() and not path.is_symlink():

@@ -123,7 +123,7 @@ def write(
         _sync(*draft.iterdir(), draft)
         _replace(draft, final)
     for path in _all(folder):
-        if path.name > final.name and not path.is_symlink():
+        if path.name > final.name and _is_ours(path):
             shutil.rmtree(path)
     return Checkpoint(final, manifest)
 
@@ -166,8 +166,11 @@ def _all(folder: Path) -> list[Path]:
 def prune(folder: Path, keep: int, best_step: int = -1) -> None:
     """Delete all but the newest `keep` checkpoints and the one with the lowest held-out loss; drafts too.
 
-    `best_step`: the step of the lowest held-out loss of the whole run, of which there may be a checkpoint.
+    `best_step`: the step of the lowest held-out loss of the whole run, of which there may be a checkpoint. Where a link
+    leads is not ours to clear: if `folder` is one, nothing is deleted.
     """
+    if folder.is_symlink():
+        return
     for draft in folder.glob(".*-????????"):
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)
@@ -179,8 +182,13 @@ def prune(folder: Path, keep: int, best_step: int = -1) -> None:
     for checkpoint in known:
         if checkpoint.manifest.step == best_step:
             continue
-        if checkpoint.path not in kept and not checkpoint.path.is_symlink():
+        if checkpoint.path not in kept and _is_ours(checkpoint.path):
             shutil.rmtree(checkpoint.path)
+
+
+def _is_ours(path: Path) -> bool:
+    """No link leads out of the run's folder on the way to it."""
+    return not path.is_symlink() and not path.parent.is_symlink()
 
 
 def best(folder: Path) -> Checkpoint | None:

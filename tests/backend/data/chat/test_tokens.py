@@ -189,8 +189,9 @@ def test_faults_of_the_model_folder(tmp_path: Path) -> None:
     assert raised.value.field == "model"
     folder = make_folder(tmp_path / "smollm2", "smollm2")
     (folder / "chat_template.jinja").write_text("{% for %}")
+    tokenizer = TextTokenizer.load(folder)
     with pytest.raises(UserError, match="chat template is broken on line 1"):
-        TextTokenizer.load(folder)
+        tokenizer.render([{"role": "user", "content": "x"}])
     (folder / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match="can't be read"):
         TextTokenizer.load(folder)
@@ -218,3 +219,35 @@ def test_templates_in_the_folder_of_further_ones_are_found(tmp_path: Path) -> No
     turns = [{"role": "user", "content": "a"}]
     assert tokenizer.render(turns, TOOLS) == "1 tools"
     assert tokenizer.render(turns).startswith("<|im_start|>")
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"added_tokens_decoder": {"2046": {"special": True}}},
+        {"added_tokens_decoder": {"": {"content": "<x>"}}},
+        {"added_tokens_decoder": {"2046": {"content": []}}},
+        {"added_tokens_decoder": {"2046": []}},
+        {"chat_template": [{"name": "default"}]},
+    ],
+)
+def test_a_damaged_tokenizer_config_is_a_sentence(tmp_path: Path, damaged: dict[str, Any]) -> None:
+    folder = make_folder(tmp_path / "smollm2", "smollm2")
+    (folder / "chat_template.jinja").unlink()
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | damaged))
+    with pytest.raises(UserError, match=r"tokenizer_config\.json can't be read: .*; fetch the model again"):
+        TextTokenizer.load(folder)
+
+
+def test_token_ids_that_32_bits_do_not_hold(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "smollm2", "smollm2")
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text())
+    vocabulary = content["model"]["vocab"]
+    vocabulary[next(token for token in vocabulary if token == "q")] = 2**31
+    path.write_text(json.dumps(content))
+    (folder / "config.json").unlink(missing_ok=True)
+    tally = Tally()
+    assert tokenize_all([Text("q q q", 1)], TextTokenizer.load(folder), WHOLE, tally) == [None]
+    assert "has the id 2,147,483,648" in tally.refusal
