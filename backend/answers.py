@@ -63,4 +63,4 @@ class Answers:
     weight_decay, max_grad_norm, optimizer, optimizer_in_backward, checkpointing, activation_offload, chunked_loss,
     attention, precision, eval_fraction, eval_every, save_every, keep_checkpoints, keep, early_stopping_patience,
     early_stopping_min_delta, measure_forgetting, max_forgetting, general_data, task, task_rows, task_tokens,
-    budget_stop, replay_fraction, processes, compile."""
+    budget_stop, replay_fraction, processes, compile, kernels, measure_kernels."""

@@ -155,12 +155,6 @@ def refuse(job: Job) -> None:
         raise UserError(
             "there is no data yet, only its size: training needs a file, a folder, a hub id or demo", "data"
         )
-    if job.added_tokens:
-        raise UserError(
-            "add_tokens: new tokens are not carried to another box; copy the file there, and start the run there with "
-            "`fttui train --add-tokens FILE`",
-            "add_tokens",
-        )
 
 
 def is_local(reference: str) -> bool:

@@ -96,7 +96,7 @@ def test_missing_fields_do_no_harm(tmp_path: Path) -> None:
     history = read(path)
     assert (history.state, history.phase, history.finished) == ("running", "done", RunFinished())
     said = [line.text for line in history.log]
-    assert said == ["checkpoint at step 0", "out of memory", "re-planned", "", "data: "]
+    assert said == ["checkpoint at step 0", "out of memory", "re-planned", "", "task : - % of 0 right", "data: "]
 
 
 def test_many_events_at_once_give_what_they_give_one_by_one(tmp_path: Path) -> None:

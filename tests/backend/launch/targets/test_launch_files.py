@@ -261,12 +261,3 @@ def test_heads_stay_comments() -> None:
     text = launch_file(job(model="x\nrm -rf /"), "slurm")
     assert all(line.startswith("#") for line in text.splitlines()[:3])
     assert "\nrm -rf /" not in text.split("set -eu")[0]
-
-
-def test_an_adapter_goes_along_and_new_tokens_are_refused() -> None:
-    wanted = job(adapter="/home/me/my adapter")
-    assert [(x.local, x.name) for x in LaunchSpec(wanted).uploads] == [("/home/me/my adapter", "adapter")]
-    assert "--adapter ~/in/adapter" in " ".join(LaunchSpec(wanted).train_options("~/in"))
-    assert "my adapter" in launch_file(wanted, "slurm")
-    with pytest.raises(UserError, match="add_tokens: new tokens are not carried to another box"):
-        launch_file(job(added_tokens=("<a>",)), "slurm")
