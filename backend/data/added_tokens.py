@@ -81,12 +81,12 @@ def _refuse_odd(tokens: list[str], said: str) -> None:
         raise _refused(f"{said} holds {len(tokens):,} tokens", f"at most {MOST:,} can be added")
     for number, token in enumerate(tokens, 1):
         which = f"token {number} of {said}"
+        if len(token) > _LONGEST:
+            raise _refused(f"{which} has {len(token):,} characters", f"at most {_LONGEST} make a token")
         if not token.strip():
             raise _refused(f"{which} is empty", "remove that line")
         if token != token.strip() or "\n" in token or "\r" in token:
             raise _refused(f"{which}, {token!r}, has white space at its ends or a line break", "remove it")
-        if len(token) > _LONGEST:
-            raise _refused(f"{which} has {len(token):,} characters", f"at most {_LONGEST} make a token")
     twice = next((token for token, count in Counter(tokens).items() if count > 1), None)
     if twice is not None:
         raise _refused(f"{said} holds {twice!r} twice", "list each token once")

@@ -84,7 +84,15 @@ def read(folder: Path) -> Adapter:
     except typed.Damaged as error:
         raise unreadable(folder, f"{CONFIG} is damaged: {error}") from None
     if config.peft_type != "LORA" or config.r < 1:
-        raise UserError(f"adapter: {folder} holds a {config.peft_type} adapter; training starts from LoRA's", "adapter")
+        raise UserError(
+            f"adapter: {folder} holds a {config.peft_type[:40]!r} adapter; training starts from LoRA's", "adapter"
+        )
+    if config.lora_alpha <= 0:
+        raise unreadable(folder, f"{CONFIG} has no lora_alpha above 0")
+    shapes = _shapes(folder)
+    ranks = {sizes[0] for name, sizes in shapes.items() if name.endswith(A)}
+    if not config.rank_pattern and ranks != {config.r}:
+        raise unreadable(folder, f"{CONFIG} says rank {config.r}, its matrices have {max(ranks)}")
     targets = [] if isinstance(config.target_modules, str | None) else _last_names(config.target_modules)
     odd = (config.rank_pattern, config.alpha_pattern, config.target_parameters, config.trainable_token_indices)
     usual = not any(odd) and config.layers_to_transform is None and config.bias == "none" and bool(targets)
@@ -98,7 +106,7 @@ def read(folder: Path) -> Adapter:
         use_rslora=config.use_rslora,
         modules_to_save=",".join(_last_names(config.modules_to_save or [])),
         is_usual=usual,
-        shapes=_shapes(folder),
+        shapes=shapes,
         bytes=(folder / WEIGHTS).stat().st_size,
     )
 
@@ -118,6 +126,8 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
         found = {name: tuple(map(int, entry["shape"])) for name, entry in headers.header(path).items()}
     except (UserError, OSError, KeyError, TypeError, ValueError):
         raise unreadable(folder, f"{WEIGHTS} is damaged or cut short") from None
+    if any(name.endswith((A, B)) and len(sizes) != 2 for name, sizes in found.items()):
+        raise unreadable(folder, f"{WEIGHTS} holds LoRA matrices that are none")
     if not any(name.endswith(A) for name in found):
         raise unreadable(folder, f"{WEIGHTS} holds no LoRA matrix")
     return found

@@ -10,17 +10,18 @@ from types import SimpleNamespace
 
 from backend import answers_file, paths, presets
 from backend import settings as own_settings
-from backend.data import store
+from backend.data import added_tokens, store
 from backend.errors import UserError
 from backend.hardware import rate, segments
 from backend.measured import ran_out, records
-from backend.model import used
+from backend.model import adapter, used
 from backend.plan.job import Job, PeakParts, Prediction, Uncorrected
 from backend.plan.plan import Plan
 from backend.run import plan_file
 from backend.run.control import Inbox
 from backend.run.folder import RunFolder
 from backend.run.history import read
+from tests.backend.adapter_files import make_adapter
 from tui.commands import runs
 
 UNCORRECTED = Uncorrected(10, PeakParts(1, 2, 3, 4, 5, 6), 7.0, 8.0)
@@ -120,6 +121,18 @@ def home(name: str) -> Callable[[], Path]:
 
 
 EVENTS = b'{"t":1.0,"event":"run_started","plan":{"rank":3}}\n{"t":2.0,"event":"step","step":3,"loss":1.0}\n'
+ADAPTER = home("an-adapter")
+
+
+def made_adapter() -> Path:
+    """An adapter that is whole."""
+    folder = ADAPTER()
+    for path in (folder / adapter.CONFIG, folder / adapter.WEIGHTS):
+        if path.is_dir():
+            path.rmdir()
+    return make_adapter(folder)
+
+
 READERS = {
     "plan.toml": Reader(lambda: a_run().plan_file, plan_text, listed),
     "plan.toml, resumed": Reader(lambda: a_run().plan_file, plan_text, said(lambda: a_run().job())),
@@ -164,6 +177,19 @@ READERS = {
         lambda: paths.own_presets() / "own.toml",
         lambda: b'description = "x"\nrank = 16\n[job]\nmodel = "8b"\n[made_for]\ndevice = "CPU"\nmicro_batch = 2\n',
         presets_shown,
+    ),
+    "adapter_config.json": Reader(
+        lambda: made_adapter() / adapter.CONFIG,
+        lambda: (made_adapter() / adapter.CONFIG).read_bytes(),
+        said(lambda: adapter.read(ADAPTER())),
+    ),
+    "adapter_model.safetensors": Reader(
+        lambda: made_adapter() / adapter.WEIGHTS,
+        lambda: (made_adapter() / adapter.WEIGHTS).read_bytes(),
+        said(lambda: adapter.read(ADAPTER())),
+    ),
+    "new tokens": Reader(
+        home("new.txt"), lambda: b'["<a>", "<b>"]', said(lambda: added_tokens.read(str(home("new.txt")())))
     ),
     "the cache": Reader(
         lambda: store.folder() / "key" / store.META,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from backend.errors import UserError
 from backend.model import adapter, adapter_fit, find
@@ -57,6 +59,12 @@ def damaged(folder: Path, how: str) -> None:
         config.write_text('{"peft_type": "LORA", "r": "four"}')
     elif how == "pickle":
         weights.rename(folder / "adapter_model.bin")
+    elif how == "another rank":
+        config.write_text(config.read_text().replace('"r": 4', '"r": 8'))
+    elif how == "no scale":
+        config.write_text(config.read_text().replace('"lora_alpha": 8', '"lora_alpha": 0'))
+    elif how == "vectors":
+        save_file({"base_model.model.x.lora_A.weight": np.zeros(4, np.float32)}, weights)
     elif how == "another kind":
         config.write_text('{"peft_type": "IA3"}')
 
@@ -70,7 +78,10 @@ def damaged(folder: Path, how: str) -> None:
         ("no json", "adapter_config.json is damaged"),
         ("wrong type", "adapter_config.json is damaged"),
         ("pickle", "a pickle, which can run any code"),
-        ("another kind", "holds a IA3 adapter"),
+        ("another rank", "says rank 8, its matrices have 4"),
+        ("no scale", "no lora_alpha above 0"),
+        ("vectors", "matrices that are none"),
+        ("another kind", "holds a 'IA3' adapter"),
     ],
 )
 def test_what_is_damaged_is_refused_in_a_sentence(how: str, sentence: str, tmp_path: Path) -> None:
