@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from backend import paths, typed
-from backend.data.chat.tokenizer import TextTokenizer
 from backend.errors import UserError
 from backend.model.info import ModelInfo
+
+if TYPE_CHECKING:
+    from backend.data.chat.tokenizer import TextTokenizer
 
 MOST = 50_000
 """More are a new vocabulary rather than an addition to one."""
@@ -51,6 +54,8 @@ def extended(model: ModelInfo, tokens: tuple[str, ...]) -> ModelInfo:
 def _rows(model: ModelInfo, tokens: tuple[str, ...]) -> int:
     if model.tokenizer_file is None:
         return model.shape.vocab + len(tokens)
+    from backend.data.chat.tokenizer import TextTokenizer
+
     folder = model.tokenizer_file.parent
     tokenizer = TextTokenizer.load(folder)
     refuse_known(tokens, tokenizer, model.shape.name)

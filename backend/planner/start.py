@@ -20,7 +20,6 @@ from backend.plan import fields
 from backend.plan.plan import Plan
 from backend.planner.estimates import MethodEstimate
 from backend.planner.memory.elements import trainable
-from backend.run.folder import RunFolder
 
 ORIGIN = "the adapter"
 
@@ -50,6 +49,8 @@ def _folder(said: str) -> Path:
     path = paths.existing(said, "adapter")
     if path is not None and not (path / "plan.toml").is_file():
         return path.resolve()
+    from backend.run.folder import RunFolder
+
     try:
         run = RunFolder.find(said)
     except UserError as error:

@@ -1,6 +1,7 @@
 """Every causal architecture of transformers, tiny: planned, trained, saved, loaded, merged: `make bench-architectures`.
 
-    python -m tests.bench.architectures [--methods lora,qlora,full] [--kept FILE] [FAMILY ...]
+    python -m tests.bench.architectures [--methods lora,qlora,full] [--kept FILE] [--set KEY=VALUE] [--new-tokens]
+        [FAMILY ...]
 
 For each family and method: the parameters that the plan counts against the real ones, two steps by the trainer, the
 result loaded by plain transformers and peft, its held-out loss against the trainer's, and that of the merged export.
@@ -51,7 +52,15 @@ class Outcome:
     seconds: float = 0.0
 
 
-def survey(family: str, methods: Sequence[Method], home: Path) -> Iterator[Outcome]:
+@dataclass(frozen=True)
+class More:
+    """What the plans have beside the usual settings."""
+
+    settings: tuple[str, ...] = ()
+    new_tokens: bool = False
+
+
+def survey(family: str, methods: Sequence[Method], home: Path, more: More = More()) -> Iterator[Outcome]:
     """The family's outcomes; nothing is raised for a family that goes wrong."""
     folder, data = home / family / "model", home / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
@@ -63,7 +72,7 @@ def survey(family: str, methods: Sequence[Method], home: Path) -> Iterator[Outco
     for method in methods:
         began, it = time.perf_counter(), Outcome(family, method, real=real)
         try:
-            _try(it, folder, data, method)
+            _try(it, folder, data, method, more)
         except UserError as error:
             it.state, it.why = "refused", str(error)
         except Exception as error:  # noqa: BLE001 - a family may raise anything
@@ -82,13 +91,22 @@ def _made(family: str, folder: Path) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def _try(it: Outcome, folder: Path, data: Path, method: Method) -> None:
+def _try(it: Outcome, folder: Path, data: Path, method: Method, more: More) -> None:
     from backend.planner import jobs, situation
     from backend.run.folder import RunFolder
     from backend.training.train import train
 
-    chosen = (*SETTINGS, f"method={method}")
-    answers = Answers(model=str(folder), data=str(data), max_length=128, effective_batch=4, set=chosen)
+    chosen = (*SETTINGS, *more.settings, f"method={method}")
+    tokens = data.with_name("new-tokens.txt")
+    tokens.write_text("apples\n<new>\n", encoding="utf-8")
+    answers = Answers(
+        model=str(folder),
+        data=str(data),
+        max_length=128,
+        effective_batch=4,
+        set=chosen,
+        add_tokens=str(tokens) if more.new_tokens else None,
+    )
     comparison = situation.predict(answers)
     seen = comparison.methods[method]
     it.planned, it.planned_trainable = comparison.model.shape.parameters, seen.trainable_parameters
@@ -99,6 +117,9 @@ def _try(it: Outcome, folder: Path, data: Path, method: Method) -> None:
     if state != "done":
         it.state, it.why = "failed", str(ended.get("error"))
         return
+    if more.new_tokens:
+        folder = run.path / "base"
+        it.real = sum(p.numel() for p in _auto(folder).parameters())
     started = [event for event in events if event.get("event") == "run_started"]
     it.trainable, it.loss = int(started[-1]["trainable_parameters"]), float(ended["eval_loss"])
     it.loaded_loss = _plain_loss(folder, run, method)
@@ -172,9 +193,8 @@ def _loss(model: Any, run: Any) -> float:
     job = run.job()
     plan = job.plan
     how = Tokenizing(None, plan.train_on_turns, plan.special_tokens_in_data)
-    rows = prepare(
-        job.data, job.mapping, Path(job.model_folder), plan.max_length, plan.eval_fraction, plan.seed, _silent, how
-    ).held_out
+    base = run.path / "base" if job.added_tokens else Path(job.model_folder)
+    rows = prepare(job.data, job.mapping, base, plan.max_length, plan.eval_fraction, plan.seed, _silent, how).held_out
     total, count = 0.0, 0
     with torch.no_grad():
         for ids, scored in (rows[at] for at in range(len(rows))):
@@ -207,7 +227,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("families", nargs="*")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--kept", type=Path)
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--new-tokens", action="store_true")
     options = parser.parse_args(arguments)
+    more = More(tuple(options.set), options.new_tokens)
     methods = [x for x in METHODS if x in options.methods.split(",")]
     found: list[Outcome] = []
     if options.kept and options.kept.is_file():
@@ -218,7 +241,7 @@ def main(arguments: Sequence[str]) -> int:
         for family in options.families or tiny.names():
             if family in done or family in tiny.table()["too_large"]:
                 continue
-            for outcome in survey(family, methods, Path(home)):
+            for outcome in survey(family, methods, Path(home), more):
                 found.append(outcome)
                 print(f"{outcome.family} {outcome.method}: {outcome.state} {outcome.why}", file=sys.stderr, flush=True)
                 if options.kept:
