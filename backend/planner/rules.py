@@ -62,7 +62,7 @@ def settle(
     for key, value in pinned.values.items():
         if key not in ("method", "quantization") and not (method == "full" and key in ADAPTER_ONLY):
             values[key], origin[key] = value, pinned.origin[key]
-    for key, (value, why) in start.settled(method, model, pinned.values).items():
+    for key, (value, why) in start.settled(method, model, _asked(pinned)).items():
         values[key], origin[key] = value, why
     refuse_contradictions(method, pinned.values)
     _refuse_no_budget(answers, device, pinned.values)
@@ -74,6 +74,11 @@ def settle(
     if values.get("objective", "sft") != "sft":
         values["packing"], values["processes"] = False, 1
     return Plan(**values), origin
+
+
+def _asked(pinned: Pinned) -> dict[str, Any]:
+    """What the user set, and the objective whoever set it: a preset's rank gives way to that of an adapter."""
+    return {key: x for key, x in pinned.values.items() if pinned.origin[key] == "you" or key == "objective"}
 
 
 Settled = dict[str, tuple[Any, str]]

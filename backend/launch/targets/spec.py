@@ -129,6 +129,8 @@ class LaunchSpec:
         words += ["--data", _there(job.data, "data", options.data_there, inputs)]
         if job.adapter:
             words += ["--adapter", _there(job.adapter, "adapter", None, inputs)]
+        if job.adapter_is_merged and job.plan.method != "full":
+            words += ["--set", f"rank={job.plan.rank}"]  # asked for, so that it is merged there too
         for one in job.mapping:
             words += ["--mapping", one]
         if self.budget_usd is not None:

@@ -10,6 +10,7 @@ import pytest
 from backend.answers import Answers, Method
 from backend.errors import UserError
 from backend.plan.job import Job
+from backend.plan.preset import Preset
 from backend.planner import jobs, situation
 from backend.planner.estimates import Comparison
 from backend.run.folder import RunFolder
@@ -48,6 +49,13 @@ def test_another_rank_merges_it_first(tiny_model: Path, adapter: Path) -> None:
     assert found.methods["lora"].plan.rank == 8 and found.methods["lora"].plan.alpha == 99
     assert jobs.job(found, "lora").adapter_is_merged
     assert "LoRA begins with the adapter merged into the model: rank 8 was asked for, and it has 6." in found.notes
+
+
+def test_a_presets_settings_give_way_to_the_adapters(tiny_model: Path, adapter: Path) -> None:
+    given = Answers(model=str(tiny_model), rows=200, row_tokens=60, gpu="4090", adapter=str(adapter))
+    preset = Preset("p", "", {"rank": 32, "alpha": 64.0, "target_modules": "all-linear"}, {}, Path("p.toml"), False)
+    seen = situation.predict(given, preset).methods["lora"]
+    assert (seen.plan.rank, seen.plan.alpha, seen.plan.target_modules) == (6, 8.0, "q_proj,v_proj")
 
 
 def test_preferences_are_compared_with_the_model_that_holds_the_adapter(tiny_model: Path, adapter: Path) -> None:

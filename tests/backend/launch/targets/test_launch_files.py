@@ -83,6 +83,11 @@ def test_an_adapter_and_new_tokens_go_along(engine: str, tmp_path: Path) -> None
         assert yaml.safe_load(text)["file_mounts"][where] == "/runs/old/result"
 
 
+def test_an_adapter_that_is_merged_here_is_merged_there() -> None:
+    wanted = job(adapter="/runs/old/result", adapter_is_merged=True)
+    assert "--set rank=16" in " ".join(LaunchSpec(wanted).train_options(None))
+
+
 def test_the_budget_of_the_plan_counts_where_none_is_said() -> None:
     planned = job(predicted=replace(PREDICTED, budget_usd=35.0))
     assert yaml.safe_load(launch_file(planned, "dstack"))["max_price"] == 10.0
