@@ -28,7 +28,7 @@ from backend.data.tokenizing import Tokenizing
 from backend.errors import TrainingFailed, UserError
 from backend.measured import records
 from backend.plan.job import Job
-from backend.run.control import Change, Command, Inbox
+from backend.run.control import Change, Command, Inbox, PauseAt
 from backend.run.event_log import EventLog
 from backend.run.events import Calibrated, PredictedFigures, RunFinished, RunStarted
 from backend.run.folder import RunFolder
@@ -57,7 +57,7 @@ class Commands:
     def __init__(self, inbox: Inbox, ranks: Ranks) -> None:
         self._inbox, self._ranks = inbox, ranks
 
-    def poll(self) -> list[Command | Change]:
+    def poll(self) -> list[Command | Change | PauseAt]:
         """Commands since the last call, in order."""
         return self._ranks.of_first(self._inbox.poll() if self._ranks.is_first else [])
 
@@ -200,6 +200,9 @@ def _loop(session: Session, commands: Commands) -> Ending | None:
         for command in commands.poll():
             if isinstance(command, Change):
                 session.change(command.field, command.value)
+                continue
+            if isinstance(command, PauseAt):
+                session.pause_at = command.step
                 continue
             if command != "checkpoint":
                 return Ending({"stop": "stopped", "pause": "paused"}[command])
