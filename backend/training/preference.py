@@ -97,13 +97,15 @@ class PreferenceLoss:
             return -functional.logsigmoid(beta * (better - worse)).sum()
         moved = torch.zeros((), device=ratios.device) if self._moved is None else self._moved
         signs = 2 * batch.good - 1
-        self._note(beta * signs * ratios)
-        return (1 - torch.sigmoid(beta * signs * (ratios - moved))).sum()
+        gaps = beta * signs * (ratios - moved)
+        self._note(gaps)
+        return (1 - torch.sigmoid(gaps)).sum()
 
     def rewards(self) -> tuple[float, float] | None:
         """Mean reward margin, and the share of preferences on the right side, since the last call; None without any.
 
-        DPO: reward of the better answer less that of the worse one. KTO: a good answer's reward, a bad one's negative.
+        DPO: reward of the better answer less that of the worse one. KTO: how far a good answer's reward is above what
+        the model has moved on the whole, and a bad one's below it.
         """
         gaps, self._gaps = self._gaps, []
         if not gaps:
