@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from textual.app import App
 
 from backend import units
 from backend.errors import UserError
+from backend.model import demo
 from backend.plan import fields
 from backend.run import forgetting, tasks
 from backend.run.events import ForgettingMeasured
@@ -58,6 +60,7 @@ def markdown(folder: RunFolder, past: History, title: str, step: NextStep) -> It
     if past.tasks:
         yield from ("## Task", "", _inline(tasks.change(past.tasks)), "")
     yield from _samples(past)
+    yield from _elsewhere(folder, past)
     yield from ("## " + step.title, "", *_block(step.to_copy))
     yield from _settings(folder)
 
@@ -69,6 +72,21 @@ def _steps(past: History) -> str:
 def _figure(figure: Figure) -> tuple[str, ...]:
     error = f"{figure.error * 100:+.0f} %" if figure.error is not None else "-"
     return (figure.name, *figure.words(), error)
+
+
+def _elsewhere(folder: RunFolder, past: History) -> Iterator[str]:
+    """How lm-eval evaluates what was saved."""
+    try:
+        job = folder.job()
+    except UserError:
+        return
+    saved = past.finished.result if past.finished else None
+    if saved is None:
+        return
+    base = job.hub_id or (str(demo.folder()) if job.model == "demo" else job.model_folder)
+    model = f"pretrained={saved}" if job.plan.method == "full" else f"pretrained={base},peft={saved}"
+    words = shlex.join(["lm_eval", "--model", "hf", "--model_args", model, "--tasks", "gsm8k"])
+    yield from ("## Evaluate it with lm-eval", "", *_block(words))
 
 
 def _forgetting(past: History) -> Iterator[str]:

@@ -37,7 +37,7 @@ def _all(folder: RunFolder, past: History) -> dict[str, str]:
 
 def _results(past: History) -> Iterator[tuple[str, str]]:
     if past.evaluations:
-        yield "held-out loss", f"{past.evaluations[-1].loss:.4f}"
+        yield "held-out loss", f"{past.evaluations[-1].loss if past.result_loss is None else past.result_loss:.4f}"
     if past.peak_bytes:
         yield "peak", units.memory(past.peak_bytes)
     finished = past.finished or RunFinished()

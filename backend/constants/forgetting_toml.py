@@ -48,8 +48,9 @@ class Part(Table, frozen=True):
     file: str
     licence: str
     source: str
+    rows: int
     tokens: int
-    """Target tokens, by the demo model's tokenizer."""
+    """Tokens of all rows, by the demo model's tokenizer."""
 
 
 class GeneralTable(Table, frozen=True):

@@ -25,4 +25,5 @@ class TrialTable(Table, frozen=True):
     held_out_share: float
     """Time for both evaluations, over that of the steps."""
     least_held_out: int
+    task_rows: int
     patience: Patience

@@ -13,6 +13,8 @@ from backend.export.source import ExportSource
 from backend.model import demo
 from backend.plan import fields
 from backend.planner import rules
+from backend.run import forgetting, tasks
+from backend.run.history import History
 
 FILE = "README.md"
 _LORA = (*("rank", "alpha", "dropout", "target_modules", "use_dora", "use_rslora", "modules_to_save", "quantization"),)
@@ -87,7 +89,21 @@ def _losses(source: ExportSource) -> Iterator[str]:
             f"{past.losses[-1]:.4f} (step {past.steps[-1]:,})",
         )
         yield from ("", f"The training loss went from {first} to {last}.")
-    yield from ("", "Nothing else was measured of the quality of its answers.")
+    yield from _measured(past)
+
+
+def _measured(past: History) -> Iterator[str]:
+    """Which weights these are, and what else was measured of them."""
+    if past.finished and past.finished.saved_earlier_step:
+        yield from ("", f"These are the weights of step {past.result_step:,}, where the held-out loss was lowest.")
+    forgot = forgetting.sentence(x for x in forgetting.latest(past.forgetting) if x.final)
+    if forgot:
+        yield from ("", "## Forgetting", "", f"Loss on general text beside the base's: {_inline(forgot)}.")
+    scored = tasks.change(past.tasks)
+    if scored:
+        yield from ("", "## Task", "", f"Held-out questions, {_inline(scored)}.")
+    else:
+        yield from ("", "The quality of its answers was not measured otherwise.")
 
 
 def _licence(source: ExportSource) -> Iterator[str]:

@@ -66,6 +66,14 @@ def _server(source: ExportSource, server: ModuleType, folder: Path) -> Exported:
 
 
 def _config(source: ExportSource, trainer: ModuleType, folder: Path, say: Say) -> Exported:
+    if source.plan.objective != "sft":
+        raise UserError(
+            f"a run with objective {source.plan.objective} can't be exported as another trainer's config: only sft is "
+            "written so far; its result exports to every other target",
+            "to",
+        )
+    if source.plan.replay_fraction:
+        say("the general rows that were mixed in (replay_fraction) are not among the exported rows")
     with place.whole(folder) as draft:
         recipe = Recipe(source, rows.write(source, draft, say, pairs=trainer.PAIRS))
         text = yaml_text.document([*trainer.comments(recipe)], trainer.settings(recipe))

@@ -30,6 +30,11 @@ def save_interval(plan: Plan, total: int) -> int:
     return max(1, round(total / 5)) if plan.eval_every else 2 * eval_interval(plan, total)
 
 
+def replay_rows(rows: int, plan: Plan) -> int:
+    """General rows that are mixed into `rows` training rows, to be `replay_fraction` of all of them."""
+    return round(rows * plan.replay_fraction / (1 - plan.replay_fraction))
+
+
 def sequences_per_row(plan: Plan) -> int:
     """Sequences that one row of the data makes: a row of preference data has two answers."""
     return 2 if plan.objective == "dpo" else 1

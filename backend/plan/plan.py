@@ -134,7 +134,8 @@ class Plan:
     budget_stop: bool = False
     """The budget is a cap: the run stops with a checkpoint before it has cost more."""
     replay_fraction: Fraction = 0.0
-    """General rows mixed in against forgetting."""
+    """Part of the training rows that is general text, mixed in against forgetting. Forgetting is then measured on the
+    other half of the general text."""
     processes: Count = 1
     """Devices that train together."""
     seed: Zero = 0

@@ -102,7 +102,9 @@ def support(case: Case, method: Method) -> Iterator[str]:
 
 
 def _support_full(case: Case) -> Iterator[str]:
-    """In what the evidence is less sure of full fine-tuning than the guidance."""
+    """In what the evidence is less sure of full fine-tuning than the guidance, and what keeps general ability."""
+    if case.answers.stakes == "high" and not case.estimates["full"].plan.replay_fraction:
+        yield "Mixing in general text keeps more of its general ability: --set replay_fraction=0.05."
     tokens, adapter = units.count(case.data.scored_tokens), case.estimates["lora"]
     of = f"rank {adapter.plan.rank} ({units.count(adapter.trainable_parameters)} parameters)"
     if case.holds("lora"):

@@ -236,7 +236,7 @@ def title(method: Method) -> str:
 def steps(plan: Plan, data: DataReport) -> int:
     """Optimizer steps of the run."""
     train, _ = data.split(plan.max_length, plan.eval_fraction)
-    return counts.total_steps(max(1, train), plan)
+    return counts.total_steps(max(1, train + counts.replay_rows(train, plan)), plan)
 
 
 def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:
@@ -245,9 +245,9 @@ def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:
 
 def refuse_contradictions(method: Method, pinned: Mapping[str, Any]) -> None:
     """Refuse what is not implemented, and settings that contradict the method if the user asked for that method."""
-    if pinned.get("replay_fraction"):
+    if pinned.get("replay_fraction") and pinned.get("objective", "sft") != "sft":
         raise UserError(
-            "replay_fraction: this version has no general rows to mix in; leave it at 0, or add such rows to your data",
+            "replay_fraction: general text has no preferences; leave it at 0, dpo and kto stay near the base anyway",
             "replay_fraction",
         )
     if pinned.get("task"):

@@ -44,7 +44,7 @@ def work(plan: Plan, data: DataReport) -> Work:
     mean = cut.tokens / cut.rows if cut.rows else float(plan.max_length)
     longest = min(plan.max_length, data.percentile(100) if data.rows else plan.max_length)
     sides = counts.sequences_per_row(plan)  # the worse answers are taken to be as long as the better ones
-    step_tokens = mean * plan.effective_batch * sides
+    step_tokens = _with_replay(mean, plan) * plan.effective_batch * sides
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest
     length = filled(max(1, length), LENGTHS, plan.max_length)
     scored = max(1, math.ceil(length * data.scored_share))
@@ -56,6 +56,15 @@ def work(plan: Plan, data: DataReport) -> Work:
         attended=_row_of_a_token(plan, data),
         row_lengths=() if plan.packing or not data.rows else _row_lengths(plan, data),
     )
+
+
+def _with_replay(mean: float, plan: Plan) -> float:
+    """Mean tokens of a row if general text is mixed in, its parts in turn; `mean` is that of the data's own rows."""
+    if not plan.replay_fraction:
+        return mean
+    shipped = [part.tokens / part.rows for part in constants.general().part]
+    general = constants.forgetting().measure.row_tokens if plan.general_data else sum(shipped) / len(shipped)
+    return mean + plan.replay_fraction * (min(general, plan.max_length) - mean)
 
 
 def _row_of_a_token(plan: Plan, data: DataReport) -> float:

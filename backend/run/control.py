@@ -22,6 +22,12 @@ class Change(NamedTuple):
     value: int | float
 
 
+class PauseAt(NamedTuple):
+    """Pause when this step is done; a sweep's settings are trained so far at first."""
+
+    step: int
+
+
 CHANGEABLE = ("learning_rate", "eval_every", "save_every", "max_steps", "early_stopping_patience")
 """Plan fields that can be changed in flight: they change neither the rows of a step nor the memory."""
 
@@ -29,7 +35,8 @@ CHANGEABLE = ("learning_rate", "eval_every", "save_every", "max_steps", "early_s
 class _Line(msgspec.Struct):
     """A line of the file; any other field does no harm."""
 
-    event: Literal["stop", "pause", "checkpoint", "change"]
+    event: Literal["stop", "pause", "checkpoint", "change", "pause_at"]
+    step: int = 0
     field: str = ""
     value: int | float | None = None
 
@@ -51,6 +58,13 @@ def send_change(commands_file: Path, field: str, value: float) -> None:
     file.close()
 
 
+def send_pause_at(commands_file: Path, step: int) -> None:
+    """Append a command to pause when `step` is done."""
+    file = Appender(commands_file)
+    file.append({"t": round(time.time(), 3), "event": "pause_at", "step": step})
+    file.close()
+
+
 class Inbox:
     """The trainer's side, opened when it is asked to start.
 
@@ -64,9 +78,9 @@ class Inbox:
             for _ in self._tail.blocks():
                 pass
         self.since = self._tail.offset
-        self._waiting: list[Command | Change] = []
+        self._waiting: list[Command | Change | PauseAt] = []
 
-    def poll(self) -> list[Command | Change]:
+    def poll(self) -> list[Command | Change | PauseAt]:
         """Commands since the last call, in order; unknown ones are ignored."""
         self._read()
         commands, self._waiting = self._waiting, []
@@ -81,12 +95,14 @@ class Inbox:
         self._waiting += [command for line in self._tail.lines() if (command := _command(line)) is not None]
 
 
-def _command(line: bytes) -> Command | Change | None:
+def _command(line: bytes) -> Command | Change | PauseAt | None:
     """The command of a line; None if it is damaged or unknown, or a change that can't be made."""
     try:
         read = _DECODER.decode(line)
     except (ValueError, RecursionError):
         return None
+    if read.event == "pause_at":
+        return PauseAt(read.step)
     if read.event != "change":
         return read.event
     try:

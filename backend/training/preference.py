@@ -23,6 +23,7 @@ from backend.training.batches import IGNORED, Batch, Row, padded
 from backend.training.forgetting.tokens import adapters_off
 from backend.training.loss import chunk_rows, logit_scale
 from backend.training.network import Network
+from backend.training.packed_rows import packed_hint
 from backend.training.parallel.execution import Execution
 from backend.training.precision import autocast
 
@@ -96,13 +97,15 @@ class PreferenceLoss:
             return -functional.logsigmoid(beta * (better - worse)).sum()
         moved = torch.zeros((), device=ratios.device) if self._moved is None else self._moved
         signs = 2 * batch.good - 1
-        self._note(beta * signs * ratios)
-        return (1 - torch.sigmoid(beta * signs * (ratios - moved))).sum()
+        gaps = beta * signs * (ratios - moved)
+        self._note(gaps)
+        return (1 - torch.sigmoid(gaps)).sum()
 
     def rewards(self) -> tuple[float, float] | None:
         """Mean reward margin, and the share of preferences on the right side, since the last call; None without any.
 
-        DPO: reward of the better answer less that of the worse one. KTO: a good answer's reward, a bad one's negative.
+        DPO: reward of the better answer less that of the worse one. KTO: how far a good answer's reward is above what
+        the model has moved on the whole, and a bad one's below it.
         """
         gaps, self._gaps = self._gaps, []
         if not gaps:
@@ -126,10 +129,11 @@ def log_likelihoods(network: Network, batch: Batch, *, chunked: bool) -> Tensor:
     shape = batch.targets.shape
     inputs: dict[str, Any] = {"input_ids": batch.input_ids, "position_ids": batch.position_ids, "use_cache": False}
     targets = batch.targets.flatten()
-    if not chunked:
-        logits = network(**inputs, logits_to_keep=batch.predict).logits
-        return _likelihood(logits.flatten(0, 1), targets).view(shape).sum(dim=1)
-    hidden = network.get_decoder()(**inputs).last_hidden_state
+    with packed_hint(False):
+        if not chunked:
+            logits = network(**inputs, logits_to_keep=batch.predict).logits
+            return _likelihood(logits.flatten(0, 1), targets).view(shape).sum(dim=1)
+        hidden = network.get_decoder()(**inputs).last_hidden_state
     kept = torch.take_along_dim(hidden, batch.predict[..., None], dim=1).flatten(0, 1)
     parts = list(_in_chunks(network, kept, targets))
     return torch.cat(parts).view(shape).sum(dim=1)

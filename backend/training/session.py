@@ -93,6 +93,8 @@ class Session:
     """The step of the checkpoint that training resumed from, or that was written last; None if there is none."""
     started: float
     """`time.perf_counter()` at which `progress.seconds` would have been 0."""
+    pause_at: int | None = None
+    """The run pauses when this step is done; None to train on."""
     watch: Watch | None = None
     """Measures forgetting; None if the plan does not ask for it."""
 
@@ -122,6 +124,8 @@ class Session:
 
     def limit(self) -> Ending | None:
         """What ends the run now, before its next step; None if nothing does."""
+        if self.pause_at is not None and self.progress.step >= self.pause_at:
+            return Ending("paused")
         return too_much_forgotten(self.progress) or early_stop(self.plan, self.progress) or self._budget_spent()
 
     def spent_usd(self, seconds: float = 0.0) -> float | None:

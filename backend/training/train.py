@@ -20,6 +20,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from backend import kept_names
+from backend.data import replay
 from backend.data.general import Part, parts
 from backend.data.preferences import prepare_preferences
 from backend.data.prepare import Prepared, prepare
@@ -27,7 +28,7 @@ from backend.data.tokenizing import Tokenizing
 from backend.errors import TrainingFailed, UserError
 from backend.measured import records
 from backend.plan.job import Job
-from backend.run.control import Change, Command, Inbox
+from backend.run.control import Change, Command, Inbox, PauseAt
 from backend.run.event_log import EventLog
 from backend.run.events import Calibrated, PredictedFigures, RunFinished, RunStarted
 from backend.run.folder import RunFolder
@@ -56,7 +57,7 @@ class Commands:
     def __init__(self, inbox: Inbox, ranks: Ranks) -> None:
         self._inbox, self._ranks = inbox, ranks
 
-    def poll(self) -> list[Command | Change]:
+    def poll(self) -> list[Command | Change | PauseAt]:
         """Commands since the last call, in order."""
         return self._ranks.of_first(self._inbox.poll() if self._ranks.is_first else [])
 
@@ -123,8 +124,7 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
         report.phase("data")
         with ranks.first_before_others():  # the others find what it has downloaded and tokenised
             model_folder = locate.model_folder(job, folder.path, report.say)
-            data = _prepared(job, model_folder, report)
-            general = _general(job, model_folder)
+            data, general = _mixed(job, _prepared(job, model_folder, report), _general(job, model_folder))
         report.phase("load")
         session = begin(folder, job, model_folder, data, report, began, ranks)
         report.event(_known_when_loaded(started, session))
@@ -158,9 +158,18 @@ def _prepared(job: Job, model_folder: Path, report: Report) -> Prepared:
 
 
 def _general(job: Job, model_folder: Path) -> tuple[Part, ...]:
-    """The general text by which forgetting is measured; nothing if it is not."""
+    """The general text that is learned or that forgetting is measured on; nothing if neither is."""
     plan = job.plan
-    return parts(plan.general_data, model_folder, plan.max_length) if plan.measure_forgetting else ()
+    is_used = plan.measure_forgetting or plan.replay_fraction
+    return parts(plan.general_data, model_folder, plan.max_length) if is_used else ()
+
+
+def _mixed(job: Job, data: Prepared, general: tuple[Part, ...]) -> tuple[Prepared, tuple[Part, ...]]:
+    """The data with general text if the plan says so, and the general text that is left to measure on."""
+    if not job.plan.replay_fraction:
+        return data, general
+    learned, measured = replay.divided(general)
+    return replay.mixed(data, learned, job.plan), measured
 
 
 def _watch_forgetting(session: Session, general: tuple[Part, ...]) -> None:
@@ -191,6 +200,9 @@ def _loop(session: Session, commands: Commands) -> Ending | None:
         for command in commands.poll():
             if isinstance(command, Change):
                 session.change(command.field, command.value)
+                continue
+            if isinstance(command, PauseAt):
+                session.pause_at = command.step
                 continue
             if command != "checkpoint":
                 return Ending({"stop": "stopped", "pause": "paused"}[command])

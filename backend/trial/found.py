@@ -11,6 +11,7 @@ from backend import constants
 from backend.planner import cost, overhead, throughput
 from backend.planner.estimates import Comparison, Interval
 from backend.planner.throughput import Work
+from backend.run import forgetting, tasks
 from backend.run.event_log import EventTail
 from backend.run.events import AnyEvent, Calibrated, Replanned, StepDone
 from backend.run.folder import RunFolder
@@ -52,6 +53,10 @@ class TrialResult:
     """What running out of memory changed; empty if everything stayed as planned."""
     not_kept: str
     """Why it corrects no prediction; empty if it does."""
+    forgetting: str = ""
+    """What was forgotten of general text, in a sentence; empty if the plan does not measure it."""
+    task: str = ""
+    """The task's score after and before, in a sentence; empty if there is no task."""
 
 
 def found(comparison: Comparison, trial: Trial, folder: RunFolder, seconds: float, failure: str) -> TrialResult:
@@ -71,6 +76,8 @@ def found(comparison: Comparison, trial: Trial, folder: RunFolder, seconds: floa
         failure=failure,
         changed="; ".join(x.text for x in events if isinstance(x, Replanned)),
         not_kept="" if lesson.kept else lesson.reason or failure or "it did not end",
+        forgetting=forgetting.sentence(forgetting.latest(past.forgetting)),
+        task=tasks.change(past.tasks),
     )
 
 
@@ -137,4 +144,12 @@ def _whole_hours(comparison: Comparison, trial: Trial, past: History, rate: floa
     seconds += evaluations * (each.get("eval", 0.0) * rows + each.get("sample", 0.0))
     seconds += overhead.checkpoints(trial.whole, trial.whole_steps) * each["checkpoint"]
     seconds += sum(each.get(name, 0.0) for name in ("load", "save"))
+    if "forgetting" in phases:
+        whole, tried = (
+            overhead.general_tokens(plan, steps)
+            for plan, steps in ((trial.whole, trial.whole_steps), (trial.job.plan, trial.steps))
+        )
+        seconds += phases["forgetting"].seconds * (whole / tried if tried else 1.0)
+    if "task" in phases:
+        seconds += phases["task"].seconds * trial.whole.task_rows / trial.job.plan.task_rows
     return seconds / 3600

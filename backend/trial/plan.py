@@ -67,7 +67,8 @@ def _shortened(plan: Plan, steps: int, whole: int, warmup: int) -> Plan:
     highest, from which the whole run's falls only slowly.
     """
     plan = replace(plan, max_steps=steps, eval_every=steps, save_every=steps, keep_checkpoints=1)
-    plan = replace(plan, keep="last", early_stopping_patience=0, measure_forgetting=False, max_forgetting=0.0)
+    plan = replace(plan, keep="last", early_stopping_patience=0, max_forgetting=0.0, budget_stop=False)
+    plan = replace(plan, task_rows=min(plan.task_rows, constants.trial().task_rows))
     if steps >= whole:
         return plan
     within = min(steps, warmup)

@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": ("plan:plan", "Compare the three methods for a job, before anything is downloaded."),
     "data": ("data:data", "What is in the data, what would waste a run, and rows as the model sees them."),
     "train": ("train:train", "Train headless, from a preset or from options."),
+    "sweep": ("sweep:sweep", "Try a small grid of settings under a budget; those that lose are ended early."),
     "watch": ("watch:watch", "The live screen of a run of any process, or its result."),
     "stop": ("control:stop", "Stop a run at its next step, with a checkpoint."),
     "pause": ("control:pause", "Pause a run: like stop, and listed as paused."),

@@ -52,6 +52,9 @@ class Checked:
 
 def checked(comparison: Comparison) -> dict[Method, Checked]:
     """All three methods, as they are planned. Raises UserError if the model can't be run on fake tensors."""
+    objective = next(iter(comparison.methods.values())).plan.objective
+    if objective != "sft":
+        raise UserError(f"a dry run knows no step of objective {objective} yet; leave out --dry-run", "dry_run")
     return {method: _checked(comparison, method) for method in METHODS}
 
 

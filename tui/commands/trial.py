@@ -145,6 +145,10 @@ def _ends(comparison: Comparison, found: Mapping[Method, TrialResult]) -> Iterat
             yield f"{title(method)}: {seen.failure.rstrip('.')}."
         if seen.changed:
             yield f"{title(method)} ran out of memory as planned and continued with less: {seen.changed}."
+        if seen.forgetting:
+            yield f"{title(method)}, forgetting of general text: {seen.forgetting}."
+        if seen.task:
+            yield f"{title(method)}, task {seen.task}."
     for method in METHODS:
         if method not in found and comparison.methods[method].fit == "no":
             need, room = comparison.methods[method].memory.peak_bytes, fit.available(comparison.device)

@@ -73,8 +73,14 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "measure_forgetting",
             "max_forgetting",
             "general_data",
+            "replay_fraction",
+            "task",
+            "task_rows",
+            "task_tokens",
+            "budget_stop",
         ),
     ),
+    ("preferences", ("objective", "preference_beta")),
 )
 _ADAPTER = {name for group, names in GROUPS if group == "adapter" for name in names}
 _FULL = {"optimizer_in_backward", "weights_dtype"}

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.training import token_rows
+from backend.training.attention.rows import without_mask
 from backend.training.batches import IGNORED, Batch
 from backend.training.loss import chunk_rows, logit_scale
 from backend.training.network import Network
@@ -59,7 +60,7 @@ class Predictions:
         """What `logits` takes: hidden states of the target positions, or the logits if the head is not plain."""
         inputs: dict[str, Any] = {"input_ids": batch.input_ids, "position_ids": batch.position_ids, "use_cache": False}
         valid = (batch.targets != IGNORED).flatten()
-        with packed_hint(batch.packed):
+        with packed_hint(batch.packed), without_mask(known=batch.starts is not None):
             if not self._can_chunk:
                 logits = self._network(**inputs, logits_to_keep=batch.predict, **batch.varlen()).logits
                 whole: Tensor = logits.flatten(0, 1)[valid]

@@ -10,7 +10,8 @@ import pytest
 from backend.export import card, curve, licence
 from backend.model.known import models
 from backend.run.event_log import EventLog
-from backend.run.events import StepDone
+from backend.run.events import ForgettingMeasured, RunFinished, StepDone, TaskScored
+from backend.run.history import History
 from tests.backend.export.helpers import found, told
 
 
@@ -72,3 +73,21 @@ def test_the_picture_has_every_loss(tmp_path: Path) -> None:
     dots = [(float(x.attrib["cx"]), float(x.attrib["cy"])) for x in tree if x.tag.endswith("circle")]
     assert len(dots) == 2 and dots[0][1] < dots[1][1]  # the held-out loss fell
     assert f"]({curve.FILE})" in (tmp_path / card.FILE).read_text()
+
+
+def test_the_card_says_which_step_it_is_and_what_was_forgotten(tmp_path: Path) -> None:
+    past = History(tmp_path / "events.jsonl")
+    log = EventLog(tmp_path / "events.jsonl")
+    log.write(ForgettingMeasured(step=4, part="prose", loss=3.0, base_loss=2.0, kl=1.0, tokens=9))
+    log.write(
+        ForgettingMeasured(
+            step=9, part="code|x", loss=1.02, base_loss=1.0, kl=0.01, low=0.01, high=0.03, tokens=9, final=True
+        )
+    )
+    log.write(TaskScored(step=9, name="number", score=0.5, low=0.4, high=0.6, rows=50))
+    log.write(RunFinished(state="done", step=12, result_step=9, result="x"))
+    past.poll()
+    text = "\n".join(card._measured(past))
+    assert "the weights of step 9, where the held-out loss was lowest" in text
+    assert "+2.0 %, KL 0.010: low." in text and "prose" not in text
+    assert "number: 50 % of 50 right (40 to 60 %)" in text

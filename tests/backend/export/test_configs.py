@@ -270,3 +270,9 @@ def test_rows_that_cannot_be_shared_evenly_take_fewer_devices(make: Callable[...
         in words
     )
     assert "FSDP" in words
+
+
+@pytest.mark.parametrize("trainer", FILES)
+def test_preferences_are_not_exported_as_if_answers_were_learned(make: Callable[..., RunFolder], trainer: Any) -> None:
+    with pytest.raises(UserError, match="a run with objective dpo can't be exported as another trainer's config"):
+        export(found(make(objective="dpo", packing=False)), trainer, None, silent)

@@ -73,8 +73,14 @@ def test_a_preset_is_kept_and_the_user_wins_over_it() -> None:
 def test_settings_that_exclude_each_other_are_refused() -> None:
     with pytest.raises(UserError, match="quantization: nf4 does not go with lora"):
         settle("lora", Answers(set=("method=lora", "quantization=nf4")))
-    with pytest.raises(UserError, match="replay_fraction"):
-        settle("lora", Answers(set=("replay_fraction=0.1",)))
+    with pytest.raises(UserError, match="replay_fraction: general text has no preferences"):
+        settle("lora", Answers(set=("replay_fraction=0.1", "objective=dpo")))
+    with pytest.raises(UserError, match="it can't be compared with anything if measure_forgetting is false"):
+        settle("lora", Answers(set=("max_forgetting=0.1", "measure_forgetting=false")))
+    with pytest.raises(UserError, match="budget_stop: there is no budget to stop at; say --budget USD"):
+        settle("lora", Answers(set=("budget_stop=true",)))
+    with pytest.raises(UserError, match=r"task: '\(' is no regular expression"):
+        settle("lora", Answers(set=("task=(",)))
     with pytest.raises(UserError, match="processes: 2, but there is one of the device; say --gpu NAME:2"):
         settle("lora", Answers(set=("processes=2",)))
     with pytest.raises(UserError, match="full fine-tuning only"):
@@ -129,3 +135,11 @@ def test_packed_rows_are_computed_by_themselves_where_the_device_can() -> None:
     assert settle(shape=replace(LLAMA_8B, head_dim=512))[0].attention == "sdpa"
     with pytest.raises(UserError, match="attention: varlen can't be taken here: T4 is no NVIDIA GPU of the Ampere"):
         settle(device=T4, answers=Answers(set=("attention=varlen",)))
+
+
+def test_high_stakes_or_a_limit_measure_forgetting() -> None:
+    assert not settle("lora", Answers())[0].measure_forgetting
+    plan, origin = settle("lora", Answers(stakes="high"))
+    assert plan.measure_forgetting and origin["measure_forgetting"] == "high stakes"
+    assert settle("full", Answers(set=("max_forgetting=0.05",)))[0].measure_forgetting
+    assert not settle("lora", Answers(stakes="high", set=("measure_forgetting=false",)))[0].measure_forgetting

@@ -250,3 +250,12 @@ def replace_field(event: Any, **changes: Any) -> Any:
     from msgspec.structs import replace as changed
 
     return changed(event, **changes)
+
+
+def test_general_rows_are_learned_and_the_others_measured(tiny_model: Path, questions: Path, own_set: Path) -> None:
+    settings = {**SETTINGS, "general_data": str(own_set), "replay_fraction": 0.2, "epochs": 1}
+    folder = new_run(tiny_model, questions, **settings)
+    assert train(folder) == "done", folder.log_file.read_text()
+    started = events(folder, "run_started")[-1]
+    assert started["train_rows"] == 45 and started["total_steps"] == 6, "36 rows and 9 general ones"
+    assert {event["examples"] for event in events(folder, "forgetting")} == {6}

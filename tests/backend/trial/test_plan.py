@@ -47,7 +47,9 @@ def test_it_is_judged_before_and_after_and_leaves_one_checkpoint() -> None:
 def test_a_run_as_short_as_a_trial_is_tried_whole() -> None:
     trial = a_trial(max_steps=5, eval_fraction=0.01)
     assert (trial.steps, trial.whole_steps) == (5, 5)
-    assert trial.job.plan == replace(trial.whole, eval_every=5, save_every=5, keep_checkpoints=1, keep="last")
+    assert trial.job.plan == replace(
+        trial.whole, eval_every=5, save_every=5, keep_checkpoints=1, keep="last", task_rows=16
+    )
 
 
 def test_a_slow_device_makes_fewer_steps_but_never_none() -> None:

@@ -1,0 +1,48 @@
+"""The settings that a sweep tries: every combination of the values that the user lists."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backend.errors import UserError
+from backend.plan import fields
+
+_OF_ADAPTERS = ("rank", "alpha", "dropout", "target_modules")
+MOST = 64
+"""Combinations of one sweep."""
+
+
+def parse(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """`key=one,two` texts as plan fields and their values. Raises UserError that names what is wrong."""
+    grid: dict[str, tuple[Any, ...]] = {}
+    for text in texts:
+        key, equals, listed = text.partition("=")
+        if not equals:
+            raise UserError(f"--grid takes key=value,value, not {text!r}", "grid")
+        key = key.strip()
+        values = tuple(fields.parse(key, value) for value in listed.split(",") if value.strip())
+        if len(set(values)) < 2:
+            raise UserError(f"grid: {key} needs two values or more, such as {key}=A,B; one is --set {key}=A", "grid")
+        grid[key] = tuple(dict.fromkeys(values))
+    return grid
+
+
+def combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """All of them, in the order of the lists; LoRA's settings are not varied for full fine-tuning."""
+    found: list[dict[str, Any]] = []
+    for values in itertools.product(*grid.values()):
+        one = dict(zip(grid, values, strict=True))
+        if one.get("method") == "full":
+            one = {key: value for key, value in one.items() if key not in _OF_ADAPTERS}
+        if one not in found:
+            found.append(one)
+    if not 2 <= len(found) <= MOST:
+        raise UserError(f"grid: {len(found)} combinations; a sweep takes 2 to {MOST}", "grid")
+    return found
+
+
+def words(settings: Mapping[str, Any]) -> str:
+    """`rank=8 learning_rate=0.0001`."""
+    return " ".join(f"{key}={fields.text(value)}" for key, value in settings.items())

@@ -1,0 +1,215 @@
+"""Runs a sweep: each setting is a run like any other, paused where it loses and trained on where it wins."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from backend.answers import Answers
+from backend.errors import UserError
+from backend.planner import cost, jobs, overhead, rules, throughput
+from backend.planner.compare import compare
+from backend.planner.estimates import Comparison, MethodEstimate
+from backend.run import forgetting, history
+from backend.run.folder import RunFolder
+from backend.run.history import History
+from backend.sweep import grid, halving
+
+CHILD = (sys.executable, "-m", "backend.sweep.child")
+Say = Callable[[str], None]
+
+
+@dataclass
+class Candidate:
+    """One setting of the grid, and how far it came."""
+
+    settings: Mapping[str, Any]
+    comparison: Comparison
+    estimate: MethodEstimate
+    folder: RunFolder | None = None
+    step: int = 0
+    loss: float | None = None
+    """Held-out loss at `step`."""
+    seconds: float = 0.0
+    failure: str = ""
+    past: History | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is going to be tried."""
+
+    candidates: list[Candidate]
+    rungs: list[halving.Rung]
+    seconds: float
+    """The most that it may take."""
+    predicted_seconds: float
+    usd_per_second: float | None
+    """None if there is no price."""
+
+    @property
+    def whole_steps(self) -> int:
+        """Steps if every setting were trained to the end."""
+        return len(self.candidates) * self.rungs[-1].step
+
+    @property
+    def steps(self) -> int:
+        """Steps with halving."""
+        return halving.steps(len(self.candidates), self.rungs[-1].step)
+
+
+def plan(answers: Answers, comparison: Comparison, settings: Sequence[Mapping[str, Any]], hours: float | None) -> Sweep:
+    """The settings with their plans, and as many steps as the limits pay for.
+
+    `comparison` is of the answers without the grid. Raises UserError if there is no limit, if no rate is known of the
+    device, or if not even a step fits.
+    """
+    candidates = [_candidate(answers, comparison, one) for one in settings]
+    rate = cost.price(answers, comparison.device)
+    per_second = rate.typical / 3600 * candidates[0].estimate.plan.processes if rate else None
+    seconds = _limit(answers, hours, per_second)
+    step, start = max(map(_step_seconds, candidates)), max(map(_start_seconds, candidates))
+    if math.isnan(step):
+        raise UserError("the speed of this device is not known; `fttui doctor` measures it", "gpu")
+    total = min(candidate.estimate.steps for candidate in candidates)
+    most = halving.affordable(len(candidates), total, seconds, step, start)
+    if not most:
+        raise UserError(
+            f"the limit does not pay for a step of each of {len(candidates)} settings: raise it, or list fewer values",
+            "hours",
+        )
+    rungs = halving.rungs(len(candidates), most)
+    for candidate in candidates:
+        _shorten(candidate, rungs)
+    starts = sum(rung.survivors for rung in rungs)
+    predicted = halving.steps(len(candidates), most) * step + starts * start
+    return Sweep(candidates, rungs, seconds, predicted, per_second)
+
+
+def run(sweep: Sweep, say: Say) -> list[Candidate]:
+    """Make the sweep; the best setting first. It ends when its time is up, with what is known then.
+
+    KeyboardInterrupt ends it too, each run with a checkpoint.
+    """
+    began, left = time.monotonic(), list(sweep.candidates)
+    for rung in sweep.rungs:
+        left = ranked(left)[: rung.survivors]
+        say(f"{len(left)} setting{'s' if len(left) > 1 else ''} to step {rung.step:,}")
+        for candidate in left:
+            remaining = sweep.seconds - (time.monotonic() - began)
+            if remaining <= 0:
+                say("the time is up")
+                return ranked(sweep.candidates)
+            _train(candidate, rung.step, remaining)
+            loss = "no loss" if candidate.loss is None else f"held-out loss {candidate.loss:.4f}"
+            say(f"  {grid.words(candidate.settings)}: {candidate.failure or loss}")
+        left = [candidate for candidate in left if not candidate.failure]
+        if not left:
+            break
+    return ranked(sweep.candidates)
+
+
+def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that came furthest first, and among them the lowest held-out loss; failures last."""
+    return sorted(
+        candidates,
+        key=lambda x: (bool(x.failure), -x.step, math.inf if x.loss is None else x.loss),
+    )
+
+
+def front(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that no other beats in held-out loss, time and forgetting together; money goes with time."""
+    known = [x for x in candidates if x.loss is not None and not x.failure]
+    return [x for x in known if not any(_beats(y, x) for y in known)]
+
+
+def _beats(one: Candidate, other: Candidate) -> bool:
+    ours, theirs = _figures(one), _figures(other)
+    return all(a <= b for a, b in zip(ours, theirs, strict=True)) and ours != theirs
+
+
+def _figures(one: Candidate) -> tuple[float, ...]:
+    measured = forgetting.latest(one.past.forgetting) if one.past else ()
+    rise = max((forgetting.change(x) or 0.0 for x in measured), default=0.0)
+    return (math.inf if one.loss is None else one.loss, one.seconds, rise)
+
+
+def _candidate(answers: Answers, comparison: Comparison, settings: Mapping[str, Any]) -> Candidate:
+    written = tuple(grid.words({key: value}) for key, value in settings.items())
+    own = replace(answers, set=(*answers.set, *written))
+    device = comparison.device
+    found = compare(own, device, comparison.model, comparison.data)
+    method = settings.get("method") or rules.pin(own).values.get("method") or comparison.recommended
+    if method is None:
+        raise UserError(f"{grid.words(settings)}: {' '.join(found.reasons)}", "grid")
+    seen = found.methods[method]
+    if seen.obstacles:
+        raise UserError(f"{grid.words(settings)}: {' '.join(seen.obstacles)}", "grid")
+    return Candidate(settings, found, seen)
+
+
+def _limit(answers: Answers, hours: float | None, usd_per_second: float | None) -> float:
+    limits = [3600 * hours] if hours else []
+    if answers.budget_usd is not None:
+        if usd_per_second is None:
+            raise UserError("no price is known of this device; say --price USD_PER_GPU_HOUR, or --hours", "budget")
+        limits += [answers.budget_usd / usd_per_second] if usd_per_second else []
+    if not limits:
+        raise UserError("a sweep needs a limit: --hours H, or --budget USD", "hours")
+    return min(limits)
+
+
+def _step_seconds(candidate: Candidate) -> float:
+    """With its share of the evaluations; NaN if the rate is not known."""
+    plan, found = candidate.estimate.plan, candidate.comparison
+    step = throughput.step_seconds(found.model.shape, plan, found.device, throughput.work(plan, found.data))
+    return step.point * 1.25 if step else math.nan
+
+
+def _start_seconds(candidate: Candidate) -> float:
+    return overhead.start_seconds(candidate.comparison.model, candidate.estimate.plan)
+
+
+def _shorten(candidate: Candidate, rungs: Sequence[halving.Rung]) -> None:
+    """All settings have the schedule of the longest run, and are evaluated at every rung."""
+    plan = replace(
+        candidate.estimate.plan, max_steps=rungs[-1].step, eval_every=rungs[0].step, save_every=rungs[-1].step
+    )
+    candidate.estimate = replace(candidate.estimate, plan=plan, steps=rungs[-1].step)
+
+
+def _train(candidate: Candidate, step: int, seconds: float) -> None:
+    """Train it up to `step` in a process of its own, for `seconds` at the most."""
+    if candidate.folder is None:
+        job = jobs.job(candidate.comparison, candidate.estimate.method)
+        candidate.folder = RunFolder.create(replace(job, plan=candidate.estimate.plan, output=None))
+    folder = candidate.folder
+    with folder.log_file.open("ab") as log:
+        process = subprocess.Popen(
+            [*CHILD, str(folder.path), str(step)], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=seconds)
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()  # it pauses at its next step if it still trains
+        process.wait()
+    _take_in(candidate, process.returncode)
+
+
+def _take_in(candidate: Candidate, code: int) -> None:
+    assert candidate.folder is not None
+    past = candidate.past = history.read(candidate.folder.events_file)
+    finished = past.finished
+    candidate.step = past.step
+    candidate.seconds = (finished.seconds or 0.0) if finished else candidate.seconds
+    candidate.loss = past.evaluations[-1].loss if len(past.evaluations) > 1 else None
+    if code or past.state == "failed" or not finished:
+        candidate.failure = (finished.error if finished else None) or f"its process died (exit code {code})"

@@ -1,0 +1,105 @@
+"""Which settings a sweep tries, how long, and a small one for real."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.answers import Answers
+from backend.errors import UserError
+from backend.planner.compare import compare
+from backend.run.folder import RunFolder
+from backend.sweep import grid, halving, sweep
+from backend.sweep.halving import Rung
+from backend.sweep.sweep import Candidate
+from tests.shapes import A100_80, model, rows
+from tui import cli
+
+
+def test_the_grid_is_every_combination_once() -> None:
+    found = grid.combinations(grid.parse(["method=lora,full", "rank=8, 16", "learning_rate=1e-4,2e-4"]))
+    assert len(found) == 6, "full has no rank"
+    assert found[0] == {"method": "lora", "rank": 8, "learning_rate": 1e-4}
+    assert grid.words(found[-1]) == "method=full learning_rate=0.0002"
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentence"),
+    [
+        (["rank"], "--grid takes key=value,value"),
+        (["rank=8"], "rank needs two values or more"),
+        (["rnk=8,16"], "did you mean 'rank'"),
+        (["rank=8,many"], "a whole number"),
+        ([], "1 combinations; a sweep takes 2 to 64"),
+    ],
+)
+def test_a_grid_that_is_none_is_refused(texts: list[str], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        grid.combinations(grid.parse(texts))
+
+
+def test_half_of_the_settings_go_on_each_time() -> None:
+    assert halving.rungs(6, 400) == [Rung(6, 50), Rung(3, 100), Rung(2, 200), Rung(1, 400)]
+    assert halving.steps(6, 400) == 6 * 50 + 3 * 50 + 2 * 100 + 200 == 850
+    assert halving.rungs(2, 5) == [Rung(2, 2), Rung(1, 4)]
+
+
+def test_as_many_steps_as_the_time_allows() -> None:
+    assert halving.affordable(6, 400, 850.0 + 12 * 10, 1.0, 10.0) == 400
+    assert halving.affordable(6, 400, 900.0, 1.0, 10.0) < 400
+    assert halving.affordable(6, 400, 5.0, 1.0, 10.0) == 0
+
+
+def planned(hours: float | None, **answers: Any) -> sweep.Sweep:
+    own = Answers(model="m", data="d", **answers)
+    settings = grid.combinations(grid.parse(["method=lora,qlora", "learning_rate=1e-4,2e-4"]))
+    return sweep.plan(own, compare(own, A100_80, model(), rows(2000, 400), None), settings, hours)
+
+
+def test_all_settings_have_the_schedule_of_the_longest_run() -> None:
+    found = planned(2.0)
+    assert found.predicted_seconds <= found.seconds == 7200
+    plans = [candidate.estimate.plan for candidate in found.candidates]
+    assert {plan.max_steps for plan in plans} == {found.rungs[-1].step}
+    assert {plan.eval_every for plan in plans} == {found.rungs[0].step}
+    assert [plan.learning_rate for plan in plans] == [1e-4, 2e-4, 1e-4, 2e-4]
+    assert found.steps < found.whole_steps
+    assert planned(9.0, budget_usd=1.0, price_usd_per_hour=2.0).seconds == 1800
+
+
+@pytest.mark.parametrize(
+    ("hours", "sentence"),
+    [(None, "needs a limit: --hours H, or --budget USD"), (1e-4, "does not pay for a step of each")],
+)
+def test_a_sweep_without_room_is_refused(hours: float | None, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        planned(hours)
+
+
+def test_the_best_comes_first_and_the_front_is_what_none_beats() -> None:
+    def one(step: int, loss: float | None, seconds: float, failure: str = "") -> Candidate:
+        return Candidate({}, None, None, None, step, loss, seconds, failure)  # type: ignore[arg-type]
+
+    early, slow, best, failed = one(10, 1.5, 5), one(20, 1.2, 30), one(20, 1.0, 20), one(20, None, 1, "no")
+    assert sweep.ranked([early, failed, slow, best]) == [best, slow, early, failed]
+    assert sweep.front([early, failed, slow, best]) == [early, best]
+
+
+def test_a_small_sweep_for_real(
+    tiny_model: Path, questions: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_start_seconds", lambda candidate: 1.0)
+    settings = ["--set", "max_length=128", "--set", "effective_batch=8", "--set", "precision=float32", "--epochs", "1"]
+    words = ["sweep", "--model", str(tiny_model), "--data", str(questions), *settings, "--set", "method=lora"]
+    code = cli.run([*words, "--grid", "learning_rate=1e-6,1e-2", "--hours", "0.5", "--json"])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    best, other = json.loads(out)["settings"]
+    assert best["settings"] == {"learning_rate": 1e-2} and best["on_front"]
+    assert (best["step"], other["step"]) == (4, 2) and best["loss"] < other["loss"]
+    won, lost = RunFolder.find(best["run"]), RunFolder.find(other["run"])
+    assert (won.result / "adapter_model.safetensors").is_file() and not lost.result.exists()
+    assert "2 settings, 6 steps instead of 8" in err
