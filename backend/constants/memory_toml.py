@@ -81,7 +81,8 @@ class Cuda(Table, frozen=True):
     loss_blocks: int
     cached_expandable: float
     growing_least: int
-    growing_share: float
+    growing: float
+    growing_plain: float
 
 
 class CpuMemory(Table, frozen=True):
