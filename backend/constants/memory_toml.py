@@ -83,6 +83,7 @@ class Cuda(Table, frozen=True):
     growing_least: int
     growing: float
     growing_plain: float
+    growing_tied: float
 
 
 class CpuMemory(Table, frozen=True):

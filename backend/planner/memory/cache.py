@@ -8,8 +8,9 @@ from backend import constants
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
 from backend.planner.memory.activations import BatchShape
-from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes
+from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes, trained_bytes
 from backend.planner.memory.stack import OWN, Stack
+from backend.planner.memory.states import embedding
 from backend.planner.memory.step import Parts
 
 
@@ -36,13 +37,15 @@ def unused(shape: ModelShape, plan: Plan, batch: BatchShape, points: Mapping[str
 def _growing(shape: ModelShape, plan: Plan, batch: BatchShape, points: Mapping[str, Parts]) -> int:
     """Of segments that grow in place: they are used again for blocks of any size, so that little remains.
 
-    A little in any case, one block as large as whole logits in the compute type, and a share of what the last block's
-    backward pass needs: a larger one if blocks are computed again, in between of what is kept.
+    A little in any case, one block as large as whole logits in the compute type, a part of the gradient of a tied
+    embedding, and a share of what the last block's backward pass needs: a larger one if blocks are computed again, in
+    between of what is kept.
     """
     table = constants.memory().cuda
     logits = 0 if plan.chunked_loss else batch.scored_tokens * shape.vocab * compute_bytes(plan)
     share = table.growing if plan.checkpointing else table.growing_plain
-    return int(table.growing_least + logits + share * sum(points["top"].values()))
+    tied = table.growing_tied * embedding(shape) * trained_bytes(plan) if shape.tied and plan.method == "full" else 0
+    return int(table.growing_least + logits + tied + share * sum(points["top"].values()))
 
 
 def _share(plan: Plan) -> float:
