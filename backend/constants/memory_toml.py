@@ -81,7 +81,9 @@ class Cuda(Table, frozen=True):
     loss_blocks: int
     cached_expandable: float
     growing_least: int
-    growing_share: float
+    growing: float
+    growing_plain: float
+    growing_tied: float
 
 
 class CpuMemory(Table, frozen=True):

@@ -29,8 +29,8 @@ def prepare(execution: Execution) -> None:
 
 
 def release() -> None:
-    """Let torch have the whole card: before a model is loaded, and for the next run of this process."""
-    if torch.cuda.is_available():
+    """Let torch have the whole card again, for the next run of this process."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 

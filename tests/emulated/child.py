@@ -41,7 +41,9 @@ def blind() -> None:
 
     checks.packs = lambda *_: True
     checks.can_chunk = lambda *_: True
+    checks.takes_bounds = lambda *_: True
     load_check.refuse_incomplete = lambda *_: None
+    load_check.refuse_unusable = lambda *_: None
     torch.backends.cuda.enable_cudnn_sdp(False)  # cuDNN itself is not emulated
     optimizers._step_if_finite = lambda optimizer, norm, plan: optimizers._step(optimizer, norm)
     never_mind: Any = property(lambda self: True, lambda self, value: None)

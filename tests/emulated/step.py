@@ -47,7 +47,8 @@ def main(name: str, method: Any, length: int, packed: bool, changes: dict[str, A
         Plan(method=method, quantization="nf4" if method == "qlora" else "none", max_length=length, micro_batch=1),
         **{"precision": "bfloat16", "packing": packed, **changes},
     )
-    driver, execution = child.Driver(), Execution(plan, "cuda")
+    flat = plan.packing and plan.attention in ("flash_attention_2", "varlen")
+    driver, execution = child.Driver(), Execution(plan, "cuda", flat=flat)
     loaded = methods.load(folder, name, execution)
     gc.collect()
     torch.cuda.empty_cache()

@@ -22,6 +22,10 @@ FAST, LEAN = "checkpointing=false chunked_loss=false", "checkpointing=true chunk
 CHUNKED = "checkpointing=false chunked_loss=true"
 IN_BACKWARD = "optimizer=adamw_8bit optimizer_in_backward=true weights_dtype=bfloat16 max_grad_norm=0"
 PLANS = (
+    f"A100 8B lora 2048 packed {FAST} attention=varlen",
+    f"A100 8B qlora 4096 packed {LEAN} attention=varlen",
+    f"A100 1B full 2048 packed {FAST} attention=varlen",
+    f"H200 8B lora 4096 packed {LEAN} attention=varlen",
     f"A100 8B lora 2048 packed {FAST}",
     f"A100 8B qlora 4096 packed {LEAN}",
     f"A100 8B lora 4096 rows {FAST}",

@@ -21,7 +21,7 @@ from backend.planner.memory.device import bucket, reserve, workspace
 from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes, trainable, trained_bytes
 from backend.planner.memory.generation import sampled
 from backend.planner.memory.sharded import is_sharded, peak_points
-from backend.planner.memory.stack import OWN, Stack, own
+from backend.planner.memory.stack import FAKE, OWN, Stack, own
 from backend.planner.memory.states import adapters, gradients, head_gradient, optimizer_states, weights
 
 __all__ = [
@@ -90,7 +90,9 @@ def step_peak(shape: ModelShape, plan: Plan, length: int, scored: int) -> dict[s
     rest = weights(shape, alone) + adapters(shape, alone) + optimizer_states(shape, alone)
     batch = BatchShape(plan.micro_batch * sequences_per_row(plan), length, scored)
     return {
-        name: rest + sum(parts.values()) for name, parts in peak_points(shape, alone, batch).items() if name != "eval"
+        name: rest + sum(parts.values())
+        for name, parts in peak_points(shape, alone, batch, FAKE).items()
+        if name != "eval"
     }
 
 

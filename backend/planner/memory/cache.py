@@ -8,8 +8,9 @@ from backend import constants
 from backend.model.shape import ModelShape
 from backend.plan.plan import Plan
 from backend.planner.memory.activations import BatchShape
-from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes
+from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes, trained_bytes
 from backend.planner.memory.stack import OWN, Stack
+from backend.planner.memory.states import embedding
 from backend.planner.memory.step import Parts
 
 
@@ -18,23 +19,33 @@ def unused(shape: ModelShape, plan: Plan, batch: BatchShape, points: Mapping[str
 
     With whole logits the cache holds each of the loss's large blocks once, since a freed one is split up for smaller
     ones. It also holds a share of what another peak point needed and this one does not: a smaller share without
-    checkpointing, since activations are then freed block by block and gradients take their place.
-
-    Segments that grow in place can be reused for blocks of any size: what remains is a little for each kind of block,
-    and a share of what a step allocates and frees. Over several devices streams still keep a part of the above.
+    checkpointing, since activations are then freed block by block and gradients take their place. Over several devices
+    growing segments keep a part of that.
     """
-    table = constants.memory().cuda
     sharded = plan.processes > 1 and plan.method == "full"
-    most_used = max(sum(parts.values()) for parts in points.values())
-    growing = int(table.growing_least + table.growing_share * most_used)
     if stack.expandable_segments and not sharded:
-        return growing
+        return _growing(shape, plan, batch, points)
+    table = constants.memory().cuda
     held = {name: dict(parts) for name, parts in points.items()}
     if not plan.chunked_loss:
         held["loss"]["logits"] = max(held["loss"]["logits"], _loss_blocks(shape, plan, batch, stack))
     most = max(sum(parts.values()) + _share(plan) * _elsewhere(held, parts) for parts in held.values())
-    left = most - most_used
-    return max(growing, int(left * (table.cached_expandable if stack.expandable_segments else 1.0)))
+    left = most - max(sum(parts.values()) for parts in points.values())
+    return int(left * (table.cached_expandable if stack.expandable_segments else 1.0))
+
+
+def _growing(shape: ModelShape, plan: Plan, batch: BatchShape, points: Mapping[str, Parts]) -> int:
+    """Of segments that grow in place: they are used again for blocks of any size, so that little remains.
+
+    A little in any case, one block as large as whole logits in the compute type, a part of the gradient of a tied
+    embedding, and a share of what the last block's backward pass needs: a larger one if blocks are computed again, in
+    between of what is kept.
+    """
+    table = constants.memory().cuda
+    logits = 0 if plan.chunked_loss else batch.scored_tokens * shape.vocab * compute_bytes(plan)
+    share = table.growing if plan.checkpointing else table.growing_plain
+    tied = table.growing_tied * embedding(shape) * trained_bytes(plan) if shape.tied and plan.method == "full" else 0
+    return int(table.growing_least + logits + tied + share * sum(points["top"].values()))
 
 
 def _share(plan: Plan) -> float:

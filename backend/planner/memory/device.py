@@ -10,7 +10,7 @@ from backend.planner.memory.elements import FLOAT32, compute_bytes
 
 
 def workspace(device: Device) -> int:
-    """Bytes of the cuBLAS workspace."""
+    """Bytes of the cuBLAS workspaces."""
     if device.kind != "cuda":
         return 0
     table = constants.memory().cuda

@@ -36,12 +36,16 @@ class Stack:
     """AdamW's moments have the type of the trained weights, as torch's own AdamW keeps them."""
     expandable_segments: bool = True
     """The allocator's segments grow in place, so that cached memory can be reused."""
+    fake_tensors: bool = False
+    """The step runs on fake tensors, as in a dry run."""
     foreach: bool = False
     """The optimizer step makes one more copy of all that trains, as torch's AdamW does unless it is fused."""
 
 
 OWN = Stack()
 """The trainer on a GPU that has everything."""
+FAKE = Stack(fake_tensors=True)
+"""The trainer in a dry run."""
 FLASH_SINCE = (8, 0)
 """The first compute capability whose kernels take grouped keys (backend/training/grouped_keys.py)."""
 

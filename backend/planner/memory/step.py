@@ -80,8 +80,12 @@ def _last_gradients(shape: ModelShape, plan: Plan) -> int:
 
 
 def _embedding_backward(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack) -> int:
-    """Bytes of the gradient at the embedding's output; if it is tied, its own and the head's are added out of place."""
+    """Bytes of the gradient at the embedding's output; if it is tied, the head's too, to which its own is added.
+
+    Autograd adds them in place, but not under fake tensors.
+    """
     output = batch.tokens * shape.hidden * residual_bytes(plan, stack)
     if not (plan.method == "full" or beside.trains_embedding(plan)):
         return output
-    return output + (2 * states.embedding(shape) * trained_bytes(plan) if shape.tied else 0)
+    held = 2 if stack.fake_tensors else 1
+    return output + (held * states.embedding(shape) * trained_bytes(plan) if shape.tied else 0)

@@ -29,9 +29,11 @@ def test_whole_logits_leave_more_unused_than_chunks() -> None:
 
 
 def test_segments_that_grow_keep_little() -> None:
-    table = constants.memory().cuda
-    most = max(sum(parts.values()) for parts in peak_points(LLAMA_8B, LORA, BATCH).values())
-    assert left(LORA, OWN) == pytest.approx(table.growing_least + table.growing_share * most, rel=1e-6)
+    """A block of whole logits, or none, and a share of a recomputed block's backward pass."""
+    table, chunked = constants.memory().cuda, replace(LORA, chunked_loss=True)
+    top = sum(peak_points(LLAMA_8B, chunked, BATCH)["top"].values())
+    assert left(chunked, OWN) == pytest.approx(table.growing_least + table.growing * top, rel=1e-6)
+    assert left(LORA, OWN) - left(chunked, OWN) == 2 * BATCH.tokens * LLAMA_8B.vocab
     assert left(LORA, OWN) < left(LORA)
 
 

@@ -66,6 +66,8 @@ def test_a_part_of_the_card_is_kept_free(monkeypatch: pytest.MonkeyPatch) -> Non
     assert shares == [pytest.approx((20 * gib - KEPT) / (24 * gib))]
     kernels.prepare(Execution(Plan(), "cpu"))
     assert len(shares) == 1
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    kernels.release()
+    assert len(shares) == 1, "CUDA is not started for it"
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     kernels.release()
     assert shares[-1] == 1.0
