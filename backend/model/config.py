@@ -48,6 +48,7 @@ def shape_from_config(config: Config, name: str, *, has_files: bool = False) -> 
     sizes = _sizes(family, known)
     per_token = sizes.get("num_experts_per_tok", 0) if family.expert else 0
     expert_blocks = family.expert_blocks(known) if family.expert else ()
+    others = (*family.block_norms(sizes, known), *family.outside(sizes, known))
     return ModelShape(
         name=name,
         family=family_name,
@@ -61,8 +62,8 @@ def shape_from_config(config: Config, name: str, *, has_files: bool = False) -> 
         tied=bool(_tied(config, known)),
         context=int(known.get("max_position_embeddings") or 0),
         linears=tuple(x.linear for x in family.matrices(sizes, known)),
-        norm_parameters=sum(x.elements for x in family.block_norms(sizes, known))
-        + sum(x.elements for x in family.outside(sizes, known)),
+        norm_parameters=sum(x.elements for x in others if x.is_norm),
+        other_parameters=sum(x.elements for x in others if not x.is_norm),
         experts=sizes["experts"] if family.expert else 0,
         experts_per_token=per_token,
         expert_linears=family.expert_linears(sizes, known),

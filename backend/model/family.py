@@ -13,7 +13,7 @@ import msgspec
 
 from backend import paths, typed
 from backend.model import kinds
-from backend.model.shape import Linear
+from backend.model.shape import HEAD, Linear
 
 _CONDITION = r"(?: (?:if|unless) \w+(?:=\w+)?)"
 _LINEAR = re.compile(
@@ -22,6 +22,7 @@ _LINEAR = re.compile(
 )
 _TENSOR = re.compile(rf"(?P<name>[\w.*#]+): (?P<dimensions>\S+)(?P<conditions>{_CONDITION}*)(?: @ (?P<kind>\w+))?")
 
+_NORM = re.compile(r"norm|(^|\.)ln_")
 Sizes = Mapping[str, int]
 Config = Mapping[str, Any]
 
@@ -48,6 +49,11 @@ class Other:
     def elements(self) -> int:
         """Its elements in all blocks together."""
         return math.prod(self.shape) * len(self.of)
+
+    @property
+    def is_norm(self) -> bool:
+        """Whether it is a norm or another vector: not a table of positions, a convolution or the head's bias."""
+        return bool(_NORM.search(self.name)) or (len(self.shape) == 1 and not self.name.startswith(HEAD))
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -189,3 +189,30 @@ def test_a_rope_that_transformers_lacks_is_refused(key: str) -> None:
     assert "rope type 'su', which transformers does not have" in said
     assert "longrope" in said
     shape_from_config({**LLAMA, key: {"rope_type": "yarn", "factor": 4.0}}, "m")
+
+
+def test_positions_are_no_norms() -> None:
+    """The activations of a block are counted by its norms."""
+    config = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_embd": 768, "n_layer": 12, "n_head": 12}
+    shape = shape_from_config(config, "gpt2")
+
+    assert shape.parameters == 124_439_808
+    assert shape.other_parameters == 1024 * 768
+    assert shape.norm_parameters == (12 * 4 + 2) * 768
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [
+        (
+            {"model_type": "falcon", "num_hidden_layers": 32, "hidden_size": 4544, "num_attention_heads": 71},
+            6_921_720_704,
+        ),
+        ({"model_type": "bloom", "n_layer": 24, "hidden_size": 1024, "n_head": 16}, 559_214_592),
+        ({"model_type": "opt", "hidden_size": 768, "ffn_dim": 3072, "num_hidden_layers": 12}, 125_239_296),
+        ({"model_type": "gptj", "n_embd": 4096, "n_layer": 28, "n_head": 16}, 6_050_882_784),
+    ],
+    ids=lambda value: value["model_type"] if isinstance(value, dict) else "",
+)
+def test_published_counts_of_older_families(config: dict[str, Any], parameters: int) -> None:
+    assert shape_from_config({**config, "architectures": ["XForCausalLM"]}, "m").parameters == parameters
