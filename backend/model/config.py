@@ -12,6 +12,7 @@ from typing import Any, Final
 from backend.errors import UserError
 from backend.model import architectures, config_faults
 from backend.model.family import Config, Family, Sizes, families, sizes_of
+from backend.model.family import of as family_of
 from backend.model.shape import ModelShape
 
 _INSTRUCT: Final = re.compile(r"(?i)(^|[-_.])(instruct|it|chat|distill)($|[-_.])")
@@ -40,7 +41,7 @@ def shape_from_config(config: Config, name: str, *, has_files: bool = False) -> 
     check_trainable(config, name)
     text = text_part(config)
     family_name = str(text.get("model_type", ""))
-    own = families().get(family_name)
+    own = family_of(text)
     text = _usual_names(text) if own else _guessed(_usual_names(text), has_files=has_files)
     family = own or _like_llama(text, name, has_files=has_files)
     known = _with_defaults(family, text)
@@ -89,7 +90,7 @@ class Listed:
 def listed(config: Config) -> Listed | None:
     """The table's entry for a configuration that `shape_from_config` has accepted; None if it has none."""
     text = text_part(config)
-    family = families().get(str(text.get("model_type", "")))
+    family = family_of(text)
     if family is None:
         return None
     known = _with_defaults(family, _usual_names(text))
@@ -114,7 +115,7 @@ def is_multimodal(config: Config) -> bool:
 
 def is_exact(config: Config) -> bool:
     """Whether its family is known, so that counts are exact; not if it is treated as a Llama."""
-    return str(text_part(config).get("model_type", "")) in families()
+    return family_of(text_part(config)) is not None
 
 
 def is_instruct(name: str) -> bool:

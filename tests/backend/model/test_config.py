@@ -216,3 +216,12 @@ def test_positions_are_no_norms() -> None:
 )
 def test_published_counts_of_older_families(config: dict[str, Any], parameters: int) -> None:
     assert shape_from_config({**config, "architectures": ["XForCausalLM"]}, "m").parameters == parameters
+
+
+def test_a_form_that_the_table_leaves_out_is_as_one_that_nobody_listed() -> None:
+    """The embeddings of opt-350m are narrower than its blocks."""
+    config = {"model_type": "opt", "architectures": ["OPTForCausalLM"], "hidden_size": 1024, "word_embed_proj_dim": 512}
+
+    assert not is_exact(config)
+    assert is_exact({**config, "word_embed_proj_dim": 1024})
+    assert is_exact({"model_type": "opt", "architectures": ["OPTForCausalLM"]})
