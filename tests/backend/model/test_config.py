@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from backend.errors import UserError
 from backend.model.config import is_exact, is_instruct, is_multimodal, is_native, shape_from_config
+from tests.backend.model.family_cases import BASE, CASES
 
 LLAMA: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
@@ -225,3 +227,14 @@ def test_a_form_that_the_table_leaves_out_is_as_one_that_nobody_listed() -> None
     assert not is_exact(config)
     assert is_exact({**config, "word_embed_proj_dim": 1024})
     assert is_exact({"model_type": "opt", "architectures": ["OPTForCausalLM"]})
+
+
+def test_whatever_is_in_config_json_is_one_kind_of_error() -> None:
+    """A value of another kind for each key that a family reads, one at a time."""
+    kinds: list[Any] = ["x", [], {"a": 1}, -1, 2.5]
+    for family, settings in CASES:
+        whole = {**BASE, **settings, "model_type": family, "architectures": ["XForCausalLM"]}
+        for key in whole:
+            for junk in kinds:
+                with suppress(UserError):
+                    assert shape_from_config({**whole, key: junk}, "m").parameters
