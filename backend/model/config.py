@@ -15,6 +15,8 @@ from backend.model.family import Config, Family, Sizes, families
 from backend.model.family import of as family_of
 from backend.model.shape import ModelShape
 
+_FOLDER: Final = re.compile(r"[\w-]{1,80}")
+"""What a folder of transformers can be called."""
 _INSTRUCT: Final = re.compile(r"(?i)(^|[-_.])(instruct|it|chat|distill)($|[-_.])")
 
 
@@ -210,7 +212,7 @@ def _check_pad(text: Config, name: str) -> None:
 def is_native(model_type: str) -> bool:
     """Whether the installed transformers has this architecture. Looks at its files; loads nothing."""
     spec = importlib.util.find_spec("transformers")
-    if spec is None or not spec.submodule_search_locations or not model_type:
+    if spec is None or not spec.submodule_search_locations or not _FOLDER.fullmatch(model_type):
         return False
     folder = model_type.replace("-", "_")
     models = Path(next(iter(spec.submodule_search_locations))) / "models"
