@@ -14,6 +14,7 @@ _LONGEST = 200
 _LONGEST_SENTENCE = 1200
 _LONG_WORD = re.compile(r"\S{300,}")
 """No path that people make is so long; a column's name or a number in a damaged file is."""
+_LINE_BREAKS = re.compile(r"[\r\n]+")
 _OF_STATE = {"done": 0, "stopped": STOPPED, "paused": STOPPED}
 
 
@@ -37,7 +38,8 @@ class UserError(ValueError):
 
 def _within_reason(sentence: str) -> str:
     """`sentence` with the middle of endless words, and of what is still endless then, left out."""
-    shorter = _LONG_WORD.sub(lambda word: f"{word[0][:100]}...{word[0][-40:]}", sentence)
+    line = _LINE_BREAKS.sub(" ", sentence)  # a tensor's name may hold anything
+    shorter = _LONG_WORD.sub(lambda word: f"{word[0][:100]}...{word[0][-40:]}", line)
     if len(shorter) <= _LONGEST_SENTENCE:
         return shorter
     return f"{shorter[: _LONGEST_SENTENCE - 300]} ... {shorter[-300:]}"

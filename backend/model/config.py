@@ -10,24 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from backend.errors import UserError
-from backend.model import architectures, config_faults
-from backend.model.family import Config, Family, Sizes, families, sizes_of
+from backend.model import architectures, config_faults, sizes
+from backend.model.family import Config, Family, Sizes, families
+from backend.model.family import of as family_of
 from backend.model.shape import ModelShape
 
+_FOLDER: Final = re.compile(r"[\w-]{1,80}")
+"""What a folder of transformers can be called."""
 _INSTRUCT: Final = re.compile(r"(?i)(^|[-_.])(instruct|it|chat|distill)($|[-_.])")
-_NEEDED: Final = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
-_SYNONYMS: Final = {
-    "hidden_size": ("n_embd", "d_model", "embed_dim"),
-    "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
-    "num_attention_heads": ("n_head", "n_heads", "num_heads", "attention_heads"),
-    "intermediate_size": ("n_inner", "ffn_dim", "ffn_hidden_size", "d_ff"),
-    "max_position_embeddings": ("n_positions", "n_ctx", "max_seq_len", "context_length", "model_max_length"),
-    "num_key_value_heads": ("num_kv_heads",),
-}
-"""Other names of the sizes in config.json, the first that is there."""
-_KINDS: Final = ("layers_block_type", "layer_types", "hybrid_override_pattern")
-"""Keys that name the kind of each block."""
-_EXPERTS: Final = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
 
 
 def shape_from_config(config: Config, name: str, *, has_files: bool = False) -> ModelShape:
@@ -39,35 +29,46 @@ def shape_from_config(config: Config, name: str, *, has_files: bool = False) -> 
     """
     check_trainable(config, name)
     text = text_part(config)
-    family_name = str(text.get("model_type", ""))
-    own = families().get(family_name)
-    text = _usual_names(text) if own else _guessed(_usual_names(text), has_files=has_files)
-    family = own or _like_llama(text, name, has_files=has_files)
-    known = _with_defaults(family, text)
-    _check_sizes(known, name, family)
-    sizes = _sizes(family, known)
-    per_token = sizes.get("num_experts_per_tok", 0) if family.expert else 0
+    own = family_of(text)
+    text = sizes.usual_names(text) if own else sizes.guessed(sizes.usual_names(text), has_files=has_files)
+    family = own or sizes.like_llama(text, name, has_files=has_files)
+    known = sizes.with_defaults(family, text)
+    sizes.check(known, name, family)
+    try:
+        return _shape(Listed(family, sizes.of(family, known), known, bool(_tied(config, known))), name)
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        raise UserError(
+            f"the sizes in config.json of {name} can't be read ({type(error).__name__}: {error}); take the config.json "
+            "of a newer version of the model",
+            "model",
+        ) from None
+
+
+def _shape(about: Listed, name: str) -> ModelShape:
+    family, size, known = about.family, about.sizes, about.config
+    per_token = size.get("num_experts_per_tok", 0) if family.expert else 0
     expert_blocks = family.expert_blocks(known) if family.expert else ()
+    others = (*family.block_norms(size, known), *family.outside(size, known))
     return ModelShape(
         name=name,
-        family=family_name,
-        hidden=sizes["hidden"],
-        layers=sizes["layers"],
-        heads=sizes["heads"],
-        kv_heads=sizes["kv"] // sizes["head"],
-        head_dim=sizes["head"],
-        intermediate=per_token * sizes["moe"] + sizes["shared"] if family.expert else sizes["ff"],
-        vocab=sizes["vocab"],
-        tied=bool(_tied(config, known)),
+        family=str(known.get("model_type", "")),
+        hidden=size["hidden"],
+        layers=size["layers"],
+        heads=size["heads"],
+        kv_heads=size["kv"] // size["head"],
+        head_dim=size["head"],
+        intermediate=per_token * size["moe"] + size["shared"] if family.expert else size["ff"],
+        vocab=size["vocab"],
+        tied=about.tied,
         context=int(known.get("max_position_embeddings") or 0),
-        linears=tuple(x.linear for x in family.matrices(sizes, known)),
-        norm_parameters=sum(x.elements for x in family.block_norms(sizes, known))
-        + sum(x.elements for x in family.outside(sizes, known)),
-        experts=sizes["experts"] if family.expert else 0,
+        linears=tuple(x.linear for x in family.matrices(size, known)),
+        norm_parameters=sum(x.elements for x in others if x.is_norm),
+        other_parameters=sum(x.elements for x in others if not x.is_norm),
+        experts=size["experts"] if family.expert else 0,
         experts_per_token=per_token,
-        expert_linears=family.expert_linears(sizes, known),
-        expert_blocks=None if len(expert_blocks) in (0, sizes["layers"]) else len(expert_blocks),
-        router_parameters=sum(x.elements for x in family.block_routers(sizes, known)),
+        expert_linears=family.expert_linears(size, known),
+        expert_blocks=None if len(expert_blocks) in (0, size["layers"]) else len(expert_blocks),
+        router_parameters=sum(x.elements for x in family.block_routers(size, known)),
         sliding_window=_sliding_window(known),
         instruct=is_instruct(name),
         attention=family.attention,
@@ -88,11 +89,11 @@ class Listed:
 def listed(config: Config) -> Listed | None:
     """The table's entry for a configuration that `shape_from_config` has accepted; None if it has none."""
     text = text_part(config)
-    family = families().get(str(text.get("model_type", "")))
+    family = family_of(text)
     if family is None:
         return None
-    known = _with_defaults(family, _usual_names(text))
-    return Listed(family, _sizes(family, known), known, bool(_tied(config, known)))
+    known = sizes.with_defaults(family, sizes.usual_names(text))
+    return Listed(family, sizes.of(family, known), known, bool(_tied(config, known)))
 
 
 def text_part(config: Config) -> Config:
@@ -113,7 +114,7 @@ def is_multimodal(config: Config) -> bool:
 
 def is_exact(config: Config) -> bool:
     """Whether its family is known, so that counts are exact; not if it is treated as a Llama."""
-    return str(text_part(config).get("model_type", "")) in families()
+    return family_of(text_part(config)) is not None
 
 
 def is_instruct(name: str) -> bool:
@@ -154,7 +155,10 @@ def _check_quantisation(config: Config, name: str) -> None:
 
 
 def _check_causal(config: Config, name: str) -> None:
-    kinds = [str(kind) for kind in config.get("architectures") or ()]
+    said = config.get("architectures") or ()
+    if not isinstance(said, list | tuple):
+        raise UserError(f"config.json of {name} says architectures {said!r}, which is no list of classes", "model")
+    kinds = [str(kind) for kind in said]
     if any(kind.endswith(("ForCausalLM", "LMHeadModel")) for kind in kinds):
         return
     whole = any(kind.endswith("ForConditionalGeneration") for kind in kinds) and is_multimodal(config)
@@ -208,99 +212,11 @@ def _check_pad(text: Config, name: str) -> None:
 def is_native(model_type: str) -> bool:
     """Whether the installed transformers has this architecture. Looks at its files; loads nothing."""
     spec = importlib.util.find_spec("transformers")
-    if spec is None or not spec.submodule_search_locations or not model_type:
+    if spec is None or not spec.submodule_search_locations or not _FOLDER.fullmatch(model_type):
         return False
     folder = model_type.replace("-", "_")
     models = Path(next(iter(spec.submodule_search_locations))) / "models"
     return any((models / name).is_dir() for name in (folder, folder.removesuffix("_text")))
-
-
-def _usual_names(text: Config) -> dict[str, Any]:
-    """`text` with its sizes under the names that most families use."""
-    found = dict(text)
-    for usual, others in _SYNONYMS.items():
-        said = next((text[key] for key in (usual, *others) if isinstance(text.get(key), int)), None)
-        if said is not None:
-            found[usual] = said
-    kinds = next((text[key] for key in _KINDS if isinstance(text.get(key), list | str)), None)
-    if kinds and "num_hidden_layers" not in found:
-        found["num_hidden_layers"] = len(kinds)
-    return found
-
-
-def _guessed(found: dict[str, Any], *, has_files: bool) -> dict[str, Any]:
-    """The sizes that a family which nobody listed leaves out, added."""
-    if isinstance(widths := found.get("intermediate_size"), list) and widths:
-        found["intermediate_size"] = max(widths)  # Gemma 3n has one a layer
-    if isinstance(found.get("hidden_size"), int):
-        found["intermediate_size"] = found.get("intermediate_size") or 4 * found["hidden_size"]
-        if has_files:  # a state space model has none
-            found["num_attention_heads"] = found.get("num_attention_heads") or max(1, found["hidden_size"] // 64)
-    return found
-
-
-def _like_llama(text: Config, name: str, *, has_files: bool) -> Family:
-    missing = [key for key in _NEEDED if key not in text and key not in families()["llama"].defaults]
-    if missing or (not has_files and any(text.get(key) for key in _EXPERTS)):
-        kind = text.get("model_type", "unnamed")
-        raise UserError(
-            f"{name} is of the family {kind!r}, whose shape fttui does not know; "
-            f"known families are {', '.join(sorted(families()))}",
-            "model",
-        )
-    return families()["llama"]
-
-
-def _with_defaults(family: Family, text: Config) -> dict[str, Any]:
-    """`text` with the family's defaults for missing keys; of synonymous keys the one that it has.
-
-    A null is no missing key: it says that there is none (Mistral's sliding window, DeepSeek's compressed queries).
-    """
-    said = {key: value for key, value in text.items() if value is not None}
-    synonyms = {key for keys in family.keys.values() if any(key in said for key in keys) for key in keys}
-    left_out = (key for key in family.defaults if key not in synonyms and key not in text)
-    return {**{key: family.defaults[key] for key in left_out}, **said}
-
-
-def _check_sizes(known: Config, name: str, family: Family) -> None:
-    for key in _NEEDED:
-        value = known.get(key)
-        if value is None and key == "intermediate_size" and "ff" in family.sizes:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-            said = "missing" if value is None else f"{value!r}, which is no size"
-            raise UserError(f"config.json of {name} is incomplete: {key} is {said}; download the model again", "model")
-
-
-def _sizes(family: Family, known: Config) -> dict[str, int]:
-    """The sizes that a family's lines name: the usual ones, those of its own, and every number of config.json."""
-    hidden, heads = known["hidden_size"], known["num_attention_heads"]
-    sizes = {name: value for name, value in known.items() if isinstance(value, int) and not isinstance(value, bool)}
-    own = family.sizes.get("head")
-    head = sizes_of(own, sizes)[0] if own else int(known.get("head_dim") or hidden // heads)
-    query, key = heads * head, int(known.get("num_key_value_heads") or heads) * head
-    sizes |= {
-        "hidden": hidden,
-        "layers": known["num_hidden_layers"],
-        "heads": heads,
-        "head": head,
-        "q": query,
-        "kv": key,
-        "qkv": query + 2 * key,
-        "ff": int(known.get("intermediate_size") or 0),
-        "vocab": known["vocab_size"],
-        "experts": _first(known, family.keys.get("experts", ())),
-        "moe": _first(known, family.keys.get("moe", ())),
-        "shared": int(known.get("shared_expert_intermediate_size") or 0),
-    }
-    for name, text in family.sizes.items():
-        sizes[name] = sizes.get(name) or sizes_of(text, sizes)[0]
-    return sizes
-
-
-def _first(known: Config, keys: tuple[str, ...]) -> int:
-    """The first of `keys` that is there; 0 if none is."""
-    return next((int(known[key]) for key in keys if key in known), 0)
 
 
 def _tied(config: Config, known: Config) -> Any:

@@ -13,7 +13,7 @@ import msgspec
 
 from backend import paths, typed
 from backend.model import kinds
-from backend.model.shape import Linear
+from backend.model.shape import HEAD, Linear
 
 _CONDITION = r"(?: (?:if|unless) \w+(?:=\w+)?)"
 _LINEAR = re.compile(
@@ -22,6 +22,7 @@ _LINEAR = re.compile(
 )
 _TENSOR = re.compile(rf"(?P<name>[\w.*#]+): (?P<dimensions>\S+)(?P<conditions>{_CONDITION}*)(?: @ (?P<kind>\w+))?")
 
+_NORM = re.compile(r"norm|(^|\.)ln_")
 Sizes = Mapping[str, int]
 Config = Mapping[str, Any]
 
@@ -49,6 +50,11 @@ class Other:
         """Its elements in all blocks together."""
         return math.prod(self.shape) * len(self.of)
 
+    @property
+    def is_norm(self) -> bool:
+        """Whether it is a norm or another vector: not a table of positions, a convolution or the head's bias."""
+        return bool(_NORM.search(self.name)) or (len(self.shape) == 1 and not self.name.startswith(HEAD))
+
 
 class Family(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One table of presets/families.toml; its header says what each key means."""
@@ -63,6 +69,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     head: str = "lm_head.weight"
     experts: str = "mlp.experts"
     transposed: bool = False
+    only: str = ""
     kinds: tuple[str, ...] = ()
     sizes: dict[str, str] = {}
     attention: tuple[str, ...] = ()
@@ -114,6 +121,14 @@ def families() -> dict[str, Family]:
     return typed.from_toml((paths.SHIPPED / "families.toml").read_bytes(), dict[str, Family])
 
 
+def of(text: Config) -> Family | None:
+    """The family of a text configuration; None if it is not in the table, or of a form that its table leaves out."""
+    family = families().get(str(text.get("model_type", "")))
+    if family is None or text.get(family.only.partition("=")[0]) is None:
+        return family
+    return family if _is(family.only, family.defaults | dict(text)) else None
+
+
 def _parsed(pattern: re.Pattern[str], text: str) -> re.Match[str]:
     match = pattern.fullmatch(text)
     assert match, f"presets/families.toml: {text!r} can't be read"
@@ -131,9 +146,9 @@ def _holds(match: re.Match[str], config: Config) -> bool:
 
 
 def _is(key: str, config: Config) -> bool:
-    """Whether a key is true, or has the value that `KEY=VALUE` names."""
+    """Whether a key is true, or has the value that `KEY=VALUE` names, which may be another key's."""
     name, _, value = key.partition("=")
-    return str(config.get(name)) == value if value else bool(config.get(name))
+    return str(config.get(name)) == str(config.get(value, value)) if value else bool(config.get(name))
 
 
 def _linear(match: re.Match[str], sizes: Sizes, config: Config, blocks: int | None = None) -> Linear:

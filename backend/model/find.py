@@ -146,14 +146,16 @@ def _from_hub(said: str, hub_id: str) -> ModelInfo:
     remote = hub.read(hub_id)
     info = _from_config(said, hub_id, remote.config, (), remote.license)
     if not is_exact(remote.config) or is_multimodal(remote.config):
-        info = replace(info, shape=_with_other_parts(counted(info.shape, remote.parameters), remote.config))
+        info = replace(info, shape=_with_other_parts(info.shape, remote))
     notes = (*info.notes, *count_notes(remote.config, info.shape, remote.parameters))
     return replace(info, weight_bytes=remote.weight_bytes, download_bytes=remote.weight_bytes, notes=notes)
 
 
-def _with_other_parts(shape: ModelShape, config: Config) -> ModelShape:
-    """Of a wrapper whose text part is counted exactly, whatever else it holds does not train."""
-    return replace(shape, frozen_parameters=max(0, shape.other_parameters)) if is_exact(config) else shape
+def _with_other_parts(shape: ModelShape, remote: hub.Remote) -> ModelShape:
+    """As many parameters as the hub says; those beside the text part of a wrapper, if that is exact, do not train."""
+    whole = counted(shape, remote.parameters)
+    frozen = max(0, whole.parameters - shape.parameters) if is_exact(remote.config) else 0
+    return replace(whole, frozen_parameters=frozen)
 
 
 def _from_config(said: str, hub_id: str, config: Config, notes: tuple[str, ...], licence: str = "") -> ModelInfo:

@@ -66,7 +66,8 @@ def _as_stored(shape: ModelShape, config: Config, tensors: dict[str, tuple[int, 
 
 def counted(shape: ModelShape, stored: int | None) -> ModelShape:
     """`shape` with as many parameters as are stored: the rest is `other_parameters`."""
-    return shape if stored is None else replace(shape, other_parameters=stored - shape.parameters)
+    known = shape.parameters - shape.other_parameters
+    return shape if stored is None else replace(shape, other_parameters=stored - known)
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:

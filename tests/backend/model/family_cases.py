@@ -88,6 +88,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("iquestcoder", {"head_dim": 12}),
     ("granite_swa", {}),
     ("hyperclovax", {"head_dim": 12}),
+    ("hyperclovax", {"head_dim": 12, "use_post_norm": False}),
     ("bitnet", {}),
     ("flint", {"head_dim": 12}),
     ("qwen3_moe", {"num_experts": 4, **EXPERTS}),

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from backend.errors import UserError
 from backend.model.config import is_exact, is_instruct, is_multimodal, is_native, shape_from_config
+from tests.backend.model.family_cases import BASE, CASES
 
 LLAMA: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
@@ -189,3 +191,50 @@ def test_a_rope_that_transformers_lacks_is_refused(key: str) -> None:
     assert "rope type 'su', which transformers does not have" in said
     assert "longrope" in said
     shape_from_config({**LLAMA, key: {"rope_type": "yarn", "factor": 4.0}}, "m")
+
+
+def test_positions_are_no_norms() -> None:
+    """The activations of a block are counted by its norms."""
+    config = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_embd": 768, "n_layer": 12, "n_head": 12}
+    shape = shape_from_config(config, "gpt2")
+
+    assert shape.parameters == 124_439_808
+    assert shape.other_parameters == 1024 * 768
+    assert shape.norm_parameters == (12 * 4 + 2) * 768
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [
+        (
+            {"model_type": "falcon", "num_hidden_layers": 32, "hidden_size": 4544, "num_attention_heads": 71},
+            6_921_720_704,
+        ),
+        ({"model_type": "bloom", "n_layer": 24, "hidden_size": 1024, "n_head": 16}, 559_214_592),
+        ({"model_type": "opt", "hidden_size": 768, "ffn_dim": 3072, "num_hidden_layers": 12}, 125_239_296),
+        ({"model_type": "gptj", "n_embd": 4096, "n_layer": 28, "n_head": 16}, 6_050_882_784),
+    ],
+    ids=lambda value: value["model_type"] if isinstance(value, dict) else "",
+)
+def test_published_counts_of_older_families(config: dict[str, Any], parameters: int) -> None:
+    assert shape_from_config({**config, "architectures": ["XForCausalLM"]}, "m").parameters == parameters
+
+
+def test_a_form_that_the_table_leaves_out_is_as_one_that_nobody_listed() -> None:
+    """The embeddings of opt-350m are narrower than its blocks."""
+    config = {"model_type": "opt", "architectures": ["OPTForCausalLM"], "hidden_size": 1024, "word_embed_proj_dim": 512}
+
+    assert not is_exact(config)
+    assert is_exact({**config, "word_embed_proj_dim": 1024})
+    assert is_exact({"model_type": "opt", "architectures": ["OPTForCausalLM"]})
+
+
+def test_whatever_is_in_config_json_is_one_kind_of_error() -> None:
+    """A value of another kind for each key that a family reads, one at a time."""
+    kinds: list[Any] = ["x", [], {"a": 1}, -1, 2.5]
+    for family, settings in CASES:
+        whole = {**BASE, **settings, "model_type": family, "architectures": ["XForCausalLM"]}
+        for key in whole:
+            for junk in kinds:
+                with suppress(UserError):
+                    assert shape_from_config({**whole, key: junk}, "m").parameters

@@ -138,6 +138,9 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
     ),
     "rope as text": (d.config(rope_scaling="linear"), "rope_scaling 'linear'"),
     "a size as text": (d.config(num_hidden_layers="2"), "num_hidden_layers is '2', which is no size"),
+    "a width that is none": (d.config(head_dim=[16]), r"head_dim \[16\], which is no size"),
+    "a window that is none": (d.config(sliding_window="all"), "sliding_window 'all', which is no size"),
+    "classes that are no list": (d.config(architectures=1), "architectures 1, which is no list"),
     "a size below nothing": (d.config(num_hidden_layers=-1), "is -1, which is no size"),
 }
 ACCEPTED: dict[str, d.Edit] = {
