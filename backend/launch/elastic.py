@@ -19,6 +19,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 
+from backend import signals
 from backend.errors import UserError
 from backend.launch import place as places
 from backend.launch import several
@@ -95,7 +96,7 @@ def _take_signals(folder: RunFolder, place: Place) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
         control.send(folder.commands_file, "stop")
 
-    for number in several.NOT_FOR_RANKS:
+    for number in signals.FROM_OUTSIDE:
         told = place.rank == 0 and number != signal.SIGHUP
         signal.signal(number, stop if told else signal.SIG_IGN)
 

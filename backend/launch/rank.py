@@ -12,9 +12,10 @@ import sys
 import traceback
 from pathlib import Path
 
+from backend import signals
 from backend.launch import holder
 from backend.launch.place import Place
-from backend.launch.several import FAILED, MEETING, START_AGAIN, RankOutcome, ignore_signals
+from backend.launch.several import FAILED, MEETING, START_AGAIN, RankOutcome
 from backend.run.control import Inbox
 from backend.run.folder import RunFolder
 
@@ -24,7 +25,7 @@ def main() -> None:
 
     Ends without the interpreter's cleanup: if another rank is gone, a GPU that waits for it would block that for ever.
     """
-    ignore_signals()
+    signals.ignore()
     path, rank, count, scratch, since = sys.argv[1:]
     holder.end_with(Path(scratch))
     outcome = _train(RunFolder(Path(path)), int(rank), int(count), Path(scratch), int(since))

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from backend import typed
+from backend import signals, typed
 from backend.errors import UserError
 from backend.hardware import visible
 from backend.launch.stalled import Stalled
@@ -40,9 +38,6 @@ MEETING = "meeting"
 FAILED, START_AGAIN = 4, 5
 """Exit codes of a rank that has written its outcome."""
 POLL_SECONDS = 0.1
-NOT_FOR_RANKS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-"""A scheduler sends these to every process of a job. This process passes them on as commands, and the ranks ignore
-them: a rank that died of one would take the steps since the last checkpoint with it."""
 GRACE_SECONDS = 5.0
 """After one rank has failed, the others have this long to report the same; then they are killed."""
 
@@ -137,7 +132,10 @@ def _attempt(folder: RunFolder, job: Job, since: int) -> RankOutcome | None:
 
 
 def _started(folder: RunFolder, job: Job, rank: int, scratch: Path, since: int) -> subprocess.Popen[bytes]:
-    """Start a rank in a session of its own, away from the terminal; it ends when its standard input closes."""
+    """Start a rank in a session of its own, away from the terminal; it ends when its standard input closes.
+
+    Signals from outside are not for it: this process passes them on as commands.
+    """
     count = job.plan.processes
     command = [*CHILD, str(folder.path), str(rank), str(count), str(scratch), str(since)]
     environment = {name: value for name, value in os.environ.items() if name != visible.VARIABLE}
@@ -145,27 +143,10 @@ def _started(folder: RunFolder, job: Job, rank: int, scratch: Path, since: int) 
         environment[visible.VARIABLE] = VISIBLE_AT_START
     if job.device == "cpu":
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
-    with folder.log_file.open("ab") as log, _blocked(NOT_FOR_RANKS):
+    with folder.log_file.open("ab") as log, signals.blocked():
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, env=environment
         )
-
-
-@contextmanager
-def _blocked(numbers: Iterable[int]) -> Iterator[None]:
-    """A process that is started within has these signals blocked from its first instruction on."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def ignore_signals() -> None:
-    """In a rank: from now on the blocked signals, also those that have come, do nothing."""
-    for number in NOT_FOR_RANKS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, NOT_FOR_RANKS)
 
 
 def _watched(ranks: list[subprocess.Popen[bytes]], stalled: Stalled) -> list[int]:

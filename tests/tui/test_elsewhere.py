@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import UserError
+from backend.run.folder import RunFolder
 from tui.commands import control, train, watch
 from tui.commands.app import wizard
 
@@ -132,22 +133,23 @@ def test_launched_watched_stopped_and_resumed_through_a_real_sshd(
 ) -> None:
     data = tmp_path / "odd $(touch INJECTED) name.jsonl"
     data.write_text("".join(json.dumps({"question": f"{i}?", "answer": f"{i}."}) + "\n" for i in range(40)))
-    ssh_launch = ["launch", "--on", "ssh:127.0.0.1", "--submit", "--model", str(tiny_model), "--data", str(data)]
-    settings = [
-        "--method",
-        "lora",
-        "--epochs",
-        "2000",
-        "--set",
-        "max_steps=4000",
-        "--set",
-        "eval_fraction=0",
-        "--anyway",
+    where = [
+        "launch",
+        "--on",
+        "ssh:127.0.0.1",
+        "--submit",
+        "--gpu",
+        "cpu",
+        "--model",
+        str(tiny_model),
+        "--data",
+        str(data),
     ]
-    out = said(*ssh_launch, *settings)
+    settings = ["--method", "lora", "--epochs", "2000", "--set", "max_steps=4000", "--set", "eval_fraction=0"]
+    out = said(*where, *settings, "--anyway")
     assert "trains in the background" in out
     name = next(word for word in out.split() if word.endswith("-lora"))
-    until = time.monotonic() + 60
+    until = time.monotonic() + 200
     while "step 0/" in (line := said("watch", "ssh:127.0.0.1", "--once")) or "/0" in line:
         assert time.monotonic() < until, line
         time.sleep(0.3)
@@ -158,4 +160,7 @@ def test_launched_watched_stopped_and_resumed_through_a_real_sshd(
         time.sleep(0.3)
     assert "trains in the background" in said("resume", "ssh:127.0.0.1")
     said("stop", "ssh:127.0.0.1")
+    while RunFolder.find(name).is_alive():
+        assert time.monotonic() < until
+        time.sleep(0.3)
     assert not list(tmp_path.rglob("INJECTED"))

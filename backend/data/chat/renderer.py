@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from backend import signals
 from backend.data.chat.rendering import MEAN_SECONDS, SECONDS, Answer, Request, decoded, read, write
 from backend.errors import UserError
 
@@ -30,13 +31,14 @@ class _Child:
     def __init__(self) -> None:
         """Raises UserError if no process can be started."""
         try:
-            self._process = subprocess.Popen(
-                (sys.executable, "-I", "-c", _CODE, *_search_path()),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl+C in the terminal is not for it
-            )
+            with signals.blocked():  # of a scheduler that signals all: without it the run would fail
+                self._process = subprocess.Popen(
+                    (sys.executable, "-I", "-c", _CODE, *_search_path()),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl+C in the terminal is not for it
+                )
         except OSError as error:
             why = (error.strerror or str(error)).lower()
             raise UserError(f"the process that renders chat templates can't be started ({why}); end others") from None

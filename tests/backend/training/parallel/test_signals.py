@@ -46,7 +46,7 @@ def training(process: subprocess.Popen[str]) -> RunFolder:
     raise AssertionError(process.communicate()[0])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_all_processes_are_signalled_at_once(number: int, tiny_model: Path, questions: Path, fttui_home: Path) -> None:
     process = started(tiny_model, questions, *(["--or-resume"] if number == signal.SIGUSR1 else []))
     folder = training(process)
