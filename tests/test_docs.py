@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("docs/ARCHITECTURE.md", "CONTRIBUTING.md", "README.md")
+PAGES = ("docs/ARCHITECTURE.md", "docs/guide.md", "CONTRIBUTING.md", "README.md")
 NAMED = re.compile(r"`((?:backend|tui|tests|presets|docs)/[\w./-]*)`")
 NAMED_TEST = re.compile(r"`(test_\w+)`")
 
@@ -24,3 +24,19 @@ def test_tests_that_the_invariants_name_exist() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     assert named
     assert not {name for name in named if f"def {name}(" not in sources}
+
+
+def test_what_the_guide_links_to_is_there() -> None:
+    text = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)\)", text)
+    assert len(links) > 3 and not [link for link in links if not (ROOT / "docs" / link).is_file()]
+    heads = {re.sub(r"[^a-z -]", "", x.lower()).replace(" ", "-") for x in re.findall(r"^## (.+)$", text, re.MULTILINE)}
+    assert not set(re.findall(r"\]\(#([^)]+)\)", text)) - heads
+
+
+def test_the_tests_that_hold_what_was_untrue_exist() -> None:
+    text = (ROOT / "tests/bench/RESULTS.md").read_text(encoding="utf-8")
+    section = text.partition("## The screen: what was untrue")[2].partition("\n## ")[0]
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    named = set(NAMED_TEST.findall(section))
+    assert len(named) > 15 and not {name for name in named if f"def {name}(" not in sources}

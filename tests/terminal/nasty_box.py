@@ -64,11 +64,12 @@ def model(folder: Path) -> None:
     """One whose names, special tokens and chat template are nasty; its figures are those of a tiny Llama."""
     make_model(folder, max_position_embeddings=4096)
     config = json.loads((folder / "config.json").read_text())
-    config |= {"_name_or_path": ALL, "hidden_act": f"{TITLE}{MARKUP}"}
+    config |= {"_name_or_path": ALL}
     (folder / "config.json").write_text(json.dumps(config))
     unknown = folder.with_name(ODD_MODEL)  # no family of transformers: refused, with what it calls itself
     make_model(unknown)
-    config |= {"architectures": [f"{TITLE}ForCausalLM"], "model_type": f"odd{TITLE}{MARKUP}"}
+    nasty = f"odd{TITLE}{MARKUP}"
+    config |= {"architectures": [f"{TITLE}ForCausalLM"], "model_type": nasty, "hidden_act": nasty}
     (unknown / "config.json").write_text(json.dumps(config))
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     settings["chat_template"] = "{{ '\x1b]0;PWNED\x07template\x9b2J' }}" + settings["chat_template"]

@@ -120,7 +120,7 @@ def plan(app: Watched, work: Path) -> None:
     """Goal, comparison, review: the command is copied as it is shown, and means what was answered."""
     app.wait("How deep")
     app.type(ENTER)
-    app.wait("recommended")
+    app.wait("set by preset")
     app.type(ENTER)
     screen = app.wait("❯ Start the training")
     assert squeezed(f"Preset {PRESET} was made for a box {TITLE}") in squeezed(screen)

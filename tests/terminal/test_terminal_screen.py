@@ -53,6 +53,8 @@ def test_a_click_goes_to_a_panel_and_the_wheel_scrolls_the_log(standin: OnPty) -
         standin.read(0.1)
     standin.press(b"\x1b[<0;10;20M\x1b[<0;10;20m")
     assert standin.read(20.0, until=b"filter") is not None, "the footer of the log in focus"
+    standin.press(b"v")  # what was printed, of which there is more than fits
+    standin.read(1.0)
     standin.press(b"\x1b[<64;10;20M" * 3)
     assert standin.read(20.0, until=b"newer") is not None
 

@@ -154,7 +154,8 @@ class LogPanel(Panel):
     def note(self) -> Row:
         """The filter, and how many lines are below the view."""
         typed = plain(self._filter, lines=False)
-        hint = "/ filters · w wraps · v printed · Enter opens " if self.size.width >= _WIDE else "/ filters "
+        is_wide = self.size.width >= _WIDE and self._lowest is None
+        hint = "/ filters · w wraps · v printed · Enter opens " if is_wide else "/ filters "
         wanted: Row = ((hint, "faint"),) if self.has_focus else ()
         if typed or self.is_typing:
             hint = " · Esc shows all " if self.has_focus else " "

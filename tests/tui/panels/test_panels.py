@@ -188,6 +188,7 @@ async def test_the_log_follows_until_it_is_scrolled(tmp_path: Path) -> None:
     assert "line 99" not in scrolled
     assert "line 96" in scrolled
     assert "3 newer" in scrolled
+    assert "3 newer" in "\n".join(await shown(LogPanel(history), (80, 8), press=("up", "up", "up")))
     oldest = "\n".join(await shown(LogPanel(history), (60, 8), press=("home",)))
     assert "line 0 " in oldest
     assert "line 99" in "\n".join(await shown(LogPanel(history), (60, 8), press=("home", "end")))
