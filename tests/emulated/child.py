@@ -41,6 +41,7 @@ def blind() -> None:
 
     checks.packs = lambda *_: True
     checks.can_chunk = lambda *_: True
+    checks.takes_bounds = lambda *_: True
     load_check.refuse_incomplete = lambda *_: None
     torch.backends.cuda.enable_cudnn_sdp(False)  # cuDNN itself is not emulated
     optimizers._step_if_finite = lambda optimizer, norm, plan: optimizers._step(optimizer, norm)
@@ -53,11 +54,13 @@ def network(folder: Path, plan: Any, attention: str) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    from backend.training.methods import implementation
     from backend.training.precision import weight_dtype
 
     config = AutoConfig.from_pretrained(folder)
     with torch.device("cuda"):
-        made = AutoModelForCausalLM.from_config(config, dtype=weight_dtype(plan), attn_implementation=attention)
+        kernel = implementation(attention)
+        made = AutoModelForCausalLM.from_config(config, dtype=weight_dtype(plan), attn_implementation=kernel)
         if plan.method == "qlora":
             _quantise(made, plan)
     return made

@@ -47,7 +47,7 @@ def main(name: str, method: Any, length: int, packed: bool, changes: dict[str, A
         Plan(method=method, quantization="nf4" if method == "qlora" else "none", max_length=length, micro_batch=1),
         **{"precision": "bfloat16", "packing": packed, **changes},
     )
-    driver, execution = child.Driver(), Execution(plan, "cuda")
+    driver, execution = child.Driver(), Execution(plan, "cuda", flat=plan.attention == "varlen")
     loaded = methods.load(folder, name, execution)
     gc.collect()
     torch.cuda.empty_cache()
