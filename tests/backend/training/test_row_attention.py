@@ -86,8 +86,8 @@ def test_a_gpu_gets_flat_heads_the_window_and_what_its_torch_takes(
         seen.append(options.pop("enable_gqa", False))
         left, right = options.pop("window_size")
         assert right == 0
-        heads = (x.transpose(0, 1)[None] for x in (q, k, v))
-        return segments.attend(*heads, tuple(starts.tolist()), options.pop("scale"), left + 1 or None)[0]
+        a, b, c = (x.transpose(0, 1)[None] for x in (q, k, v))
+        return segments.attend(a, b, c, tuple(starts.tolist()), options.pop("scale"), left + 1 or None)[0]
 
     takes = {"scale", "window_size"} | ({"enable_gqa"} if says_grouped else set())
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
