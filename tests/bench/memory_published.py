@@ -45,11 +45,6 @@ ALIKE = 1.03
 """Among constants whose loss is within this factor of the best the largest are taken, which are on the safe side."""
 
 EXPLAINED: dict[tuple[str, str, str], str] = {
-    (
-        "lora",
-        "reserved",
-        "HuggingFaceTB/SmolLM2-135M",
-    ): "the least that is taken to remain in the cache is a third of so small a run",
     ("lora", "card", "Qwen/Qwen-1_8B"): "with one sequence a batch the cache held less than in other runs",
     (
         "full",
