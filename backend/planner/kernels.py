@@ -42,7 +42,7 @@ def settled(plan: Plan, shape: ModelShape, device: Device, pinned: Pinned) -> Pl
     """The plan with its kernels: the user's, or the fastest that a run measured here; else a run on a GPU measures."""
     if plan.compile or plan.kernels == "compiled":
         return replace(plan, kernels="compiled", compile=True)
-    if "kernels" in pinned.values or device.kind == "cpu" or plan.processes > 1:
+    if "kernels" in pinned.values or device.kind == "cpu" or plan.processes > 1 or plan.objective != "sft":
         return plan
     name = kernels.key(device.name, shape.family, shape.hidden, shape.layers, plan)
     found = dict(device.kernels).get(name)

@@ -58,15 +58,18 @@ def no_varlen(model: ModelInfo, device: Device, precision: str) -> str | None:
         return "its kernels compute in 16 bits only"
     if model.shape.head_dim > VARLEN_WIDEST:
         return f"its kernels take heads up to {VARLEN_WIDEST} wide, and those of {model.shape.name} are wider"
-    if device.here and not _torch_has("nn/attention/varlen.py"):
-        return "the installed torch has no varlen attention, which came with 2.10"
+    if device.here and not _torch_has_varlen():
+        return "the installed torch has no varlen attention with windows, which came with 2.11"
     return None
 
 
-def _torch_has(file: str) -> bool:
-    """Whether the installed torch has this file; it is not imported. True without torch, which a plan needs none of."""
+def _torch_has_varlen() -> bool:
+    """By its source; torch is not imported. True without torch, which a plan needs none of."""
     found = importlib.util.find_spec("torch")
-    return found is None or found.origin is None or (Path(found.origin).parent / file).exists()
+    if found is None or found.origin is None:
+        return True
+    source = Path(found.origin).parent / "nn/attention/varlen.py"
+    return source.exists() and "window_size:" in source.read_text(encoding="utf-8")
 
 
 def no_four_bits(model: ModelInfo) -> str | None:

@@ -1,8 +1,8 @@
 """Adapters with fewer and larger products: those that read one input compute their first matrix together.
 
 peft computes each adapted layer as a base product, two small ones, a scaling and a sum. Here the first matrices of the
-layers that read one input (queries, keys and values; gate and up) are one product, and the second one is added to the
-base's result as it is computed. If the frozen base is not quantised, the base products of a group are one product too:
+layers that read one input (queries, keys and values; gate and up) are one product, and the second ones add to the
+base's result as they are computed. If the frozen base is not quantised, the base products of such layers are one too:
 their weights become rows of one matrix. The result is the same to rounding, and so is what is saved.
 """
 
@@ -102,24 +102,19 @@ class _Group:
         members = self.members
         first = [member.lora_A[NAME].weight for member in members]
         low = linear(x.flatten(0, -2), torch.cat(first) if len(first) > 1 else first[0])
-        if self._joined is not None:
-            yield from self._at_once(x, low)
-            return
-        for member, part in zip(members, torch.split(low, [len(a) for a in first], -1), strict=True):
-            base = member.base_layer(x)
+        parts = torch.split(low, [len(a) for a in first], -1)
+        for member, base, part in zip(members, self._bases(x), parts, strict=True):
             second = member.lora_B[NAME].weight
             result = torch.addmm(base.flatten(0, -2), part, second.t(), alpha=member.scaling[NAME])
-            yield result.to(base.dtype).view_as(base)
+            yield result.to(base.dtype).view(*x.shape[:-1], -1)
 
-    def _at_once(self, x: Tensor, low: Tensor) -> Iterator[Tensor]:
-        """The second matrices are blocks of one, which is mostly zero and small."""
-        assert self._joined is not None
-        base = linear(x.flatten(0, -2), *self._joined)
-        seconds = [member.lora_B[NAME].weight * member.scaling[NAME] for member in self.members]
-        blocks: Tensor = torch.block_diag(*seconds)  # type: ignore[no-untyped-call]
-        result = torch.addmm(base, low, blocks.t()).to(base.dtype)
-        widths = [len(x) for x in seconds]
-        yield from torch.split(result.view(*x.shape[:-1], sum(widths)), widths, -1)
+    def _bases(self, x: Tensor) -> Iterator[Tensor]:
+        """What the frozen layers give, computed together if their weights are one matrix."""
+        if self._joined is None:
+            yield from (member.base_layer(x) for member in self.members)
+            return
+        widths = [len(member.base_layer.weight) for member in self.members]
+        yield from torch.split(linear(x, *self._joined), widths, -1)
 
 
 @torch.no_grad()

@@ -63,7 +63,8 @@ def begin(
     execution, loaded = _load(execution, job, model_folder, start, progress, report)
     rng.seed_rank(job.plan.seed, ranks.rank)
     order = Order(len(data.train), job.plan)
-    first = [data.train[int(i)] for i in order.rows_of(0)]
+    measures = job.plan.measure_kernels and job.plan.objective == "sft"
+    first = [data.train[int(i)] for i in order.rows_of(0)] if measures else []
     ready = partial(_ready, execution, loaded, found, past, first, job.device_name, report)
     made = relief.attempt(ready, report, progress.step, "getting ready for the first step", ranks)
     if not made:
@@ -146,7 +147,7 @@ def _ready(
 ) -> tuple[Execution, optimizers.Updater]:
     """The execution with what this model can do, and the optimizer in the state of the checkpoint `found`.
 
-    `first`: the rows of the first step, which kernels are timed on.
+    `first`: the rows of the first step, which kernels are timed on; none if they are not.
     """
     kernels.prepare(execution)
     execution = _suited(execution, loaded, report)

@@ -55,11 +55,13 @@ def network(folder: Path, plan: Any, attention: str) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    from backend.training.methods import implementation
     from backend.training.precision import weight_dtype
 
     config = AutoConfig.from_pretrained(folder)
     with torch.device("cuda"):
-        made = AutoModelForCausalLM.from_config(config, dtype=weight_dtype(plan), attn_implementation=attention)
+        kernel = implementation(attention)
+        made = AutoModelForCausalLM.from_config(config, dtype=weight_dtype(plan), attn_implementation=kernel)
         if plan.method == "qlora":
             _quantise(made, plan)
     return made

@@ -1,12 +1,13 @@
 """`attention = varlen`: packed rows attend each within itself, and no mask of the whole sequence is ever made.
 
 Registered with transformers' attention interface. On a GPU it is torch's own `varlen_attn` (flash kernels, Ampere and
-later, torch 2.10 and later); on a CPU each row is computed by itself (segments.py). Where no bounds of rows are given
+later, torch 2.11 and later); on a CPU each row is computed by itself (segments.py). Where no bounds of rows are given
 (padded batches, sample answers with a cache) it is sdpa, with sdpa's masks.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -67,11 +68,22 @@ def has_kernel(device: str) -> bool:
     """Whether this box's torch and GPU have such a kernel; a CPU needs none."""
     if device == "cpu":
         return True
+    takes = _arguments()
+    return {"scale", "window_size"} <= takes and torch.version.hip is None and _is_ampere_or_later()
+
+
+def _is_ampere_or_later() -> bool:
+    return torch.cuda.get_device_capability() >= (8, 0)
+
+
+@cache
+def _arguments() -> frozenset[str]:
+    """What this torch's `varlen_attn` takes; nothing if there is none. 2.11 takes grouped keys without a word."""
     try:
-        from torch.nn.attention.varlen import varlen_attn  # noqa: F401
+        from torch.nn.attention.varlen import varlen_attn
     except ImportError:
-        return False
-    return torch.version.hip is None and torch.cuda.get_device_capability() >= (8, 0)
+        return frozenset()
+    return frozenset(inspect.signature(varlen_attn).parameters)
 
 
 def attend(
@@ -113,7 +125,9 @@ def _flash(
 
     left = -1 if window is None else window - 1  # a token sees itself and `window` - 1 before it
     q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
-    options: dict[str, Any] = {"scale": scale, "window_size": (left, 0), "enable_gqa": query.shape[1] != key.shape[1]}
+    options: dict[str, Any] = {"scale": scale, "window_size": (left, 0)}
+    if "enable_gqa" in _arguments():  # where it is not, grouped keys need no word
+        options["enable_gqa"] = query.shape[1] != key.shape[1]
     found = varlen_attn(q, k, v, starts, starts, longest, longest, **options)
     assert isinstance(found, Tensor)
     return found.unsqueeze(0)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -80,3 +81,14 @@ def test_a_family_that_has_no_four_bits_is_never_planned_with_qlora(
     assert "can't be quantised to 4 bits" in seen.methods["qlora"].obstacles[0]
     with pytest.raises(UserError, match=r"method: the layers of the family rwkv .*; set lora or full"):
         situation.predict(replace(answers, set=("method=qlora",)))
+
+
+def test_varlen_needs_a_torch_whose_kernel_takes_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, source = replace(devices.named("4090"), here=True), tmp_path / "nn" / "attention" / "varlen.py"
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: SimpleNamespace(origin=str(tmp_path / "__init__.py")))
+    assert "came with 2.11" in str(limits.no_varlen(LLAMA, here, "bfloat16"))
+    source.parent.mkdir(parents=True)
+    source.write_text("def varlen_attn(query, key, value, is_causal=False): ...")
+    assert "came with 2.11" in str(limits.no_varlen(LLAMA, here, "bfloat16"))
+    source.write_text("def varlen_attn(query, key, value, window_size: tuple[int, int] = (-1, -1)): ...")
+    assert limits.no_varlen(LLAMA, here, "bfloat16") is None

@@ -72,6 +72,32 @@ def loss_and_gradient(family: str, attention: Any, precision: Any, loss_of: Any)
     return total.detach(), torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
+@pytest.mark.parametrize("window", [None, 5])
+@pytest.mark.parametrize("says_grouped", [False, True], ids=["torch-2.11", "torch-2.13"])
+def test_a_gpu_gets_flat_heads_the_window_and_what_its_torch_takes(
+    window: int | None, says_grouped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds = (0, 30, 47)
+    query, key, value = (torch.randn(1, 47, n, 8).transpose(1, 2) for n in (6, 2, 2))
+    seen: list[bool] = []
+
+    def kernel(q: Tensor, k: Tensor, v: Tensor, starts: Tensor, ends: Tensor, *_: int, **options: Any) -> Tensor:
+        assert q.shape == (47, 6, 8) and k.shape == (47, 2, 8) and torch.equal(starts, ends)
+        seen.append(options.pop("enable_gqa", False))
+        left, right = options.pop("window_size")
+        assert right == 0
+        a, b, c = (x.transpose(0, 1)[None] for x in (q, k, v))
+        return segments.attend(a, b, c, tuple(starts.tolist()), options.pop("scale"), left + 1 or None)[0]
+
+    takes = {"scale", "window_size"} | ({"enable_gqa"} if says_grouped else set())
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
+    monkeypatch.setattr(rows, "_arguments", lambda: frozenset(takes))
+    starts = torch.tensor(bounds, dtype=torch.int32)
+    found = rows._flash(query, key, value, starts, 30, 0.3, window)
+    torch.testing.assert_close(found, segments.attend(query, key, value, bounds, 0.3, window))
+    assert seen == [says_grouped]
+
+
 @pytest.mark.parametrize("loss_of", [whole, chunked], ids=["whole", "chunked"])
 @pytest.mark.parametrize("family", WITH_SDPA)
 def test_losses_and_gradients_are_those_of_a_mask(family: str, loss_of: Any) -> None:
