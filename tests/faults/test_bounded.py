@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -132,3 +133,14 @@ def test_absurd_numbers_are_refused_at_once(option: str, capsys: pytest.CaptureF
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    "content", ['{"step": 1e999, "t":' + "[" * 5000 + "}", '{"prompt": "q", "' + "9" * 30_000 + 'x": "a"}']
+)
+def test_rows_that_took_a_reader_down(content: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(content + "\n" + content + "\n")
+    began = time.process_time()
+    with pytest.raises(UserError):
+        inspect(str(tmp_path / "rows.jsonl"))
+    assert time.process_time() - began < 3
