@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from backend.data.chat.tokenizer import TextTokenizer
 
 __all__ = ["assumed", "candidates", "inspect"]
+MOST_ROWS, MOST_ROW_TOKENS = 5_000_000, 10_000_000
+"""Of data that is not there yet: more is no fine-tuning, and would take gigabytes to plan."""
 
 
 def inspect(
@@ -147,10 +149,11 @@ def _collector_paused() -> Iterator[None]:
 
 def assumed(rows: int, row_tokens: int) -> DataReport:
     """The report of data that is not there yet: `rows` rows of `row_tokens` tokens, prompt and answer together."""
-    if rows < 1:
-        raise wont_do("rows", rows, "a whole number of at least 1")
-    if row_tokens < 2:
-        raise wont_do("row tokens", row_tokens, "at least 2, prompt and answer together", "row_tokens")
+    if not 1 <= rows <= MOST_ROWS:
+        raise wont_do("rows", rows, f"a whole number from 1 to {MOST_ROWS:,}")
+    if not 2 <= row_tokens <= MOST_ROW_TOKENS:
+        takes = f"2 to {MOST_ROW_TOKENS:,}, prompt and answer together"
+        raise wont_do("row tokens", row_tokens, takes, "row_tokens")
     tokens = np.full(rows, row_tokens, dtype=np.int64)
     scored = np.full(rows, max(1, round(row_tokens * constants().scored_fraction)), dtype=np.int64)
     share = f"{constants().scored_fraction:.0%}"

@@ -14,6 +14,8 @@ from backend.errors import UserError, wont_do
 from backend.plan.plan import Plan
 
 NAMES: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Plan))
+LARGEST = 2**32 - 1
+"""Of any plan field: seeds go so far, and all others end long before."""
 _TYPES = typing.get_type_hints(Plan, include_extras=True)
 
 
@@ -32,6 +34,8 @@ def parse(key: str, value: object) -> Any:
         raise wont_do(key, value, takes(_TYPES[key], str(error))) from None
     if isinstance(parsed, float) and math.isinf(parsed):
         raise wont_do(key, value, "a finite number")
+    if isinstance(parsed, int | float) and abs(parsed) > LARGEST:
+        raise wont_do(key, value, f"a number of at most {LARGEST:,}")
     if key == "target_modules":
         return _names(key, str(parsed), "all-linear or a comma list such as q_proj,v_proj")
     if key == "modules_to_save" and parsed:

@@ -113,6 +113,8 @@ def _soak(tmux: Tmux, folder: RunFolder, minutes: int) -> None:
         shown = "; ".join(_shown(each) for each in seen)
         print(f"| {minute} | {rates[-1]:.1f} | {_shown(trainers[-1])} | {shown} |", flush=True)
     control.send(folder.commands_file, "stop")
+    while folder.is_alive():  # a run outlives its terminal
+        time.sleep(1)
     written = len(read(folder.events_file).checkpoints)
     print(f"\ncheckpoints {written}, events {folder.events_file.stat().st_size:,} bytes")
     figures: tuple[tuple[str, Sequence[float]], ...] = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from backend.data.reading.load import load
 from backend.errors import UserError
 from backend.model import find
 from tests.backend.data.rows import jsonl, pairs
+from tui import cli
 
 ROW = {"prompt": "q", "completion": "a"}
 LONG = {"prompt": "q", "completion": "word " * 100}
@@ -114,3 +116,31 @@ def test_a_sentence_stays_a_sentence() -> None:
     said = str(UserError(f"no column {'9' * 5000} in {'a b ' * 5000}; choose another"))
     assert len(said) < 1300
     assert said.endswith("; choose another")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("--rows=99999999999999999999", "--rows=1e308", "--rows=-1", "--rows=nan", f"--row-tokens=1{'0' * 400}"),
+        *("--seed=-1", f"--seed=1{'0' * 400}", "--epochs=1e308", "--epochs=nan", "--epochs=-1"),
+        *("--effective-batch=99999999999999999999", f"--set=micro_batch=1{'0' * 400}"),
+        *(f"--set=keep_checkpoints=1{'0' * 400}", "--set=learning_rate=1e308", "--set=seed=99999999999999999999"),
+    ],
+)
+def test_absurd_numbers_are_refused_at_once(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = [x for x in ("--rows=500", "--row-tokens=400") if x.partition("=")[0] != option.partition("=")[0]]
+    assert cli.run(["plan", "--model", "8b", "--gpu", "4090", *sizes, option]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    "content", ['{"step": 1e999, "t":' + "[" * 5000 + "}", '{"prompt": "q", "' + "9" * 30_000 + 'x": "a"}']
+)
+def test_rows_that_took_a_reader_down(content: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(content + "\n" + content + "\n")
+    began = time.process_time()
+    with pytest.raises(UserError):
+        inspect(str(tmp_path / "rows.jsonl"))
+    assert time.process_time() - began < 3

@@ -137,7 +137,7 @@ def rivals(columns: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _split_digits(column: str) -> list[str]:
-    return words(re.sub(r"(\d+)$", r"_\1", column))
+    return words(re.sub(r"(?<!\d)(\d+)$", r"_\1", column))
 
 
 def _differ(better: list[str], worse: list[str]) -> bool:

@@ -59,7 +59,7 @@ def _decodes(line: bytes) -> bool:
     except (msgspec.DecodeError, UnicodeError):
         try:
             loads(line.decode("utf-8"))
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
     except RecursionError:
         return False
