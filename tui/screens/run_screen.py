@@ -49,7 +49,7 @@ class RunScreen(Screen[None]):
                     self.action_maximise()
                 else:
                     self._show(panel if self._maximised else None)
-                panel.focus()
+                self.set_focus(panel)  # at once: a key that comes right after it is the panel's
 
     def action_maximise(self) -> None:
         """Give the panel in focus (the first if none is) all the room, or show the others again."""
