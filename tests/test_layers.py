@@ -45,6 +45,8 @@ def command(*arguments: str) -> str:
         ("presets",),
         ("runs", "--json"),
         ("export", "--help"),
+        ("sweep", "--help"),
+        ("chat", "--help"),
     ],
     ids=" ".join,
 )

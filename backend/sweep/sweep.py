@@ -85,8 +85,8 @@ def plan(answers: Answers, comparison: Comparison, settings: Sequence[Mapping[st
             "hours",
         )
     rungs = halving.rungs(len(candidates), most)
-    for candidate in candidates:
-        _shorten(candidate, rungs)
+    own = replace(answers, set=(*answers.set, *_of_the_longest(rungs)))
+    candidates = [_candidate(own, comparison, one) for one in settings]
     starts = sum(rung.survivors for rung in rungs)
     predicted = halving.steps(len(candidates), most) * step + starts * start
     return Sweep(candidates, rungs, seconds, predicted, per_second)
@@ -140,6 +140,11 @@ def _figures(one: Candidate) -> tuple[float, ...]:
     return (math.inf if one.loss is None else one.loss, one.seconds, rise)
 
 
+def _of_the_longest(rungs: Sequence[halving.Rung]) -> tuple[str, ...]:
+    """All settings have the schedule of the longest run, and are evaluated at every rung."""
+    return (f"max_steps={rungs[-1].step}", f"eval_every={rungs[0].step}", f"save_every={rungs[-1].step}")
+
+
 def _candidate(answers: Answers, comparison: Comparison, settings: Mapping[str, Any]) -> Candidate:
     written = tuple(grid.words({key: value}) for key, value in settings.items())
     own = replace(answers, set=(*answers.set, *written))
@@ -176,19 +181,11 @@ def _start_seconds(candidate: Candidate) -> float:
     return overhead.start_seconds(candidate.comparison.model, candidate.estimate.plan)
 
 
-def _shorten(candidate: Candidate, rungs: Sequence[halving.Rung]) -> None:
-    """All settings have the schedule of the longest run, and are evaluated at every rung."""
-    plan = replace(
-        candidate.estimate.plan, max_steps=rungs[-1].step, eval_every=rungs[0].step, save_every=rungs[-1].step
-    )
-    candidate.estimate = replace(candidate.estimate, plan=plan, steps=rungs[-1].step)
-
-
 def _train(candidate: Candidate, step: int, seconds: float) -> None:
     """Train it up to `step` in a process of its own, for `seconds` at the most."""
     if candidate.folder is None:
         job = jobs.job(candidate.comparison, candidate.estimate.method)
-        candidate.folder = RunFolder.create(replace(job, plan=candidate.estimate.plan, output=None))
+        candidate.folder = RunFolder.create(replace(job, output=None))
     folder = candidate.folder
     with folder.log_file.open("ab") as log:
         process = subprocess.Popen(

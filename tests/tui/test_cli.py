@@ -101,7 +101,7 @@ def test_every_figure_follows_a_setting(capsys: pytest.CaptureFixture[str]) -> N
         (("plna",), "there is no command 'plna'; did you mean 'plan'?"),
         (
             ("zzz",),
-            "there are plan, data, train, watch, stop, pause, checkpoint, change, resume, runs",
+            "there are plan, data, train, sweep, watch, stop, pause, checkpoint, change, resume, runs",
         ),
         (("plan", *EIGHT_B, "--budgett", "4"), "--budget"),
         (("plan", "--model", "8b", "--gpu", "nobody", "--rows", "1", "--row-tokens", "1"), "nobody"),
