@@ -222,7 +222,7 @@ def _compared(label: str, python: str, folder: Any, dtype: Any) -> bool:
     if not merged.exists():
         export(found(folder), "merged", None, silent)
     (file,) = out.glob("*.gguf")
-    return _judged(label, python, merged, {"model": str(file)}, exact=dtype != "q8_0")
+    return _judged(label, python, merged, {"model": str(file)}, exact=dtype == "f16")
 
 
 def _adapter_compared(label: str, python: str, folder: Any, base: Path) -> bool:
