@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from backend import paths, typed
 from backend.errors import UserError
+from backend.model import token_tables
 from backend.model.info import ModelInfo
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def extended(model: ModelInfo, tokens: tuple[str, ...]) -> ModelInfo:
 
     Raises UserError if its tokenizer knows one of them.
     """
+    if model.folder is not None and model.has_weights:
+        token_tables.names(model.folder, model.shape.vocab)
     rows = _rows(model, tokens)
     shape = model.shape
     wide = shape.vocab * shape.hidden

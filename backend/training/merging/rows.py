@@ -14,9 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from backend.errors import UserError
-from backend.model import headers
-from backend.model.targets import NOT_OF_TEXT
+from backend.model import headers, token_tables
 
 
 def add(base: Path, ids: Sequence[int], target: Path) -> None:
@@ -27,7 +25,7 @@ def add(base: Path, ids: Sequence[int], target: Path) -> None:
     """
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     before = _vocabulary(config)
-    rows, changed = max(before, max(ids) + 1), _wide(base, before)
+    rows, changed = max(before, max(ids) + 1), token_tables.names(base, before)
     for path in headers.weight_files(base):
         if changed.isdisjoint(headers.header(path)):
             link_or_copy(path, target / path.name)
@@ -50,24 +48,6 @@ def link_or_copy(source: Path, target: Path) -> None:
 def _vocabulary(config: dict[str, Any]) -> int:
     text = config.get("text_config")
     return int(config.get("vocab_size") or (text or {})["vocab_size"])
-
-
-def _wide(base: Path, vocabulary: int) -> set[str]:
-    """Names of the weights with a row for each token: the embedding, the head, the head's bias."""
-    found = {
-        name
-        for path in headers.weight_files(base)
-        for name, entry in headers.header(path).items()
-        if entry["shape"] and entry["shape"][0] == vocabulary and not NOT_OF_TEXT.search(name)
-    }
-    in_blocks = sorted(name for name in found if any(part.isdigit() for part in name.split(".")))
-    if in_blocks or not found or len(found) > 3:
-        odd = in_blocks[0] if in_blocks else "none is" if not found else sorted(found)[-1]
-        raise UserError(
-            f"add_tokens: which weights of {base} have a row for each token is not known ({odd}); leave add_tokens out",
-            "add_tokens",
-        )
-    return found
 
 
 def _rewrite(source: Path, changed: set[str], ids: Sequence[int], rows: int, target: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from backend.data import added_tokens
 from backend.data.chat.tokenizer import TextTokenizer
 from backend.errors import UserError
-from backend.model import find
+from backend.model import find, token_tables
+from tests.tiny import make_model
 
 
 @pytest.mark.parametrize(
@@ -79,3 +82,16 @@ def test_the_tokenizer_reads_each_as_one_token_and_changes_its_fingerprint(tiny_
     assert len(more.encode_ids(["<new token>"])[0]) == 1
     assert more.fingerprint != plain.fingerprint
     assert plain.encode_ids(["a<new token>b"]) == TextTokenizer.load(tiny_model).encode_ids(["a<new token>b"])
+
+
+def test_a_table_of_tokens_beside_the_embedding(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.embed_tokens_per_layer.weight"] = np.zeros((384, 8), np.float32)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"add_tokens: .*\(model.embed_tokens_per_layer.weight has one too\)"):
+        token_tables.names(folder, 384)
+    assert token_tables.names(make_model(tmp_path / "usual", tie_word_embeddings=False), 384) == {
+        "model.embed_tokens.weight",
+        "lm_head.weight",
+    }
