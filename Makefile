@@ -20,6 +20,7 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(BIN)/python -m tests.audit
 
 QUICK_TESTS := $(addprefix tests/backend/,data hardware measured model plan planner run) $(wildcard tests/backend/test_*.py) \
 	tests/test_layers.py tests/test_docs.py tests/tui/panels tests/tui/test_widgets.py tests/tui/test_plain.py \

@@ -216,7 +216,10 @@ def is_native(model_type: str) -> bool:
         return False
     folder = model_type.replace("-", "_")
     models = Path(next(iter(spec.submodule_search_locations))) / "models"
-    return any((models / name).is_dir() for name in (folder, folder.removesuffix("_text")))
+    try:
+        return any((models / name).is_dir() for name in (folder, folder.removesuffix("_text")))
+    except (OSError, ValueError):  # no name that a folder could have
+        return False
 
 
 def _tied(config: Config, known: Config) -> Any:

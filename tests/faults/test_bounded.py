@@ -17,7 +17,7 @@ from backend.data.inspect import inspect
 from backend.data.reading import arrow_rows, json_values, readers, sniff, stream
 from backend.data.reading.load import load
 from backend.errors import UserError
-from backend.model import find
+from backend.model import config, find
 from tests.backend.data.rows import jsonl, pairs
 from tui import cli
 
@@ -144,3 +144,19 @@ def test_rows_that_took_a_reader_down(content: str, tmp_path: Path) -> None:
     with pytest.raises(UserError):
         inspect(str(tmp_path / "rows.jsonl"))
     assert time.process_time() - began < 3
+
+
+def test_names_that_no_file_can_have_and_a_column_of_two_lines(tmp_path: Path) -> None:
+    assert not config.is_native("llama" + "9" * 5000)
+    assert not config.is_native("a\0b")
+    (tmp_path / "rows.tsv").write_text('"one\ntwo"\tc\n"b"\t"d"\n')
+    with pytest.raises(UserError) as raised:
+        inspect(str(tmp_path / "rows.tsv"))
+    assert "\n" not in str(raised.value)
+
+
+def test_parquet_whose_names_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"promptprompt": ["q"], "completion": ["a"]}), path)
+    path.write_bytes(path.read_bytes().replace(b"promptprompt", b"prompt\xf2rompt"))
+    assert "no readable Parquet file" in refused(path)

@@ -92,8 +92,11 @@ def encoded(answer: Answer) -> bytes:
 
 
 def decoded(content: bytes) -> Answer:
-    """The answer of these bytes."""
-    return Answer(_KINDS[content[0]], content[1:].decode("utf-8", "surrogatepass"))
+    """The answer of these bytes, with U+FFFD for lone surrogates, which no tokenizer takes."""
+    text = content[1:].decode("utf-8", "surrogatepass")
+    if not text.isascii():
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return Answer(_KINDS[content[0]], text)
 
 
 def _answered(request: Request, variables: bytes) -> Answer:

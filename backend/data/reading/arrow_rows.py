@@ -37,7 +37,7 @@ def parquet_rows(file: Opened) -> Iterator[Value]:
         schema = parquet.schema_arrow
         whole = _whole(schema, lambda names: parquet.iter_batches(columns=names))
         yield from _rows(file, schema, parquet.iter_batches(batch_size=size), meta.num_rows, whole)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         raise UserError(f"{file.path} is no readable Parquet file; write or download it again", "data") from None
 
 
@@ -50,7 +50,7 @@ def arrow_rows(file: Opened) -> Iterator[Value]:
         whole = _whole(schema, lambda names: _batches(file)[1])
         parts = (batch.slice(at, BATCH_ROWS) for batch in _batches(file)[1] for at in range(0, len(batch), BATCH_ROWS))
         yield from _rows(file, schema, parts, total, whole)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         raise UserError(f"{file.path} is no readable Arrow file; write or download it again", "data") from None
 
 
