@@ -31,7 +31,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
 def exported(base: Path, **options: Any) -> Path:
     done = export(found(ended(base)), "gguf", None, silent, **options)
     (file,) = done.folder.glob("*.gguf")
-    assert {x.name for x in done.folder.iterdir()} == {file.name, "README.md"}
+    assert {x.name for x in done.folder.iterdir()} == {file.name, "README.md", "loss.svg"}
     assert str(file) in done.command
     return file
 
