@@ -72,8 +72,8 @@ def test_stopped_by_the_user(capsys: pytest.CaptureFixture[str], monkeypatch: py
 def test_wrong_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["export", "--to", "vllm"]) == 2
     assert "no run on this box has ended with a result yet" in capsys.readouterr().err
-    assert run(["export", "--to", "gguf"]) == 2
-    assert "gguf" in capsys.readouterr().err
+    assert run(["export", "--to", "gguff"]) == 2
+    assert "gguff" in capsys.readouterr().err
     assert run(["export"]) == 2
     assert "--to" in capsys.readouterr().err
     folder = ended()
