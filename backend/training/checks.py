@@ -59,6 +59,8 @@ def takes_bounds(network: Network, execution: Execution) -> bool:
     bounds = (0, both[0], sum(both))
     starts = torch.tensor(bounds, dtype=torch.int32, device=execution.device)
     batch = Batch(ids, positions, ids, ids, sum(both), 0, True, starts, bounds, max(both))
+    if not _takes_bounds_in_training(network, batch, execution):
+        return False
     with _without_dropout(network), autocast(execution.plan, execution.device):
         masked = _logits(network, ids, positions)
         try:
@@ -68,6 +70,19 @@ def takes_bounds(network: Network, execution: Execution) -> bool:
             return False
     error = (flat - masked).abs().mean() / masked.abs().mean().clamp(min=1e-6)
     return bool(error < ROUNDING) and windows.count(None) == _without_window(network, len(windows))
+
+
+@torch.no_grad()
+def _takes_bounds_in_training(network: Network, batch: Batch, execution: Execution) -> bool:
+    """Dropout of a family's own, as GPT-2 has it in its attention, takes a mask; its random numbers are given back."""
+    devices = [torch.cuda.current_device()] if execution.device == "cuda" else []
+    with torch.random.fork_rng(devices), autocast(execution.plan, execution.device):
+        try:
+            with attention.without_mask(known=True):
+                _logits(network, batch.input_ids, batch.position_ids, **batch.varlen())
+        except (attention.NoBounds, ValueError):
+            return False
+    return True
 
 
 def _without_window(network: Network, calls: int) -> int:

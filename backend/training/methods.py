@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +167,10 @@ def saved_bytes(loaded: Loaded, plan: Plan) -> int:
 
 
 def attention(config: Any, plan: Plan) -> str:
-    """The plan's implementation; `eager` if the family lacks it (soft-capped attention, as Gemma 2's, has no sdpa)."""
+    """The plan's implementation, or the next best of the family (soft-capped attention, as Gemma 2's: `eager`)."""
     kind = auto.model_class(config)
+    if plan.attention == "varlen" and kind is not None and not getattr(kind, "_supports_attention_backend", False):
+        return attention(config, replace(plan, attention="sdpa"))  # it has a table of its own, as Falcon
     supports = {
         "sdpa": "_supports_sdpa",
         "varlen": "_supports_sdpa",

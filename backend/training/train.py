@@ -301,7 +301,7 @@ def _finish(session: Session, peak_bytes: int, end: Ending, result: Result | Non
             total_steps=session.pace.total,
             loss=progress.loss,
             eval_loss_before=progress.eval_before,
-            eval_loss=progress.eval_loss,
+            eval_loss=progress.eval_loss if result is None or result.eval_loss is None else result.eval_loss,
             peak_bytes=peak_bytes,
             hours=progress.seconds / 3600,
             seconds=progress.seconds,
