@@ -16,7 +16,14 @@ from backend.model.stored import TRAINABLE
 from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
 
 _BUFFER = (
-    *("inv_freq", "masked_bias", "position_ids", "e_score_correction_bias", ".expert_bias", "balancing_biases"),
+    *(
+        "inv_freq",
+        "masked_bias",
+        "position_ids",
+        "e_score_correction_bias",
+        "feed_forward.expert_bias",
+        "balancing_biases",
+    ),
     *(
         "tid2eid",
         "ffn.gate.bias",
