@@ -30,7 +30,7 @@ quick: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/pytest -q -m "not torch and not terminal" $(QUICK_TESTS)
 
-# Two halves side by side: most tests keep one core busy.
+# Two halves side by side, about as long as each other: most tests keep one core busy.
 test: check
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-core test-screen
 
@@ -38,10 +38,10 @@ test: check
 test-core test-screen: export OMP_WAIT_POLICY := passive
 
 test-core:
-	$(BIN)/pytest tests/backend tests/bench tests/faults tests/emulated/test_nvml.py tests/test_layers.py tests/test_docs.py
+	$(BIN)/pytest tests/backend tests/emulated/test_nvml.py tests/test_layers.py tests/test_docs.py
 
 test-screen:
-	$(BIN)/pytest tests/tui tests/terminal
+	$(BIN)/pytest tests/tui tests/terminal tests/bench tests/faults
 
 # A real CUDA build of torch over an emulated driver, without a GPU; skipped with a word if there is no such torch or no gcc.
 # make test-cuda-emulated CUDA_PYTHON=/path/to/python   a Python that has one, and the project's other packages
