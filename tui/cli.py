@@ -67,7 +67,7 @@ def _of_the_system(error: OSError) -> tuple[str, int]:
         )
     if _current_folder_is_gone():
         return "the current folder is gone; change to one that exists", 2
-    return f"{what} can't be used: {why}; check where it is and its permissions", 2
+    return f"{what} can't be used: {why}; check its path and its permissions", 2
 
 
 def _current_folder_is_gone() -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backend.data import objectives
 from backend.data.constants import constants
 from backend.data.content import of_content
 from backend.data.counting import Counted, bytes_per_token, counted, estimated
@@ -83,6 +84,7 @@ def _inspected(
         mapping=found.layout.mapping,
         columns=source.columns,
         unused_columns=found.layout.unused,
+        objectives=objectives.of(found.layout),
         row_tokens=_repeated(counts.tokens, source),
         row_scored_tokens=_repeated(counts.scored, source),
         row_prompt_tokens=_repeated(counts.prompt, source),

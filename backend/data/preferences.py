@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from backend.data import objectives
 from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.chat.tokens import Ids, Mask
 from backend.data.content import of_content
@@ -124,13 +125,8 @@ def _pairs(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how
 def _marked(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how: Tokenizing, say: Say) -> _Read:
     """Rows whose answer is marked; their part; how many rows have no mark."""
     found = examples_of(source, mapping)
+    objectives.refuse("kto", source.reference, objectives.of(found.layout))
     column = found.layout.verdict
-    if not column:
-        raise UserError(
-            f"objective: kto needs a column of true and false for good and bad answers (label), which "
-            f"{source.reference} does not have; use sft, or dpo for pairs of answers",
-            "objective",
-        )
     part = part_of(_other_layout(found, found.layout.mapping), tokenizer, how, say)
     words = [str(row.get(column)).strip().lower() for row in source.rows]
     at = {row: place for row, place in _first_of_row(part).items() if words[row] in _MARKS}
@@ -149,13 +145,9 @@ _MARKS = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0"
 def _better(source: Source, mapping: Sequence[str]) -> Examples:
     """The rows with their better answers."""
     found = examples_of(source, mapping)
+    objectives.refuse("dpo", source.reference, objectives.of(found.layout))
     pair = found.layout.preference
-    if pair is None:
-        raise UserError(
-            "objective: dpo needs a better and a worse answer in each row (such as columns chosen and rejected), "
-            f"which {source.reference} does not have; use sft, or kto for single answers that are marked good or bad",
-            "objective",
-        )
+    assert pair is not None
     if pair[0] in found.layout.mapping.values():
         return found
     role = "messages" if "messages" in found.layout.mapping else "completion"

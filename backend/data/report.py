@@ -78,6 +78,8 @@ class DataReport:
     """The data's row, counted from 0, of each entry of the arrays above; empty if the data was read in part."""
     unused_columns: tuple[str, ...] = ()
     """Columns that play no part in any of the data's layouts."""
+    objectives: tuple[str, ...] = ("sft", "dpo", "kto")
+    """What the rows can be trained with; everything if only their sizes are known."""
 
     @property
     def rows(self) -> int:

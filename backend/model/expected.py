@@ -15,6 +15,7 @@ from backend.errors import UserError
 from backend.model import headers, stored
 from backend.model.config import Listed, is_multimodal, listed
 from backend.model.family import Config
+from backend.model.mismatch import refused, sizes, tensors
 from backend.model.shape import ModelShape
 from backend.model.targets import NOT_OF_TEXT
 
@@ -55,14 +56,16 @@ def _refuse_differences(found: Shapes, wanted: Shapes, besides: set[str], name: 
     known = besides | set(wanted)
     others = [tensor for tensor in found if tensor not in known and not _OLD_BUFFER.search(tensor)]
     if missing:
-        instead = f" ({_tensors(others)} there instead, the first is {others[0]})" if others else ""
-        raise _refused(name, f"{_tensors(missing)} missing from the files, the first is {missing[0]}{instead}")
+        instead = f" ({tensors(others)} there instead, the first is {others[0]})" if others else ""
+        said = f"{tensors(missing)} missing from the files, the first is {missing[0]}{instead}"
+        raise refused("of", name, said)
     for tensor, shape in wanted.items():
         if found[tensor] != shape:
-            said = f"{tensor} has the shape {_shape(found[tensor])} where config.json means {_shape(shape)}"
-            raise _refused(name, said)
+            said = f"{tensor} has the shape {sizes(found[tensor])} where config.json means {sizes(shape)}"
+            raise refused("of", name, said)
     if others:
-        raise _refused(name, f"{_tensors(others)} in the files without a place in the model, the first is {others[0]}")
+        said = f"{tensors(others)} in the files without a place in the model, the first is {others[0]}"
+        raise refused("of", name, said)
 
 
 def refuse_too_few(folder: Path, shape: ModelShape, name: str) -> None:
@@ -79,9 +82,10 @@ def refuse_too_few(folder: Path, shape: ModelShape, name: str) -> None:
     absent = sorted(set(range(shape.layers)) - blocks) if blocks else []
     if absent:
         text = f"config.json means {shape.layers} blocks, of which number {absent[0]} is not in the files"
-        raise _refused(name, text)
+        raise refused("of", name, text)
     if not any(entry["shape"][:1] == [shape.vocab] for entry in found.values()):
-        raise _refused(name, f"no tensor has a row for each of the {shape.vocab:,} tokens that config.json means")
+        said = f"no tensor has a row for each of the {shape.vocab:,} tokens that config.json means"
+        raise refused("of", name, said)
 
 
 def shapes(about: Listed) -> dict[str, tuple[int, ...]]:
@@ -154,7 +158,8 @@ def _refuse_experts(about: Listed, experts: Shapes, name: str) -> None:
     count = len(family.expert_blocks(config)) * sizes["experts"] * one
     stored_count = sum(math.prod(shape) for shape in experts.values())
     if stored_count != count:
-        raise _refused(name, f"its experts hold {stored_count:,} parameters in the files, and {count:,} by config.json")
+        said = f"its experts hold {stored_count:,} parameters in the files, and {count:,} by config.json"
+        raise refused("of", name, said)
 
 
 def _refuse_another_head(about: Listed, folder: Path, name: str) -> None:
@@ -166,19 +171,3 @@ def _refuse_another_head(about: Listed, folder: Path, name: str) -> None:
             "they are tied; set tie_word_embeddings to false in config.json",
             "model",
         )
-
-
-def _refused(name: str, text: str) -> UserError:
-    return UserError(
-        f"the weights of {name} do not belong to its config.json: {text}; download the model again, or give the "
-        "config.json that was saved with these weights",
-        "model",
-    )
-
-
-def _tensors(names: list[str]) -> str:
-    return "1 tensor is" if len(names) == 1 else f"{len(names):,} tensors are"
-
-
-def _shape(sizes: tuple[int, ...]) -> str:
-    return "x".join(str(size) for size in sizes)

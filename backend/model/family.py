@@ -29,7 +29,7 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Matrix:
-    """A linear layer and where it is: `linear.blocks` says in how many blocks, `of` in which."""
+    """A linear layer and its blocks: `linear.blocks` says in how many blocks, `of` in which."""
 
     path: str
     """Its name within a block, such as `self_attn.q_proj`."""

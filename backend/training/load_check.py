@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from backend.errors import UserError
+from backend.model.mismatch import refused, sizes, tensors
 from backend.training.network import Network
 
 
@@ -19,16 +20,17 @@ def refuse_incomplete(folder: Path, report: Mapping[str, Any]) -> None:
     missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
     shapes = sorted(report["mismatched_keys"])
     if missing:
-        text = f"{_tensors(missing)} missing from the files, the first is {missing[0]}"
+        text = f"{tensors(missing)} missing from the files, the first is {missing[0]}"
         if unexpected:
-            text += f" ({_tensors(unexpected)} there instead, the first is {unexpected[0]})"
-        raise _refused(folder, text)
+            text += f" ({tensors(unexpected)} there instead, the first is {unexpected[0]})"
+        raise refused("in", folder, text)
     if shapes:
         name, stored, wanted = shapes[0]
-        raise _refused(folder, f"{name} has the shape {_shape(stored)} where config.json means {_shape(wanted)}")
+        text = f"{name} has the shape {sizes(stored)} where config.json means {sizes(wanted)}"
+        raise refused("in", folder, text)
     if unexpected:
-        text = f"{_tensors(unexpected)} in the files without a place in the model, the first is {unexpected[0]}"
-        raise _refused(folder, text)
+        text = f"{tensors(unexpected)} in the files without a place in the model, the first is {unexpected[0]}"
+        raise refused("in", folder, text)
 
 
 def refuse_unusable(folder: Path, network: Network) -> None:
@@ -52,19 +54,3 @@ def refuse_unusable(folder: Path, network: Network) -> None:
             "set tie_word_embeddings to false in config.json",
             "model",
         )
-
-
-def _refused(folder: Path, text: str) -> UserError:
-    return UserError(
-        f"the weights in {folder} do not belong to its config.json: {text}; download the model again, or give the "
-        "config.json that was saved with these weights",
-        "model",
-    )
-
-
-def _tensors(names: Sequence[str]) -> str:
-    return "1 tensor is" if len(names) == 1 else f"{len(names):,} tensors are"
-
-
-def _shape(sizes: Any) -> str:
-    return "x".join(str(size) for size in sizes)

@@ -104,6 +104,14 @@ def test_every_figure_follows_a_setting(capsys: pytest.CaptureFixture[str]) -> N
             "there are plan, data, train, sweep, watch, stop, pause, checkpoint, change, resume, runs",
         ),
         (("plan", *EIGHT_B, "--budgett", "4"), "--budget"),
+        (
+            ("plan", "--model", "demo", "--data", "demo", "--set", "objective=dpo"),
+            "dpo needs a better and a worse",
+        ),
+        (
+            ("plan", "--model", "demo", "--data", "demo", "--set", "objective=kto"),
+            "kto needs a column of true",
+        ),
         (("plan", "--model", "8b", "--gpu", "nobody", "--rows", "1", "--row-tokens", "1"), "nobody"),
         (("plan", "--model", "8b", "--gpu", "A100", "--rows", "1", "--row-tokens", "1"), "A100 SXM 80GB"),
         (("plan", "--model", "/nowhere/at/all", "--rows", "1", "--row-tokens", "1"), "/nowhere/at/all"),

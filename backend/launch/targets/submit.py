@@ -31,7 +31,7 @@ def refuse_missing_client(engine: str) -> None:
     """Raise UserError if the engine's client is not installed here."""
     client = module_of(engine).CLIENT
     if shutil.which(client) is None:
-        fix = "install it, or write the file with --out FILE and hand it over where it is"
+        fix = "install it, or write the file with --out FILE and submit it on a machine that has it"
         raise UserError(
             f"--submit to {engine} needs its client `{client}`, which is not installed here; {fix}", "submit"
         )

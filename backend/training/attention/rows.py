@@ -126,7 +126,7 @@ def _flash(
     left = -1 if window is None else window - 1  # a token sees itself and `window` - 1 before it
     q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
     options: dict[str, Any] = {"scale": scale, "window_size": (left, 0)}
-    if "enable_gqa" in _arguments():  # where it is not, grouped keys need no word
+    if "enable_gqa" in _arguments():  # torch 2.11 takes grouped keys without it
         options["enable_gqa"] = query.shape[1] != key.shape[1]
     found = varlen_attn(q, k, v, starts, starts, longest, longest, **options)
     assert isinstance(found, Tensor)

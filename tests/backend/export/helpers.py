@@ -27,13 +27,13 @@ def ended(
 ) -> RunFolder:
     """A run on `model` that is done, its result as the trainer writes it."""
     settings = plan(method, **changes)
-    folder = told(model, data, method, job, **changes)
+    folder = without_result(model, data, method, job, **changes)
     made: methods.Loaded = loaded(model, settings)
     result.write(made, result.tokenizer_of(model, None), settings, folder.result)
     return folder
 
 
-def told(
+def without_result(
     model: Path,
     data: Path | str = "rows.jsonl",
     method: Method = "lora",

@@ -12,11 +12,11 @@ from backend.model.known import models
 from backend.run.event_log import EventLog
 from backend.run.events import ForgettingMeasured, RunFinished, StepDone, TaskScored
 from backend.run.history import History
-from tests.backend.export.helpers import found, told
+from tests.backend.export.helpers import found, without_result
 
 
 def text(**job: str) -> str:
-    folder = told(Path("/models/base"), job=job)
+    folder = without_result(Path("/models/base"), job=job)
     folder.result.mkdir()
     (folder.result / "adapter_config.json").write_text("{}")
     return card.markdown(found(folder), "")
@@ -59,7 +59,7 @@ def test_the_first_that_matches(name: str, hub: str) -> None:
 
 
 def test_the_picture_has_every_loss(tmp_path: Path) -> None:
-    folder = told(Path("/models/base"))
+    folder = without_result(Path("/models/base"))
     log = EventLog(folder.events_file)
     log.write(StepDone(step=11, total_steps=11, loss=float("nan")))
     log.close()

@@ -20,7 +20,7 @@ from backend.run.event_log import EventLog
 from backend.run.events import Replanned, RunFinished
 from backend.run.folder import RunFolder
 from backend.training.schedule import learning_rate
-from tests.backend.export.helpers import found, silent, told
+from tests.backend.export.helpers import found, silent, without_result
 from tests.test_layers import HEAVY, command, modules_after
 from tests.tiny import make_tokenizer
 
@@ -29,7 +29,7 @@ FILES = {"trl": "sft.yaml", "axolotl": "axolotl.yaml", "llamafactory": "llamafac
 
 def run(model: Path, data: Path, method: Any = "lora", job: dict[str, Any] | None = None, **changes: Any) -> RunFolder:
     """A run that looks ended; the configs need its tokenizer, and no weights."""
-    folder = told(model, data, method, job, **changes)
+    folder = without_result(model, data, method, job, **changes)
     folder.result.mkdir()
     make_tokenizer(folder.result)
     (folder.result / ("config.json" if method == "full" else "adapter_config.json")).write_text("{}")

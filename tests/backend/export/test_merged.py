@@ -23,7 +23,7 @@ from backend.hardware.types import Ram
 from backend.run.folder import RunFolder
 from backend.training.merging import stream, whole
 from backend.training.merging.updates import LowRank
-from tests.backend.export.helpers import ended, found, silent, told
+from tests.backend.export.helpers import ended, found, silent, without_result
 from tests.tiny import make_model
 
 DiskUsage = namedtuple("DiskUsage", "total used free")
@@ -199,7 +199,7 @@ def test_a_full_disk_leaves_nothing(tiny_model: Path, monkeypatch: pytest.Monkey
 
 
 def test_nothing_is_overwritten(tiny_model: Path, tmp_path: Path) -> None:
-    folder = told(tiny_model)
+    folder = without_result(tiny_model)
     folder.result.mkdir()
     (folder.result / "adapter_config.json").write_text("{}")
     taken = tmp_path / "taken"

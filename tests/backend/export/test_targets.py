@@ -13,7 +13,7 @@ from gguf import GGUFReader
 from backend.errors import UserError
 from backend.export import hub
 from backend.export.export import TARGETS, export
-from tests.backend.export.helpers import ended, found, silent, told
+from tests.backend.export.helpers import ended, found, silent, without_result
 from tui.commands.export import export as command
 
 
@@ -52,7 +52,7 @@ def test_mlx_reads_the_merged_folder(tiny_model: Path) -> None:
 
 
 def served(method: Any = "lora", name: str | None = None) -> tuple[list[str], Path]:
-    folder = told(Path("/models/base"), method=method, job={"hub_id": "org/base"})
+    folder = without_result(Path("/models/base"), method=method, job={"hub_id": "org/base"})
     if name:
         odd = folder.path.with_name(name)
         folder.path.rename(odd)

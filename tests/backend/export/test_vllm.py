@@ -12,11 +12,11 @@ import pytest
 from backend.errors import UserError
 from backend.export.export import export
 from backend.run.folder import RunFolder
-from tests.backend.export.helpers import found, silent, told
+from tests.backend.export.helpers import found, silent, without_result
 
 
 def run(method: Any = "lora", job: dict[str, Any] | None = None, **changes: Any) -> RunFolder:
-    folder = told(Path("/models/base"), method=method, job=job, **changes)
+    folder = without_result(Path("/models/base"), method=method, job=job, **changes)
     folder.result.mkdir()
     (folder.result / ("config.json" if method == "full" else "adapter_config.json")).write_text("{}")
     (folder.result / "chat_template.jinja").write_text("{{ messages }}")
