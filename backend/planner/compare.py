@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from backend import constants
 from backend.answers import METHODS, Answers, Method
+from backend.data import objectives
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.plan.preset import Preset
@@ -46,6 +47,7 @@ def compare(
     """
     pinned = rules.pin(answers, preset)
     kernels.refuse(device, pinned.values)
+    objectives.refuse(pinned.values.get("objective", "sft"), data.reference, data.objectives)
     device = several.take(device, min(pinned.values.get("processes", device.count), several.most(device)))
     estimates = {method: estimate(method, answers, device, model, data, pinned) for method in METHODS}
     device = several.take(device, max(seen.plan.processes for seen in estimates.values()))

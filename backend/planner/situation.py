@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend.answers import Answers
-from backend.data import inspect, objectives
+from backend.data import inspect
 from backend.data.report import DataReport
 from backend.data.tokenizing import WHOLE, Tokenizing, chosen
 from backend.errors import UserError, wont_do
@@ -22,9 +22,7 @@ def predict(answers: Answers, preset: Preset | None = None) -> Comparison:
     check(answers)
     model = start.of(answers, find.find(answers.model))
     kept = rules.pin(answers, preset).values
-    planned_for, report = device(answers), data(answers, model, chosen(kept))
-    objectives.refuse(kept.get("objective", "sft"), report.reference, report.objectives)
-    comparison = compare(answers, planned_for, model, report, preset)
+    comparison = compare(answers, device(answers), model, data(answers, model, chosen(kept)), preset)
     _refuse_nothing_left(comparison)
     return comparison
 
