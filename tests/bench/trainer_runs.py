@@ -48,6 +48,7 @@ def fttui(variant: str, model: Path, rows: Path, options: dict[str, Any]) -> dic
         quantization="none",
         precision="float32" if variant == "fp32" else "bfloat16",
         chunked_loss=variant == "chunked",
+        attention="varlen",  # as the planner sets it for packed rows on a CPU
         epochs=1,
         max_length=options["length"],
         effective_batch=options["batch"],
