@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from backend.data.finding import Finding, finding
@@ -90,7 +91,8 @@ def _numbers(head: Head, completion: str) -> Iterator[Finding]:
         return
     rows = [at for at, _ in values]
     written = text_of(values[0][1], "")
-    if any(not isinstance(x, float) or x != int(x) for _, x in values if x == x and abs(x) != float("inf")):
+    finite = [x for _, x in values if math.isfinite(x)]
+    if not finite or any(not isinstance(x, float) or x != int(x) for x in finite):
         text = f"Answers in {completion!r} that are no texts are written as {written}, as in row {rows[0] + 1}."
         yield finding("notes", "numbers-as-text", text, "write them as text", rows)
     else:

@@ -276,6 +276,8 @@ def test_numbers_as_answers_are_said() -> None:
     assert found(read({"question": "q", "answer": True}), "numbers-as-text").severity == "notes"
     floats = read({"question": "q", "answer": None}, {"question": "q", "answer": 2.0})
     assert "the model learns to say 2.0" in found(floats, "numbers-as-text").text
+    infinite = found(read({"question": "q", "answer": float("inf")}), "numbers-as-text")
+    assert infinite.severity == "notes", "infinity is no whole number"
 
 
 def test_several_layouts_in_one_file_are_all_read() -> None:
