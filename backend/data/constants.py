@@ -39,6 +39,8 @@ class Constants:
     """How much of it is read."""
     few_rows: int
     duplicate_fraction: float
+    escaped_fraction: float
+    """Part of the rows above which line breaks written as `\\n`, or HTML's spelling of characters, are a mistake."""
     near_similarity: float
     """Share of word triples in common from which on two rows are near-duplicates."""
     preflight_rows: int

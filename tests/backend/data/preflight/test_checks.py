@@ -207,3 +207,22 @@ def test_control_characters_and_windows_line_ends_are_said() -> None:
 def test_pieces_of_one_document_are_one_row() -> None:
     (one,) = preflight([Text("lost \ufffd here", 1), Text("and \ufffd there", 1), Text("fine", 2)])
     assert (one.rows, one.row_count, one.text[:6]) == ((0,), 1, "1 row ")
+
+
+def test_line_breaks_that_were_escaped_twice_are_found_and_code_and_latex_are_not() -> None:
+    rows = [chat(at + 1, f"Tell me about {prose(at, 10)}.", f"{prose(at)}\\n\\n{prose(at + 500)}") for at in range(40)]
+    found = kinds([*rows])
+    assert found["escaped-line-breaks"].severity == "warns" and found["escaped-line-breaks"].rows == tuple(range(40))
+    meant = ("print('a\\n')", "x \\neq y and \\nu = 2", "lines end with `\\n` here", "def f():\n    return a\\n")
+    for text in meant:
+        rows = [chat(at + 1, f"Tell me about {prose(at, 10)}.", f"{prose(at)} {text}") for at in range(40)]
+        assert "escaped-line-breaks" not in kinds([*rows]), text
+    few = [chat(1, "Tell me.", "one\\ntwo"), *clean(60)[1:]]
+    assert "escaped-line-breaks" not in kinds(few), "one row of sixty may mean it"
+
+
+def test_html_entities_are_noted() -> None:
+    rows = [chat(at + 1, f"Tell me about {prose(at, 10)}.", f"{prose(at)} &amp; {prose(at + 9)}") for at in range(40)]
+    assert kinds([*rows])["html-entities"].severity == "notes"
+    rows = [chat(at + 1, f"Tell me about {prose(at, 10)}.", f"{prose(at)} & {prose(at + 9)};") for at in range(40)]
+    assert "html-entities" not in kinds([*rows])
