@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 from collections import Counter
-from pathlib import Path
+from collections.abc import Mapping
 
 from backend.errors import UserError
-from backend.model import headers
 from backend.model.shape import HEAD, ModelShape
 from backend.model.targets import NOT_OF_TEXT
 
@@ -16,14 +15,16 @@ EMBEDDING, NORM = "embed_tokens", "norm"
 _HEADS = (HEAD, "embed_out")
 
 
-def of_files(folder: Path, shape: ModelShape) -> tuple[tuple[str, int], ...]:
-    """(last name, parameters) of the embedding, the head and the norms in `folder`, those of all blocks together."""
+def of_tensors(tensors: Mapping[str, tuple[int, ...]], shape: ModelShape) -> tuple[tuple[str, int], ...]:
+    """(last name, parameters) of the embedding, the head and the norms, those of all blocks together.
+
+    `tensors` are those of the model's files, under the names that the model has for them.
+    """
     sizes: dict[str, list[tuple[int, ...]]] = {}
-    for path in headers.weight_files(folder):
-        for tensor, entry in headers.header(path).items():
-            module, _, last = tensor.rpartition(".")
-            if last in ("weight", "bias") and module and not NOT_OF_TEXT.search(module):
-                sizes.setdefault(module, []).append(tuple(entry.get("shape", ())))
+    for tensor, one in tensors.items():
+        module, _, last = tensor.rpartition(".")
+        if last in ("weight", "bias") and module and not NOT_OF_TEXT.search(module):
+            sizes.setdefault(module, []).append(one)
     found: Counter[str] = Counter()
     for module, shapes in sizes.items():
         if (shape.vocab, shape.hidden) in shapes or all(len(one) == 1 for one in shapes):

@@ -77,6 +77,9 @@ def model_class(config: Any) -> Any:
 
 
 def _is_wrapper(config: Any) -> bool:
-    from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    """Whether it has a text part beside others; or transformers lists it with these alone (Mistral 4)."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-    return hasattr(config, "text_config") and type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    kind = type(config)
+    is_text = kind in MODEL_FOR_CAUSAL_LM_MAPPING and not hasattr(config, "text_config")
+    return kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and not is_text

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import UserError
+from backend.model import family, sizes
 
 Config = Mapping[str, Any]
 
@@ -33,16 +34,17 @@ _DEFAULT_THETA = 10_000.0
 
 
 def config_of(folder: Path) -> Config:
-    """A model folder's config.json."""
-    found: Config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return found
+    """A model folder's config.json, with what the family's class assumes for keys that it leaves out."""
+    said: Config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    known = family.of(said)
+    return sizes.with_defaults(known, sizes.usual_names(said)) if known else said
 
 
 def of(config: Config) -> Family:
     """The family of a config.json. Raises UserError if it can't be written."""
     names = config.get("architectures") or [config.get("model_type", "unknown")]
-    family = FAMILIES.get(names[0])
-    if family is None:
+    found = FAMILIES.get(names[0])
+    if found is None:
         known = ", ".join(name.removesuffix("ForCausalLM") for name in FAMILIES)
         fix = "use --to merged and llama.cpp's convert_hf_to_gguf.py"
         raise UserError(f"{names[0]} can't be written as GGUF here, only {known}; {fix}", "to")
@@ -50,7 +52,7 @@ def of(config: Config) -> Family:
     if kind not in ("default", "llama3", "linear", "yarn"):
         fix = "use --to merged and llama.cpp's convert_hf_to_gguf.py"
         raise UserError(f"rotary scaling of kind {kind} can't be written as GGUF here; {fix}", "to")
-    return family
+    return found
 
 
 def keys(config: Config, arch: str) -> dict[str, int | float | str]:
