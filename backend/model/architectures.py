@@ -44,6 +44,16 @@ def activations() -> frozenset[str]:
     return frozenset(re.findall(r'\n    "(\w+)":', after.partition("\n}")[0]))
 
 
+@cache
+def layer_types() -> frozenset[str]:
+    """The kinds of blocks that `layer_types` may name, older ones too; empty if transformers is not here to ask."""
+    text = source("configuration_utils.py")
+    listed = text.partition("\nALLOWED_ATTN_LAYER_TYPES = (")[2].partition("\n)")[0]
+    known = set(re.findall(r'"(\w+)"', listed))
+    older = text.partition("\n_LEGACY_LAYER_TYPE_REMAP = {")[2].partition("\n}")[0]
+    return frozenset(known | set(re.findall(r'"(\w+)":', older))) if known else frozenset()
+
+
 def has_tokenizer(name: str) -> bool:
     """Whether it has this class of tokenizers, or nobody can say."""
     text = source("models", "auto", "tokenization_auto.py")

@@ -123,6 +123,9 @@ def fill(model: Any, folder: Path) -> None:
     surplus = sorted(given.keys() - own.keys())
     odd = sorted(name for name in own.keys() & given.keys() if own[name].shape != given[name].shape)
     reasons = ((lacking, "it has no tensor"), (surplus, "no layer takes its tensor"), (odd, "of another shape is its"))
+    bad = next((name for name, x in given.items() if not bool(x.isfinite().all())), None)
+    if bad:
+        raise unreadable(folder, f"its tensor {bad} holds values that are no numbers")
     for names, what in reasons:
         if names:
             raise unreadable(folder, f"{what} {names[0]}")

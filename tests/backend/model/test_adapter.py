@@ -38,11 +38,37 @@ def test_its_settings_are_the_plans_fields(tmp_path: Path) -> None:
         {"bias": "all"},
         {"target_modules": ".*q_proj"},
         {"trainable_token_indices": [3]},
+        {"lora_bias": True},
     ],
     ids=lambda odd: next(iter(odd)),
 )
 def test_what_a_plan_cannot_say_is_not_usual(odd: dict[str, Any], tmp_path: Path) -> None:
     assert not adapter.read(make_adapter(tmp_path / "a", **odd)).is_usual
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ({"init_lora_weights": "pissa_niter_16"}, "init_lora_weights 'pissa_niter_16'"),
+        ({"init_lora_weights": "olora"}, "init_lora_weights 'olora'"),
+        ({"init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 4}}, "init_lora_weights 'loftq'"),
+        ({"layer_replication": [[0, 2], [1, 2]]}, "layer_replication"),
+        ({"alora_invocation_tokens": [1, 2]}, "alora_invocation_tokens"),
+        ({"use_qalora": True}, "use_qalora"),
+        ({"a_later_field": {"of": "peft"}}, "a_later_field"),
+    ],
+    ids=str,
+)
+def test_matrices_that_mean_something_else_are_not_trained_further(
+    odd: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=f"sets {said}, which means something that is not done here"):
+        adapter.read(make_adapter(tmp_path / "a", **odd))
+
+
+def test_fields_that_change_nothing_once_it_is_trained_are_taken(tmp_path: Path) -> None:
+    settings = {"init_lora_weights": "gaussian", "qalora_group_size": 16, "a_later_field": None, "peft_version": "1.0"}
+    assert adapter.read(make_adapter(tmp_path / "a", **settings)).is_usual
 
 
 def damaged(folder: Path, how: str) -> None:
@@ -63,6 +89,8 @@ def damaged(folder: Path, how: str) -> None:
         config.write_text(config.read_text().replace('"r": 4', '"r": 8'))
     elif how == "no scale":
         config.write_text(config.read_text().replace('"lora_alpha": 8', '"lora_alpha": 0'))
+    elif how == "whole numbers":
+        save_file({"base_model.model.x.lora_A.weight": np.zeros((4, 64), np.int32)}, weights)
     elif how == "vectors":
         save_file({"base_model.model.x.lora_A.weight": np.zeros(4, np.float32)}, weights)
     elif how == "another kind":
@@ -80,6 +108,7 @@ def damaged(folder: Path, how: str) -> None:
         ("pickle", "a pickle, which can run any code"),
         ("another rank", "says rank 8, its matrices have 4"),
         ("no scale", "no lora_alpha above 0"),
+        ("whole numbers", "its tensor base_model.model.x.lora_A.weight is I32"),
         ("vectors", "matrices that are none"),
         ("another kind", "holds a 'IA3' adapter"),
     ],
