@@ -115,7 +115,13 @@ def read(folder: Path) -> Adapter:
         raise unreadable(folder, f"{CONFIG} says rank {config.r}, its matrices have {max(ranks)}")
     targets = [] if isinstance(config.target_modules, str | None) else _last_names(config.target_modules)
     odd = (config.rank_pattern, config.alpha_pattern, config.target_parameters, config.trainable_token_indices)
-    usual = not any(odd) and not config.lora_bias and config.layers_to_transform is None and config.bias == "none" and bool(targets)
+    usual = (
+        not any(odd)
+        and not config.lora_bias
+        and config.layers_to_transform is None
+        and config.bias == "none"
+        and bool(targets)
+    )
     return Adapter(
         folder=folder,
         base=config.base_model_name_or_path or "",
@@ -134,8 +140,8 @@ def read(folder: Path) -> Adapter:
 def _unknown(config: Mapping[str, Any]) -> str:
     """What of the configuration changes what the matrices mean, in a way that is not known here; empty if nothing does.
 
-    Some ways to begin an adapter change the base's own weights too (PiSSA, OLoRA, CorDA, LoftQ): over the base as it is,
-    such matrices are worth nothing.
+    Some ways to begin an adapter change the base's own weights too (PiSSA, OLoRA, CorDA, LoftQ): over the base as it
+    is, such matrices are worth nothing.
     """
     begun = config.get("init_lora_weights", True)
     if not isinstance(begun, bool) and begun not in _HARMLESS_BEGINNINGS:

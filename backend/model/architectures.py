@@ -65,7 +65,7 @@ def has_tokenizer(name: str) -> bool:
 def packages(model_types: tuple[str, ...]) -> dict[str, str]:
     """Packages that these families can't do without and that transformers does not bring: import name -> pip's name."""
     listed = source("models", "auto", "modeling_auto.py")
-    found = {}
+    found: dict[str, str] = {}
     if any(f'("{name}", "TimmWrapperModel")' in listed for name in model_types if name):
         found |= {"timm": "timm", "PIL": "pillow"}
     if any(re.search(r"\n +from scipy", _modelling(name)) for name in model_types):

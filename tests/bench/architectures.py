@@ -232,7 +232,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--untried", action="store_true", help="families too that the plan refuses as not tried")
     options = parser.parse_args(arguments)
     if options.untried:
-        config._check_tried = lambda *_: None  # type: ignore[assignment]
+        config._check_tried = lambda *_: None
     more = More(tuple(options.set), options.new_tokens)
     methods = [x for x in METHODS if x in options.methods.split(",")]
     found: list[Outcome] = []

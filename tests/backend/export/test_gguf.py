@@ -119,6 +119,18 @@ def test_the_adapter_alone(tmp_path: Path) -> None:
     np.testing.assert_allclose(8.0 / 4 * b @ a, halves_to_neighbours(new - old, 4), atol=1e-6)
 
 
+def test_what_config_json_leaves_out_is_what_the_class_assumes(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "m", family="qwen2")
+    config = json.loads((folder / "config.json").read_text())
+    kept = {key: x for key, x in config.items() if key not in ("head_dim", "vocab_size", "max_position_embeddings")}
+    (folder / "config.json").write_text(
+        json.dumps(kept | {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"]})
+    )
+    found = families.config_of(folder)
+    keys = families.keys(found, "qwen3")
+    assert (families.head_size(found), keys["qwen3.vocab_size"], keys["qwen3.context_length"]) == (128, 151936, 32768)
+
+
 def test_llama_3_scaling_is_what_transformers_computes() -> None:
     from transformers import LlamaConfig
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS

@@ -67,7 +67,12 @@ def test_matrices_that_mean_something_else_are_not_trained_further(
 
 
 def test_fields_that_change_nothing_once_it_is_trained_are_taken(tmp_path: Path) -> None:
-    settings = {"init_lora_weights": "gaussian", "qalora_group_size": 16, "a_later_field": None, "peft_version": "1.0"}
+    settings: dict[str, Any] = {
+        "init_lora_weights": "gaussian",
+        "qalora_group_size": 16,
+        "a_later_field": None,
+        "peft_version": "1.0",
+    }
     assert adapter.read(make_adapter(tmp_path / "a", **settings)).is_usual
 
 

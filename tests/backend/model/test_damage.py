@@ -124,7 +124,10 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
         "num_key_value_heads 3, of which num_attention_heads 4 is no multiple",
     ),
     "rope of no base": (d.config(rope_theta=0.0), "rope_theta 0.0, which has to be above 0"),
-    "rope of no base, newly": (d.rope(rope_type="default", rope_theta=-1.0), "rope_theta -1.0, which has to be above 0"),
+    "rope of no base, newly": (
+        d.rope(rope_type="default", rope_theta=-1.0),
+        "rope_theta -1.0, which has to be above 0",
+    ),
     "a kind of layer that is none": (
         d.config(layer_types=["full_attention", "foo"]),
         "layer type 'foo', which transformers does not have",

@@ -11,6 +11,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
 from backend.errors import UserError
+from backend.model import stored
 from backend.training import adapters, auto
 from backend.training.merging import whole
 
@@ -34,7 +35,7 @@ class Twice(nn.Module):
 
 def adapted(model: nn.Module, *, dora: bool) -> Any:
     torch.manual_seed(1)
-    made = get_peft_model(model, LoraConfig(r=2, target_modules=["one", "two"], use_dora=dora))  # type: ignore[arg-type]
+    made = get_peft_model(model, LoraConfig(r=2, target_modules=["one", "two"], use_dora=dora))
     for name, parameter in made.named_parameters():
         if "lora_" in name:
             nn.init.normal_(parameter, std=0.3)
@@ -54,12 +55,12 @@ def test_it_trains_once_and_merges_once(tmp_path: Path, monkeypatch: pytest.Monk
     fresh = Twice()
     fresh.load_state_dict(weights)
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 2 * (8 + 8) + 8 * dora
-    assert torch.allclose(PeftModel.from_pretrained(fresh, tmp_path / "adapter")(x), wanted, atol=1e-6)  # type: ignore[arg-type]
+    assert torch.allclose(PeftModel.from_pretrained(fresh, tmp_path / "adapter")(x), wanted, atol=1e-6)
 
     again = Twice()
     again.load_state_dict(weights)
     monkeypatch.setattr(auto, "load", lambda folder, dtype: again)
-    monkeypatch.setattr(whole.stored, "dtype", lambda folder: "float32")
+    monkeypatch.setattr(stored, "dtype", lambda folder: "float32")
     monkeypatch.setattr(whole, "refuse_little_ram", lambda *arguments: None)
     whole.merge(tmp_path, tmp_path / "adapter", tmp_path)
     merged = Twice()
