@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ import msgspec
 from backend import typed
 from backend.errors import UserError
 from backend.model import headers, stored
+from backend.model.shape import HEADS, is_embedding
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 A, B = ".lora_A.weight", ".lora_B.weight"
 PREFIX = "base_model.model."
+_LENGTHS = ".lora_magnitude_vector"
 
 
 _MOST_ALPHA = 1e6
@@ -65,7 +67,7 @@ class Adapter:
     rank: int
     alpha: float
     target_modules: str
-    """As the plan field; empty if it is a pattern."""
+    """As the plan field: of the layers that it has matrices for, whatever its configuration says."""
     use_dora: bool
     use_rslora: bool
     modules_to_save: str
@@ -113,21 +115,17 @@ def read(folder: Path) -> Adapter:
     ranks = {sizes[0] for name, sizes in shapes.items() if name.endswith(A)}
     if not config.rank_pattern and ranks != {config.r}:
         raise unreadable(folder, f"{CONFIG} says rank {config.r}, its matrices have {max(ranks)}")
-    targets = [] if isinstance(config.target_modules, str | None) else _last_names(config.target_modules)
+    modules = [name.removesuffix(A).removeprefix(PREFIX) for name in shapes if name.endswith(A)]
+    if fault := _unsaid(config, modules, shapes):
+        raise unreadable(folder, fault)
     odd = (config.rank_pattern, config.alpha_pattern, config.target_parameters, config.trainable_token_indices)
-    usual = (
-        not any(odd)
-        and not config.lora_bias
-        and config.layers_to_transform is None
-        and config.bias == "none"
-        and bool(targets)
-    )
+    usual = not any(odd) and not config.lora_bias and config.layers_to_transform is None and config.bias == "none"
     return Adapter(
         folder=folder,
         base=config.base_model_name_or_path or "",
         rank=config.r,
         alpha=config.lora_alpha,
-        target_modules=",".join(targets),
+        target_modules=",".join(_last_names(modules)),
         use_dora=config.use_dora,
         use_rslora=config.use_rslora,
         modules_to_save=",".join(_last_names(config.modules_to_save or [])),
@@ -175,5 +173,30 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _last_names(names: list[str]) -> list[str]:
+def _unsaid(config: _Config, modules: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """What is in the file and not in the configuration, or the other way round, by which peft would leave it out."""
+    strange = next((name for name in shapes if not name.startswith(PREFIX)), None)
+    if strange:
+        return f"its tensor {strange} is not named as peft names them, {PREFIX}..."
+    listed = config.target_modules
+    if isinstance(listed, list) and listed:
+        left_out = next((x for x in modules if not any(x == one or x.endswith(f".{one}") for one in listed)), None)
+        if left_out:
+            return f"it has matrices for {left_out}, which {CONFIG} does not list in target_modules"
+    if config.use_dora != any(_LENGTHS in name for name in shapes):
+        return f"{CONFIG} says use_dora {str(config.use_dora).lower()}, and its tensors are otherwise"
+    other = next((name for name in shapes if not _is_said(name, config)), None)
+    return f"it holds {other.removeprefix(PREFIX)}, which {CONFIG} does not list in modules_to_save" if other else ""
+
+
+def _is_said(tensor: str, config: _Config) -> bool:
+    """Whether a tensor is part of LoRA, or of a module that trained whole; a head may stand for a listed embedding."""
+    module, _, last = tensor.rpartition(".")
+    saved = set(_last_names(config.modules_to_save or []))
+    saved |= set(HEADS) if any(map(is_embedding, saved)) else set()
+    is_bias = last == "bias" and (config.bias != "none" or config.lora_bias)
+    return ".lora_" in tensor or ".token_adapter." in tensor or module.rpartition(".")[2] in saved or is_bias
+
+
+def _last_names(names: Sequence[str]) -> list[str]:
     return sorted({name.rpartition(".")[2] for name in names})

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from backend.errors import UserError
 from backend.model import adapter, adapter_fit, find
@@ -36,7 +36,6 @@ def test_its_settings_are_the_plans_fields(tmp_path: Path) -> None:
         {"alpha_pattern": {"q_proj": 8}},
         {"layers_to_transform": [0]},
         {"bias": "all"},
-        {"target_modules": ".*q_proj"},
         {"trainable_token_indices": [3]},
         {"lora_bias": True},
     ],
@@ -74,6 +73,48 @@ def test_fields_that_change_nothing_once_it_is_trained_are_taken(tmp_path: Path)
         "peft_version": "1.0",
     }
     assert adapter.read(make_adapter(tmp_path / "a", **settings)).is_usual
+
+
+@pytest.mark.parametrize("said", [".*(q|v)_proj", "all-linear", None, ["q_proj", "v_proj", "foo"]], ids=str)
+def test_its_layers_are_those_that_it_has_matrices_for(said: Any, tmp_path: Path) -> None:
+    found = adapter.read(make_adapter(tmp_path / "a", target_modules=said))
+    assert (found.target_modules, found.is_usual) == ("q_proj,v_proj", True)
+
+
+def changed(folder: Path, tensors: dict[str, np.ndarray[Any, Any]]) -> Path:
+    path = folder / "adapter_model.safetensors"
+    save_file(load_file(path) | tensors, path)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "tensors", "said"),
+    [
+        ({"target_modules": ["q_proj"]}, {}, "matrices for model.layers.0.self_attn.v_proj, which adapter_config.json"),
+        ({"use_dora": True}, {}, "says use_dora true, and its tensors are otherwise"),
+        ({}, {"base_model.model.model.norm.weight": np.ones(64)}, "holds model.norm.weight, which"),
+        ({}, {"base_model.model.lm_head.weight": np.ones((384, 64))}, "holds lm_head.weight, which"),
+        ({}, {"foo": np.ones(2)}, "its tensor foo is not named as peft names them"),
+    ],
+    ids=["layers", "lengths", "norm", "head", "prefix"],
+)
+def test_file_and_configuration_agree(
+    settings: dict[str, Any], tensors: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    folder = changed(make_adapter(tmp_path / "a", **settings), tensors)
+    with pytest.raises(UserError, match=said):
+        adapter.read(folder)
+
+
+def test_an_embedding_with_rows_for_other_tokens_is_of_another_model(tiny_model: Path, tmp_path: Path) -> None:
+    folder = make_adapter(tmp_path / "a", modules_to_save=["embed_tokens"])
+    name = "base_model.model.model.embed_tokens.weight"
+    changed(folder, {name: np.ones((390, 64), np.float32)})
+    with pytest.raises(UserError, match="its model.embed_tokens is 390x64, the model's 384x64"):
+        adapter_fit.refuse_other_model(adapter.read(folder), find.find(str(tiny_model)))
+    both = {name: np.ones((384, 64), np.float32), "base_model.model.lm_head.weight": np.ones((384, 64), np.float32)}
+    changed(folder, both)  # as peft writes one matrix that both have
+    adapter_fit.refuse_other_model(adapter.read(folder), find.find(str(tiny_model)))
 
 
 def damaged(folder: Path, how: str) -> None:
