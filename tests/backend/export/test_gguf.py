@@ -208,6 +208,18 @@ def test_another_family_is_refused_in_a_sentence(tmp_path: Path) -> None:
         export(found(folder), "gguf", None, silent)
 
 
+def test_a_class_that_the_model_is_not_loaded_with_is_refused(tmp_path: Path) -> None:
+    config = json.loads((make_model(tmp_path / "m") / "config.json").read_text())
+    assert families.of(config).arch == "llama"
+    with pytest.raises(UserError, match="names LlamaForCausalLM, but the model is of the kind 'granite', which can't"):
+        families.of(config | {"model_type": "granite"})
+
+
+def test_a_window_that_llama_cpp_does_not_keep_is_said() -> None:
+    assert "the last 4,096 tokens" in families.not_kept({"sliding_window": 4096})[0]
+    assert families.not_kept({"sliding_window": 4096, "use_sliding_window": False}) == families.not_kept({}) == ()
+
+
 def test_without_the_package_a_sentence_says_how_to_get_it(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "gguf", None)
     with pytest.raises(UserError, match=r"needs the package gguf: pip install 'fttui\[gguf\]'"):
