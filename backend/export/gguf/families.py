@@ -70,8 +70,8 @@ def not_kept(config: Config) -> tuple[str, ...]:
     if not window or not config.get("use_sliding_window", True):
         return ()
     return (
-        f"llama.cpp lets every token see the whole context, and this model was trained to see the last {window:,} tokens: "
-        "answers differ in longer contexts",
+        "llama.cpp lets every token see the whole context, and this model was trained to see the last "
+        f"{window:,} tokens: answers differ in longer contexts",
     )
 
 
