@@ -32,11 +32,11 @@ def predicted(trainable: int | None, parameters: int = MANY) -> Prediction:
     [
         (True, predicted(FEW), None),
         (True, predicted(FEW + FEW // 200), None),
-        (True, predicted(FEW // 2), "the model has 10 k trainable parameters, and the plan counted 5 k"),
-        (True, predicted(FEW, 2 * MANY), "the model has 40 k parameters, and the plan counted 80 k"),
+        (True, predicted(FEW // 2), "the model has 10,000 trainable parameters, and the plan counted 5,000"),
+        (True, predicted(FEW, 2 * MANY), "the model has 40,000 parameters, and the plan counted 80,000"),
         (True, predicted(None), None),
         (False, predicted(MANY + FEW, MANY + FEW), None),
-        (False, predicted(None, MANY), "the model has 50 k parameters"),
+        (False, predicted(None, MANY), "the model has 50,000 parameters"),
         (False, None, None),
     ],
 )
