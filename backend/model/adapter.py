@@ -98,7 +98,8 @@ def read(folder: Path) -> Adapter:
     if not (folder / CONFIG).is_file():
         raise UserError(f"adapter: {folder} is no adapter: {CONFIG} is missing; give a run, or its result", "adapter")
     try:
-        config = typed.read_json(folder / CONFIG, _Config)
+        said = typed.read_json(folder / CONFIG, dict[str, Any])
+        config = typed.convert(said, _Config)
     except typed.Damaged as error:
         raise unreadable(folder, f"{CONFIG} is damaged: {error}") from None
     if config.peft_type != "LORA":
@@ -107,7 +108,7 @@ def read(folder: Path) -> Adapter:
         )
     if config.r < 1:
         raise unreadable(folder, f"{CONFIG} says rank {config.r}")
-    if strange := _unknown(typed.read_json(folder / CONFIG, dict[str, Any])):
+    if strange := _unknown(said):
         raise unreadable(folder, f"{CONFIG} sets {strange}, which means something that is not done here")
     if not 0 < config.lora_alpha < _MOST_ALPHA:
         raise unreadable(folder, f"{CONFIG} has no lora_alpha above 0 and below a million")
