@@ -99,6 +99,12 @@ class Sources:
         except OSError:  # the folder is gone
             return []
 
+    def started(self, answers: Answers, model: ModelInfo | None) -> ModelInfo | None:
+        """The model with the adapter and the new tokens that the wizard was started with. Raises UserError."""
+        from backend.planner import start as starts
+
+        return starts.of(answers, model) if model is not None else None
+
     def inspect_data(self, reference: str, mapping: tuple[str, ...], model: ModelInfo | None) -> DataReport:
         """The report on a file, a folder, a hub id or `demo`. Raises UserError."""
         from backend.data import inspect

@@ -70,6 +70,10 @@ class CommonTable(Table, frozen=True):
     """Families whose forward or backward pass fails in the transformers that this was tried with."""
     no_four_bits: tuple[str, ...]
     """Families whose layers can't be quantised by bitsandbytes."""
+    wrappers: tuple[str, ...]
+    """Model types of images and text whose text part is known to train right."""
+    not_tried: tuple[str, ...]
+    """Families of text of which that is not known."""
     length_minimum: int
     length_maximum: int
 

@@ -6,7 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-from backend import units
 from backend.data.chat.template import Refusal
 from backend.errors import UserError
 from backend.export import card, generation, place
@@ -62,16 +61,15 @@ def _merge_quietly(source: ExportSource, base: Path, target: Path, say: Say, *, 
 
 def _merge(source: ExportSource, base: Path, target: Path, say: Say, *, check: bool) -> str:
     """Merge and compare; returns the comparison in a sentence."""
-    from backend.training.merging import merge
+    from backend.training.merging import merge, whole
 
     _refuse_quantized(base)
     updates = merge.streamed(base, source.result)
     if updates is None:
-        _refuse_little_ram(base, 2, "")
         say(f"merging into {base.name} in memory")
     else:
         if check:
-            _refuse_little_ram(base, 1, "; --unchecked merges without comparing")
+            whole.refuse_little_ram(base, 1, "; --unchecked merges without comparing")
         say(f"merging {len(updates)} matrices into {base.name}")
     merge.write(base, source.result, updates, target)
     return _compared(source, base, target, say) if check else "The merge was not checked."
@@ -112,15 +110,3 @@ def _refuse_quantized(base: Path) -> None:
     if "quantization_config" in config:
         fix = "train over the 16-bit model to merge, or serve the adapter (--to vllm)"
         raise UserError(f"the base {base.name} holds quantised weights, which nothing is merged into; {fix}", "run")
-
-
-def _refuse_little_ram(base: Path, copies: int, fix: str) -> None:
-    weights = headers.read(base)
-    needed = copies * weights.bytes if weights else 0
-    free = host.ram().available_bytes
-    if needed > free:
-        raise UserError(
-            f"loading the model takes {units.gib(needed)} of RAM, and {units.gib(free)} are free: "
-            f"free {units.gib(needed - free)}{fix}",
-            "run",
-        )

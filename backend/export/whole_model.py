@@ -10,6 +10,7 @@ from pathlib import Path
 
 from backend.errors import UserError
 from backend.export import card, curve, merged, modelfile, place
+from backend.export.gguf import families
 from backend.export.gguf import write as gguf
 from backend.export.gguf.write import Dtype
 from backend.export.source import ExportSource, Say
@@ -94,13 +95,15 @@ def _ollama(source: ExportSource, base: Path, draft: Path, options: Options, say
 
 def _gguf(source: ExportSource, base: Path, draft: Path, options: Options, say: Say) -> Finished:
     name = _write_gguf(source, base, draft, options, say)
-    return lambda folder: Exported(folder, shlex.join(["llama-server", "-m", str(folder / name)]))
+    notes = families.not_kept(families.config_of(base))
+    return lambda folder: Exported(folder, shlex.join(["llama-server", "-m", str(folder / name)]), notes)
 
 
 def _lmstudio(source: ExportSource, base: Path, draft: Path, options: Options, say: Say) -> Finished:
     name = _write_gguf(source, base, draft, options, say)
     words = ["lms", "import", "--yes", "--copy", "--user-repo", f"fttui/{plain_name(source)}"]
-    return lambda folder: Exported(folder, shlex.join([*words, str(folder / name)]))
+    notes = families.not_kept(families.config_of(base))
+    return lambda folder: Exported(folder, shlex.join([*words, str(folder / name)]), notes)
 
 
 WRITERS: dict[str, Callable[[ExportSource, Path, Path, Options, Say], Finished]] = {

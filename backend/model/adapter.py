@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,28 @@ import msgspec
 
 from backend import typed
 from backend.errors import UserError
-from backend.model import headers
+from backend.model import headers, stored
+from backend.model.shape import HEADS, is_embedding
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 A, B = ".lora_A.weight", ".lora_B.weight"
 PREFIX = "base_model.model."
+_LENGTHS = ".lora_magnitude_vector"
+
+
+_MOST_ALPHA = 1e6
+_HARMLESS_BEGINNINGS = ("gaussian", "eva", "orthogonal")
+_KNOWN = frozenset(
+    (
+        *("peft_type", "r", "lora_alpha", "target_modules", "base_model_name_or_path", "use_dora", "use_rslora"),
+        *("modules_to_save", "bias", "fan_in_fan_out", "rank_pattern", "alpha_pattern", "layers_to_transform"),
+        *("target_parameters", "trainable_token_indices", "lora_bias", "layers_pattern", "exclude_modules"),
+        *("init_lora_weights", "ensure_weight_tying", "task_type", "auto_mapping", "peft_version", "revision"),
+        *("inference_mode", "lora_dropout", "runtime_config", "megatron_core", "megatron_config", "loftq_config"),
+        *("eva_config", "corda_config", "lora_ga_config", "qalora_group_size", "tp_plan"),
+    )
+)
+"""Fields of peft's configuration that are read here, or that change nothing once an adapter is trained."""
 
 
 class _Config(msgspec.Struct):
@@ -37,6 +54,7 @@ class _Config(msgspec.Struct):
     layers_to_transform: Any = None
     target_parameters: Any = None
     trainable_token_indices: Any = None
+    lora_bias: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +67,7 @@ class Adapter:
     rank: int
     alpha: float
     target_modules: str
-    """As the plan field; empty if it is a pattern."""
+    """As the plan field: of the layers that it has matrices for, whatever its configuration says."""
     use_dora: bool
     use_rslora: bool
     modules_to_save: str
@@ -80,28 +98,35 @@ def read(folder: Path) -> Adapter:
     if not (folder / CONFIG).is_file():
         raise UserError(f"adapter: {folder} is no adapter: {CONFIG} is missing; give a run, or its result", "adapter")
     try:
-        config = typed.read_json(folder / CONFIG, _Config)
+        said = typed.read_json(folder / CONFIG, dict[str, Any])
+        config = typed.convert(said, _Config)
     except typed.Damaged as error:
         raise unreadable(folder, f"{CONFIG} is damaged: {error}") from None
-    if config.peft_type != "LORA" or config.r < 1:
+    if config.peft_type != "LORA":
         raise UserError(
             f"adapter: {folder} holds a {config.peft_type[:40]!r} adapter; training starts from LoRA's", "adapter"
         )
-    if config.lora_alpha <= 0:
-        raise unreadable(folder, f"{CONFIG} has no lora_alpha above 0")
+    if config.r < 1:
+        raise unreadable(folder, f"{CONFIG} says rank {config.r}")
+    if strange := _unknown(said):
+        raise unreadable(folder, f"{CONFIG} sets {strange}, which means something that is not done here")
+    if not 0 < config.lora_alpha < _MOST_ALPHA:
+        raise unreadable(folder, f"{CONFIG} has no lora_alpha above 0 and below a million")
     shapes = _shapes(folder)
     ranks = {sizes[0] for name, sizes in shapes.items() if name.endswith(A)}
     if not config.rank_pattern and ranks != {config.r}:
         raise unreadable(folder, f"{CONFIG} says rank {config.r}, its matrices have {max(ranks)}")
-    targets = [] if isinstance(config.target_modules, str | None) else _last_names(config.target_modules)
+    modules = [name.removesuffix(A).removeprefix(PREFIX) for name in shapes if name.endswith(A)]
+    if fault := _unsaid(config, modules, shapes):
+        raise unreadable(folder, fault)
     odd = (config.rank_pattern, config.alpha_pattern, config.target_parameters, config.trainable_token_indices)
-    usual = not any(odd) and config.layers_to_transform is None and config.bias == "none" and bool(targets)
+    usual = not any(odd) and not config.lora_bias and config.layers_to_transform is None and config.bias == "none"
     return Adapter(
         folder=folder,
         base=config.base_model_name_or_path or "",
         rank=config.r,
         alpha=config.lora_alpha,
-        target_modules=",".join(targets),
+        target_modules=",".join(_last_names(modules)),
         use_dora=config.use_dora,
         use_rslora=config.use_rslora,
         modules_to_save=",".join(_last_names(config.modules_to_save or [])),
@@ -109,6 +134,18 @@ def read(folder: Path) -> Adapter:
         shapes=shapes,
         bytes=(folder / WEIGHTS).stat().st_size,
     )
+
+
+def _unknown(config: Mapping[str, Any]) -> str:
+    """What of the configuration changes what the matrices mean, in a way that is not known here; empty if nothing does.
+
+    Some ways to begin an adapter change the base's own weights too (PiSSA, OLoRA, CorDA, LoftQ): over the base as it
+    is, such matrices are worth nothing.
+    """
+    begun = config.get("init_lora_weights", True)
+    if not isinstance(begun, bool) and begun not in _HARMLESS_BEGINNINGS:
+        return f"init_lora_weights {begun!r}"[:80]
+    return next((key for key, value in config.items() if value and key not in _KNOWN), "")
 
 
 def unreadable(folder: Path, why: str) -> UserError:
@@ -123,9 +160,13 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
             raise unreadable(folder, f"its weights are in {PICKLE}, a pickle, which can run any code when loaded")
         raise unreadable(folder, f"{WEIGHTS} is missing")
     try:
-        found = {name: tuple(map(int, entry["shape"])) for name, entry in headers.header(path).items()}
+        entries = headers.header(path)
+        found = {name: tuple(map(int, entry["shape"])) for name, entry in entries.items()}
     except (UserError, OSError, KeyError, TypeError, ValueError):
         raise unreadable(folder, f"{WEIGHTS} is damaged or cut short") from None
+    packed = next((name for name, entry in entries.items() if entry["dtype"] not in stored.TRAINABLE), None)
+    if packed:
+        raise unreadable(folder, f"its tensor {packed} is {entries[packed]['dtype']}")
     if any(name.endswith((A, B)) and len(sizes) != 2 for name, sizes in found.items()):
         raise unreadable(folder, f"{WEIGHTS} holds LoRA matrices that are none")
     if not any(name.endswith(A) for name in found):
@@ -133,5 +174,30 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _last_names(names: list[str]) -> list[str]:
+def _unsaid(config: _Config, modules: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """What is in the file and not in the configuration, or the other way round, by which peft would leave it out."""
+    strange = next((name for name in shapes if not name.startswith(PREFIX)), None)
+    if strange:
+        return f"its tensor {strange} is not named as peft names them, {PREFIX}..."
+    listed = config.target_modules
+    if isinstance(listed, list) and listed:
+        left_out = next((x for x in modules if not any(x == one or x.endswith(f".{one}") for one in listed)), None)
+        if left_out:
+            return f"it has matrices for {left_out}, which {CONFIG} does not list in target_modules"
+    if config.use_dora != any(_LENGTHS in name for name in shapes):
+        return f"{CONFIG} says use_dora {str(config.use_dora).lower()}, and its tensors are otherwise"
+    other = next((name for name in shapes if not _is_said(name, config)), None)
+    return f"it holds {other.removeprefix(PREFIX)}, which {CONFIG} does not list in modules_to_save" if other else ""
+
+
+def _is_said(tensor: str, config: _Config) -> bool:
+    """Whether a tensor is part of LoRA, or of a module that trained whole; a head may stand for a listed embedding."""
+    module, _, last = tensor.rpartition(".")
+    saved = set(_last_names(config.modules_to_save or []))
+    saved |= set(HEADS) if any(map(is_embedding, saved)) else set()
+    is_bias = last == "bias" and (config.bias != "none" or config.lora_bias)
+    return ".lora_" in tensor or ".token_adapter." in tensor or module.rpartition(".")[2] in saved or is_bias
+
+
+def _last_names(names: Sequence[str]) -> list[str]:
     return sorted({name.rpartition(".")[2] for name in names})

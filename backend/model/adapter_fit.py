@@ -10,6 +10,7 @@ from backend.model import hub, stored
 from backend.model.adapter import PREFIX, A, Adapter, B
 from backend.model.info import ModelInfo
 from backend.model.shape import HEAD, ModelShape
+from backend.model.whole_modules import has_vocabulary
 
 _BLOCK = re.compile(r"\.(\d+)\.")
 
@@ -20,6 +21,8 @@ def refuse_other_model(adapter: Adapter, model: ModelInfo) -> None:
     for name in adapter.shapes:
         if name.endswith(A):
             _refuse_other_sizes(adapter, name.removesuffix(A), model.shape)
+        elif name.endswith(".weight") and ".lora_" not in name:
+            _refuse_other_vocabulary(adapter, name, model.shape)
 
 
 def unsure(adapter: Adapter, model: ModelInfo) -> str:
@@ -58,6 +61,14 @@ def _refuse_other_sizes(adapter: Adapter, module: str, shape: ModelShape) -> Non
     if {(inputs, outputs), (outputs, inputs)}.isdisjoint(wanted):
         has = " or ".join(f"{one[0]}x{one[1]}" for one in sorted(wanted))
         raise _other(adapter, shape, f"its {name} is {inputs}x{outputs}, the model's {has}")
+
+
+def _refuse_other_vocabulary(adapter: Adapter, name: str, shape: ModelShape) -> None:
+    """An embedding or a head that was trained whole, with rows for other tokens."""
+    sizes, module = adapter.shapes[name], name.removesuffix(".weight").removeprefix(PREFIX)
+    if has_vocabulary(module.rpartition(".")[2]) and len(sizes) == 2 and sizes != (shape.vocab, shape.hidden):
+        has = f"{shape.vocab}x{shape.hidden}"
+        raise _other(adapter, shape, f"its {module} is {sizes[0]}x{sizes[1]}, the model's {has}")
 
 
 def _other(adapter: Adapter, shape: ModelShape, why: str) -> UserError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from backend import constants
 from backend.errors import UserError
 from backend.model import architectures, config_faults, sizes
 from backend.model.family import Config, Family, Sizes, families
@@ -127,6 +128,7 @@ def check_trainable(config: Config, name: str) -> None:
     _check_causal(config, name)
     _check_code(config, name)
     _check_loadable(config, name)
+    _check_tried(config, name)
     _check_pad(text_part(config), name)
     config_faults.check(text_part(config), name)
     _check_quantisation(config, name)
@@ -195,6 +197,18 @@ def _check_loadable(config: Config, name: str) -> None:
         raise UserError(
             f"{name} can't be fine-tuned here: its architecture {kind!r} {what}; "
             "give a model that generates text, or upgrade transformers if the architecture is newer",
+            "model",
+        )
+
+
+def _check_tried(config: Config, name: str) -> None:
+    """Of some kinds it is not known that what they learn from text alone is right."""
+    kind, common = str(config.get("model_type") or ""), constants.methods().common
+    wraps = architectures.is_wrapper(kind) and is_multimodal(config) and kind not in common.wrappers
+    if wraps or kind in common.not_tried:
+        raise UserError(
+            f"{name} can't be fine-tuned here: models of the kind {kind!r} were not tried, or did not come out right; "
+            "give its language model by itself, or a model of another family",
             "model",
         )
 

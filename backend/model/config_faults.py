@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from backend.errors import UserError
 from backend.model import architectures
-from backend.model.family import Config
+from backend.model.family import Config, families
 
 _ROPES: Final = {
     "default": (),
@@ -48,7 +48,9 @@ def _faults(text: Config) -> Iterator[str]:
     yield from _types(text)
     yield from _dropout(text)
     yield from _activations(text)
+    yield from _numbers(text)
     yield from _layer_types(text)
+    yield from _heads(text)
     yield from _kernels(text)
     for key in ("rope_parameters", "rope_scaling"):
         said = text.get(key)
@@ -82,15 +84,39 @@ def _dropout(text: Config) -> Iterator[str]:
 def _activations(text: Config) -> Iterator[str]:
     known = architectures.activations()
     for key in _ACTIVATIONS:
-        value = text.get(key)
-        if isinstance(value, str) and known and value not in known:
+        value = text.get(key, "")
+        if not isinstance(value, str):
+            yield f"{key} {value!r}, which names no activation function"
+        elif value and known and value not in known:
             yield f"{key} {value!r}, which transformers does not have"
+
+
+def _numbers(text: Config) -> Iterator[str]:
+    """What is divided by, or what a root is taken of."""
+    for key, value in text.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if key.endswith(("_eps", "_epsilon", "_dropout", "_pdrop")) and value is None:
+            yield f"{key} null, where a number should be"
+        elif key.endswith(("_eps", "_epsilon")) and is_number and value < 0:
+            yield f"{key} {value!r}, which has to be at least 0"
+        elif key == "rope_theta" and is_number and value <= 0:
+            yield f"rope_theta {value!r}, which has to be above 0"
+
+
+def _heads(text: Config) -> Iterator[str]:
+    """Each head of keys serves as many heads of queries."""
+    queries, keys = text.get("num_attention_heads"), text.get("num_key_value_heads")
+    if isinstance(queries, int) and isinstance(keys, int) and 0 < keys <= queries and queries % keys:
+        yield f"num_key_value_heads {keys}, of which num_attention_heads {queries} is no multiple"
 
 
 def _layer_types(text: Config) -> Iterator[str]:
     kinds, layers = text.get("layer_types"), text.get("num_hidden_layers")
     if isinstance(kinds, list) and isinstance(layers, int) and len(kinds) != layers:
         yield f"num_hidden_layers {layers}, but layer_types names {len(kinds)}"
+    known = architectures.layer_types() if text.get("model_type") in families() else ()  # others may have names of old
+    if isinstance(kinds, list) and known and (strange := next((x for x in kinds if x not in known), None)):
+        yield f"layer type {strange!r}, which transformers does not have"
 
 
 def _kernels(text: Config) -> Iterator[str]:
@@ -114,6 +140,7 @@ def _rope(settings: Config, text: Config) -> Iterator[str]:
     factor = settings.get("factor")
     if factor is not None and (isinstance(factor, bool) or not isinstance(factor, int | float) or factor <= 0):
         yield f"{factor!r} as the factor of its rotary embeddings, which has to be above 0"
+    yield from _numbers({"rope_theta": settings.get("rope_theta")})
     if kind == "longrope":
         yield from _factors(settings, text)
 

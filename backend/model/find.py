@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backend import paths, units
 from backend.errors import UserError
-from backend.model import demo, headers, hub, hub_cache, known, used
+from backend.model import architectures, as_loaded, demo, headers, hub, hub_cache, known, used
 from backend.model.config import is_exact, is_multimodal, shape_from_config
 from backend.model.family import Config
 from backend.model.info import ModelInfo
@@ -161,7 +161,8 @@ def _with_other_parts(shape: ModelShape, remote: hub.Remote) -> ModelShape:
 def _from_config(said: str, hub_id: str, config: Config, notes: tuple[str, ...], licence: str = "") -> ModelInfo:
     """A hub model whose config.json is on this box and whose weights are not."""
     shape = replace(shape_from_config(config, hub_id), name=hub_id.rsplit("/", 1)[-1], license=licence)
-    return _absent(said, hub_id, shape, (*shape_notes(config, shape), *notes))
+    info = _absent(said, hub_id, shape, (*shape_notes(config, shape), *notes))
+    return replace(info, packages=architectures.packages(as_loaded.model_types(config)))
 
 
 def _from_table(said: str, entry: Known, hub_id: str | None, note: str) -> ModelInfo:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -34,5 +35,7 @@ class ModelInfo:
     """What training starts from."""
     added_tokens: tuple[str, ...] = ()
     """Tokens that its own tokenizer lacks."""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """What its family needs beside transformers: import name -> pip's name."""
     notes: tuple[str, ...] = ()
     """Sentences for the user: licence, a guess that was made, what is missing for training."""

@@ -9,7 +9,17 @@ from typing import Any, Literal
 
 from backend import typed, units
 from backend.errors import UserError
-from backend.model import beside, expected, headers, other_weights, stored, stored_shape, whole_modules
+from backend.model import (
+    architectures,
+    as_loaded,
+    beside,
+    expected,
+    headers,
+    other_weights,
+    stored,
+    stored_shape,
+    whole_modules,
+)
 from backend.model.config import is_exact, is_multimodal, shape_from_config
 from backend.model.family import Config
 from backend.model.info import ModelInfo
@@ -44,7 +54,7 @@ def read_folder(
         if not is_exact(config) and not is_multimodal(config):
             expected.refuse_too_few(folder, shape, called)
         shape = stored_shape.fitted(shape, config, folder)
-        shape = replace(shape, whole_modules=whole_modules.of_files(folder, shape))
+        shape = replace(shape, whole_modules=whole_modules.of_tensors(as_loaded.of_folder(folder, config), shape))
     tokenizer = folder / "tokenizer.json"
     has_tokenizer = tokenizer.is_file()
     size = weights.bytes if weights else shape.parameters * BYTES_16_BIT
@@ -66,6 +76,7 @@ def read_folder(
         download_bytes=0,
         tokenizer_file=tokenizer if has_tokenizer else None,
         hub_id=hub_id,
+        packages=architectures.packages(as_loaded.model_types(config)),
         notes=tuple(notes),
     )
 

@@ -8,9 +8,17 @@ from functools import cached_property
 HEAD = "lm_head"
 """What `target_modules` calls the output head."""
 
+HEADS = (HEAD, "embed_out")
+"""Last names of the output head."""
+
 OF_EXPERTS = frozenset(("gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"))
 """In a mixture of experts these names mean the experts, which carry no adapter; peft takes shared experts and dense
 layers of these names for them, so that they carry none either."""
+
+
+def is_embedding(name: str) -> bool:
+    """Whether a module of this last name is the input embedding."""
+    return ("embed" in name or name == "wte") and name not in HEADS
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def refuse_untrainable(folder: Path, name: str) -> None:
 
 
 def _is_quantised(tensor: str, kind: str) -> bool:
-    if kind.startswith(("F8", "F4", "F6")) or _PACKED.search(tensor):
+    if kind.startswith(("F8", "F4", "F6_")) or _PACKED.search(tensor):
         return True
     return kind not in TRAINABLE and tensor.endswith("weight")
 

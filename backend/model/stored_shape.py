@@ -4,40 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from pathlib import Path
 
-from backend.model import headers, stored_experts
+from backend.model import architectures, as_loaded, headers, stored_experts
 from backend.model.config import is_exact, is_multimodal
 from backend.model.family import Config
 from backend.model.shape import Linear, ModelShape
 from backend.model.stored import TRAINABLE
 from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
 
-_BUFFER = (
-    *(
-        "inv_freq",
-        "masked_bias",
-        "position_ids",
-        "e_score_correction_bias",
-        "feed_forward.expert_bias",
-        "balancing_biases",
-    ),
-    *(
-        "tid2eid",
-        "ffn.gate.bias",
-        ".act_fn.beta",
-        ".act_fn.eps",
-        "layer_scalar",
-        "slope_rate",
-        "query_decay",
-        "key_decay",
-        "diagonal_decay",
-    ),
-)
-"""Tensors that are stored and that are no parameters."""
+_OLD_BUFFER = ("inv_freq", "masked_bias", "position_ids", ".act_fn.beta", ".act_fn.eps")
+"""Tensors of older files, and of activation functions, which are no parameters."""
 _HEAD = ("lm_head.weight", "embed_out.weight")
+_EMBEDDING = "embed_tokens.weight"
 
 
 def fitted(shape: ModelShape, config: Config, folder: Path) -> ModelShape:
@@ -48,10 +29,12 @@ def fitted(shape: ModelShape, config: Config, folder: Path) -> ModelShape:
     exact = is_exact(config)
     if exact and not is_multimodal(config):
         return shape
-    tensors = dict(_tensors(folder))
+    kept = architectures.kept(as_loaded.model_types(config))
+    tensors = dict(_tensors(folder, config, kept.buffers))
     if not exact:
         shape = _as_stored(shape, config, tensors)
-    frozen = sum(math.prod(sizes) for name, sizes in tensors.items() if NOT_OF_TEXT.search(name))
+    fixed = (name for name in tensors if NOT_OF_TEXT.search(name) or name.rpartition(".")[2] in kept.frozen)
+    frozen = sum(math.prod(tensors[name]) for name in fixed)
     return replace(counted(shape, _parameters(tensors, shape)), frozen_parameters=frozen)
 
 
@@ -77,11 +60,14 @@ def counted(shape: ModelShape, stored: int | None) -> ModelShape:
     return shape if stored is None else replace(shape, other_parameters=stored - known)
 
 
-def _tensors(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for name, entry in headers.tensors(folder).items():
-        is_used = not name.endswith(_BUFFER) and not name.startswith("mtp.")
-        if is_used and entry["dtype"] in TRAINABLE:
-            yield name, tuple(entry["shape"])
+def _tensors(folder: Path, config: Config, buffers: Set[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The weights, as they are loaded."""
+    found = headers.tensors(folder).items()
+    weights = {name: tuple(entry["shape"]) for name, entry in found if entry["dtype"] in TRAINABLE}
+    for name, sizes in as_loaded.convert(weights, config).items():
+        is_buffer = name.endswith(_OLD_BUFFER) or name.rpartition(".")[2] in buffers
+        if not is_buffer and not name.startswith("mtp."):
+            yield name, sizes
 
 
 def _parameters(tensors: dict[str, tuple[int, ...]], shape: ModelShape) -> int:
@@ -91,9 +77,17 @@ def _parameters(tensors: dict[str, tuple[int, ...]], shape: ModelShape) -> int:
 
 
 def _is_tied(tensors: dict[str, tuple[int, ...]], shape: ModelShape) -> bool:
-    """Whether only one matrix of the vocabulary's size is stored outside of the vision part."""
+    """Whether only one matrix of the vocabulary is stored outside of the vision part.
+
+    An embedding may have more rows than the vocabulary has tokens (Llama 3.2 Vision: one for an image).
+    """
     wide = (shape.vocab, shape.hidden)
-    return sum(sizes == wide and not NOT_OF_TEXT.search(name) for name, sizes in tensors.items()) < 2
+    found = (
+        name
+        for name, sizes in tensors.items()
+        if sizes == wide or (name.endswith(_EMBEDDING) and sizes[1:] == wide[1:] and sizes[0] >= shape.vocab)
+    )
+    return sum(not NOT_OF_TEXT.search(name) for name in found) < 2
 
 
 def _linears(tensors: dict[str, tuple[int, ...]], layers: int) -> tuple[Linear, ...]:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable
 
 from backend.errors import UserError
-from backend.model import headers
 from backend.model.family import families
 from backend.model.info import ModelInfo
 from backend.model.shape import HEAD, OF_EXPERTS
@@ -49,25 +48,10 @@ def refuse_unknown(model: ModelInfo, target_modules: str) -> None:
 
 
 def names(model: ModelInfo) -> frozenset[str]:
-    """Names of the linear layers in the blocks: of the weight files if they are here, else of the family's table.
+    """Names of the linear layers in the blocks: of the family's table, or of the weight files.
 
     Empty for a family that nobody listed whose files are not here.
     """
-    if model.folder is not None and model.has_weights and model.kind != "demo":
-        return frozenset(_stored(model))
-    return (
-        frozenset(x.name for x in model.shape.lora_targets(ALL_LINEAR))
-        if model.shape.family in families()
-        else frozenset()
-    )
-
-
-def _stored(model: ModelInfo) -> set[str]:
-    assert model.folder is not None
-    tensors = headers.tensors(model.folder)
-    mixture, found = is_mixture(tensors), set()
-    for tensor, entry in tensors.items():
-        module, _, last = tensor.rpartition(".")
-        if last == "weight" and len(entry["shape"]) == 2 and takes_adapter(module, mixture=mixture):
-            found.add(module.rpartition(".")[2])
-    return found
+    if model.shape.family not in families() and not model.has_weights:
+        return frozenset()
+    return frozenset(x.name for x in model.shape.lora_targets(ALL_LINEAR))

@@ -5,25 +5,25 @@ from __future__ import annotations
 import difflib
 import math
 from collections import Counter
-from pathlib import Path
+from collections.abc import Mapping
 
 from backend.errors import UserError
-from backend.model import headers
-from backend.model.shape import HEAD, ModelShape
+from backend.model.shape import HEAD, HEADS, ModelShape, is_embedding
 from backend.model.targets import NOT_OF_TEXT
 
 EMBEDDING, NORM = "embed_tokens", "norm"
-_HEADS = (HEAD, "embed_out")
 
 
-def of_files(folder: Path, shape: ModelShape) -> tuple[tuple[str, int], ...]:
-    """(last name, parameters) of the embedding, the head and the norms in `folder`, those of all blocks together."""
+def of_tensors(tensors: Mapping[str, tuple[int, ...]], shape: ModelShape) -> tuple[tuple[str, int], ...]:
+    """(last name, parameters) of the embedding, the head and the norms, those of all blocks together.
+
+    `tensors` are those of the model's files, under the names that the model has for them.
+    """
     sizes: dict[str, list[tuple[int, ...]]] = {}
-    for path in headers.weight_files(folder):
-        for tensor, entry in headers.header(path).items():
-            module, _, last = tensor.rpartition(".")
-            if last in ("weight", "bias") and module and not NOT_OF_TEXT.search(module):
-                sizes.setdefault(module, []).append(tuple(entry.get("shape", ())))
+    for tensor, one in tensors.items():
+        module, _, last = tensor.rpartition(".")
+        if last in ("weight", "bias") and module and not NOT_OF_TEXT.search(module):
+            sizes.setdefault(module, []).append(one)
     found: Counter[str] = Counter()
     for module, shapes in sizes.items():
         if (shape.vocab, shape.hidden) in shapes or all(len(one) == 1 for one in shapes):
@@ -48,22 +48,22 @@ def listed(modules_to_save: str) -> list[str]:
 def parameters(shape: ModelShape, modules_to_save: str) -> int:
     """Parameters of the listed modules; an embedding that the head shares is one matrix."""
     sizes = known(shape)
-    return sum(sizes.get(name, 0) for name in listed(modules_to_save) if not (shape.tied and name in _HEADS))
+    return sum(sizes.get(name, 0) for name in listed(modules_to_save) if not (shape.tied and name in HEADS))
 
 
 def has_embedding(modules_to_save: str) -> bool:
     """Whether the input embedding is listed."""
-    return any(("embed" in name or name == "wte") and name not in _HEADS for name in listed(modules_to_save))
+    return any(map(is_embedding, listed(modules_to_save)))
 
 
 def has_vocabulary(modules_to_save: str) -> bool:
     """Whether a matrix with a row for each token is listed."""
-    return has_embedding(modules_to_save) or any(name in _HEADS for name in listed(modules_to_save))
+    return has_embedding(modules_to_save) or any(name in HEADS for name in listed(modules_to_save))
 
 
 def has_head(shape: ModelShape, modules_to_save: str) -> bool:
     """Whether the output head trains: it is listed, or shares the matrix of an embedding that is."""
-    is_listed = any(name in _HEADS for name in listed(modules_to_save))
+    is_listed = any(name in HEADS for name in listed(modules_to_save))
     return has_embedding(modules_to_save) if shape.tied else is_listed
 
 
@@ -77,7 +77,7 @@ def refuse_unknown(shape: ModelShape, modules_to_save: str, target_modules: str 
             raise _refused(f"{name!r} is no embedding, head or norm of {shape.name}; {hint}")
         if name in target_modules.split(","):
             raise _refused(f"{name} is in target_modules too, and trains either whole or by an adapter; list it once")
-        if shape.tied and name in _HEADS and not has_embedding(modules_to_save):
+        if shape.tied and name in HEADS and not has_embedding(modules_to_save):
             raise _refused(
                 f"{name} shares its matrix with the embedding in {shape.name}; list that, and both train as one"
             )

@@ -72,6 +72,8 @@ class Prediction:
     corrected_by_runs: int = 0
     """Finished runs on this box that corrected these figures."""
     uncorrected: Uncorrected | None = None
+    trainable_parameters: Annotated[int, Meta(ge=0, le=2**50)] | None = None
+    """None in the plan of an older version."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ class HostEstimate:
     """Host memory and disk that a run needs, in bytes."""
 
     ram_by_phase: Mapping[str, int]
-    """load, train, save: what the process holds in each phase; merge: what merging the adapter takes afterwards."""
+    """base (if an adapter is merged in memory first), load, train, save: what the process holds in each phase; merge:
+    what merging the adapter takes afterwards."""
     disk_by_part: Mapping[str, int]
     """download, base (if the run makes one of its own), data, checkpoints, general, result, output: what the run
     writes; merged: the merged model afterwards."""

@@ -25,8 +25,11 @@ def needs(
 ) -> HostEstimate:
     """Host memory and disk of a run. `peak_bytes` is the device's peak, which on a CPU is the host's."""
     ram = {"train": peak_bytes} if device.kind == "cpu" else _ram(model, plan, data)
+    merging = int(constants.host().ram.merge_factor * _merged_bytes(model.shape))
     if plan.method != "full":
-        ram["merge"] = int(constants.host().ram.merge_factor * _merged_bytes(model.shape))
+        ram["merge"] = merging
+    if start.is_merged(model, plan) and model.adapter and not model.adapter.is_usual:
+        ram["base"] = merging  # not tensor by tensor: the whole model is in memory for it
     return HostEstimate(ram, _disk(model, plan, data, answers))
 
 
@@ -116,14 +119,22 @@ def obstacles(needed: HostEstimate, plan: Plan, device: Device) -> Iterator[str]
 
 
 def _lacking_ram(needed: HostEstimate, plan: Plan, device: Device, box: Box) -> Iterator[str]:
-    """On a CPU the fit itself says whether the RAM is enough."""
+    """On a CPU the fit itself says whether the RAM is enough to train."""
     free = box.ram_bytes
-    if device.kind == "cpu" or needed.ram_bytes <= free:
+    looked_at = {phase: size for phase, size in needed.ram_by_phase.items() if phase != "merge"}
+    if device.kind == "cpu":
+        looked_at = {phase: size for phase, size in looked_at.items() if phase == "base"}
+    phase = max(looked_at, key=lambda x: looked_at[x], default="")
+    if not phase or looked_at[phase] <= free:
         return
-    phase = max((x for x in needed.ram_by_phase if x != "merge"), key=lambda x: needed.ram_by_phase[x])
-    what = {"load": "loading", "train": "training", "save": "writing a checkpoint"}[phase]
-    lacking = units.gib(needed.ram_bytes - free)
-    says = f"{rules.title(plan.method)} needs {units.gib(needed.ram_bytes)} of host RAM for {what}, {units.gib(free)}"
+    what = {
+        "load": "loading",
+        "train": "training",
+        "save": "writing a checkpoint",
+        "base": "merging the adapter before it trains",
+    }[phase]
+    lacking = units.gib(looked_at[phase] - free)
+    says = f"{rules.title(plan.method)} needs {units.gib(looked_at[phase])} of host RAM for {what}, {units.gib(free)}"
     yield f"{says} are available: {_ram_fix(plan, phase)}free {lacking}."
 
 

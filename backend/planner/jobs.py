@@ -60,6 +60,7 @@ def _predicted(comparison: Comparison, seen: MethodEstimate) -> Prediction:
         phases=phase_peaks(seen.memory, shape, seen.plan, device),
         corrected_by_runs=max(own.runs, own.memory_runs),
         uncorrected=uncorrected(comparison.model, seen.plan, device, comparison.data),
+        trainable_parameters=seen.trainable_parameters,
     )
 
 

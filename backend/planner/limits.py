@@ -25,6 +25,7 @@ VARLEN_WIDEST = 256
 def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> None:
     """Raise UserError for the first of the user's plan fields in `settings` that can't be followed."""
     _refuse_slow_tokenizer(model)
+    _refuse_missing_packages(model, device)
     _refuse_family(model, settings.get("method"))
     if "target_modules" in settings:
         targets.refuse_unknown(model, settings["target_modules"])
@@ -97,6 +98,17 @@ def _refuse_family(model: ModelInfo, method: Any) -> None:
         )
     if method == "qlora" and why:
         raise UserError(f"method: {why[0].lower()}{why[1:-1]}; set lora or full", "method")
+
+
+def _refuse_missing_packages(model: ModelInfo, device: Device) -> None:
+    """Transformers asks for them when it builds the model, which is after the download."""
+    missing = [pip for name, pip in model.packages.items() if importlib.util.find_spec(name) is None]
+    if device.here and missing:
+        raise UserError(
+            f"{model.shape.name} can't be loaded without {' and '.join(missing)}, not installed here; "
+            f"install it with: pip install {' '.join(missing)}",
+            "model",
+        )
 
 
 def _refuse_slow_tokenizer(model: ModelInfo) -> None:

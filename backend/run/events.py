@@ -60,6 +60,8 @@ class PredictedFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Finished runs on this machine that corrected these figures."""
     uncorrected: dict[str, Any] | None = None
     """The same from the formulas alone, as `plan.toml` has it."""
+    trainable_parameters: Count | None = None
+    """Parameters that train, as planned."""
 
 
 class PhasePeak(msgspec.Struct, kw_only=True):

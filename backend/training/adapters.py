@@ -5,7 +5,7 @@ Modules that train whole (`modules_to_save`), rows of the embedding for added to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,26 @@ def _rows(network: Network, whole: dict[str, Module], ids: tuple[int, ...]) -> d
     return {names[id(x)]: list(ids) for x in modules if not any(x is y for y in whole.values())}
 
 
+def shared_layers(model: Any) -> Iterator[tuple[Any, Any]]:
+    """Layers with an adapter whose weight is that of an earlier layer too (Zamba's blocks), each with the earlier."""
+    from peft.tuners.lora import LoraLayer
+
+    first: dict[int, Any] = {}
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            earlier = first.setdefault(id(module.get_base_layer().weight), module)
+            if earlier is not module:
+                yield module, earlier
+
+
+def share(model: Any) -> None:
+    """Let layers that share a weight share its adapter, so that it can be merged into that weight."""
+    for layer, earlier in shared_layers(model):
+        for part in ("lora_A", "lora_B", "lora_magnitude_vector"):
+            if "default" in getattr(earlier, part):
+                getattr(layer, part)["default"] = getattr(earlier, part)["default"]
+
+
 def fill(model: Any, folder: Path) -> None:
     """Put the weights of the adapter in `folder` into `model`, a PeftModel with the same layers.
 
@@ -103,6 +123,9 @@ def fill(model: Any, folder: Path) -> None:
     surplus = sorted(given.keys() - own.keys())
     odd = sorted(name for name in own.keys() & given.keys() if own[name].shape != given[name].shape)
     reasons = ((lacking, "it has no tensor"), (surplus, "no layer takes its tensor"), (odd, "of another shape is its"))
+    bad = next((name for name, x in given.items() if not bool(x.isfinite().all())), None)
+    if bad:
+        raise unreadable(folder, f"its tensor {bad} holds values that are no numbers")
     for names, what in reasons:
         if names:
             raise unreadable(folder, f"{what} {names[0]}")

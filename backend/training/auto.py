@@ -30,9 +30,17 @@ def config(folder: Path) -> Any:
 
 def load(folder: Path, **options: Any) -> Any:
     """The model in `folder`; `options` are those of `from_pretrained`. Raises UserError if transformers refuses it."""
-    kind = of(config(folder))
+    settings = config(folder)
+    _return_what_is_asked(settings)
     with said_plainly(folder):
-        return kind.from_pretrained(folder, **NO_CODE, **options)
+        return of(settings).from_pretrained(folder, config=settings, **NO_CODE, **options)
+
+
+def _return_what_is_asked(settings: Any) -> None:
+    """Outputs by name and no others, whatever config.json says of them."""
+    for part in {id(x): x for x in (settings, settings.get_text_config())}.values():
+        part.return_dict = True
+        part.output_attentions = part.output_hidden_states = False
 
 
 def tokenizer(folder: Path) -> Any:
@@ -77,6 +85,9 @@ def model_class(config: Any) -> Any:
 
 
 def _is_wrapper(config: Any) -> bool:
-    from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    """Whether it has a text part beside others; or transformers lists it with these alone (Mistral 4)."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-    return hasattr(config, "text_config") and type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    kind = type(config)
+    is_text = kind in MODEL_FOR_CAUSAL_LM_MAPPING and not hasattr(config, "text_config")
+    return kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and not is_text

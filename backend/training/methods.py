@@ -19,7 +19,7 @@ from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
 from backend.plan.plan import Plan
 from backend.training import adapter_products, adapters, auto, grouped_keys, load_check, token_rows
 from backend.training.attention import rows
-from backend.training.network import Network
+from backend.training.network import Network, decoder
 from backend.training.parallel import sharding
 from backend.training.parallel.execution import Execution
 from backend.training.parallel.ranks import ALONE, Ranks
@@ -80,9 +80,12 @@ def load(folder: Path, base_name: str, execution: Execution, start: Start = NOTH
 
 
 def train_text(network: Network) -> None:
-    """Let every parameter train but those of a wrapper's other parts, which text never reaches."""
+    """Let every parameter train but those of a wrapper's other parts, which text never reaches.
+
+    What the family's own code keeps as it is stays so: Laguna's balance of experts, an initial state.
+    """
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(NOT_OF_TEXT.search(name) is None)
+        parameter.requires_grad_(parameter.requires_grad and NOT_OF_TEXT.search(name) is None)
 
 
 def set_checkpointing(network: Network, execution: Execution) -> None:
@@ -263,6 +266,7 @@ def with_adapters(network: Network, base_name: str, plan: Plan, start: Start = N
     )
     model = get_peft_model(network, config)
     model.peft_config["default"].base_model_name_or_path = base_name
+    adapters.share(model)
     for module in model.modules():
         if isinstance(module, BaseTunerLayer):
             module.cast_input_dtype_enabled = False  # autocast does it, without a float32 copy of every input
@@ -282,12 +286,12 @@ def _targets(network: Network, plan: Plan) -> list[str]:
     """
     from transformers.pytorch_utils import Conv1D
 
-    decoder = network.get_decoder()
-    prefix = next(name for name, module in network.named_modules() if module is decoder)
+    blocks = decoder(network)
+    prefix = next(name for name, module in network.named_modules() if module is blocks)
     mixture = is_mixture(name for name, _ in network.named_parameters())
     linears = {
         f"{prefix}.{name}".lstrip("."): name.rpartition(".")[2]
-        for name, module in decoder.named_modules()
+        for name, module in blocks.named_modules()
         if isinstance(module, torch.nn.Linear | Conv1D) and takes_adapter(f"{prefix}.{name}", mixture=mixture)
     }
     head = network.get_output_embeddings()

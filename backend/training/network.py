@@ -29,6 +29,7 @@ class Network(Weights, Protocol):
 
     config: Any
     generation_config: Any
+    base_model: Any
     training: bool
 
     def __call__(self, **inputs: Any) -> Any:
@@ -68,3 +69,12 @@ class Network(Weights, Protocol):
 
     def eval(self) -> Any:
         """Switch dropout off."""
+
+
+def decoder(network: Network) -> Any:
+    """The blocks without the head; a call's result has `last_hidden_state`.
+
+    Transformers' own look-up takes whatever is called `decoder` for it, which is the head in ModernBERT's decoder.
+    """
+    found = network.get_decoder()
+    return network.base_model if found is network.get_output_embeddings() else found

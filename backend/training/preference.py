@@ -22,7 +22,7 @@ from backend.training import token_rows
 from backend.training.batches import IGNORED, Batch, Row, padded
 from backend.training.forgetting.tokens import adapters_off
 from backend.training.loss import chunk_rows, logit_scale
-from backend.training.network import Network
+from backend.training.network import Network, decoder
 from backend.training.packed_rows import packed_hint
 from backend.training.parallel.execution import Execution
 from backend.training.precision import autocast
@@ -133,7 +133,7 @@ def log_likelihoods(network: Network, batch: Batch, *, chunked: bool) -> Tensor:
         if not chunked:
             logits = network(**inputs, logits_to_keep=batch.predict).logits
             return _likelihood(logits.flatten(0, 1), targets).view(shape).sum(dim=1)
-        hidden = network.get_decoder()(**inputs).last_hidden_state
+        hidden = decoder(network)(**inputs).last_hidden_state
     kept = torch.take_along_dim(hidden, batch.predict[..., None], dim=1).flatten(0, 1)
     parts = list(_in_chunks(network, kept, targets))
     return torch.cat(parts).view(shape).sum(dim=1)

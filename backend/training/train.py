@@ -32,7 +32,7 @@ from backend.run.control import Change, Command, Inbox, PauseAt
 from backend.run.event_log import EventLog
 from backend.run.events import Calibrated, PredictedFigures, RunFinished, RunStarted
 from backend.run.folder import RunFolder
-from backend.training import device, kernels, locate, relief
+from backend.training import counted, device, kernels, locate, relief
 from backend.training.ending import Ending
 from backend.training.failure import is_panic, sentence
 from backend.training.forgetting import watch
@@ -128,6 +128,8 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
         report.phase("load")
         session = begin(folder, job, model_folder, data, report, began, ranks)
         report.event(_known_when_loaded(started, session))
+        if other := counted.difference(session.loaded, job.predicted):
+            report.warn(other)
         _watch_forgetting(session, general)
         try:
             end = _loop(session, commands)

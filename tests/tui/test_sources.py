@@ -10,6 +10,7 @@ from backend.answers import Answers
 from backend.plan.preset import Preset
 from tests.tui import box
 from tui.app import ORDER, make_step
+from tui.sources import Sources
 
 PRESET = Preset("mine", "", {"method": "full", "rank": 64}, {}, Path("mine.toml"), False)
 
@@ -34,3 +35,16 @@ def test_a_presets_plan_fields_reach_the_planner() -> None:
 )
 def test_the_method_set_by_preset_or_user(settings: tuple[str, ...], start: Preset | None, method: str | None) -> None:
     assert box.sources().method_set(Answers(set=settings), start) == method
+
+
+def test_new_tokens_that_the_wizard_was_started_with_count_in_the_data(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "tokens.txt").write_text("apples\n")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(f'{{"prompt": "apples {n}", "completion": "apples apples"}}\n' for n in range(20)))
+    sources = Sources()
+    model = sources.find_model(str(tiny_model))
+    started = sources.started(Answers(add_tokens=str(tmp_path / "tokens.txt")), model)
+    before, after = (sources.inspect_data(str(rows), (), one) for one in (model, started))
+    assert started is not None and started.added_tokens == ("apples",)
+    assert after.tokens == before.tokens - 20 * 3  # two pieces are one token then
+    assert sources.started(Answers(), None) is None

@@ -121,7 +121,8 @@ class DataScreen(LookingStep):
         report, journey = self._found, self.journey
         if isinstance(report, DataReport):
             length = self._max_length(report)
-            asked = (self._chosen, self._mapping, journey.model, length, journey.start)
+            model = journey.sources.started(journey.answers, journey.model)
+            asked = (self._chosen, self._mapping, model, length, journey.start)
             call = partial(journey.sources.browse_data, *asked)
             self.app.push_screen(RowsScreen(call))
 
@@ -210,7 +211,8 @@ class DataScreen(LookingStep):
         journey = self.journey
         if journey.answers.model == "demo" and journey.model is not None and journey.model.tokenizer_file is None:
             journey.model = journey.sources.find_model("demo")
-        return journey.sources.inspect_data(chosen, mapping, journey.model)
+        model = journey.sources.started(journey.answers, journey.model)
+        return journey.sources.inspect_data(chosen, mapping, model)
 
     def _predict(self, rows: str, row_tokens: str) -> DataReport:
         return self.journey.sources.predict_data(

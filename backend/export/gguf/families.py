@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import UserError
+from backend.model import family, sizes
 
 Config = Mapping[str, Any]
 
@@ -21,36 +22,57 @@ class Family:
     arch: str
     permutes: bool
     """Queries and keys are reordered: llama.cpp rotates neighbouring pairs, transformers halves."""
+    model_types: tuple[str, ...]
+    """Those that transformers loads with this class: it goes by them, whatever class config.json names."""
 
 
 FAMILIES = {
-    "LlamaForCausalLM": Family("llama", True),
-    "MistralForCausalLM": Family("llama", True),
-    "Qwen2ForCausalLM": Family("qwen2", False),
-    "Qwen3ForCausalLM": Family("qwen3", False),
+    "LlamaForCausalLM": Family("llama", True, ("llama", "internlm3", "iquestcoder")),
+    "MistralForCausalLM": Family("llama", True, ("mistral",)),
+    "Qwen2ForCausalLM": Family("qwen2", False, ("qwen2",)),
+    "Qwen3ForCausalLM": Family("qwen3", False, ("qwen3",)),
 }
 _DEFAULT_THETA = 10_000.0
 
 
 def config_of(folder: Path) -> Config:
-    """A model folder's config.json."""
-    found: Config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return found
+    """A model folder's config.json, with what the family's class assumes for keys that it leaves out."""
+    said: Config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    known = family.of(said)
+    return sizes.with_defaults(known, sizes.usual_names(said)) if known else said
 
 
 def of(config: Config) -> Family:
     """The family of a config.json. Raises UserError if it can't be written."""
     names = config.get("architectures") or [config.get("model_type", "unknown")]
-    family = FAMILIES.get(names[0])
-    if family is None:
+    found = FAMILIES.get(names[0])
+    if found is None:
         known = ", ".join(name.removesuffix("ForCausalLM") for name in FAMILIES)
         fix = "use --to merged and llama.cpp's convert_hf_to_gguf.py"
         raise UserError(f"{names[0]} can't be written as GGUF here, only {known}; {fix}", "to")
+    if config.get("model_type") not in found.model_types:
+        fix = "use --to merged and llama.cpp's convert_hf_to_gguf.py"
+        raise UserError(
+            f"config.json names {names[0]}, but the model is of the kind {config.get('model_type')!r}, which can't be "
+            f"written as GGUF here; {fix}",
+            "to",
+        )
     kind = _rope(config).get("rope_type", "default")
     if kind not in ("default", "llama3", "linear", "yarn"):
         fix = "use --to merged and llama.cpp's convert_hf_to_gguf.py"
         raise UserError(f"rotary scaling of kind {kind} can't be written as GGUF here; {fix}", "to")
-    return family
+    return found
+
+
+def not_kept(config: Config) -> tuple[str, ...]:
+    """Sentences on what llama.cpp does otherwise than the model was trained."""
+    window = config.get("sliding_window")
+    if not window or not config.get("use_sliding_window", True):
+        return ()
+    return (
+        "llama.cpp lets every token see the whole context, and this model was trained to see the last "
+        f"{window:,} tokens: answers differ in longer contexts",
+    )
 
 
 def keys(config: Config, arch: str) -> dict[str, int | float | str]:

@@ -14,7 +14,7 @@ from backend.training import token_rows
 from backend.training.attention.rows import without_mask
 from backend.training.batches import IGNORED, Batch
 from backend.training.loss import chunk_rows, logit_scale
-from backend.training.network import Network
+from backend.training.network import Network, decoder
 from backend.training.packed_rows import packed_hint
 
 
@@ -65,7 +65,7 @@ class Predictions:
                 logits = self._network(**inputs, logits_to_keep=batch.predict, **batch.varlen()).logits
                 whole: Tensor = logits.flatten(0, 1)[valid]
                 return whole
-            hidden = self._network.get_decoder()(**inputs, **batch.varlen()).last_hidden_state
+            hidden = decoder(self._network)(**inputs, **batch.varlen()).last_hidden_state
         return torch.take_along_dim(hidden, batch.predict[..., None], dim=1).flatten(0, 1)[valid]
 
     def slices(self, states: Tensor) -> Iterator[slice]:

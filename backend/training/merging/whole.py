@@ -12,21 +12,53 @@ from typing import Any
 import torch
 from torch.nn import Parameter
 
-from backend.model import stored
-from backend.training import auto
+from backend import units
+from backend.errors import UserError
+from backend.hardware import host
+from backend.model import headers, stored
+from backend.training import adapters, auto
 
 HEAD = "lm_head"
+_COPIES = 2
+"""Of the weights: the model, and what is written."""
+
+
+def refuse_little_ram(base: Path, copies: int, fix: str) -> None:
+    """Raise UserError (field `run`) unless so many copies of the weights in `base` have room in memory."""
+    weights = headers.read(base)
+    needed, free = copies * weights.bytes if weights else 0, host.ram().available_bytes
+    if needed > free:
+        raise UserError(
+            f"loading the model takes {units.gib(needed)} of RAM, and {units.gib(free)} are free: "
+            f"free {units.gib(needed - free)}{fix}",
+            "run",
+        )
 
 
 def merge(base: Path, adapter: Path, target: Path) -> None:
-    """Write the merged model into `target`, in the base's own type."""
+    """Write the merged model into `target`, in the base's own type. Raises UserError if the memory is too small."""
+    refuse_little_ram(base, _COPIES, "")
     from peft import PeftConfig, PeftModel
 
     model = auto.load(base, dtype=getattr(torch, stored.dtype(base)))
     if HEAD in (PeftConfig.from_pretrained(adapter).target_modules or ()):
         _untie(model)
-    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    merged.save_pretrained(target)
+    together = PeftModel.from_pretrained(model, adapter)
+    _once(together)
+    together.merge_and_unload().save_pretrained(target)
+
+
+def _once(together: Any) -> None:
+    """Of layers that share a weight only the first is merged. Raises UserError if their adapters are not the same."""
+    for layer, earlier in adapters.shared_layers(together):
+        pairs = ((x.lora_A["default"].weight, x.lora_B["default"].weight) for x in (layer, earlier))
+        if not all(torch.equal(one, other) for one, other in zip(*pairs, strict=True)):
+            raise UserError(
+                "the blocks of this model share weights, and the adapter has different matrices for them, which no "
+                "merged model can hold; serve the adapter, --to vllm",
+                "run",
+            )
+        del layer.lora_A["default"]  # peft merges what is in there
 
 
 def _untie(model: Any) -> None:

@@ -119,6 +119,18 @@ def test_the_adapter_alone(tmp_path: Path) -> None:
     np.testing.assert_allclose(8.0 / 4 * b @ a, halves_to_neighbours(new - old, 4), atol=1e-6)
 
 
+def test_what_config_json_leaves_out_is_what_the_class_assumes(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "m", family="qwen2")
+    config = json.loads((folder / "config.json").read_text())
+    kept = {key: x for key, x in config.items() if key not in ("head_dim", "vocab_size", "max_position_embeddings")}
+    (folder / "config.json").write_text(
+        json.dumps(kept | {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"]})
+    )
+    found = families.config_of(folder)
+    keys = families.keys(found, "qwen3")
+    assert (families.head_size(found), keys["qwen3.vocab_size"], keys["qwen3.context_length"]) == (128, 151936, 32768)
+
+
 def test_llama_3_scaling_is_what_transformers_computes() -> None:
     from transformers import LlamaConfig
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
@@ -194,6 +206,18 @@ def test_another_family_is_refused_in_a_sentence(tmp_path: Path) -> None:
     (base / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="GemmaForCausalLM can't be written as GGUF here, only Llama, Mistral, Qwen2"):
         export(found(folder), "gguf", None, silent)
+
+
+def test_a_class_that_the_model_is_not_loaded_with_is_refused(tmp_path: Path) -> None:
+    config = json.loads((make_model(tmp_path / "m") / "config.json").read_text())
+    assert families.of(config).arch == "llama"
+    with pytest.raises(UserError, match="names LlamaForCausalLM, but the model is of the kind 'granite', which can't"):
+        families.of(config | {"model_type": "granite"})
+
+
+def test_a_window_that_llama_cpp_does_not_keep_is_said() -> None:
+    assert "the last 4,096 tokens" in families.not_kept({"sliding_window": 4096})[0]
+    assert families.not_kept({"sliding_window": 4096, "use_sliding_window": False}) == families.not_kept({}) == ()
 
 
 def test_without_the_package_a_sentence_says_how_to_get_it(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from backend.errors import UserError
 from backend.model import adapter, adapter_fit, find
@@ -36,13 +36,85 @@ def test_its_settings_are_the_plans_fields(tmp_path: Path) -> None:
         {"alpha_pattern": {"q_proj": 8}},
         {"layers_to_transform": [0]},
         {"bias": "all"},
-        {"target_modules": ".*q_proj"},
         {"trainable_token_indices": [3]},
+        {"lora_bias": True},
     ],
     ids=lambda odd: next(iter(odd)),
 )
 def test_what_a_plan_cannot_say_is_not_usual(odd: dict[str, Any], tmp_path: Path) -> None:
     assert not adapter.read(make_adapter(tmp_path / "a", **odd)).is_usual
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ({"init_lora_weights": "pissa_niter_16"}, "init_lora_weights 'pissa_niter_16'"),
+        ({"init_lora_weights": "olora"}, "init_lora_weights 'olora'"),
+        ({"init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 4}}, "init_lora_weights 'loftq'"),
+        ({"layer_replication": [[0, 2], [1, 2]]}, "layer_replication"),
+        ({"alora_invocation_tokens": [1, 2]}, "alora_invocation_tokens"),
+        ({"use_qalora": True}, "use_qalora"),
+        ({"a_later_field": {"of": "peft"}}, "a_later_field"),
+    ],
+    ids=str,
+)
+def test_matrices_that_mean_something_else_are_not_trained_further(
+    odd: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=f"sets {said}, which means something that is not done here"):
+        adapter.read(make_adapter(tmp_path / "a", **odd))
+
+
+def test_fields_that_change_nothing_once_it_is_trained_are_taken(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "init_lora_weights": "gaussian",
+        "qalora_group_size": 16,
+        "a_later_field": None,
+        "peft_version": "1.0",
+    }
+    assert adapter.read(make_adapter(tmp_path / "a", **settings)).is_usual
+
+
+@pytest.mark.parametrize("said", [".*(q|v)_proj", "all-linear", None, ["q_proj", "v_proj", "foo"]], ids=str)
+def test_its_layers_are_those_that_it_has_matrices_for(said: Any, tmp_path: Path) -> None:
+    found = adapter.read(make_adapter(tmp_path / "a", target_modules=said))
+    assert (found.target_modules, found.is_usual) == ("q_proj,v_proj", True)
+
+
+def changed(folder: Path, tensors: dict[str, np.ndarray[Any, Any]]) -> Path:
+    path = folder / "adapter_model.safetensors"
+    save_file(load_file(path) | tensors, path)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "tensors", "said"),
+    [
+        ({"target_modules": ["q_proj"]}, {}, "matrices for model.layers.0.self_attn.v_proj, which adapter_config.json"),
+        ({"use_dora": True}, {}, "says use_dora true, and its tensors are otherwise"),
+        ({}, {"base_model.model.model.norm.weight": np.ones(64)}, "holds model.norm.weight, which"),
+        ({}, {"base_model.model.lm_head.weight": np.ones((384, 64))}, "holds lm_head.weight, which"),
+        ({}, {"foo": np.ones(2)}, "its tensor foo is not named as peft names them"),
+    ],
+    ids=["layers", "lengths", "norm", "head", "prefix"],
+)
+def test_file_and_configuration_agree(
+    settings: dict[str, Any], tensors: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    folder = changed(make_adapter(tmp_path / "a", **settings), tensors)
+    with pytest.raises(UserError, match=said):
+        adapter.read(folder)
+
+
+def test_an_embedding_with_rows_for_other_tokens_is_of_another_model(tiny_model: Path, tmp_path: Path) -> None:
+    folder = make_adapter(tmp_path / "a", modules_to_save=["embed_tokens"])
+    name = "base_model.model.model.embed_tokens.weight"
+    changed(folder, {name: np.ones((390, 64), np.float32)})
+    with pytest.raises(UserError, match=r"its model\.embed_tokens is 390x64, the model's 384x64"):
+        adapter_fit.refuse_other_model(adapter.read(folder), find.find(str(tiny_model)))
+    both = {name: np.ones((384, 64), np.float32), "base_model.model.lm_head.weight": np.ones((384, 64), np.float32)}
+    changed(folder, both)  # as peft writes one matrix that both have
+    adapter_fit.refuse_other_model(adapter.read(folder), find.find(str(tiny_model)))
 
 
 def damaged(folder: Path, how: str) -> None:
@@ -63,6 +135,8 @@ def damaged(folder: Path, how: str) -> None:
         config.write_text(config.read_text().replace('"r": 4', '"r": 8'))
     elif how == "no scale":
         config.write_text(config.read_text().replace('"lora_alpha": 8', '"lora_alpha": 0'))
+    elif how == "whole numbers":
+        save_file({"base_model.model.x.lora_A.weight": np.zeros((4, 64), np.int32)}, weights)
     elif how == "vectors":
         save_file({"base_model.model.x.lora_A.weight": np.zeros(4, np.float32)}, weights)
     elif how == "another kind":
@@ -80,6 +154,7 @@ def damaged(folder: Path, how: str) -> None:
         ("pickle", "a pickle, which can run any code"),
         ("another rank", "says rank 8, its matrices have 4"),
         ("no scale", "no lora_alpha above 0"),
+        ("whole numbers", "its tensor base_model.model.x.lora_A.weight is I32"),
         ("vectors", "matrices that are none"),
         ("another kind", "holds a 'IA3' adapter"),
     ],

@@ -238,3 +238,27 @@ def test_whatever_is_in_config_json_is_one_kind_of_error() -> None:
             for junk in kinds:
                 with suppress(UserError):
                     assert shape_from_config({**whole, key: junk}, "m").parameters
+
+
+def wrapper(kind: str) -> dict[str, Any]:
+    return {
+        "architectures": ["AnyForConditionalGeneration"],
+        "model_type": kind,
+        "text_config": {"model_type": "llama", **LLAMA_SIZES},
+    }
+
+
+LLAMA_SIZES = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+
+
+def test_a_kind_of_images_and_text_that_nobody_tried_is_refused() -> None:
+    assert shape_from_config(wrapper("llava"), "m").layers == 2
+    with pytest.raises(UserError, match="of the kind 'paligemma' were not tried, or did not come out right") as error:
+        shape_from_config(wrapper("paligemma"), "m")
+    assert error.value.field == "model"
+
+
+def test_families_of_text_that_nobody_tried_are_refused() -> None:
+    config = {"architectures": ["XForCausalLM"], "model_type": "qwen4_exp_text", **LLAMA_SIZES}
+    with pytest.raises(UserError, match="of the kind 'qwen4_exp_text' were not tried"):
+        shape_from_config(config, "m", has_files=True)

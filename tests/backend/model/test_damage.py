@@ -116,6 +116,22 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
     ),
     "a padding token beyond": (d.config(pad_token_id=384), "pad_token_id 384, but the embedding has 384 rows"),
     "an activation of its own": (d.config(hidden_act="foo"), "hidden_act 'foo'"),
+    "an activation that is none": (d.config(hidden_act=["silu"]), r"hidden_act \['silu'\], which names no activation"),
+    "a root of nothing": (d.config(rms_norm_eps=-1e-5), "rms_norm_eps -1e-05, which has to be at least 0"),
+    "a number that is null": (d.config(attention_dropout=None), "attention_dropout null, where a number"),
+    "heads that divide by nothing": (
+        d.config(num_key_value_heads=3),
+        "num_key_value_heads 3, of which num_attention_heads 4 is no multiple",
+    ),
+    "rope of no base": (d.config(rope_theta=0.0), "rope_theta 0.0, which has to be above 0"),
+    "rope of no base, newly": (
+        d.rope(rope_type="default", rope_theta=-1.0),
+        "rope_theta -1.0, which has to be above 0",
+    ),
+    "a kind of layer that is none": (
+        d.config(layer_types=["full_attention", "foo"]),
+        "layer type 'foo', which transformers does not have",
+    ),
     "a number as text": (d.config(rms_norm_eps="1e-5"), "rms_norm_eps '1e-5' as text"),
     "a truth value as text": (d.config(tie_word_embeddings="false"), "tie_word_embeddings 'false' as text"),
     "a type that is none": (d.config(dtype="int8"), "dtype 'int8'"),

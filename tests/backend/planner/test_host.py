@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from backend.answers import Answers
-from backend.planner import memory
+from backend.model import adapter
+from backend.planner import host, memory
 from backend.planner.box import Box
 from backend.planner.compare import compare
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison
+from tests.backend.adapter_files import make_adapter
 from tests.shapes import A100_80, CPU, GIB, LLAMA_8B, RTX_4090, model, rows
 
 GB = 10**9
@@ -121,3 +124,19 @@ def test_a_model_that_is_sharded_is_read_whole_by_the_first_process() -> None:
     full, lora = methods["full"], methods["lora"]
     added = full.host.ram_by_phase["load"] - lora.host.ram_by_phase["load"]
     assert added == LLAMA_8B.parameters * memory.trained_bytes(full.plan)
+
+
+def test_an_adapter_that_is_merged_in_memory_first_takes_the_whole_model_in_memory(tmp_path: Path) -> None:
+    plain = adapter.read(make_adapter(tmp_path / "plain"))
+    odd = adapter.read(make_adapter(tmp_path / "odd", alpha_pattern={"q_proj": 8}))
+    known = model(LLAMA_8B)
+    merged = {name: replace(known, adapter=found) for name, found in (("plain", plain), ("odd", odd))}
+    needs = {
+        name: compare(Answers(), here(ram_bytes=4 * GIB), start, rows(1000, 500)).methods["full"]
+        for name, start in merged.items()
+    }
+    assert "base" not in needs["plain"].host.ram_by_phase
+    assert needs["odd"].host.ram_by_phase["base"] > 2 * LLAMA_8B.parameters
+    said = list(host.obstacles(needs["odd"].host, needs["odd"].plan, here(CPU, ram_bytes=4 * GIB)))
+    assert len(said) == 1 and "of host RAM for merging the adapter before it trains" in said[0]
+    assert not list(host.obstacles(needs["plain"].host, needs["plain"].plan, here(CPU, ram_bytes=4 * GIB)))

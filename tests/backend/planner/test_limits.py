@@ -40,6 +40,13 @@ def test_an_attention_kernel_that_is_not_installed(monkeypatch: pytest.MonkeyPat
         limits.refuse(LLAMA, replace(devices.named("4090"), here=True), wanted)
 
 
+def test_a_family_that_needs_a_package_that_is_not_here() -> None:
+    needy = replace(LLAMA, packages={"json": "json", "no_such_module": "no-such-module"})
+    limits.refuse(needy, devices.named("4090"), {})  # another box may have it
+    with pytest.raises(UserError, match=r"can't be loaded without no-such-module, not installed here; .*pip install"):
+        limits.refuse(needy, replace(devices.named("4090"), here=True), {})
+
+
 def test_a_model_without_tokenizer_json_is_refused_with_the_command_that_makes_one(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "slow")
     limits.refuse(find.find(str(folder)), devices.named("4090"), {})
