@@ -91,6 +91,9 @@ def existing(said: str, field: str) -> Path | None:
 
 
 def _made(path: Path) -> Path:
+    if str(path) != str(path).encode("utf-8", "replace").decode():
+        fix = "set FTTUI_HOME to a folder whose path is"
+        raise UserError(f"the path {path.parent} is not UTF-8, so that no plan and no log can hold it; {fix}", "home")
     try:
         path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:

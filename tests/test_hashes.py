@@ -18,5 +18,9 @@ def test_nothing_is_without_a_hash() -> None:
 
 
 def test_an_entry_is_told_from_the_next() -> None:
-    text = "a.B_c==1 \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\nd==2 ; sys_platform == 'linux' \\\n    --hash=sha256:22\ne==3\n"
+    one, two = (
+        "a.B_c==1 \\\n  --hash=sha256:00 \\\n  --hash=sha256:11\n",
+        "d==2 ; python < '4' \\\n  --hash=sha256:22\n",
+    )
+    text = f"{one}{two}e==3\n"
     assert hashes.hashed(text) == {"a-b-c": 2, "d": 1, "e": 0}

@@ -49,6 +49,29 @@ def test_what_needs_no_home_is_done(file_as_home: Path, capsys: pytest.CaptureFi
     assert cli.run(command) == 0
 
 
+def test_a_home_that_no_plan_can_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FTTUI_HOME", os.fsdecode(os.fsencode(tmp_path) + b"/h\xff"))
+    assert cli.run(["runs"]) == 2
+    assert "is not UTF-8" in capsys.readouterr().err
+    assert cli.run(PLAN) == 0
+
+
+def test_a_relative_home_is_the_same_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FTTUI_HOME", "mine")
+    assert RunFolder.create(JOB).path.parent == tmp_path / "mine" / "runs"
+
+
+def test_a_home_of_nobody_makes_no_folder_in_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FTTUI_HOME", "~nobody-is-called-so/x")
+    with pytest.raises(paths.HomeUnusable, match="set FTTUI_HOME"):
+        all_runs()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_disk_that_fills_while_the_plan_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, job: object) -> None:
         path.write_text("half")
