@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from backend import paths
 from backend.answers import Answers
 from backend.data.reading.candidates import candidates
 from backend.data.reading.load import load
+from backend.errors import UserError
 from backend.export import place
 from backend.planner import jobs
 from backend.planner.compare import compare
@@ -140,3 +142,17 @@ def test_a_job_names_its_data_so_that_it_is_found_from_any_folder(
     job = jobs.job(compare(answers, CPU, model(LLAMA_1B), rows(300)), "lora")
     assert (job.data, job.output) == (str(tmp_path / "rows.jsonl"), str(tmp_path / "out"))
     assert job.model == "1b"
+
+
+def test_a_file_system_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    folder = RunFolder.create(JOB)
+    monkeypatch.setattr(fcntl, "flock", none)
+    assert not folder.is_alive()
+    with (
+        pytest.raises(UserError, match=r"locks no files \(no locks available\), .* another file system"),
+        folder.hold(),
+    ):
+        pass
