@@ -35,9 +35,8 @@ def home() -> Path:
     If it can't be created, what is read there is simply not there, and who writes there gets the system's error.
     """
     path = Path(os.environ.get("FTTUI_HOME") or platformdirs.user_data_dir("fttui", appauthor=False))
-    with suppress(RuntimeError):  # `~` of an unknown user
-        path = path.expanduser()
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):  # such as `~` of an unknown user, or a current folder that is gone
+        path = path.expanduser().absolute()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
@@ -92,6 +91,9 @@ def existing(said: str, field: str) -> Path | None:
 
 
 def _made(path: Path) -> Path:
+    if str(path) != str(path).encode("utf-8", "replace").decode():
+        fix = "set FTTUI_HOME to a folder whose path is"
+        raise UserError(f"the path {path.parent} is not UTF-8, so that no plan and no log can hold it; {fix}", "home")
     try:
         path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:

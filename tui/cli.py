@@ -5,34 +5,44 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
+from contextlib import suppress
 from pathlib import Path
 
-from backend.errors import TRAINING_FAILED, TrainingFailed, UserError
+from backend.errors import STOPPED, TRAINING_FAILED, TrainingFailed, UserError
+from tui import streams
+
+_OWN_FAULT = 1
 
 
 def main() -> None:
     """Run the command and exit with its code: 0, 2 wrong input, 3 does not fit, 4 training failed, 130 stopped."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a letter that the terminal's encoding lacks must not end the command
-    sys.exit(run(sys.argv[1:]))
+    streams.settle()
+    try:
+        code = run(sys.argv[1:])
+    except Exception as error:  # noqa: BLE001 - the last resort: a sentence, and the traceback where it can be found
+        code = _refuse(_of_our_own(error), _OWN_FAULT)
+    sys.exit(code)
 
 
 def run(tokens: Sequence[str]) -> int:
     """Run the command and return its exit code; an error that the user can fix is one sentence on stderr."""
     try:
-        return _command(tokens) if tokens else _wizard()
+        code = _command(tokens) if tokens else _wizard()
+        streams.flush()
+        return code
     except UserError as error:
         return _refuse(str(error), error.exit_code)
     except TrainingFailed as error:
         return _refuse(str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader of a pipe has left (`fttui runs | head`).
-        sys.stdout = None
+        streams.drop_what_is_stuck()  # the reader of a pipe has left (`fttui runs | head`)
         return 0
     except OSError as error:
         return _refuse(*_of_the_system(error))
+    except MemoryError:
+        return _refuse("there is not enough memory, or `ulimit -v` allows too little of it; end other programs", 2)
+    except KeyboardInterrupt:
+        return _refuse("interrupted", STOPPED)
 
 
 def _wizard() -> int:
@@ -60,7 +70,8 @@ def _command(tokens: Sequence[str]) -> int:
 def _of_the_system(error: OSError) -> tuple[str, int]:
     """A sentence on a file or folder that the system refuses, and the exit code."""
     why = (error.strerror or str(error)).lower()
-    what = str(error.filename) if error.filename else "a file"
+    what = str(error.filename) if error.filename else "standard output or a file"
+    streams.drop_what_is_stuck()
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"the disk is full ({what}); free some space, or set FTTUI_HOME to a folder on another disk", (
             TRAINING_FAILED
@@ -68,6 +79,22 @@ def _of_the_system(error: OSError) -> tuple[str, int]:
     if _current_folder_is_gone():
         return "the current folder is gone; change to one that exists", 2
     return f"{what} can't be used: {why}; check its path and its permissions", 2
+
+
+def _of_our_own(error: Exception) -> str:
+    """A sentence on an error that should not be; its traceback is kept."""
+    import traceback
+
+    from backend import paths
+
+    log = paths.home() / "fttui.log"
+    try:
+        with log.open("a", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
+    except OSError:
+        traceback.print_exception(error)
+        return f"a fault of fttui itself ({type(error).__name__}), please report it"
+    return f"a fault of fttui itself ({type(error).__name__}: {error}), please report it; its traceback is in {log}"
 
 
 def _current_folder_is_gone() -> bool:
@@ -81,5 +108,6 @@ def _current_folder_is_gone() -> bool:
 def _refuse(sentence: str, code: int) -> int:
     from tui.plain import plain
 
-    print(f"fttui: {plain(sentence, lines=False)}", file=sys.stderr)
+    with suppress(OSError):  # closed or full: the exit code says the rest
+        print(f"fttui: {plain(sentence, lines=False)}", file=sys.stderr)
     return code

@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 import traceback
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -41,8 +41,9 @@ _LATER_SECONDS = 1.0
 def main() -> None:
     """Train as this rank; ends without the interpreter's cleanup, which would wait for ranks that are gone."""
     folder, place = RunFolder(Path(sys.argv[1])), places.of_elastic()
-    _take_signals(folder, place)
-    code = _train(folder, place, Inbox(folder.commands_file))
+    inbox = Inbox(folder.commands_file)
+    _take_signals(folder, place, inbox)
+    code = _train(folder, place, inbox)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -85,16 +86,23 @@ def _tell_once(folder: RunFolder, outcome: RankOutcome, attempt: int) -> None:
     """Write why this attempt failed, if no other rank has."""
     if not outcome.ran_out:
         time.sleep(_LATER_SECONDS)
-    with suppress(OSError):
+    try:
         (folder.path / f"{_TOLD}-{os.environ.get('TORCHELASTIC_RUN_ID', '')}-{attempt}").touch(exist_ok=False)
         if outcome.changed:
             several.adjust(folder, folder.job(), outcome)
         several.tell(folder, folder.job(), outcome)
+    except FileExistsError:  # another rank has told it
+        pass
+    except (OSError, UserError):  # the disk is full, or the folder is gone
+        print(f"fttui: {outcome.text}", file=sys.stderr)
 
 
-def _take_signals(folder: RunFolder, place: Place) -> None:
+def _take_signals(folder: RunFolder, place: Place, inbox: Inbox) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
-        control.send(folder.commands_file, "stop")
+        try:
+            control.send(folder.commands_file, "stop")
+        except OSError:  # a full disk, or a folder that is closed or gone
+            inbox.put("stop")
 
     for number in signals.FROM_OUTSIDE:
         told = place.rank == 0 and number != signal.SIGHUP

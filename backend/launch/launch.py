@@ -62,14 +62,17 @@ class Trainer(threading.Thread):
         return "" if ends and ends[-1].error == self.trouble else self.trouble
 
     def stop(self) -> None:
-        """Ask for a stop with a checkpoint at the next step boundary. Safe in a signal handler's follow-up."""
-        control.send(self.folder.commands_file, "stop")
+        """Ask for a stop with a checkpoint at the next step boundary. Never raises: signal handlers call it."""
+        try:
+            control.send(self.folder.commands_file, "stop")
+        except OSError:  # a full disk, or a folder that is closed or gone
+            self._inbox.put("stop")
 
 
 def train(folder: RunFolder, inbox: control.Inbox, tell: Callable[[str], None] = lambda text: None) -> str:
     """Train in this thread; over several devices, in a process for each. Returns the state that the run ended in."""
     if _devices(folder) > 1:
-        return several.train(folder, inbox)
+        return several.train(folder, inbox, tell)
     try:
         from backend.training import train as trainer  # loads torch: not before it is needed
     except Exception as error:  # noqa: BLE001 - a broken library raises whatever it likes

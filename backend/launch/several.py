@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,19 +62,21 @@ class RankOutcome(msgspec.Struct, frozen=True):
         (scratch / f"verdict-{rank}").write_bytes(msgspec.json.encode(self))
 
 
-def train(folder: RunFolder, inbox: Inbox) -> str:
+def train(folder: RunFolder, inbox: Inbox, say: Callable[[str], None] = lambda text: None) -> str:
     """Train `folder` on as many devices as its plan says. Returns done, stopped, paused or failed.
 
-    Every failure is written to the run's events, unless another process is training the run.
+    Every failure is written to the run's events, unless another process is training the run. `say` gets its sentence
+    too: a full disk takes no event.
     """
     try:
         with folder.hold():
-            return _held(folder, inbox)
-    except UserError:
+            return _held(folder, inbox, say)
+    except UserError as error:
+        say(str(error))
         return "failed"
 
 
-def _held(folder: RunFolder, inbox: Inbox) -> str:
+def _held(folder: RunFolder, inbox: Inbox, say: Callable[[str], None]) -> str:
     job = folder.job()
     while True:
         begins = _size(folder.events_file)
@@ -89,6 +92,7 @@ def _held(folder: RunFolder, inbox: Inbox) -> str:
         with suppress(OSError):  # the disk may be full for events too
             tell(folder, job, verdict)
         if not verdict.changed:
+            say(verdict.text)
             return "failed"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import psutil
 
@@ -52,9 +53,10 @@ class Stalled:
             self._say(f"{who} {_WHY[state].format(pid=pid)}; the others wait for it", "warning")
 
     def _say(self, text: str, level: str = "info") -> None:
-        log = EventLog(self._folder.events_file)
-        log.write(Logged(level=level, text=text))
-        log.close()
+        with suppress(OSError):  # a full disk, which the ranks meet too
+            log = EventLog(self._folder.events_file)
+            log.write(Logged(level=level, text=text))
+            log.close()
 
 
 def _state(pid: int) -> str:

@@ -25,6 +25,9 @@ _COUNTS: Final = (
     *("shared_expert_intermediate_size", "decoder_sparse_step"),
 )
 """Whole numbers that may be left out, or be null."""
+_MOST_BLOCKS: Final = 10_000
+_LARGEST: Final = 2**31
+"""Far above any model: each block is looked at by itself, and nothing is computed with thousands of digits."""
 
 
 def usual_names(text: Config) -> dict[str, Any]:
@@ -88,6 +91,11 @@ def check(known: Config, name: str, family: Family) -> None:
         value = known.get(key, 0)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise UserError(f"config.json of {name} says {key} {value!r}, which is no size; correct it there", "model")
+    for key, value in known.items():
+        most = _MOST_BLOCKS if key.endswith("layers") else _LARGEST if key in _NEEDED else None
+        if most and isinstance(value, int) and value > most:
+            said = f"config.json of {name} says {key} {value}, more than any model has"
+            raise UserError(f"{said}; download the model again", "model")
 
 
 def of(family: Family, known: Config) -> dict[str, int]:

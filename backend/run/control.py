@@ -80,6 +80,10 @@ class Inbox:
         self.since = self._tail.offset
         self._waiting: list[Command | Change | PauseAt] = []
 
+    def put(self, command: Command) -> None:
+        """A command of this very process, for when the file takes none."""
+        self._waiting.append(command)
+
     def poll(self) -> list[Command | Change | PauseAt]:
         """Commands since the last call, in order; unknown ones are ignored."""
         self._read()

@@ -2,7 +2,7 @@
 
 `docs/events.md` is made from the docstrings here (`python -m tests.backend.run.events_page > docs/events.md`). Every
 field has a default, so that an event of another version is read too; what an event lacks or has too much does no harm.
-Names in the file differ from these only if `name=` says so.
+Names in the file differ from these only if `name=` says so. All are in this one file: it is the whole protocol.
 """
 
 from __future__ import annotations

@@ -120,16 +120,26 @@ class RunFolder:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold the run's lock while it trains. Raises UserError if another process trains it."""
+        """Hold the run's lock while it trains. Raises UserError if another process trains it, or where locks fail."""
         fd = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if not _locked(fd):
+            if not self._takes(fd):
                 raise UserError(f"run {self.name} is being trained by another process; stop it first", "run")
             with suppress(OSError):  # the room that `note_failure` needs when there is none left
                 os.pwrite(fd, bytes(_NOTE_BYTES), 0)
             yield
         finally:
             os.close(fd)
+
+    def _takes(self, fd: int) -> bool:
+        try:
+            return _locked(fd)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            fix = "set FTTUI_HOME to a folder on another file system"
+            raise UserError(
+                f"the file system of {self.path} locks no files ({why}), as a run needs; {fix}", "home"
+            ) from None
 
     def note_failure(self, why: str) -> None:
         """Note that the run failed, for when a full disk takes no event: this is written over room that is there."""

@@ -14,6 +14,7 @@ import msgspec
 
 from backend import units
 from backend.run import tasks
+from backend.run.attempts import RunClock, together
 from backend.run.event_log import EventTail
 from backend.run.events import (
     AnyEvent,
@@ -26,7 +27,6 @@ from backend.run.events import (
     Logged,
     MemoryReading,
     OutOfMemory,
-    PhasePeak,
     PhasesMeasured,
     PhaseStarted,
     PredictedFigures,
@@ -38,6 +38,7 @@ from backend.run.events import (
     TaskScored,
 )
 from backend.run.printed import Printed
+from backend.run.series import Series
 
 LOG_LINES = 2000
 _MUCH_BYTES = 1 << 20
@@ -68,30 +69,6 @@ class LogLine(NamedTuple):
     t: float
     level: str
     text: str
-
-
-class Series:
-    """A value by step. Of several values at one step the last one is kept, so that a long run stays small."""
-
-    def __init__(self) -> None:
-        self.steps: array[int] = array("q")
-        self.values: array[float] = array("d")
-
-    def add(self, step: int, value: float | None) -> None:
-        """Add the value at `step`; None, for what was not measured, adds nothing."""
-        if value is None:
-            return
-        if self.steps and self.steps[-1] == step:
-            self.values[-1] = value
-            return
-        self.steps.append(step)
-        self.values.append(value)
-
-    def forget_after(self, step: int) -> None:
-        """Drop what came after `step`."""
-        while self.steps and self.steps[-1] > step:
-            self.steps.pop()
-            self.values.pop()
 
 
 class History:
@@ -144,10 +121,7 @@ class History:
         self.checkpoints: list[CheckpointSaved] = []
         self.last_event_at = 0.0
         """Unix seconds of the latest event; 0 before the first."""
-        self._attempt_began_at = 0.0
-        self._attempt_is_loaded = False
-        self._seconds_before = 0.0
-        """What the attempts before this one took."""
+        self._clock = RunClock()
         self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self.log_count = 0
         """All log lines so far, those that fell out of `log` included."""
@@ -223,10 +197,7 @@ class History:
 
     def seconds_so_far(self, now: float) -> float:
         """Seconds that the run took until `now`, in all its attempts; what it took once it has ended."""
-        if self.finished and self.finished.seconds is not None:
-            return self.finished.seconds
-        end = self.finished.t if self.finished else now
-        return self._seconds_before + max(0.0, end - self._attempt_began_at if self._attempt_began_at else 0.0)
+        return self._clock.seconds(now, self.finished)
 
     def _read_printed(self) -> bool:
         """What libraries printed; for what was there at the first look the time is not known."""
@@ -284,7 +255,7 @@ class History:
             case OutOfMemory() | Replanned():
                 self._log(event.t, "warning", event.text)
             case PhasesMeasured():
-                self.measured = _spanning(self.measured, event)
+                self.measured = together(self.measured, event)
             case Calibrated():
                 self.calibration = event
             case RunFinished():
@@ -302,11 +273,7 @@ class History:
         self.tokens_per_second.add(self.step, event.tokens_per_second)
 
     def _on_run_started(self, event: RunStarted) -> None:
-        """An attempt says this twice: when it begins, and when the model is loaded."""
-        if self._attempt_is_loaded or event.total_steps is None or not self._attempt_began_at:
-            self._seconds_before = self.seconds_so_far(self.last_event_at)
-            self._attempt_began_at = event.t
-        self._attempt_is_loaded = event.total_steps is not None
+        self._clock.started(event, self.seconds_so_far(self.last_event_at))
         self.started = event
         self.finished = None
         self.total_steps = event.total_steps or self.total_steps
@@ -333,26 +300,6 @@ class History:
     def _log(self, t: float, level: str, text: str) -> None:
         self.log.append(LogLine(t, level, text))
         self.log_count += 1
-
-
-def _spanning(before: PhasesMeasured, now: PhasesMeasured) -> PhasesMeasured:
-    """The phases of all attempts together: the highest peaks, and all their seconds."""
-    if before.kind != now.kind:
-        return now
-    phases = dict(before.phases)
-    for name, phase in now.phases.items():
-        phases[name] = _together(phases[name], phase) if name in phases else phase
-    return msgspec.structs.replace(now, phases=phases)
-
-
-def _together(first: PhasePeak, later: PhasePeak) -> PhasePeak:
-    return PhasePeak(
-        peak_bytes=max(first.peak_bytes, later.peak_bytes),
-        reserved_bytes=max(first.reserved_bytes, later.reserved_bytes),
-        rest_bytes=later.rest_bytes,
-        seconds=first.seconds + later.seconds,
-        times=first.times + later.times,
-    )
 
 
 def read(events_file: Path, log_file: Path | None = None) -> History:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -13,18 +14,43 @@ _BLOCK_BYTES = 4 << 20
 """Read at once: a file of any length costs a reader no more memory."""
 
 
+class Removed(FileNotFoundError):
+    """The file was removed or moved while it was being written to: nobody would read what is written to it now."""
+
+
 class Appender:
     """Append-only writer. One `write(2)` per line, so that a reader never meets two lines mixed."""
 
     def __init__(self, path: Path) -> None:
+        """Raises OSError. A file that ends in half a line (the disk was full) gets a line break first."""
+        self._path = path
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._lock = threading.Lock()
+        if _ends_in_half_a_line(path):
+            self._write(b"\n")
 
     def append(self, record: Mapping[str, object]) -> None:
-        """Append one line. Not-a-number and infinity become null, since JSON has neither."""
+        """Append one line. Not-a-number and infinity become null, since JSON has neither.
+
+        Raises Removed if the file is no longer there, and OSError if the disk is full.
+        """
         line = encoded(record) + b"\n"
         with self._lock:
-            os.write(self._fd, line)
+            self._refuse_removed()
+            self._write(line)
+
+    def _refuse_removed(self) -> None:
+        try:
+            is_there = os.path.samestat(self._path.stat(), os.fstat(self._fd))
+        except (FileNotFoundError, NotADirectoryError):
+            is_there = False
+        if not is_there:
+            raise Removed(errno.ENOENT, "it was removed or moved while it was being written to", str(self._path))
+
+    def _write(self, line: bytes) -> None:
+        """All of it: a disk that is nearly full takes a part, and says that it is full only when asked again."""
+        while line:
+            line = line[os.write(self._fd, line) :]
 
     def close(self) -> None:
         """Close the file; further lines raise OSError."""
@@ -71,6 +97,18 @@ class Tail:
     def offset(self) -> int:
         """Bytes of the file up to the end of the last complete line that was read."""
         return self._offset - len(self._rest)
+
+
+def _ends_in_half_a_line(path: Path) -> bool:
+    """The next line would be joined to it, and both be lost."""
+    try:
+        if not path.is_file() or path.stat().st_size == 0:
+            return False
+        with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except OSError:  # it may be written to and not read
+        return False
 
 
 def encoded(value: object) -> bytes:

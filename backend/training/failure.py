@@ -6,8 +6,10 @@ Imports no torch: that torch can't be imported is one of the failures.
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 from backend.errors import TrainingFailed, UserError
+from backend.run.json_lines import Removed
 from backend.training import known_failures
 from backend.training.saving.disk import FULL, DiskFull
 
@@ -31,6 +33,8 @@ def sentence(error: BaseException, run: str) -> str:
     """The failure of `run` in one sentence, with the fix if one is known."""
     if isinstance(error, UserError | TrainingFailed):
         return str(error)
+    if isinstance(error, Removed):
+        return _removed(error, run)
     if isinstance(error, DiskFull):
         return f"the disk is full: {error}; {error.fix}, then `fttui resume {run}`"
     if isinstance(error, OSError) and error.errno in FULL:
@@ -46,6 +50,17 @@ def sentence(error: BaseException, run: str) -> str:
         )
     known = known_failures.sentence(error)
     return known or f"{type(error).__name__}: {first_line(error)}"
+
+
+def _removed(error: Removed, run: str) -> str:
+    """The run's folder was deleted or moved by hand while it trained, or its events alone."""
+    events = Path(error.filename)
+    if events.parent.is_dir():
+        return f"{events} was removed or moved while the run trained; `fttui resume {run}` goes on from its checkpoints"
+    return (
+        f"the run's folder {events.parent} was removed or moved while it trained, so that nothing can be kept: "
+        "training was ended; start the run again"
+    )
 
 
 def not_importable(error: BaseException) -> str:

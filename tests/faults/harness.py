@@ -13,26 +13,24 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from backend.answers import METHODS, Method
-from backend.plan.job import Job
-from backend.plan.plan import Plan
 from backend.run.folder import RunFolder
 from backend.run.summary import summarise
-from tests.bench import made
 from tests.faults import lives
-from tests.tiny import make_model
+from tests.faults.subject import Subject
 
 PHASES = ("data", "load", "eval", "train", "sample", "checkpoint", "save")
 ROUND_ROBIN = (*METHODS,)
+KILLS_A_RUN = 4
 DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
     "cut off": lambda content, draw: content[: draw.randrange(len(content) + 1)],
     "a bit flipped": lambda content, draw: _flipped(content, draw),
@@ -59,46 +57,12 @@ class Row(NamedTuple):
     silent: int
 
 
-class Bench:
-    """What all parts need: a home, a model, rows, and an undisturbed run of each method."""
+class Bench(Subject):
+    """What all parts need."""
 
     def __init__(self, home: Path, kills: int, rank_kills: int, seed: int) -> None:
-        self.home, self.kills, self.rank_kills, self.draw = home, kills, rank_kills, random.Random(seed)
-        self.model = make_model(home / "model")
-        self.rows = made.rows(home / "rows.jsonl", 40)
-        self._whole: dict[tuple[Method, int], lives.Outcome] = {}
-        self.seconds = 0.0
-
-    def new(self, method: Method, processes: int = 1) -> RunFolder:
-        plan = Plan(
-            method=method,
-            quantization="nf4" if method == "qlora" else "none",
-            precision="float32",
-            max_steps=12,
-            effective_batch=4,
-            micro_batch=2,
-            max_length=256,
-            dropout=0.1 if method != "full" else 0.0,
-            eval_fraction=0.1,
-            eval_every=4,
-            save_every=3,
-            processes=processes,
-        )
-        return RunFolder.create(Job(str(self.model), str(self.model), str(self.rows), plan, "cpu", "CPU"))
-
-    def undisturbed(self, method: Method, processes: int = 1) -> lives.Outcome:
-        if (method, processes) not in self._whole:
-            folder = self.new(method, processes)
-            assert lives.finish(folder), folder.log_file.read_text()[-3000:]
-            self._whole[method, processes] = lives.outcome(folder)
-        return self._whole[method, processes]
-
-    def survives(self, folder: RunFolder, method: Method, processes: int = 1) -> bool:
-        """Whether the run, resumed to its end, is as an undisturbed one."""
-        done = lives.finish(folder)
-        same = done and lives.outcome(folder).differs(self.undisturbed(method, processes)) == 0
-        shutil.rmtree(folder.path, ignore_errors=True)
-        return same
+        super().__init__(home)
+        self.kills, self.rank_kills, self.draw = kills, rank_kills, random.Random(seed)
 
 
 def by_time(bench: Bench) -> Row:
@@ -146,21 +110,27 @@ def _in_turn() -> Iterator[Method]:
 
 
 def ranks(bench: Bench) -> Row:
-    """One of two ranks, or the process that has started them, at a random time."""
+    """One of two ranks, or the process that has started them, at a random time; several kills a run."""
     tried = survived = 0
+    began = time.monotonic()
+    bench.undisturbed("lora", 2)
+    longest = time.monotonic() - began
     while tried < bench.rank_kills:
         folder = bench.new("lora", 2)
-
-        def meanwhile(child: int) -> None:
-            lives.after_seconds(bench.draw.uniform(0, 25), 0)(child)
-            victims = [*lives.descendants(child), child]
-            os.kill(bench.draw.choice(victims), signal.SIGKILL)
-
-        status = lives.attempt(folder, meanwhile=meanwhile)
-        if os.waitstatus_to_exitcode(status) != 0:
-            tried += 1
-            survived += bench.survives(folder, "lora", 2)
+        kills = [_kill_one_of(bench, folder, longest) for _ in range(min(KILLS_A_RUN, bench.rank_kills - tried))]
+        tried += sum(kills)
+        survived += sum(kills) if bench.survives(folder, "lora", 2) else 0
     return Row("kill -9 of a rank, or of their parent", tried, survived, tried - survived, 0)
+
+
+def _kill_one_of(bench: Bench, folder: RunFolder, longest: float) -> bool:
+    """False if the run was over before."""
+
+    def meanwhile(child: int) -> None:
+        lives.after_seconds(bench.draw.uniform(0, longest), 0)(child)
+        os.kill(bench.draw.choice([*lives.descendants(child), child]), signal.SIGKILL)
+
+    return os.waitstatus_to_exitcode(lives.attempt(folder, meanwhile=meanwhile)) != 0
 
 
 def signals(bench: Bench) -> Row:
@@ -290,7 +260,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     asked = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    _import_all()
+    lives.import_all()
     bad = 0
     print("| fault | times tried | survived | lost | silent |\n|---|--:|--:|--:|--:|", flush=True)
     with tempfile.TemporaryDirectory() as home:
@@ -302,19 +272,6 @@ def main() -> None:
                 bad += row.lost + row.silent
                 print(f"| {row.fault} | {row.tried} | {row.survived} | {row.lost} | {row.silent} |", flush=True)
     sys.exit(bad > 0)
-
-
-def _import_all() -> None:
-    """What a run imports; nothing of torch is run before the forks, which threads would not survive."""
-    import bitsandbytes
-    import peft
-    import torch
-    import transformers.models.llama.modeling_llama
-
-    import backend.training.train
-
-    torch.set_num_threads(1)
-    assert bitsandbytes and peft and transformers and backend
 
 
 if __name__ == "__main__":

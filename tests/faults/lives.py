@@ -21,18 +21,29 @@ TRIES = 20
 class Outcome(NamedTuple):
     """What a finished run has, to be compared."""
 
-    losses: dict[int, float]
-    evaluations: dict[int, float]
+    figures: frozenset[tuple[str, int, float]]
+    """Event, step and loss of every step and evaluation; one that was made again with another loss is there twice."""
     weights: dict[str, Any]
     state: str
 
     def differs(self, other: Outcome) -> int:
         """How many figures and tensors are others than those of `other`."""
-        one, two = self.losses | {-step - 1: x for step, x in self.evaluations.items()}, other.losses
-        two = two | {-step - 1: x for step, x in other.evaluations.items()}
-        figures = sum(one.get(step) != loss for step, loss in two.items()) + len(one.keys() - two.keys())
+        assert self.weights.keys() == other.weights.keys()
         tensors = sum(not bool((self.weights[name] == value).all()) for name, value in other.weights.items())
-        return figures + tensors + (self.state != other.state)
+        return len(self.figures ^ other.figures) + tensors + (self.state != other.state)
+
+
+def import_all() -> None:
+    """What a run imports; nothing of torch is run before the forks, which threads would not survive."""
+    import bitsandbytes
+    import peft
+    import torch
+    import transformers.models.llama.modeling_llama
+
+    import backend.training.train
+
+    torch.set_num_threads(1)
+    assert bitsandbytes and peft and transformers and backend
 
 
 def train(folder: RunFolder) -> str:
@@ -69,10 +80,13 @@ def outcome(folder: RunFolder) -> Outcome:
 
     found, _ = checkpoint.newest(folder.checkpoints)
     assert found is not None
-    losses = {event["step"]: event["loss"] for event in events_on_disk.read(folder.events_file, "step")}
-    evaluations = {event["step"]: event["loss"] for event in events_on_disk.read(folder.events_file, "eval")}
+    figures = frozenset(
+        (name, event["step"], event["loss"])
+        for name in ("step", "eval")
+        for event in events_on_disk.read(folder.events_file, name)
+    )
     ends = events_on_disk.read(folder.events_file, "run_finished")
-    return Outcome(losses, evaluations, found.weights(), ends[-1]["state"] if ends else "")
+    return Outcome(figures, found.weights(), ends[-1]["state"] if ends else "")
 
 
 def before_operation(folder: RunFolder, number: int) -> Callable[[], None]:

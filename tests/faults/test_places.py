@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from backend import paths
 from backend.answers import Answers
 from backend.data.reading.candidates import candidates
 from backend.data.reading.load import load
+from backend.errors import UserError
 from backend.export import place
 from backend.planner import jobs
 from backend.planner.compare import compare
@@ -47,6 +49,29 @@ def test_a_command_that_needs_a_home_says_so(
 @pytest.mark.parametrize("command", [PLAN, ["presets"]])
 def test_what_needs_no_home_is_done(file_as_home: Path, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     assert cli.run(command) == 0
+
+
+def test_a_home_that_no_plan_can_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FTTUI_HOME", os.fsdecode(os.fsencode(tmp_path) + b"/h\xff"))
+    assert cli.run(["runs"]) == 2
+    assert "is not UTF-8" in capsys.readouterr().err
+    assert cli.run(PLAN) == 0
+
+
+def test_a_relative_home_is_the_same_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FTTUI_HOME", "mine")
+    assert RunFolder.create(JOB).path.parent == tmp_path / "mine" / "runs"
+
+
+def test_a_home_of_nobody_makes_no_folder_in_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FTTUI_HOME", "~nobody-is-called-so/x")
+    with pytest.raises(paths.HomeUnusable, match="set FTTUI_HOME"):
+        all_runs()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_that_fills_while_the_plan_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,3 +142,17 @@ def test_a_job_names_its_data_so_that_it_is_found_from_any_folder(
     job = jobs.job(compare(answers, CPU, model(LLAMA_1B), rows(300)), "lora")
     assert (job.data, job.output) == (str(tmp_path / "rows.jsonl"), str(tmp_path / "out"))
     assert job.model == "1b"
+
+
+def test_a_file_system_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    folder = RunFolder.create(JOB)
+    monkeypatch.setattr(fcntl, "flock", none)
+    assert not folder.is_alive()
+    with (
+        pytest.raises(UserError, match=r"locks no files \(no locks available\), .* another file system"),
+        folder.hold(),
+    ):
+        pass

@@ -44,6 +44,8 @@ def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False, as
         from tui.headless import follow
 
         follow(EventTail(folder.events_file), print, as_json=False, alive=folder.is_alive)
+        if (found := read(folder.events_file)).state == "running":  # nothing has told how it ended
+            print(status(folder, found))
         return 0
     from tui.process import run_wizard
 
@@ -61,7 +63,7 @@ def status(folder: RunFolder, history: History) -> str:
     """One line: name, state, step, loss, time left."""
     state = history.state
     if state == "running":
-        found = folder.state_without_end()
+        found = folder.state_without_end() if folder.path.is_dir() else "removed"
         state = history.phase if found == "running" else found
     parts = [folder.name, state, f"step {history.step:,}/{history.total_steps:,}"]
     if history.losses:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from backend import units
-from backend.run.history import History, Series
+from backend.run.history import History
+from backend.run.series import Series
 
 
 class Measure(NamedTuple):

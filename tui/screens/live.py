@@ -194,7 +194,12 @@ sideways, v shows what libraries printed, and Enter opens the line at the bottom
         """Send a command to the trainer, whichever process it is in."""
         if self._history.finished:
             return
-        control.send(self.folder.commands_file, command)
+        try:
+            control.send(self.folder.commands_file, command)
+        except OSError as error:  # a full disk, or the folder is gone
+            why = (error.strerror or str(error)).lower()
+            self.app.notify(f"The run can't be told: {why}.", severity="error", markup=False)
+            return
         self._asked, self._checkpoints_then = command, len(self._history.checkpoints)
         self.tick()
 

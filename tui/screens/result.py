@@ -31,6 +31,7 @@ from tui.screens.places import Panels, Regions
 from tui.screens.run_screen import RunScreen, panel_keys, run_title
 
 _LOST = "Its process ended without saying why: it was killed, the host ran out of memory, or the power failed."
+_REMOVED = "Its folder was removed or moved: what is shown here was read before."
 
 
 class ResultScreen(RunScreen):
@@ -72,7 +73,7 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
         with Panels(self.places):
             yield Curve(past, clock, id="curve")
             yield Outcome(past, clock, id="outcome")
-            if (sentence := trouble(past)) is not None:
+            if (sentence := trouble(self.folder, past)) is not None:
                 yield Trouble(past, sentence, clock, id="trouble")
             else:
                 yield Samples(past, clock, key="3", id="samples")
@@ -131,8 +132,10 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
         self.notify("Copied, if your terminal allows it (OSC 52).", markup=False)
 
 
-def trouble(past: History) -> str | None:
+def trouble(folder: RunFolder, past: History) -> str | None:
     """Why the run failed or ended, in a sentence; None for any other run."""
+    if not folder.path.is_dir():
+        return _REMOVED
     if not past.finished:
         return _LOST
     if past.state == "failed":
@@ -142,6 +145,8 @@ def trouble(past: History) -> str | None:
 
 def next_step(folder: RunFolder, past: History) -> NextStep:
     """Load the result, resume from the last checkpoint, or look into the log."""
+    if not folder.path.is_dir():
+        return NextStep("Start again", "", ("fttui",))
     if past.state == "done":
         return _load(folder, past)
     if past.checkpoints:

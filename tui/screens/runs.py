@@ -196,8 +196,13 @@ class RunsScreen(Screen[None]):
             self.app.push_screen(Ask("Stop this run?", [STOP]), partial(self._stop, folder))
 
     def _stop(self, folder: RunFolder, key: str | None) -> None:
-        if key == STOP.key and folder.is_alive():
+        if key != STOP.key or not folder.is_alive():
+            return
+        try:
             control.send(folder.commands_file, "stop")
+        except OSError as error:  # a full disk
+            self._tell(f"{folder.name} can't be told: {(error.strerror or str(error)).lower()}")
+        else:
             self._tell(f"{folder.name} stops at its next step, with a checkpoint")
 
     def action_note(self) -> None:

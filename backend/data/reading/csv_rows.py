@@ -34,7 +34,7 @@ def csv_rows(file: Opened) -> Iterator[Value]:
     skipped = 1 if said else 0
     try:
         names = next(reader, [])
-        header = _header(file, names)
+        header = _header(file, names, delimiter)
         if not said:
             _refuse_other_delimiter(file, delimiter, names)
         for fields in reader:
@@ -104,12 +104,12 @@ def _width(text: str, mark: str) -> int:
     return widths.pop() if len(widths) == 1 else 0
 
 
-def _header(file: Opened, names: list[str]) -> list[str]:
+def _header(file: Opened, names: list[str], delimiter: str) -> list[str]:
     header = [name.strip() for name in names]
     while len(header) > 1 and not header[-1]:  # empty columns at the right, which spreadsheets write
         header.pop()
     usual = not USUAL.isdisjoint(name.lower() for name in header)
-    cell = None if usual else next(filter(_is_cell, header), None)
+    cell = None if usual else next(filter(_is_cell, header), None) or _value_below(_head(file), header, delimiter)
     if cell is not None:
         example = (
             ",".join(("prompt", "completion", "more")[: len(header)]) if len(header) < 4 else "prompt,completion,..."
@@ -131,6 +131,17 @@ def _header(file: Opened, names: list[str]) -> list[str]:
     if not usual:
         file.notes.append(f"Line 1 of {file.name} is taken as the names of the columns ({', '.join(header[:6])}).")
     return header
+
+
+def _value_below(text: str, header: list[str], delimiter: str) -> str | None:
+    """A name that is also a value of its own column, in a row that is no repeated header: then line 1 is a row too."""
+    try:
+        for fields in islice(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), 1, ROWS_TO_TRY):
+            if fields != header and (same := [x for x, y in zip(fields, header, strict=False) if x and x == y]):
+                return same[0]
+    except csv.Error:  # also a quoted field that the head cuts off
+        pass
+    return None
 
 
 def _is_cell(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from types import TracebackType
 
 from backend.run.events import PhasesMeasured
@@ -68,6 +69,7 @@ class Meters:
 
     def _run(self) -> None:
         while True:
-            self.write()
+            with suppress(OSError):  # the disk is full for the moment: the next reading may find room
+                self.write()
             if self._over.wait(SECONDS):
                 return

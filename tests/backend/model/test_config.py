@@ -163,6 +163,9 @@ def test_an_unknown_mixture_is_not_guessed_at() -> None:
         ({"hidden_size": None}, "hidden_size is missing"),
         ({"num_hidden_layers": "16"}, "num_hidden_layers is '16', which is no size"),
         ({"vocab_size": 0}, "vocab_size is 0, which is no size"),
+        ({"num_hidden_layers": 999_999_992}, "num_hidden_layers 999999992, more than any model has"),
+        ({"num_nextn_predict_layers": 10**9}, "num_nextn_predict_layers 1000000000, more than any model has"),
+        ({"vocab_size": 10**12}, "vocab_size 1000000000000, more than any model has"),
     ],
 )
 def test_a_size_that_is_missing_or_wrong_is_named(changes: dict[str, Any], said: str) -> None:

@@ -115,6 +115,8 @@ def test_the_last_of_two_equal_keys_and_numbers_that_are_none_or_huge(tmp_path: 
         ("a.csv", "a,b\n1,2\n1,2,3\n", ("a.csv line 3", "fields that hold a comma or a line break in double")),
         ("a.csv", "prompt,completion\na b;c\nd, e;f\n", ("line 1 is divided by commas", "below it by semicolons")),
         ("a.csv", "How many (1),There are 1. (1)\n" * 2, ("a.csv line 1 is a row",)),
+        ("a.csv", "cat,animal\nrose,plant\noak,plant\ndog,animal\n", ("a.csv line 1 is a row ('animal')",)),
+        ("a.tsv", "yes\tno\nno\tyes\nno\tno\n", ("a.tsv line 1 is a row ('no')",)),
         ("a.csv", "prompt:completion\na:b\n", ("line 1 names several columns in one ('prompt:completion')",)),
         ("a.csv", "My list\nprompt,completion\na,b\n", ("a.csv line 2", "remove the lines above the header")),
         ("a.csv", "a|b\n1|2\n1|2|3\n", ("a.csv line 3", "fields that hold a pipe or")),

@@ -1,0 +1,47 @@
+"""Standard streams that are closed, full, or a pipe that nobody reads: the exit code is right, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PLAN = "plan --model 8b --gpu 4090 --rows 500 --row-tokens 400"
+
+
+def shell(redirection: str, words: str = PLAN) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m tui {words} {redirection}"],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed(closed: str) -> None:
+    done = shell(closed)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_error_without_standard_error() -> None:
+    assert shell("2>&-", "plan --model 8b").returncode == 2
+    assert shell("2>/dev/full", "plan --model 8b").returncode == 2
+
+
+@pytest.mark.parametrize("words", [PLAN, "runs"])
+def test_full(words: str) -> None:
+    done = shell("> /dev/full", words)
+    assert done.returncode == 4
+    assert done.stderr == (
+        "fttui: the disk is full (standard output or a file); free some space, or set FTTUI_HOME to a folder on "
+        "another disk\n"
+    )
+
+
+def test_a_pipe_that_nobody_reads() -> None:
+    done = shell("| true; exit ${PIPESTATUS[0]}", "runs")
+    assert (done.returncode, done.stderr) == (0, "")

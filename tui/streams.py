@@ -1,0 +1,46 @@
+"""Standard input, output and error of a command: any of them may be closed, full, or a pipe that nobody reads."""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import TextIOWrapper
+
+STANDARD = (0, 1, 2)
+
+
+def settle() -> None:
+    """Make all three usable; a letter that the terminal's encoding lacks must not end the command.
+
+    In place of one that is closed (`>&-`) the null device is opened: the next file to be opened would take its number,
+    and what libraries print would be written into it.
+    """
+    for fd in STANDARD:
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), fd)  # the same number; for child processes too
+            os.set_inheritable(fd, True)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115 - open as long as the process
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def flush() -> None:
+    """Write what is still buffered. Raises OSError: BrokenPipeError if nobody reads it, or that the disk is full."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def drop_what_is_stuck() -> None:
+    """Write what is buffered, or drop it: it would be tried again when the process ends, and fail again."""
+    try:
+        flush()
+    except OSError:
+        if sys.stdout is sys.__stdout__:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            os.close(null)
