@@ -86,7 +86,9 @@ def _tell_once(folder: RunFolder, outcome: RankOutcome, attempt: int) -> None:
     if not outcome.ran_out:
         time.sleep(_LATER_SECONDS)
     with suppress(OSError):
-        (folder.path / f"{_TOLD}-{os.environ.get('TORCHELASTIC_RUN_ID', '')}-{attempt}").touch(exist_ok=False)
+        names = ("TORCHELASTIC_RUN_ID", "MASTER_PORT")  # over several boxes each attempt has a port of its own
+        which = "-".join(os.environ.get(name, "") for name in names)
+        (folder.path / f"{_TOLD}-{which}-{attempt}").touch(exist_ok=False)
         if outcome.changed:
             several.adjust(folder, folder.job(), outcome)
         several.tell(folder, folder.job(), outcome)
