@@ -30,6 +30,8 @@ from backend.run.control import Inbox
 from backend.run.folder import RunFolder
 from backend.run.history import read
 
+SINCE = "FTTUI_COMMANDS_SINCE"
+"""Where in the run's commands this start begins: a stop may come before the ranks are there."""
 ATTEMPT = "TORCHELASTIC_RESTART_COUNT"
 _TOLD = ".elastic-told"
 _LOST = re.compile(r"gloo/|NCCL|TCPStore|Connection (reset|closed|refused)|Broken pipe")
@@ -42,10 +44,15 @@ def main() -> None:
     """Train as this rank; ends without the interpreter's cleanup, which would wait for ranks that are gone."""
     folder, place = RunFolder(Path(sys.argv[1])), places.of_elastic()
     _take_signals(folder, place)
-    code = _train(folder, place, Inbox(folder.commands_file))
+    code = _train(folder, place, Inbox(folder.commands_file, _since()))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _since() -> int | None:
+    said = os.environ.get(SINCE)
+    return int(said) if said else None
 
 
 def _train(folder: RunFolder, place: Place, inbox: Inbox) -> int:

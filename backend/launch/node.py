@@ -16,16 +16,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 
 import psutil
 
 from backend import signals
 from backend.errors import STOPPED_BY_SIGNAL, TRAINING_FAILED, UserError, exit_code, wont_do
 from backend.launch import several
+from backend.launch.elastic import SINCE
 from backend.launch.several import RankOutcome
+from backend.run import control
 from backend.run.event_log import EventTail
 from backend.run.events import RunFinished, StepDone
 from backend.run.folder import RunFolder
@@ -38,8 +41,9 @@ MEETING_SECONDS = 120
 """How long a box waits at the endpoint for the others, or for the box that it belongs to, before it tries again."""
 PAUSE_SECONDS = 2.0
 """Before the boxes meet again."""
-LONGEST_STEP_SECONDS = 600
-"""How long elastic waits after a signal before it kills the ranks: they end with a checkpoint at their next step."""
+POLL_SECONDS = 0.2
+SHUTDOWN_SECONDS = 15
+"""If a rank has died, elastic gives the others of its box so long to find out before it kills them."""
 
 
 def main() -> None:
@@ -53,29 +57,46 @@ def main() -> None:
 
 def _run(options: argparse.Namespace) -> int:
     folder = RunFolder(options.folder)
-    _refuse_other_count(folder, options)
     told: list[int] = []
-    for number in signals.FROM_OUTSIDE:
-        signal.signal(number, lambda number, _: told.append(number))
+    _refuse_other_count(folder, options)
     here = address_towards(*endpoint(options.endpoint))
     words, variables = command(options, here), environment(here, os.environ)
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
+        control.send(folder.commands_file, "stop")
+
+    for number in signals.FROM_OUTSIDE:
+        signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else stop)
     since = time.monotonic()
     while True:
         begins = several.size(folder.events_file)
-        subprocess.call(words, env=variables)
+        _attempt(folder, words, variables, told)
         made = list(EventTail(folder.events_file, begins).events())
-        ends = [event.state for event in made if isinstance(event, RunFinished)]
-        if ends or told:
-            return STOPPED_BY_SIGNAL if told and ends[-1:] != ["failed"] else exit_code(ends[-1])
+        ends = [event.state for event in made if isinstance(event, RunFinished)] or ["stopped"] * bool(told)
+        if ends:
+            return STOPPED_BY_SIGNAL if told and ends[-1] == "stopped" else exit_code(ends[-1])
         if any(isinstance(event, StepDone) for event in made):
             since = time.monotonic()
         if time.monotonic() - since > PATIENCE_SECONDS:
             return _give_up(folder)
-        print(
-            "fttui: a rank or another box was lost; the boxes meet again, and go on from the last checkpoint",
-            flush=True,
-        )
+        print(f"fttui: {LOST}", flush=True)
         time.sleep(PAUSE_SECONDS)
+
+
+def _attempt(folder: RunFolder, words: Sequence[str], variables: Mapping[str, str], told: Sequence[int]) -> None:
+    """Meet the other boxes and train until the ranks of this one have ended, well or not.
+
+    Signals are not for elastic, which would kill the ranks soon: this process passes them on as a command.
+    """
+    since = several.size(folder.commands_file)
+    with signals.blocked():
+        process = subprocess.Popen(words, env={**variables, SINCE: str(since)}, stdin=subprocess.DEVNULL)
+    while process.poll() is None:
+        time.sleep(POLL_SECONDS)
+        if told and not folder.is_alive():  # nobody is there to obey: the boxes have not met
+            for one in (*psutil.Process(process.pid).children(recursive=True), process):
+                one.kill()
 
 
 def _give_up(folder: RunFolder) -> int:
@@ -135,7 +156,7 @@ def environment(here: str, before: Mapping[str, str]) -> dict[str, str]:
     if name := interface(here):
         for variable in INTERFACES:
             found.setdefault(variable, name)
-    found.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(LONGEST_STEP_SECONDS))
+    found.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_SECONDS))
     return found
 
 

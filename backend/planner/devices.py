@@ -24,8 +24,10 @@ def named(text: str) -> Device:
     """The device that `text` means: `4090`, `A100-80GB:4`, or `cpu` for this box's processor.
 
     A GPU is described as the catalogue has it, whether this box has one or not. Raises UserError (field `gpu`) for a
-    name that is unknown or fits several cards, and for a count below 1.
+    name that is unknown or fits several cards, and for a count below 1. `4090:2+3090` means unlike cards in one box.
     """
+    if "+" in text:
+        return _unlike([named(part) for part in text.split("+")])
     name, count = device_names.split_count(text)
     if not name:
         raise UserError("The GPU has no name: say for example RTX 4090, A100-80GB:4 or cpu.", "gpu")
@@ -36,6 +38,39 @@ def named(text: str) -> Device:
     spec, choice = device_names.find(name)
     notes = [choice] if choice else []
     return from_catalogue(spec, count, tuple(notes + ([spec.note] if spec.note else [])))
+
+
+def _unlike(parts: Sequence[Device]) -> Device:
+    """Unlike cards in one box: each gets the same share of the rows, so that the smallest and the slowest bound all."""
+    if any(part.kind == CPU for part in parts):
+        raise UserError("A run is on GPUs or on the CPU: leave the CPU out.", "gpu")
+    slowest, smallest = min(parts, key=lambda x: x.flops_per_second), min(parts, key=lambda x: x.memory_bytes)
+    count = sum(part.count for part in parts)
+    bound = f"the memory of the {smallest.name} and the speed of the {slowest.name} bound all of them"
+    return replace(
+        slowest,
+        name=" + ".join(part.label for part in parts),
+        count=count,
+        memory_bytes=smallest.memory_bytes,
+        free_bytes=smallest.free_bytes,
+        bytes_per_second=min(part.bytes_per_second for part in parts),
+        bf16=all(part.bf16 for part in parts),
+        price=_mean_price(parts, count),
+        watts=sum(part.count * (part.watts or 0.0) for part in parts) / count if all(x.watts for x in parts) else None,
+        slowest=slowest.name,
+        notes=(*(note for part in parts for note in part.notes), f"Unlike cards get the same rows: {bound}."),
+    )
+
+
+def _mean_price(parts: Sequence[Device], count: int) -> Price | None:
+    """Of one card, so that all together cost what they cost; None if the price of one of them is not known."""
+    known = [(part.count, part.price) for part in parts if part.price]
+    if len(known) < len(parts):
+        return None
+    low, typical, high = (
+        sum(number * getattr(price, name) for number, price in known) / count for name in ("low", "typical", "high")
+    )
+    return Price(low, typical, high, "; ".join(dict.fromkeys(price.source for _, price in known)))
 
 
 def here(hardware: Hardware) -> Device:

@@ -58,6 +58,7 @@ def _hardware(comparison: Comparison) -> dict[str, object]:
     device = comparison.device
     known = dataclasses.asdict(dataclasses.replace(device, calibration=None))
     del known["calibration"]
+    known["nodes"] = device.nodes
     known["price_usd_per_hour"] = device.price.typical if device.price else None
     return known
 
