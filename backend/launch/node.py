@@ -37,8 +37,8 @@ LOST = "a rank or another box was lost; the boxes meet again, and go on from the
 INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 PATIENCE_SECONDS = 900.0
 """Without a new step or a new end for so long, the run is over."""
-MEETING_SECONDS = 120
-"""How long a box waits at the endpoint for the others, or for the box that it belongs to, before it tries again."""
+MEETING = "join_timeout=120,read_timeout=120"
+"""Seconds: how long a box waits at the endpoint for the others, or for the one that has it, before it tries again."""
 PAUSE_SECONDS = 2.0
 """Before the boxes meet again."""
 POLL_SECONDS = 0.2
@@ -60,6 +60,7 @@ def _run(options: argparse.Namespace) -> int:
     told: list[int] = []
     _refuse_other_count(folder, options)
     here = address_towards(*endpoint(options.endpoint))
+    _refuse_taken(options, here)
     words, variables = command(options, here), environment(here, os.environ)
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -106,6 +107,23 @@ def _give_up(folder: RunFolder) -> int:
         several.tell(folder, folder.job(), RankOutcome(text))
     print(f"fttui: {text}", file=sys.stderr)
     return TRAINING_FAILED
+
+
+def is_host(options: argparse.Namespace, here: str) -> bool:
+    """The endpoint is a port of this box."""
+    return socket.gethostbyname(endpoint(options.endpoint)[0]) == here
+
+
+def _refuse_taken(options: argparse.Namespace, here: str) -> None:
+    """Raise UserError if another program has the port: the boxes would try to meet there for a long time."""
+    if not is_host(options, here):
+        return
+    _, port = endpoint(options.endpoint)
+    try:
+        socket.create_server((here, port)).close()
+    except OSError as error:
+        what = f"port {port} of this box can't be had ({os.strerror(error.errno or 0)})"
+        raise UserError(f"endpoint: {what}; take another port", "endpoint") from None
 
 
 def _refuse_other_count(folder: RunFolder, options: argparse.Namespace) -> None:
@@ -163,14 +181,13 @@ def environment(here: str, before: Mapping[str, str]) -> dict[str, str]:
 def command(options: argparse.Namespace, here: str) -> list[str]:
     """Torch elastic's launcher. It restarts nothing itself: boxes that count differently would wait for each other."""
     host, port = endpoint(options.endpoint)
-    hosts = socket.gethostbyname(host) == here
     settings = {
         "nnodes": str(options.nodes),
         "nproc-per-node": str(options.per_node),
         "rdzv-backend": "c10d",
         "rdzv-id": options.folder.name,
         "rdzv-endpoint": f"{host}:{port}",
-        "rdzv-conf": f"is_host={int(hosts)},join_timeout={MEETING_SECONDS},read_timeout={MEETING_SECONDS}",
+        "rdzv-conf": f"is_host={int(is_host(options, here))},{MEETING}",
         "local-addr": here,
         "max-restarts": "0",
     }

@@ -11,6 +11,9 @@ from backend.planner.device import Device
 from backend.run import plan_file
 from backend.run.folder import RunFolder
 
+_CONCERNED = ("method", "optimizer", "compile", "kernels")
+"""Settings that don't go with any number of processes."""
+
 
 def change(folder: RunFolder, count: int) -> None:
     """Let the run go on with `count` processes, each on a device of this box; the effective batch stays.
@@ -23,11 +26,10 @@ def change(folder: RunFolder, count: int) -> None:
     if count == job.plan.processes:
         return
     device = _devices(job.device, count)
-    settings = {**asdict(job.plan), "processes": count}
+    settings = {name: value for name, value in asdict(job.plan).items() if name in _CONCERNED} | {"processes": count}
     several.refuse(job.plan.method, device, settings, job.plan.effective_batch)
-    rules.refuse_contradictions(job.plan.method, settings)
-    if count > 1:
-        kernels.refuse(device, settings)
+    rules.refuse_contradictions(job.plan.method, {"objective": job.plan.objective, "processes": count})
+    kernels.refuse(device, settings)
     predicted = job.predicted and replace(job.predicted, uncorrected=None)  # it was for another number
     plan = replace(job.plan, processes=count)
     plan_file.write(folder.plan_file, replace(job, plan=plan, device_uuids=device.uuids, predicted=predicted))

@@ -2,9 +2,9 @@
 
     python -m tests.bench.nodes
 
-Needs root and `ip` (iproute2). Each box runs what `fttui launch --on torchrun` writes for several boxes; the ranks meet by
-torch elastic's c10d rendezvous. The table says what the user saw, after how long, and what had to be trained again.
-Exit status 1 if a run does not end well, if more steps are lost than since the last checkpoint, or if a process is left.
+Needs root and `ip` (iproute2). Each box runs what `fttui launch --on torchrun` writes for several boxes; the ranks meet
+by torch elastic's c10d rendezvous. The table says what the user saw, after how long, and what was trained again. Exit
+status 1 if a run does not end well, if more is lost than since the last checkpoint, or if a process is left.
 """
 
 from __future__ import annotations

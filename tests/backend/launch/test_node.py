@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -67,6 +68,13 @@ def test_a_host_that_is_not_there() -> None:
 def test_another_number_of_processes_is_refused(folder: RunFolder) -> None:
     with pytest.raises(UserError, match="the plan is for 4 processes, and 3 x 2 are started"):
         node._run(options(folder, nodes=3))
+
+
+def test_a_port_that_is_taken_is_refused(folder: RunFolder) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=rf"port {port} of this box can't be had \(Address already in use\); take"):
+            node._run(options(folder, endpoint=f"127.0.0.1:{port}"))
 
 
 RANKS = """
