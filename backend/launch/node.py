@@ -96,8 +96,9 @@ def _attempt(folder: RunFolder, words: Sequence[str], variables: Mapping[str, st
     while process.poll() is None:
         time.sleep(POLL_SECONDS)
         if told and not folder.is_alive():  # nobody is there to obey: the boxes have not met
-            for one in (*psutil.Process(process.pid).children(recursive=True), process):
+            for one in psutil.Process(process.pid).children(recursive=True):
                 one.kill()
+            process.kill()
 
 
 def _give_up(folder: RunFolder) -> int:

@@ -58,8 +58,8 @@ def _case(label: str, folder: RunFolder, seconds: int, whole: dict[int, float]) 
         _cable("down")
         began = time.monotonic()
         while time.monotonic() - began < seconds:
-            if not said and (found := _warnings(folder)):
-                said, after = found[0], time.monotonic() - began
+            if not said and (warned := _warnings(folder)):
+                said, after = warned[0], time.monotonic() - began
             time.sleep(0.2)
         _cable("up")
     codes = _ended(boxes)
@@ -94,8 +94,9 @@ def _ended(boxes: list[subprocess.Popen[bytes]]) -> list[int]:
         try:
             codes.append(one.wait(max(1.0, until - time.monotonic())))
         except subprocess.TimeoutExpired:
-            for child in (*psutil.Process(one.pid).children(recursive=True), one):
+            for child in psutil.Process(one.pid).children(recursive=True):
                 child.kill()
+            one.kill()
             codes.append(one.wait())
     return codes
 
