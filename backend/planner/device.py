@@ -44,6 +44,10 @@ class Pool:
     cards: tuple[Card, ...]
     has: str
     """What the box has, as the beginning of a sentence; empty for a single GPU."""
+    others: Device | None = None
+    """GPUs of other kinds in the box, which are taken too if the user wants more than there are of this kind."""
+    whole: Device | None = None
+    """Of unlike GPUs that were taken together: the device that they were taken from."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,10 @@ def named(text: str) -> Device:
     name that is unknown or fits several cards, and for a count below 1. `4090:2+3090` means unlike cards in one box.
     """
     if "+" in text:
-        return _unlike([named(part) for part in text.split("+")])
+        parts = [named(part) for part in text.split("+")]
+        if any(part.kind == CPU for part in parts):
+            raise UserError("A run is on GPUs or on the CPU: leave the CPU out.", "gpu")
+        return several.unlike(parts)
     name, count = device_names.split_count(text)
     if not name:
         raise UserError("The GPU has no name: say for example RTX 4090, A100-80GB:4 or cpu.", "gpu")
@@ -38,39 +41,6 @@ def named(text: str) -> Device:
     spec, choice = device_names.find(name)
     notes = [choice] if choice else []
     return from_catalogue(spec, count, tuple(notes + ([spec.note] if spec.note else [])))
-
-
-def _unlike(parts: Sequence[Device]) -> Device:
-    """Unlike cards in one box: each gets the same share of the rows, so that the smallest and the slowest bound all."""
-    if any(part.kind == CPU for part in parts):
-        raise UserError("A run is on GPUs or on the CPU: leave the CPU out.", "gpu")
-    slowest, smallest = min(parts, key=lambda x: x.flops_per_second), min(parts, key=lambda x: x.memory_bytes)
-    count = sum(part.count for part in parts)
-    bound = f"the memory of the {smallest.name} and the speed of the {slowest.name} bound all of them"
-    return replace(
-        slowest,
-        name=" + ".join(part.label for part in parts),
-        count=count,
-        memory_bytes=smallest.memory_bytes,
-        free_bytes=smallest.free_bytes,
-        bytes_per_second=min(part.bytes_per_second for part in parts),
-        bf16=all(part.bf16 for part in parts),
-        price=_mean_price(parts, count),
-        watts=sum(part.count * (part.watts or 0.0) for part in parts) / count if all(x.watts for x in parts) else None,
-        slowest=slowest.name,
-        notes=(*(note for part in parts for note in part.notes), f"Unlike cards get the same rows: {bound}."),
-    )
-
-
-def _mean_price(parts: Sequence[Device], count: int) -> Price | None:
-    """Of one card, so that all together cost what they cost; None if the price of one of them is not known."""
-    known = [(part.count, part.price) for part in parts if part.price]
-    if len(known) < len(parts):
-        return None
-    low, typical, high = (
-        sum(number * getattr(price, name) for number, price in known) / count for name in ("low", "typical", "high")
-    )
-    return Price(low, typical, high, "; ".join(dict.fromkeys(price.source for _, price in known)))
 
 
 def here(hardware: Hardware) -> Device:
@@ -162,9 +132,15 @@ def _detected(gpus: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:
         here=True,
         watts=gpu.reading.power_limit_watts or (spec.tdp_watts if spec and not gpu.mig else None),
         notes=(*notes, *_catalogue_notes(gpu, spec)),
-        pool=Pool(cards, has),
+        pool=Pool(cards, has, _others(gpus, group, ram)),
     )
     return several.take(whole, max(1, sum(card.idle for card in cards)))
+
+
+def _others(gpus: Sequence[Gpu], group: Sequence[Gpu], ram: Ram) -> Device | None:
+    """The GPUs of the box that are of another kind than `group`; None if there are none, or MIG slices among them."""
+    rest = [gpu for gpu in gpus if gpu not in group]
+    return _detected(rest, ram, ()) if rest and not any(gpu.mig for gpu in gpus) else None
 
 
 def _host(processor: Cpu) -> float | None:
