@@ -7,6 +7,7 @@ the run goes on from its last checkpoint when the box is back (backend/launch/no
 
 from __future__ import annotations
 
+import secrets
 import socket
 import threading
 import time
@@ -16,6 +17,8 @@ from contextlib import suppress
 BEAT_SECONDS = 1.0
 LOST_SECONDS = 20.0
 """Without a beat for so long, the other box is taken for lost; a switch that restarts a port is faster."""
+_PASSWORD_BYTES = 32
+_GREETING_SECONDS = 5.0
 _LEAVING = b"\x04"
 """Told before a rank ends well: silence after it is no loss."""
 
@@ -31,15 +34,20 @@ class Link:
         self._open: list[socket.socket] = []
         self._left = threading.Event()
 
-    def listen(self) -> int:
-        """Take the others' connections from now on, in a thread; the port."""
-        server = socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
-        threading.Thread(target=self._accept, args=(server,), name="link", daemon=True).start()
-        return int(server.getsockname()[1])
+    def listen(self) -> str:
+        """Take the others' connections from now on, in a thread; what `connect` takes."""
+        both = socket.has_dualstack_ipv6()
+        server = socket.create_server(("", 0), family=socket.AF_INET6 if both else socket.AF_INET, dualstack_ipv6=both)
+        password = secrets.token_hex(_PASSWORD_BYTES // 2)
+        threading.Thread(target=self._accept, args=(server, password), name="link", daemon=True).start()
+        return f"{server.getsockname()[1]} {password}"
 
-    def connect(self, host: str, port: int) -> None:
-        """Connect to the first box. Raises OSError."""
-        self._keep(socket.create_connection((host, port), LOST_SECONDS), host)
+    def connect(self, host: str, word: str) -> None:
+        """Connect to the first box, whose `listen` has returned `word`. Raises OSError."""
+        port, password = word.split()
+        one = socket.create_connection((host, int(port)), LOST_SECONDS)
+        one.sendall(password.encode())
+        self._keep(one, host)
 
     def leave(self) -> None:
         """The run is over here: nothing that happens now is a loss, here or there."""
@@ -48,10 +56,13 @@ class Link:
             with suppress(OSError):
                 one.sendall(_LEAVING)
 
-    def _accept(self, server: socket.socket) -> None:
+    def _accept(self, server: socket.socket, password: str) -> None:
         while not self._left.is_set():
             one, address = server.accept()
-            self._keep(one, str(address[0]).removeprefix("::ffff:"))
+            if _knows(one, password):
+                self._keep(one, str(address[0]).removeprefix("::ffff:"))
+            else:  # a port scanner
+                one.close()
 
     def _keep(self, one: socket.socket, who: str) -> None:
         self._open.append(one)
@@ -73,3 +84,12 @@ class Link:
         if not self._left.is_set():
             self._left.set()
             self._on_lost(who)
+
+
+def _knows(one: socket.socket, password: str) -> bool:
+    one.settimeout(_GREETING_SECONDS)
+    said = b""
+    with suppress(OSError):
+        while len(said) < _PASSWORD_BYTES and (more := one.recv(_PASSWORD_BYTES - len(said))):
+            said += more
+    return secrets.compare_digest(said, password.encode())

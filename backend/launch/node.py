@@ -130,7 +130,7 @@ def _refuse_taken(options: argparse.Namespace, here: str) -> None:
 def _refuse_other_count(folder: RunFolder, options: argparse.Namespace) -> None:
     planned, there = folder.job().plan.processes, options.nodes * options.per_node
     if planned != there:
-        fix = f"`fttui resume --processes {there}` of one box, or --nodes and --per-node that make {planned}"
+        fix = f"give --nodes and --per-node that make {planned} together"
         raise UserError(
             f"the plan is for {planned} processes, and {options.nodes} x {options.per_node} are started; {fix}"
         )

@@ -31,7 +31,7 @@ from backend.training.session_files import CHECKPOINTING, SAVING
 from backend.training.train import run
 
 LINK = "fttui-link"
-"""The key under which the first rank's port of its link is found."""
+"""The key under which the others find how to connect to the first rank's link."""
 
 
 def train(folder: RunFolder, place: Place, inbox: Inbox) -> RankOutcome | None:
@@ -65,9 +65,9 @@ def _linked(link: Link, place: Place) -> None:
     if place.nodes > 1 and place.local_rank == 0:
         known = meeting.store()
         if place.rank == 0:
-            known.set(LINK, str(link.listen()))
+            known.set(LINK, link.listen())
         else:
-            link.connect(os.environ["MASTER_ADDR"], int(known.get(LINK)))
+            link.connect(os.environ["MASTER_ADDR"], known.get(LINK).decode())
 
 
 def _end_since_lost(place: Place, folder: RunFolder, who: str) -> None:

@@ -58,10 +58,25 @@ def test_a_box_whose_process_ended_is_lost_at_once(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(link, "LOST_SECONDS", 30.0)
     lost: queue.Queue[str] = queue.Queue()
     first = Link(lost.put)
-    one = socket.create_connection(("127.0.0.1", first.listen()))
-    time.sleep(0.1)
-    one.close()
+    port, password = first.listen().split()
+    with socket.create_connection(("127.0.0.1", int(port))) as one:
+        one.sendall(password.encode())
+        time.sleep(0.1)
     assert lost.get(timeout=3) == "127.0.0.1"
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1", b"0" * 32])
+def test_who_does_not_know_the_password_is_no_box(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "_GREETING_SECONDS", 0.1)
+    lost: queue.Queue[str] = queue.Queue()
+    first, other = Link(lost.put), Link(lost.put)
+    word = first.listen()
+    with socket.create_connection(("127.0.0.1", int(word.split()[0]))) as scanner:
+        scanner.sendall(said)
+        assert scanner.recv(1) == b""
+    other.connect("127.0.0.1", word)  # the others still come in
+    time.sleep(0.8)
+    assert lost.empty()
 
 
 def test_its_threads_end_with_the_process() -> None:
