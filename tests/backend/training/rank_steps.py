@@ -1,4 +1,4 @@
-"""Some optimizer steps of several kinds of training on each of a few ranks, which torchrun starts: `rank_steps.py MODEL`.
+"""Some optimizer steps of several kinds of training on each of a few ranks, started by torchrun: `rank_steps.py MODEL`.
 
 Prints a line of JSON for each kind: the losses and norms of its steps, a held-out loss, the sum of what was trained,
 and how much of it the rank held once it was loaded.
