@@ -42,6 +42,8 @@ MEETING = "join_timeout=120,read_timeout=120"
 PAUSE_SECONDS = 2.0
 """Before the boxes meet again."""
 POLL_SECONDS = 0.2
+FAREWELL_SECONDS = 20.0
+"""When its ranks have ended, elastic wants to tell the other boxes, for as long as the kernel tries if the link is cut."""
 SHUTDOWN_SECONDS = 15
 """If a rank has died, elastic gives the others of its box so long to find out before it kills them."""
 
@@ -93,9 +95,13 @@ def _attempt(folder: RunFolder, words: Sequence[str], variables: Mapping[str, st
     since = several.size(folder.commands_file)
     with signals.blocked():
         process = subprocess.Popen(words, env={**variables, SINCE: str(since)}, stdin=subprocess.DEVNULL)
+    trained = None
     while process.poll() is None:
         time.sleep(POLL_SECONDS)
-        if told and not folder.is_alive():  # nobody is there to obey: the boxes have not met
+        ranks = psutil.Process(process.pid).children()
+        trained = time.monotonic() if ranks else trained
+        nobody_obeys = told and not folder.is_alive()  # the boxes have not met
+        if nobody_obeys or (trained and time.monotonic() - trained > FAREWELL_SECONDS):
             for one in psutil.Process(process.pid).children(recursive=True):
                 one.kill()
             process.kill()

@@ -114,6 +114,22 @@ def test_boxes_meet_again_until_the_run_has_ended(folder: RunFolder, monkeypatch
     assert (folder.path / "tries").read_text() == "xxx"
 
 
+def test_elastic_that_stays_when_its_ranks_are_gone_is_ended(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It wants to tell a box that can't be reached."""
+    rank = "subprocess.run([sys.executable, '-c', 'import time; time.sleep(0.3)'])"
+    code = f"import subprocess, sys, time; {rank}; time.sleep(60)"
+    monkeypatch.setattr(node, "FAREWELL_SECONDS", 0.5)
+    monkeypatch.setattr(node, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(node, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(node, "command", lambda *_: [sys.executable, "-c", code])
+    monkeypatch.setattr(node, "PATIENCE_SECONDS", 0.1)
+    began = time.monotonic()
+    assert node._run(options(folder)) == 4
+    assert time.monotonic() - began < 15
+
+
 def test_ranks_that_die_without_a_step_end_the_run(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     ranks(monkeypatch, folder, "die")
     monkeypatch.setattr(node, "PATIENCE_SECONDS", 0.5)
