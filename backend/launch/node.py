@@ -43,7 +43,7 @@ PAUSE_SECONDS = 2.0
 """Before the boxes meet again."""
 POLL_SECONDS = 0.2
 FAREWELL_SECONDS = 20.0
-"""When its ranks have ended, elastic wants to tell the other boxes, for as long as the kernel tries if the link is cut."""
+"""When its ranks have ended, elastic tells the other boxes; if the link is cut, for as long as the kernel tries."""
 SHUTDOWN_SECONDS = 15
 """If a rank has died, elastic gives the others of its box so long to find out before it kills them."""
 
@@ -102,9 +102,14 @@ def _attempt(folder: RunFolder, words: Sequence[str], variables: Mapping[str, st
         trained = time.monotonic() if ranks else trained
         nobody_obeys = told and not folder.is_alive()  # the boxes have not met
         if nobody_obeys or (trained and time.monotonic() - trained > FAREWELL_SECONDS):
-            for one in psutil.Process(process.pid).children(recursive=True):
-                one.kill()
-            process.kill()
+            _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    for one in psutil.Process(process.pid).children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            one.kill()
+    process.kill()
 
 
 def _give_up(folder: RunFolder) -> int:
