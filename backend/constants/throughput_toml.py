@@ -33,6 +33,7 @@ class AnyGpu(Table, frozen=True):
     best_attention: float
     several: float
     several_spread: float
+    nodes_spread: float
     experts_spread: float
     float32_rate: float
     float32_attention: float

@@ -30,6 +30,8 @@ from backend.run.control import Inbox
 from backend.run.folder import RunFolder
 from backend.run.history import read
 
+SINCE = "FTTUI_COMMANDS_SINCE"
+"""Where in the run's commands this start begins: a stop may come before the ranks are there."""
 ATTEMPT = "TORCHELASTIC_RESTART_COUNT"
 _TOLD = ".elastic-told"
 _LOST = re.compile(r"gloo/|NCCL|TCPStore|Connection (reset|closed|refused)|Broken pipe")
@@ -41,12 +43,17 @@ _LATER_SECONDS = 1.0
 def main() -> None:
     """Train as this rank; ends without the interpreter's cleanup, which would wait for ranks that are gone."""
     folder, place = RunFolder(Path(sys.argv[1])), places.of_elastic()
-    inbox = Inbox(folder.commands_file)
+    inbox = Inbox(folder.commands_file, _since())
     _take_signals(folder, place, inbox)
     code = _train(folder, place, inbox)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _since() -> int | None:
+    said = os.environ.get(SINCE)
+    return int(said) if said else None
 
 
 def _train(folder: RunFolder, place: Place, inbox: Inbox) -> int:
@@ -87,7 +94,9 @@ def _tell_once(folder: RunFolder, outcome: RankOutcome, attempt: int) -> None:
     if not outcome.ran_out:
         time.sleep(_LATER_SECONDS)
     try:
-        (folder.path / f"{_TOLD}-{os.environ.get('TORCHELASTIC_RUN_ID', '')}-{attempt}").touch(exist_ok=False)
+        names = ("TORCHELASTIC_RUN_ID", "MASTER_PORT")  # over several boxes each attempt has a port of its own
+        which = "-".join(os.environ.get(name, "") for name in names)
+        (folder.path / f"{_TOLD}-{which}-{attempt}").touch(exist_ok=False)
         if outcome.changed:
             several.adjust(folder, folder.job(), outcome)
         several.tell(folder, folder.job(), outcome)

@@ -18,10 +18,13 @@ class Place:
     local_count: int
     meeting: str
     """The URL by which torch lets the ranks meet."""
+    node: int = 0
+    """Its box among those of the run."""
+    nodes: int = 1
 
 
 def of_elastic() -> Place:
     """The place that torch elastic gave this process, in its environment."""
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-    rank, count, local_rank, local_count = (int(os.environ[name]) for name in names)
-    return Place(rank, count, local_rank, local_count, "env://")
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE")
+    rank, count, local_rank, local_count, node, nodes = (int(os.environ[name]) for name in names)
+    return Place(rank, count, local_rank, local_count, "env://", node, nodes)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import suppress
+from functools import partial
+
 from backend.errors import UserError
+from backend.launch.link import Link
 from backend.launch.place import Place
-from backend.launch.several import RankOutcome
+from backend.launch.several import FAILED, RankOutcome
 from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run.control import Inbox
 from backend.run.event_log import EventLog
-from backend.run.events import PlanChanges
+from backend.run.events import Logged, PlanChanges
 from backend.run.folder import RunFolder
 from backend.training import device, relief
 from backend.training.advice import would_fit
@@ -24,10 +30,13 @@ from backend.training.session import SAMPLING, restored
 from backend.training.session_files import CHECKPOINTING, SAVING
 from backend.training.train import run
 
+LINK = "fttui-link"
+"""The key under which the others find how to connect to the first rank's link."""
+
 
 def train(folder: RunFolder, place: Place, inbox: Inbox) -> RankOutcome | None:
     """Train `folder` as one rank; why it failed, or None if it did not."""
-    rank = place.rank
+    rank, link = place.rank, Link(partial(_end_since_lost, place, folder))
     with libraries_to(folder.log_file) as logger:
         log = Silent() if rank else EventLog(folder.events_file)
         try:
@@ -35,7 +44,9 @@ def train(folder: RunFolder, place: Place, inbox: Inbox) -> RankOutcome | None:
             device.take(
                 job, place.local_rank, place.local_count
             )  # first: NCCL starts CUDA, which keeps to what it sees
+            _linked(link, place)
             ranks = meeting.join(rank, place.count, place.meeting, job.device)
+            _refuse_other_folder(folder, place, ranks)
             run(folder, inbox, Report(log), ranks)
             _leave(ranks)
         except relief.RanOut as out:
@@ -44,7 +55,46 @@ def train(folder: RunFolder, place: Place, inbox: Inbox) -> RankOutcome | None:
         except Exception as error:
             logger.exception("%s failed on rank %d", folder.name, rank)
             return RankOutcome(sentence(error, folder.name), wrong_input=isinstance(error, UserError))
+        finally:
+            link.leave()
     return None
+
+
+def _linked(link: Link, place: Place) -> None:
+    """Notice within seconds that another box is gone; this process then ends. Of a single box nothing is watched."""
+    if place.nodes > 1 and place.local_rank == 0:
+        known = meeting.store()
+        if place.rank == 0:
+            known.set(LINK, link.listen())
+        else:
+            link.connect(os.environ["MASTER_ADDR"], known.get(LINK).decode())
+
+
+def _end_since_lost(place: Place, folder: RunFolder, who: str) -> None:
+    text = f"the connection to {who} is lost; the run goes on from its last checkpoint when that box is back"
+    print(f"fttui: {text}", file=sys.stderr, flush=True)
+    if place.rank == 0:
+        with suppress(OSError):
+            told = EventLog(folder.events_file)
+            told.write(Logged(level="warning", text=text))
+            told.close()
+    os._exit(FAILED)
+
+
+def _refuse_other_folder(folder: RunFolder, place: Place, ranks: Ranks) -> None:
+    """Every rank writes its part of a checkpoint into one folder. Raises UserError if another box has its own."""
+    if place.nodes == 1:
+        return
+    mark = folder.path / ".seen-by-all"
+    if ranks.is_first:
+        mark.write_text(os.urandom(8).hex())
+    written = ranks.of_first(mark.read_text() if ranks.is_first else "")
+    seen = ranks.all_of(mark.exists() and mark.read_text() == written)
+    if not all(seen):
+        which = f"rank {seen.index(False)} sees another folder {folder.path} than rank 0"
+        raise UserError(f"{which}; put FTTUI_HOME on storage that all boxes share")
+    if ranks.is_first:
+        mark.unlink(missing_ok=True)
 
 
 def _leave(ranks: Ranks) -> None:

@@ -79,7 +79,7 @@ def train(folder: RunFolder, inbox: Inbox, say: Callable[[str], None] = lambda t
 def _held(folder: RunFolder, inbox: Inbox, say: Callable[[str], None]) -> str:
     job = folder.job()
     while True:
-        begins = _size(folder.events_file)
+        begins = size(folder.events_file)
         try:
             verdict = _attempt(folder, job, inbox.since)
             ended = _end(folder, begins)
@@ -202,5 +202,6 @@ def last_step(folder: RunFolder) -> int:
     return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
-def _size(file: Path) -> int:
+def size(file: Path) -> int:
+    """Bytes; 0 if it is not there."""
     return file.stat().st_size if file.exists() else 0

@@ -19,6 +19,7 @@ from backend.planner import (
     kernels,
     learned,
     memory,
+    nodes,
     rules,
     several,
     start,
@@ -64,6 +65,7 @@ def compare(
         method: replace(seen, why_not=verdict.why_not.get(method, ()), obstacles=verdict.obstacles[method])
         for method, seen in estimates.items()
     }
+    between = _between(answers, device, model, data, pinned, evaluated.get(verdict.method or METHODS[0]))
     found = findings.findings(data, estimates[verdict.method or METHODS[0]].plan)
     stops = findings.stops(found)
     return Comparison(
@@ -82,10 +84,27 @@ def compare(
             *start.sentences(model, estimates),
             *(x.text for x in found if x.severity != "notes"),
             *verdict.notes,
+            *between,
         ),
         findings=found,
         method_set_by=pinned.origin.get("method", ""),
     )
+
+
+def _between(
+    answers: Answers,
+    device: Device,
+    model: ModelInfo,
+    data: DataReport,
+    pinned: rules.Pinned,
+    seen: MethodEstimate | None,
+) -> tuple[str, ...]:
+    """What another box buys, in a sentence; none if nothing is known of a link to it, or the user set `processes`."""
+    other = nodes.other_number(device)
+    if other is None or seen is None or "processes" in pinned.values:
+        return ()
+    there = estimate(seen.method, answers, other, model, data, pinned)
+    return (nodes.sentence(device, seen, other, there),)
 
 
 def estimate(

@@ -44,6 +44,10 @@ class Pool:
     cards: tuple[Card, ...]
     has: str
     """What the box has, as the beginning of a sentence; empty for a single GPU."""
+    others: Device | None = None
+    """GPUs of other kinds in the box, which are taken too if the user wants more than there are of this kind."""
+    whole: Device | None = None
+    """Of unlike GPUs that were taken together: the device that they were taken from."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,12 @@ class Device:
     price: Price | None
     here: bool
     """Whether it is in this box; a measured figure can then replace a guess."""
+    per_node: int = 0
+    """How many of them are in a box, if there are several boxes or may be; 0: all are in one."""
+    node_bytes_per_second: float = 0.0
+    """What one box can send to another; 0 if it is not known."""
+    slowest: str = ""
+    """Of unlike GPUs: the name of the slowest, whose rates all are planned with; empty if they are alike."""
     watts: float | None = None
     host: float | None = None
     """How long this box's host needs to launch a kernel against an A100's; None for any other box, and a usual host."""
@@ -95,8 +105,20 @@ class Device:
         return self.calibration.of(method, parameters) if self.calibration else Correction()
 
     @property
+    def nodes(self) -> int:
+        """How many boxes they are in."""
+        return -(-self.count // self.per_node) if self.per_node else 1
+
+    @property
     def label(self) -> str:
-        """`4 x A100 SXM 80GB`, or just the name of a single one; a CPU stays one, however many processes share it."""
+        """`4 x A100 SXM 80GB`, `2 boxes of 8 x H100 SXM`, or just the name of a single one.
+
+        A CPU stays one, however many processes share it.
+        """
+        if self.nodes > 1:
+            return f"{self.nodes} boxes of {self.per_node} x {self.name}"
+        if self.slowest:
+            return self.name
         if self.kind == "cpu":
             return f"{self.name}, {self.count} processes" if self.count > 1 else self.name
         return f"{self.count} x {self.name}" if self.count > 1 else self.name

@@ -24,8 +24,13 @@ def named(text: str) -> Device:
     """The device that `text` means: `4090`, `A100-80GB:4`, or `cpu` for this box's processor.
 
     A GPU is described as the catalogue has it, whether this box has one or not. Raises UserError (field `gpu`) for a
-    name that is unknown or fits several cards, and for a count below 1.
+    name that is unknown or fits several cards, and for a count below 1. `4090:2+3090` means unlike cards in one box.
     """
+    if "+" in text:
+        parts = [named(part) for part in text.split("+")]
+        if any(part.kind == CPU for part in parts):
+            raise UserError("A run is on GPUs or on the CPU: leave the CPU out.", "gpu")
+        return several.unlike(parts)
     name, count = device_names.split_count(text)
     if not name:
         raise UserError("The GPU has no name: say for example RTX 4090, A100-80GB:4 or cpu.", "gpu")
@@ -127,9 +132,15 @@ def _detected(gpus: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:
         here=True,
         watts=gpu.reading.power_limit_watts or (spec.tdp_watts if spec and not gpu.mig else None),
         notes=(*notes, *_catalogue_notes(gpu, spec)),
-        pool=Pool(cards, has),
+        pool=Pool(cards, has, _others(gpus, group, ram)),
     )
     return several.take(whole, max(1, sum(card.idle for card in cards)))
+
+
+def _others(gpus: Sequence[Gpu], group: Sequence[Gpu], ram: Ram) -> Device | None:
+    """The GPUs of the box that are of another kind than `group`; None if there are none, or MIG slices among them."""
+    rest = [gpu for gpu in gpus if gpu not in group]
+    return _detected(rest, ram, ()) if rest and not any(gpu.mig for gpu in gpus) else None
 
 
 def _host(processor: Cpu) -> float | None:

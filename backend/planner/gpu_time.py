@@ -12,7 +12,7 @@ from backend import constants
 from backend.constants.throughput_toml import GpuClass, KernelTraffic
 from backend.model.shape import Linear, ModelShape
 from backend.plan.plan import Plan
-from backend.planner import memory
+from backend.planner import memory, nodes
 from backend.planner.device import Device
 
 Kernels = Literal["stock", "liger", "compiled", "upcast", "fused"]
@@ -47,9 +47,14 @@ def step_seconds(
     """
     table = constants.throughput().gpu
     bandwidth = table.bandwidth * device.bytes_per_second
-    trained = passes * pass_seconds(shape, plan, device, one, kernels, attention)
+    once = pass_seconds(shape, plan, device, one, kernels, attention)
     update = optimizer_bytes(shape, plan) / plan.processes / bandwidth
-    return float((trained + update) / (table.several if plan.processes > 1 else 1.0))
+    slower = 1 / table.several if plan.processes > 1 else 1.0
+    if device.nodes == 1:
+        return float((passes * once + update) * slower)
+    sent = nodes.pass_bytes(shape, plan) / device.node_bytes_per_second
+    trained = passes * _side_by_side(once * slower, sent)  # the next block is gathered while one computes
+    return float(trained + update * slower + nodes.step_bytes(shape, plan) / device.node_bytes_per_second)
 
 
 def pass_seconds(
@@ -109,6 +114,7 @@ def spread(shape: ModelShape, plan: Plan, device: Device) -> float:
     factor = gpu_class(device).spread
     for applies, wider in (
         (plan.processes > 1, table.several_spread),
+        (device.nodes > 1, table.nodes_spread),
         (shape.experts > 0, table.experts_spread),
         (plan.precision == "float32", table.float32_spread),
         (kernels_of(plan) != "stock", table.kernels_spread),
@@ -129,7 +135,7 @@ def gpu_class(device: Device) -> GpuClass:
 
 def _matches(entry: GpuClass, device: Device) -> bool:
     if entry.names:
-        return device.name in entry.names
+        return (device.slowest or device.name) in entry.names
     return (device.compute_capability or ())[: len(entry.compute_capability)] == entry.compute_capability
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from backend.answers import Method
 from backend.errors import UserError
-from backend.planner.device import Card, Device, Pool
+from backend.planner.device import Card, Device, Pool, Price
 
 
 def ordered(cards: Iterable[Card]) -> tuple[Card, ...]:
@@ -17,10 +17,13 @@ def ordered(cards: Iterable[Card]) -> tuple[Card, ...]:
 
 
 def most(device: Device) -> int:
-    """The most devices that a run may take: all of this kind in the box, or as many as were named; a CPU's cores."""
+    """The most devices that a run may take: all GPUs of the box, or as many as were named; a CPU's cores."""
     if device.kind == "cpu":
         return device.cores
-    return len(device.pool.cards) if device.pool else device.count
+    if device.pool is None:
+        return device.count
+    others = device.pool.others
+    return len(device.pool.cards) + (most(others) if others else 0)
 
 
 def take(device: Device, count: int) -> Device:
@@ -32,6 +35,10 @@ def take(device: Device, count: int) -> Device:
         return _shared(device, count)
     if device.pool is None:
         return replace(device, count=count)
+    if device.pool.whole:
+        return take(device.pool.whole, count)
+    if count > len(device.pool.cards) and device.pool.others:
+        return _with_others(device, device.pool, device.pool.others, count)
     cards = device.pool.cards[:count]
     return replace(
         device,
@@ -53,6 +60,59 @@ def _shared(device: Device, count: int) -> Device:
         flops_per_second=device.flops_per_second * part,
         bytes_per_second=device.bytes_per_second * part,
     )
+
+
+def _with_others(device: Device, pool: Pool, others: Device, count: int) -> Device:
+    """All of the largest kind, and some of other kinds of this box."""
+    own = take(device, len(pool.cards))
+    parts = [own, take(others, count - own.count)]
+    label = " + ".join(part.label for part in parts)
+    users = (user for part in parts if part.pool for card in part.pool.cards for user in card.users)
+    return replace(
+        unlike(parts),
+        here=True,
+        host=device.host,
+        notes=(*device.notes, *others.notes, *unlike(parts).notes[-1:]),
+        uuids=tuple(uuid for part in parts for uuid in part.uuids),
+        pool=replace(pool, whole=device),
+        taken=(f"{pool.has}; a run trains on {label}.", *users),
+        box=device.box,
+        expandable_segments=device.expandable_segments,
+        obstacles=device.obstacles,
+        kernels=(),
+        calibration=None,
+    )
+
+
+def unlike(parts: Sequence[Device]) -> Device:
+    """Unlike cards in one box: each gets the same share of the rows, so that the smallest and the slowest bound all."""
+    slowest, smallest = min(parts, key=lambda x: x.flops_per_second), min(parts, key=lambda x: x.memory_bytes)
+    count = sum(part.count for part in parts)
+    bound = f"the memory of the {smallest.name} and the speed of the {slowest.slowest or slowest.name} bound all"
+    return replace(
+        slowest,
+        name=" + ".join(part.label for part in parts),
+        count=count,
+        memory_bytes=smallest.memory_bytes,
+        free_bytes=smallest.free_bytes,
+        bytes_per_second=min(part.bytes_per_second for part in parts),
+        bf16=all(part.bf16 for part in parts),
+        price=_mean_price(parts, count),
+        watts=sum(part.count * (part.watts or 0.0) for part in parts) / count if all(x.watts for x in parts) else None,
+        slowest=slowest.slowest or slowest.name,
+        notes=(*(note for part in parts for note in part.notes), f"Unlike cards get the same rows: {bound}."),
+    )
+
+
+def _mean_price(parts: Sequence[Device], count: int) -> Price | None:
+    """Of one card, so that all together cost what they cost; None if the price of one of them is not known."""
+    known = [(part.count, part.price) for part in parts if part.price]
+    if len(known) < len(parts):
+        return None
+    low, typical, high = (
+        sum(number * getattr(price, name) for number, price in known) / count for name in ("low", "typical", "high")
+    )
+    return Price(low, typical, high, "; ".join(dict.fromkeys(price.source for _, price in known)))
 
 
 def bounded(device: Device, free_bytes: int) -> Device:

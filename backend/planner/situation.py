@@ -11,7 +11,7 @@ from backend.hardware import Hardware, detect
 from backend.model import find
 from backend.model.info import ModelInfo
 from backend.plan.preset import Preset
-from backend.planner import devices, rules, start
+from backend.planner import devices, nodes, rules, start
 from backend.planner.compare import compare
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison
@@ -38,7 +38,8 @@ def _refuse_nothing_left(comparison: Comparison) -> None:
 
 def device(answers: Answers, hardware: Hardware | None = None) -> Device:
     """The device that `answers.gpu` names, or this box's."""
-    return devices.named(answers.gpu) if answers.gpu else devices.here(hardware or detect())
+    found = devices.named(answers.gpu) if answers.gpu else devices.here(hardware or detect())
+    return nodes.spread(found, answers)
 
 
 def data(answers: Answers, model: ModelInfo, how: Tokenizing = WHOLE) -> DataReport:
@@ -64,7 +65,9 @@ def check(answers: Answers) -> None:
             raise wont_do(name, value, f"a number of at least 0 ({unit})", field)
     if answers.deadline_hours is not None and not 0 < answers.deadline_hours < float("inf"):
         raise wont_do("deadline", answers.deadline_hours, "a number above 0 (hours)", "deadline_hours")
-    for field, name in (("rows", "rows"), ("row_tokens", "row tokens"), ("variants", "variants")):
+    if answers.node_gbps is not None and not 0 < answers.node_gbps < float("inf"):
+        raise wont_do("node-gbps", answers.node_gbps, "a number above 0 (Gbit/s)", "node_gbps")
+    for field, name in (("nodes", "nodes"), ("rows", "rows"), ("row_tokens", "row tokens"), ("variants", "variants")):
         value = getattr(answers, field)
         if value is not None and value < 1:
             raise wont_do(name, value, "a whole number of at least 1", field)

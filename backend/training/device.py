@@ -44,9 +44,6 @@ def _chosen(job: Job, rank: int, count: int, seen: Sequence[str]) -> str | None:
     if job.plan.processes == 1:
         return job.device_uuids[0] if job.device_uuids else None
     if len(seen) < count:
-        raise UserError(
-            f"the run was planned for {count} GPUs and there are {len(seen)} here; start a new one with "
-            f"--set processes={max(1, len(seen))}",
-            "processes",
-        )
+        fix = f"`fttui resume --processes {len(seen)}` goes on with fewer" if seen else "`fttui doctor` says why"
+        raise UserError(f"the run was planned for {count} GPUs and there are {len(seen)} here; {fix}", "processes")
     return (job.device_uuids if set(job.device_uuids) <= set(seen) and job.device_uuids else seen)[rank]

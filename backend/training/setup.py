@@ -18,11 +18,13 @@ from backend.run.events import FindingReported, Replanned
 from backend.run.folder import RunFolder
 from backend.training import checks, cpu_formats, kernel_choice, kernels, locate, methods, own_base, relief, rng
 from backend.training.advice import would_fit
-from backend.training.attention import rows
+from backend.training.attention import rows as packed
 from backend.training.batches import Row
 from backend.training.journal import Journal
 from backend.training.meters.progress import Pace, RunProgress
 from backend.training.optim import optimizers
+from backend.training.optim.resharding import Resharded, rows
+from backend.training.optim.states import Values
 from backend.training.order import Order
 from backend.training.parallel import sharding
 from backend.training.parallel.execution import Execution
@@ -48,8 +50,6 @@ def begin(
         report.warn(text)
     if skipped and found is None:
         raise _all_damaged(folder, skipped)
-    if found:
-        _refuse_other_shards(found, job.plan, ranks)
     past = found.state(ranks.rank) if found else {}
     progress = typed.convert(past["progress"], RunProgress) if found else RunProgress(data=data.fingerprint)
     if progress.data != data.fingerprint:
@@ -102,17 +102,6 @@ def _all_damaged(folder: RunFolder, skipped: list[str]) -> UserError:
     )
 
 
-def _refuse_other_shards(found: Checkpoint, plan: Plan, ranks: Ranks) -> None:
-    """Sharded optimizer states only fit the number of devices that wrote them; replicas fit any."""
-    before = found.manifest.ranks
-    if plan.method == "full" and before != ranks.count:
-        raise UserError(
-            f"processes: {ranks.count}, but the checkpoint of step {found.manifest.step} is in shards of {before}; "
-            f"set processes to {before} again in the run's plan.toml",
-            "processes",
-        )
-
-
 def _load(
     execution: Execution, job: Job, model_folder: Path, start: Start, progress: RunProgress, report: Report
 ) -> tuple[Execution, methods.Loaded]:
@@ -158,7 +147,7 @@ def _ready(
     updater = optimizers.updater(loaded.trainable(), execution)
     _say_what_differs(execution.plan, updater, report)
     if found:
-        _resume(found, past, loaded, updater, report)
+        _resume(found, past, loaded, updater, execution, report)
     return execution, updater
 
 
@@ -184,7 +173,7 @@ def _suited(execution: Execution, loaded: methods.Loaded, report: Report) -> Exe
 
 
 def _takes_bounds(loaded: methods.Loaded, execution: Execution) -> bool:
-    return rows.has_kernel(execution.device) and checks.takes_bounds(loaded.network, execution)
+    return packed.has_kernel(execution.device) and checks.takes_bounds(loaded.network, execution)
 
 
 def _say_what_differs(plan: Plan, updater: optimizers.Updater, report: Report) -> None:
@@ -202,11 +191,37 @@ def _likely_cause_of_nan(plan: Plan) -> str:
 
 
 def _resume(
-    found: Checkpoint, state: dict[str, Any], loaded: methods.Loaded, updater: optimizers.Updater, report: Report
+    found: Checkpoint,
+    state: dict[str, Any],
+    loaded: methods.Loaded,
+    updater: optimizers.Updater,
+    execution: Execution,
+    report: Report,
 ) -> None:
-    weights = found.weights()
+    weights, step = found.weights(), found.manifest.step
     for name, parameter in loaded.trainable().items():
         sharding.fill(parameter, weights[name])
-    updater.load_state_dict(state["updater"] if "updater" in state else found.state()["updater"])
-    rng.restore(state["rng"])
-    report.say(f"goes on from the checkpoint of step {found.manifest.step}")
+    ranks, before = execution.ranks, found.manifest.ranks
+    if execution.plan.method == "full" and before != ranks.count:
+        _adopt(found, loaded, updater, ranks)
+    else:
+        updater.load_state_dict(state["updater"] if "updater" in state else found.state()["updater"])
+    if ranks.rank < before:
+        rng.restore(state["rng"])
+    else:  # it was not there: draws of its own, as between other ranks
+        rng.seed_rank(execution.plan.seed + step, ranks.rank)
+    report.say(f"goes on from the checkpoint of step {step}")
+    if before != ranks.count:
+        report.say(f"it was written by {before} device{'s' * (before > 1)}, and {ranks.count} go on")
+
+
+def _adopt(found: Checkpoint, loaded: methods.Loaded, updater: optimizers.Updater, ranks: Ranks) -> None:
+    """Take over optimizer states that another number of ranks has saved: of each weight the rows that this one has."""
+    states = [state["updater"] for state in found.states()]
+    parameters = loaded.trainable()
+    saved = Resharded(states, parameters)
+
+    def own(name: str) -> Values:
+        return saved.of(name, rows(len(parameters[name]), ranks.count, ranks.rank))
+
+    updater.adopt(states[0], own)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ import psutil
 from backend.run.folder import RunFolder, all_runs
 from backend.training.saving import checkpoint
 from tests import events_on_disk
+from tests.backend.training.helpers import new_run
 from tests.bench import made
 from tests.tiny import make_model
 
@@ -41,7 +43,7 @@ def main() -> None:
         _case("Ctrl+C", _all(signal.SIGINT), "", stops=True),
         _case("fttui killed (SIGKILL)", lambda process, _: process.kill(), ""),
     ]
-    sys.exit(not all(good))
+    sys.exit(not all([*good, _port_in_use()]))
 
 
 def _all(number: int) -> Case:
@@ -75,6 +77,27 @@ def _case(label: str, hurt: Case, wanted: str, *, stops: bool = False) -> bool:
             one.kill()
         print(f"| {label} | {said} | {after:.1f} | {code} | {gone:.1f} | {len(left)} | {step} |", flush=True)
         return not left and (bool(step) or not stops)
+
+
+def _port_in_use() -> bool:
+    """One box of several, at whose meeting point another program listens."""
+    with tempfile.TemporaryDirectory() as home, socket.create_server(("127.0.0.1", 0)) as other:
+        os.environ["FTTUI_HOME"] = home
+        folder = new_run(make_model(Path(home) / "model"), made.rows(Path(home) / "rows.jsonl", 40), processes=2)
+        words = ["--nodes", "2", "--per-node", "1", "--endpoint", f"127.0.0.1:{other.getsockname()[1]}"]
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "backend.launch.node", str(folder.path), *words],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        _, said = process.communicate(timeout=60)
+        left = [x for x in psutil.process_iter(["cmdline"]) if str(folder.path) in (x.info["cmdline"] or ())]
+        after, code = time.monotonic() - began, process.returncode
+        print(f"| a port in use | {said.strip()} | {after:.1f} | {code} | {after:.1f} | {len(left)} | - |", flush=True)
+        return code == 2 and not left
 
 
 def _started(home: Path) -> tuple[subprocess.Popen[bytes], RunFolder]:

@@ -30,7 +30,8 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in (box, bin_):
         folder.mkdir()
     fake = {
-        "ssh": '[ "$1" = -t ] && shift\n[ "$1" = -- ] || exit 9\necho "$2" > "$THERE/host"\n'
+        "ssh": 'while [ "${1#-o}" != "$1" ]; do shift; done\n'
+        '[ "$1" = -t ] && shift\n[ "$1" = -- ] || exit 9\necho "$2" > "$THERE/host"\n'
         '[ "$2" = away ] && exit 255\nshift 2\ncd "$THERE" && HOME="$THERE" exec sh -c "$*"\n',
         "fttui": 'printf "%s\\0" "$@" > "$THERE/words"\nexit "${CODE:-0}"\n',
     }
@@ -73,12 +74,43 @@ def test_what_went_wrong_is_one_sentence(there: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    "reference", ["ssh:-oProxyCommand=touch x", "ssh:box:$(touch x)", "ssh:box:-x", "ssh:b;x", "ssh:"]
+    "reference",
+    [
+        "ssh:-oProxyCommand=touch x",
+        "ssh:me@-oProxyCommand=x",
+        "ssh:box:$(touch x)",
+        "ssh:box:-x",
+        "ssh:box:x\ny",
+        "ssh:b;x",
+        "ssh:b\nx",
+        "ssh:[::1;x]",
+        "ssh:[::1",
+        "ssh:",
+    ],
 )
 def test_no_name_gets_out(reference: str, there: Path) -> None:
     with pytest.raises(UserError, match=r"is no host|is no name of a run"):
         control.stop(reference)
     assert not (there / "words").exists()
+
+
+def test_an_ipv6_address_stands_in_brackets(there: Path) -> None:
+    assert control.stop("ssh:me@[fe80::1%eth0]:20261124-demo") == 0 and words(there) == ["stop", "20261124-demo"]
+    assert (there / "host").read_text() == "me@fe80::1%eth0\n"
+    assert control.stop("ssh:[::1]") == 0 and words(there) == ["stop"]
+
+
+@pytest.mark.parametrize("on", ["box", "", "slurm", "-oProxyCommand=x"])
+def test_the_wizard_is_opened_by_ssh_only(on: str, there: Path) -> None:
+    with pytest.raises(UserError, match="is no host; give ssh:HOST"):
+        wizard(on=on)
+    assert not (there / "host").exists()
+
+
+def test_words_survive_whatever_shell_is_there(there: Path) -> None:
+    odd = "a b'\"$(touch INJECTED)`x` \\ ! {} #"
+    assert wizard(on="ssh:box", preset=odd) == 0 and words(there) == ["--preset", odd]
+    assert not (there / "INJECTED").exists()
 
 
 def free_port() -> int:

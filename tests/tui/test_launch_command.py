@@ -35,12 +35,27 @@ def test_it_hands_over_through_the_client(
     here: Answers, tmp_path: Path, fttui_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = tmp_path / "sbatch"
-    fake.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/said\nexit 7\n')
+    fake.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/said\nexit ${{CODE:-0}}\n')
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert launch(on="slurm", method="lora", answers=here, submit=True) == 7
+    assert launch(on="slurm", method="lora", answers=here, submit=True) == 0
     (file,) = (fttui_home / "launches").iterdir()
     assert (tmp_path / "said").read_text() == f"{file}\n" and "#SBATCH" in file.read_text()
+
+
+@pytest.mark.parametrize(("code", "said"), [("7", "`sbatch` ended with code 7; its own message is above"), ("4", "")])
+def test_a_client_that_takes_nothing_is_told(
+    code: str, said: str, here: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "sbatch"
+    fake.write_text(f"#!/bin/sh\nexit {code}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    if not said:  # what our own command there said
+        assert launch(on="slurm", method="lora", answers=here, submit=True) == int(code)
+        return
+    with pytest.raises(UserError, match=said):
+        launch(on="slurm", method="lora", answers=here, submit=True)
 
 
 @pytest.mark.parametrize(("engine", "client"), [("skypilot", "sky"), ("ssh:box", "ssh"), ("kubeflow", "kubectl")])

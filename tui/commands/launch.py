@@ -62,7 +62,7 @@ def launch(
     """
     module_of(on)  # a wrong engine is refused before anything is planned
     job = _own_plan(preset) or _planned(preset, method, answers, anyway, elsewhere=on != "torchrun")
-    options = Options(answers.budget_usd, storage, package, model_there, data_there)
+    options = Options(answers.budget_usd, storage, package, model_there, data_there, answers.nodes or 1)
     text, spec = launch_file(job, on, options), LaunchSpec(job, options)
     if submit:
         handing.refuse_missing_client(on)

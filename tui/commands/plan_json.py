@@ -11,6 +11,7 @@ from backend import kept_names
 from backend.answers import METHODS, Method
 from backend.data.preflight.used import used
 from backend.planner import cost
+from backend.planner.device import Pool
 from backend.planner.estimates import Comparison, Interval, MethodEstimate
 from backend.planner.rent import RentOffer
 from backend.trial.found import TrialResult
@@ -56,10 +57,16 @@ def as_object(comparison: Comparison) -> dict[str, object]:
 
 def _hardware(comparison: Comparison) -> dict[str, object]:
     device = comparison.device
-    known = dataclasses.asdict(dataclasses.replace(device, calibration=None))
+    known = dataclasses.asdict(dataclasses.replace(device, calibration=None, pool=_plain(device.pool)))
     del known["calibration"]
+    known["nodes"] = device.nodes
     known["price_usd_per_hour"] = device.price.typical if device.price else None
     return known
+
+
+def _plain(pool: Pool | None) -> Pool | None:
+    """Without the devices that may be taken, but are not."""
+    return pool and dataclasses.replace(pool, others=None, whole=None)
 
 
 def _calibration(comparison: Comparison) -> dict[str, object] | None:

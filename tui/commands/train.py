@@ -109,18 +109,27 @@ def _warn(comparison: Comparison, method: Method) -> None:
         print(*(plain(line, lines=False) for line in lines), sep="\n", file=sys.stderr)
 
 
-def resume(run: str | None = None, *, from_start: Flag = False, json: Flag = False, detach: Flag = False) -> int:
+def resume(
+    run: str | None = None,
+    *,
+    from_start: Flag = False,
+    processes: int | None = None,
+    json: Flag = False,
+    detach: Flag = False,
+) -> int:
     """Resume a paused, stopped or interrupted run from its last good checkpoint, in the foreground until it ends.
 
     For example:
 
         fttui resume
         fttui resume 20261124-101500-demo-lora
+        fttui resume --processes 2                         # on two GPUs, however many it began on
 
     Args:
         run: The run's name or a part of it; by default the latest. ssh:HOST[:RUN] for one on another box, in the
             background there.
         from_start: Train it again from step 0; its checkpoints are kept beside.
+        processes: Go on with so many processes, each on a device of its own; by default as many as before.
         json: Print the run's events as JSON lines instead of plain lines.
         detach: Give the shell back and train in the background.
     """
@@ -129,13 +138,17 @@ def resume(run: str | None = None, *, from_start: Flag = False, json: Flag = Fal
     if run and run.startswith(ssh.PREFIX):
         host, name = ssh.split(run)
         words = ["fttui", "resume", *([name] if name else []), "--detach", *(["--from-start"] if from_start else [])]
-        return ssh.call(host, words)
+        return ssh.call(host, [*words, *(["--processes", str(processes)] if processes is not None else [])])
     folder = RunFolder.find(run)
     if folder.is_alive():
         raise UserError(f"run {folder.name} is being trained now; `fttui watch {folder.name}` shows it", "run")
     if read(folder.events_file).state == "done":
         raise UserError(f"run {folder.name} is done; there is nothing to resume", "run")
     folder.job()  # refused here if it can't be read
+    if processes is not None:
+        from backend.launch import processes as numbers
+
+        numbers.change(folder, processes)
     if from_start and (aside := folder.start_again()):
         print(plain(f"its checkpoints are kept in {aside}", lines=False), file=sys.stderr)
     return headless.run(folder, as_json=json, detach=detach)

@@ -12,14 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from backend import constants, paths
 from backend.errors import UserError, exit_code
 from backend.hardware import Gpu, detect
-from backend.launch import launch
+from backend.launch import launch, several
 from backend.launch.queue import waiting
+from backend.launch.several import RankOutcome
 from backend.plan.job import Job
 from backend.run import plan_file
 from backend.run.folder import RunFolder, all_runs
@@ -84,7 +86,14 @@ def work() -> None:
             print(f"{names[0]} is left out: {error}", flush=True)
             waiting.remove(names[0])
             continue
-        chosen = _chosen(job, _free(since))
+        gpus = detect().gpus
+        if lacks := _lacks(job, gpus):
+            print(f"{names[0]} is left out: {lacks}", flush=True)
+            waiting.remove(names[0])
+            with suppress(OSError):
+                several.tell(folder, job, RankOutcome(lacks, wrong_input=True))
+            continue
+        chosen = _chosen(job, _free(gpus, since))
         if chosen is None:
             time.sleep(LOOK_SECONDS)
             continue
@@ -93,16 +102,31 @@ def work() -> None:
         since.clear()
 
 
-def _free(since: dict[str, float]) -> list[str]:
-    """GPUs (by UUID) that have been free for a minute; `since` keeps when each was first seen free."""
+def _lacks(job: Job, gpus: Sequence[Gpu]) -> str:
+    """Why this box can't train the job, however long it waits; empty if it can, or if its driver shows no GPU now."""
+    count = job.plan.processes
+    there = set(job.device_uuids) <= {gpu.uuid for gpu in gpus} or len(_fitting(job, gpus)) >= count
+    if job.device != "cuda" or not gpus or there:
+        return ""
+    what = f"the run was planned for {count} {job.device_name}"
+    return f"{what}, and this box has {len(_fitting(job, gpus))} on which it fits; plan it again"
+
+
+def _fitting(job: Job, gpus: Sequence[Gpu]) -> list[Gpu]:
+    """GPUs with the memory that was predicted for the run."""
+    peak = job.predicted.peak_bytes if job.predicted else 0
+    return [gpu for gpu in gpus if gpu.memory_bytes is None or gpu.memory_bytes >= peak]
+
+
+def _free(gpus: Sequence[Gpu], since: dict[str, float]) -> list[Gpu]:
+    """GPUs that have been free for a minute; `since` keeps when each was first seen free."""
     now = time.monotonic()
-    gpus = detect().gpus
     idle = {gpu.uuid for gpu in gpus if is_free(gpu)}
     for uuid in [x for x in since if x not in idle]:
         del since[uuid]
     for uuid in idle:
         since.setdefault(uuid, now)
-    return [gpu.uuid for gpu in gpus if gpu.uuid in since and now - since[gpu.uuid] >= FREE_SECONDS]
+    return [gpu for gpu in gpus if gpu.uuid in since and now - since[gpu.uuid] >= FREE_SECONDS]
 
 
 def is_free(gpu: Gpu) -> bool:
@@ -115,15 +139,19 @@ def is_free(gpu: Gpu) -> bool:
     return gpu.free_bytes >= idle * (gpu.memory_bytes - (gpu.reserved_bytes or 0))
 
 
-def _chosen(job: Job, free: Sequence[str]) -> tuple[str, ...] | None:
-    """The GPUs that the run starts on now; None to wait. A run on the CPU waits until no other run trains here."""
+def _chosen(job: Job, free: Sequence[Gpu]) -> tuple[str, ...] | None:
+    """The GPUs (by UUID) that the run starts on now; None to wait.
+
+    A run on the CPU waits until no other run trains here.
+    """
     if job.device != "cuda":
         return None if any(run.is_alive() for run in all_runs()) else ()
     count = job.plan.processes
     planned = job.device_uuids
-    if planned and set(planned) <= set(free):
+    if planned and set(planned) <= {gpu.uuid for gpu in free}:
         return planned
-    return tuple(free[:count]) if len(free) >= count else None
+    others = [gpu.uuid for gpu in _fitting(job, free)]
+    return tuple(others[:count]) if len(others) >= count else None
 
 
 def train(folder: RunFolder, job: Job, uuids: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from backend import paths, typed
+from backend.errors import UserError
 from backend.hardware import catalogue
 
 Renter = Literal["skypilot", "dstack"]
@@ -33,6 +34,8 @@ def _known() -> dict[str, _Gpu]:
 
 def name(gpu: str, engine: Renter) -> str:
     """The engine's name of a GPU of gpus.toml, or of one as the driver reports it."""
+    if " + " in gpu:
+        raise UserError(f"gpu: {engine} rents one kind of GPU at a time, and the plan is for {gpu}; name one", "gpu")
     spec = catalogue_name(gpu)
     known = _known().get(spec)
     return str(getattr(known, engine)) if known else re.sub(r"[^A-Za-z0-9-]", "", _SIZE.sub("", spec))

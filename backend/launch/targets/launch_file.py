@@ -17,6 +17,8 @@ ENGINES: dict[str, ModuleType] = {
     "torchrun": torchrun,
 }
 
+SEVERAL_BOXES = ("torchrun", "slurm")
+
 
 def launch_file(job: Job, engine: str, options: Options | None = None) -> str:
     """What `engine` takes (a key of `ENGINES`, or `ssh:HOST`) to train `job`.
@@ -25,6 +27,9 @@ def launch_file(job: Job, engine: str, options: Options | None = None) -> str:
     """
     refuse(job)
     spec = LaunchSpec(job, options or Options())
+    if spec.options.nodes > 1 and engine not in SEVERAL_BOXES:
+        fix = f"take {' or '.join(SEVERAL_BOXES)} for several, or one box with more GPUs"
+        raise UserError(f"nodes: a launch on {engine} is for one box in this version; {fix}", "nodes")
     module = module_of(engine)
     text: str = ssh.text(spec, ssh.host_of(engine)) if module is ssh else module.text(spec)
     return text

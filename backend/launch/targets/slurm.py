@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.launch.targets import script
+from backend.launch.targets import script, torchrun
 from backend.launch.targets.spec import LaunchSpec
 
 SUFFIX = ".sbatch"
@@ -29,19 +29,42 @@ def text(spec: LaunchSpec) -> str:
         "",
         "set -eu",
         f"export FTTUI_HOME={home}",
-        *script.write_files(spec),
-        *script.install(spec, "$FTTUI_HOME/venv"),
-        "code=0",
-        f'srun --ntasks=1 --cpus-per-task="${{SLURM_CPUS_PER_TASK:-1}}" {script.train(spec, None)} || code=$?',
+        *(_on_several(spec) if spec.options.nodes > 1 else _on_one(spec)),
         *_REQUEUE,
     ]
     return "\n".join(lines) + "\n"
 
 
+_SRUN = 'srun --ntasks-per-node=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}"'
+
+
+def _on_one(spec: LaunchSpec) -> list[str]:
+    return [
+        *script.write_files(spec),
+        *script.install(spec, "$FTTUI_HOME/venv"),
+        "code=0",
+        f"{_SRUN} --ntasks=1 {script.train(spec, None)} || code=$?",
+    ]
+
+
+def _on_several(spec: LaunchSpec) -> list[str]:
+    """The ranks of each node are started by torch elastic, and meet at the first one."""
+    *before, last = torchrun.start(spec, before=f"code=0; {_SRUN}")
+    return [
+        *torchrun.write_run(spec),
+        *script.install(spec, "$FTTUI_HOME/venv"),
+        'first="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
+        'endpoint="$first:$((20000 + SLURM_JOB_ID % 20000))"',
+        *before,
+        f"{last} || code=$?",
+    ]
+
+
 def _options(spec: LaunchSpec) -> list[str]:
-    options = [f"--job-name={spec.name}", "--nodes=1", "--ntasks=1"]
+    boxes = spec.options.nodes
+    options = [f"--job-name={spec.name}", f"--nodes={boxes}", f"--ntasks={boxes}"]
     if spec.gpus:
-        options += [f"--gres=gpu:{spec.gpus}", f"--cpus-per-task={4 * spec.gpus}"]
+        options += [f"--gres=gpu:{spec.per_node}", f"--cpus-per-task={4 * spec.per_node}"]
     if spec.seconds:
         hours, rest = divmod(spec.seconds, 3600)
         options.append(f"--time={hours // 24}-{hours % 24:02}:{rest // 60:02}:00")

@@ -47,6 +47,8 @@ class Options:
     model_there: str | None = None
     """Where the model is on the other box, if it is there already."""
     data_there: str | None = None
+    nodes: int = 1
+    """Boxes that the run is spread over."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,15 @@ class LaunchSpec:
     def gpus(self) -> int:
         """GPUs; 0 for a job on a CPU."""
         return self.job.plan.processes if self.job.device == "cuda" else 0
+
+    @property
+    def per_node(self) -> int:
+        """Processes on each box. Raises UserError if they can't be divided among the boxes."""
+        count, boxes = self.job.plan.processes, self.options.nodes
+        if count % boxes:
+            fix = f"set processes to a multiple of {boxes}"
+            raise UserError(f"nodes: {count} processes can't be divided among {boxes} boxes; {fix}", "nodes")
+        return count // boxes
 
     @property
     def requirements(self) -> tuple[str, ...]:

@@ -17,24 +17,31 @@ CLIENT = "ssh"
 _NO_CONNECTION, _NOT_FOUND = 255, 127
 """Exit codes of ssh itself, and of a shell that finds no such command."""
 _PLACES = "$HOME/.local/bin:$HOME/fttui-venv/bin"
+_HOST = re.compile(
+    r"([A-Za-z0-9_][A-Za-z0-9_.-]*@)?([A-Za-z0-9_][A-Za-z0-9_.%-]*|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?\])"
+)
+_REFERENCE = re.compile(r"([^:\[]*(?:\[[^\]]*\])?):(.*)", re.DOTALL)
+_OPTIONS = tuple(f"-o{x}" for x in ("ConnectTimeout=30", "ServerAliveInterval=15", "ServerAliveCountMax=3"))
+"""A connection that breaks in the middle is noticed within a minute; ssh by itself waits for ever."""
 _FOLDER = "fttui-jobs"
 """In the user's home there: plan, model and data of each launch."""
 
 
 def host_of(target: str) -> str:
-    """The host of `ssh:HOST`, as OpenSSH takes it. Raises UserError for what is no host."""
-    host = target.removeprefix("ssh:")
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]*", host):
-        raise UserError(f"{host!r} is no host; give ssh:HOST, as `ssh HOST` takes it", "on")
+    """The host of `ssh:HOST`, a name or USER@NAME; an IPv6 address stands in brackets. Raises UserError for others."""
+    host = target.removeprefix(PREFIX)
+    if not target.startswith(PREFIX) or not _HOST.fullmatch(host):
+        raise UserError(f"{target!r} is no host; give ssh:HOST, as `ssh HOST` takes it, or ssh:[ADDRESS] (IPv6)", "on")
     return host
 
 
 def split(reference: str) -> tuple[str, str | None]:
     """Host and run of `ssh:HOST[:RUN]`. Raises UserError for what is neither."""
-    host, _, run = reference.removeprefix("ssh:").partition(":")
+    found = _REFERENCE.fullmatch(reference.removeprefix(PREFIX))
+    host, run = (found[1], found[2]) if found else (reference.removeprefix(PREFIX), None)
     if run and not re.fullmatch(r"[\w.][\w.-]*", run):
         raise UserError(f"{run!r} is no name of a run; give ssh:HOST:RUN", "run")
-    return host_of(host), run or None
+    return host_of(PREFIX + host), run or None
 
 
 def call(host: str, words: list[str], *, terminal: bool = False) -> int:
@@ -42,8 +49,9 @@ def call(host: str, words: list[str], *, terminal: bool = False) -> int:
 
     Raises UserError if ssh is missing, the host can't be reached, or fttui is not there.
     """
+    options = [*_OPTIONS, *(["-t"] if terminal else [])]
     try:
-        code = subprocess.run(["ssh", *(["-t"] if terminal else []), "--", host, remote(words)], check=False).returncode
+        code = subprocess.run(["ssh", *options, "--", to_ssh(host), remote(words)], check=False).returncode
     except FileNotFoundError:
         raise UserError("the command `ssh` is missing; install OpenSSH's client", "on") from None
     if code == _NO_CONNECTION:
@@ -58,9 +66,15 @@ def call(host: str, words: list[str], *, terminal: bool = False) -> int:
 def remote(words: list[str]) -> str:
     """A command of fttui as `ssh HOST` is given it: no word gets out, and fttui is found where pip puts it.
 
-    A shell that is no login shell often lacks these folders in its PATH.
+    A shell that is no login shell often lacks these folders in its PATH; and the user's may be fish or csh.
     """
-    return f'export PATH="{_PLACES}:$PATH"; exec {script.joined(words)}'
+    inner = f'PATH="{_PLACES}:$PATH"; export PATH; exec {script.joined(words)}'
+    return f"exec sh -c {shlex.quote(inner)}"
+
+
+def to_ssh(host: str) -> str:
+    """As ssh takes it; scp wants the brackets of an IPv6 address."""
+    return host.replace("[", "").replace("]", "")
 
 
 def text(spec: LaunchSpec, host: str) -> str:
@@ -72,9 +86,9 @@ def text(spec: LaunchSpec, host: str) -> str:
         "#!/bin/sh",
         *script.head(spec, f"{host}: sh FILE", "It needs fttui there; the run goes on when this connection ends."),
         "set -eu",
-        f"host={script.quoted(host)}",
+        f"host={script.quoted(to_ssh(host))}",
         *(line for name, content in spec.files.items() for line in _written(f"{folder}/{name}", content)),
-        *(f'scp -r -- {script.quoted(x.local)} "$host:{folder}/{x.name}"' for x in spec.uploads),
+        *(f'scp -r -- {script.quoted(x.local)} {script.quoted(host)}":{folder}/{x.name}"' for x in spec.uploads),
         f'ssh -- "$host" {script.quoted(remote(words))}',
     ]
     return "\n".join(lines) + "\n"

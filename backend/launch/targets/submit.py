@@ -7,9 +7,12 @@ import subprocess
 from pathlib import Path
 
 from backend import atomic, paths
-from backend.errors import UserError
+from backend.errors import STOPPED, STOPPED_BY_SIGNAL, TRAINING_FAILED, DoesNotFit, UserError
 from backend.launch.targets.launch_file import module_of
 from backend.launch.targets.spec import LaunchSpec
+
+OURS = (0, UserError.exit_code, DoesNotFit.exit_code, TRAINING_FAILED, STOPPED, STOPPED_BY_SIGNAL)
+"""Exit codes of `fttui` itself, which a client may pass on."""
 
 
 def save(text: str, engine: str, spec: LaunchSpec, out: Path | None) -> Path:
@@ -38,5 +41,15 @@ def refuse_missing_client(engine: str) -> None:
 
 
 def submit(file: Path, engine: str, spec: LaunchSpec) -> int:
-    """Run the client with the terminal's own streams; returns its exit code."""
-    return subprocess.run(module_of(engine).submit(str(file), spec), check=False).returncode
+    """Run the client with the terminal's own streams; returns its exit code if that is one of ours.
+
+    Raises UserError for another one: the client's own message stands above it.
+    """
+    module = module_of(engine)
+    code = subprocess.run(module.submit(str(file), spec), check=False).returncode
+    if engine == "torchrun":  # it has trained: elastic's own code says only that a rank failed
+        return code if code in OURS else TRAINING_FAILED
+    if code not in OURS:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}; its own message is above"
+        raise UserError(f"the job was not handed over: `{module.CLIENT}` {how}; the file stays in {file}", "submit")
+    return code

@@ -1,9 +1,10 @@
-"""A shell script that starts the ranks by torch elastic on one box, as other trainers are started."""
+"""A shell script that starts the ranks by torch elastic, on one box or on each of several."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from backend.errors import UserError
 from backend.launch.targets import script
 from backend.launch.targets.spec import LaunchSpec
 from backend.plan.job import Job
@@ -16,25 +17,52 @@ RESTARTS = 3
 
 
 def text(spec: LaunchSpec) -> str:
-    """The script, to be run on the box with the GPUs. Started again, it goes on."""
-    home = script.quoted(spec.options.storage) if spec.options.storage else '"${FTTUI_HOME:-$HOME/fttui-jobs}"'
-    count = spec.job.plan.processes
+    """The script, to be run on the box with the GPUs, or on each of several. Started again, it goes on."""
+    boxes, home = spec.options.nodes, spec.options.storage
+    where = [f"Run it on each of the {boxes} boxes: bash FILE HOST:PORT, with a free port of one of them."]
+    where += ["FTTUI_HOME, model and data must be on storage that all of them see."]
     lines = [
         "#!/bin/bash",
-        *script.head(spec, "torchrun: bash FILE", "Model and data are read from where they are."),
+        *script.head(
+            spec,
+            "torchrun: bash FILE",
+            *(where if boxes > 1 else ["Model and data are read from where they are."]),
+        ),
         "set -eu",
-        f"export FTTUI_HOME={home}",
-        f'run="$FTTUI_HOME/runs/{spec.name}"',
-        'mkdir -p "$run/checkpoints"',
-        f'[ -e "$run/plan.toml" ] || cat > "$run/plan.toml" <<\'{script.END}\'',
-        *plan_file.text(_there(spec)).rstrip("\n").split("\n"),
-        script.END,
+        *(['endpoint="${1:?give HOST:PORT of one of the boxes, such as 10.0.0.1:29400}"'] if boxes > 1 else []),
+        f"export FTTUI_HOME={script.quoted(home) if home else DEFAULT_HOME}",
+        *write_run(spec),
         *script.install(spec, "$FTTUI_HOME/venv"),
-        'python="$(dirname "$(readlink -f "$(command -v fttui)")")/python"',
-        f'exec "$python" -m torch.distributed.run --standalone --nproc-per-node={count} --max-restarts={RESTARTS} \\',
-        '  -m backend.launch.elastic "$run"',
+        *start(spec),
     ]
     return "\n".join(lines) + "\n"
+
+
+DEFAULT_HOME = '"${FTTUI_HOME:-$HOME/fttui-jobs}"'
+
+
+def write_run(spec: LaunchSpec) -> list[str]:
+    """Lines that make the run's folder, `$run`, unless it is there: another box may be making it too."""
+    return [
+        f'run="$FTTUI_HOME/runs/{spec.name}"',
+        'mkdir -p "$run/checkpoints"',
+        'draft="$run/.plan-$(hostname)-$$"',
+        f"cat > \"$draft\" <<'{script.END}'",
+        *plan_file.text(_there(spec)).rstrip("\n").split("\n"),
+        script.END,
+        '[ -e "$run/plan.toml" ] || mv "$draft" "$run/plan.toml"',
+        'rm -f "$draft"',
+    ]
+
+
+def start(spec: LaunchSpec, before: str = "exec") -> list[str]:
+    """Lines that start the ranks of this box in `$run`; of several boxes they meet at `$endpoint`."""
+    found = 'python="$(dirname "$(readlink -f "$(command -v fttui)")")/python"'
+    if spec.options.nodes > 1:
+        counts = f"--nodes={spec.options.nodes} --per-node={spec.per_node}"
+        return [found, f'{before} "$python" -m backend.launch.node "$run" {counts} --endpoint="$endpoint"']
+    words = f"--standalone --nproc-per-node={spec.job.plan.processes} --max-restarts={RESTARTS}"
+    return [found, f'{before} "$python" -m torch.distributed.run {words} \\', '  -m backend.launch.elastic "$run"']
 
 
 def _there(spec: LaunchSpec) -> Job:
@@ -45,5 +73,8 @@ def _there(spec: LaunchSpec) -> Job:
 
 
 def submit(file: str, spec: LaunchSpec) -> list[str]:
-    """The client's command."""
+    """The client's command. Raises UserError for several boxes, on each of which it has to be started."""
+    if spec.options.nodes > 1:
+        boxes = f"each of the {spec.options.nodes} boxes"
+        raise UserError(f"submit: start {file} on {boxes}: bash FILE HOST:PORT", "submit")
     return ["bash", file]

@@ -34,6 +34,7 @@ __all__ = [
     "compute_bytes",
     "gradients",
     "head_gradient",
+    "is_sharded",
     "kept_activations",
     "optimizer_states",
     "predict",

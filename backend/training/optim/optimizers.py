@@ -8,7 +8,7 @@ reads the norm, and waits for the device once a step.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Protocol
@@ -20,8 +20,8 @@ from torch.optim import Optimizer
 
 from backend.plan.plan import Plan
 from backend.training import rng
-from backend.training.optim.rounding import Piecewise
-from backend.training.optim.states import all_or_none, page_again
+from backend.training.optim.rounding import Piecewise, given
+from backend.training.optim.states import Values, adopt, all_or_none, page_again
 from backend.training.parallel.execution import Execution
 from backend.training.parallel.spread import Spread, spread
 from backend.training.precision import gradient_scaler
@@ -49,6 +49,12 @@ class Updater(Protocol):
 
     def load_state_dict(self, state: State) -> None:
         """Go on from `state_dict`."""
+
+    def adopt(self, state: State, values_of: Callable[[str], Values]) -> None:
+        """Go on from what another number of ranks has saved: a parameter's own states, and what was alike on all.
+
+        `state` is the `state_dict` of one of them.
+        """
 
 
 def updater(parameters: Mapping[str, Parameter], execution: Execution) -> Updater:
@@ -182,6 +188,13 @@ class AfterBackward:
         if self._scaler:
             self._scaler.load_state_dict(state["scaler"])
 
+    def adopt(self, state: State, values_of: Callable[[str], Values]) -> None:
+        """Take over states, and the loss scale."""
+        names = {parameter: name for name, parameter in self._spread.parameters.items()}
+        _adopt(self._optimizer, lambda parameter: values_of(names[parameter]))
+        if self._scaler:
+            self._scaler.load_state_dict(state["scaler"])
+
 
 class InBackward:
     """Each parameter is updated as soon as its gradient is complete, and the gradient dropped: never all at once.
@@ -272,6 +285,15 @@ class InBackward:
         """Go on from `state_dict`."""
         for name, optimizer in self._optimizers.items():
             _load(optimizer, state["optimizers"][name])
+        self._load_norm(state)
+
+    def adopt(self, state: State, values_of: Callable[[str], Values]) -> None:
+        """Take over states, and the norm that the next step clips by."""
+        for name, optimizer in self._optimizers.items():
+            _adopt(optimizer, partial(given, values_of(name)))
+        self._load_norm(state)
+
+    def _load_norm(self, state: State) -> None:
         previous, device = state["previous_norm"], next(iter(self._parameters.values())).device
         self._previous_norm = None if previous is None else previous.to(device)
 
@@ -286,6 +308,13 @@ def _load(optimizer: Optimizer | Piecewise, state: State) -> None:
     optimizer.load_state_dict(state)
     if isinstance(optimizer, Optimizer):
         page_again(optimizer)
+
+
+def _adopt(optimizer: Optimizer | Piecewise, values_of: Callable[[Parameter], Values]) -> None:
+    if isinstance(optimizer, Piecewise):
+        optimizer.adopt(values_of)
+    else:
+        adopt(optimizer, values_of)
 
 
 def _decides_on_device(plan: Plan) -> bool:

@@ -8,8 +8,9 @@ float32 copy of the weights is kept: one piece of them at a time is widened, ste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import EllipsisType
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from backend.training.optim.states import page_again
+from backend.training.optim.states import Values, adopt, page_again, widened
 
 PIECE = 1 << 24
 """Elements that are widened at once: 64 MiB of values and 64 MiB of gradients, or afterwards of random bits."""
@@ -103,6 +104,42 @@ class Piecewise:
             piece.optimizer.load_state_dict(saved)
             page_again(piece.optimizer)
             piece.wide.data = _empty(piece.parameter)
+
+    def adopt(self, values_of: Callable[[Parameter], Values]) -> None:
+        """Take over states with the values that whole parameters have."""
+        for piece in self._pieces:
+            values = _of_rows(values_of(piece.parameter), piece.rows)
+            piece.wide.data = piece.parameter.data[piece.rows].float()
+            adopt(piece.optimizer, partial(given, values))
+            piece.wide.data = _empty(piece.parameter)
+
+
+def together(saved: Sequence[Mapping[str, Any]]) -> Values:
+    """The values of a parameter from the saved states of its pieces, in order."""
+    return in_order([widened(one) for one in saved])
+
+
+def in_order(parts: Sequence[Values]) -> Values:
+    """The values of a parameter from those of its rows, in order; empty if any part has none."""
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]} if parts and all(parts) else {}
+
+
+def pieces(parameter: Parameter) -> int:
+    """How many pieces a parameter is cut into."""
+    return len(_cuts(parameter, whole=False))
+
+
+def given(values: Values, parameter: Tensor) -> Values:
+    """`values`, whatever the parameter."""
+    return values
+
+
+def _of_rows(values: Values, rows: slice | EllipsisType) -> Values:
+    return {name: x[rows] if isinstance(x, Tensor) and x.ndim else x for name, x in values.items()}
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    return torch.cat(list(parts)) if isinstance(parts[0], Tensor) and parts[0].ndim else parts[0]
 
 
 def round_stochastically(values: Tensor, into: Tensor) -> None:

@@ -21,6 +21,9 @@ Value = TypeVar("Value")
 PATIENCE = timedelta(days=1)
 """Timeout of an exchange: one rank may download or save while the others wait. The parent sees a rank that dies."""
 
+MEETING = timedelta(minutes=5)
+"""For the first word between boxes: they start about together."""
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -83,6 +86,12 @@ def join(rank: int, count: int, meeting: str, device: str) -> Ranks:
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=count, timeout=PATIENCE)
     return Ranks(rank, count)
+
+
+def store() -> Any:
+    """The key-value store (a `TCPStore`) of the ranks that torch elastic has started: it is there before they join."""
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return getattr(dist, "TCPStore")(host, port, is_master=False, timeout=MEETING)  # noqa: B009 - unknown to mypy
 
 
 def leave() -> None:

@@ -2,7 +2,7 @@
 
 A checkpoint holds the trainable weights, and a state from which training goes on exactly: optimizer, loss scale,
 random generators, and the step (which rows come next follows from step and seed). With several ranks each has a state
-of its own; the weights are saved once, unsharded.
+of its own, which another number of them can take over (optim/resharding.py); the weights are saved once, unsharded.
 """
 
 from __future__ import annotations
@@ -59,8 +59,15 @@ class Checkpoint:
 
     def state(self, rank: int = 0) -> dict[str, Any]:
         """The state of `rank`; a rank that did not exist gets that of the last one."""
-        file = self.path / _state_name(min(rank, self.manifest.ranks - 1))
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        return self._state(min(rank, self.manifest.ranks - 1), mmap=False)
+
+    def states(self) -> list[dict[str, Any]]:
+        """The states of all ranks, which are read from the disk as they are used."""
+        return [self._state(rank, mmap=True) for rank in range(self.manifest.ranks)]
+
+    def _state(self, rank: int, *, mmap: bool) -> dict[str, Any]:
+        file = self.path / _state_name(rank)
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
         return state
 
     def damage(self) -> str | None:

@@ -238,6 +238,18 @@ def test_of_unlike_gpus_the_largest_kind_is_planned_for() -> None:
     assert alone.taken[0].endswith("RTX 4090 has most memory; a run trains on it, GPU 0.")
 
 
+def test_unlike_gpus_are_taken_together_if_more_are_wanted() -> None:
+    small = replace(IDLE, name="NVIDIA L4", uuid="GPU-2", index=2, memory_bytes=23034 * MIB)
+    device = devices.here(box(small, IDLE, replace(IDLE, uuid="GPU-3", index=1)))
+    three, l4 = several.take(device, 3), devices.named("L4")
+    assert (several.most(device), three.count, three.here) == (3, 3, True)
+    assert three.uuids == ("GPU-1", "GPU-3", "GPU-2") and three.label == "2 x RTX 4090 + L4"
+    assert (three.flops_per_second, three.bytes_per_second) == (l4.flops_per_second, l4.bytes_per_second)
+    assert three.memory_bytes <= min(device.memory_bytes, 23034 * MIB)
+    assert three.taken[0].endswith("; a run trains on 2 x RTX 4090 + L4.")
+    assert several.take(three, 1) == several.take(device, 1) and several.take(three, 2) == several.take(device, 2)
+
+
 def test_a_gpu_that_the_catalogue_does_not_know_has_no_rate() -> None:
     device = devices.here(box(replace(RTX_4090, name="NVIDIA GeForce RTX 7090")))
     assert (device.name, device.flops_per_second, device.price) == ("GeForce RTX 7090", 0.0, None)

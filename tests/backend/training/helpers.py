@@ -138,6 +138,8 @@ class _Backward:
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
+    def adopt(self, state: dict[str, Any], values_of: Any) -> None: ...
+
 
 def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: float) -> None:
     """Equal up to `tolerance` of each tensor's largest value."""

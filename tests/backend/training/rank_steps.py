@@ -1,4 +1,4 @@
-"""Some optimizer steps of several kinds of training on each of a few ranks: `rank_steps.py RANK COUNT MEETING MODEL`.
+"""Some optimizer steps of several kinds of training on each of a few ranks, started by torchrun: `rank_steps.py MODEL`.
 
 Prints a line of JSON for each kind: the losses and norms of its steps, a held-out loss, the sum of what was trained,
 and how much of it the rank held once it was loaded.
@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from backend.launch import place as places
 from backend.plan.plan import Plan
 from backend.training import loss, methods, rng
 from backend.training.batches import micro_batches
@@ -21,7 +22,7 @@ from backend.training.evaluate import held_out_loss
 from backend.training.optim.optimizers import updater
 from backend.training.parallel import ranks
 from backend.training.parallel.execution import Execution
-from backend.training.parallel.ranks import ALONE, Ranks
+from backend.training.parallel.ranks import Ranks
 from backend.training.parallel.sharding import whole
 from backend.training.step import forward_backward
 from tests.backend.training.helpers import plan, random_rows
@@ -91,11 +92,11 @@ def _held_bytes() -> int:
 
 def main() -> None:
     """Print what each kind finds, on the first rank."""
-    rank, count, meeting, model = sys.argv[1:]
+    place = places.of_elastic()
     torch.set_num_threads(1)
-    among = ranks.join(int(rank), int(count), f"file://{meeting}", "cpu") if int(count) > 1 else ALONE
+    among = ranks.join(place.rank, place.count, place.meeting, "cpu")
     for name, settings in KINDS.items():
-        found = steps(Path(model), settings, among)
+        found = steps(Path(sys.argv[1]), settings, among)
         if among.is_first:
             print(json.dumps({"kind": name, **found}), flush=True)
 

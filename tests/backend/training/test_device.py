@@ -63,6 +63,6 @@ def test_each_rank_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
             taken.append(os.environ["CUDA_VISIBLE_DEVICES"])
         assert taken == expected
     with pytest.raises(
-        UserError, match="planned for 4 GPUs and there are 3 here; start a new one with --set processes=3"
+        UserError, match="planned for 4 GPUs and there are 3 here; `fttui resume --processes 3` goes on with fewer"
     ):
         device.take(replace(two, plan=replace(JOB.plan, processes=4)), 0)

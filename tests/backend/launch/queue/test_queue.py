@@ -16,7 +16,10 @@ from backend.errors import UserError
 from backend.hardware import Hardware
 from backend.hardware.types import GpuProcess
 from backend.launch.queue import waiting, worker
+from backend.plan.job import Prediction
+from backend.run import history, plan_file
 from backend.run.folder import RunFolder
+from tests import events_on_disk
 from tests.backend.planner.test_devices import RTX_4090
 from tests.backend.run.test_folder import JOB
 
@@ -115,6 +118,37 @@ def test_another_gpu_that_is_free_is_taken(fttui_home: Path, monkeypatch: pytest
     queued("a-one")
     worker.work()
     assert box.started[0][2] == ("GPU-2",)
+
+
+def planned_for(folder: RunFolder, peak_bytes: int, **changes: Any) -> None:
+    job = folder.job()
+    predicted = Prediction(peak_bytes, peak_bytes, peak_bytes)
+    plan_file.write(folder.plan_file, replace(job, plan=replace(job.plan, **changes), predicted=predicted))
+
+
+def test_a_smaller_gpu_that_is_free_is_not_taken(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = replace(GPU, uuid="GPU-2", index=1, memory_bytes=8 << 30, free_bytes=8 << 30)
+    box = Box(monkeypatch, lambda now: ((BUSY if now < 300 else GPU), small))
+    (folder,) = queued("a-one")
+    planned_for(folder, 20 << 30)
+    worker.work()
+    assert box.started[0][2] == ("GPU-1",) and box.started[0][1] > 300
+
+
+@pytest.mark.parametrize("changes", [{"processes": 3}, {}])
+def test_a_run_that_this_box_can_no_longer_train_is_told_and_left_out(
+    changes: dict[str, Any], fttui_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GPUs are gone since it was planned: the others don't wait for it for ever."""
+    box = Box(monkeypatch, lambda _: (replace(GPU, uuid="GPU-7", memory_bytes=8 << 30, free_bytes=8 << 30),))
+    first, _ = queued("a-one", "b-two")
+    planned_for(first, 20 << 30, **changes)
+    worker.work()
+    assert [name for name, _, _ in box.started] == ["b-two"]
+    past = history.read(first.events_file)
+    assert past.state == "failed"
+    (end,) = events_on_disk.read(first.events_file, "run_finished")
+    assert "and this box has 0 on which it fits" in end["error"]
 
 
 def test_memory_that_somebody_holds_is_not_free() -> None:

@@ -111,6 +111,67 @@ def test_torchrun_gets_a_run_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("INJECTED"))
 
 
+def on_boxes(text: str, folder: Path, *words: str) -> list[str]:
+    """Run a launch file for several boxes with a Python that writes its words down; returns them."""
+    (folder / "bin").mkdir(exist_ok=True)
+    fake = {
+        "fttui": "",
+        "python": 'for word; do printf "%s\\0" "$word"; done > "$HOME/record"\n',
+        "srun": 'while [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n',
+        "scontrol": "echo node7; echo node8\n",
+    }
+    for name, body in fake.items():
+        (folder / "bin" / name).write_text(f"#!/bin/sh\n{body}")
+        (folder / "bin" / name).chmod(0o755)
+    env = {"PATH": f"{folder}/bin:/usr/bin:/bin", "HOME": str(folder), "SLURM_JOB_ID": "123", "SLURM_JOB_NODELIST": "x"}
+    subprocess.run(["bash", "-c", text, "bash", *words], cwd=folder, env=env, check=True)
+    return (folder / "record").read_text().split("\0")[:-1]
+
+
+@pytest.mark.parametrize(
+    ("engine", "words", "endpoint"), [("torchrun", ["10.0.0.1:29400"], "10.0.0.1:29400"), ("slurm", [], "node7:20123")]
+)
+def test_each_of_several_boxes_starts_its_ranks(engine: str, words: list[str], endpoint: str, tmp_path: Path) -> None:
+    wanted = replace(job(model=f"/models/{ODD}", data="org/rows"), plan=Plan(method="full", processes=8))
+    text = launch_file(wanted, engine, Options(nodes=2))
+    started = on_boxes(text, tmp_path, *words)
+    assert started[:2] == ["-m", "backend.launch.node"]
+    assert started[3:] == ["--nodes=2", "--per-node=4", f"--endpoint={endpoint}"]
+    folder = Path(started[2])
+    assert plan_file.read(folder / "plan.toml") == replace(wanted, output=None)
+    assert [path.name for path in folder.iterdir() if path.is_file()] == ["plan.toml"]
+    before = (folder / "plan.toml").stat().st_mtime_ns
+    on_boxes(text, tmp_path, *words)  # the second box, or a second start
+    assert (folder / "plan.toml").stat().st_mtime_ns == before
+    if engine == "slurm":
+        assert "#SBATCH --nodes=2" in text and "#SBATCH --gres=gpu:4" in text
+    assert not list(tmp_path.rglob("INJECTED"))
+
+
+def test_several_boxes_without_their_meeting_point_are_refused(tmp_path: Path) -> None:
+    text = launch_file(job(), "torchrun", Options(nodes=2))
+    done = subprocess.run(["bash", "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode and "give HOST:PORT of one of the boxes" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("engine", "nodes", "said"),
+    [
+        ("skypilot", 2, "a launch on skypilot is for one box"),
+        ("ssh:box", 2, "a launch on ssh:box is for one box"),
+        ("slurm", 3, "2 processes can't be divided among 3 boxes; set processes to a multiple of 3"),
+    ],
+)
+def test_several_boxes_that_can_t_be(engine: str, nodes: int, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        launch_file(job(), engine, Options(nodes=nodes))
+
+
+def test_unlike_cards_are_not_rented() -> None:
+    with pytest.raises(UserError, match="skypilot rents one kind of GPU at a time"):
+        launch_file(job(gpu="RTX 4090 + RTX 3090"), "skypilot")
+
+
 @pytest.mark.parametrize("engine", ["skypilot", "dstack"])
 def test_odd_paths_are_uploaded_under_harmless_names(engine: str, tmp_path: Path) -> None:
     odd = f"/data/{ODD}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +15,12 @@ from typing import Any
 import psutil
 import pytest
 
+from backend.launch import launch, processes
 from backend.launch.targets.launch_file import launch_file
+from backend.run.control import Inbox
 from backend.run.folder import RunFolder, all_runs
 from backend.training.saving import checkpoint
-from tests.backend.training.helpers import events, log_text, new_run
+from tests.backend.training.helpers import events, log_text, losses, new_run
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -81,6 +84,15 @@ def test_a_killed_rank_costs_the_steps_since_the_last_checkpoint(text: str, fttu
             assert event["loss"] == pytest.approx(first[event["step"]], rel=1e-6)
         first[event["step"]] = event["loss"]
     assert len(first) == 40 and len(again) >= 5  # trained twice, alike: the steps since the last checkpoint
+
+    # what two have written is resumed by one: adapters are whole on each
+    for path in folder.checkpoints.glob("step-*"):
+        if path.name != "step-00000030":
+            shutil.rmtree(path)
+    processes.change(folder, 1)
+    assert launch.train(folder, Inbox(folder.commands_file)) == "done", log_text(folder)
+    found = losses(folder)
+    assert all(found[step] == pytest.approx(first[step], rel=1e-5) for step in range(31, 41))
 
 
 def test_a_signal_to_all_stops_with_a_checkpoint_and_the_file_goes_on(text: str, fttui_home: Path) -> None:

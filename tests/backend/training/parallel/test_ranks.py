@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from backend.answers import Method
-from backend.launch import launch, several
-from backend.run import control, plan_file
+from backend.launch import launch, processes, several
+from backend.run import control
 from backend.run.control import Inbox
 from backend.run.folder import RunFolder
 from backend.training.parallel.ranks import ALONE
@@ -43,17 +43,12 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def on_two(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What two ranks find for every kind of training."""
-    meeting = tmp_path_factory.mktemp("ranks") / "meeting"
-    command = [sys.executable, "-m", "tests.backend.training.rank_steps"]
-    ranks = [
-        subprocess.Popen([*command, str(rank), "2", str(meeting), str(tiny_model)], stdout=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
-    out, _ = ranks[0].communicate(timeout=120)
-    assert [rank.wait(timeout=20) for rank in ranks] == [0, 0]
-    found = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+def on_two(tiny_model: Path) -> dict[str, dict[str, Any]]:
+    """What two ranks that torchrun has started find for every kind of training."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["-m", "tests.backend.training.rank_steps", str(tiny_model)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=180, check=True)
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return {line["kind"]: line for line in found}
 
 
@@ -85,6 +80,17 @@ def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
     found, _ = checkpoint.newest(folder.checkpoints)
     assert found is not None and found.manifest.step == 4
     return found.weights()
+
+
+def copied_at(folder: RunFolder, step: int) -> RunFolder:
+    """A copy of a run that ended at a step."""
+    copy = RunFolder(folder.path.with_name(f"{folder.name}-{time.monotonic_ns()}"))
+    shutil.copytree(folder.path, copy.path)
+    for path in copy.checkpoints.glob("step-*"):
+        if path.name != f"step-{step:08d}":
+            shutil.rmtree(path)
+    shutil.rmtree(copy.result, ignore_errors=True)
+    return copy
 
 
 def held_out(folder: RunFolder) -> list[float]:
@@ -122,6 +128,14 @@ def test_paused_killed_and_gone_on_with_as_if_nothing_had_been(tiny_model: Path,
     expected = weights(two)
     assert all(torch.equal(value, expected[name]) for name, value in weights(folder).items())
 
+    for count in (1, 3):  # what two have written is resumed by another number
+        other = copied_at(two, 2)
+        processes.change(other, count)
+        assert train(other) == "done", log_text(other)
+        assert f"it was written by 2 devices, and {count} go on" in log_text(other)
+        assert losses(other) == pytest.approx(losses(two), rel=1e-5)
+        assert held_out(other)[-1] == pytest.approx(held_out(two)[-1], rel=1e-5)
+
 
 def test_out_of_memory_on_one_device_lets_all_start_again_with_less(
     tiny_model: Path, questions: Path, faults: None
@@ -136,17 +150,6 @@ def test_out_of_memory_on_one_device_lets_all_start_again_with_less(
     assert [event["step"] for event in events(folder, "step")] == [1, 2, 3, 3, 4]
     assert folder.adjusted() == {"micro_batch": 1}
     assert (folder.result / "adapter_model.safetensors").is_file()
-
-
-def test_shards_are_not_taken_for_those_of_another_number(tiny_model: Path, questions: Path) -> None:
-    folder = new_run(tiny_model, questions, "full", processes=2, **FEW)
-    state: dict[str, Any] = {"progress": {}}
-    checkpoint.write_part(folder.checkpoints, 2, 1, state)
-    checkpoint.write(folder.checkpoints, 2, {"a": torch.zeros(1)}, state, None, 2)
-    plan_file.write(folder.plan_file, replace(folder.job(), plan=replace(folder.job().plan, processes=1)))
-    assert train(folder) == "failed"
-    error = events(folder, "run_finished")[-1]["error"]
-    assert error.startswith("processes: 1, but the checkpoint of step 2 is in shards of 2; set processes to 2 again")
 
 
 def test_parts_of_a_checkpoint_that_found_no_room_are_gone(tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""Whether the other boxes of a run can still be reached: a beat a second over a connection to the first one's.
+
+An exchange between ranks waits for a box that is gone for as long as the kernel tries, which may be for ever. The first
+rank of each box keeps a connection of its own beside it; a rank that hears nothing for a while says so and ends, and
+the run goes on from its last checkpoint when the box is back (backend/launch/node.py).
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+BEAT_SECONDS = 1.0
+LOST_SECONDS = 20.0
+"""Without a beat for so long, the other box is taken for lost; a switch that restarts a port is faster."""
+_PASSWORD_BYTES = 32
+_GREETING_SECONDS = 5.0
+_LEAVING = b"\x04"
+"""Told before a rank ends well: silence after it is no loss."""
+
+OnLost = Callable[[str], None]
+"""Called once, in a thread, with the address of what is lost."""
+
+
+class Link:
+    """The connections of one box: of the first one to all others, of any other to the first one."""
+
+    def __init__(self, on_lost: OnLost) -> None:
+        self._on_lost = on_lost
+        self._open: list[socket.socket] = []
+        self._left = threading.Event()
+
+    def listen(self) -> str:
+        """Take the others' connections from now on, in a thread; what `connect` takes."""
+        both = socket.has_dualstack_ipv6()
+        server = socket.create_server(("", 0), family=socket.AF_INET6 if both else socket.AF_INET, dualstack_ipv6=both)
+        password = secrets.token_hex(_PASSWORD_BYTES // 2)
+        threading.Thread(target=self._accept, args=(server, password), name="link", daemon=True).start()
+        return f"{server.getsockname()[1]} {password}"
+
+    def connect(self, host: str, word: str) -> None:
+        """Connect to the first box, whose `listen` has returned `word`. Raises OSError."""
+        port, password = word.split()
+        one = socket.create_connection((host, int(port)), LOST_SECONDS)
+        one.sendall(password.encode())
+        self._keep(one, host)
+
+    def leave(self) -> None:
+        """The run is over here: nothing that happens now is a loss, here or there."""
+        self._left.set()
+        for one in self._open:
+            with suppress(OSError):
+                one.sendall(_LEAVING)
+
+    def _accept(self, server: socket.socket, password: str) -> None:
+        while not self._left.is_set():
+            one, address = server.accept()
+            if _knows(one, password):
+                self._keep(one, str(address[0]).removeprefix("::ffff:"))
+            else:  # a port scanner
+                one.close()
+
+    def _keep(self, one: socket.socket, who: str) -> None:
+        self._open.append(one)
+        for target in (self._beat, self._hear):
+            threading.Thread(target=target, args=(one, who), name="link", daemon=True).start()
+
+    def _beat(self, one: socket.socket, who: str) -> None:
+        while not self._left.is_set():
+            with suppress(OSError):  # who hears nothing says so
+                one.sendall(b".")
+            time.sleep(BEAT_SECONDS)
+
+    def _hear(self, one: socket.socket, who: str) -> None:
+        one.settimeout(LOST_SECONDS)
+        with suppress(OSError):  # a timeout is one
+            while heard := one.recv(64):
+                if _LEAVING in heard:
+                    return
+        if not self._left.is_set():
+            self._left.set()
+            self._on_lost(who)
+
+
+def _knows(one: socket.socket, password: str) -> bool:
+    one.settimeout(_GREETING_SECONDS)
+    said = b""
+    with suppress(OSError):
+        while len(said) < _PASSWORD_BYTES and (more := one.recv(_PASSWORD_BYTES - len(said))):
+            said += more
+    return secrets.compare_digest(said, password.encode())
