@@ -114,7 +114,7 @@ def _busy(rate: Seen) -> Iterator[str]:
     if rate.busy and rate.trusted:
         yield f"{BUSY}: a run takes longer than predicted while they do."
     elif rate.busy:
-        yield f"{BUSY}, also while its speed was measured: the predicted time is rough, and longer while they do."
+        yield f"{BUSY}, also while its speed was measured: the time is a rough estimate, and longer while they do."
 
 
 def _detected(gpus: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:

@@ -286,7 +286,7 @@ def test_without_a_gpu_it_is_the_cpu_with_the_reason() -> None:
     ("quiet", "expected"),
     [
         ([True], []),
-        ([False], ["Other programs keep this box's cores busy, also while its speed was measured: the predicted"]),
+        ([False], ["Other programs keep this box's cores busy, also while its speed was measured: the time is"]),
         (
             [True, False],
             ["Other programs keep this box's cores busy: a run takes longer than predicted while they do."],
