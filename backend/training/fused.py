@@ -109,7 +109,9 @@ def _same(module: Module, ways: list[Make]) -> Make | None:
     draw = torch.Generator(device="cpu").manual_seed(0)
     x = torch.randn(1, 4, width, generator=draw).to(weight.device, dtype)
     wanted = _result(module, x)
-    for way in ways if wanted is not None else ():
+    if wanted is None:
+        return None
+    for way in ways:
         found = _result(way(module), x)
         if found is not None and bool((found - wanted).norm() <= TOLERANCE * wanted.norm()):
             return way
