@@ -11,7 +11,6 @@ import psutil
 
 from backend import paths, units
 from backend.hardware import driver_files, host, nvml, torch_build
-from backend.hardware.host import measure_cpu_flops
 from backend.hardware.types import (
     Cpu,
     Gpu,
@@ -39,7 +38,6 @@ __all__ = [
     "TorchBuild",
     "Version",
     "detect",
-    "measure_cpu_flops",
     "read_gpus",
 ]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import statistics
 from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 
 from backend import atomic, paths, typed
-from backend.hardware.host import measure_cpu_flops, measure_loop_seconds
+from backend.hardware.host import CpuRate, measure_cpu_rate, measure_loop_seconds
 from backend.hardware.types import Cpu
 
 FILE = "cpu.json"
@@ -23,20 +24,34 @@ class Rate(msgspec.Struct):
     name: str
     cores: float
     flops_per_second: float = 0.0
+    quiet: bool = False
+    """Whether nothing else took cores away when that rate was measured."""
     loop_seconds: float = 0.0
     """Of a plain Python loop; 0 if it was not measured."""
     bf16_gains: list[float] = msgspec.field(default_factory=list)
     """Speed of bfloat16 matrix products over float32 ones, in the last runs."""
 
 
-def cpu_flops(cpu: Cpu) -> float:
-    """FLOP/s of a float32 matrix product: the better of a short measurement now and the best earlier one."""
-    now, known = measure_cpu_flops(), _read(cpu)
-    if known.flops_per_second < now:
-        known.flops_per_second = now
+class Seen(NamedTuple):
+    """What is known of this CPU's speed."""
+
+    flops_per_second: float
+    """Of a float32 matrix product: the better of a short measurement now and the best earlier one."""
+    busy: bool
+    """Other programs keep its cores busy now."""
+    trusted: bool
+    """That rate was measured when they did not."""
+
+
+def cpu_rate(cpu: Cpu) -> Seen:
+    """Measure now, and keep it if it is the best so far: a busy moment never replaces a better one."""
+    now, known = measure_cpu_rate(cpu), _read(cpu)
+    best = CpuRate(max(now.flops_per_second, known.flops_per_second), now.quiet or known.quiet)
+    if best != (known.flops_per_second, known.quiet):
+        known.flops_per_second, known.quiet = best
         with suppress(OSError):  # a plan needs no home
             _write(known)
-    return known.flops_per_second
+    return Seen(best.flops_per_second, busy=not now.quiet, trusted=best.quiet)
 
 
 def loop_seconds(cpu: Cpu) -> float:

@@ -10,7 +10,7 @@ from backend import constants
 from backend.errors import UserError
 from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host, segments, servers, torch_build
 from backend.hardware.catalogue import GpuSpec
-from backend.hardware.rate import cpu_flops, does_bf16_well, loop_seconds
+from backend.hardware.rate import Seen, cpu_rate, does_bf16_well, loop_seconds
 from backend.planner import device_names, several
 from backend.planner.box import box
 from backend.planner.device import Card, Device, Pool, Price
@@ -18,6 +18,7 @@ from backend.planner.learned import bounded, calibrated
 from backend.units import memory
 
 CPU = "cpu"
+BUSY = "Other programs keep this box's cores busy"
 
 
 def named(text: str) -> Device:
@@ -95,6 +96,7 @@ def from_catalogue(spec: GpuSpec, count: int = 1, notes: tuple[str, ...] = ()) -
 
 def cpu(processor: Cpu, ram: Ram, notes: tuple[str, ...] = ()) -> Device:
     """The CPU of this box. Its rate is a measured float32 matrix product; its memory is the RAM that is available."""
+    rate = cpu_rate(processor)
     return Device(
         kind="cpu",
         name=f"{processor.name}, {processor.usable_cores:g} cores",
@@ -102,14 +104,22 @@ def cpu(processor: Cpu, ram: Ram, notes: tuple[str, ...] = ()) -> Device:
         cores=max(2, int(processor.usable_cores)),
         memory_bytes=ram.available_bytes,
         free_bytes=ram.available_bytes,
-        flops_per_second=cpu_flops(processor),
+        flops_per_second=rate.flops_per_second,
         bytes_per_second=0.0,
         bf16=does_bf16_well(processor),
         compute_capability=None,
         price=None,
         here=True,
-        notes=notes,
+        notes=(*notes, *_busy(rate)),
     )
+
+
+def _busy(rate: Seen) -> Iterator[str]:
+    """What other programs that compute now mean for the predicted time."""
+    if rate.busy and rate.trusted:
+        yield f"{BUSY}: a run takes longer than predicted while they do."
+    elif rate.busy:
+        yield f"{BUSY}, also while its speed was measured: the time is a rough estimate, and longer while they do."
 
 
 def _detected(gpus: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:

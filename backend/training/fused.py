@@ -29,7 +29,10 @@ class NotThere(Exception):
 
 
 def patch(network: Network) -> int:
-    """Replace what can be replaced; the number of modules. Raises NotThere if that is none, or Liger is missing."""
+    """Replace what can be replaced; the number of modules. Called under the run's autocast, since modules are tried.
+
+    Raises NotThere if nothing can be replaced, or Liger is missing.
+    """
     try:
         norm, gate = _kernels()
     except (ImportError, RuntimeError) as error:
@@ -102,15 +105,22 @@ def _same(module: Module, ways: list[Make]) -> Make | None:
     """The first way that gives what the module gives; None if none does."""
     weight = next(module.parameters())
     width = getattr(getattr(module, "gate_proj", None), "in_features", None) or weight.shape[-1]
-    dtype = weight.dtype if weight.is_floating_point() else torch.bfloat16
+    dtype = next((x.dtype for x in module.parameters() if x.is_floating_point()), torch.float32)
     draw = torch.Generator(device="cpu").manual_seed(0)
     x = torch.randn(1, 4, width, generator=draw).to(weight.device, dtype)
-    wanted = module(x).float()
+    wanted = _result(module, x)
+    if wanted is None:
+        return None
     for way in ways:
-        try:
-            found = way(module)(x).float()
-        except Exception:  # noqa: BLE001, S112 - a kernel that does not take this raises whatever it likes
-            continue
-        if bool((found - wanted).norm() <= TOLERANCE * wanted.norm()):
+        found = _result(way(module), x)
+        if found is not None and bool((found - wanted).norm() <= TOLERANCE * wanted.norm()):
             return way
     return None
+
+
+def _result(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor | None:
+    """In float32; None if it fails: a kernel that does not take this raises whatever it likes."""
+    try:
+        return function(x).float()
+    except Exception:  # noqa: BLE001
+        return None

@@ -30,16 +30,18 @@ def settle(execution: Execution, loaded: Loaded, rows: Sequence[Row], device_nam
     plan = execution.plan
     if plan.measure_kernels and execution.device == "cuda" and rows and not sharding.is_sharded(loaded.network):
         plan = _fastest(execution, loaded, rows, device_name, report)
-    if plan.kernels == "fused" and (why := use_fused(loaded)):
+    if plan.kernels == "fused" and (why := use_fused(loaded, plan)):
         report.warn(f"fused kernels are not used: {why}; training goes on with transformers' own")
         plan = replace(plan, kernels="stock")
     return replace(plan, measure_kernels=False)
 
 
-def use_fused(loaded: Loaded) -> str | None:
-    """Replace what Liger has; why that fails, None if it works."""
+def use_fused(loaded: Loaded, plan: Plan) -> str | None:
+    """Replace what Liger has, tried as a step would run it; why that fails, None if it works."""
+    device = next(iter(loaded.network.parameters())).device.type
     try:
-        fused.patch(loaded.network)
+        with autocast(plan, device):
+            fused.patch(loaded.network)
     except fused.NotThere as why:
         return str(why)
     return None
@@ -49,7 +51,7 @@ def _fastest(execution: Execution, loaded: Loaded, rows: Sequence[Row], device_n
     plan = execution.plan
     batches = micro_batches(rows, execution)
     largest = max(batches, key=lambda batch: batch.input_ids.numel())
-    seconds = time_each(candidates(loaded), lambda: _pass(loaded, largest, execution))
+    seconds = time_each(candidates(loaded, plan), lambda: _pass(loaded, largest, execution))
     if len(seconds) < 2:
         return plan
     best = choose(seconds)
@@ -65,24 +67,29 @@ Candidate = tuple[Kernels, Callable[[], str | None], Callable[[], None]]
 """Its name, what puts it to use (and returns why that fails), what takes it back."""
 
 
-def candidates(loaded: Loaded) -> list[Candidate]:
+def candidates(loaded: Loaded, plan: Plan) -> list[Candidate]:
     """Those that take no minutes to make; compiled blocks are for who asks for them."""
     return [
         ("stock", lambda: None, lambda: None),
-        ("fused", lambda: use_fused(loaded), lambda: fused.restore(loaded.network)),
+        ("fused", lambda: use_fused(loaded, plan), lambda: fused.restore(loaded.network)),
     ]
 
 
 def time_each(some: Sequence[Candidate], run: Callable[[], float]) -> dict[Kernels, float]:
-    """Seconds of the fastest of some passes, for each candidate that works; without one that runs out of memory."""
+    """Seconds of the fastest of some passes, for each candidate that works.
+
+    One that runs out of memory is left out, and so is one of other kernels that fails in any way: a run does not end
+    for what would only have made it faster.
+    """
     found: dict[Kernels, float] = {}
     for name, use, undo in some:
         if use() is None:
             try:
                 run()
                 found[name] = min(run() for _ in range(TURNS))
-            except torch.OutOfMemoryError:
-                pass
+            except Exception as error:
+                if name == "stock" and not isinstance(error, torch.OutOfMemoryError):
+                    raise
             finally:
                 undo()
     return found

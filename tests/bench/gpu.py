@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from tests.bench import gpu_table
 
 LEAST_SECONDS = 20.0
 """With less time left no further question is asked."""
+PARTS = "tests.bench.gpu_parts"
+"""The module whose processes answer."""
 SHARE = "0.12"
 """Part of the card that a run which must run out of memory may use."""
 
@@ -66,7 +69,8 @@ def main() -> None:
         print(gpu_table.markdown(options.table.read_text().splitlines()))
         return
     until = time.monotonic() + 60 * options.minutes
-    box = _answer(Question("box"), until)
+    answer = partial(_answer, until=until, parts=options.parts, patience=options.patience)
+    box = answer(Question("box"))
     if not box.get("gpu") and not options.trial:
         print(f"not measured: {box.get('reason') or box.get('failed') or 'there is no NVIDIA GPU here'}")
         return
@@ -74,11 +78,11 @@ def main() -> None:
         small, big = f"{scratch}/small", f"{scratch}/big"
         sizes = ("tiny", "tiny", 768) if options.trial else (options.small, options.big, 2048)
         _write(options.lines, Question("box"), box)
-        _write(options.lines, Question("make"), _answer(Question("make", (sizes[0], small), 60), until))
+        _write(options.lines, Question("make"), answer(Question("make", (sizes[0], small), 60)))
         for question in questions(small, big, sizes[1], sizes[2]):
             if until - time.monotonic() < LEAST_SECONDS:
                 break
-            _write(options.lines, question, _answer(question, until))
+            _write(options.lines, question, answer(question))
     print(gpu_table.markdown(options.lines.read_text().splitlines()))
 
 
@@ -91,14 +95,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--small", default="1B")
     parser.add_argument("--table", type=Path)
     parser.add_argument("--try", dest="trial", action="store_true")
+    parser.add_argument("--parts", default=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--patience", type=float, default=1.0, help="times each question's limit, for a slow machine")
     return parser.parse_args()
 
 
-def _answer(question: Question, until: float) -> dict[str, Any]:
+def _answer(question: Question, until: float, parts: str = PARTS, patience: float = 1.0) -> dict[str, Any]:
     """What the part says, or why it says nothing."""
-    command = [sys.executable, "-m", "tests.bench.gpu_parts", question.part, *question.arguments]
+    command = [sys.executable, "-m", parts, question.part, *question.arguments]
     began = time.monotonic()
-    limit = max(1.0, min(question.seconds, until - began))
+    limit = max(1.0, min(patience * question.seconds, until - began))
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
     except subprocess.TimeoutExpired:

@@ -1,12 +1,13 @@
 """How much of this machine's own matrix-product rate a step of the demo reaches: `make bench-limit`.
 
-    python -m tests.bench.limit [--rounds 6] [--methods lora qlora full] [--counts] [--layers N]
+    python -m tests.bench.limit [--rounds 6] [--methods lora qlora full] [--precision float32] [--layers N]
+                                [--counts | --parts]
 
 A model of the demo's shape (SmolLM2-135M, random weights), and steps of four rows as the trainer makes them, in pairs
 by turns in one process: as it was (a mask over packed rows, peft's own adapters) and as it is now. The rate is that of
 bfloat16 (or float32) products measured between the pairs; the work is what the planner counts for a step. `--counts`
-prints operations a step instead, which a busy machine does not change; `--layers 4` takes seconds then. Prints Markdown
-for RESULTS.md.
+prints operations a step instead, which a busy machine does not change; `--layers 4` takes seconds then. `--parts`
+prints the operations that a step's time goes to. Prints Markdown for RESULTS.md.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ LENGTHS = (180, 170, 162, 156)
 """Tokens of the rows of a step, as the demo has them on average: 668."""
 SCORED = 0.4
 """Part of a row that is its answer."""
+PROFILED, SHOWN = 3, 24
+"""Steps under the profiler, and operations that are printed."""
 SHAPES = ((512, 576, 1536), (512, 576, 576), (512, 1536, 576))
 
 
@@ -63,17 +66,19 @@ def main() -> None:
     shape = replace(shape, layers=options.layers or shape.layers)
     threads = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
     print(f"{time.strftime('%Y-%m-%d')}, {threads}, torch {torch.__version__}\n")
-    if options.counts:
+    if options.parts:
+        print("| method | operation | calls a step | share of the time |\n|---|---|--:|--:|")
+    elif options.counts:
         print("| method | operations a step, before | now | products, before | now |\n|---|--:|--:|--:|--:|")
     else:
         print("| method | products GFLOP/s | before | now | now / before, pairs |\n|---|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         saved = _saved(Path(folder), shape.layers)
         for method in options.methods:
-            plan = _plan(method)
+            plan = _plan(method, options.precision)
             pair = [_contestant(saved, replace(plan, attention=x), fused=x == "varlen") for x in ("sdpa", "varlen")]
-            if options.counts:
-                print(_counted(method, pair), flush=True)
+            if options.counts or options.parts:
+                print(_parts(method, pair[1]) if options.parts else _counted(method, pair), flush=True)
                 continue
             rate = _timed(pair, options.rounds, compute_dtype(plan))
             tokens, scored = sum(LENGTHS), sum(int(n * SCORED) for n in LENGTHS) / sum(LENGTHS)
@@ -87,7 +92,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--methods", nargs="*", default=METHODS, choices=METHODS)
     parser.add_argument("--layers", type=int)
+    parser.add_argument("--precision", choices=("bfloat16", "float32"), help="by default what this CPU does well")
     parser.add_argument("--counts", action="store_true", help="operations, not times")
+    parser.add_argument("--parts", action="store_true", help="the operations that take most of a step's time")
     return parser.parse_args()
 
 
@@ -105,8 +112,8 @@ def _saved(folder: Path, layers: int) -> Path:
     return folder
 
 
-def _plan(method: Method) -> Plan:
-    precision: Any = "bfloat16" if does_bf16_well(host.cpu()) else "float32"
+def _plan(method: Method, asked: str | None) -> Plan:
+    precision: Any = asked or ("bfloat16" if does_bf16_well(host.cpu()) else "float32")
     quantization: Any = "nf4" if method == "qlora" else "none"
     return Plan(method=method, quantization=quantization, precision=precision, max_length=1024, effective_batch=4)
 
@@ -180,6 +187,23 @@ def _counted(method: str, pair: list[Contestant]) -> str:
         operations.append(sum(counts.values()))
         products.append(sum(counts.get(f"aten::{name}", 0) for name in ("mm", "addmm", "bmm")))
     return f"| {method} | {operations[0]:,} | {operations[1]:,} | {products[0]:,} | {products[1]:,} |"
+
+
+def _parts(method: str, one: Contestant) -> str:
+    """By torch's profiler: each operation's own time, the longest first."""
+    from torch.profiler import profile
+
+    one.step()
+    with profile() as seen:
+        for _ in range(PROFILED):
+            one.step()
+    events = sorted(seen.key_averages(), key=lambda x: -x.self_cpu_time_total)
+    whole = sum(x.self_cpu_time_total for x in events)
+    rows = (
+        f"| {method} | {x.key} | {x.count / PROFILED:,.0f} | {x.self_cpu_time_total / whole:.1%} |"
+        for x in events[:SHOWN]
+    )
+    return "\n".join(rows)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.bench import gpu, gpu_table
+from tests.bench import gpu, gpu_carry, gpu_table
 
 FIGURES: dict[str, Any] = {
     "tokens_per_second": 7960.4,
@@ -63,7 +64,7 @@ def test_without_a_gpu_nothing_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["gpu", "--lines", str(tmp_path / "lines")])
-    monkeypatch.setattr(gpu, "_answer", lambda *_: {"gpu": None, "reason": "There is no NVIDIA driver library."})
+    monkeypatch.setattr(gpu, "_answer", lambda *_, **__: {"gpu": None, "reason": "There is no NVIDIA driver library."})
     gpu.main()
     assert capsys.readouterr().out == "not measured: There is no NVIDIA driver library.\n"
 
@@ -76,3 +77,31 @@ def test_the_table_of_an_earlier_run(
     monkeypatch.setattr(sys, "argv", ["gpu", "--table", str(lines)])
     gpu.main()
     assert "| lora | done | 2 | a; b |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("bitsandbytes/libbitsandbytes_cuda130.so", True),
+        ("bitsandbytes/libbitsandbytes_cpu.so", True),
+        ("bitsandbytes/libbitsandbytes_cuda128.so", False),
+        ("bitsandbytes/libbitsandbytes_rocm62.so", False),
+        ("bitsandbytes/nn/modules.py", True),
+        ("psutil/_psutil_linux.abi3.so", True),
+    ],
+)
+def test_an_archive_has_the_libraries_of_one_cuda(name: str, needed: bool, tmp_path: Path) -> None:
+    wheel = tmp_path / "some.whl"
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr(name, b"content")
+    gpu_carry.unpack(wheel, tmp_path / "site", "130")
+    assert (tmp_path / "site" / name).exists() is needed
+
+
+def test_an_archive_has_what_the_script_imports_in_the_tested_versions() -> None:
+    wanted = list(gpu_carry.requirements(gpu_carry.LACKING))
+    assert all("==" in requirement for requirement in wanted)
+    assert {"transformers", "peft", "bitsandbytes", "msgspec"} <= {x.partition("==")[0] for x in wanted}
+    names = set(gpu_carry.tracked())
+    assert {"tests/bench/gpu.py", "tests/bench/gpu_parts.py", "backend/training/train.py", "tests/tiny.py"} <= names
+    assert any(name.startswith("presets/demo/") for name in names)

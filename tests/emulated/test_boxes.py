@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.bench import gpu
 from tests.emulated import boxes
-from tests.emulated.conftest import In
+from tests.emulated.conftest import PYTHON, In
 
 UNUSABLE = {"V100": "no kernels for the Tesla V100", "an old driver": "needs a driver for CUDA 13"}
 """Boxes that the torch of these tests (CUDA 13) can't use."""
@@ -125,6 +127,26 @@ def test_predicted_memory_is_the_allocators(row: tuple[str, ...], inside: In) ->
     assert seen["reserved"] <= 1.03 * seen["predicted_reserved"]
     waits = {name: count for name, count in seen["counted"].items() if name != "launches"}
     assert waits == {}, "the host waits for nothing in a step"
+
+
+@pytest.mark.timeout(1800)
+def test_the_ten_minute_script_goes_through_all_of_its_questions(libraries: Path, tmp_path: Path) -> None:
+    """A tiny model on a tiny card: values mean nothing, but every part runs on CUDA tensors and makes its row."""
+    lines = tmp_path / "gpu.jsonl"
+    command = [PYTHON, "-m", "tests.bench.gpu", "--try", "--minutes", "29", "--patience", "5"]
+    own = ["--parts", "tests.emulated.gpu_parts", "--lines"]
+    small = boxes.Box(
+        (boxes.gpu("NVIDIA A100-SXM4-80GB", "8.0", 6000, 108),)
+    )
+    done = boxes.run(small, libraries, [*command, *own, str(lines)], seconds=1750)
+    assert done.returncode == 0, done.stderr[-3000:]
+    answers = [json.loads(line) for line in lines.read_text().splitlines()]
+    asked = list(gpu.questions("small", "big", "tiny", 768))
+    assert [x["part"] for x in answers] == ["box", "make", *(x.part for x in asked)]
+    assert [x for x in answers if "failed" in x] == []
+    assert all(x["state"] == "done" for x in answers if x["part"] in ("relief", "default")), answers
+    assert all(x["out_of_memory"] for x in answers if x["part"] == "relief")
+    assert "NVIDIA A100-SXM4-80GB" in done.stdout and "not answered" not in done.stdout
 
 
 def test_this_python_is_the_one_that_was_asked_for(libraries: Path) -> None:

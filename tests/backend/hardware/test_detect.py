@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pynvml
 import pytest
 
-from backend.hardware import detect, host, read_gpus
+from backend.hardware import TorchBuild, detect, host, read_gpus, torch_build
 from tests.backend.hardware.boxes import GIB, MIB, RESERVED, Card, Nvml, mig_card
+from tui.widgets import hardware_preview
 
 Box = Callable[..., Nvml]
 NO_PERMISSION, NOT_SUPPORTED = pynvml.NVML_ERROR_NO_PERMISSION, pynvml.NVML_ERROR_NOT_SUPPORTED
@@ -181,3 +182,13 @@ def test_a_containers_small_shared_memory_is_a_note_for_several_gpus(box: Box, m
     assert any("/dev/shm holds 64 MiB" in note and "--shm-size" in note for note in detect().notes)
     box(Card())
     assert not any("/dev/shm" in note for note in detect().notes)
+
+
+def test_a_torch_that_cannot_run_the_card_is_in_the_wizards_first_screen(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_build, "installed", lambda: TorchBuild("2.13.0+cu130", (13, 0), None))
+    box(Card("Tesla V100-SXM2-32GB", capability=(7, 0)))
+    shown = " ".join(hardware_preview.preview(detect(), 200).plain.split())
+    assert "has no kernels for the Tesla V100-SXM2-32GB (compute capability 7.0)" in shown
+    assert "To fix it: see https://pytorch.org/get-started/locally." in shown

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from backend.hardware import cgroup, host, measure_cpu_flops
+from backend.hardware import Cpu, cgroup, contention, host
 from backend.hardware.cgroup import MemoryLimit
 
 GIB = 2**30
@@ -55,5 +55,41 @@ def test_ram_under_a_limit(
     assert (ram.total_bytes, ram.available_bytes, ram.limited) == (total * GIB, available * GIB, limited)
 
 
+CPU = Cpu("AMD EPYC", 2, 2, 2.0, True, False)
+
+
 def test_the_rate_is_measured_once() -> None:
-    assert measure_cpu_flops() == measure_cpu_flops() > 0
+    assert host.measure_cpu_rate(CPU, 0.01) == host.measure_cpu_rate(CPU, 0.01)
+    assert host.measure_cpu_rate(CPU, 0.01).flops_per_second > 0
+
+
+@pytest.mark.parametrize(
+    ("busy", "expected"),
+    [
+        ([False] * 4, (5e10, True)),
+        ([True, *[False] * 4], (8e10, True)),
+        ([True, False, True], (1.4e11, False)),
+    ],
+    ids=["quiet", "busy for a moment", "busy"],
+)
+def test_a_busy_box_is_measured_again_and_then_by_one_core(
+    busy: list[bool], expected: tuple[float, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four sizes reach 50 GFLOP/s, later ones 80; one thread alone reaches 70, so that two cores are worth 140."""
+    rates = iter([5e10] * (1 if busy[0] else 4) + [8e10] * 4)
+    monkeypatch.delenv(host.THREADS, raising=False)
+    monkeypatch.setattr(host, "_best_rate", lambda n, _: 7e10 if n == host.ALONE else next(rates))
+    monkeypatch.setattr(contention, "is_busy", lambda *_: busy.pop(0))
+    assert host.measure_cpu_rate.__wrapped__(CPU) == expected
+    assert not busy, "it stops measuring when it knows that the box is busy"
+
+
+@pytest.mark.parametrize(("asked", "rate"), [("1", 7e10), ("8", 1.4e11), ("", 1.4e11), ("0", 1.4e11), ("2,1", 1.4e11)])
+def test_beside_others_only_the_threads_that_a_run_has_count(
+    asked: str, rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads that wait for each other reach 3 GFLOP/s together, and one of them 70 alone."""
+    monkeypatch.setenv(host.THREADS, asked)
+    monkeypatch.setattr(host, "_best_rate", lambda n, _: 7e10 if n == host.ALONE else 3e9)
+    monkeypatch.setattr(contention, "is_busy", lambda *_: True)
+    assert host.measure_cpu_rate.__wrapped__(CPU) == (rate, False)

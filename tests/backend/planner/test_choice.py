@@ -68,7 +68,11 @@ def said(answers: Answers, device: Device, shape: ModelShape, data: DataReport) 
     return " ".join(comparison.reasons), " ".join(x for seen in comparison.methods.values() for x in seen.why_not)
 
 
-@pytest.mark.parametrize(("device", "shape", "is_slower"), [(A100_80, LLAMA_8B, True), (CPU, LLAMA_1B, False)])
+@pytest.mark.parametrize(
+    ("device", "shape", "is_slower"),
+    [(A100_80, LLAMA_8B, True), (CPU, LLAMA_1B, True), (replace(CPU, flops_per_second=0.0), LLAMA_1B, False)],
+    ids=["gpu", "cpu", "unknown speed"],
+)
 def test_a_slower_step_is_said_where_the_figures_say_so(device: Device, shape: ModelShape, is_slower: bool) -> None:
     methods = compare(Answers(set=("method=lora",)), device, model(shape), rows(500)).methods
     lora, qlora = (methods[name].tokens_per_second.point for name in ("lora", "qlora"))

@@ -17,7 +17,9 @@ from backend.hardware import (
     Ram,
     TorchBuild,
     catalogue,
+    rate,
 )
+from backend.hardware.host import CpuRate
 from backend.planner import devices, several
 
 GIB = 2**30
@@ -290,6 +292,27 @@ def test_without_a_gpu_it_is_the_cpu_with_the_reason() -> None:
     assert (device.kind, device.bf16, device.memory_bytes) == ("cpu", True, 48 * GIB)
     assert "There is no driver." in device.notes[0]
     assert device.name == "EPYC, 1.5 cores"
+
+
+@pytest.mark.parametrize(
+    ("quiet", "expected"),
+    [
+        ([True], []),
+        ([False], ["Other programs keep this box's cores busy, also while its speed was measured: the time is"]),
+        (
+            [True, False],
+            ["Other programs keep this box's cores busy: a run takes longer than predicted while they do."],
+        ),
+    ],
+)
+def test_a_busy_box_is_said_beside_its_predicted_time(
+    quiet: list[bool], expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in quiet:
+        monkeypatch.setattr(rate, "measure_cpu_rate", lambda _, each=each: CpuRate(1e11, each))
+        device = devices.here(box())
+    assert len(device.notes) == 1 + len(expected)
+    assert all(note.startswith(start) for note, start in zip(device.notes[1:], expected, strict=True))
 
 
 def test_a_torch_without_cuda_trains_on_the_cpu_whatever_the_box_has() -> None:

@@ -11,7 +11,7 @@ from backend.plan.plan import Plan
 from backend.planner import fit, memory
 from backend.planner.device import Device
 from backend.planner.memory import OWN, BatchShape, sharded
-from tests.shapes import A100_80, CPU, GIB, LLAMA_1B, LLAMA_8B, RTX_4090, T4, llama, with_layers
+from tests.shapes import A100_80, CPU, GIB, H100, LLAMA_1B, LLAMA_8B, RTX_4090, T4, llama, with_layers
 
 MIB = 2**20
 
@@ -169,3 +169,10 @@ def test_without_growing_segments_more_is_kept_free() -> None:
     assert (
         memory.predict(LLAMA_8B, own, fixed, 2048).peak_bytes > memory.predict(LLAMA_8B, own, A100_80, 2048).peak_bytes
     )
+
+
+def test_cublas_has_a_workspace_for_each_pass_on_hopper_and_later() -> None:
+    """One of 32 MiB for the thread of the forward pass and one for that of the backward pass; 8 MiB before Hopper."""
+    settings = plan("lora")
+    held = [memory.at_rest(LLAMA_1B, settings, device)["workspace"] for device in (H100, A100_80, CPU)]
+    assert held == [64 * 2**20, 8_519_680, 0]

@@ -9,6 +9,7 @@ import pytest
 
 from backend.answers import Answers, Method
 from backend.measured.correction import Calibration, Run
+from backend.model import find
 from backend.plan.plan import Plan
 from backend.planner import throughput
 from backend.planner.compare import compare
@@ -127,6 +128,18 @@ def test_a_token_attends_within_its_row_unless_a_mask_is_needed() -> None:
     assert (
         throughput.one_pass(replace(flash, attention="sdpa"), load).attended == 2 * 800
     )  # four sequences of four rows
+
+
+@pytest.mark.parametrize(("method", "run", "steps"), [("lora", 305, 383), ("qlora", None, 373), ("full", None, 269)])
+def test_the_demo_on_two_quiet_cores(method: Method, run: float | None, steps: float) -> None:
+    """Tokens a second of a whole run, and of steps of four rows (tests/bench/limit.py), both measured there."""
+    plan = Plan(method=method, quantization="nf4" if method == "qlora" else "none", max_length=1024, effective_batch=4)
+    load = throughput.Work(668, length=768, scored=320, held_out_tokens=0.0, attended=168.0)
+    shape = find.find("SmolLM2-135M").shape
+    seconds = throughput.step_seconds(shape, plan, replace(CPU, flops_per_second=205e9), load)
+    assert seconds is not None
+    assert 668 / seconds.high < 0.8 * steps < steps < 668 / seconds.low
+    assert run is None or 668 / seconds.point == pytest.approx(run, rel=0.05)
 
 
 def test_a_cpu_goes_by_its_measured_rate() -> None:

@@ -36,7 +36,7 @@ def test_a_new_or_an_empty_folder_is_taken_and_left_as_it_was(name: str, place: 
         ("dangling", "it is no folder"),
         ("n" * 300, "File name too long"),
         ("new/" + "n" * 300 + "/deep", "File name too long"),
-        ("nul\0", "embedded null byte"),
+        ("nul\0", "embedded null"),
         ("not\udcffutf8", "utf-8"),
         ("/proc/nothing", "No such file"),
     ],

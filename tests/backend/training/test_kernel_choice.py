@@ -5,6 +5,7 @@ Liger's own functions need a GPU (or Triton's interpreter): stand-ins compute wh
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from backend.training import fused, kernel_choice, methods
 from backend.training.batches import micro_batches
 from backend.training.loss import whole
 from backend.training.parallel.execution import Execution
+from backend.training.precision import autocast
 from backend.training.report import Report
 from backend.training.train import train
 from tests.backend.training.families import network
@@ -77,6 +79,25 @@ def test_fused_kernels_change_no_loss_and_no_gradient(family: str, replaced: int
     assert not any("forward" in vars(module) for module in model.modules())
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
+@pytest.mark.usefixtures("liger")
+def test_every_method_takes_them_in_either_precision(method: Any, precision: Any, tiny_model: Path) -> None:
+    """Adapters are float32 over 16-bit weights, or over 4-bit ones: what is tried is tried as a step runs it."""
+    quantization: Any = "nf4" if method == "qlora" else "none"
+    plan = Plan(method=method, quantization=quantization, precision=precision, max_length=64)
+    execution = Execution(plan, "cpu")
+    loaded = methods.load(tiny_model, "base", execution)
+    batches, losses = micro_batches(random_rows(2, longest=30), execution), []
+    for _ in range(2):
+        with autocast(plan, "cpu"):
+            losses.append(float(whole(loaded.network)(batches[0]).detach()))
+        assert kernel_choice.use_fused(loaded, plan) is None
+    replaced = [type(x).__name__ for x in loaded.network.modules() if isinstance(vars(x).get("forward"), partial)]
+    assert (replaced.count("LlamaRMSNorm"), replaced.count("LlamaMLP")) == (5, 2)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3 if precision == "bfloat16" else 1e-5)
+
+
 def test_a_kernel_that_computes_something_else_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     class Wrong:
         @staticmethod
@@ -118,6 +139,15 @@ def test_memory_that_runs_out_costs_a_candidate_alone() -> None:
     undone: list[int] = []
     assert kernel_choice.time_each([("fused", lambda: None, lambda: undone.append(1))], run) == {}
     assert undone == [1]
+
+
+def test_a_failure_costs_other_kernels_alone_and_is_an_error_of_transformers_own() -> None:
+    def run() -> float:
+        raise RuntimeError("Failed to find C compiler")
+
+    assert kernel_choice.time_each([("fused", lambda: None, lambda: None)], run) == {}
+    with pytest.raises(RuntimeError, match="C compiler"):
+        kernel_choice.time_each([("stock", lambda: None, lambda: None)], run)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""Whether other programs took cores away from this process, as Linux counts it for each of its threads."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+THREADS = Path("/proc/self/task")
+WAITED = 0.15
+"""Part of the time in which threads could have run that they wait for a core, above which the box counts as busy."""
+GOT = 0.9
+"""Part of its cores above which a process has all that it may have: one under a quota waits too."""
+NANOSECONDS = 1e9
+
+
+class Times(NamedTuple):
+    """Seconds: on the clock, of threads on a core, of threads that wait for one."""
+
+    clock: float
+    ran: float
+    waited: float
+
+
+def now() -> Times:
+    """The times so far, of all threads that this process has; no time on a core if the kernel does not count it."""
+    ran, waited = 0, 0
+    for file in THREADS.glob("*/schedstat"):
+        try:
+            numbers = [int(x) for x in file.read_text().split()]
+        except (OSError, ValueError):  # the thread has ended
+            continue
+        if len(numbers) >= 2:
+            ran, waited = ran + numbers[0], waited + numbers[1]
+    return Times(time.perf_counter(), ran / NANOSECONDS, waited / NANOSECONDS)
+
+
+def is_busy(before: Times, after: Times, usable_cores: float) -> bool:
+    """Whether this process had to share its cores in between; False if the kernel does not count it."""
+    clock, ran, waited = (later - earlier for earlier, later in zip(before, after, strict=True))
+    return waited > WAITED * (ran + waited) and ran < GOT * usable_cores * clock
