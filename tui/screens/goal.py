@@ -88,7 +88,7 @@ class GoalScreen(WizardStep):
         """Start at the first question."""
         self.query_one("#field-shift").focus()
         if self.journey.is_complete and (refused := self.journey.forget_refused()):
-            self.notify(f"An earlier setting is dropped: {refused}", severity="warning", markup=False)
+            self.notify(f"An earlier setting is dropped: {refused}", severity="warning")
         self._follow()
 
     def on_choices_changed(self) -> None:

@@ -7,11 +7,11 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from backend.errors import UserError
 from tui.journey import Journey
 from tui.widgets.field import Field
+from tui.widgets.foot import Foot
 from tui.widgets.picker import Picker
 from tui.widgets.rail import Rail
 from tui.wizard import Wizard, wizard_of
@@ -37,7 +37,7 @@ class WizardStep(Screen[None]):
         """Rail, body, footer."""
         yield Rail(self.STEP, self.wizard.answered())
         yield from self.body()
-        yield Footer()
+        yield Foot(palette=True)
 
     def body(self) -> ComposeResult:
         """What the step asks."""
