@@ -42,8 +42,8 @@ _SCREENS: Mapping[str, str] = {
     "review": "tui.screens.review:ReviewScreen",
 }
 """Each step's screen; it is imported when it is first shown."""
-_EVERYWHERE = ("runs", "presets", "leave", "app.runs", "app.presets", "app.leave")
-"""Actions that the palette has among the app's own."""
+_NOT_LISTED = ("runs", "presets", "leave", "app.runs", "app.presets", "app.leave", "complete", "app.focus_previous")
+"""Actions that the palette has among the app's own, and those that only make sense as keys."""
 _RECENT = 4
 """Commands of the palette that are remembered in a session."""
 WARM_UP_AFTER = "model"
@@ -208,11 +208,12 @@ class WizardApp(LookApp):
 
         screen, named = self.screen, set[str]()
         for binding in own_bindings(screen):
-            if binding.description not in named and binding.action not in _EVERYWHERE:
+            if binding.description not in named and binding.action not in _NOT_LISTED:
                 named.add(binding.description)
                 key = f"key {self.get_key_display(binding)}"
                 act = partial(self._act, screen, binding.action)
-                yield Command("this screen", binding.description.capitalize(), key, act)
+                title = binding.description[:1].upper() + binding.description[1:]
+                yield Command("this screen", title, key, act)
         for step, word in STEPS:
             before = self.screen_stack[: self.screen_stack.index(screen)]
             if any(getattr(x, "STEP", None) == step for x in before):

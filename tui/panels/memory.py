@@ -18,6 +18,8 @@ from tui.panels.spark import CHART_LINES, sparkline
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _LABEL = 10
 _FIGURE = 9
+_ROOMY = 36
+"""Columns from which the whole note has room in the frame, whatever its figure."""
 _MOST_EMPTY = 5
 """If the bars fill less than one part in so many of the device, they get a scale of their own."""
 
@@ -39,7 +41,8 @@ class MemoryPanel(Panel):
             return ()
         part = peak / predicted
         style = "good" if part <= 1 else "warn" if part <= 1.1 else "bad"
-        return ((f"{part * 100:.0f} % ", style), ("of predicted", "faint"))
+        space = " " if part < 1 or self.size.width >= _ROOMY else ""
+        return ((f"{part * 100:.0f}{space}% ", style), ("of predicted", "faint"))
 
     def body(self, width: int, height: int) -> Iterable[Row]:
         """Bars for now, peak and prediction, then what they measure."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _LABEL, _COLUMN = 9, 10
 """Cells of a row's length, and of a figure with its sign."""
+_LARGE = 1000
+"""GiB from which a figure has no decimals."""
 
 
 class SizesScreen(ModalScreen[None]):
@@ -100,7 +102,8 @@ def _line(found: Sizes, length: int, batches: list[int]) -> Content:
 def _shown(cell: Cell, is_planned: bool) -> tuple[str, str]:
     """`12.4 ✓`, with `r` if that makes it slower than the plan."""
     sign, style = FIT_SIGNS[cell.fit]
-    text = f"{cell.peak_bytes / units.GIB:,.1f}{'r' if cell.slower else ''} {sign}"
+    peak = cell.peak_bytes / units.GIB
+    text = f"{peak:,.{0 if peak >= _LARGE else 1}f}{'r' if cell.slower else ''} {sign}"
     return f"{f'[{text}]' if is_planned else f'{text} '}".rjust(_COLUMN), f"bold {style}" if is_planned else style
 
 

@@ -16,6 +16,9 @@ from tui.widgets.picker import Picker
 from tui.widgets.rail import Rail
 from tui.wizard import Wizard, wizard_of
 
+_VAST = 150
+"""Columns from which the style class `-vast` is set, beside `-wide`."""
+
 
 class WizardStep(Screen[None]):
     """A step of the wizard. Subclasses set `STEP`, compose `body` and go to the next step in `proceed`."""
@@ -32,6 +35,10 @@ class WizardStep(Screen[None]):
         Binding("shift+tab", "app.focus_previous", "previous field", show=False, priority=True),
         Binding("f1,question_mark", "help", "help", key_display="F1"),
     ]
+
+    def on_resize(self) -> None:
+        """Very wide terminals show side by side what others show one above the other."""
+        self.set_class(self.size.width >= _VAST, "-vast")
 
     def compose(self) -> ComposeResult:
         """Rail, body, footer."""

@@ -94,5 +94,5 @@ def sentence(outlook: Outlook) -> Content:
         (f"{METHOD_NAMES[outlook.method]} ", "bold"),
         figures.fit_word(seen),
         f", {', '.join(parts)}",
-        safe(f"; {outlook.model} and {what}.", lines=False, style="$faint"),
+        safe(f"; with {outlook.model} and {what}.", lines=False, style="$faint"),
     )

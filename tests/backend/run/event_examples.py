@@ -106,10 +106,10 @@ EXAMPLES: tuple[AnyEvent, ...] = (
     _RUN,
     PhaseStarted(t=_FIRST + 1, name="load"),
     PhaseProgress(t=_FIRST + 12, what="weights", done=120, total=272),
-    _STEP,
-    DevicesTimed(t=_FIRST + 80, step=3, busy_seconds=[2.31, 2.34]),
-    _MEMORY,
     CpuReading(t=_FIRST + 71, load_percent=93.1, own_percent=88.0, cores=16),
+    DevicesTimed(t=_FIRST + 80, step=3, busy_seconds=[2.31, 2.34]),
+    _STEP,
+    _MEMORY,
     GpuReading(
         t=_FIRST + 71, utilisation_percent=97.0, temperature_c=69.0, power_watts=398.0, used_bytes=12_884_901_888
     ),
