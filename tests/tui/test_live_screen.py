@@ -255,6 +255,7 @@ async def test_h_hides_a_panel_and_its_number_brings_it_back() -> None:
         room = app.screen.query_one(LogPanel).size.height
         await pilot.press("h")
         assert all(panel.display for panel in app.screen.query(Panel)), "none has the focus"
+        app.unsay()
         await pilot.press("4", "h")
         await pilot.pause()
         assert [panel.id for panel in app.screen.query(Panel) if not panel.display] == ["samples"]
