@@ -23,8 +23,7 @@ from tui.widgets.preset_outlook import Known, in_short, look, sentence
 
 
 def journey(**changes: Any) -> Journey:
-    it = box.at("goal", **changes).journey
-    return it
+    return box.at("goal", **changes).journey
 
 
 def preset(plan: dict[str, Any], job: dict[str, Any]) -> Preset:
@@ -76,8 +75,8 @@ async def test_the_list_and_the_preview_say_it_and_it_is_found_out_in_a_worker()
         assert details["solo-qlora"].startswith("✓ fits ") and details["solo-qlora"].endswith("shipped ")
         assert details["elsewhere"] == "your own"
         assert "On this box: QLoRA ✓ fits, " in " ".join(text_of(screen).split())
-        assert screen.query_one(PickList).choice is not None
-        assert screen.query_one(PickList).choice.label == "solo-qlora", "what comes in does not move the cursor"
+        chosen = screen.query_one(PickList).choice
+        assert chosen is not None and chosen.label == "solo-qlora", "what comes in does not move the cursor"
         await pilot.press("up", "up", "up", "up", "up")
         await box.settled(pilot)
         assert "some/unknown-model is not on this box" in " ".join(text_of(screen).split())

@@ -32,7 +32,7 @@ def test_the_plan_is_marked_and_each_cell_has_its_peak_and_a_sign() -> None:
 
 def test_a_narrow_terminal_drops_the_largest_batches_and_keeps_the_plans() -> None:
     lines = grid(sizes(), 30).plain.splitlines()
-    assert [line for line in lines if "row" in line.split()][0].split() == ["tokens", "1", "row", "2", "rows"]
+    assert next(line for line in lines if "row" in line.split()).split() == ["tokens", "1", "row", "2", "rows"]
     assert all(len(line) <= 30 for line in lines)
 
 
@@ -52,7 +52,12 @@ def test_sizes_screen(snap_compare: Any) -> None:
 
 async def test_b_shows_it_for_the_selected_method_and_closes_it() -> None:
     asked: list[str] = []
-    app = box.at("compare", sizes=lambda _, method, __: asked.append(method) or sizes())
+
+    def find(_: object, method: str, __: object) -> Sizes:
+        asked.append(method)
+        return sizes()
+
+    app = box.at("compare", sizes=find)
     async with app.run_test(size=(80, 24)) as pilot:
         await box.settled(pilot)
         await pilot.press("right", "b")

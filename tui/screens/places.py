@@ -57,8 +57,8 @@ def live(size: Size, shown: Sequence[str]) -> Regions:
     if size.width >= WIDE and tall:
         very = size.width >= VERY_WIDE
         left = _only(shown, curve=_REST, log=14 if very else 10)
-        beside = 14 if very and size.height >= VERY_TALL else 7
-        right = _only(shown, memory=beside, gpu=beside, samples=_REST)
+        lines = 14 if very and size.height >= VERY_TALL else 7
+        right = _only(shown, memory=lines, gpu=lines, samples=_REST)
         return _two_columns(size.region, left, right, 64 if very else 44)
     beside = _only(shown, memory=8 if tall else 6, gpu=9 if tall else 5)
     rows = _only(shown, curve=sum(beside.values()) or 11, samples=9 if tall else 5, log=_REST)

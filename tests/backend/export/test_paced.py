@@ -10,7 +10,7 @@ from backend.export import paced
 def test_what_takes_less_than_the_time_between_lines_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     now = [100.0]
-    monkeypatch.setattr(paced.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("backend.export.paced.time.monotonic", lambda: now[0])
     tell = paced.paced(said.append, "merged {done:,} of {total:,} matrices")
     for done in range(1, 6):
         now[0] += 0.8
