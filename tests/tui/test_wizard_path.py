@@ -270,7 +270,8 @@ async def test_an_earlier_setting_that_is_refused_is_dropped_with_a_message() ->
     answers_file.save(Answers(set=("rank=0",), model="demo", data="demo"))
     app = box.app(**DEMO)
     async with app.run_test(size=SIZE) as pilot:
-        await box.to_step(pilot, "compare")
+        await box.to_step(pilot, "goal")
+        await box.settled(pilot)
         assert app.journey.answers.set == ()
         assert "rank" in box.said(app)
 
