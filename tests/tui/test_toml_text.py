@@ -57,3 +57,4 @@ async def test_the_editor_shows_the_colours_and_edits_as_before() -> None:
         assert line.plain == "rank = 64  # bestx"
         shown = {line.plain[x.start : x.end]: x.style for x in line.spans}
         assert len({str(style) for style in shown.values()}) >= 3
+        assert not any(x.start <= line.plain.index("=") < x.end for x in line.spans), "in the editor's own colour"

@@ -74,7 +74,7 @@ class MemoryPanel(Panel):
         place, measure = ("RAM", "this process (RSS)") if is_rss else ("card", "torch's allocator")
         row: Row = ((f"{place} ", "faint"), (units.memory(whole), ""))
         if scale < whole:
-            row = (*row, (f" · bars to {units.memory(scale)}", "faint"))
+            row = (*row, (f" · bars to {_power_of_two(scale)}", "faint"))
         named: Row = (*row, (f" · {measure}", "faint"))
         return named if row_width(named) <= width else row
 
@@ -83,6 +83,11 @@ class MemoryPanel(Panel):
 
     def _now(self) -> int:
         return self.history.memory.allocated_bytes
+
+
+def _power_of_two(count: int) -> str:
+    """`8 GiB`, `512 MiB`: no decimals, which would be zeros."""
+    return f"{count // units.GIB} GiB" if count >= units.GIB else f"{count // units.MIB} MiB"
 
 
 def scale_for(whole: int, most: int) -> int:

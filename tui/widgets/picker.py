@@ -185,7 +185,7 @@ class Picker(Vertical):
         if typed and typed.lower() not in (choice.value.lower() for choice in rows):
             own = Choice(typed, self._typed_label.format(plain(typed, lines=False)))
             rows += [Choice(path, path) for path in self._found_paths if path.startswith(typed) and path != typed]
-            rows = [own, *rows] if _is_explicit(typed) or not any(not x.always for x in rows) else [*rows, own]
+            rows = [own, *rows] if _is_explicit(typed) or not any(matches(typed, x) for x in rows) else [*rows, own]
         self.query_one(PickList).show(rows, highlight or (answer if typed in ("", typed_for_it) else None))
 
 
@@ -196,8 +196,8 @@ def matches(typed: str, choice: Choice) -> bool:
 
 
 def rank(typed: str, choice: Choice) -> int:
-    """0 for a name that begins with what was typed, 1 for one with a word that does, 2 for others."""
-    if choice.always:
+    """0 for a name that begins with what was typed, 1 for one with a word that does, 2 for others, 3 for none."""
+    if choice.always and not matches(typed, choice):
         return 3
     name = choice.label.lower()
     if name.startswith(typed.lower()):

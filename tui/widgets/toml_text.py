@@ -12,6 +12,10 @@ from textual.style import Style
 from textual.widgets import TextArea
 
 
+_BASE = "$text"
+"""What the library styles all of the text with: a colour that depends on the background, which an editor can't tell."""
+
+
 class TomlColours(HighlightTheme):
     """By kind of token, in the theme's own colours: all of them can be read on its background."""
 
@@ -30,6 +34,7 @@ class TomlColours(HighlightTheme):
 def lines(text: str) -> tuple[Content, ...]:
     """Each line of `text`, which must be harmless already (`tui.plain`), in colours."""
     shown = highlight(text, language="toml", theme=TomlColours)
+    shown = Content(shown.plain, [span for span in shown.spans if span.style != _BASE])
     return tuple(shown.split("\n", allow_blank=True)) or (Content(""),)
 
 
