@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.screen import Screen
 
-from backend import answers_file, units
+from backend import answers_file, settings, typed, units
 from backend.errors import UserError
 from backend.settings import Settings
 from tui import theme
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from backend.plan.job import Job
     from backend.plan.preset import Preset
     from backend.run.folder import RunFolder
+    from tui.screens.palette import Command
     from tui.wizard import Wizard
 
 ORDER = tuple(step for step, _ in STEPS)
@@ -41,6 +42,10 @@ _SCREENS: Mapping[str, str] = {
     "review": "tui.screens.review:ReviewScreen",
 }
 """Each step's screen; it is imported when it is first shown."""
+_NOT_LISTED = ("runs", "presets", "leave", "app.runs", "app.presets", "app.leave", "complete", "app.focus_previous")
+"""Actions that the palette has among the app's own, and those that only make sense as keys."""
+_RECENT = 4
+"""Commands of the palette that are remembered in a session."""
 WARM_UP_AFTER = "model"
 """The step after which torch is loaded: a user who has chosen a model is likely to train."""
 
@@ -73,6 +78,8 @@ class WizardApp(LookApp):
         self.start_at = start_at or ("live" if run else ORDER[0])
         self._demo_asked = False
         self._is_warm = False
+        self._recent: list[str] = []
+        """Titles of commands chosen in the palette, the last one first."""
         self._run = run
         self.clock = clock
         """Seconds; tells several presses of Enter in a row from a single one."""
@@ -194,24 +201,57 @@ class WizardApp(LookApp):
             short["compare"] = theme.METHOD_NAMES[journey.method]
         return short
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Every action of the current screen, and the app's own."""
+    def commands(self) -> Iterator[Command]:
+        """Every action of the current screen, the ways to other screens, and the app's own."""
         from tui.screens.help import own_bindings
+        from tui.screens.palette import Command
 
-        named: set[str] = set()
+        screen, named = self.screen, set[str]()
         for binding in own_bindings(screen):
-            if binding.description not in named and binding.action not in ("runs", "presets", "leave"):
+            if binding.description not in named and binding.action not in _NOT_LISTED:
                 named.add(binding.description)
+                key = f"key {self.get_key_display(binding)}"
                 act = partial(self._act, screen, binding.action)
-                yield SystemCommand(binding.description.capitalize(), f"key {self.get_key_display(binding)}", act)
+                title = binding.description[:1].upper() + binding.description[1:]
+                yield Command("this screen", title, key, act)
         for step, word in STEPS:
             before = self.screen_stack[: self.screen_stack.index(screen)]
             if any(getattr(x, "STEP", None) == step for x in before):
-                yield SystemCommand(f"Back to {word}", "answers stay", partial(self.go_back_to, step))
-        yield SystemCommand("Runs", "the runs of this box, key ^r", self.action_runs)
-        yield SystemCommand("Presets", "start from one, copy or edit it, key ^o", self.action_presets)
-        yield SystemCommand("Theme", "dark, light, high contrast, 16 colours ...", self.action_change_theme)
-        yield SystemCommand("Leave fttui", "key ^q", self.action_leave)
+                yield Command("go to", f"Back to {word}", "answers stay", partial(self.go_back_to, step))
+        yield Command("go to", "Runs", "the runs of this box, key ^r", self.action_runs)
+        yield Command("go to", "Presets", "start from one, copy or edit it, key ^o", self.action_presets)
+        yield Command("fttui", "Theme", "dark, light, high contrast, 16 colours ...", self.action_change_theme)
+        yield Command("fttui", "Leave fttui", "key ^q", self.action_leave)
+
+    def action_command_palette(self) -> None:
+        """All commands; the chosen one is done on the screen that is shown now."""
+        from tui.screens.palette import Palette
+
+        if isinstance(self.screen, Palette):
+            return
+        found = list(self.commands())
+
+        def chosen(title: str | None) -> None:
+            if title is not None:
+                self._recent = [title, *(x for x in self._recent if x != title)][:_RECENT]
+                self.call_later(next(command.act for command in found if command.title == title))
+
+        self.push_screen(Palette(found, self._recent), chosen)
+
+    def action_change_theme(self) -> None:
+        """Go through the themes on the screen that is shown now; the one that is kept is that of later sessions too."""
+        from tui.screens.theme_choice import ThemeChoice
+        from tui.widgets.picklist import Choice
+
+        def kept(keep: bool | None) -> None:
+            if keep:
+                try:
+                    settings.keep_theme(self.theme)
+                except (UserError, typed.Damaged) as error:  # a closed home: this session has it
+                    self.notify(str(error), severity="warning")
+
+        named = theme.choices(self.available_themes, os.environ)
+        self.push_screen(ThemeChoice([Choice(name, name, about) for name, about in named]), kept)
 
     def action_runs(self) -> None:
         """The table of runs."""

@@ -15,6 +15,7 @@ from backend.run.events import (
     Logged,
     MemoryReading,
     OutOfMemory,
+    PhaseProgress,
     PhaseStarted,
     Replanned,
     RunFinished,
@@ -27,6 +28,10 @@ from tui.plain import plain
 
 STEP_SECONDS = 1.0
 """At most one line for steps in this time; the last one of a run is always printed."""
+
+
+PROGRESS_SECONDS = 10.0
+"""At most one line in this time for how far a phase is."""
 
 
 class EventLines:
@@ -57,6 +62,9 @@ class EventLines:
                 yield from _started(event)
             case PhaseStarted():
                 yield from self._phase(event.name)
+            case PhaseProgress(total=total) if total and event.t - self._printed >= PROGRESS_SECONDS:
+                self._printed = event.t
+                yield f"{event.done:,} of {total:,} {event.what}"
             case StepDone():
                 yield from self._step(event)
             case Evaluated(loss=float(loss)):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Sequence
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.notifications import SeverityLevel
+from textual.reactive import reactive
+from textual.timer import Timer
 
-from backend import settings, typed
-from backend.errors import UserError
 from backend.settings import Settings
 from tui import announce, theme
 from tui.glyphs import ASCII, ascii_of, needs_ascii
@@ -24,11 +27,26 @@ from tui.plain import plain
 _NO_COLOR = NoColor()
 
 
+class Said(NamedTuple):
+    """A message: harmless text, and how much it matters."""
+
+    text: str
+    severity: SeverityLevel
+    at: float
+    """`time.monotonic()` at which it was said."""
+
+
 class LookApp(App[str]):
-    """Our colours and signs, for whatever screens a subclass shows."""
+    """Our colours and signs, for whatever screens a subclass shows, and the messages that all of them show."""
 
     TITLE = "fttui"
     CSS_PATH: ClassVar[Path] = Path(__file__).with_name("style.tcss")
+    READ_SECONDS: ClassVar[float] = 2.0
+    """A message is shown for so long even if keys are pressed: somebody may be typing ahead."""
+    STAY_SECONDS: ClassVar[float] = 12.0
+    """What is neither a warning nor an error goes after this time without a key too."""
+    said: reactive[tuple[Said, ...]] = reactive[tuple[Said, ...]]((), init=False)
+    """What the status line of every screen shows; several if they came within a moment of each other."""
 
     def __init__(self, own: Settings, *, ascii: bool | None = None) -> None:
         if theme.has_all_colours(os.environ):
@@ -39,7 +57,7 @@ class LookApp(App[str]):
         wanted = own.ascii if ascii is None else ascii
         self._ascii = needs_ascii(os.environ) if wanted is None else wanted
         self._title_shown = ""
-        self._began_with = ""
+        self._forgetting: Timer | None = None
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our colours, for themes that do not name them."""
@@ -61,8 +79,36 @@ class LookApp(App[str]):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """As Textual's, but for text from anywhere: markup is shown as text, whatever `markup` says."""
-        super().notify(plain(message), title=plain(title), severity=severity, timeout=timeout, markup=False)
+        """Show a message, which may be text from anywhere, in the status line; from any thread. It covers nothing.
+
+        It stays until a key is pressed. Markup is shown as text, whatever `markup` says; `timeout` is not used.
+        """
+        if threading.get_ident() != self._thread_id:
+            self.call_later(partial(self.notify, message, title=title, severity=severity))
+            return
+        now = time.monotonic()
+        text = plain(f"{title}: {message}" if title else message, lines=False)
+        recent = tuple(x for x in self.said if now - x.at < self.READ_SECONDS and x.text != text)
+        self.said = (*recent, Said(text, severity, now))
+        self._forget_after(self.STAY_SECONDS if all(x.severity == "information" for x in self.said) else None)
+
+    def unsay(self) -> None:
+        """Clear the status line."""
+        self.said = ()
+        self._forget_after(None)
+
+    def _forget_after(self, seconds: float | None) -> None:
+        """Clear the status line in so many seconds; None leaves it."""
+        if self._forgetting is not None:
+            self._forgetting.stop()
+        self._forgetting = self.set_timer(seconds, self.unsay) if seconds is not None else None
+
+    async def on_event(self, event: events.Event) -> None:
+        """A key or a click clears the status line once it could be read; what it leads to may say something else."""
+        if self.said and isinstance(event, events.Key | events.MouseDown) and not event.is_forwarded:
+            left = self.said[-1].at + self.READ_SECONDS - time.monotonic()
+            self._forget_after(left) if left > 0 else self.unsay()
+        await super().on_event(event)
 
     def copy_to_clipboard(self, text: str) -> None:
         """As Textual's (OSC 52), but text that is not valid UTF-8, as names of files may be, is replaced."""
@@ -77,13 +123,6 @@ class LookApp(App[str]):
         for own in theme.THEMES:
             self.register_theme(own)
         self.theme = self.preferred_theme if self.preferred_theme in self.available_themes else theme.DARK
-        self._began_with = self.theme
-
-    def watch_theme(self, name: str) -> None:
-        """A theme that is chosen in the palette is the one of the next sessions too."""
-        if self._began_with and name != self._began_with:
-            with suppress(UserError, typed.Damaged):  # a closed home: this session has it
-                settings.keep_theme(name)
 
     @property
     def is_terminal_behind(self) -> bool:

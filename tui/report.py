@@ -19,6 +19,7 @@ from backend.run import forgetting, tasks
 from backend.run.events import ForgettingMeasured
 from backend.run.folder import RunFolder
 from backend.run.history import History
+from backend.run.summary import state_of
 from tui.panels.next_step import NextStep
 from tui.panels.outcome import Figure, figures, phases
 from tui.panels.samples import NOTHING, before_and_after, prompts
@@ -45,7 +46,12 @@ def svg(app: App[Any], title: str) -> str:
 
 def markdown(folder: RunFolder, past: History, title: str, step: NextStep) -> Iterator[str]:
     """The report, line by line."""
-    yield from (f"# {_inline(title)}: {_inline(past.state)}", "", f"Run {_code(folder.name)}, {_steps(past)}.", "")
+    yield from (
+        f"# {_inline(title)}: {_inline(state_of(folder, past))}",
+        "",
+        f"Run {_code(folder.name)}, {_steps(past)}.",
+        "",
+    )
     yield from (f"![The result screen: curve, predicted and measured, samples]({PICTURE})", "")
     peaks = (replace(x, name=f"peak, {x.name}") for x in phases(past))
     yield from _table(("", "predicted", "measured", "error"), (_figure(x) for x in (*figures(past), *peaks)))

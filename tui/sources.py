@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from backend.planner.device import Device
     from backend.planner.estimates import Comparison, Fit, MethodEstimate
     from backend.planner.known_fits import KnownFit
+    from backend.planner.outlook import Outlook
     from backend.planner.rent import RentOffer
+    from backend.planner.sizes import Sizes
     from backend.presets import Broken
 
 
@@ -160,6 +162,24 @@ class Sources:
         from backend.planner import start as starts
 
         return rent.offers(answers, starts.of(answers, model), data, start)
+
+    def model_here(self, reference: str) -> ModelInfo | None:
+        """As `find_model`, without asking the hub; None for what only the hub knows. Raises UserError."""
+        from backend.model import find
+
+        return find.without_the_hub(reference)
+
+    def outlook(self, preset: Preset, answers: Answers, device: Device, model: ModelInfo, data: DataReport) -> Outlook:
+        """What a preset comes to with these answers. Raises UserError for what can't be planned."""
+        from backend.planner import outlook
+
+        return outlook.outlook(preset, answers, device, model, data)
+
+    def sizes(self, comparison: Comparison, method: Method, start: Preset | None) -> Sizes:
+        """The micro-batches and lengths that still fit around the plan of one method."""
+        from backend.planner import sizes
+
+        return sizes.sizes(comparison, method, start)
 
     def method_set(self, answers: Answers, start: Preset | None) -> Method | None:
         """The method that the preset or the user's settings name; None if the planner chooses."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from textual.theme import Theme
@@ -218,6 +218,24 @@ def for_terminal(environ: Mapping[str, str] = os.environ, chosen: str = "") -> s
     if has_all_colours(environ):
         return DARK
     return DARK_256 if wanted or "256" in environ.get("TERM", "") else SIXTEEN
+
+
+_ABOUT = {
+    DARK: "fttui's own",
+    DARK_256: "fttui's own, of 256 colours",
+    LIGHT: "fttui's own, for a bright room",
+    CONTRAST: "high contrast",
+    SIXTEEN: "the terminal's own 16 colours",
+    "ansi-light": "the terminal's own 16 colours, on white",
+}
+
+
+def choices(available: Iterable[str], environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The themes to choose from, ours first, with a few words; of the two dark ones that for this terminal."""
+    left_out = {DARK_256 if has_all_colours(environ) else DARK, "textual-ansi"}
+    ours = [name for name in _ABOUT if name in available]
+    others = sorted(name for name in available if name not in _ABOUT)
+    return [(name, _ABOUT.get(name, "")) for name in (*ours, *others) if name not in left_out]
 
 
 def has_all_colours(environ: Mapping[str, str]) -> bool:

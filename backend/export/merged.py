@@ -9,6 +9,7 @@ from pathlib import Path
 from backend.data.chat.template import Refusal
 from backend.errors import UserError
 from backend.export import card, generation, place
+from backend.export.paced import paced
 from backend.export.source import ExportSource, Say
 from backend.hardware import host
 from backend.model import headers
@@ -71,7 +72,7 @@ def _merge(source: ExportSource, base: Path, target: Path, say: Say, *, check: b
         if check:
             whole.refuse_little_ram(base, 1, "; --unchecked merges without comparing")
         say(f"merging {len(updates)} matrices into {base.name}")
-    merge.write(base, source.result, updates, target)
+    merge.write(base, source.result, updates, target, paced(say, "merged {done:,} of {total:,} matrices"))
     return _compared(source, base, target, say) if check else "The merge was not checked."
 
 

@@ -13,6 +13,7 @@ from backend.export import card, curve, merged, modelfile, place
 from backend.export.gguf import families
 from backend.export.gguf import write as gguf
 from backend.export.gguf.write import Dtype
+from backend.export.paced import paced
 from backend.export.source import ExportSource, Say
 
 _MERGED = ".merged"
@@ -125,7 +126,8 @@ def _write_gguf(
     dtype = options.dtype or gguf.stored_type(whole)
     name = file_name(source, dtype)
     say(f"writing {name}")
-    gguf.model(source, whole, draft / name, dtype, begins=begins)
+    tell = paced(say, "written {done:,} of {total:,} tensors")
+    gguf.model(source, whole, draft / name, dtype, begins=begins, tell=tell)
     for path in (whole / card.FILE, whole / curve.FILE):
         if path.is_file():
             shutil.move(path, draft / path.name)

@@ -49,6 +49,17 @@ def find(reference: str) -> ModelInfo:
     return _by_name(said)
 
 
+def without_the_hub(reference: str) -> ModelInfo | None:
+    """As `find`, but the hub is never asked: None for what only the hub knows. Raises UserError."""
+    said = reference.strip()
+    path = paths.existing(said, "model")
+    if path is None and known.size_of(said) is None and hub.HUB_ID.fullmatch(said) and said.lower() != "demo":
+        cached, entry = hub_cache.snapshot(said), known.by_name(said)
+        if cached is None or not headers.are_whole(cached):
+            return from_table(entry[0]) if entry else None
+    return find(said)
+
+
 def on_this_box() -> list[FoundModel]:
     """Models that need no download: folders used before, the hub cache's causal models, the demo model last.
 

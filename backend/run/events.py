@@ -135,6 +135,37 @@ class PhaseStarted(Event, tag="phase", frozen=True, kw_only=True):
     """`data`, `load`, `eval`, `sample`, `train`, `checkpoint` or `save`."""
 
 
+class PhaseProgress(Event, tag="progress", frozen=True, kw_only=True):
+    """How far the current phase is; about twice a second, and not for what takes less."""
+
+    what: str = ""
+    """What is counted: `weights`, `rows`, `questions`."""
+    done: Count = 0
+    """How many of them are done."""
+    total: Count = 0
+    """How many there are; 0 if that is not known."""
+
+
+class CpuReading(Event, tag="cpu", frozen=True, kw_only=True):
+    """What the processor does, about once a second; of a run on a CPU."""
+
+    load_percent: float | None = None
+    """Percent of all cores in use, by all programs."""
+    own_percent: float | None = None
+    """Percent of all cores that this run uses."""
+    cores: Count = 0
+    """Logical cores."""
+
+
+class DevicesTimed(Event, tag="devices", frozen=True, kw_only=True):
+    """How long each device of several computes in a step before it waits for the others, with the steps it is of."""
+
+    step: Count = 0
+    """The last of these steps."""
+    busy_seconds: list[float] = []
+    """Mean seconds a step by device, from the first; the slowest has the most."""
+
+
 class StepDone(Event, tag="step", frozen=True, kw_only=True):
     """One optimizer step. On a GPU the steps of about a second are written together."""
 
@@ -424,6 +455,9 @@ class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
 AnyEvent: TypeAlias = (
     RunStarted
     | PhaseStarted
+    | PhaseProgress
+    | CpuReading
+    | DevicesTimed
     | StepDone
     | MemoryReading
     | GpuReading

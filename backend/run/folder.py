@@ -161,7 +161,9 @@ class RunFolder:
         return note.partition(b"\0")[0].decode("utf-8", "replace")
 
     def state_without_end(self) -> str:
-        """The state of a run whose events have no end: running, failed if that was noted, or interrupted."""
+        """The state of a run whose events have no end: running, failed if that was noted, interrupted, or removed."""
+        if not self.path.is_dir():
+            return "removed"
         if self.is_alive():
             return "running"
         return "failed" if self.failure() else "interrupted"

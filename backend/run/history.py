@@ -20,6 +20,8 @@ from backend.run.events import (
     AnyEvent,
     Calibrated,
     CheckpointSaved,
+    CpuReading,
+    DevicesTimed,
     Evaluated,
     FindingReported,
     ForgettingMeasured,
@@ -27,6 +29,7 @@ from backend.run.events import (
     Logged,
     MemoryReading,
     OutOfMemory,
+    PhaseProgress,
     PhasesMeasured,
     PhaseStarted,
     PredictedFigures,
@@ -89,6 +92,8 @@ class History:
         """load, data, eval, train, sample, checkpoint, save or done, as the trainer says."""
         self.phase_since = 0.0
         """Unix seconds at which `phase` began; 0 if the trainer said nothing yet."""
+        self.part: PhaseProgress | None = None
+        """How far the current phase is; None if it does not say."""
         self.step = 0
         self.total_steps = 0
         self.loss = Series()
@@ -106,6 +111,10 @@ class History:
         """The latest `memory`; an empty one before the first."""
         self.gpu = GpuReading()
         """The latest `gpu`; an empty one if there is none."""
+        self.cpu = CpuReading()
+        """The latest `cpu`; an empty one if there is none."""
+        self.busy_seconds: list[float] = []
+        """Mean seconds that each of several devices computes in a step; empty for one, and for a sharded model."""
         self.peak_bytes = 0
         """The highest of all attempts."""
         self.measured = PhasesMeasured()
@@ -234,6 +243,13 @@ class History:
             case PhaseStarted():
                 self.phase = event.name or self.phase
                 self.phase_since = event.t
+                self.part = None
+            case PhaseProgress():
+                self.part = event
+            case CpuReading():
+                self.cpu = event
+            case DevicesTimed():
+                self.busy_seconds = event.busy_seconds
             case Evaluated(step=step, loss=float(loss)):
                 self.evaluations.append(Evaluation(step, loss))
                 self._log(event.t, "info", f"held-out loss {loss:.4f} at step {step:,}")

@@ -70,14 +70,11 @@ def summarise(folder: RunFolder) -> Summary:
     except UserError:
         return Summary(folder.name, "damaged")
     history = read(folder.events_file)
-    state = history.state
-    if state == "running":
-        state = folder.state_without_end()
     measured = forgetting.latest(history.forgetting)
     predicted, finished = job.predicted, history.finished or RunFinished()
     return Summary(
         name=folder.name,
-        state=state,
+        state=state_of(folder, history),
         method=job.plan.method,
         model=job.model,
         data=job.data,
@@ -106,6 +103,11 @@ def summarise(folder: RunFolder) -> Summary:
         corrects=bool(history.calibration and history.calibration.kept),
         note=keeping.note(folder),
     )
+
+
+def state_of(folder: RunFolder, history: History) -> str:
+    """How the run stands, in the one word that every list and screen has for it: see `Summary.state`."""
+    return history.state if history.finished else folder.state_without_end()
 
 
 def phase_peaks(history: History) -> dict[str, int]:

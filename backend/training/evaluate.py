@@ -21,9 +21,16 @@ ROWS_AT_ONCE = 256
 
 @torch.no_grad()
 def held_out_loss(
-    network: Network, loss_of: Loss | PreferenceLoss, rows: Rows, execution: Execution, broken_off: Callable[[], bool]
+    network: Network,
+    loss_of: Loss | PreferenceLoss,
+    rows: Rows,
+    execution: Execution,
+    broken_off: Callable[[], bool],
+    tell: Callable[[int], None] = lambda done: None,
 ) -> float | None:
     """Mean loss of the target tokens of `rows`, in nats, arranged in sequences as in training; None if broken off.
+
+    `tell` gets how many rows are done, about.
 
     Of preferences it is the mean over them.
 
@@ -38,9 +45,10 @@ def held_out_loss(
             batches = _arranged(some, execution)
             if isinstance(loss_of, PreferenceLoss):
                 loss_of.begin(batches)
-            for batch in batches:
+            for number, batch in enumerate(batches):
                 if broken_off():
                     return None
+                tell(start + len(some) * number // len(batches))
                 with autocast(execution.plan, execution.device):
                     total += loss_of(batch)
                 scored += batch.scored

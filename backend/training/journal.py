@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from backend.errors import TrainingFailed
-from backend.run.events import StepDone
+from backend.run.events import DevicesTimed, StepDone
+from backend.training.meters.busy import Busy
 from backend.training.meters.progress import Pace, RunProgress
 from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.report import Report
@@ -49,6 +51,7 @@ class Journal:
         self.likely_cause = likely_cause
         self._ranks = ranks
         self._wait = 0.0 if device == "cpu" else SECONDS
+        self._busy = Busy(device) if ranks.count > 1 else None
         self._steps: list[StepRecord] = []
         self._since = time.perf_counter()
         self._skipped = 0
@@ -60,6 +63,10 @@ class Journal:
     def resume_clock(self) -> None:
         """Count time as step time from here on (it was spent on something else before)."""
         self._since = time.perf_counter()
+
+    def computing(self) -> AbstractContextManager[None]:
+        """The part of a step in which this device computes and waits for no other."""
+        return self._busy.stretch() if self._busy else nullcontext()
 
     def add(self, step: StepRecord) -> None:
         """Note a step; it is written now if enough time has passed. Raises SkippedTooOften."""
@@ -76,6 +83,9 @@ class Journal:
         now = time.perf_counter()
         seconds, self._since = (now - self._since) / len(steps), now
         self._progress.train_seconds += seconds * len(steps)
+        if self._busy:
+            busy = self._ranks.all_of(self._busy.take() / len(steps))
+            self._report.event(DevicesTimed(step=steps[-1].number, busy_seconds=[round(x, 6) for x in busy]))
         for step, (loss, norm) in zip(steps, figures, strict=True):
             self._pace.stepped(seconds)
             self._write(step, loss, norm, seconds)

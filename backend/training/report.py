@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
-from backend.run.events import Event, Logged, PhaseStarted
+from backend.run.events import Event, Logged, PhaseProgress, PhaseStarted
+
+PROGRESS_SECONDS = 0.5
+"""At most one `progress` event in this time, and none for what takes less."""
 
 
 class EventSink(Protocol):
@@ -28,6 +32,7 @@ class Report:
     def __init__(self, log: EventSink) -> None:
         self._log = log
         self.current_phase = "load"
+        self._told_at = time.monotonic()
         self.on_phase: Callable[[str], None] | None = None
         """Called when a phase begins: the meters measure each by itself."""
 
@@ -48,4 +53,12 @@ class Report:
         if self.on_phase:
             self.on_phase(name)
         self.current_phase = name
+        self._told_at = time.monotonic()
         self.event(PhaseStarted(name=name))
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """How many of `total` (0: unknown) things of the current phase are done; may be called for each of them."""
+        now = time.monotonic()
+        if now - self._told_at >= PROGRESS_SECONDS:
+            self._told_at = now
+            self.event(PhaseProgress(what=what, done=done, total=total))

@@ -9,7 +9,7 @@ import logging
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -186,12 +186,17 @@ class Session:
         found = self._ahead.take(number)
         for _ in range(MOST_OVERFLOWS):
             self.updater.begin(number, rate)
-            part = forward_backward(self.loss_of, found.batches, self.updater, self.execution, found.scored)
+            with self._computing():
+                part = forward_backward(self.loss_of, found.batches, self.updater, self.execution, found.scored)
             mean = self.ranks.sum(part)
             norm = self.updater.finish()
             if self.plan.precision != "float16" or torch.isfinite(norm) or not torch.isfinite(mean):
                 break
         return found, mean, norm
+
+    def _computing(self) -> AbstractContextManager[None]:
+        """Measured for replicas: the devices of a sharded model wait for each other in every layer."""
+        return nullcontext() if sharding.is_sharded(self.loaded.network) else self.journal.computing()
 
     def _effective_batch(self, number: int) -> _EffectiveBatch:
         """The effective batch of a step, arranged by the plan as it is now."""
@@ -247,7 +252,12 @@ class Session:
         return Evaluated(step=step, loss=loss_now, seconds=seconds, reward_margin=margin, reward_accuracy=right)
 
     def _held_out_loss(self, broken_off: Callable[[], bool]) -> float | None:
-        return held_out_loss(self.loaded.network, self.loss_of, self.data.held_out, self.execution, broken_off)
+        rows = self.data.held_out
+        tell = partial(self._tell_rows, len(rows))
+        return held_out_loss(self.loaded.network, self.loss_of, rows, self.execution, broken_off, tell)
+
+    def _tell_rows(self, total: int, done: int) -> None:
+        self.report.progress("rows", done, total)
 
     def score(self, broken_off: Callable[[], bool]) -> None:
         """Score the task, if there is one: by the first rank, as the samples."""

@@ -16,7 +16,18 @@ from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run.events import FindingReported, Replanned
 from backend.run.folder import RunFolder
-from backend.training import checks, cpu_formats, kernel_choice, kernels, locate, methods, own_base, relief, rng
+from backend.training import (
+    checks,
+    cpu_formats,
+    kernel_choice,
+    kernels,
+    loading_progress,
+    locate,
+    methods,
+    own_base,
+    relief,
+    rng,
+)
 from backend.training.advice import would_fit
 from backend.training.attention import rows as packed
 from backend.training.batches import Row
@@ -111,7 +122,8 @@ def _load(
     """
     while True:
         load = partial(methods.load, model_folder, locate.base_name(job, model_folder), execution, start)
-        done = relief.twice(load, report, progress.step, relief.LOADING, execution.ranks)
+        with loading_progress.told(partial(report.progress, "weights")):
+            done = relief.twice(load, report, progress.step, relief.LOADING, execution.ranks)
         if done:
             return execution, done[0]
         before = execution.plan

@@ -40,6 +40,7 @@ class Task:
         while at < len(self._questions):
             if broken_off():
                 return None
+            report.progress("questions", at, len(self._questions))
             some = self._questions[at : at + self._at_once]
             done = relief.attempt(partial(self._answers, network, execution, some), report, step, SCORING)
             if done:

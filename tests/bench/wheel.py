@@ -1,9 +1,10 @@
-"""The wheel installed and used outside of the clone, as `pipx install` does it. Prints Markdown for RESULTS.md.
+"""The wheel installed by pipx and used outside of the clone. Prints Markdown for RESULTS.md.
 
     python -m tests.bench.wheel
 
-Builds the wheel, installs it into an environment of its own and runs it from an empty folder. The dependencies are
-those of the environment that this runs in: resolving and downloading them is not what is tried here.
+Builds the wheel, installs it with pipx (which is itself installed for it), and runs it from an empty folder; without
+pipx, into an environment of its own. The dependencies are those of the environment that this runs in: resolving and
+downloading them is not what is tried here.
 """
 
 from __future__ import annotations
@@ -40,18 +41,37 @@ def built(folder: Path) -> Path:
     return wheel
 
 
-def installed(wheel: Path, folder: Path) -> Path:
-    """The Python of a new environment that has the wheel, and the dependencies of the one that this runs in."""
+def installed(wheel: Path, folder: Path) -> tuple[Path, Path]:
+    """The Python of a new environment with the wheel and the dependencies of the one that this runs in; its command."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    site = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
-    (Path(site) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    use_dependencies(python)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     subprocess.run([*pip, "--force-reinstall", str(wheel)], check=True)
-    return python
+    return python, python.with_name("fttui")
+
+
+def by_pipx(wheel: Path, folder: Path) -> tuple[Path, Path] | None:
+    """As `installed`, by `pipx install`; None if there is no pipx to be had."""
+    tools = folder / "tools"
+    venv.create(tools, with_pip=True)
+    pip = [str(tools / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "pipx"]
+    if subprocess.run(pip, check=False).returncode:
+        return None
+    home = folder / "pipx"
+    environment = os.environ | {"PIPX_HOME": str(home), "PIPX_BIN_DIR": str(home / "bin"), "PIPX_MAN_DIR": str(home)}
+    command = [str(tools / "bin" / "pipx"), "install", "--python", sys.executable, "--pip-args=--no-deps", str(wheel)]
+    subprocess.run(command, env=environment, check=True)
+    python = home / "venvs" / "fttui" / "bin" / "python"
+    use_dependencies(python)
+    return python, home / "bin" / "fttui"
+
+
+def use_dependencies(python: Path) -> None:
+    """Let an environment see the packages of the one that this runs in."""
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    (Path(site) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
 
 def where(python: Path, folder: Path, environment: dict[str, str]) -> str:
@@ -68,19 +88,20 @@ def main() -> None:
         empty, home = folder / "empty", folder / "home"
         empty.mkdir()
         home.mkdir()
-        python = installed(built(folder), folder / "venv")
+        wheel = built(folder)
+        found = by_pipx(wheel, folder)
+        python, fttui = found or installed(wheel, folder / "venv")
+        print(f"Installed {'by pipx' if found else 'by pip: there is no pipx'}.\n")
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         environment |= {"FTTUI_HOME": str(home), "HF_HUB_OFFLINE": "1"}
         assert str(folder) in where(python, empty, environment), "the clone's own code was imported"
         print("| command | exit code | bytes printed |\n|---|--:|--:|")
         for arguments in COMMANDS:
-            command = [str(python.with_name("fttui")), *arguments]
+            command = [str(fttui), *arguments]
             done = subprocess.run(command, cwd=empty, env=environment, capture_output=True, check=False)
             print(f"| `fttui {' '.join(arguments)}` | {done.returncode} | {len(done.stdout):,} |", flush=True)
         os.environ.pop("PYTHONPATH", None)
-        app = OnPty(
-            [str(python.with_name("fttui"))], (80, 24), python=str(python), folder=str(empty), FTTUI_HOME=str(home)
-        )
+        app = OnPty([str(fttui)], (80, 24), python=str(python), folder=str(empty), FTTUI_HOME=str(home))
         shown = app.read(60.0, until=b"Plan for which device?")
         app.close()
         print(f"\nThe wizard: {'its first screen is there' if shown else 'nothing came'}.")

@@ -25,7 +25,9 @@ from backend.run.folder import RunFolder
 from tests.tui import fixed
 from tui import theme
 from tui.app import WizardApp
+from tui.look import LookApp
 from tui.sources import Sources
+from tui.widgets.foot import StatusLine
 
 GIB = units.GIB
 ROWS = 4800
@@ -169,6 +171,12 @@ def at(step: str, *args: Any, **changes: Any) -> WizardApp:
     journey.done = {"hardware", "model", "data", "goal"}
     wizard.start_at = step
     return wizard
+
+
+def said(app: LookApp) -> str:
+    """What the status line of the screen in front shows."""
+    lines = app.screen.query_one(StatusLine)
+    return str(lines.content) if lines.display else ""
 
 
 class Clock:

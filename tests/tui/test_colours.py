@@ -115,15 +115,42 @@ def test_a_terminal_that_shows_all_colours_gets_them_over_ssh(monkeypatch: pytes
     assert os.environ["COLORTERM"] == "truecolor"
 
 
-async def test_a_theme_that_is_chosen_is_that_of_the_next_session_too() -> None:
+async def themes(pilot: Any) -> None:
+    await box.settled(pilot)
+    await pilot.press("ctrl+p", *"theme", "enter")
+    await box.settled(pilot)
+
+
+async def test_a_theme_is_shown_while_the_list_is_at_it_and_kept_when_it_is_chosen() -> None:
     settings.path().write_text('# mine\nnotify = "bell"\n')
     app = box.app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await box.settled(pilot)
-        app.theme = theme.LIGHT
+        await themes(pilot)
+        assert app.theme == theme.DARK
+        await pilot.press("down")
+        await pilot.pause()
+        assert app.theme == theme.LIGHT and settings.load().theme == "", "shown, not kept"
+        await pilot.press("enter")
         await pilot.pause()
     assert settings.load() == Settings(theme=theme.LIGHT, notify="bell")
     assert settings.path().read_text().startswith("# mine")
+
+
+async def test_esc_goes_back_to_the_theme_of_before() -> None:
+    app = box.app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await themes(pilot)
+        await pilot.press("down", "down", "escape")
+        await pilot.pause()
+        assert app.theme == theme.DARK
+    assert not settings.path().exists()
+
+
+@pytest.mark.parametrize(("colours", "ours"), [("truecolor", theme.DARK), ("", theme.DARK_256)])
+def test_of_the_two_dark_themes_the_one_for_the_terminal_is_offered(colours: str, ours: str) -> None:
+    environ = {"TERM": "xterm-256color", "COLORTERM": colours}
+    names = [name for name, _ in theme.choices([x.name for x in theme.THEMES] + ["nord"], environ)]
+    assert names == [ours, theme.LIGHT, theme.CONTRAST, "nord"]
 
 
 async def test_a_session_that_chooses_no_theme_keeps_none() -> None:

@@ -15,6 +15,7 @@ from backend.run.control import Inbox
 from backend.run.events import CheckpointSaved, MemoryReading, StepDone
 from backend.run.folder import RunFolder
 from backend.run.history import read
+from tests.tui import box
 from tests.tui.stage import Stage
 from tests.tui.story import GIB, START, Story, Telling, finish, make_run, tell
 from tui.panels.curve import Curve
@@ -254,6 +255,7 @@ async def test_h_hides_a_panel_and_its_number_brings_it_back() -> None:
         room = app.screen.query_one(LogPanel).size.height
         await pilot.press("h")
         assert all(panel.display for panel in app.screen.query(Panel)), "none has the focus"
+        app.unsay()
         await pilot.press("4", "h")
         await pilot.pause()
         assert [panel.id for panel in app.screen.query(Panel) if not panel.display] == ["samples"]
@@ -302,7 +304,7 @@ async def test_esc_drops_a_kept_filter_and_h_says_what_it_needs() -> None:
         log = app.screen.query_one(LogPanel)
         footer = app.screen.query_one(Footer)
         await pilot.press("h")
-        assert any("Choose a panel" in note.message for note in app._notifications)
+        assert "Choose a panel" in box.said(app)
         await pilot.press("5")
         await pilot.pause()
         assert "/ filters" in log.render_line(0).text

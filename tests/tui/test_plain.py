@@ -17,6 +17,7 @@ from tui import command_line
 from tui.harmless import HARMLESS
 from tui.plain import in_json, plain, safe, signs
 from tui.widgets.entry import Entry
+from tui.widgets.foot import Foot
 
 
 @pytest.mark.parametrize("name", NASTY)
@@ -93,7 +94,7 @@ def test_no_painted_cell_is_executed(name: str) -> None:
 async def test_what_a_widget_does_not_filter_is_not_painted() -> None:
     app = Stage(None)
     async with app.run_test(notifications=True) as pilot:
-        await app.mount(Entry("\x1b]0;PWNED\x07"), Static(Content("".join(NASTY.values()))))
+        await app.mount(Entry("\x1b]0;PWNED\x07"), Static(Content("".join(NASTY.values()))), Foot())
         app.notify("[red]x[/nope]\x1b[2J", title="\x9b2J", markup=True)
         app.copy_to_clipboard("caf\udce9")
         await box.settled(pilot)

@@ -105,7 +105,7 @@ async def test_the_cursor_goes_to_the_copy_which_can_be_edited() -> None:
         await box.settled(pilot)
         choice = screen.query_one(PickList).choice
         assert choice is not None and choice.label == "my-solo-qlora"
-        assert any("my-solo-qlora" in note.message for note in app._notifications)
+        assert "my-solo-qlora" in box.said(app)
         await pilot.press("e")
         await pilot.pause()
         assert isinstance(app.screen, PresetEditor)
@@ -189,4 +189,4 @@ async def test_nasty_files_are_shown_plain_and_not_edited_here() -> None:
         assert "\x1b" not in text_of(screen)
         await pilot.press("e")
         assert app.screen is screen
-        assert any("control characters" in str(x.message) for x in app._notifications)
+        assert "control characters" in box.said(app)

@@ -158,7 +158,7 @@ async def test_a_plan_for_another_box_offers_its_command_and_no_start() -> None:
         assert isinstance(app.screen, ReviewScreen)
         said = app.clipboard
         assert said.startswith("fttui train --method") and "--gpu" not in said and "--data support.jsonl" in said
-        assert "run it on a box with L40S" in str(screen.query_one("#notice").render())
+        assert "run it on a box with L40S" in box.said(app)
         await pilot.press("l", "down", "enter")
         await pilot.pause()
         assert app.clipboard.startswith("fttui launch --on skypilot --method ") and "--gpu L40S" in app.clipboard
@@ -174,7 +174,7 @@ async def test_a_plan_for_another_box_without_data_says_what_is_missing() -> Non
         clock.now += 2
         await pilot.press("enter")
         await pilot.pause()
-        assert not app.clipboard and "there is no data yet" in str(app.screen.query_one("#notice").render())
+        assert not app.clipboard and "there is no data yet" in box.said(app)
 
 
 async def test_a_setting_of_an_earlier_session_is_named_as_such_until_it_is_set_or_cleared() -> None:

@@ -162,10 +162,6 @@ def a_run(state: str = "stopped") -> RunFolder:
     return folder
 
 
-def note_line(app: Stage) -> str:
-    return str(app.screen.query_one("#runs-note", Static).content)
-
-
 async def test_a_run_is_deleted_after_a_question() -> None:
     folder = a_run()
     app = Stage(RunsScreen())
@@ -196,7 +192,7 @@ async def test_a_run_is_noted_and_renamed_and_the_list_shows_both() -> None:
         await pilot.press("ctrl+u", *"support-bot", "enter")
         await box.settled(pilot)
         name = f"{folder.name[:16]}support-bot"
-        assert names(app) == [name] and f"it is {name} now" in note_line(app)
+        assert names(app) == [name] and f"it is {name} now" in box.said(app)
         assert "best so far · QLoRA of" in str(app.screen.query_one(DataTable).get_row_at(0)[0])
 
 
@@ -212,7 +208,7 @@ async def test_a_run_that_trains_is_stopped_and_neither_renamed_nor_deleted() ->
             await pilot.pause()
             await pilot.press("s")
             await box.settled(pilot)
-            assert "stops at its next step" in note_line(app)
+            assert "stops at its next step" in box.said(app)
     assert "stop" in folder.commands_file.read_text()
 
 
@@ -230,4 +226,4 @@ async def test_a_stopped_run_is_resumed_by_the_command_that_one_would_type(monke
         await pilot.press("r")
         await box.settled(pilot)
         assert asked[0][1:] == ["-m", "tui", "resume", folder.name, "--detach"]
-        assert "trains in the background" in note_line(app)
+        assert "trains in the background" in box.said(app)

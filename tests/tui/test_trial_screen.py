@@ -143,7 +143,7 @@ async def test_if_it_is_impossible_a_sentence_says_why(answers: dict[str, Any], 
         await pilot.press("t")
         await pilot.pause()
         assert isinstance(app.screen, CompareScreen)
-        assert words in next(x.message for x in app._notifications)
+        assert words in box.said(app)
 
 
 async def test_no_trial_during_a_run_of_the_same_process() -> None:
@@ -154,7 +154,7 @@ async def test_no_trial_during_a_run_of_the_same_process() -> None:
             await pilot.press("t")
             await pilot.pause()
         assert isinstance(app.screen, CompareScreen)
-        assert "is training on this device" in next(x.message for x in app._notifications)
+        assert "is training on this device" in box.said(app)
 
 
 def test_the_command_tries_the_job_of_the_answers() -> None:

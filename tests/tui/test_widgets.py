@@ -149,6 +149,16 @@ async def test_typing_filters_and_free_text_is_offered() -> None:
         assert await values(pilot, picker, "") == "RTX 4090"
 
 
+async def test_a_line_that_is_always_there_is_chosen_by_its_name_too() -> None:
+    async with (app := OnePicker()).run_test() as pilot:
+        picker = app.query_one(Picker)
+        picker.offer([Choice("demo", "demo"), Choice("no data yet", "no data yet", always=True)], "demo")
+        assert await values(pilot, picker, "no data") == "no data yet"
+        assert await values(pilot, picker, "rows.csv") == "rows.csv", (
+            "what is typed comes before a line of another name"
+        )
+
+
 async def test_esc_drops_what_was_typed_and_the_answer_is_highlighted_again() -> None:
     async with (app := OnePicker()).run_test() as pilot:
         picker = app.query_one(Picker)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from types import ModuleType
 
@@ -50,12 +50,19 @@ class Checked:
         return self.formula_bytes / self.peak_allocated_bytes - 1
 
 
-def checked(comparison: Comparison) -> dict[Method, Checked]:
-    """All three methods, as they are planned. Raises UserError if the model can't be run on fake tensors."""
+def checked(comparison: Comparison, tell: Callable[[str], None] = lambda text: None) -> dict[Method, Checked]:
+    """All three methods, as they are planned; `tell` hears of each before it is run.
+
+    Raises UserError if the model can't be run on fake tensors.
+    """
     objective = next(iter(comparison.methods.values())).plan.objective
     if objective != "sft":
         raise UserError(f"a dry run knows no step of objective {objective} yet; leave out --dry-run", "dry_run")
-    return {method: _checked(comparison, method) for method in METHODS}
+    found: dict[Method, Checked] = {}
+    for number, method in enumerate(METHODS, 1):
+        tell(f"the step of {title(method)} on tensors without values, {number} of {len(METHODS)}")
+        found[method] = _checked(comparison, method)
+    return found
 
 
 def _checked(comparison: Comparison, method: Method) -> Checked:

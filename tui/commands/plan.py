@@ -74,7 +74,7 @@ def _text(comparison: Comparison, offers: tuple[RentOffer, ...] | None, *, as_js
     if dry_run:
         from tui.commands import dry_run as dry_runs
 
-        found = dry_runs.checked(comparison)
+        found = dry_runs.checked(comparison, lambda text: print(text, file=sys.stderr, flush=True))
         if not as_json:
             return dry_runs.table(found)
     if as_json:

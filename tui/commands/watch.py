@@ -13,6 +13,7 @@ from backend.launch.targets import ssh
 from backend.run.event_log import EventTail
 from backend.run.folder import RunFolder
 from backend.run.history import History, read
+from backend.run.summary import state_of
 from tui.plain import plain
 
 Flag = Annotated[bool, Parameter(negative=())]
@@ -61,10 +62,8 @@ def _elsewhere(run: str, flags: list[str]) -> int:
 
 def status(folder: RunFolder, history: History) -> str:
     """One line: name, state, step, loss, time left."""
-    state = history.state
-    if state == "running":
-        found = folder.state_without_end() if folder.path.is_dir() else "removed"
-        state = history.phase if found == "running" else found
+    state = state_of(folder, history)
+    state = history.phase if state == "running" else state
     parts = [folder.name, state, f"step {history.step:,}/{history.total_steps:,}"]
     if history.losses:
         parts.append(f"loss {history.losses[-1]:.4f}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 
+from rich.cells import cell_len
 from textual import events
 
 from backend import units
@@ -103,10 +104,12 @@ class Curve(Panel):
         return self._chart.rows(self.history, width, height, in_ascii=is_ascii(self.app))
 
     def _waiting(self, width: int, height: int) -> Iterator[Row]:
-        """In the middle, the phase and for how long it has been running: the screen never looks dead."""
+        """In the middle, the phase, how far it is and for how long it runs, and what the log said last."""
         past = self.history
         since = units.duration(max(0.0, self.clock() - past.phase_since)) if past.phase_since else ""
-        text = plain(words.phase(past), lines=False)
+        far = " · ".join(text for text in (plain(words.progress(past), lines=False), since) if text)
+        last = plain(past.log[-1].text, lines=False) if past.log else ""
+        rows = [(plain(words.phase(past), lines=False), "strong"), (far, "faint"), (last, "faint")]
         yield from [()] * max(0, height // 2 - 1)
-        yield ((" " * max(0, (width - len(text)) // 2), ""), (text, "strong"))
-        yield ((" " * max(0, (width - len(since)) // 2), ""), (since, "faint"))
+        for text, style in rows:
+            yield ((" " * max(0, (width - cell_len(text)) // 2), ""), (text, style))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterable
 
@@ -15,6 +16,18 @@ from tui.panels.panel import Clock, Panel
 from tui.panels.spark import CHART_LINES, sparkline
 
 _LABEL = 10
+MUCH_SLOWER = 0.1
+"""So much longer than the others a device may compute before it is worth a look."""
+
+
+def slowest(history: History) -> tuple[int, float] | None:
+    """The device that computes longest in a step, from 0, and by which part longer than the median of the others."""
+    busy = history.busy_seconds
+    if len(busy) < 2:
+        return None
+    number = max(range(len(busy)), key=busy.__getitem__)
+    usual = statistics.median([*busy[:number], *busy[number + 1 :]])
+    return (number, busy[number] / usual - 1) if usual > 0 else None
 
 
 class GpuPanel(Panel):
@@ -34,7 +47,7 @@ class GpuPanel(Panel):
 
     def body(self, width: int, height: int) -> Iterable[Row]:
         """The most important row first, as a small panel shows only the first ones."""
-        rows = [row for row in (self._device(), self._predicted(), self._step(), self._norm()) if row]
+        rows = [row for row in (self._device(), self._slowest(), self._predicted(), self._step(), self._norm()) if row]
         return [*rows, *self._over_time(width, height - len(rows))]
 
     def _over_time(self, width: int, height: int) -> Iterable[Row]:
@@ -59,8 +72,25 @@ class GpuPanel(Panel):
         if known:
             return (("GPU ", "faint"), *(span for row in known for span in row))
         if self.history.memory.kind == "rss":
-            return (("no GPU: CPU training", "faint"),)
+            return self._cpu()
         return (("GPU readings: none yet", "faint"),)
+
+    def _cpu(self) -> Row:
+        """`CPU 92 % of 16 cores, this run 87 %`."""
+        seen = self.history.cpu
+        if seen.load_percent is None:
+            return (("no GPU: CPU training", "faint"),)
+        row: Row = (("CPU ", "faint"), (f"{seen.load_percent:>3.0f}", ""), (f" % of {seen.cores} cores", "faint"))
+        own = seen.own_percent
+        return (*row, (", this run ", "faint"), (f"{own:>3.0f}", ""), (" %", "faint")) if own is not None else row
+
+    def _slowest(self) -> Row:
+        """Which of several devices the others wait for."""
+        if (found := slowest(self.history)) is None:
+            return ()
+        number, more = found
+        style = "warn" if more >= MUCH_SLOWER else ""
+        return (("slowest: device ", "faint"), (f"{number} ", "strong"), (f"+{more:.0%}", style), (" a step", "faint"))
 
     def _predicted(self) -> Row:
         rate = self.history.predicted.tokens_per_second

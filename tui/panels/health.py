@@ -12,6 +12,8 @@ from backend.plan import counts
 from backend.plan.plan import Plan
 from backend.run import forgetting
 from backend.run.history import History
+from tui.panels import words
+from tui.panels.gpu import MUCH_SLOWER, slowest
 from tui.panels.lines import PAD, Lines, Row
 from tui.panels.panel import Clock, row_width
 
@@ -23,6 +25,7 @@ _SILENT_SECONDS, _SILENT_STEPS = 30.0, 10.0
 """A run is silent if there was no step for so many seconds, and for so many times a step's time."""
 _RISES = 2
 """Evaluations in a row, each worse than the one before: the rows are learned by heart, or the rate is too high."""
+_MUCH_WAITING = 2 * MUCH_SLOWER
 _FULL = 0.97
 """Part of the card from which the next long row may be too much."""
 
@@ -84,9 +87,10 @@ def _slow(past: History, _now: float) -> Iterator[str]:
         yield f"slow: {1 - part:.0%} below predicted"
 
 
-_CHECKS: tuple[Callable[[History, float], Iterator[str]], ...] = (
-    *(_not_finite, _silent, _rising, _over_budget, _nearly_full, _slow),
-)
+def _waits(past: History, _now: float) -> Iterator[str]:
+    found = slowest(past)
+    if found is not None and found[1] >= _MUCH_WAITING:
+        yield f"device {found[0]} is {found[1]:.0%} slower than the others"
 
 
 def speed(past: History) -> float | None:
@@ -97,7 +101,9 @@ def speed(past: History) -> float | None:
 
 def parts(past: History, now: float, *, wide: bool) -> Iterator[Row]:
     """What follows the verdict, the most important first; `wide` for whole words."""
-    if (steps := to_evaluation(past)) is not None:
+    if past.phase not in ("train", "waiting"):
+        yield ((words.phase_and_progress(past), ""),)
+    elif (steps := to_evaluation(past)) is not None:
         yield (("next evaluation in " if wide else "eval in ", "faint"), (f"{steps:,}", ""), (" steps", "faint"))
     yield _saved(past, now, wide=wide)
     if (cost := past.cost_so_far(now)) is not None:
@@ -125,6 +131,11 @@ def _cost(past: History, cost: float) -> Row:
     budget = past.predicted.budget_usd
     of = f" of {units.usd(budget)}" if budget is not None else " so far"
     return ((units.usd(round(cost, 2)), ""), (of, "faint"))
+
+
+_CHECKS: tuple[Callable[[History, float], Iterator[str]], ...] = (
+    *(_not_finite, _silent, _rising, _over_budget, _nearly_full, _slow, _waits),
+)
 
 
 def to_evaluation(past: History) -> int | None:

@@ -18,6 +18,8 @@ from tui.panels.spark import CHART_LINES, sparkline
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _LABEL = 10
 _FIGURE = 9
+_ROOMY = 36
+"""Columns from which the whole note has room in the frame, whatever its figure."""
 _MOST_EMPTY = 5
 """If the bars fill less than one part in so many of the device, they get a scale of their own."""
 
@@ -39,7 +41,8 @@ class MemoryPanel(Panel):
             return ()
         part = peak / predicted
         style = "good" if part <= 1 else "warn" if part <= 1.1 else "bad"
-        return ((f"{part * 100:.0f} % ", style), ("of predicted", "faint"))
+        space = " " if part < 1 or self.size.width >= _ROOMY else ""
+        return ((f"{part * 100:.0f}{space}% ", style), ("of predicted", "faint"))
 
     def body(self, width: int, height: int) -> Iterable[Row]:
         """Bars for now, peak and prediction, then what they measure."""
@@ -71,7 +74,7 @@ class MemoryPanel(Panel):
         place, measure = ("RAM", "this process (RSS)") if is_rss else ("card", "torch's allocator")
         row: Row = ((f"{place} ", "faint"), (units.memory(whole), ""))
         if scale < whole:
-            row = (*row, (f" · bars to {units.memory(scale)}", "faint"))
+            row = (*row, (f" · bars to {_power_of_two(scale)}", "faint"))
         named: Row = (*row, (f" · {measure}", "faint"))
         return named if row_width(named) <= width else row
 
@@ -80,6 +83,11 @@ class MemoryPanel(Panel):
 
     def _now(self) -> int:
         return self.history.memory.allocated_bytes
+
+
+def _power_of_two(count: int) -> str:
+    """`8 GiB`, `512 MiB`: no decimals, which would be zeros."""
+    return f"{count // units.GIB} GiB" if count >= units.GIB else f"{count // units.MIB} MiB"
 
 
 def scale_for(whole: int, most: int) -> int:

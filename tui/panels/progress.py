@@ -30,8 +30,8 @@ class ProgressPanel(Lines):
         self._title = plain(title, lines=False, limit=200)
         self.notice = ""
         """What the user asked for and has not happened yet, such as a stop."""
-        self.is_lost = False
-        """The run's process ended without a last event."""
+        self.lost_as = ""
+        """The state of a run whose process ended without a last event; empty for any other."""
 
     def feed(self, history: History) -> None:
         """Draw what `history` holds now."""
@@ -83,15 +83,15 @@ class ProgressPanel(Lines):
 
     def _end(self) -> Row:
         past, now = self.history, self.clock()
-        if self.is_lost:
-            return (("✗ interrupted ", "bad"),)
+        if self.lost_as:
+            return ((f"✗ {self.lost_as} ", "bad"),)
         if past.finished:
             return (_STATES.get(past.state, (plain(past.state, lines=False), "strong")), (" ", ""))
         if past.eta_seconds is None or past.phase not in ("train", "eval", "sample", "checkpoint"):
             since = f" {units.duration(max(0.0, now - past.phase_since))}" if past.phase_since else ""
             return (
                 (f"{self._spinner()} ", "accent"),
-                (plain(words.phase(past), lines=False), ""),
+                (plain(words.phase_and_progress(past), lines=False), ""),
                 (f"{since} ", "faint"),
             )
         end = (past.last_step.t or now) + past.eta_seconds

@@ -17,6 +17,19 @@ def phase(history: History) -> str:
     return units.PHASES.get(history.phase, history.phase)
 
 
+def progress(history: History) -> str:
+    """How far the current phase is: `120 of 272 weights`; empty if it does not say."""
+    part = history.part
+    if part is None:
+        return ""
+    return f"{part.done:,} of {part.total:,} {part.what}" if part.total else f"{part.done:,} {part.what}"
+
+
+def phase_and_progress(history: History) -> str:
+    """`loading the model, 120 of 272 weights`."""
+    return ", ".join(text for text in (phase(history), progress(history)) if text)
+
+
 def end_of_run(end: float, now: float) -> str:
     """When it ends: `17:41`, with the day if that is not today."""
     at, today = time.localtime(end), time.localtime(now)
@@ -29,14 +42,9 @@ def title(history: History, name: str, now: float) -> str:
     if history.finished:
         return f"{history.state} - {name}"
     if not history.step or not history.total_steps:
-        return f"{phase(history)} - {name}"
+        return f"{phase_and_progress(history)} - {name}"
     part = f"{100 * history.step / history.total_steps:.0f} %"
     if history.eta_seconds is not None:
         end = (history.last_step.t or now) + history.eta_seconds
         part += f", ends {end_of_run(end, now)}"
     return f"{part} - {name}"
-
-
-def end(history: History) -> str:
-    """How the run ended; a run without a last event was interrupted."""
-    return history.state if history.finished else "interrupted"

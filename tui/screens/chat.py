@@ -18,6 +18,7 @@ from textual.widgets import Static
 
 from backend.run.folder import RunFolder
 from tui.plain import safe
+from tui.screens import child
 from tui.widgets.entry import Entry
 
 _LINES = 400
@@ -75,11 +76,7 @@ class ChatScreen(ModalScreen[None]):
 
     async def on_unmount(self) -> None:
         """End the process, as nobody listens any more."""
-        self.workers.cancel_node(self)
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):  # it ended just now
-                self._process.kill()
-            await self._process.wait()
+        await child.end_with(self, self._process)
 
     async def _talk(self) -> None:
         pipe = asyncio.subprocess.PIPE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Sequence
 from typing import ClassVar
@@ -16,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.plain import safe
+from tui.screens import child
 
 COMPLAINT_LINES = 12
 
@@ -78,11 +78,7 @@ class CommandBox(ModalScreen[bool]):
 
     async def on_unmount(self) -> None:
         """End the process, as nobody waits for it any more."""
-        self.workers.cancel_node(self)
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):  # it ended just now
-                self._process.kill()
-            await self._process.wait()
+        await child.end_with(self, self._process)
 
     async def _run(self) -> None:
         pipe = asyncio.subprocess.PIPE

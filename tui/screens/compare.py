@@ -42,7 +42,10 @@ _HELP = (
     "Quality is a method's ceiling: how close it can come to what training all weights would reach, with enough data. "
     "Forgetting is the risk that the model loses what it could do before: the more weights move, and the further, the "
     "higher. "
+    "A method fits if it leaves a reserve of the card free (b says how much), and is tight if it fits "
+    "without that: one row that is longer than expected can end the run. "
     "l, e and r try another length, other epochs, another rank (with Shift: the other way); g another GPU; "
+    "b shows which micro-batches and lengths still fit the selected method; "
     "$ lists the GPUs to rent for this job, the cheapest first; d checks the memory with a dry run, the real training "
     "step on tensors without values; t trains each method that fits for a few real steps on your data (it says first "
     "how long that takes) and corrects these figures by what it measures; x takes back what was set here, and goes "
@@ -64,6 +67,7 @@ class CompareScreen(WizardStep):
         Binding("E", "epochs(-1)", "fewer epochs", show=False),
         Binding("r", "rank(1)", "larger rank", show=False),
         Binding("R", "rank(-1)", "smaller rank", show=False),
+        Binding("b", "sizes", "batch and length that fit", show=False),
         Binding("g", "gpu", "another GPU", show=False),
         Binding("dollar_sign", "rent", "what to rent", show=False),
         Binding("d", "dry_run", "dry run", show=False),
@@ -176,6 +180,14 @@ class CompareScreen(WizardStep):
         planned = f"{device.name}:{device.count}" if device.count > 1 else device.name
         self.app.push_screen(RentChoice(find, planned), self._rented)
 
+    def action_sizes(self) -> None:
+        """The micro-batches and lengths that still fit, for the selected method."""
+        from tui.screens.sizes import SizesScreen
+
+        journey, method = self.journey, self.journey.chosen()
+        find = partial(journey.sources.sizes, journey.comparison(), method, journey.start)
+        self.app.push_screen(SizesScreen(METHOD_NAMES[method], find))
+
     def action_dry_run(self) -> None:
         """Each method's real step on fake tensors, compared with the memory formula."""
         from tui.screens.dry_run import DryRunScreen
@@ -193,7 +205,7 @@ class CompareScreen(WizardStep):
         try:
             trials = trying.trials(journey.comparison(), wanted)
         except UserError as error:
-            self.notify(str(error), severity="warning", markup=False)
+            self.notify(str(error), severity="warning")
             return
         command = journey.sources.trial_command(journey.answers, journey.start)
         self.app.push_screen(TrialScreen(command, trials), self._tried)
@@ -252,7 +264,7 @@ class CompareScreen(WizardStep):
             after = self.journey.comparison().methods[method]
         except UserError as error:
             self.journey.answers = answers
-            self.notify(str(error), severity="warning", markup=False)
+            self.notify(str(error), severity="warning")
             return
         self.journey.set_by_user("max_length" if what == "length" else what)
         now = {"length": f"{after.plan.max_length:,}", "epochs": f"{after.plan.epochs:g}", "rank": f"{after.plan.rank}"}

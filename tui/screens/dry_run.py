@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from tui.plain import safe
 from tui.screens.command_box import CommandBox
 
 
@@ -15,6 +16,10 @@ class DryRunScreen(CommandBox):
     TITLE_TEXT: ClassVar[str] = "Dry run: the real step without values"
     BEGIN: ClassVar[str] = "Running each method's step on fake tensors: some seconds …"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,d,enter", "close", "close")]
+
+    def on_line(self, line: str) -> None:
+        """Which method it is at."""
+        self.show(safe(f"Now {line} …", lines=False))
 
     def on_mount(self) -> None:
         """Start it."""

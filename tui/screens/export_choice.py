@@ -80,6 +80,10 @@ class ExportChoice(ModalScreen[None]):
         """Another one."""
         self.query_one(PickList).move(by)
 
+    def on_pick_list_taken(self) -> None:
+        """A double click."""
+        self.action_take()
+
     def action_take(self) -> None:
         """Run the command that a user would type."""
         if choice := self.query_one(PickList).choice:

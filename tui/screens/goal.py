@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.containers import Container, VerticalScroll
+from textual.content import Content
 from textual.widgets import Static
 
 from backend import units
 from backend.errors import UserError
+from backend.planner.estimates import Comparison
 from tui.screens import numbers
 from tui.screens.step import WizardStep
+from tui.theme import METHOD_NAMES
 from tui.widgets.choices import Choices
 from tui.widgets.entry import Entry
 from tui.widgets.field import Field
 from tui.widgets.figures import in_short
 from tui.widgets.picklist import Choice
-from tui.widgets.prose import Prose
+from tui.widgets.prose import Prose, sentences, stacked
 
 SHIFTS = (
     Choice("format", "format", "the way it answers: tone, structure, a schema"),
@@ -43,6 +47,12 @@ class GoalScreen(WizardStep):
 
     def body(self) -> ComposeResult:
         """Two choices, five numbers, and the comparison that follows from them."""
+        with Container(id="goal"):
+            yield from self._questions()
+            with VerticalScroll(id="follows", can_focus=False):
+                yield Prose(id="so-far")
+
+    def _questions(self) -> ComposeResult:
         answers = self.journey.answers
         with VerticalScroll(classes="form", can_focus=False):
             yield Static("How deep must the change go?", classes="question", markup=False)
@@ -82,13 +92,12 @@ class GoalScreen(WizardStep):
                 hint="USD; for a box that is yours",
                 help="USD for a kilowatt-hour: a box that you own costs the energy of its GPUs at the most they draw.",
             )
-        yield Prose(id="so-far")
 
     def on_mount(self) -> None:
         """Start at the first question."""
         self.query_one("#field-shift").focus()
         if self.journey.is_complete and (refused := self.journey.forget_refused()):
-            self.notify(f"An earlier setting is dropped: {refused}", severity="warning", markup=False)
+            self.notify(f"An earlier setting is dropped: {refused}", severity="warning")
         self._follow()
 
     def on_choices_changed(self) -> None:
@@ -154,4 +163,20 @@ class GoalScreen(WizardStep):
         except UserError:
             return
         comparison = self.journey.comparison()
-        self.query_one("#so-far", Prose).show(partial(in_short, comparison))
+        self.query_one("#so-far", Prose).show(partial(so_far, comparison))
+
+
+def so_far(comparison: Comparison, width: int) -> Content:
+    """The comparison in short, and why; a low terminal shows its first lines."""
+    best = comparison.recommended
+    parts = [in_short(comparison, width)]
+    if best is not None:
+        parts += [*_section(f"Why {METHOD_NAMES[best]}", comparison.reasons, "$primary", width)]
+    for method, seen in comparison.methods.items():
+        if method != best:
+            parts += _section(f"Why not {METHOD_NAMES[method]}", seen.why_not, "$warning", width)
+    return stacked([*parts, *_section("Worth knowing", comparison.notes, "$foreground", width)])
+
+
+def _section(title: str, texts: Sequence[str], style: str, width: int) -> list[Content]:
+    return [Content(" "), Content.styled(title, f"bold {style}"), sentences(texts, width)] if texts else []

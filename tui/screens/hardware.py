@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Container, Vertical
 
 from backend import units
 from backend.errors import UserError
@@ -54,14 +54,14 @@ class HardwareScreen(WizardStep):
     def body(self) -> ComposeResult:
         """The box above, the question below."""
         _, count = split_count(self.journey.answers.gpu or "")
-        yield Preview(id="box")
-        with Vertical(id="question"):
-            yield Picker(
-                "Plan for which device?", "gpu", placeholder="type to filter: 4090, A100, cpu …", help=_HELP, fills=True
-            )
-            yield Field(
-                "count", "how many", str(count), hint="of that GPU, training together", help="GPUs of that kind."
-            )
+        with Container(id="box-and-question"):
+            yield Preview(id="box")
+            with Vertical(id="question"):
+                asked = "Plan for which device?"
+                yield Picker(asked, "gpu", placeholder="type to filter: 4090, A100, cpu …", help=_HELP, fills=True)
+                yield Field(
+                    "count", "how many", str(count), hint="of that GPU, training together", help="GPUs of that kind."
+                )
 
     def on_mount(self) -> None:
         """Look at the box in a thread, so that the screen is shown at once."""

@@ -71,8 +71,13 @@ def keys_of(screen: Screen[Any]) -> list[tuple[str, str]]:
 def own_bindings(screen: Screen[Any]) -> list[Binding]:
     """Bindings that are enabled now and that fttui defines, not Textual; those of the screen first."""
     active = [x for x in screen.active_bindings.values() if x.enabled and x.binding.description]
-    active.sort(key=lambda x: x.node is not screen)
+    active.sort(key=lambda x: (x.node is not screen, not _is_of(x.binding, type(screen))))
     return [x.binding for x in active if x.binding.action in _own_actions(type(x.node))]
+
+
+def _is_of(binding: Binding, kind: type) -> bool:
+    """Whether the class itself defines it, and not one that it inherits from."""
+    return any(x.action == binding.action for x in kind.__dict__.get("BINDINGS", ()) if isinstance(x, Binding))
 
 
 def _own_actions(kind: type) -> set[str]:

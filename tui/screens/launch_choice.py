@@ -49,6 +49,10 @@ class LaunchChoice(ModalScreen[str | None]):
         """Another one."""
         self.query_one(PickList).move(by)
 
+    def on_pick_list_taken(self) -> None:
+        """A double click."""
+        self.action_take()
+
     def action_take(self) -> None:
         """This one."""
         choice = self.query_one(PickList).choice

@@ -10,13 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.getters import query_one
-from textual.widgets import Footer
 
 from backend.launch.launch import Trainer
 from backend.run import control
 from backend.run.control import Command
 from backend.run.folder import RunFolder
 from backend.run.history import History
+from backend.run.summary import state_of
 from tui.panels import words
 from tui.panels.curve import Curve
 from tui.panels.gpu import GpuPanel
@@ -31,6 +31,7 @@ from tui.screens.ask import Answer, Ask
 from tui.screens.places import Panels, Regions
 from tui.screens.result import ResultScreen
 from tui.screens.run_screen import RunScreen, panel_keys, run_title
+from tui.widgets.foot import Foot
 from tui.wizard import STOPPING
 
 TICKS_PER_SECOND = 4
@@ -48,10 +49,6 @@ _NOTICES: dict[Command, str] = {
 STOP = Answer("s", "Stop with a checkpoint", "at the next step; resume later")
 PAUSE = Answer("p", "Pause with a checkpoint", "at the next step; listed as paused")
 _KEEP = Answer("k", "Keep training", "without the screen; the prompt comes back")
-
-
-_UNSAID_SECONDS = 600
-"""So long the result shows why a run failed if its events could not be written."""
 
 
 class LiveScreen(RunScreen):
@@ -108,7 +105,7 @@ sideways, v shows what libraries printed, and Enter opens the line at the bottom
             yield GpuPanel(past, clock, id="gpu")
             yield Samples(past, clock, id="samples")
             yield LogPanel(past, clock, id="log")
-        yield Footer(show_command_palette=False)
+        yield Foot()
 
     @property
     def about(self) -> str:
@@ -178,10 +175,9 @@ sideways, v shows what libraries printed, and Enter opens the line at the bottom
             self.app.screen.dismiss(None)
         elif self.is_current:
             if self._was_running:
-                self.wizard.say_at_end(f"{self._title}: {words.end(self._history)}")
-            self.app.switch_screen(ResultScreen(self.folder, self._history, clock=self._clock))
-            if self._trainer is not None and (unsaid := self._trainer.unsaid()):
-                self.app.notify(unsaid, severity="error", timeout=_UNSAID_SECONDS)
+                self.wizard.say_at_end(f"{self._title}: {state_of(self.folder, self._history)}")
+            unsaid = self._trainer.unsaid() if self._trainer is not None else ""
+            self.app.switch_screen(ResultScreen(self.folder, self._history, clock=self._clock, unsaid=unsaid))
 
     def on_log_panel_opened(self, event: LogPanel.Opened) -> None:
         """A line of the log, whole."""

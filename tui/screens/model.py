@@ -47,6 +47,8 @@ _HELP = (
 )
 
 
+_WIDE = 80
+"""Cells of the panel from which each method has two lines more."""
 _FITS = len("✗ too big")
 _BY_DEMAND: tuple[Method, ...] = ("full", "lora", "qlora")
 _KINDS = {"hub": "from the hub", "folder": "a folder", "demo": "ships with fttui", "size": "a size"}
@@ -211,10 +213,26 @@ def _would_take(estimates: Mapping[Method, MethodEstimate], device: Device | Non
     title = f"── what it would take, {ROWS:,} rows of {ROW_TOKENS} tokens "
     yield Content.styled(title.ljust(width, "─")[:width], "$faint")
     for method, seen in estimates.items():
-        word, bar = figures.fit_word(seen), max(10, min(width, 60))
+        word, bar = figures.fit_word(seen), max(10, min(width, 60 if width < _WIDE else 90))
         text = f"  {figures.of_room(seen.memory.peak_bytes, room)}   {figures.hours(seen.hours.point)}"
         yield Content.assemble((METHOD_NAMES[method].ljust(7), "bold"), word, (text, "$faint"))
         yield stacked_bar(seen.memory.by_category, bar, scale, room)
+        if width >= _WIDE:
+            yield Content.styled(_how(seen), "$faint")
+
+
+def _how(seen: MethodEstimate) -> str:
+    """How it would be trained, what it leaves, and what to expect of it."""
+    plan = seen.plan
+    parts = [
+        f"{plan.micro_batch} at a time{', recomputed' if plan.checkpointing else ''}",
+        f"{plan.optimizer.replace('_', ' ')}",
+        f"trains {units.count(seen.trainable_parameters)}",
+        f"{figures.speed(seen.tokens_per_second.point)}",
+        f"saves {units.disk(seen.checkpoint_bytes)}",
+    ]
+    expected = f"quality {seen.quality_ceiling}, forgetting {seen.forgetting_risk}"
+    return f"       {' · '.join(parts)}\n       {expected}"
 
 
 def _weights(model: ModelInfo) -> str:

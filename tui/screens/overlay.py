@@ -9,7 +9,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
-from textual.widgets import Footer
 
 from backend.run.folder import RunFolder
 from backend.run.history import read
@@ -21,6 +20,7 @@ from tui.run_diff import differences
 from tui.screens import places
 from tui.screens.places import Panels, Regions
 from tui.screens.run_screen import RunScreen, panel_keys, run_title
+from tui.widgets.foot import Foot
 
 
 class _Names(Lines):
@@ -72,7 +72,7 @@ class OverlayScreen(RunScreen):
         with Panels(self.places):
             yield OverlayCurve(histories, self._clock, id="curve")
             yield Differences(histories[0], differences(self._folders, histories), self._clock, id="differences")
-        yield Footer(show_command_palette=False)
+        yield Foot()
 
     def on_mount(self) -> None:
         """Draw once."""

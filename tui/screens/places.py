@@ -14,6 +14,8 @@ Places = Callable[[Size, Sequence[str]], Regions]
 """The room and the ids of the panels that are shown -> the region of each."""
 WIDE, VERY_WIDE, TALL = 100, 160, 29
 """Columns and lines of the room from which panels are side by side, and are larger."""
+VERY_TALL = 42
+"""Lines of the room from which memory and speed are charts."""
 NARROW, LOW = 66, 16
 """Columns and lines of the room below which not all panels are shown."""
 _REST = 0
@@ -55,7 +57,8 @@ def live(size: Size, shown: Sequence[str]) -> Regions:
     if size.width >= WIDE and tall:
         very = size.width >= VERY_WIDE
         left = _only(shown, curve=_REST, log=14 if very else 10)
-        right = _only(shown, memory=7, gpu=7, samples=_REST)
+        lines = 14 if very and size.height >= VERY_TALL else 7
+        right = _only(shown, memory=lines, gpu=lines, samples=_REST)
         return _two_columns(size.region, left, right, 64 if very else 44)
     beside = _only(shown, memory=8 if tall else 6, gpu=9 if tall else 5)
     rows = _only(shown, curve=sum(beside.values()) or 11, samples=9 if tall else 5, log=_REST)

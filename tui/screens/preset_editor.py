@@ -9,12 +9,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static, TextArea
+from textual.widgets import Static, TextArea
 
 from backend import presets
 from backend.errors import UserError
 from backend.preset_text import PresetError
 from tui.plain import plain, safe
+from tui.widgets.foot import Foot
+from tui.widgets.toml_text import TomlArea
 
 
 class PresetEditor(Screen[None]):
@@ -40,9 +42,9 @@ class PresetEditor(Screen[None]):
     def compose(self) -> ComposeResult:
         """Title, text, error, footer."""
         yield Static(safe(f"Preset {self._path.stem}", lines=False, style="bold"), id="editor-title", markup=False)
-        yield TextArea(self._before, soft_wrap=False, show_line_numbers=True, tab_behavior="indent", id="editor")
+        yield TomlArea(self._before, soft_wrap=False, show_line_numbers=True, tab_behavior="indent", id="editor")
         yield Static("", id="editor-note", markup=False)
-        yield Footer(show_command_palette=False)
+        yield Foot()
 
     def action_save(self) -> None:
         """Write it if it can be used; else show the error and go to its line."""

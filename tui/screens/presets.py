@@ -10,14 +10,18 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
+from textual.worker import get_current_worker
 
 from backend import presets
 from backend.errors import UserError
 from backend.plan.preset import Preset
 from backend.presets import Broken
 from tui import command_line
+from tui.messages import Looked
 from tui.plain import plain, safe
+from tui.widgets import preset_outlook, toml_text
+from tui.widgets.foot import Foot
 from tui.widgets.picklist import Choice, PickList
 from tui.widgets.preview import Preview
 from tui.widgets.prose import sentences, stacked, wrapped
@@ -26,13 +30,19 @@ from tui.wizard import Wizard, wizard_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from backend.planner.outlook import Outlook
+    from tui.journey import Journey
+
 _HELP = (
     "A preset stores settings and answers under a name. Enter starts the wizard from it: its answers are filled in, "
     "the rest is asked as usual. Shipped presets can't be changed: c copies one, and e edits your copy here, comments "
     "included; it is a TOML file in the folder that `fttui presets path` prints. A file that can't be used is "
     "listed with the line and the reason. y copies the command that trains from the preset without the screen."
 )
-_NUMBER = 4
+_NUMBER, _KIND = 4, len("your own")
+"""Cells of a line's number, and of what kind of preset it is."""
+_MOST_CHARACTERS = 100_000
+"""Of a file that is shown; a preset has some hundred."""
 
 
 class PresetsScreen(Screen[None]):
@@ -58,6 +68,8 @@ class PresetsScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._found: dict[str, Preset | Broken] = {}
+        self._outlooks: dict[str, Outlook | UserError] = {}
+        """File -> what it comes to on this box, or why that can't be said."""
 
     def compose(self) -> ComposeResult:
         """Title, list, file, footer."""
@@ -65,7 +77,7 @@ class PresetsScreen(Screen[None]):
         with Container(id="presets-split"):
             yield PickList()
             yield Preview(id="preset")
-        yield Footer(show_command_palette=False)
+        yield Foot()
 
     def on_screen_resume(self) -> None:
         """Read the files again; the highlighted preset stays highlighted."""
@@ -75,8 +87,39 @@ class PresetsScreen(Screen[None]):
         """Show the presets that there are now."""
         self._found = {str(preset.path): preset for preset in self._wizard.journey.sources.presets()}
         self.query_one(PickList).make_room(len(self._found))
-        self.query_one(PickList).show([_choice(x) for x in self._found.values()], str(highlight))
+        self._outlooks = {}
+        self._list(str(highlight))
         self._show()
+        journey = self._wizard.journey
+        usable = [preset for preset in self._found.values() if isinstance(preset, Preset)]
+        call = partial(self._look, journey, preset_outlook.Known.of(journey), usable)
+        self.run_worker(call, thread=True, exclusive=True, group="outlook")
+
+    def _list(self, highlight: str) -> None:
+        """The lines, with what is known of each by now."""
+        known = {key: preset_outlook.in_short(x) for key, x in self._outlooks.items() if not isinstance(x, UserError)}
+        choices = [_choice(preset, known.get(key, "")) for key, preset in self._found.items()]
+        self.query_one(PickList).show(choices, highlight)
+
+    def _look(self, journey: Journey, known: preset_outlook.Known, found: list[Preset]) -> None:
+        """In a worker: what each preset comes to."""
+        worker = get_current_worker()
+        for preset in found:
+            try:
+                looked = Looked(str(preset.path), preset_outlook.look(journey, known, preset))
+            except UserError as error:
+                looked = Looked(str(preset.path), error=error)
+            if worker.is_cancelled:
+                return
+            self.post_message(looked)
+
+    def on_looked(self, event: Looked) -> None:
+        """Another preset's figures are known."""
+        event.stop()
+        self._outlooks[str(event.key)] = event.error or event.value
+        self._list(str(self._chosen.path) if self._chosen else "")
+        if self._chosen and str(self._chosen.path) == event.key:
+            self._show()
 
     def on_pick_list_highlighted(self) -> None:
         """Show its file, and the keys that work on it."""
@@ -96,6 +139,10 @@ class PresetsScreen(Screen[None]):
     def action_scroll(self, by: int) -> None:
         """Scroll the file, which may be longer than its room."""
         self.query_one(Preview).scroll_relative(y=by, animate=False)
+
+    def on_pick_list_taken(self) -> None:
+        """A double click."""
+        self.action_start()
 
     def action_start(self) -> None:
         """The wizard from its first step, with what the preset says."""
@@ -117,7 +164,7 @@ class PresetsScreen(Screen[None]):
             try:
                 self.app.push_screen(PresetEditor(chosen.path))
             except UserError as error:
-                self.notify(plain(str(error)), severity="error", markup=False)
+                self.notify(str(error), severity="error")
 
     def action_delete(self) -> None:
         """Ask, and delete the file."""
@@ -132,7 +179,7 @@ class PresetsScreen(Screen[None]):
         if chosen := self._chosen:
             line = f"fttui train {command_line.quoted(chosen.name)}"
             self.app.copy_to_clipboard(line)
-            self.notify(f"{plain(line, lines=False)}: copied, if the terminal allows it.", markup=False)
+            self.notify(f"{line}: copied, if the terminal allows it.")
 
     def action_back(self) -> None:
         """Back to the screen that opened this one."""
@@ -157,7 +204,7 @@ class PresetsScreen(Screen[None]):
         """Highlight the copy, so that e edits it."""
         if copy is not None:
             self._read(copy)
-            self.notify(f"Copied: e edits {plain(copy.stem, lines=False)}.", markup=False)
+            self.notify(f"Copied: e edits {copy.stem}.")
 
     def _delete(self, chosen: Preset | Broken, yes: bool | None) -> None:
         if yes:
@@ -166,7 +213,8 @@ class PresetsScreen(Screen[None]):
 
     def _show(self) -> None:
         if chosen := self._chosen:
-            self.query_one(Preview).show(chosen.name, partial(_file, chosen), _kind(chosen))
+            outlook = _outlook(self._outlooks.get(str(chosen.path)))
+            self.query_one(Preview).show(chosen.name, partial(_file, chosen, outlook), _kind(chosen))
         self.refresh_bindings()
 
 
@@ -176,18 +224,26 @@ def _kind(preset: Preset | Broken) -> str:
     return "shipped" if preset.shipped else "your own"
 
 
-def _choice(preset: Preset | Broken) -> Choice:
-    return Choice(str(preset.path), preset.name, _kind(preset))
+def _outlook(found: Outlook | UserError | None) -> Content | None:
+    if isinstance(found, UserError):
+        return safe(f"On this box: {found}.", lines=False, style="$faint")
+    return preset_outlook.sentence(found) if found else None
 
 
-def _file(preset: Preset | Broken, width: int) -> Content:
-    """What it is for, or what is wrong with it; then the lines of the file."""
+def _choice(preset: Preset | Broken, outlook: str = "") -> Choice:
+    kind = _kind(preset)
+    return Choice(str(preset.path), preset.name, f"{outlook}  {kind:<{_KIND}}" if outlook else kind)
+
+
+def _file(preset: Preset | Broken, outlook: Content | None, width: int) -> Content:
+    """What it is for, or what is wrong with it; what it comes to on this box; then the lines of the file."""
     if isinstance(preset, Broken):
         head = sentences([preset.reason], width, "✗", "$error")
     else:
         head = wrapped(safe(preset.description, lines=False, style="bold"), width)
-    lines = [_line(number, text, preset, width) for number, text in enumerate(_text(preset).split("\n"), 1)]
-    return stacked([head, Content(" "), *lines])
+    text = plain(_text(preset), limit=_MOST_CHARACTERS)
+    lines = [_line(number, line, preset, width) for number, line in enumerate(toml_text.lines(text), 1)]
+    return stacked([head, *([wrapped(outlook, width)] if outlook else []), Content(" "), *lines])
 
 
 def _text(preset: Preset | Broken) -> str:
@@ -197,9 +253,9 @@ def _text(preset: Preset | Broken) -> str:
         return f"# can't be read: {error.strerror}"
 
 
-def _line(number: int, text: str, preset: Preset | Broken, width: int) -> Content:
+def _line(number: int, text: Content, preset: Preset | Broken, width: int) -> Content:
     """A line with its number; the one at fault is marked."""
     wrong = isinstance(preset, Broken) and preset.line == number
-    style = "$error" if wrong else "$faint" if text.lstrip().startswith("#") else ""
-    numbered = Content.assemble((f"{'❯' if wrong else ' '}{number:>{_NUMBER - 2}} ", "$faint"), safe(text, style=style))
+    shown = Content.styled(text.plain, "$error") if wrong else text
+    numbered = Content.assemble((f"{'❯' if wrong else ' '}{number:>{_NUMBER - 2}} ", "$faint"), shown)
     return wrapped(numbered, width, _NUMBER)

@@ -97,6 +97,10 @@ class RentChoice(ModalScreen["RentOffer | None"]):
         """Another line."""
         self.query_one(PickList).move(by)
 
+    def on_pick_list_taken(self) -> None:
+        """A double click."""
+        self.action_take()
+
     def action_take(self) -> None:
         """Plan for the highlighted one."""
         choice = self.query_one(PickList).choice

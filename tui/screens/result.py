@@ -10,7 +10,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
-from textual.widgets import Footer
 
 from backend import units
 from backend.errors import UserError
@@ -18,6 +17,7 @@ from backend.run import history
 from backend.run.events import RunFinished
 from backend.run.folder import RunFolder
 from backend.run.history import History
+from backend.run.summary import state_of
 from tui import command_line, report
 from tui.panels.curve import Curve
 from tui.panels.next_step import NextPanel, NextStep, Trouble
@@ -25,10 +25,10 @@ from tui.panels.outcome import Outcome
 from tui.panels.panel import Clock, Panel
 from tui.panels.progress import ProgressPanel
 from tui.panels.samples import Samples
-from tui.plain import plain
 from tui.screens import places
 from tui.screens.places import Panels, Regions
 from tui.screens.run_screen import RunScreen, panel_keys, run_title
+from tui.widgets.foot import Foot
 
 _LOST = "Its process ended without saying why: it was killed, the host ran out of memory, or the power failed."
 _REMOVED = "Its folder was removed or moved: what is shown here was read before."
@@ -56,8 +56,12 @@ e exports the result: merged, for a server, for Ollama, or as another trainer's 
 [ and ] go through what was measured over the steps.
 s writes report.md and report.svg, this screen as it is, into the run's folder."""
 
-    def __init__(self, folder: RunFolder, past: History | None = None, *, clock: Clock = time.time) -> None:
+    def __init__(
+        self, folder: RunFolder, past: History | None = None, *, clock: Clock = time.time, unsaid: str = ""
+    ) -> None:
+        """`unsaid`: why the run failed, if its events could not be written."""
         super().__init__()
+        self._unsaid = unsaid or folder.failure()
         self.folder = folder
         self._clock = clock
         self._history = past or history.read(folder.events_file, folder.log_file)
@@ -68,17 +72,17 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
         """Header, curve and figures, the samples or what went wrong, the next command, keys."""
         past, clock = self._history, self._clock
         progress = ProgressPanel(past, self._title, clock)
-        progress.is_lost = not past.finished
+        progress.lost_as = "" if past.finished else state_of(self.folder, past)
         yield progress
         with Panels(self.places):
             yield Curve(past, clock, id="curve")
             yield Outcome(past, clock, id="outcome")
-            if (sentence := trouble(self.folder, past)) is not None:
+            if (sentence := trouble(self.folder, past, self._unsaid)) is not None:
                 yield Trouble(past, sentence, clock, id="trouble")
             else:
                 yield Samples(past, clock, key="3", id="samples")
             yield NextPanel(past, self._next, clock, id="next")
-        yield Footer(show_command_palette=False)
+        yield Foot()
 
     def places(self, size: Size, shown: Sequence[str]) -> Regions:
         """The regions of the panels that are shown."""
@@ -121,23 +125,22 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
         try:
             report.save(self.folder, self._history, self._title, self._next, self.app)
         except UserError as error:
-            self.notify(plain(str(error)), severity="error", markup=False)
+            self.notify(str(error), severity="error")
         else:
-            name = plain(self.folder.name, lines=False)
-            self.notify(f"Saved report.md and {report.PICTURE} in {name}.", markup=False)
+            self.notify(f"Saved report.md and {report.PICTURE} in {self.folder.path}.")
 
     def action_copy(self) -> None:
         """Put the next command into the clipboard of the terminal that shows this."""
         self.app.copy_to_clipboard(self._next.to_copy)
-        self.notify("Copied, if your terminal allows it (OSC 52).", markup=False)
+        self.notify("Copied, if your terminal allows it (OSC 52).")
 
 
-def trouble(folder: RunFolder, past: History) -> str | None:
-    """Why the run failed or ended, in a sentence; None for any other run."""
+def trouble(folder: RunFolder, past: History, unsaid: str = "") -> str | None:
+    """Why the run failed or ended, in a sentence; None for any other run. `unsaid` is what its events don't say."""
     if not folder.path.is_dir():
         return _REMOVED
     if not past.finished:
-        return _LOST
+        return unsaid or _LOST
     if past.state == "failed":
         return past.finished.error or "The training failed; the log says more."
     return None

@@ -59,7 +59,6 @@ class ReviewScreen(WizardStep):
         with Vertical(id="foot"):
             yield Prose(id="explanation")
             yield Static("", id="command", markup=False)
-            yield Static("", id="notice", markup=False)
 
     def on_mount(self) -> None:
         """The list has the keys."""
@@ -78,7 +77,6 @@ class ReviewScreen(WizardStep):
         line = self._command_line()
         self.query_one("#command", Static).update(Content.assemble(("$ ", "bold $primary"), safe(line, lines=False)))
         self._explain()
-        self._say("")
         self.update_rail()
 
     def proceed(self) -> None:
@@ -280,9 +278,4 @@ class ReviewScreen(WizardStep):
             self._say(f"Saved. The same run without the screen: fttui train {command_line.quoted(name)}")
 
     def _say(self, text: str, *, wrong: bool = False) -> None:
-        style = "$error" if wrong else "$primary"
-        notice = self.query_one("#notice", Static)
-        notice.update(
-            Content.assemble(("✗ " if wrong else "→ ", f"bold {style}"), safe(text, style=style)) if text else ""
-        )
-        notice.display = bool(text)
+        self.app.notify(text, severity="error" if wrong else "information")

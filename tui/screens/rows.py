@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 from textual.worker import Worker, get_current_worker
 
 from backend.errors import UserError
 from tui.messages import Looked
 from tui.widgets import row_view
 from tui.widgets.entry import Entry
+from tui.widgets.foot import Foot
 from tui.widgets.preview import Preview
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class RowsScreen(Screen[None]):
         """The row, the search below it, the keys."""
         yield Preview(id="row")
         yield Entry(placeholder="search in all rows; Enter goes to the next one that holds it", id="search")
-        yield Footer(show_command_palette=False)
+        yield Foot()
 
     def on_mount(self) -> None:
         """Start with row 0."""

@@ -78,7 +78,7 @@ class RunScreen(Screen[None]):
 
     def action_hide_which(self) -> None:
         """Say that no panel is chosen yet."""
-        self.notify("Choose a panel with its number first; h then hides it.", markup=False)
+        self.notify("Choose a panel with its number first; h then hides it.")
 
     def action_restore(self) -> None:
         """Show all panels, none in focus; if they are, go back to the screen that opened the run."""

@@ -11,7 +11,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Static
+from textual.widgets import DataTable, Static
 from textual.worker import get_current_worker
 
 from backend import units
@@ -28,6 +28,7 @@ from tui.screens.confirm import Confirm
 from tui.screens.live import STOP
 from tui.screens.one_line import OneLine
 from tui.widgets.entry import Entry
+from tui.widgets.foot import Foot
 from tui.widgets.runs_rows import COLUMNS, chosen, row
 from tui.wizard import Wizard, wizard_of
 
@@ -72,7 +73,6 @@ class RunsScreen(Screen[None]):
         self._runs: list[Summary] = []
         self._marked: list[str] = []
         self._column, self._backwards = COLUMNS[0], True
-        self._notice = ""
 
     def compose(self) -> ComposeResult:
         """Title, filter, table, footer."""
@@ -85,7 +85,7 @@ class RunsScreen(Screen[None]):
             table.add_column(Text(column), key=column)
         yield table
         yield Static("", id="runs-note", markup=False)
-        yield Footer(show_command_palette=False)
+        yield Foot()
 
     def on_mount(self) -> None:
         """The filter is hidden until `/` is pressed."""
@@ -155,7 +155,7 @@ class RunsScreen(Screen[None]):
         under_cursor = [self._run_name] if self._run_name and len(self._marked) < 2 else []
         names = list(dict.fromkeys([*self._marked, *under_cursor]))
         if len(names) < 2:
-            self._tell("mark a run with Space, move to another one, then press c")
+            self.app.notify("mark a run with Space, move to another one, then press c")
         else:
             self.app.push_screen(OverlayScreen([RunFolder.find(name) for name in names]))
 
@@ -163,7 +163,7 @@ class RunsScreen(Screen[None]):
         """The run's name into the clipboard."""
         if self._run_name:
             self.app.copy_to_clipboard(self._run_name)
-            self._tell("the name is in the clipboard, if the terminal allows it")
+            self.app.notify("the name is in the clipboard, if the terminal allows it")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What can be done with the run under the cursor, as it is."""
@@ -181,13 +181,12 @@ class RunsScreen(Screen[None]):
 
     def on_data_table_row_highlighted(self) -> None:
         """Other keys may work on this run."""
-        self._notice = ""
         self.refresh_bindings()
 
     def action_resume(self) -> None:
         """Go on with the run in the background, in a process of its own."""
         if name := self._run_name:
-            self._tell(f"resuming {name} in the background…")
+            self.app.notify(f"resuming {name} in the background…")
             self.run_worker(partial(self._resume, name), thread=True, group="resume")
 
     def action_stop(self) -> None:
@@ -201,9 +200,9 @@ class RunsScreen(Screen[None]):
         try:
             control.send(folder.commands_file, "stop")
         except OSError as error:  # a full disk
-            self._tell(f"{folder.name} can't be told: {(error.strerror or str(error)).lower()}")
+            self.app.notify(f"{folder.name} can't be told: {(error.strerror or str(error)).lower()}", severity="error")
         else:
-            self._tell(f"{folder.name} stops at its next step, with a checkpoint")
+            self.app.notify(f"{folder.name} stops at its next step, with a checkpoint")
 
     def action_note(self) -> None:
         """A line about the run, which the list shows and finds."""
@@ -230,13 +229,13 @@ class RunsScreen(Screen[None]):
         try:
             keeping.delete(folder)
         except (UserError, OSError) as error:
-            self._tell(str(error))
+            self.app.notify(str(error), severity="error")
         else:
-            self._tell(f"{folder.name} is deleted")
+            self.app.notify(f"{folder.name} is deleted")
         self.on_screen_resume()
 
     def _rename(self, folder: RunFolder, name: str) -> None:
-        self._tell(f"it is {keeping.rename(folder, name).name} now")
+        self.app.notify(f"it is {keeping.rename(folder, name).name} now")
         self._marked = []
 
     def _resume(self, name: str) -> None:
@@ -244,13 +243,9 @@ class RunsScreen(Screen[None]):
         command = [sys.executable, "-m", "tui", "resume", name, "--detach"]
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
         said = (done.stdout if done.returncode == 0 else done.stderr).strip().rpartition("\n")[2]
-        self.app.call_from_thread(self._tell, said.removeprefix("fttui: "))
+        failed = done.returncode != 0
+        self.app.notify(said.removeprefix("fttui: "), severity="error" if failed else "information")
         self._read()
-
-    def _tell(self, text: str) -> None:
-        """Say it in the line below the table."""
-        self._notice = text
-        self._say(self._table.row_count)
 
     def action_help(self) -> None:
         """Help and keys."""
@@ -316,7 +311,6 @@ class RunsScreen(Screen[None]):
         """How the table is filtered and sorted, and what is marked."""
         parts = [f"{shown:,} of {len(self._runs):,} runs, by {self._column} {'▾' if self._backwards else '▴'}"]
         parts += [f"marked: {', '.join(plain(name, lines=False) for name in self._marked)}"] if self._marked else []
-        parts += [f"→ {plain(self._notice, lines=False)}"] if self._notice else []
         self.query_one("#runs-note", Static).update("; ".join(parts) if self._runs else _NO_RUNS)
 
     def _read(self) -> None:

@@ -7,14 +7,17 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from backend.errors import UserError
 from tui.journey import Journey
 from tui.widgets.field import Field
+from tui.widgets.foot import Foot
 from tui.widgets.picker import Picker
 from tui.widgets.rail import Rail
 from tui.wizard import Wizard, wizard_of
+
+_VAST = 150
+"""Columns from which the style class `-vast` is set, beside `-wide`."""
 
 
 class WizardStep(Screen[None]):
@@ -33,11 +36,15 @@ class WizardStep(Screen[None]):
         Binding("f1,question_mark", "help", "help", key_display="F1"),
     ]
 
+    def on_resize(self) -> None:
+        """Very wide terminals show side by side what others show one above the other."""
+        self.set_class(self.size.width >= _VAST, "-vast")
+
     def compose(self) -> ComposeResult:
         """Rail, body, footer."""
         yield Rail(self.STEP, self.wizard.answered())
         yield from self.body()
-        yield Footer()
+        yield Foot(palette=True)
 
     def body(self) -> ComposeResult:
         """What the step asks."""

@@ -24,6 +24,8 @@ LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 """Lengths that a cut is shown for."""
 _PREVIEW_CHARACTERS = 4000
 BARS = 8
+_WIDE = 100
+"""Columns from which there are twice as many bars, twice as long."""
 SIGNS: dict[Severity, tuple[str, str]] = {
     "stops": ("✗", "$error"),
     "warns": ("!", "$warning"),
@@ -100,10 +102,10 @@ def _finding(one: Finding, width: int) -> Iterator[Content]:
 
 def lengths(report: DataReport, max_length: int | None, width: int) -> Content:
     """A bar for each range of lengths, and a line where rows are cut."""
-    bars = histogram(report, BARS, max_length)
+    bars = histogram(report, BARS if width < _WIDE else 2 * BARS, max_length)
     most = max((bar.rows for bar in bars), default=1)
     label = max((len(f"{bar.low:,}-{bar.high:,}") for bar in bars), default=0)
-    room = max(8, min(40, width - label - 10))
+    room = max(8, min(40 if width < _WIDE else 80, width - label - 10))
     lines = []
     waits = max_length is not None
     for bar in bars:

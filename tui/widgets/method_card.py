@@ -122,7 +122,7 @@ def _more(estimate: MethodEstimate, width: int) -> list[Content]:
     batch = f"{plan.micro_batch} at a time" + (", recomputed" if plan.checkpointing else "")
     times = [_figure(f"  {name}", figures.hours(hours), width) for name, hours in estimate.hours_by_phase.items()]
     return [
-        *([Content.styled("the time is of".ljust(width), "$faint"), *times] if times else []),
+        *([Content.styled("of that time".ljust(width), "$faint"), *times] if times else []),
         _figure("speed", figures.speed(estimate.tokens_per_second.point), width),
         _figure("steps", f"{estimate.steps:,} × {plan.effective_batch} rows", width),
         _figure("trains", units.count(estimate.trainable_parameters), width),

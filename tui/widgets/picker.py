@@ -146,6 +146,12 @@ class Picker(Vertical):
         event.stop()
         self._tell()
 
+    def on_pick_list_taken(self, event: PickList.Taken) -> None:
+        """A double click on a line is an Enter."""
+        event.stop()
+        self._tell()
+        self.post_message(self.Submitted())
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Pass on what is highlighted now, then the Enter."""
         event.stop()
@@ -174,24 +180,24 @@ class Picker(Vertical):
 
     def _filter(self, highlight: str | None = None) -> None:
         typed, (answer, typed_for_it) = self._typed, self._kept
-        rows = [choice for choice in self._choices if choice.always or _matches(typed, choice)]
-        rows.sort(key=lambda choice: _rank(typed, choice))
+        rows = [choice for choice in self._choices if choice.always or matches(typed, choice)]
+        rows.sort(key=lambda choice: rank(typed, choice))
         if typed and typed.lower() not in (choice.value.lower() for choice in rows):
             own = Choice(typed, self._typed_label.format(plain(typed, lines=False)))
             rows += [Choice(path, path) for path in self._found_paths if path.startswith(typed) and path != typed]
-            rows = [own, *rows] if _is_explicit(typed) or not any(not x.always for x in rows) else [*rows, own]
+            rows = [own, *rows] if _is_explicit(typed) or not any(matches(typed, x) for x in rows) else [*rows, own]
         self.query_one(PickList).show(rows, highlight or (answer if typed in ("", typed_for_it) else None))
 
 
-def _matches(typed: str, choice: Choice) -> bool:
+def matches(typed: str, choice: Choice) -> bool:
     """Whether every typed word is in the name, ignoring spaces and dashes; details, such as a price, don't count."""
     line = _squeezed(f"{choice.value} {choice.label}")
     return all(_squeezed(word) in line for word in typed.split())
 
 
-def _rank(typed: str, choice: Choice) -> int:
-    """0 for a name that begins with what was typed, 1 for one with a word that does, 2 for others."""
-    if choice.always:
+def rank(typed: str, choice: Choice) -> int:
+    """0 for a name that begins with what was typed, 1 for one with a word that does, 2 for others, 3 for none."""
+    if choice.always and not matches(typed, choice):
         return 3
     name = choice.label.lower()
     if name.startswith(typed.lower()):

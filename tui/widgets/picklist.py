@@ -17,6 +17,10 @@ from tui.glyphs import is_ascii
 from tui.plain import plain
 from tui.widgets.cells import cut, fit
 
+_GROUP = 13
+"""Cells of a group's name."""
+_DOUBLE = 2
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -27,6 +31,8 @@ class Choice:
     detail: str = ""
     always: bool = False
     """Stays in the list whatever is typed."""
+    group: str = ""
+    """What it belongs to, shown at the left of the first line of a group."""
 
 
 class PickList(Widget):
@@ -44,6 +50,9 @@ class PickList(Widget):
         def __init__(self, choice: Choice | None) -> None:
             super().__init__()
             self.choice = choice
+
+    class Taken(Message):
+        """A line was clicked twice: as Enter on it."""
 
     def __init__(self, choices: Sequence[Choice] = (), id: str | None = None) -> None:
         super().__init__(id=id)
@@ -79,10 +88,12 @@ class PickList(Widget):
         self.post_message(self.Highlighted(self.choice))
 
     def on_click(self, event: events.Click) -> None:
-        """Highlight the line that was clicked."""
+        """Highlight the line that was clicked; a double click takes it."""
         line = self._top + event.y
         if line < len(self._choices):
             self.index = line
+            if event.chain == _DOUBLE:
+                self.post_message(self.Taken())
 
     def on_mouse_scroll_down(self) -> None:
         """Wheel."""
@@ -107,6 +118,14 @@ class PickList(Widget):
 
     def _line(self, position: int) -> Content:
         choice, width = self._choices[position], max(10, self.size.width - (2 if is_ascii(self.app) else 1))
+        if any(one.group for one in self._choices):
+            is_first = position == self._top or self._choices[position - 1].group != choice.group
+            group = fit(choice.group if is_first else "", _GROUP)
+            return Content.assemble((group, "$secondary"), self._own_line(position, width - _GROUP))
+        return self._own_line(position, width)
+
+    def _own_line(self, position: int, width: int) -> Content:
+        choice = self._choices[position]
         label, detail = plain(choice.label, lines=False), plain(choice.detail, lines=False)
         label = cut(label, width - 2)
         room = width - 4 - cell_len(label)

@@ -17,7 +17,7 @@ from tui.widgets.cells import cut
 _WIDE = 120
 """Columns of the terminal from which there is space around the keys."""
 _PADDING = 4
-_ACTIONS = ("length(1)", "epochs(1)", "rank(1)", "rent", "dry_run", "trial", "gpu")
+_ACTIONS = ("length(1)", "epochs(1)", "rank(1)", "sizes", "rent", "dry_run", "trial", "gpu")
 """What the keys do, in their order."""
 
 
@@ -65,6 +65,7 @@ class WhatIf(Static):
             ("l", "length", f"{plan.max_length:,}", "max_length" in own),
             ("e", "epochs", f"{plan.epochs:g}", "epochs" in own),
             ("r", "rank", f"{rank}", "rank" in own),
+            ("b", "batch", "", False),
             ("$", "rent", "", False),
             ("d", "dry run", "", False),
             ("t", "trial", "", False),

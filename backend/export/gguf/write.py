@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -50,8 +50,16 @@ def stored_type(folder: Path) -> Dtype:
     return "bf16" if "BF16" in types else "f16"
 
 
-def model(source: ExportSource, folder: Path, target: Path, dtype: Dtype, *, begins: bool | None = None) -> None:
-    """Write the whole model in `folder` as the file `target`.
+def model(
+    source: ExportSource,
+    folder: Path,
+    target: Path,
+    dtype: Dtype,
+    *,
+    begins: bool | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Write the whole model in `folder` as the file `target`; `tell` gets how many of how many tensors are written.
 
     `begins`: whether the runner puts BOS before a prompt; by default as the tokenizer does.
     """
@@ -78,7 +86,8 @@ def model(source: ExportSource, folder: Path, target: Path, dtype: Dtype, *, beg
         _start_data(writer)
         for array in extra:
             writer.write_tensor_data(array)
-        for entry, quant in zip(found, types, strict=True):
+        for number, (entry, quant) in enumerate(zip(found, types, strict=True)):
+            tell(number, len(found))
             writer.write_tensor_data(tensors.array(entry, gguf.quants.quantize, quant))
 
 

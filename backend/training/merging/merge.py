@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from backend.training.merging import stream, updates, whole
@@ -15,10 +16,19 @@ def streamed(base: Path, adapter: Path) -> dict[str, Update] | None:
     return None if found is None else stream.placed(base, found)
 
 
-def write(base: Path, adapter: Path, found: dict[str, Update] | None, target: Path) -> None:
-    """Write weights and config.json of the merged model into `target`; `found` is what `streamed` says."""
+def write(
+    base: Path,
+    adapter: Path,
+    found: dict[str, Update] | None,
+    target: Path,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Write weights and config.json of the merged model into `target`; `found` is what `streamed` says.
+
+    `tell` gets how many of how many matrices are merged, if that goes one by one.
+    """
     if found is None:
         whole.merge(base, adapter, target)
     else:
-        stream.merge(base, found, target)
+        stream.merge(base, found, target, tell)
         shutil.copyfile(base / "config.json", target / "config.json")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +58,28 @@ def _same(one: Update | None, other: Update | None) -> bool:
     return isinstance(one, Whole) and isinstance(other, Whole) and torch.equal(one.value, other.value)
 
 
-def merge(base: Path, found: Mapping[str, Update], target: Path) -> None:
+def merge(
+    base: Path,
+    found: Mapping[str, Update],
+    target: Path,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
     """Write the merged weights into `target`: the files of the base, and their index if there are several.
 
-    Raises OSError if the disk is full.
+    `tell` gets how many of how many matrices are merged. Raises OSError if the disk is full.
     """
+    done = 0
     for path in headers.weight_files(base):
         shutil.copyfile(path, target / path.name)
-        _overwrite(path, found, target / path.name)
+        for _ in _overwritten(path, found, target / path.name):
+            done += 1
+            tell(done, len(found))
     if not (base / headers.SINGLE).is_file():
         shutil.copyfile(base / headers.INDEX, target / headers.INDEX)
 
 
-def _overwrite(source: Path, found: Mapping[str, Update], target: Path) -> None:
+def _overwritten(source: Path, found: Mapping[str, Update], target: Path) -> Iterator[str]:
+    """Merge one matrix of a file after the other; the name of each that is written."""
     entries = headers.header(source)
     with source.open("rb") as file:
         start = 8 + int(struct.unpack("<Q", file.read(8))[0])
@@ -80,3 +89,4 @@ def _overwrite(source: Path, found: Mapping[str, Update], target: Path) -> None:
                 merged = found[name].merged(tensors.get_tensor(name))
                 out.seek(start + entries[name]["data_offsets"][0])
                 out.write(merged.contiguous().view(torch.uint8).numpy().data)
+                yield name

@@ -7,6 +7,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from backend.run.events import PhasesMeasured
+from backend.training.meters.cpu import CpuMeter
 from backend.training.meters.memory_source import CudaMemory, ProcessMemory
 from backend.training.meters.nvml_gpu import GpuMeter
 from backend.training.meters.phases import Phases
@@ -16,12 +17,13 @@ SECONDS = 1.0
 
 
 class Meters:
-    """Writes `memory` and `gpu` events while its context is open, and `measured` at the end; reads at any time."""
+    """Writes `memory`, and `gpu` or `cpu`, while its context is open, and `measured` at the end; reads at any time."""
 
     def __init__(self, report: Report, device: str) -> None:
         self._report = report
         self._source: CudaMemory | ProcessMemory = CudaMemory() if device == "cuda" else ProcessMemory()
         self._gpu = GpuMeter.of_torch() if device == "cuda" else None
+        self._cpu = CpuMeter() if device == "cpu" else None
         self._phases = Phases(self._source)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="meters", daemon=True)
@@ -46,6 +48,8 @@ class Meters:
         self._report.event(self._source.read(self._report.current_phase))
         if self._gpu:
             self._report.event(self._gpu.read())
+        if self._cpu:
+            self._report.event(self._cpu.read())
 
     def conclude(self, *, as_planned: bool) -> None:
         """Write `measured`: what each phase took since the run was started or resumed.

@@ -21,7 +21,7 @@ from backend.export.export import export
 from backend.hardware import host
 from backend.hardware.types import Ram
 from backend.run.folder import RunFolder
-from backend.training.merging import stream, whole
+from backend.training.merging import merge, stream, whole
 from backend.training.merging.updates import LowRank
 from tests.backend.export.helpers import ended, found, silent, without_result
 from tests.tiny import make_model
@@ -88,6 +88,11 @@ def test_in_memory_it_is_the_same_as_tensor_by_tensor(tiny_model: Path) -> None:
     folder = ended(tiny_model)
     streamed = logits(AutoModelForCausalLM.from_pretrained(merged(folder)))
     whole.merge(tiny_model, folder.result, folder.path / "other")
+    told: list[tuple[int, int]] = []
+    (again := folder.path / "again").mkdir()
+    changed = merge.streamed(tiny_model, folder.result)
+    merge.write(tiny_model, folder.result, changed, again, lambda done, total: told.append((done, total)))
+    assert changed and told == [(done, len(changed)) for done in range(1, len(changed) + 1)], "how far it is"
     torch.testing.assert_close(logits(AutoModelForCausalLM.from_pretrained(folder.path / "other")), streamed)
 
 

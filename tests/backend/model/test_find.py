@@ -14,7 +14,7 @@ from huggingface_hub import errors
 
 from backend.errors import UserError
 from backend.model import demo, hub_cache
-from backend.model.find import find, on_this_box, remember
+from backend.model.find import find, on_this_box, remember, without_the_hub
 
 UNKNOWN = "some-org/some-model"
 
@@ -360,3 +360,17 @@ def test_what_a_wrapper_on_the_hub_holds_beside_its_text_part_does_not_train(
     shape = find("org/wrapper").shape
 
     assert (shape.parameters, shape.frozen_parameters) == (count + 5000, 5000)
+
+
+def test_without_the_hub_only_what_is_here_or_in_our_table_is_found(fake_hub: FakeHub, tiny_model: Path) -> None:
+    fake_hub.info_error = fake_hub.download_error = AssertionError("the hub was asked")
+    assert without_the_hub(UNKNOWN) is None
+    known = without_the_hub("Qwen/Qwen3-8B")
+    assert known is not None and known.shape.name == "Qwen3-8B"
+    for reference in ("demo", "8b", str(tiny_model)):
+        assert without_the_hub(reference) == find(reference)
+    with pytest.raises(UserError, match="does not exist"):
+        without_the_hub("./nowhere/at/all")
+    fill_cache(UNKNOWN, tiny_model, "config.json", "model.safetensors")
+    cached = without_the_hub(UNKNOWN)
+    assert cached is not None and cached.has_weights

@@ -6,6 +6,8 @@ from backend.run.events import (
     AnyEvent,
     Calibrated,
     CheckpointSaved,
+    CpuReading,
+    DevicesTimed,
     Evaluated,
     FindingReported,
     ForgettingMeasured,
@@ -14,6 +16,7 @@ from backend.run.events import (
     MemoryReading,
     OutOfMemory,
     PhasePeak,
+    PhaseProgress,
     PhasesMeasured,
     PhaseStarted,
     PredictedFigures,
@@ -102,6 +105,9 @@ _END = RunFinished(
 EXAMPLES: tuple[AnyEvent, ...] = (
     _RUN,
     PhaseStarted(t=_FIRST + 1, name="load"),
+    PhaseProgress(t=_FIRST + 12, what="weights", done=120, total=272),
+    CpuReading(t=_FIRST + 71, load_percent=93.1, own_percent=88.0, cores=16),
+    DevicesTimed(t=_FIRST + 80, step=3, busy_seconds=[2.31, 2.34]),
     _STEP,
     _MEMORY,
     GpuReading(

@@ -96,6 +96,8 @@ def _type(kind: types.Type, *, nullable: bool) -> str:
     if isinstance(kind, types.DictType):
         of = kind.value_type
         return "object" if isinstance(of, types.AnyType) else f"object of {_type(of, nullable=nullable)}"
+    if isinstance(kind, types.ListType):
+        return f"list of {_type(kind.item_type, nullable=nullable)}"
     return "object" if isinstance(kind, types.StructType) else _NAMES[type(kind)]
 
 

@@ -21,6 +21,8 @@ def test_memory_is_read_at_once_with_the_phase(tmp_path: Path) -> None:
     log.close()
     event = events_on_disk.read(tmp_path / "events.jsonl", "memory")[0]
     assert event["kind"] == "rss" and event["phase"] == "eval"
+    cpu = events_on_disk.read(tmp_path / "events.jsonl", "cpu")[0]
+    assert cpu["cores"] >= 1 and 0 <= cpu["load_percent"] <= 100 and cpu["own_percent"] >= 0
     assert 0 < event["allocated_bytes"] <= event["peak_bytes"] < event["device_bytes"]
 
 

@@ -1,0 +1,65 @@
+"""The last lines of every screen: the status line, if there is something to say, and the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Footer, Static
+
+from tui.look import LookApp, Said
+from tui.plain import safe
+
+_SIGNS: Mapping[str, tuple[str, str]] = {
+    "information": ("→", "$primary"),
+    "warning": ("!", "$warning"),
+    "error": ("✗", "$error"),
+}
+
+
+class StatusLine(Static):
+    """What the app has to say, a line each; takes no room while that is nothing, and covers nothing."""
+
+    DEFAULT_CSS = """
+    StatusLine { height: auto; max-height: 4; padding: 0 2; background: $background; display: none; }
+    StatusLine.-said { display: block; }
+    """
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+
+    def on_mount(self) -> None:
+        """Follow what the app says; a screen that has just been opened shows what was said before it."""
+        self.watch(self.app, "said", self._show)
+
+    def _show(self, said: tuple[Said, ...]) -> None:
+        self.set_class(bool(said), "-said")
+        self.update(Content("\n").join(map(_line, said)))
+
+
+class Foot(Vertical):
+    """Docked to the bottom. `palette`: the footer names the key of the command palette too."""
+
+    DEFAULT_CSS = """
+    Foot { dock: bottom; height: auto; }
+    Foot > Footer { dock: none; }
+    """
+
+    def __init__(self, *, palette: bool = False) -> None:
+        super().__init__()
+        self._palette = palette
+
+    def compose(self) -> ComposeResult:
+        """Status line and keys."""
+        if isinstance(self.app, LookApp):
+            yield StatusLine()
+        yield Footer(show_command_palette=self._palette)
+
+
+def _line(said: Said) -> Content:
+    sign, style = _SIGNS[said.severity]
+    return Content.assemble((f"{sign} ", f"bold {style}"), safe(said.text, lines=False, style=style))
