@@ -15,9 +15,15 @@ def own(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
 
 
-def held_out(text: str) -> int:
-    """How many questions of held-out rows are asked beside them."""
-    return max(1, TOGETHER - len(own(text)))
+def held_out(count: int) -> int:
+    """How many questions of held-out rows are asked beside `count` of the user's own."""
+    return max(1, TOGETHER - count)
+
+
+def asked(text: str) -> int:
+    """Questions in all, if none is left out and the data has enough."""
+    count = len(own(text))
+    return count + held_out(count)
 
 
 def refuse(text: str) -> None:

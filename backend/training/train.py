@@ -171,7 +171,7 @@ def _with_own_prompts(data: Prepared, plan: Plan, model_folder: Path) -> Prepare
         return data
     asked, left_out = own_probes(given, data.probes, TextTokenizer.load(model_folder), plan.max_length)
     told = [finding("warns", "sample-prompts", f"{text!r} is not asked: {_TOO_LONG}") for text in left_out]
-    others = data.probes[: prompts.held_out(plan.sample_prompts)]
+    others = data.probes[: prompts.held_out(len(asked))]
     return dataclasses.replace(data, probes=(*asked, *others), findings=(*data.findings, *told))
 
 

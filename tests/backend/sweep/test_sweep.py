@@ -10,6 +10,7 @@ import pytest
 
 from backend.answers import Answers
 from backend.errors import UserError
+from backend.planner import overhead
 from backend.planner.compare import compare
 from backend.run.folder import RunFolder
 from backend.sweep import grid, halving, sweep
@@ -103,7 +104,7 @@ def test_the_best_comes_first_and_the_front_is_what_none_beats() -> None:
 def test_a_small_sweep_for_real(
     tiny_model: Path, questions: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep.overhead, "start_seconds", lambda model, plan: 1.0)
+    monkeypatch.setattr(overhead, "start_seconds", lambda model, plan: 1.0)
     settings = ["--set", "max_length=128", "--set", "effective_batch=8", "--set", "precision=float32", "--epochs", "1"]
     words = ["sweep", "--model", str(tiny_model), "--data", str(questions), *settings, "--set", "method=lora"]
     code = cli.run([*words, "--grid", "learning_rate=1e-6,1e-2", "--hours", "0.5", "--json"])
