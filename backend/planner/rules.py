@@ -243,6 +243,18 @@ def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:
     return device.kind == "cpu" and model.kind == "demo" and data.reference == "demo"
 
 
+def refuse_unevaluated(pinned: Mapping[str, Any], plan: Plan, data: DataReport) -> None:
+    """Raise UserError for what the user asked for and only held-out rows can give, if none is held out."""
+    if not data.rows or data.split(plan.max_length, plan.eval_fraction)[1]:
+        return
+    rows = data.cut(plan.max_length).rows
+    fix = f"set eval_fraction to {max(0.05, 1 / rows):.2g}" if rows > 1 else "it takes two rows or more"
+    why = "eval_fraction is 0" if not plan.eval_fraction else f"there are {units.counted(rows, 'row')}"
+    for key, what in (("task", "whose answer could be scored"), ("early_stopping_patience", "to tell by when to stop")):
+        if pinned.get(key):
+            raise UserError(f"{key}: no row is held out {what}, since {why}; {fix}, or leave {key} out", key)
+
+
 def refuse_contradictions(method: Method, pinned: Mapping[str, Any]) -> None:
     """Refuse what is not implemented, and settings that contradict the method if the user asked for that method."""
     if pinned.get("replay_fraction") and pinned.get("objective", "sft") != "sft":

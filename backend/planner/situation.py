@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend.answers import Answers
-from backend.data import inspect
+from backend.data import general, inspect
 from backend.data.report import DataReport
 from backend.data.tokenizing import WHOLE, Tokenizing, chosen
 from backend.errors import UserError, wont_do
@@ -22,6 +22,8 @@ def predict(answers: Answers, preset: Preset | None = None) -> Comparison:
     check(answers)
     model = start.of(answers, find.find(answers.model))
     kept = rules.pin(answers, preset).values
+    if kept.get("general_data"):
+        general.refuse_unreadable(kept["general_data"])
     rows = data(answers, model, chosen(kept), kept.get("objective", "sft"))
     comparison = compare(answers, device(answers), model, rows, preset)
     _refuse_nothing_left(comparison)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from backend.answers import Answers
-from backend.errors import UserError
+from backend.errors import UserError, wont_do
 from backend.planner import cost, jobs, overhead, rules, throughput
 from backend.planner.compare import compare
 from backend.planner.estimates import Comparison, MethodEstimate
@@ -71,6 +71,7 @@ def plan(answers: Answers, comparison: Comparison, settings: Sequence[Mapping[st
     device, or if not even a step fits.
     """
     candidates = [_candidate(answers, comparison, one) for one in settings]
+    _refuse_nothing_to_rank_by(candidates[0])
     rate = cost.price(answers, comparison.device)
     per_second = rate.typical / 3600 * candidates[0].estimate.plan.processes if rate else None
     seconds = _limit(answers, hours, per_second)
@@ -157,7 +158,18 @@ def _candidate(answers: Answers, comparison: Comparison, settings: Mapping[str, 
     return Candidate(settings, found, seen)
 
 
+def _refuse_nothing_to_rank_by(candidate: Candidate) -> None:
+    plan, data = candidate.estimate.plan, candidate.comparison.data
+    if not data.split(plan.max_length, plan.eval_fraction)[1]:
+        fix = "give it more rows, or set eval_fraction higher"
+        raise UserError(
+            f"eval_fraction: a sweep compares held-out losses, and no row is held out; {fix}", "eval_fraction"
+        )
+
+
 def _limit(answers: Answers, hours: float | None, usd_per_second: float | None) -> float:
+    if hours is not None and not 0 < hours < math.inf:
+        raise wont_do("hours", hours, "a number above 0")
     limits = [3600 * hours] if hours else []
     if answers.budget_usd is not None:
         if usd_per_second is None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from backend import kept_names
-from backend.data import replay
+from backend.data import replay, scoring
 from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.finding import finding
 from backend.data.general import Part, parts
@@ -160,7 +160,19 @@ def _prepared(job: Job, model_folder: Path, report: Report) -> Prepared:
     read: Callable[..., Prepared] = partial(prepare, questions=plan.task_rows if plan.task else 0)
     if plan.objective != "sft":
         read = partial(prepare_preferences, plan.objective)
-    data = read(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say, how)
+    data: Prepared = read(
+        job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say, how
+    )
+    if (
+        plan.task
+        and data.questions
+        and all(scoring.extracted(plan.task, x.answer or "") is None for x in data.questions)
+    ):
+        raise UserError(
+            f"task: no held-out answer has what {plan.task!r} looks for, so that every answer would be wrong; it takes "
+            "exact, number, or a regular expression that matches the right answers",
+            "task",
+        )
     return _with_own_prompts(data, plan, model_folder)
 
 
@@ -190,6 +202,12 @@ def _mixed(job: Job, data: Prepared, general: tuple[Part, ...]) -> tuple[Prepare
     if not job.plan.replay_fraction:
         return data, general
     learned, measured = replay.divided(general)
+    if not measured and job.plan.measure_forgetting:
+        raise UserError(
+            "general_data: half of it is learned (replay_fraction) and nothing is left to measure forgetting on; give "
+            "it two examples or more",
+            "general_data",
+        )
     return replay.mixed(data, learned, job.plan), measured
 
 

@@ -34,6 +34,9 @@ def test_the_grid_is_every_combination_once() -> None:
         (["rank=8"], "rank needs two values or more"),
         (["rnk=8,16"], "did you mean 'rank'"),
         (["rank=8,many"], "a whole number"),
+        (["rank=8,16", "rank=8,32"], "rank is given twice"),
+        (["eval_fraction=0,0.1"], "would not be of the same rows"),
+        (["max_steps=10,20"], "the sweep chooses it"),
         ([], "1 combinations; a sweep takes 2 to 64"),
     ],
 )
@@ -85,11 +88,22 @@ def test_all_settings_have_the_schedule_of_the_longest_run() -> None:
 
 @pytest.mark.parametrize(
     ("hours", "sentence"),
-    [(None, "needs a limit: --hours H, or --budget USD"), (1e-4, "does not pay for a step of each")],
+    [
+        (None, "needs a limit: --hours H, or --budget USD"),
+        (1e-4, "does not pay for a step of each"),
+        (0.0, "hours: 0 won't do; it takes a number above 0"),
+        (float("nan"), "hours: nan won't do"),
+    ],
 )
 def test_a_sweep_without_room_is_refused(hours: float | None, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         planned(hours)
+
+
+def test_without_held_out_rows_there_is_nothing_to_rank_by() -> None:
+    with pytest.raises(UserError, match="no row is held out") as refused:
+        planned(1.0, set=("eval_fraction=0",))
+    assert refused.value.field == "eval_fraction"
 
 
 def test_the_best_comes_first_and_the_front_is_what_none_beats() -> None:
