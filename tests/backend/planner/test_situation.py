@@ -59,6 +59,16 @@ def test_what_only_held_out_rows_can_tell_is_refused_without_any(
     assert refused.value.field == settings[-1].partition("=")[0]
 
 
+def test_few_general_rows_that_come_often_are_told(tmp_path: Path, tiny_model: Path) -> None:
+    def kinds(*settings: str) -> set[str]:
+        path = jsonl(tmp_path / "rows.jsonl", pairs(400))
+        answers = Answers(model=str(tiny_model), data=path, gpu="RTX 4090", set=settings)
+        return {found.kind for found in situation.predict(answers).findings}
+
+    assert "general-repeated" in kinds("replay_fraction=0.6")
+    assert "general-repeated" not in kinds("replay_fraction=0.1")
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\x89PNG\r\n\x1a\n", b'{"x": 1}\n'])
 def test_general_text_that_can_t_be_read_is_refused_before_the_run(
     content: bytes | None, tmp_path: Path, tiny_model: Path
