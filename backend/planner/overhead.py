@@ -91,7 +91,7 @@ def task_seconds(shape: ModelShape, plan: Plan, device: Device) -> float:
     """Scoring the task before and after: answers of the longest length, several at a time."""
     if not plan.task:
         return 0.0
-    batches = -(-plan.task_rows // constants.throughput().sample.task_batch)
+    batches = -(-plan.task_rows // (memory.task_batch(shape, plan) * plan.processes))
     return float(2 * batches * plan.task_tokens * token_seconds(shape, plan, device))
 
 

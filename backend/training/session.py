@@ -28,7 +28,7 @@ from backend.run.control import CHANGEABLE
 from backend.run.events import Evaluated, FindingReported, Replanned, Sampled
 from backend.run.folder import RunFolder
 from backend.training import checks, loss, methods, quiet, relief, sample
-from backend.training.advice import would_fit
+from backend.training.advice import task_batch, would_fit
 from backend.training.adviser import Adviser
 from backend.training.ahead import Ahead
 from backend.training.batches import Batch, micro_batches
@@ -253,7 +253,7 @@ class Session:
         if not self.plan.task or not self.data.questions:
             return
         self.report.phase("task")
-        task = Task(self.data.questions, self.tokenizer)
+        task = Task(self.data.questions, self.tokenizer, task_batch(self.job, self.plan))
         scored = task.score(self.loaded.network, self.execution, self.report, self.progress.step, broken_off)
         if scored is not None:
             self.report.event(scored)

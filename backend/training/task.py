@@ -14,18 +14,17 @@ from backend.training.network import Network
 from backend.training.parallel.execution import Execution
 from backend.training.report import Report
 
-AT_ONCE = 8
-"""Questions that are answered together; fewer if memory runs out."""
 SCORING = "scoring the task"
 
 
 class Task:
     """The held-out questions of a run, and how their answers are compared."""
 
-    def __init__(self, questions: Sequence[Probe], tokenizer: Any) -> None:
+    def __init__(self, questions: Sequence[Probe], tokenizer: Any, at_once: int) -> None:
+        """`at_once`: questions that are answered together; fewer if memory runs out."""
         self._questions = sorted(questions, key=lambda probe: len(probe.ids))
         self._tokenizer = tokenizer
-        self._at_once = AT_ONCE
+        self._at_once = at_once
 
     def score(
         self, network: Network, execution: Execution, report: Report, step: int, broken_off: Callable[[], bool]
