@@ -65,6 +65,6 @@ class Answers:
     target_modules, use_dora, use_rslora, modules_to_save, adapter_dtype, weights_dtype, quantization, packing,
     train_on_turns, special_tokens_in_data, max_steps, micro_batch, learning_rate, schedule, warmup_fraction,
     weight_decay, max_grad_norm, optimizer, optimizer_in_backward, checkpointing, activation_offload, chunked_loss,
-    attention, precision, eval_fraction, eval_every, save_every, keep_checkpoints, keep, early_stopping_patience,
-    early_stopping_min_delta, measure_forgetting, max_forgetting, general_data, task, task_rows, task_tokens,
-    budget_stop, replay_fraction, processes, compile, kernels, measure_kernels."""
+    attention, precision, eval_fraction, eval_every, save_every, sample_prompts, keep_checkpoints, keep,
+    early_stopping_patience, early_stopping_min_delta, measure_forgetting, max_forgetting, general_data, task,
+    task_rows, task_tokens, budget_stop, replay_fraction, processes, compile, kernels, measure_kernels."""

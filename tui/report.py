@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from textual.app import App
 
 from backend import units
 from backend.errors import UserError
-from backend.model import demo
 from backend.plan import fields
 from backend.run import forgetting, tasks
 from backend.run.events import ForgettingMeasured
@@ -81,18 +79,17 @@ def _figure(figure: Figure) -> tuple[str, ...]:
 
 
 def _elsewhere(folder: RunFolder, past: History) -> Iterator[str]:
-    """How lm-eval evaluates what was saved."""
+    """How others' evaluators score what was saved."""
+    from backend.export import evaluators
+    from backend.export.source import ExportSource
+
     try:
-        job = folder.job()
+        source = ExportSource(folder, folder.job(), past)
     except UserError:
         return
     saved = past.finished.result if past.finished else None
-    if saved is None:
-        return
-    base = job.hub_id or (str(demo.folder()) if job.model == "demo" else job.model_folder)
-    model = f"pretrained={saved}" if job.plan.method == "full" else f"pretrained={base},peft={saved}"
-    words = shlex.join(["lm_eval", "--model", "hf", "--model_args", model, "--tasks", "gsm8k"])
-    yield from ("## Evaluate it with lm-eval", "", *_block(words))
+    for name, command in evaluators.commands(source, Path(saved)).items() if saved else ():
+        yield from (f"## Evaluate it with {name}", "", *_block(command))
 
 
 def _forgetting(past: History) -> Iterator[str]:

@@ -29,7 +29,8 @@ def trials(comparison: Comparison, wanted: Method | None) -> tuple[Trial, ...]:
         raise DoesNotFit(" ".join(reasons or comparison.reasons), "trial")
     fetched = replace(comparison, model=replace(comparison.model, download_bytes=0))  # the first trial downloads it
     first, *others = fitting
-    found = (trial_plan.of(comparison, first), *(trial_plan.of(fetched, method) for method in others))
+    equal = trial_plan.equal_seconds(comparison, fitting)
+    found = (trial_plan.of(comparison, first, equal), *(trial_plan.of(fetched, method, equal) for method in others))
     trial.refuse_beside_a_run(found[0].job)
     return found
 
@@ -42,6 +43,8 @@ def about(found: Sequence[Trial]) -> str:
     """
     steps = [one.steps for one in found]
     count = f"{min(steps)}" if min(steps) == max(steps) else f"{min(steps)} to {max(steps)}"
+    if any(one.train_seconds and one.steps < one.whole_steps for one in found):
+        count = f"about {count}"
     seconds = seconds_of(found)
     if seconds is None:
         return f"{count} real steps of {listed([title(one.method) for one in found])}: no time is predicted."

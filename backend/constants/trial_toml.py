@@ -22,6 +22,10 @@ class TrialTable(Table, frozen=True):
     least_steps: int
     seconds: float
     """Time for the steps of one method, as predicted."""
+    least_seconds: float
+    """The least time of the steps of each method, if all train for the same time."""
+    faster: float
+    """So many times as many steps as predicted at the most, if all methods train for the same time."""
     held_out_share: float
     """Time for both evaluations, over that of the steps."""
     least_held_out: int

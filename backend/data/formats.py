@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from backend.data.build import build
@@ -70,6 +70,14 @@ def examples_of(source: Source, mapping: Sequence[str] = ()) -> Examples:
     if all(isinstance(example, int) for example in examples):
         raise nothing_left(source.reference, found, passed.left)
     return examples
+
+
+def read_as(found: Examples, mapping: dict[str, str]) -> Examples:
+    """The same rows read with another mapping, none left out for its mark."""
+    layout: Layout = replace(found.layout, mapping=mapping, verdict="", others=())
+    passed = Passed()
+    built = list(build_all(found.source.rows, layout, passed)) if found.source.is_kept else None
+    return Examples(layout, found.source, passed, built)
 
 
 def build_all(rows: Iterable[Value], found: Layout, passed: Passed) -> Iterator[Example | int]:

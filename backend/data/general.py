@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import numpy as np
 
 from backend import constants, paths
 from backend.data.chat.tokens import Ids, Mask
+from backend.data.formats import examples_of
 from backend.data.prepare import Rows, prepare
+from backend.data.reading.load import load
 from backend.data.tokenizing import Tokenizing
+from backend.errors import UserError
 
 OWN = "general"
 """What the user's own set is called: it is one part."""
@@ -43,10 +47,31 @@ def references(reference: str) -> Iterator[tuple[str, str]]:
         yield part.name, str(paths.SHIPPED / "general" / part.file)
 
 
+def refuse_unreadable(reference: str) -> None:
+    """Raise UserError if the set that the user names can't be read; what its tokens are is not looked at."""
+    with _named(reference):
+        examples_of(load(reference, samples=True))
+
+
+@contextmanager
+def _named(reference: str) -> Iterator[None]:
+    """An error about a set that the user names is one of the field `general_data`."""
+    try:
+        yield
+    except UserError as error:
+        text = str(error)
+        if "--mapping" in text:  # there is none for it
+            text = f"the columns of {reference} are not known; name them prompt and completion, messages, or text"
+        raise UserError(f"general_data: {text}", "general_data") from None
+
+
 def parts(reference: str, tokenizer_folder: Path, max_length: int) -> tuple[Part, ...]:
     """The parts of the general text, tokenised. Raises UserError if it can't be read or holds nothing of use."""
     length = min(max_length, constants.forgetting().measure.length)
-    made = [_part(name, file, tokenizer_folder, length, own=bool(reference)) for name, file in references(reference)]
+    with _named(reference) if reference else nullcontext():
+        made = [
+            _part(name, file, tokenizer_folder, length, own=bool(reference)) for name, file in references(reference)
+        ]
     return tuple(part for part in made if part.rows)
 
 

@@ -15,7 +15,7 @@ from backend.data.constants import constants
 from backend.data.content import of_content
 from backend.data.counting import Counted, bytes_per_token, counted, estimated
 from backend.data.finding import Finding, by_severity, count_of, finding
-from backend.data.formats import Examples, examples_of
+from backend.data.formats import Examples, examples_of, read_as
 from backend.data.notes import length_findings
 from backend.data.preflight.checks import preflight
 from backend.data.preflight.leaks import leaks
@@ -45,29 +45,39 @@ def inspect(
     seed: int = 0,
     say: Say = lambda text: None,
     how: Tokenizing = WHOLE,
+    objective: str = "sft",
 ) -> DataReport:
     """Go through `reference` and measure it, with the model's tokenizer and template if they are at hand.
 
-    `how` are the run's choices of what is learned. `say` gets a line now and then if there are many rows. UserError
+    `how` are the run's choices of what is learned; of `objective` kto, which learns from rows that are marked as bad
+    too, those are counted. `say` gets a line now and then if there are many rows. UserError
     (field `data` or `mapping`) of one sentence if it can't be read.
     """
     with _collector_paused():
         source = load(reference, say, samples=True)
         try:
-            return _inspected(source, mapping, model, seed, how, say)
+            return _inspected(source, mapping, model, seed, how, objective, say)
         except UserError:
             if source.factor == 1:
                 raise
-        return _inspected(
-            load(reference, say), mapping, model, seed, how, say
-        )  # only the whole has the rows' true numbers
+        whole = load(reference, say)  # only the whole has the rows' true numbers
+        return _inspected(whole, mapping, model, seed, how, objective, say)
 
 
 def _inspected(
-    source: Source, mapping: Sequence[str], model: ModelInfo | None, seed: int, how: Tokenizing, say: Say
+    source: Source,
+    mapping: Sequence[str],
+    model: ModelInfo | None,
+    seed: int,
+    how: Tokenizing,
+    objective: str,
+    say: Say,
 ) -> DataReport:
     reference = source.reference
     found = examples_of(source, mapping)
+    possible = objectives.of(found.layout)
+    if objective == "kto" and "kto" in possible:
+        found = read_as(found, found.layout.mapping)
     tokenizer = _tokenizer(model)
     seen = survey(found, seed, say)
     counts = counted(seen, tokenizer, seed, how) if tokenizer else estimated(seen.sizes, seen.kept)
@@ -84,7 +94,7 @@ def _inspected(
         mapping=found.layout.mapping,
         columns=source.columns,
         unused_columns=found.layout.unused,
-        objectives=objectives.of(found.layout),
+        objectives=possible,
         row_tokens=_repeated(counts.tokens, source),
         row_scored_tokens=_repeated(counts.scored, source),
         row_prompt_tokens=_repeated(counts.prompt, source),

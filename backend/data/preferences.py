@@ -14,8 +14,7 @@ from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.chat.tokens import Ids, Mask
 from backend.data.content import of_content
 from backend.data.finding import OF_SFT, by_severity, count_of, finding
-from backend.data.formats import Examples, Passed, build_all, examples_of
-from backend.data.layout.kinds import Layout
+from backend.data.formats import Examples, examples_of, read_as
 from backend.data.prepare import ASKED, Part, Prepared, Rows, held_out_places, part_of, some_places
 from backend.data.probes import probes
 from backend.data.reading.load import Source, load
@@ -110,7 +109,7 @@ def _pairs(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how
     better = _better(source, mapping)
     pair = better.layout.preference
     assert pair is not None
-    worse = _other_layout(better, {role: pair[1] if x == pair[0] else x for role, x in better.layout.mapping.items()})
+    worse = read_as(better, {role: pair[1] if x == pair[0] else x for role, x in better.layout.mapping.items()})
     parts = [part_of(found, tokenizer, how, say) for found in (better, worse)]
     by_row = [_first_of_row(part) for part in parts]
     both = sorted(by_row[0].keys() & by_row[1].keys())
@@ -127,7 +126,7 @@ def _marked(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, ho
     found = examples_of(source, mapping)
     objectives.refuse("kto", source.reference, objectives.of(found.layout))
     column = found.layout.verdict
-    part = part_of(_other_layout(found, found.layout.mapping), tokenizer, how, say)
+    part = part_of(read_as(found, found.layout.mapping), tokenizer, how, say)
     words = [str(row.get(column)).strip().lower() for row in source.rows]
     at = {row: place for row, place in _first_of_row(part).items() if words[row] in _MARKS}
     chosen = sorted(at)
@@ -152,14 +151,6 @@ def _better(source: Source, mapping: Sequence[str]) -> Examples:
         return found
     role = "messages" if "messages" in found.layout.mapping else "completion"
     return examples_of(source, (*mapping, f"{role}={pair[0]}"))
-
-
-def _other_layout(found: Examples, mapping: dict[str, str]) -> Examples:
-    """The same rows read with another mapping, none left out for its mark."""
-    layout: Layout = replace(found.layout, mapping=mapping, verdict="", others=())
-    passed = Passed()
-    built = list(build_all(found.source.rows, layout, passed)) if found.source.is_kept else None
-    return Examples(layout, found.source, passed, built)
 
 
 def _first_of_row(part: Part) -> dict[int, int]:

@@ -16,8 +16,9 @@ from backend.data.chat.tokens import Ids, tokenize_all
 from backend.data.conversation import Example, Text, answer_of
 from backend.data.formats import Examples
 from backend.data.tokenizing import WHOLE
+from backend.plan.prompts import TOGETHER
 
-PROBES = 3
+PROBES = TOGETHER
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Probe:
     """Their tokens with the generation prompt, where the model goes on."""
     prompt: str
     """What to show: the last question, or the text's beginning."""
-    answer: str
-    """What the data answers."""
+    answer: str | None
+    """What the data answers; None to a question of the user's own."""
 
 
 def probes(
@@ -42,6 +43,32 @@ def probes(
     made = [probe for example in examples if (probe := _probe(example, tokenizer)) is not None]
     short = [probe for probe in made if len(probe.ids) <= max_length // 2]
     return tuple(short[:count] or sorted(made, key=lambda probe: len(probe.ids))[:1])
+
+
+def own_probes(
+    prompts: Iterable[str], like: Sequence[Probe], tokenizer: TextTokenizer, max_length: int
+) -> tuple[tuple[Probe, ...], tuple[str, ...]]:
+    """The user's own questions, asked as those of the data are; and those that are left out.
+
+    Left out is what takes more than half of `max_length`, or what the chat template refuses. `like`: questions of the
+    data. If they begin with a system turn, the user's do too; of documents a question is the beginning of one.
+    """
+    made = {prompt: _own_probe(prompt, like[0] if like else None, tokenizer) for prompt in prompts}
+    fitting = {prompt: probe for prompt, probe in made.items() if probe and len(probe.ids) <= max_length // 2}
+    return tuple(fitting.values()), tuple(prompt for prompt in made if prompt not in fitting)
+
+
+def _own_probe(prompt: str, like: Probe | None, tokenizer: TextTokenizer) -> Probe | None:
+    if like is not None and not like.messages:
+        (row,) = tokenize_all([Text(prompt, ends=False)], tokenizer, WHOLE, Tally())
+        return None if row is None else Probe((), row.ids, prompt, None)
+    system = [turn for turn in (like.messages[:1] if like else ()) if turn["role"] == "system"]
+    turns = [*system, {"role": "user", "content": prompt}]
+    try:
+        text = tokenizer.render(turns, (), add_generation_prompt=True)
+    except Refusal:
+        return None
+    return Probe(tuple(turns), np.array(tokenizer.encode(text).ids, np.int32), prompt, None)
 
 
 def _at(found: Examples, places: Sequence[int]) -> list[Example]:

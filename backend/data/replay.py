@@ -33,7 +33,9 @@ class Mixed:
 
 def divided(parts: Sequence[Part]) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
     """The general text to train on and the text to measure on: every other example, so that none is in both."""
-    return tuple(_half(part, 0) for part in parts), tuple(_half(part, 1) for part in parts)
+    halves = ([_half(part, first) for part in parts] for first in (0, 1))
+    learned, measured = (tuple(part for part in half if part.rows) for half in halves)
+    return learned, measured
 
 
 def mixed(data: Prepared, parts: Sequence[Part], plan: Plan) -> Prepared:

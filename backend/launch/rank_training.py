@@ -28,6 +28,7 @@ from backend.training.quiet import libraries_to
 from backend.training.report import Report, Silent
 from backend.training.session import SAMPLING, restored
 from backend.training.session_files import CHECKPOINTING, SAVING
+from backend.training.task import SCORING
 from backend.training.train import run
 
 LINK = "fttui-link"
@@ -120,6 +121,8 @@ def _cheaper(plan: Plan, job: Job, out: relief.RanOut) -> tuple[PlanChanges, str
     """Plan fields to change, and the change in words; None if nothing is left to change, or if it would not help."""
     if out.during == SAMPLING:
         return {"micro_batch": plan.micro_batch}, "no sample answers"  # none are made of a sharded model that ran out
+    if out.during == SCORING:
+        return {"task": ""}, "the task is not scored"
     if out.during == FORGETTING:
         return {"measure_forgetting": False}, "forgetting is not measured"
     if out.during == relief.LOADING:

@@ -110,6 +110,8 @@ class Plan:
     """Optimizer steps between evaluations; 0 for about ten in a run. There are always one before and one at the end."""
     save_every: Zero = 0
     """Optimizer steps between checkpoints; 0 for about five in a run. One is always made at the end."""
+    sample_prompts: str = ""
+    """Questions of your own, one a line, that the model is asked at each evaluation beside some of held-out rows."""
     keep_checkpoints: Count = 2
     """Newest checkpoints kept, beside the best."""
     keep: Literal["best", "last"] = "best"

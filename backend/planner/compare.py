@@ -51,6 +51,7 @@ def compare(
     objectives.refuse(pinned.values.get("objective", "sft"), data.reference, data.objectives)
     device = several.take(device, min(pinned.values.get("processes", device.count), several.most(device)))
     estimates = {method: estimate(method, answers, device, model, data, pinned) for method in METHODS}
+    rules.refuse_unevaluated(pinned.values, estimates[METHODS[0]].plan, data)
     device = several.take(device, max(seen.plan.processes for seen in estimates.values()))
     if advise:
         estimates = {

@@ -27,7 +27,7 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
         model_folder=model_folder(comparison.model),
         hub_id=comparison.model.hub_id,
         data=_absolute(answers.data) if answers.data != "demo" else answers.data,
-        plan=seen.plan,
+        plan=_rooted(seen.plan),
         device=device.kind,
         device_name=device.name,
         device_uuids=device.uuids[: seen.plan.processes] if device.here else (),
@@ -77,6 +77,11 @@ def uncorrected(model: ModelInfo, plan: Plan, device: Device, data: DataReport) 
         device_flops_per_second=device.flops_per_second,
         overhead_seconds=overhead.start_seconds(model, plan) + written,
     )
+
+
+def _rooted(plan: Plan) -> Plan:
+    """The plan with a file of general text named from any folder."""
+    return replace(plan, general_data=_absolute(plan.general_data)) if plan.general_data else plan
 
 
 def _absolute(reference: str) -> str:

@@ -40,16 +40,31 @@ def general_tokens(plan: Plan, steps: int) -> float:
     """Tokens of general text that forgetting is measured on in a whole run; 0 if it is not.
 
     All of it after training; a slice at each evaluation; for full fine-tuning all of it before, for adapters twice each
-    time: with them and without.
+    time: with them and without. Half of it if the other half is learned.
     """
+    return general_ends(plan) + general_slice(plan) * evaluations(plan, steps)
+
+
+def general_ends(plan: Plan) -> float:
+    """Those before and after training: of adapters all of it twice after, of full fine-tuning once each."""
+    return 2 * _general_whole(plan)
+
+
+def general_slice(plan: Plan) -> float:
+    """Those of each evaluation: a slice of the text, of adapters twice."""
+    passes = 1 if plan.method == "full" else 2
+    return passes * constants.forgetting().measure.slice * _general_whole(plan)
+
+
+def _general_whole(plan: Plan) -> float:
+    """Tokens of the general text; 0 if forgetting is not measured."""
     if not plan.measure_forgetting:
         return 0.0
     table = constants.forgetting().measure
     whole = sum(part.tokens for part in constants.general().part)
     if plan.general_data:
         whole = table.most_rows * table.row_tokens
-    measured = whole * (1 + table.slice * evaluations(plan, steps))
-    return measured + whole if plan.method == "full" else 2 * measured
+    return whole / 2 if plan.replay_fraction else float(whole)
 
 
 def start_seconds(model: ModelInfo, plan: Plan) -> float:
@@ -76,7 +91,7 @@ def task_seconds(shape: ModelShape, plan: Plan, device: Device) -> float:
     """Scoring the task before and after: answers of the longest length, several at a time."""
     if not plan.task:
         return 0.0
-    batches = -(-plan.task_rows // constants.throughput().sample.task_batch)
+    batches = -(-plan.task_rows // (memory.task_batch(shape, plan) * plan.processes))
     return float(2 * batches * plan.task_tokens * token_seconds(shape, plan, device))
 
 

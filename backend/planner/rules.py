@@ -13,7 +13,7 @@ from backend.data import scoring
 from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.model.info import ModelInfo
-from backend.plan import counts, fields
+from backend.plan import counts, fields, prompts
 from backend.plan.plan import ADAPTER_ONLY, Plan
 from backend.plan.preset import Preset
 from backend.planner import cost, limits, several, start
@@ -72,7 +72,7 @@ def settle(
     for key, (value, why) in several.processes(method, device, {**values, **pinned.values}).items():
         values[key], origin[key] = value, why
     if values.get("objective", "sft") != "sft":
-        values["packing"], values["processes"] = False, 1
+        values["packing"] = False
     return Plan(**values), origin
 
 
@@ -191,7 +191,7 @@ def _adapter(method: Method, device: Device, model: ModelInfo, data: DataReport,
 
 
 def _preference(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
-    """Preferences are learned at a lower rate, once, by the difference of whole answers; on one device."""
+    """Preferences are learned at a lower rate, once, by the difference of whole answers."""
     objective = known.get("objective", "sft")
     if objective == "sft":
         return {}
@@ -243,6 +243,18 @@ def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:
     return device.kind == "cpu" and model.kind == "demo" and data.reference == "demo"
 
 
+def refuse_unevaluated(pinned: Mapping[str, Any], plan: Plan, data: DataReport) -> None:
+    """Raise UserError for what the user asked for and only held-out rows can give, if none is held out."""
+    if not data.rows or data.split(plan.max_length, plan.eval_fraction)[1]:
+        return
+    rows = data.cut(plan.max_length).rows
+    fix = f"set eval_fraction to {max(0.05, 1 / rows):.2g}" if rows > 1 else "it takes two rows or more"
+    why = "eval_fraction is 0" if not plan.eval_fraction else f"there are {units.counted(rows, 'row')}"
+    for key, what in (("task", "whose answer could be scored"), ("early_stopping_patience", "to tell by when to stop")):
+        if pinned.get(key):
+            raise UserError(f"{key}: no row is held out {what}, since {why}; {fix}, or leave {key} out", key)
+
+
 def refuse_contradictions(method: Method, pinned: Mapping[str, Any]) -> None:
     """Refuse what is not implemented, and settings that contradict the method if the user asked for that method."""
     if pinned.get("replay_fraction") and pinned.get("objective", "sft") != "sft":
@@ -250,6 +262,7 @@ def refuse_contradictions(method: Method, pinned: Mapping[str, Any]) -> None:
             "replay_fraction: general text has no preferences; leave it at 0, dpo and kto stay near the base anyway",
             "replay_fraction",
         )
+    prompts.refuse(pinned.get("sample_prompts", ""))
     if pinned.get("task"):
         scoring.check(str(pinned["task"]))
         if pinned.get("objective", "sft") != "sft":
@@ -260,12 +273,6 @@ def refuse_contradictions(method: Method, pinned: Mapping[str, Any]) -> None:
             "max_forgetting",
         )
     objective = pinned.get("objective", "sft")
-    if objective != "sft" and pinned.get("processes", 1) > 1:
-        raise UserError(
-            f"processes: {pinned['processes']} does not go with objective {objective}, which trains on one "
-            "device in this version; leave it out",
-            "processes",
-        )
     if pinned.get("method") != method:
         return
     if objective != "sft" and method == "full":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend.answers import Answers
-from backend.data import inspect
+from backend.data import general, inspect
 from backend.data.report import DataReport
 from backend.data.tokenizing import WHOLE, Tokenizing, chosen
 from backend.errors import UserError, wont_do
@@ -22,7 +22,10 @@ def predict(answers: Answers, preset: Preset | None = None) -> Comparison:
     check(answers)
     model = start.of(answers, find.find(answers.model))
     kept = rules.pin(answers, preset).values
-    comparison = compare(answers, device(answers), model, data(answers, model, chosen(kept)), preset)
+    if kept.get("general_data"):
+        general.refuse_unreadable(kept["general_data"])
+    rows = data(answers, model, chosen(kept), kept.get("objective", "sft"))
+    comparison = compare(answers, device(answers), model, rows, preset)
     _refuse_nothing_left(comparison)
     return comparison
 
@@ -42,10 +45,11 @@ def device(answers: Answers, hardware: Hardware | None = None) -> Device:
     return nodes.spread(found, answers)
 
 
-def data(answers: Answers, model: ModelInfo, how: Tokenizing = WHOLE) -> DataReport:
-    """The data as inspected with the model's tokenizer, or assumed from its size; `how` is the run's choice."""
+def data(answers: Answers, model: ModelInfo, how: Tokenizing = WHOLE, objective: str = "sft") -> DataReport:
+    """The data as inspected with the model's tokenizer, or assumed from its size; `how`, `objective`: the run's."""
     if answers.data:
-        return inspect.inspect(answers.data, mapping=answers.mapping, model=model, seed=answers.seed or 0, how=how)
+        seed, given = answers.seed or 0, answers.mapping
+        return inspect.inspect(answers.data, mapping=given, model=model, seed=seed, how=how, objective=objective)
     if answers.rows is None or answers.row_tokens is None:
         raise UserError("give the data with --data, or --rows N --row-tokens T if there is none yet", "data")
     return inspect.assumed(answers.rows, answers.row_tokens)

@@ -136,8 +136,19 @@ def step_seconds(
     `kernels`: those of other trainers; by default the plan's.
     """
     seconds = _of_passes(shape, plan, device, load, kernels or gpu_time.kernels_of(plan))
-    more = 1 + {"sft": 0, "dpo": 1, "kto": 3}[plan.objective] * gpu_time.forward_share(plan)
+    more = 1 + _more_passes(plan) * gpu_time.forward_share(plan)
     return seconds and Interval(seconds.low * more, seconds.point * more, seconds.high * more)
+
+
+def _more_passes(plan: Plan) -> int:
+    """Forward passes of a step beside its own: the reference's, and KTO's of mismatched answers by both models."""
+    return {"sft": 0, "dpo": 1, "kto": 3}[plan.objective]
+
+
+def _one_pass(plan: Plan, load: Work) -> float:
+    """A forward pass over one token, in steps."""
+    share = gpu_time.forward_share(plan)
+    return share / (1 + _more_passes(plan) * share) / max(1.0, load.step_tokens)
 
 
 def _of_passes(shape: ModelShape, plan: Plan, device: Device, load: Work, kernels: Kernels) -> Interval | None:
@@ -204,6 +215,21 @@ def run_hours(
     )
 
 
+def evaluation_seconds(model: ModelInfo, plan: Plan, device: Device, load: Work) -> float:
+    """One evaluation: the held-out rows, the slice of general text, sample answers; NaN if the rate is not known."""
+    step = step_seconds(model.shape, plan, device, load)
+    if step is None:
+        return math.nan
+    tokens = load.held_out_tokens * (1 + _more_passes(plan)) + overhead.general_slice(plan)
+    return step.point * tokens * _one_pass(plan, load) + overhead.sample_seconds(model.shape, plan, device)
+
+
+def general_seconds(model: ModelInfo, plan: Plan, device: Device, load: Work) -> float:
+    """All of the general text before and after training; NaN if the rate is not known."""
+    step = step_seconds(model.shape, plan, device, load)
+    return step.point * overhead.general_ends(plan) * _one_pass(plan, load) if step else math.nan
+
+
 def phase_hours(model: ModelInfo, plan: Plan, device: Device, data: DataReport, load: Work) -> dict[str, float]:
     """What the hours of the run are of: loading, training, evaluating, saving; empty if the rate is not known."""
     found = _parts(model, plan, device, data, load)
@@ -243,8 +269,9 @@ def _parts(model: ModelInfo, plan: Plan, device: Device, data: DataReport, load:
         return None
     total = rules.steps(plan, data)
     evaluations = overhead.evaluations(plan, total)
-    forward = load.held_out_tokens / max(1.0, load.step_tokens) * gpu_time.forward_share(plan)
-    general = overhead.general_tokens(plan, total) / max(1.0, load.step_tokens) * gpu_time.forward_share(plan)
+    one_pass = _one_pass(plan, load)
+    forward = load.held_out_tokens * (1 + _more_passes(plan)) * one_pass
+    general = overhead.general_tokens(plan, total) * one_pass
     return _Parts(
         step=step,
         total=total,

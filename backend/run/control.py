@@ -12,7 +12,8 @@ from backend.errors import UserError
 from backend.plan import fields
 from backend.run.json_lines import Appender, Tail
 
-Command = Literal["stop", "pause", "checkpoint"]
+Command = Literal["stop", "pause", "checkpoint", "finish"]
+"""`finish`: the next step is the last one, after which the run ends as it does after its planned steps."""
 
 
 class Change(NamedTuple):
@@ -35,7 +36,7 @@ CHANGEABLE = ("learning_rate", "eval_every", "save_every", "max_steps", "early_s
 class _Line(msgspec.Struct):
     """A line of the file; any other field does no harm."""
 
-    event: Literal["stop", "pause", "checkpoint", "change", "pause_at"]
+    event: Literal["stop", "pause", "checkpoint", "finish", "change", "pause_at"]
     step: int = 0
     field: str = ""
     value: int | float | None = None

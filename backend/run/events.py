@@ -257,7 +257,7 @@ class Evaluated(Event, tag="eval", frozen=True, kw_only=True):
 
 
 class Sampled(Event, tag="sample", frozen=True, kw_only=True):
-    """The model's answer to a question from the held-out rows."""
+    """The model's answer to a question from the held-out rows, or to one of the user's own."""
 
     step: Count = 0
     """Steps done so far; 0 before training."""
@@ -266,7 +266,7 @@ class Sampled(Event, tag="sample", frozen=True, kw_only=True):
     text: str = ""
     """The model's answer."""
     wanted: str | None = None
-    """The answer that the data gives."""
+    """The answer that the data gives; null to a question of the user's own."""
 
 
 class CheckpointSaved(Event, tag="checkpoint", frozen=True, kw_only=True):

@@ -40,6 +40,13 @@ def sentence(measured: Iterable[ForgettingMeasured]) -> str:
     return f"{parts}{'' if divergence is None else f', KL {divergence:.3f}'}: {verdict(events)}"
 
 
+def short(events: Sequence[ForgettingMeasured]) -> str:
+    """`+1.8 % low`: of the part that changed most; empty if nothing was measured."""
+    rises = [rise for x in events if (rise := change(x)) is not None]
+    said = verdict(events)
+    return f"{_signed(max(rises))} {'?' if said == INSUFFICIENT else said}" if rises else ""
+
+
 def verdict(events: Sequence[ForgettingMeasured]) -> str:
     """low, moderate, high or severe, by the part that changed most; or that there is too little to tell by."""
     words = constants.forgetting().words

@@ -13,6 +13,11 @@ def sentence(event: TaskScored) -> str:
     return f"{event.name}: {_percent(event.score)} % of {event.rows:,} right{interval}"
 
 
+def short(event: TaskScored) -> str:
+    """`31 % (20 to 45)`."""
+    return f"{_percent(event.score)} % ({_percent(event.low)} to {_percent(event.high)})"
+
+
 def change(events: Sequence[TaskScored]) -> str:
     """Before and after, as one sentence; empty if nothing was scored."""
     if not events:

@@ -10,6 +10,22 @@ from backend.errors import UserError
 from backend.plan import fields
 
 _OF_ADAPTERS = ("rank", "alpha", "dropout", "target_modules")
+_WHY = dict.fromkeys(
+    ("max_steps", "epochs", "eval_every", "save_every"), "the sweep chooses it, so that all settings train equally long"
+)
+_OTHER_LOSS = "the held-out losses would not be of the same rows and tokens"
+NOT_COMPARABLE = frozenset(_WHY) | {
+    *(
+        "eval_fraction",
+        "seed",
+        "max_length",
+        "objective",
+        "preference_beta",
+        "train_on_turns",
+        "special_tokens_in_data",
+    ),
+}
+"""Plan fields whose values can't be compared by held-out loss after the same number of steps."""
 MOST = 64
 """Combinations of one sweep."""
 
@@ -22,6 +38,10 @@ def parse(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         if not equals:
             raise UserError(f"--grid takes key=value,value, not {text!r}", "grid")
         key = key.strip()
+        if key in grid:
+            raise UserError(f"grid: {key} is given twice; list all its values in one --grid {key}=A,B", "grid")
+        if key in NOT_COMPARABLE:
+            raise UserError(f"grid: {key} can't be varied: {_WHY.get(key, _OTHER_LOSS)}; set it with --set", "grid")
         values = tuple(fields.parse(key, value) for value in listed.split(",") if value.strip())
         if len(set(values)) < 2:
             raise UserError(f"grid: {key} needs two values or more, such as {key}=A,B; one is --set {key}=A", "grid")

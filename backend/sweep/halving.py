@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -29,14 +30,23 @@ def steps(count: int, total: int) -> int:
     return found
 
 
-def affordable(count: int, total: int, seconds: float, step_seconds: float, start_seconds: float) -> int:
+def starts(count: int, total: int) -> int:
+    """How often a setting is started, or started again for the next rung."""
+    return sum(rung.survivors for rung in rungs(count, total))
+
+
+def evaluations(count: int, total: int) -> int:
+    """Evaluations of all settings together: one before training, and one after each `rungs(...)[0].step` steps."""
+    return count + steps(count, total) // rungs(count, total)[0].step
+
+
+def affordable(count: int, total: int, seconds: float, taken: Callable[[int], float]) -> int:
     """The most steps, up to `total`, of the last setting with which the sweep takes at most `seconds`; 0 if none is.
 
-    Each setting of each rung starts anew, which takes `start_seconds`.
+    `taken`: seconds of a sweep whose last setting makes so many steps.
     """
     levels = math.ceil(math.log2(count))
     for last in range(max(total >> levels, 1) << levels, 0, -(1 << levels)):
-        starts = sum(rung.survivors for rung in rungs(count, last))
-        if steps(count, last) * step_seconds + starts * start_seconds <= seconds:
+        if taken(last) <= seconds:
             return last
     return 0

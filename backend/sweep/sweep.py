@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from backend.answers import Answers
-from backend.errors import UserError
+from backend.errors import UserError, wont_do
 from backend.planner import cost, jobs, overhead, rules, throughput
 from backend.planner.compare import compare
 from backend.planner.estimates import Comparison, MethodEstimate
@@ -71,14 +71,15 @@ def plan(answers: Answers, comparison: Comparison, settings: Sequence[Mapping[st
     device, or if not even a step fits.
     """
     candidates = [_candidate(answers, comparison, one) for one in settings]
+    _refuse_nothing_to_rank_by(candidates[0])
     rate = cost.price(answers, comparison.device)
     per_second = rate.typical / 3600 * candidates[0].estimate.plan.processes if rate else None
     seconds = _limit(answers, hours, per_second)
-    step, start = max(map(_step_seconds, candidates)), max(map(_start_seconds, candidates))
-    if math.isnan(step):
+    each = _Seconds(*(max(values) for values in zip(*map(_seconds, candidates), strict=True)))
+    if math.isnan(each.step):
         raise UserError("the speed of this device is not known; `fttui doctor` measures it", "gpu")
-    total = min(candidate.estimate.steps for candidate in candidates)
-    most = halving.affordable(len(candidates), total, seconds, step, start)
+    total, count = min(candidate.estimate.steps for candidate in candidates), len(candidates)
+    most = halving.affordable(count, total, seconds, lambda last: each.together(count, last))
     if not most:
         raise UserError(
             f"the limit does not pay for a step of each of {len(candidates)} settings: raise it, or list fewer values",
@@ -87,9 +88,7 @@ def plan(answers: Answers, comparison: Comparison, settings: Sequence[Mapping[st
     rungs = halving.rungs(len(candidates), most)
     own = replace(answers, set=(*answers.set, *_of_the_longest(rungs)))
     candidates = [_candidate(own, comparison, one) for one in settings]
-    starts = sum(rung.survivors for rung in rungs)
-    predicted = halving.steps(len(candidates), most) * step + starts * start
-    return Sweep(candidates, rungs, seconds, predicted, per_second)
+    return Sweep(candidates, rungs, seconds, each.together(count, most), per_second)
 
 
 def run(sweep: Sweep, say: Say) -> list[Candidate]:
@@ -159,7 +158,18 @@ def _candidate(answers: Answers, comparison: Comparison, settings: Mapping[str, 
     return Candidate(settings, found, seen)
 
 
+def _refuse_nothing_to_rank_by(candidate: Candidate) -> None:
+    plan, data = candidate.estimate.plan, candidate.comparison.data
+    if not data.split(plan.max_length, plan.eval_fraction)[1]:
+        fix = "give it more rows, or set eval_fraction higher"
+        raise UserError(
+            f"eval_fraction: a sweep compares held-out losses, and no row is held out; {fix}", "eval_fraction"
+        )
+
+
 def _limit(answers: Answers, hours: float | None, usd_per_second: float | None) -> float:
+    if hours is not None and not 0 < hours < math.inf:
+        raise wont_do("hours", hours, "a number above 0")
     limits = [3600 * hours] if hours else []
     if answers.budget_usd is not None:
         if usd_per_second is None:
@@ -170,15 +180,32 @@ def _limit(answers: Answers, hours: float | None, usd_per_second: float | None) 
     return min(limits)
 
 
-def _step_seconds(candidate: Candidate) -> float:
-    """With its share of the evaluations; NaN if the rate is not known."""
+class _Seconds(NamedTuple):
+    """What one setting takes, predicted; NaN if the device's speed is not known."""
+
+    step: float
+    evaluation: float
+    start: float
+    """Each time that it is started, or started again for the next rung."""
+    ends: float
+    """Before its first step and after its last one: scoring the task, and all of the general text."""
+
+    def together(self, count: int, last: int) -> float:
+        """A sweep of `count` such settings whose last one makes `last` steps."""
+        of_steps = halving.steps(count, last) * self.step + halving.evaluations(count, last) * self.evaluation
+        return of_steps + halving.starts(count, last) * self.start + (count + 1) * self.ends / 2
+
+
+def _seconds(candidate: Candidate) -> _Seconds:
     plan, found = candidate.estimate.plan, candidate.comparison
-    step = throughput.step_seconds(found.model.shape, plan, found.device, throughput.work(plan, found.data))
-    return step.point * 1.25 if step else math.nan
-
-
-def _start_seconds(candidate: Candidate) -> float:
-    return overhead.start_seconds(candidate.comparison.model, candidate.estimate.plan)
+    model, device, load = found.model, found.device, throughput.work(plan, found.data)
+    step = throughput.step_seconds(model.shape, plan, device, load)
+    return _Seconds(
+        step=step.point if step else math.nan,
+        evaluation=throughput.evaluation_seconds(model, plan, device, load),
+        start=overhead.start_seconds(model, plan),
+        ends=overhead.task_seconds(model.shape, plan, device) + throughput.general_seconds(model, plan, device, load),
+    )
 
 
 def _train(candidate: Candidate, step: int, seconds: float) -> None:

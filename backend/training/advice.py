@@ -1,4 +1,4 @@
-"""What would fit after memory ran out, by the planner's formulas, as half of a sentence."""
+"""What fits by the planner's formulas: after memory ran out, as half of a sentence; and beside training."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ SHORTEST = 128
 """The shortest `max_length` that is proposed."""
 MARGIN = 0.85
 """Share of the memory that ran out which a proposal may be predicted to take: the prediction was too low."""
+
+
+def task_batch(job: Job, plan: Plan) -> int:
+    """Questions of a task to answer together, so that training stays the peak."""
+    try:
+        shape = read_folder(locate.on_this_box(job), job.model).shape
+    except UserError:
+        return 1
+    return memory.task_batch(shape, plan)
 
 
 def would_fit(job: Job, plan: Plan) -> str:

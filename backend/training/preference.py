@@ -6,8 +6,9 @@ takes single answers that are marked good or bad. Both look at how much more lik
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,15 +41,26 @@ class PreferenceBatch:
     """KTO: 1 for a good answer, 0 for a bad one."""
     mismatched: Batch | None = None
     """KTO: each prompt with the answer of another row, which tell how far the model has moved on the whole."""
+    counts: bool = True
+    """False for a batch of a rank that has fewer than others: ranks make as many passes, and it adds nothing."""
 
 
 def preference_batches(rows: Sequence[Preference], execution: Execution) -> list[PreferenceBatch]:
-    """Micro-batches of `plan.micro_batch` preferences, padded, shorter ones together."""
-    size = execution.plan.micro_batch
+    """This rank's micro-batches of `plan.micro_batch` preferences, padded, shorter ones together.
+
+    Every rank has as many. What KTO compares a row with is the same however many ranks there are.
+    """
+    size, ranks = execution.plan.micro_batch, execution.ranks
     order = np.argsort([max(len(ids) for ids, _ in row.rows) for row in rows], kind="stable")
     mismatched = [_mixed(rows[i].rows[0], rows[i - 1].rows[0]) for i in range(len(rows))]
-    groups = [order[start : start + size].tolist() for start in range(0, len(rows), size)]
-    return [_batch([rows[i] for i in group], [mismatched[i] for i in group], execution) for group in groups]
+
+    def batch(group: Sequence[int]) -> PreferenceBatch:
+        return _batch([rows[i] for i in group], [mismatched[i] for i in group], execution)
+
+    own, most = order[ranks.rank :: ranks.count].tolist(), -(-len(rows) // ranks.count)
+    made = [batch(own[start : start + size]) for start in range(0, len(own), size)]
+    lacking = -(-most // size) - len(made)
+    return made + [replace(batch(order[:1].tolist()), scored=0, tokens=0, counts=False)] * lacking
 
 
 def _batch(rows: Sequence[Preference], mismatched: Sequence[Row], execution: Execution) -> PreferenceBatch:
@@ -82,40 +94,46 @@ class PreferenceLoss:
 
     def begin(self, batches: Sequence[PreferenceBatch]) -> None:
         """Before the passes of an effective batch: KTO's estimate of how far the model has moved, over all of it."""
+        mismatched = [batch.mismatched for batch in batches if batch.mismatched is not None and batch.counts]
         if not batches or batches[0].mismatched is None:
             return
+        moved = torch.zeros(2, device=self._execution.device)
         with torch.no_grad(), autocast(self._plan, self._execution.device):
-            moved = torch.cat([self._ratios(batch.mismatched) for batch in batches if batch.mismatched is not None])
-        self._moved = moved.mean().clamp(min=0)
+            for batch in mismatched:
+                ratios = self._ratios(batch)
+                moved += torch.stack([ratios.sum(), torch.full_like(ratios, 1).sum()])
+        total, count = self._execution.ranks.sum(moved)
+        self._moved = (total / count).clamp(min=0)
 
     def __call__(self, batch: PreferenceBatch) -> Tensor:
         """Summed over the preferences of a micro-batch, on the device."""
+        gaps = self._gaps_of(batch)
+        if not batch.counts:
+            return gaps.sum() * 0.0
+        if not self._network.training:
+            self._gaps.append(gaps.detach())
+        return -functional.logsigmoid(gaps).sum() if batch.good is None else (1 - torch.sigmoid(gaps)).sum()
+
+    def _gaps_of(self, batch: PreferenceBatch) -> Tensor:
+        """Of each preference, by how much its reward is on the right side."""
         ratios, beta = self._ratios(batch.sequences), self._plan.preference_beta
         if batch.good is None:
             better, worse = ratios.chunk(2)
-            self._note(beta * (better - worse))
-            return -functional.logsigmoid(beta * (better - worse)).sum()
+            return beta * (better - worse)
         moved = torch.zeros((), device=ratios.device) if self._moved is None else self._moved
-        signs = 2 * batch.good - 1
-        gaps = beta * signs * (ratios - moved)
-        self._note(gaps)
-        return (1 - torch.sigmoid(gaps)).sum()
+        return beta * (2 * batch.good - 1) * (ratios - moved)
 
     def rewards(self) -> tuple[float, float] | None:
         """Mean reward margin, and the share of preferences on the right side, since the last call; None without any.
 
-        DPO: reward of the better answer less that of the worse one. KTO: how far a good answer's reward is above what
-        the model has moved on the whole, and a bad one's below it.
+        All ranks ask together. DPO: the reward of the better answer less that of the worse one. KTO: how far a good
+        answer's reward is above what the model has moved on the whole, and a bad one's below it.
         """
-        gaps, self._gaps = self._gaps, []
-        if not gaps:
+        own, self._gaps = [float(x) for gaps in self._gaps for x in gaps], []
+        every = [x for of_rank in self._execution.ranks.all_of(own) for x in of_rank]
+        if not every:
             return None
-        every = torch.cat(gaps)
-        return float(every.mean()), float((every > 0).float().mean())
-
-    def _note(self, gaps: Tensor) -> None:
-        if not self._network.training:
-            self._gaps.append(gaps.detach())
+        return math.fsum(every) / len(every), sum(x > 0 for x in every) / len(every)
 
     def _ratios(self, batch: Batch) -> Tensor:
         """By how much more likely each answer has become than it is for the base model, as a logarithm."""

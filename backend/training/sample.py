@@ -1,8 +1,9 @@
-"""The model's answer to one prompt, short and by greedy decoding: for the user to read, never a measure of quality."""
+"""The model's own answers by greedy decoding: short ones for the user to read, and those that a task is scored by."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +20,48 @@ from backend.training.parallel.sharding import is_sharded
 from backend.training.precision import autocast
 
 NEW_TOKENS = 48
+"""Of an answer for the user to read."""
 MOST_SECONDS = 5.0
+"""Of all such answers together."""
 
 
 @torch.no_grad()
-def answer(network: Network, tokenizer: Any, prompt: Ids, execution: Execution) -> str:
-    """What the model writes after the tokens of `prompt`, without special tokens. If it is sharded, all ranks ask."""
+def answers(
+    network: Network, tokenizer: Any, prompts: Sequence[Ids], execution: Execution, tokens: int, seconds: float | None
+) -> list[str]:
+    """What the model writes after each of `prompts`, without special tokens, all of them together.
+
+    Prompts are padded at their start, where the mask hides it. `tokens` and `seconds` (None for no limit) end an
+    answer. If the model is sharded, all ranks ask.
+    """
     from transformers import GenerationConfig
 
-    ids = torch.from_numpy(prompt.astype(np.int64)).unsqueeze(0).to(execution.device)
+    pad = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    longest = max(map(len, prompts))
+    ids = np.full((len(prompts), longest), pad, np.int64)
+    mask = np.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, longest - len(prompt) :], mask[row, longest - len(prompt) :] = prompt, 1
     config = GenerationConfig(
-        max_new_tokens=NEW_TOKENS,
-        max_time=MOST_SECONDS,
+        max_new_tokens=tokens,
+        max_time=seconds,
         do_sample=False,
         use_cache=True,
         eos_token_id=ends(network, tokenizer),
-        pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
+        pad_token_id=pad,
     )
     network.eval()
     try:
         with autocast(execution.plan, execution.device), uncompiled(execution.plan):
             written = network.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
+                input_ids=torch.from_numpy(ids).to(execution.device),
+                attention_mask=torch.from_numpy(mask).to(execution.device),
                 generation_config=config,
                 synced_gpus=is_sharded(network),
             )
     finally:
         network.train()
-    return str(tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)).strip()
+    return [str(x).strip() for x in tokenizer.batch_decode(written[:, longest:], skip_special_tokens=True)]
 
 
 def ends(network: Network, tokenizer: Any) -> list[int]:

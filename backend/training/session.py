@@ -27,8 +27,8 @@ from backend.plan.plan import Plan
 from backend.run.control import CHANGEABLE
 from backend.run.events import Evaluated, FindingReported, Replanned, Sampled
 from backend.run.folder import RunFolder
-from backend.training import checks, loss, methods, quiet, relief
-from backend.training.advice import would_fit
+from backend.training import checks, loss, methods, quiet, relief, sample
+from backend.training.advice import task_batch, would_fit
 from backend.training.adviser import Adviser
 from backend.training.ahead import Ahead
 from backend.training.batches import Batch, micro_batches
@@ -45,13 +45,12 @@ from backend.training.parallel.execution import Execution
 from backend.training.parallel.ranks import ALONE, Ranks
 from backend.training.preference import PreferenceBatch, PreferenceLoss, preference_batches
 from backend.training.report import Report
-from backend.training.sample import answer
 from backend.training.schedule import learning_rate
 from backend.training.step import forward_backward
 from backend.training.task import Task
 
 Value = TypeVar("Value")
-SAMPLING = "the sample answer"
+SAMPLING = "the sample answers"
 """What memory may run out in, besides steps and evaluations and what saving/session_files.py names."""
 MOST_OVERFLOWS = 16
 """Attempts at a float16 step, each with half the loss scale of the one before."""
@@ -152,7 +151,8 @@ class Session:
         if self.ranks.is_first:
             with suppress(OSError):  # the checkpoint has it too
                 self.folder.adjust(changed)
-        self.pace.follow(self.plan, max(self.progress.step, total_steps(len(self.data.train), self.plan)))
+        # one more step at least: the last one is evaluated
+        self.pace.follow(self.plan, max(self.progress.step + 1, total_steps(len(self.data.train), self.plan)))
         own = weakref.proxy(self)
         self._ahead.forget()
         self._ahead = Ahead(partial(Session._effective_batch, own), self.pace.total)
@@ -202,9 +202,8 @@ class Session:
         """The effective batch of a step, arranged by the plan as it is now."""
         rows = [self.data.train[int(i)] for i in self.order.rows_of(number)]
         if self.plan.objective != "sft":
-            batches = preference_batches(rows, self.execution)
-            tokens = sum(batch.tokens for batch in batches)
-            return _EffectiveBatch(batches, tokens, scored=len(rows))
+            tokens = sum(len(ids) for row in rows for ids, _ in row.rows)
+            return _EffectiveBatch(preference_batches(rows, self.execution), tokens, scored=len(rows))
         return _EffectiveBatch(
             batches=micro_batches(rows, self.execution),
             tokens=sum(len(ids) for ids, _ in rows),
@@ -212,7 +211,7 @@ class Session:
         )
 
     def evaluate(self, broken_off: Callable[[], bool]) -> None:
-        """Take the held-out loss, forgetting and one sample answer; all are left out once `broken_off` says so."""
+        """Take the held-out loss, forgetting and sample answers; all are left out once `broken_off` says so."""
         self.journal.flush()
         began = time.perf_counter()
         if not self._evaluate(broken_off):
@@ -260,40 +259,37 @@ class Session:
         self.report.progress("rows", done, total)
 
     def score(self, broken_off: Callable[[], bool]) -> None:
-        """Score the task, if there is one: by the first rank, as the samples."""
-        if not self.plan.task or not self.data.questions or not self.ranks.is_first:
-            return
-        if sharding.is_sharded(self.loaded.network):
-            self.report.warn("the task is not scored: this version can't generate with a model over several devices")
+        """Score the task, if there is one. All ranks call this together."""
+        if not self.plan.task or not self.data.questions:
             return
         self.report.phase("task")
-        task = Task(self.data.questions, self.tokenizer)
+        task = Task(self.data.questions, self.tokenizer, task_batch(self.job, self.plan))
         scored = task.score(self.loaded.network, self.execution, self.report, self.progress.step, broken_off)
         if scored is not None:
             self.report.event(scored)
 
     def _sample(self) -> None:
-        is_sharded = sharding.is_sharded(self.loaded.network)
+        is_sharded, probes = sharding.is_sharded(self.loaded.network), self.data.probes
         asks = not self.progress.adjusted if is_sharded else self.ranks.is_first  # none once memory ran out of it
-        if not self.data.probes or not asks:
+        if not probes or not asks:
             return
         self.report.phase("sample")
-        probe = self.data.probes[0]
-        asked = partial(answer, self.loaded.network, self.tokenizer, probe.ids, self.execution)
+        prompts, limits = [probe.ids for probe in probes], (sample.NEW_TOKENS, sample.MOST_SECONDS)
+        asked = partial(sample.answers, self.loaded.network, self.tokenizer, prompts, self.execution, *limits)
         among = self.ranks if is_sharded else ALONE
         try:
             written = relief.attempt(asked, self.report, self.progress.step, SAMPLING, among)
         except Exception as error:
             if is_sharded:  # the other ranks wait for this one within the answer
                 raise
-            logging.getLogger(quiet.OWN).exception("the sample answer failed")
-            self.report.warn(f"no sample answer: {first_line(error)}; training goes on without it")
+            logging.getLogger(quiet.OWN).exception("the sample answers failed")
+            self.report.warn(f"no sample answers: {first_line(error)}; training goes on without them")
             return
         if not written:
-            self.report.warn("no memory was left for a sample answer; training goes on without it")
+            self.report.warn("no memory was left for sample answers; training goes on without them")
             return
-        (text,) = written
-        self.report.event(Sampled(step=self.progress.step, prompt=probe.prompt, text=text, wanted=probe.answer))
+        for probe, text in zip(probes, written[0], strict=True):
+            self.report.event(Sampled(step=self.progress.step, prompt=probe.prompt, text=text, wanted=probe.answer))
 
     def _with_relief(self, action: Callable[[], Value], during: str) -> Value:
         """What `action` returns; if memory runs out, it is repeated from its start with the next cheaper setting."""

@@ -7,6 +7,7 @@ knows no screen. Start reading at `run`. With several devices, each has a proces
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import time
 from collections.abc import Callable
@@ -20,14 +21,19 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from backend import kept_names
-from backend.data import replay
+from backend.data import replay, scoring
+from backend.data.chat.tokenizer import TextTokenizer
+from backend.data.finding import finding
 from backend.data.general import Part, parts
 from backend.data.preferences import prepare_preferences
 from backend.data.prepare import Prepared, prepare
+from backend.data.probes import own_probes
 from backend.data.tokenizing import Tokenizing
 from backend.errors import TrainingFailed, UserError
 from backend.measured import records
+from backend.plan import prompts
 from backend.plan.job import Job
+from backend.plan.plan import Plan
 from backend.run.control import Change, Command, Inbox, PauseAt
 from backend.run.event_log import EventLog
 from backend.run.events import Calibrated, PredictedFigures, RunFinished, RunStarted
@@ -156,7 +162,34 @@ def _prepared(job: Job, model_folder: Path, report: Report) -> Prepared:
     read: Callable[..., Prepared] = partial(prepare, questions=plan.task_rows if plan.task else 0)
     if plan.objective != "sft":
         read = partial(prepare_preferences, plan.objective)
-    return read(job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say, how)
+    data: Prepared = read(
+        job.data, job.mapping, model_folder, plan.max_length, plan.eval_fraction, plan.seed, report.say, how
+    )
+    if (
+        plan.task
+        and data.questions
+        and all(scoring.extracted(plan.task, x.answer or "") is None for x in data.questions)
+    ):
+        raise UserError(
+            f"task: no held-out answer has what {plan.task!r} looks for, so that every answer would be wrong; it takes "
+            "exact, number, or a regular expression that matches the right answers",
+            "task",
+        )
+    return _with_own_prompts(data, plan, model_folder)
+
+
+def _with_own_prompts(data: Prepared, plan: Plan, model_folder: Path) -> Prepared:
+    """The data with the questions of `sample_prompts` asked first."""
+    given = prompts.own(plan.sample_prompts)
+    if not given:
+        return data
+    asked, left_out = own_probes(given, data.probes, TextTokenizer.load(model_folder), plan.max_length)
+    told = [finding("warns", "sample-prompts", f"{text!r} is not asked: {_TOO_LONG}") for text in left_out]
+    others = data.probes[: prompts.held_out(len(asked))]
+    return dataclasses.replace(data, probes=(*asked, *others), findings=(*data.findings, *told))
+
+
+_TOO_LONG = "it takes more than half of max_length, or the chat template does not take it."
 
 
 def _general(job: Job, model_folder: Path) -> tuple[Part, ...]:
@@ -171,6 +204,12 @@ def _mixed(job: Job, data: Prepared, general: tuple[Part, ...]) -> tuple[Prepare
     if not job.plan.replay_fraction:
         return data, general
     learned, measured = replay.divided(general)
+    if not measured and job.plan.measure_forgetting:
+        raise UserError(
+            "general_data: half of it is learned (replay_fraction) and nothing is left to measure forgetting on; give "
+            "it two examples or more",
+            "general_data",
+        )
     return replay.mixed(data, learned, job.plan), measured
 
 
@@ -206,9 +245,12 @@ def _loop(session: Session, commands: Commands) -> Ending | None:
             if isinstance(command, PauseAt):
                 session.pause_at = command.step
                 continue
-            if command != "checkpoint":
+            if command == "finish":
+                pace.total = min(pace.total, progress.step + 1)
+            elif command == "checkpoint":
+                _save(session)
+            else:
                 return Ending({"stop": "stopped", "pause": "paused"}[command])
-            _save(session)
         if (limit := session.limit()) is not None:
             return limit
         session.step()

@@ -53,10 +53,18 @@ class TrialResult:
     """What running out of memory changed; empty if everything stayed as planned."""
     not_kept: str
     """Why it corrects no prediction; empty if it does."""
+    train_seconds: float | None = None
+    """Its steps alone."""
+    equal_seconds: float | None = None
+    """How long the steps of each method were to take; None if their number was given instead."""
     forgetting: str = ""
     """What was forgotten of general text, in a sentence; empty if the plan does not measure it."""
+    forgetting_short: str = ""
+    """The part that changed most and the verdict, in a few words."""
     task: str = ""
     """The task's score after and before, in a sentence; empty if there is no task."""
+    task_short: str = ""
+    """The score after training with its interval, in a few words."""
 
 
 def found(comparison: Comparison, trial: Trial, folder: RunFolder, seconds: float, failure: str) -> TrialResult:
@@ -68,6 +76,8 @@ def found(comparison: Comparison, trial: Trial, folder: RunFolder, seconds: floa
         steps=past.step,
         planned_steps=trial.steps,
         seconds=seconds,
+        train_seconds=sum(x.step_seconds or 0.0 for x in events if isinstance(x, StepDone)) or None,
+        equal_seconds=trial.train_seconds,
         predicted=_predicted(comparison, trial),
         measured=_measured(comparison, trial, past, _steady(events)),
         held_out_rows=past.started.eval_rows or 0,
@@ -77,7 +87,9 @@ def found(comparison: Comparison, trial: Trial, folder: RunFolder, seconds: floa
         changed="; ".join(x.text for x in events if isinstance(x, Replanned)),
         not_kept="" if lesson.kept else lesson.reason or failure or "it did not end",
         forgetting=forgetting.sentence(forgetting.latest(past.forgetting)),
+        forgetting_short=forgetting.short(forgetting.latest(past.forgetting)),
         task=tasks.change(past.tasks),
+        task_short=tasks.short(past.tasks[-1]) if past.tasks else "",
     )
 
 
@@ -147,7 +159,7 @@ def _whole_hours(comparison: Comparison, trial: Trial, past: History, rate: floa
     if "forgetting" in phases:
         whole, tried = (
             overhead.general_tokens(plan, steps)
-            for plan, steps in ((trial.whole, trial.whole_steps), (trial.job.plan, trial.steps))
+            for plan, steps in ((trial.whole, trial.whole_steps), (trial.job.plan, past.step))
         )
         seconds += phases["forgetting"].seconds * (whole / tried if tried else 1.0)
     if "task" in phases:

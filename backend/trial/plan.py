@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from backend import constants
@@ -29,28 +30,53 @@ class Trial:
     """Of the whole run."""
     seconds: float
     """Predicted, loading included; NaN if the device's speed is not known."""
+    train_seconds: float | None = None
+    """Its steps may take so long together; None to make `steps` however long they take."""
 
 
-def of(comparison: Comparison, method: Method) -> Trial:
-    """The trial of `method` as the comparison planned it."""
+def of(comparison: Comparison, method: Method, train_seconds: float | None = None) -> Trial:
+    """The trial of `method` as the comparison planned it; as many steps as `train_seconds` has room for, if given."""
     seen, model, device, data = comparison.methods[method], comparison.model, comparison.device, comparison.data
-    step = throughput.step_seconds(model.shape, seen.plan, device, throughput.work(seen.plan, data))
-    steps = _steps(seen.steps, step.point if step else None)
+    step = _step_seconds(comparison, method)
+    steps = most = _steps(seen.steps, step)
+    if train_seconds is not None and step:
+        steps = min(seen.steps, max(constants.trial().least_steps, round(train_seconds / step)))
+        most = min(seen.steps, math.ceil(constants.trial().faster * steps))
     warmup = math.ceil(seen.plan.warmup_fraction * seen.steps)
-    plan = _with_few_held_out(_shortened(seen.plan, steps, seen.steps, warmup), steps, data)
-    hours = throughput.run_hours(model, plan, device, data, throughput.work(plan, data))
+    plan = _with_few_held_out(_shortened(seen.plan, most, seen.steps, warmup), steps, data)
+    expected = replace(plan, max_steps=steps)
+    hours = throughput.run_hours(model, expected, device, data, throughput.work(plan, data))
     whole = jobs.job(comparison, method)
     assert whole.predicted is not None
     predicted = replace(whole.predicted, uncorrected=jobs.uncorrected(model, plan, device, data))
     return Trial(
         method=method,
         job=replace(whole, plan=plan, predicted=predicted, output=None),
-        steps=rules.steps(plan, data),
+        steps=rules.steps(expected, data),
         whole=seen.plan,
         whole_steps=seen.steps,
         warmup_steps=warmup,
         seconds=hours.point * 3600 if hours else math.nan,
+        train_seconds=train_seconds,
     )
+
+
+def equal_seconds(comparison: Comparison, methods: Sequence[Method]) -> float | None:
+    """How long the steps of each method's trial may take, so that all learn for as long as the slowest needs.
+
+    None if there is nothing to compare, or if the device's speed is not known.
+    """
+    steps = {method: _step_seconds(comparison, method) for method in methods}
+    if len(steps) < 2 or None in steps.values():
+        return None
+    longest = max(_steps(comparison.methods[method].steps, step) * (step or 0.0) for method, step in steps.items())
+    return max(longest, constants.trial().least_seconds)
+
+
+def _step_seconds(comparison: Comparison, method: Method) -> float | None:
+    plan, data = comparison.methods[method].plan, comparison.data
+    step = throughput.step_seconds(comparison.model.shape, plan, comparison.device, throughput.work(plan, data))
+    return step.point if step else None
 
 
 def _steps(whole: int, step_seconds: float | None) -> int:

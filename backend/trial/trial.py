@@ -11,6 +11,7 @@ import fcntl
 import math
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,8 @@ from backend.errors import UserError
 from backend.plan.job import Job
 from backend.planner.estimates import Comparison
 from backend.run import control, plan_file
+from backend.run.event_log import EventTail
+from backend.run.events import StepDone
 from backend.run.folder import RunFolder, all_runs
 from backend.run.history import History
 from backend.trial import found as trial_found
@@ -103,12 +106,13 @@ def _folder(home: Path, job: Job) -> RunFolder:
 
 def _watched(trial: Trial, folder: RunFolder, tell: Tell) -> str:
     """Run it to its end; returns why it was killed, in a sentence, or an empty string."""
-    process, clock = _started(folder), _Patience(trial, folder)
+    process, clock, time_up = _started(folder), _Patience(trial, folder), _EqualTime(trial, folder)
     past, began = History(folder.events_file), time.monotonic()
     try:
         while process.poll() is None and not past.finished:
             past.poll()
             tell(TrialProgress(trial.method, past.phase, past.step, trial.steps, time.monotonic() - began))
+            time_up.look()
             if clock.is_over(past):
                 return f"it was ended after {past.step} of {trial.steps} steps: it took far longer than predicted"
             time.sleep(POLL_SECONDS)
@@ -136,6 +140,26 @@ def _crash(code: int, folder: RunFolder) -> str:
     if code == -9:
         return "its process was killed, most likely since the memory of this box ran out"
     return f"its process died (exit code {code}) without a word"
+
+
+class _EqualTime:
+    """Ends a trial when its steps have taken as long as those of the other methods."""
+
+    def __init__(self, trial: Trial, folder: RunFolder) -> None:
+        self._seconds, self._folder = trial.train_seconds, folder
+        self._tail, self._took = EventTail(folder.events_file), list[float]()
+
+    def look(self) -> None:
+        """Ask for the last step if there is no time for two more."""
+        if self._seconds is None:
+            return
+        steps = (event for event in self._tail.events() if isinstance(event, StepDone))
+        self._took += [step.step_seconds for step in steps if step.step_seconds is not None]
+        if len(self._took) + 1 < constants.trial().least_steps or not self._took:
+            return
+        if sum(self._took) + 1.5 * statistics.median(self._took) >= self._seconds:
+            control.send(self._folder.commands_file, "finish")
+            self._seconds = None
 
 
 class _Patience:

@@ -19,8 +19,7 @@ from safetensors.torch import load_file
 from backend.data.preferences import Preference
 from backend.training.parallel.execution import Execution
 from backend.training.preference import PreferenceLoss, preference_batches
-from tests.backend.training.helpers import loaded, plan
-from tests.backend.training.test_preference import some_pairs
+from tests.backend.training.helpers import loaded, marked, plan, some_pairs
 from tests.bench.preference_trl import BETA
 from tests.tiny import make_model
 
@@ -44,7 +43,7 @@ def compared(objective: Any, python: str, folder: Path) -> str:
     it, rows = loaded(model, chosen), some_pairs(ROWS)
     it.model.save_pretrained(folder / "adapter")
     if objective == "kto":
-        rows = [Preference(row.rows[:1], at % 3 != 0) for at, row in enumerate(rows)]
+        rows = marked(rows)
     (folder / "rows.json").write_text(json.dumps([_for_trl(row, rows[at - 1]) for at, row in enumerate(rows)]))
     script = Path(__file__).with_name("preference_trl.py")
     command = [python, "-P", str(script), objective, str(model), str(folder / "adapter"), str(folder / "rows.json")]

@@ -72,6 +72,16 @@ def test_the_other_methods(name: str, method: str, inside: In) -> None:
     assert (said["state"], said["steps"], said["warned"]) == ("done", 2, []), said["log"]
 
 
+@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
+def test_measuring_forgetting_and_a_task_take_no_more_memory_than_training(method: str, inside: In) -> None:
+    """Even of the leanest plan: recomputed blocks, the loss in chunks, one sequence at a time."""
+    lean = ("max_steps=2", "checkpointing=true", "chunked_loss=true", "micro_batch=1", "max_length=1024")
+    said = inside("A100", "whole_run", method, *lean, "measure_forgetting=true", "task=number", "task_tokens=16")
+    assert said["state"] == "done", said["log"]
+    peaks = said["peaks"]
+    assert max(peaks["forgetting"], peaks["task"], peaks["sample"]) <= peaks["train"]
+
+
 def test_eight_bit_states_in_the_backward_pass(inside: In) -> None:
     changes = ("optimizer=adamw_8bit", "optimizer_in_backward=true", "weights_dtype=bfloat16", "max_grad_norm=0")
     said = inside("A100", "whole_run", "full", "max_steps=2", *changes)
@@ -135,9 +145,7 @@ def test_the_ten_minute_script_goes_through_all_of_its_questions(libraries: Path
     lines = tmp_path / "gpu.jsonl"
     command = [PYTHON, "-m", "tests.bench.gpu", "--try", "--minutes", "29", "--patience", "5"]
     own = ["--parts", "tests.emulated.gpu_parts", "--lines"]
-    small = boxes.Box(
-        (boxes.gpu("NVIDIA A100-SXM4-80GB", "8.0", 6000, 108),)
-    )
+    small = boxes.Box((boxes.gpu("NVIDIA A100-SXM4-80GB", "8.0", 6000, 108),))
     done = boxes.run(small, libraries, [*command, *own, str(lines)], seconds=1750)
     assert done.returncode == 0, done.stderr[-3000:]
     answers = [json.loads(line) for line in lines.read_text().splitlines()]

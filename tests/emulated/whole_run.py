@@ -82,6 +82,7 @@ def _said(events: list[Any]) -> dict[str, Any]:
         "replanned": [event.text for event in by_name.get("Replanned", [])],
         "warned": [event.text for event in by_name.get("Logged", []) if event.level != "info"],
         "gpu": {"temperature": gpus[-1].temperature_c, "used": gpus[-1].used_bytes} if gpus else None,
+        "peaks": {name: phase.peak_bytes for name, phase in measured[-1].phases.items()} if measured else {},
         "context": measured[-1].context_bytes if measured else None,
         "events": sorted(by_name),
     }

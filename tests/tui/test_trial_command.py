@@ -105,6 +105,17 @@ def test_the_table_has_measured_above_predicted_and_fits() -> None:
     assert "cost" not in the_table(measured=replace(MEASURED, cost_usd=None), predicted=nothing)
 
 
+def test_what_each_method_learned_in_the_same_time_is_beside_what_is_expected() -> None:
+    measured = {"forgetting_short": "+1.8 % low", "task_short": "30 % (10 to 60)"}
+    text = the_table(equal_seconds=40.0, train_seconds=41.0, **measured)
+    lines = {line[:14].rstrip(): line[14:].split() for line in text.splitlines()[:20]}
+    assert lines["  trained for"] == ["41", "s"] * 3
+    assert lines["  measured"] == ["+1.8", "%", "low"] * 3 and lines["  task now"][:4] == ["30", "%", "(10", "to"]
+    assert lines["ceiling"] and lines["forgetting"]
+    assert "losses, forgetting and scores compare at equal cost" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 72
+
+
 def test_failures_and_changed_settings_are_sentences_below_the_table() -> None:
     nothing = Figures(None, None, None, None, None)
     text = the_table(steps=0, measured=nothing, failure="its process died (exit code 7) without a word", not_kept="x")

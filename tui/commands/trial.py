@@ -12,7 +12,7 @@ from backend import units
 from backend.answers import METHODS, Method
 from backend.errors import STOPPED, TRAINING_FAILED
 from backend.planner import fit
-from backend.planner.estimates import Comparison
+from backend.planner.estimates import Comparison, MethodEstimate
 from backend.planner.rules import title
 from backend.trial import trial
 from backend.trial.found import TrialResult
@@ -21,6 +21,8 @@ from tui import trying
 from tui.plain import plain
 
 LABEL, COLUMN, WIDTH = 14, 19, 72
+_ABOUT_EQUAL = 1.25
+"""Training times that differ by less than this factor are about the same."""
 
 
 def command(comparison: Comparison, wanted: Method | None, *, as_json: bool) -> int:
@@ -96,14 +98,20 @@ def _reader_left() -> bool:
 
 def table(comparison: Comparison, trials: Sequence[Trial], found: Mapping[Method, TrialResult]) -> str:
     """A column for each method that was tried, at most 72 wide; below it, what the figures mean, in sentences."""
-    columns = [*_columns([found[one.method] for one in trials], [title(one.method) for one in trials])]
-    sentences = [*_ends(comparison, found), *_meaning(trials), *_calibration(found)]
+    columns = [
+        *_columns([found[one.method] for one in trials], [title(one.method) for one in trials]),
+        *_quality([found[one.method] for one in trials], [comparison.methods[one.method] for one in trials]),
+    ]
+    sentences = [*_ends(comparison, found), *_equal(trials, found), *_meaning(trials), *_calibration(found)]
     return "\n".join([*columns, "", *(line for text in sentences for line in textwrap.wrap(plain(text), WIDTH))])
 
 
 def _columns(seen: list[TrialResult], names: list[str]) -> Iterator[str]:
     yield _row("trial", names)
     yield _row("steps", [_steps(x) for x in seen])
+    if any(x.equal_seconds for x in seen):
+        took = [x.train_seconds for x in seen]
+        yield _row("  trained for", ["-" if seconds is None else units.duration(seconds) for seconds in took])
     for label, name, shown in _ROWS:
         pairs = [(getattr(x.measured, name), getattr(x.predicted, name)) for x in seen]
         if any(figure is not None for pair in pairs for figure in pair):
@@ -112,8 +120,18 @@ def _columns(seen: list[TrialResult], names: list[str]) -> Iterator[str]:
     yield _row("held-out loss", [_losses(x) for x in seen])
 
 
+def _quality(seen: Sequence[TrialResult], said: Sequence[MethodEstimate]) -> Iterator[str]:
+    """What is expected of each method, and what these few steps have shown of it."""
+    yield _row("ceiling", [x.quality_ceiling for x in said])
+    if any(x.task_short for x in seen):
+        yield _row("  task now", [x.task_short or "-" for x in seen])
+    yield _row("forgetting", [x.forgetting_risk for x in said])
+    if any(x.forgetting_short for x in seen):
+        yield _row("  measured", [x.forgetting_short or "-" for x in seen])
+
+
 def _steps(seen: TrialResult) -> str:
-    if seen.steps < seen.planned_steps:
+    if seen.failure and seen.steps < seen.planned_steps:
         return f"{seen.steps} of {seen.planned_steps}"
     return f"{seen.steps} in {units.duration(seen.seconds)}"
 
@@ -153,6 +171,17 @@ def _ends(comparison: Comparison, found: Mapping[Method, TrialResult]) -> Iterat
         if method not in found and comparison.methods[method].fit == "no":
             need, room = comparison.methods[method].memory.peak_bytes, fit.available(comparison.device)
             yield f"{title(method)} was not tried: it needs {units.memory(need)} of {units.memory(room)}."
+
+
+def _equal(trials: Sequence[Trial], found: Mapping[Method, TrialResult]) -> Iterator[str]:
+    """Whether the methods trained for the same time, if they were to."""
+    took = [seen.train_seconds for seen in found.values() if seen.equal_seconds and seen.train_seconds]
+    if len(took) < 2 or all(one.steps >= one.whole_steps for one in trials):
+        return
+    if max(took) <= _ABOUT_EQUAL * min(took):
+        yield "All methods trained for about the same time: losses, forgetting and scores compare at equal cost."
+    else:
+        yield "The methods did not train for the same time, so that losses, forgetting and scores do not compare."
 
 
 def _meaning(trials: Sequence[Trial]) -> Iterator[str]:

@@ -66,6 +66,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "eval_every",
             "save_every",
+            "sample_prompts",
             "keep_checkpoints",
             "keep",
             "early_stopping_patience",

@@ -11,7 +11,6 @@ from textual.highlight import HighlightTheme, highlight
 from textual.style import Style
 from textual.widgets import TextArea
 
-
 _BASE = "$text"
 """What the library styles all of the text with: a colour that depends on the background, which an editor can't tell."""
 

@@ -19,7 +19,7 @@ from backend.planner.memory.activations import kept as kept_activations
 from backend.planner.memory.cache import unused
 from backend.planner.memory.device import bucket, reserve, workspace
 from backend.planner.memory.elements import FLOAT32, SIXTEEN_BIT, compute_bytes, trainable, trained_bytes
-from backend.planner.memory.generation import sampled
+from backend.planner.memory.generation import forgetting, sampled, task, task_batch
 from backend.planner.memory.sharded import is_sharded, peak_points
 from backend.planner.memory.stack import FAKE, OWN, Stack, own
 from backend.planner.memory.states import adapters, gradients, head_gradient, optimizer_states, weights
@@ -40,6 +40,7 @@ __all__ = [
     "predict",
     "reserve",
     "step_peak",
+    "task_batch",
     "trainable",
     "trained_bytes",
     "weights",
@@ -72,7 +73,10 @@ def predict(
     phases: dict[str, dict[str, int]] = {
         "load": {"weights": always["weights"] + (stored_bytes if device.kind == "cpu" else 0)}
     }
-    for name, parts in {**step, "sample": sampled(shape, plan)}.items():
+    between = {"sample": sampled(shape, plan)}
+    between |= {"task": task(shape, plan)} if plan.task else {}
+    between |= {"forgetting": forgetting(shape, plan)} if plan.measure_forgetting else {}
+    for name, parts in {**step, **between}.items():
         phase = PHASES.get(name, name)
         total = _added(always, parts)
         if sum(total.values()) > sum(phases.get(phase, {}).values()):

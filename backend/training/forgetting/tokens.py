@@ -71,7 +71,8 @@ class Predictions:
     def slices(self, states: Tensor) -> Iterator[slice]:
         """Positions whose logits are held at the same time."""
         vocabulary = token_rows.plain(self._network.get_input_embeddings()).num_embeddings
-        size = chunk_rows(len(states), states.shape[1], vocabulary) if self._can_chunk else len(states)
+        # half a chunk of the loss: two models' logits are held together
+        size = chunk_rows(len(states), states.shape[1], vocabulary) // 2 if self._can_chunk else len(states)
         for start in range(0, len(states), max(1, size)):
             yield slice(start, start + size)
 
@@ -80,7 +81,7 @@ class Predictions:
         if not self._can_chunk:
             return functional.log_softmax(states.float(), dim=1)
         config = self._network.config
-        logits = self._network.get_output_embeddings()(states).float() * logit_scale(config)
+        logits = self._network.get_output_embeddings()(states).float().mul_(logit_scale(config))
         cap = getattr(config, "final_logit_softcapping", None)
         return functional.log_softmax(cap * torch.tanh(logits / cap) if cap else logits, dim=1)
 
@@ -96,8 +97,9 @@ def against_adapters_off(predictions: Predictions, network: Network, batch: Batc
         with adapters_off(network):
             base = predictions.log_probabilities(base_states[part])
         now = predictions.log_probabilities(states[part])
-        kl = (base.exp() * (base - now)).sum(dim=1)
-        found.append(TokenFigures(_loss(now, targets[part]), _loss(base, targets[part]), kl))
+        losses = _loss(now, targets[part]), _loss(base, targets[part])
+        difference = now.neg_().add_(base)  # in place: these are the largest tensors of the measurement
+        found.append(TokenFigures(*losses, difference.mul_(base.exp_()).sum(dim=1)))
     return _joined(found)
 
 

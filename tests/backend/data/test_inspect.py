@@ -12,6 +12,7 @@ import pytest
 from backend.data import counting
 from backend.data.constants import constants
 from backend.data.inspect import assumed, inspect
+from backend.data.preferences import prepare_preferences
 from backend.data.prepare import prepare
 from backend.errors import UserError
 from backend.model.info import ModelInfo
@@ -44,6 +45,18 @@ def test_counts_are_those_that_the_trainer_gets(tmp_path: Path, model: ModelInfo
     assert report.row_scored_tokens.tolist() == made.train.scored_counts.tolist()
     firsts = [int(made.train[at][1].argmax()) for at in range(len(made.train))]
     assert report.row_prompt_tokens.tolist() == firsts
+
+
+def test_kto_learns_from_the_rows_marked_as_bad_too(tmp_path: Path, model: ModelInfo, tiny_model: Path) -> None:
+    """Their number is what steps and time follow from, and the longest of them what memory does."""
+    rows = [{"prompt": f"{n}?", "completion": "Yes. " * (1 + n), "label": n % 4 != 3} for n in range(40)]
+    path = jsonl(tmp_path / "rows.jsonl", rows)
+    kto = inspect(path, model=model, objective="kto")
+    trained = prepare_preferences("kto", path, (), tiny_model, 512, 0.0, 0).train
+    assert kto.row_tokens.tolist() == [len(trained[at].rows[0][0]) for at in range(40)]
+    assert (inspect(path, model=model).rows, kto.rows, kto.refused_rows) == (30, 40, 0)
+    assert "undesired-rows" not in {found.kind for found in kto.findings}
+    assert kto.objectives == ("sft", "kto")
 
 
 def test_the_preview_is_the_first_row_as_the_model_sees_it(tmp_path: Path, model: ModelInfo) -> None:

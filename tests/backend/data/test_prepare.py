@@ -12,6 +12,7 @@ import pytest
 from backend.data.browse import RowBrowser
 from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.prepare import Prepared, prepare
+from backend.data.probes import own_probes
 from backend.data.split import held_out
 from backend.data.tokenizing import Tokenizing, chosen
 from backend.errors import UserError
@@ -130,11 +131,26 @@ def test_probes_are_held_out_questions(prepared: Preparer, tiny_model: Path) -> 
         assert probe.messages == ({"role": "user", "content": probe.prompt},)
 
 
+def test_own_questions_are_asked_as_those_of_the_data_are(prepared: Preparer, tiny_model: Path) -> None:
+    tokenizer = TextTokenizer.load(tiny_model)
+    system = {"role": "system", "content": "Be brief."}
+    turns = [[system, {"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "Yes"}] for n in range(30)]
+    made = prepared([{"messages": each} for each in turns])
+    (one,), left_out = own_probes(["How?", "why " * 200], made.probes, tokenizer, 128)
+    assert tokenizer.decode(one.ids.tolist()) == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHow?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert (one.prompt, one.answer, left_out) == ("How?", None, ("why " * 200,))
+    documents = prepared([{"text": f"Tom has {n} apples and eats them all on the way home."} for n in range(30)])
+    ((begun,), _) = own_probes(["Tom has"], documents.probes, tokenizer, 128)
+    assert tokenizer.decode(begun.ids.tolist()) == "Tom has"
+
+
 def test_probes_of_plain_text(prepared: Preparer) -> None:
     made = prepared([{"text": f"Tom has {n} apples and eats them all on the way home."} for n in range(30)])
     assert made.chat_template is None
     assert made.probes[0].messages == ()
-    assert (made.probes[0].prompt + made.probes[0].answer).startswith("Tom has")
+    assert f"{made.probes[0].prompt}{made.probes[0].answer}".startswith("Tom has")
 
 
 def test_a_stand_in_template_is_handed_on(tmp_path: Path) -> None:

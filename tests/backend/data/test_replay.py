@@ -43,3 +43,5 @@ def test_no_example_is_learned_and_measured() -> None:
     learned, measured = divided((part("a", 100, 7),))
     assert set(learned[0].examples) == {0, 2} and set(measured[0].examples) == {1, 3}
     assert len(learned[0].rows) + len(measured[0].rows) == 7
+    (whole,), nothing = divided((part("a", 100, 2),))
+    assert len(whole.rows) == 2 and nothing == (), "one example is learned, and none is left"

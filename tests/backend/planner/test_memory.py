@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from backend.plan.plan import Plan
 from backend.planner import fit, memory
 from backend.planner.device import Device
 from backend.planner.memory import OWN, BatchShape, sharded
-from tests.shapes import A100_80, CPU, GIB, H100, LLAMA_1B, LLAMA_8B, RTX_4090, T4, llama, with_layers
+from tests.shapes import A100_80, CPU, GIB, H100, LLAMA_1B, LLAMA_8B, LLAMA_70B, RTX_4090, T4, llama, with_layers
 
 MIB = 2**20
 
@@ -176,3 +177,27 @@ def test_cublas_has_a_workspace_for_each_pass_on_hopper_and_later() -> None:
     settings = plan("lora")
     held = [memory.at_rest(LLAMA_1B, settings, device)["workspace"] for device in (H100, A100_80, CPU)]
     assert held == [64 * 2**20, 8_519_680, 0]
+
+
+@pytest.mark.parametrize("shape", [LLAMA_1B, LLAMA_8B, LLAMA_70B])
+@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
+@pytest.mark.parametrize("length", [128, 512, 2048])
+def test_what_is_measured_between_steps_is_never_the_peak(shape: ModelShape, method: Any, length: int) -> None:
+    """Of the leanest plan: recomputed blocks, the loss in chunks, one sequence at a time."""
+    plan = Plan(
+        method=method,
+        quantization="nf4" if method == "qlora" else "none",
+        checkpointing=True,
+        chunked_loss=True,
+        max_length=length,
+        measure_forgetting=True,
+        task="number",
+        sample_prompts="What?\nWhy?\nWhere?\nHow?",
+    )
+    phases = memory.predict(shape, plan, A100_80, length).by_phase
+    step = max(phases[name] for name in ("forward", "backward", "optimizer"))
+    assert max(phases[name] for name in ("forgetting", "task", "sample")) <= step
+    assert 1 <= memory.task_batch(shape, plan) <= 8
+    roomy = replace(plan, checkpointing=False, micro_batch=8)
+    assert memory.task_batch(shape, roomy) == 8
+    assert not {"forgetting", "task"} & set(memory.predict(shape, Plan(), A100_80, length).by_phase)

@@ -36,6 +36,14 @@ def test_full_fine_tuning_has_no_base_to_compare_with() -> None:
         compared("objective=dpo", "method=full")
 
 
+def test_preferences_train_on_several_devices() -> None:
+    two = compare(
+        Answers(model="m", data="d", set=("objective=dpo",)), replace(A100_80, count=2), model(), rows(2000, 400)
+    )
+    assert two.methods["lora"].plan.processes == 2
+    assert compared("objective=dpo").methods["lora"].hours.point > 1.5 * two.methods["lora"].hours.point
+
+
 def test_both_answers_are_computed_and_the_reference_takes_a_forward_pass() -> None:
     sft, data = replace(DPO, objective="sft"), rows(2000, 400)
     one, two = throughput.work(sft, data), throughput.work(DPO, data)

@@ -10,6 +10,7 @@ import pytest
 
 from backend.answers import Answers
 from backend.errors import UserError
+from backend.planner import overhead
 from backend.planner.compare import compare
 from backend.run.folder import RunFolder
 from backend.sweep import grid, halving, sweep
@@ -33,6 +34,9 @@ def test_the_grid_is_every_combination_once() -> None:
         (["rank=8"], "rank needs two values or more"),
         (["rnk=8,16"], "did you mean 'rank'"),
         (["rank=8,many"], "a whole number"),
+        (["rank=8,16", "rank=8,32"], "rank is given twice"),
+        (["eval_fraction=0,0.1"], "would not be of the same rows"),
+        (["max_steps=10,20"], "the sweep chooses it"),
         ([], "1 combinations; a sweep takes 2 to 64"),
     ],
 )
@@ -48,15 +52,27 @@ def test_half_of_the_settings_go_on_each_time() -> None:
 
 
 def test_as_many_steps_as_the_time_allows() -> None:
-    assert halving.affordable(6, 400, 850.0 + 12 * 10, 1.0, 10.0) == 400
-    assert halving.affordable(6, 400, 900.0, 1.0, 10.0) < 400
-    assert halving.affordable(6, 400, 5.0, 1.0, 10.0) == 0
+    def taken(last: int) -> float:
+        return halving.steps(6, last) + 10.0 * halving.starts(6, last)
+
+    assert halving.starts(6, 400) == 12
+    assert halving.affordable(6, 400, 850.0 + 12 * 10, taken) == 400
+    assert halving.affordable(6, 400, 900.0, taken) < 400
+    assert halving.affordable(6, 400, 5.0, taken) == 0
+    assert halving.evaluations(6, 400) == 6 + 850 // 50
 
 
 def planned(hours: float | None, **answers: Any) -> sweep.Sweep:
     own = Answers(model="m", data="d", **answers)
     settings = grid.combinations(grid.parse(["method=lora,qlora", "learning_rate=1e-4,2e-4"]))
     return sweep.plan(own, compare(own, A100_80, model(), rows(2000, 400), None), settings, hours)
+
+
+def test_what_is_measured_beside_the_loss_takes_time_too() -> None:
+    plain, measured = planned(1.0), planned(1.0, set=("measure_forgetting=true", "task=number"))
+    assert measured.predicted_seconds > plain.predicted_seconds + 300
+    short = planned(0.45, set=("measure_forgetting=true", "task=number"))
+    assert short.predicted_seconds <= 1620 and short.rungs[-1].step < planned(0.45).rungs[-1].step
 
 
 def test_all_settings_have_the_schedule_of_the_longest_run() -> None:
@@ -72,11 +88,22 @@ def test_all_settings_have_the_schedule_of_the_longest_run() -> None:
 
 @pytest.mark.parametrize(
     ("hours", "sentence"),
-    [(None, "needs a limit: --hours H, or --budget USD"), (1e-4, "does not pay for a step of each")],
+    [
+        (None, "needs a limit: --hours H, or --budget USD"),
+        (1e-4, "does not pay for a step of each"),
+        (0.0, "hours: 0 won't do; it takes a number above 0"),
+        (float("nan"), "hours: nan won't do"),
+    ],
 )
 def test_a_sweep_without_room_is_refused(hours: float | None, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         planned(hours)
+
+
+def test_without_held_out_rows_there_is_nothing_to_rank_by() -> None:
+    with pytest.raises(UserError, match="no row is held out") as refused:
+        planned(1.0, set=("eval_fraction=0",))
+    assert refused.value.field == "eval_fraction"
 
 
 def test_the_best_comes_first_and_the_front_is_what_none_beats() -> None:
@@ -91,7 +118,7 @@ def test_the_best_comes_first_and_the_front_is_what_none_beats() -> None:
 def test_a_small_sweep_for_real(
     tiny_model: Path, questions: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "_start_seconds", lambda candidate: 1.0)
+    monkeypatch.setattr(overhead, "start_seconds", lambda model, plan: 1.0)
     settings = ["--set", "max_length=128", "--set", "effective_batch=8", "--set", "precision=float32", "--epochs", "1"]
     words = ["sweep", "--model", str(tiny_model), "--data", str(questions), *settings, "--set", "method=lora"]
     code = cli.run([*words, "--grid", "learning_rate=1e-6,1e-2", "--hours", "0.5", "--json"])

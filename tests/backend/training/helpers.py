@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from backend.answers import METHODS, Method
+from backend.data.preferences import Preference
 from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run import history
@@ -147,3 +148,18 @@ def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: f
     for name, value in ours.items():
         scale = theirs[name].abs().max().clamp(min=1e-12)
         assert ((value - theirs[name]).abs().max() / scale) < tolerance, name
+
+
+def some_pairs(count: int = 6) -> list[Preference]:
+    """Pairs whose sides share the prompt, as real ones do."""
+    found = []
+    for better, other in zip(random_rows(count, seed=1), random_rows(count, seed=2), strict=True):
+        start, end = int(better[1].argmax()), int(other[1].argmax())
+        ids = np.concatenate([better[0][:start], other[0][end:]])
+        found.append(Preference((better, (ids, np.arange(len(ids)) >= start))))
+    return found
+
+
+def marked(pairs: list[Preference]) -> list[Preference]:
+    """The better answers alone, two of three marked good."""
+    return [Preference(row.rows[:1], at % 3 != 0) for at, row in enumerate(pairs)]

@@ -24,8 +24,9 @@ from backend.training.parallel import ranks
 from backend.training.parallel.execution import Execution
 from backend.training.parallel.ranks import Ranks
 from backend.training.parallel.sharding import whole
+from backend.training.preference import PreferenceLoss, preference_batches
 from backend.training.step import forward_backward
-from tests.backend.training.helpers import plan, random_rows
+from tests.backend.training.helpers import marked, plan, random_rows, some_pairs
 
 STEPS = 3
 KINDS: dict[str, Plan] = {
@@ -36,6 +37,8 @@ KINDS: dict[str, Plan] = {
     "lora, chunked and recomputed": plan("lora", chunked_loss=True, checkpointing=True),
     "lora in bfloat16": plan("lora", precision="bfloat16", adapter_dtype="bfloat16"),
     "lora in float16": plan("lora", precision="float16"),
+    "lora, dpo": plan("lora", objective="dpo", packing=False, micro_batch=2),
+    "qlora, kto": plan("qlora", objective="kto", packing=False, micro_batch=2),
     "full, chunked and recomputed": plan("full", chunked_loss=True, checkpointing=True),
     "full, unpacked": plan("full", packing=False, micro_batch=1),
     "full, 8-bit": plan("full", optimizer="adamw_8bit"),
@@ -61,24 +64,43 @@ def steps(model: Path, settings: Plan, among: Ranks) -> dict[str, Any]:
     whole_bytes = sum(p.numel() * p.element_size() for p in it.trainable().values())
     held_share = (_held_bytes() - before) / whole_bytes
     update = updater(it.trainable(), execution)
-    loss_of = (loss.chunked if settings.chunked_loss else loss.whole)(it.network)
+    loss_of = _loss(it, execution)
     found: dict[str, Any] = {"losses": [], "norms": [], "held_share": held_share}
     for number in range(STEPS):
-        rows = random_rows(1 if number == STEPS - 1 else 8, seed=number)
-        scored = sum(int(scored[1:].sum()) for _, scored in rows)
+        batches, scored = _batches(1 if number == STEPS - 1 else 8, number, execution)
         update.begin(number, 1e-3)
-        batches = micro_batches(rows, execution)
         mean = among.sum(forward_backward(loss_of, batches, update, execution, scored))
         norm = update.finish()
         found["losses"].append(float(mean))
         found["norms"].append(float(norm))
-    others: Any = random_rows(5, seed=9)
+    others: Any = _rows(5, 9, settings)
     found["held_out"] = held_out_loss(it.network, loss_of, others, execution, lambda: False)
     with torch.no_grad():
         values = [whole(p).double() for p in it.trainable().values()]
     found["sum"] = float(sum(x.sum() for x in values))
     found["alike"] = len(set(among.all_of(found["sum"]))) == 1
     return found
+
+
+def _loss(it: methods.Loaded, execution: Execution) -> Any:
+    if execution.plan.objective != "sft":
+        return PreferenceLoss(it.network, execution)
+    return (loss.chunked if execution.plan.chunked_loss else loss.whole)(it.network)
+
+
+def _rows(count: int, seed: int, settings: Plan) -> list[Any]:
+    if settings.objective == "sft":
+        return random_rows(count, seed=seed)
+    pairs = some_pairs(count + seed)[seed:]
+    return pairs if settings.objective == "dpo" else marked(pairs)
+
+
+def _batches(count: int, seed: int, execution: Execution) -> tuple[Any, int]:
+    """This rank's micro-batches, and the target tokens or preferences of all ranks."""
+    rows = _rows(count, seed, execution.plan)
+    if execution.plan.objective != "sft":
+        return preference_batches(rows, execution), count
+    return micro_batches(rows, execution), sum(int(scored[1:].sum()) for _, scored in rows)
 
 
 def _held_bytes() -> int:

@@ -53,6 +53,25 @@ def test_the_rate_and_the_last_step_change_in_flight_and_after_a_resume(
     assert past.total_steps == 7 and [x.step for x in past.evaluations] == [0, 4, 6, 7]
 
 
+@pytest.mark.parametrize("how", ["a last step that is passed", "finish"])
+def test_the_last_step_is_evaluated_wherever_it_comes(
+    how: str, tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_run(tiny_model, questions, **SETTINGS)
+
+    def ask() -> None:
+        if how == "finish":
+            control.send(folder.commands_file, "finish")
+        else:
+            control.send_change(folder.commands_file, "max_steps", 1)
+
+    on_step(monkeypatch, 3, ask)
+    assert train(folder) == "done"
+    past = history.read(folder.events_file)
+    assert (past.total_steps, [x.step for x in past.evaluations]) == (4, [0, 4])
+    assert past.measured.as_planned == (how == "finish")
+
+
 def test_what_can_not_be_changed_is_no_command(tmp_path: Path) -> None:
     file = tmp_path / "commands.jsonl"
     inbox = Inbox(file)

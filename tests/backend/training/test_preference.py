@@ -21,7 +21,7 @@ from backend.training.forgetting.tokens import adapters_off
 from backend.training.parallel.execution import Execution
 from backend.training.preference import PreferenceLoss, preference_batches
 from backend.training.train import train
-from tests.backend.training.helpers import assert_same, events, loaded, new_run, plan, random_rows
+from tests.backend.training.helpers import assert_same, events, loaded, marked, new_run, plan, some_pairs
 from tests.backend.training.test_resume import Killed, assert_equal_runs, finish, on_step
 
 BETA = 0.3
@@ -53,16 +53,6 @@ def marked_file(tmp_path: Path) -> Path:
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
-
-
-def some_pairs(count: int = 6) -> list[Preference]:
-    """Pairs whose sides share the prompt, as real ones do."""
-    found = []
-    for better, other in zip(random_rows(count, seed=1), random_rows(count, seed=2), strict=True):
-        start, end = int(better[1].argmax()), int(other[1].argmax())
-        ids = np.concatenate([better[0][:start], other[0][end:]])
-        found.append(Preference((better, (ids, np.arange(len(ids)) >= start))))
-    return found
 
 
 def likelihood(network: Any, row: Any) -> Tensor:
@@ -127,7 +117,7 @@ def test_loss_and_gradients_are_those_of_the_definition(
     chosen = plan(method, objective=objective, preference_beta=BETA, packing=False, **settings)
     it, rows, execution = loaded(tiny_model, chosen), some_pairs(), Execution(chosen, "cpu")
     if objective == "kto":
-        rows = [Preference(row.rows[:1], at % 3 != 0) for at, row in enumerate(rows)]
+        rows = marked(rows)
     loss_of = PreferenceLoss(it.network, execution)
 
     def ours() -> Tensor:

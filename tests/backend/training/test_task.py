@@ -24,9 +24,13 @@ def test_answers_in_a_batch_are_those_of_single_questions(tiny_model: Path) -> N
     it, execution = loaded(tiny_model, settings), Execution(settings, "cpu")
     tokenizer = tokenizer_of(tiny_model, None)
     questions = [Probe((), ids, "", "1") for ids, _ in random_rows(5)]
-    together = Task(questions, tokenizer)._answers(it.network, execution, sorted(questions, key=lambda x: len(x.ids)))
+    together = Task(questions, tokenizer, 8)._answers(
+        it.network, execution, sorted(questions, key=lambda x: len(x.ids))
+    )
+    limits = sample.NEW_TOKENS, None
     alone = [
-        sample.answer(it.network, tokenizer, x.ids, execution) for x in sorted(questions, key=lambda x: len(x.ids))
+        sample.answers(it.network, tokenizer, [x.ids], execution, *limits)[0]
+        for x in sorted(questions, key=lambda x: len(x.ids))
     ]
     assert together == alone
     assert it.network.training

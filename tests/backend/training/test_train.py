@@ -76,7 +76,7 @@ def test_from_the_folder_to_a_result_that_loads(
 
 
 def test_the_events_of_a_run(tiny_model: Path, questions: Path) -> None:
-    folder = new_run(tiny_model, questions, "lora")
+    folder = new_run(tiny_model, questions, "lora", sample_prompts="Is it so?\n" + "why " * 200)
     train(folder)
     early, started = events(folder, "run_started")
     assert early["model"] == started["model"] == str(tiny_model)
@@ -92,7 +92,9 @@ def test_the_events_of_a_run(tiny_model: Path, questions: Path) -> None:
     assert [x["step"] for x in events(folder, "eval")] == [0, 5, 10]
     assert [x["step"] for x in events(folder, "checkpoint")] == [2, 4, 6, 8, 10]
     samples = events(folder, "sample")
-    assert samples[0]["step"] == 0 and samples[-1]["step"] == 10 and "apples" in samples[0]["prompt"]
+    assert samples[0]["step"] == 0 and samples[-1]["step"] == 10 and len(samples) == 9
+    assert (samples[0]["prompt"], samples[0]["wanted"]) == ("Is it so?", None) and "apples" in samples[1]["prompt"]
+    assert any("is not asked: it takes more than half of max_length" in x["text"] for x in events(folder, "finding"))
     (end,) = events(folder, "run_finished")
     assert end["tokens"] == sum(step["tokens"] for step in steps)
     assert end["eval_loss_before"] > end["eval_loss"] and end["loss"] == steps[-1]["loss"]

@@ -17,7 +17,7 @@ from backend.plan.job import Job, Prediction
 from backend.plan.plan import Plan
 from backend.run import control
 from backend.run.folder import RunFolder
-from backend.training import journal, loss, methods, relief, session
+from backend.training import journal, loss, methods, relief, sample, session
 from backend.training.advice import would_fit
 from backend.training.batches import Batch
 from backend.training.failure import is_out_of_memory
@@ -187,12 +187,12 @@ def test_a_sample_without_memory_is_left_out(
     def failing(*_: Any) -> str:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(session, "answer", failing)
+    monkeypatch.setattr(sample, "answers", failing)
     folder = new_run(tiny_model, questions, "lora", max_steps=1)
     assert train(folder) == "done"
     assert not events(folder, "sample")
-    assert [event["during"] for event in events(folder, "oom")] == ["the sample answer"] * 2
-    assert "no memory was left for a sample answer" in log_text(folder)
+    assert [event["during"] for event in events(folder, "oom")] == ["the sample answers"] * 2
+    assert "no memory was left for sample answers" in log_text(folder)
 
 
 def test_a_sample_that_fails_is_left_out_and_training_goes_on(
@@ -201,12 +201,12 @@ def test_a_sample_that_fails_is_left_out_and_training_goes_on(
     def failing(*_: Any) -> str:
         raise ValueError("this model's cache is of another kind\nand more")
 
-    monkeypatch.setattr(session, "answer", failing)
+    monkeypatch.setattr(sample, "answers", failing)
     folder = new_run(tiny_model, questions, "lora", max_steps=1)
     assert train(folder) == "done"
     assert not events(folder, "sample")
     assert not events(folder, "oom")
-    said = "no sample answer: this model's cache is of another kind; training goes on without it"
+    said = "no sample answers: this model's cache is of another kind; training goes on without them"
     assert said in log_text(folder)
     assert "Traceback" in folder.log_file.read_text(), "the log file has the whole of it"
 

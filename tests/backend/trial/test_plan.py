@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from backend import constants
-from backend.answers import Answers
+from backend.answers import METHODS, Answers
 from backend.data import split
-from backend.planner import gpu_time
+from backend.planner import gpu_time, throughput
 from backend.planner.compare import compare
 from backend.planner.device import Device
 from backend.training.schedule import learning_rate
@@ -63,6 +63,26 @@ def test_a_slow_device_makes_fewer_steps_but_never_none() -> None:
 def test_a_device_of_unknown_speed_makes_all_its_steps() -> None:
     trial = a_trial(replace(HERE, flops_per_second=0.0))
     assert trial.steps == 20 and trial.seconds != trial.seconds
+
+
+def test_all_methods_train_for_as_long_as_the_slowest_needs() -> None:
+    answers = Answers(model="1b", data="rows.jsonl")
+    comparison = compare(answers, HERE, model(LLAMA_1B), rows(5000))
+    seconds = trial_plan.equal_seconds(comparison, METHODS)
+    assert seconds is not None
+    trials = [trial_plan.of(comparison, method, seconds) for method in METHODS]
+    for trial in trials:
+        rate = comparison.methods[trial.method].tokens_per_second.point
+        tokens = throughput.work(trial.whole, comparison.data).step_tokens
+        assert trial.steps * tokens / rate == pytest.approx(seconds, rel=0.1)
+        assert trial.job.plan.max_steps == trial.job.plan.eval_every == 3 * trial.steps, (
+            "it may be faster than predicted"
+        )
+        assert trial.train_seconds == seconds
+    assert min(trial.steps for trial in trials) >= 20
+    assert trial_plan.equal_seconds(comparison, ["lora"]) is None
+    unknown = compare(answers, replace(HERE, flops_per_second=0.0), model(LLAMA_1B), rows(5000))
+    assert trial_plan.equal_seconds(unknown, METHODS) is None
 
 
 def test_held_out_rows_take_no_longer_than_the_steps() -> None:

@@ -121,6 +121,31 @@ def patience(monkeypatch: pytest.MonkeyPatch, stop: float = 0.0, kill: float = 1
     monkeypatch.setattr(constants, "trial", lambda: changed)
 
 
+def test_it_ends_when_its_steps_have_taken_as_long_as_those_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(
+        monkeypatch,
+        """
+        inbox = Path(sys.argv[1]) / "commands.jsonl"
+        log.write(PhaseStarted(name="train"))
+        step = 0
+        while not inbox.exists():
+            step += 1
+            log.write(StepDone(step=step, step_seconds=2.0, tokens_per_second=100.0))
+            time.sleep(0.1)
+        assert '"finish"' in inbox.read_text()
+        log.write(StepDone(step=step + 1, step_seconds=2.0, tokens_per_second=100.0))
+        log.write(TaskScored(step=0, name="number", score=0.1, low=0.0, high=0.4, rows=10))
+        log.write(TaskScored(step=step + 1, name="number", score=0.3, low=0.1, high=0.6, rows=10))
+        log.write(ForgettingMeasured(step=step + 1, part="code", loss=1.1, base_loss=1.0, kl=0.1, low=0.09, high=0.11, final=True))
+        log.write(RunFinished(state="done"))
+        """,
+    )
+    found = tried(train_seconds=20.0)
+    assert found.failure == "" and found.equal_seconds == 20.0
+    assert found.train_seconds is not None and 19 <= found.train_seconds <= 26
+    assert (found.task_short, found.forgetting_short) == ("30 % (10 to 60)", "+10.0 % moderate")
+
+
 def test_one_far_slower_than_predicted_is_stopped_at_its_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(
         monkeypatch,

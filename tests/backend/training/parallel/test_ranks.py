@@ -107,7 +107,10 @@ def pause_after(folder: RunFolder, step: int) -> None:
 
 def test_paused_killed_and_gone_on_with_as_if_nothing_had_been(tiny_model: Path, questions: Path, faults: None) -> None:
     """A sharded model, whose every rank has a state of its own."""
-    one, two = run(tiny_model, questions, "full", 1), run(tiny_model, questions, "full", 2)
+    task: dict[str, Any] = {"task": "number", "task_tokens": 4}
+    one, two = run(tiny_model, questions, "full", 1, **task), run(tiny_model, questions, "full", 2, **task)
+    scores = [[(x["step"], x["rows"], x["score"]) for x in events(folder, "task")] for folder in (one, two)]
+    assert scores[0] == scores[1] and [x[:2] for x in scores[0]] == [(0, 4), (4, 4)]
     assert losses(two) == pytest.approx(losses(one), rel=1e-5)
     assert held_out(two) == pytest.approx(held_out(one), rel=1e-5) and len(held_out(two)) == 3
     assert [path.name for path in sorted(one.result.iterdir())] == [path.name for path in sorted(two.result.iterdir())]
@@ -140,9 +143,10 @@ def test_paused_killed_and_gone_on_with_as_if_nothing_had_been(tiny_model: Path,
 def test_out_of_memory_on_one_device_lets_all_start_again_with_less(
     tiny_model: Path, questions: Path, faults: None
 ) -> None:
-    folder = new_run(tiny_model, questions, "lora", processes=2, dropout=0.1, **FEW)
+    folder = new_run(tiny_model, questions, "lora", processes=2, dropout=0.1, task="number", task_tokens=4, **FEW)
     rank_faults.ask(folder.path, 1, 4, "memory")
     assert train(folder) == "done", log_text(folder)
+    assert {(x["step"], x["rows"]) for x in events(folder, "task")} == {(0, 4), (4, 4)}
     (oom,) = events(folder, "oom")
     assert oom["during"] == "step 4" and oom["text"].endswith("CUDA out of memory (device 2 of 2)")
     (replanned,) = events(folder, "replanned")
