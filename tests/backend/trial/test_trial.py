@@ -136,7 +136,8 @@ def test_it_ends_when_its_steps_have_taken_as_long_as_those_of_the_others(monkey
         log.write(StepDone(step=step + 1, step_seconds=2.0, tokens_per_second=100.0))
         log.write(TaskScored(step=0, name="number", score=0.1, low=0.0, high=0.4, rows=10))
         log.write(TaskScored(step=step + 1, name="number", score=0.3, low=0.1, high=0.6, rows=10))
-        log.write(ForgettingMeasured(step=step + 1, part="code", loss=1.1, base_loss=1.0, kl=0.1, low=0.09, high=0.11, final=True))
+        figures = {"loss": 1.1, "base_loss": 1.0, "kl": 0.1, "low": 0.09, "high": 0.11}
+        log.write(ForgettingMeasured(step=step + 1, part="code", **figures, final=True))
         log.write(RunFinished(state="done"))
         """,
     )
