@@ -115,6 +115,10 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
         "Python code from its own repository",
     ),
     "a padding token beyond": (d.config(pad_token_id=384), "pad_token_id 384, but the embedding has 384 rows"),
+    "a token that is a number": (
+        d.content("tokenizer_config.json", '{"eos_token": 2}'),
+        "says eos_token 2, where the text of a token should be",
+    ),
     "an activation of its own": (d.config(hidden_act="foo"), "hidden_act 'foo'"),
     "an activation that is none": (d.config(hidden_act=["silu"]), r"hidden_act \['silu'\], which names no activation"),
     "a root of nothing": (d.config(rms_norm_eps=-1e-5), "rms_norm_eps -1e-05, which has to be at least 0"),
