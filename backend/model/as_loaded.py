@@ -23,6 +23,7 @@ from backend.model.family import Config
 Shapes = dict[str, tuple[int, ...]]
 _FILE = "conversion_mapping.py"
 _RENAMING, _CONVERTER = "WeightRenaming", "WeightConverter"
+_OF_ONE_EXPERT, _NUMBERED = ".experts.", re.compile(r"\.experts\.\d+\.")
 _GROUP = re.compile(r"\\(\d)")
 
 
@@ -52,6 +53,9 @@ def convert(stored: Mapping[str, tuple[int, ...]], config: Config) -> Shapes:
     steps = [step for name in _identifiers(config) for step in steps_of(name)]
     found: Shapes = {}
     for name, shape in stored.items():
+        if _OF_ONE_EXPERT in name and _NUMBERED.search(name):
+            found[name] = shape
+            continue
         for step in steps:
             if step.kind == _RENAMING and (match := step.match(name)):
                 name = _renamed(name, match, step.targets[0])
