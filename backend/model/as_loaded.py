@@ -23,6 +23,7 @@ from backend.model.family import Config
 Shapes = dict[str, tuple[int, ...]]
 _FILE = "conversion_mapping.py"
 _RENAMING, _CONVERTER = "WeightRenaming", "WeightConverter"
+_OF_ONE_EXPERT, _NUMBERED = ".experts.", re.compile(r"\.experts\.\d+\.")
 _GROUP = re.compile(r"\\(\d)")
 
 
@@ -32,17 +33,14 @@ class Step:
 
     kind: str
     sources: tuple[str, ...]
-    """Regular expressions; `*` stands for the number of an expert."""
+    """Regular expressions, the longest first; `*` stands for the number of an expert."""
     targets: tuple[str, ...]
     operations: tuple[tuple[str, int], ...] = ()
     """Name and dimension."""
 
-    def match(self, name: str) -> tuple[int, re.Match[str]] | None:
-        """The first source that is found in `name`, the longest first, and where."""
-        for at in sorted(range(len(self.sources)), key=lambda at: -len(self.sources[at])):
-            if found := _pattern(self.sources[at]).search(name):
-                return at, found
-        return None
+    def match(self, name: str) -> re.Match[str] | None:
+        """Where the first source is that is found in `name`; None if none is."""
+        return next((found for source in self.sources if (found := _pattern(source).search(name))), None)
 
 
 def of_folder(folder: Path, config: Config) -> Shapes:
@@ -55,9 +53,12 @@ def convert(stored: Mapping[str, tuple[int, ...]], config: Config) -> Shapes:
     steps = [step for name in _identifiers(config) for step in steps_of(name)]
     found: Shapes = {}
     for name, shape in stored.items():
+        if _OF_ONE_EXPERT in name and _NUMBERED.search(name):
+            found[name] = shape
+            continue
         for step in steps:
             if step.kind == _RENAMING and (match := step.match(name)):
-                name = _renamed(name, match[1], step.targets[0])
+                name = _renamed(name, match, step.targets[0])
         for new, sizes, joined in _converted(name, shape, steps):
             before = found.get(new) if joined is not None else None
             found[new] = _joined(before, sizes, joined or 0) if before else sizes
@@ -101,7 +102,7 @@ def _steps(text: str) -> Iterator[Step]:
             given |= {word.arg: word.value for word in entry.keywords if word.arg}
             try:
                 sources, targets = (_texts(given[key]) for key in ("source_patterns", "target_patterns"))
-                _ = [_pattern(source) for source in sources]
+                sources = tuple(sorted(sources, key=lambda source: (-len(_pattern(source).pattern), source)))
                 yield Step(entry.func.id, sources, targets, tuple(_operations(given.get("operations"))))
             except (KeyError, ValueError, re.error):  # written in another way than today
                 continue
@@ -144,9 +145,9 @@ def _converted(
     count = len(step.targets)
     if count > 1 and dim < len(shape):
         for target in step.targets:
-            yield _renamed(name, match[1], target), (*shape[:dim], shape[dim] // count, *shape[dim + 1 :]), None
+            yield _renamed(name, match, target), (*shape[:dim], shape[dim] // count, *shape[dim + 1 :]), None
     else:
-        yield _renamed(name, match[1], step.targets[0]), shape, dim if len(step.sources) > 1 else None
+        yield _renamed(name, match, step.targets[0]), shape, dim if len(step.sources) > 1 else None
 
 
 def _joined(one: tuple[int, ...], other: tuple[int, ...], dim: int) -> tuple[int, ...]:

@@ -16,6 +16,9 @@ _NUMBERS = (
 )
 
 
+_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+
+
 def refuse_unusable(folder: Path, name: str) -> None:
     """Raise UserError (field `model`) for an adapter beside the model, a broken file, or a tokenizer with own code."""
     if (folder / "adapter_config.json").is_file():
@@ -26,6 +29,13 @@ def refuse_unusable(folder: Path, name: str) -> None:
         )
     _refuse_odd_generation(folder / "generation_config.json")
     settings = _object(folder / "tokenizer_config.json")
+    odd = next((key for key in _TOKENS if not isinstance(settings.get(key), str | Mapping | None)), None)
+    if odd:
+        raise UserError(
+            f"tokenizer_config.json of {name} says {odd} {settings[odd]!r}, where the text of a token should be; "
+            "correct it there",
+            "model",
+        )
     kind, own = settings.get("tokenizer_class"), settings.get("auto_map")
     if isinstance(own, Mapping) and "AutoTokenizer" in own and not architectures.has_tokenizer(str(kind)):
         raise UserError(

@@ -49,6 +49,7 @@ def _faults(text: Config) -> Iterator[str]:
     yield from _dropout(text)
     yield from _activations(text)
     yield from _numbers(text)
+    yield from _no_base(text)
     yield from _layer_types(text)
     yield from _heads(text)
     yield from _kernels(text)
@@ -101,6 +102,14 @@ def _numbers(text: Config) -> Iterator[str]:
             yield f"{key} {value!r}, which has to be at least 0"
         elif key == "rope_theta" and is_number and value <= 0:
             yield f"rope_theta {value!r}, which has to be above 0"
+
+
+def _no_base(text: Config) -> Iterator[str]:
+    """Rotary embeddings of no base; families that have none at all may say so."""
+    newer = text.get("rope_parameters")
+    is_said = isinstance(newer, Mapping) and newer.get("rope_theta") is not None
+    if "rope_theta" in text and text["rope_theta"] is None and not is_said and text.get("model_type") in families():
+        yield "rope_theta null, where a number should be"
 
 
 def _heads(text: Config) -> Iterator[str]:

@@ -32,6 +32,8 @@ def load(folder: Path, **options: Any) -> Any:
     """The model in `folder`; `options` are those of `from_pretrained`. Raises UserError if transformers refuses it."""
     settings = config(folder)
     _return_what_is_asked(settings)
+    if str(getattr(settings, "_attn_implementation", None)).startswith("flash"):  # the package may not be here
+        options.setdefault("attn_implementation", "eager")
     with said_plainly(folder):
         return of(settings).from_pretrained(folder, config=settings, **NO_CODE, **options)
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 from backend.training import token_rows
 from backend.training.attention.rows import without_mask
 from backend.training.batches import IGNORED, Batch
-from backend.training.network import Network, decoder
+from backend.training.network import Network, decoder, logits_of
 from backend.training.packed_rows import packed_hint
 from backend.training.parallel.sharding import through_root
 
@@ -31,13 +31,14 @@ def whole(network: Network) -> Loss:
 
     def loss(batch: Batch) -> Tensor:
         with packed_hint(batch.packed), without_mask(known=batch.starts is not None):
-            logits = network(
+            logits = logits_of(
+                network,
+                batch.predict,
                 input_ids=batch.input_ids,
                 position_ids=batch.position_ids,
-                logits_to_keep=batch.predict,
                 use_cache=False,  # transformers looks for packed rows only without a cache
                 **batch.varlen(),
-            ).logits
+            )
         targets = batch.targets.flatten()
         return functional.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="sum", ignore_index=IGNORED)
 

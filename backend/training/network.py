@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 
@@ -69,6 +72,18 @@ class Network(Weights, Protocol):
 
     def eval(self) -> Any:
         """Switch dropout off."""
+
+
+def logits_of(network: Network, positions: Tensor, **inputs: Any) -> Tensor:
+    """Logits of these positions of each sequence, by a model that can leave out the others or not (xLSTM)."""
+    found: Tensor = network(**inputs, logits_to_keep=positions).logits
+    is_kept = found.shape[1] != inputs["input_ids"].shape[1] or _takes_positions(type(network))
+    return found if is_kept else torch.take_along_dim(found, positions[..., None], dim=1)
+
+
+@cache
+def _takes_positions(kind: Any) -> bool:
+    return not hasattr(kind, "forward") or "logits_to_keep" in inspect.signature(kind.forward).parameters
 
 
 def decoder(network: Network) -> Any:

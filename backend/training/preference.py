@@ -23,7 +23,7 @@ from backend.training import token_rows
 from backend.training.batches import IGNORED, Batch, Row, padded
 from backend.training.forgetting.tokens import adapters_off
 from backend.training.loss import chunk_rows, logit_scale
-from backend.training.network import Network, decoder
+from backend.training.network import Network, decoder, logits_of
 from backend.training.packed_rows import packed_hint
 from backend.training.parallel.execution import Execution
 from backend.training.precision import autocast
@@ -149,7 +149,7 @@ def log_likelihoods(network: Network, batch: Batch, *, chunked: bool) -> Tensor:
     targets = batch.targets.flatten()
     with packed_hint(False):
         if not chunked:
-            logits = network(**inputs, logits_to_keep=batch.predict).logits
+            logits = logits_of(network, batch.predict, **inputs)
             return _likelihood(logits.flatten(0, 1), targets).view(shape).sum(dim=1)
         hidden = decoder(network)(**inputs).last_hidden_state
     kept = torch.take_along_dim(hidden, batch.predict[..., None], dim=1).flatten(0, 1)

@@ -62,7 +62,7 @@ OTHER_PARTS: dict[str, Any] = {
     "downsample_hidden_size": 8,
 }
 """Sizes of towers for images and sound."""
-MOST = 30_000_000
+MOST = 90_000_000
 """Parameters of a model that is built."""
 OF_TEXT = ("text_config", "llm_config", "language_config", "decoder_config", "thinker_config")
 TABLE = Path(__file__).with_name("architectures.toml")

@@ -14,7 +14,7 @@ from backend.training import token_rows
 from backend.training.attention.rows import without_mask
 from backend.training.batches import IGNORED, Batch
 from backend.training.loss import chunk_rows, logit_scale
-from backend.training.network import Network, decoder
+from backend.training.network import Network, decoder, logits_of
 from backend.training.packed_rows import packed_hint
 
 
@@ -62,7 +62,7 @@ class Predictions:
         valid = (batch.targets != IGNORED).flatten()
         with packed_hint(batch.packed), without_mask(known=batch.starts is not None):
             if not self._can_chunk:
-                logits = self._network(**inputs, logits_to_keep=batch.predict, **batch.varlen()).logits
+                logits = logits_of(self._network, batch.predict, **inputs, **batch.varlen())
                 whole: Tensor = logits.flatten(0, 1)[valid]
                 return whole
             hidden = decoder(self._network)(**inputs, **batch.varlen()).last_hidden_state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -16,6 +17,13 @@ from tests.backend.model import damage as d
 from tests.tiny import make_model
 
 FACTORS = [1.0] * 3
+
+
+def _forget(path: Path, key: str) -> None:
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in said.items() if name != key}))
+
+
 REFUSED: dict[str, tuple[d.Edit, str]] = {
     # tensors
     "a tensor is missing": (d.without(d.NORM), f"1 tensor is missing from the files, the first is {d.NORM}"),
@@ -115,6 +123,10 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
         "Python code from its own repository",
     ),
     "a padding token beyond": (d.config(pad_token_id=384), "pad_token_id 384, but the embedding has 384 rows"),
+    "a token that is a number": (
+        d.content("tokenizer_config.json", '{"eos_token": 2}'),
+        "says eos_token 2, where the text of a token should be",
+    ),
     "an activation of its own": (d.config(hidden_act="foo"), "hidden_act 'foo'"),
     "an activation that is none": (d.config(hidden_act=["silu"]), r"hidden_act \['silu'\], which names no activation"),
     "a root of nothing": (d.config(rms_norm_eps=-1e-5), "rms_norm_eps -1e-05, which has to be at least 0"),
@@ -122,6 +134,11 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
     "heads that divide by nothing": (
         d.config(num_key_value_heads=3),
         "num_key_value_heads 3, of which num_attention_heads 4 is no multiple",
+    ),
+    "a base that is null": (d.config(rope_theta=None), "rope_theta null, where a number should be"),
+    "an index without its metadata": (
+        d.both(d.shards(), lambda folder: _forget(folder / d.INDEX, "metadata")),
+        'has no "metadata", without which transformers',
     ),
     "rope of no base": (d.config(rope_theta=0.0), "rope_theta 0.0, which has to be above 0"),
     "rope of no base, newly": (
