@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from backend import paths
 from backend.errors import UserError
 from backend.model import demo, stored
 from backend.plan.job import Job
@@ -45,7 +46,7 @@ def _folder(job: Job, run: Path, say: Callable[[str], None]) -> Path:
         from backend.training.demo_model import convert
 
         return convert(say)
-    folder = Path(job.model_folder).expanduser()
+    folder = paths.expanded(job.model_folder)
     return folder.resolve() if folder.is_dir() else _downloaded(job.model_folder, run / REVISION, say)
 
 
@@ -64,7 +65,7 @@ def _refuse_other_weights(folder: Path, known: Path) -> None:
 
 def on_this_box(job: Job) -> Path:
     """The folder that `model_folder` has made or found. Nothing is fetched or converted."""
-    return demo.folder() if job.model == "demo" else Path(job.model_folder).expanduser()
+    return demo.folder() if job.model == "demo" else paths.expanded(job.model_folder)
 
 
 def base_name(job: Job, folder: Path) -> str:
