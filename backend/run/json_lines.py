@@ -24,7 +24,8 @@ class Appender:
     def __init__(self, path: Path) -> None:
         """Raises OSError. A file that ends in half a line (the disk was full) gets a line break first."""
         self._path = path
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        # A pipe in its place is an error: without O_NONBLOCK it would be waited for until somebody reads.
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o600)
         self._lock = threading.Lock()
         if _ends_in_half_a_line(path):
             self._write(b"\n")
