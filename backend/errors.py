@@ -11,7 +11,7 @@ STOPPED_BY_SIGNAL = 75
 TRAINING_FAILED = 4
 _LONGEST = 200
 """Characters of a wrong value that a sentence shows."""
-_LONGEST_SENTENCE = 1200
+_LONGEST_SENTENCE = 980
 _LONG_WORD = re.compile(r"\S{300,}")
 """No path that people make is so long; a column's name or a number in a damaged file is."""
 _LINE_BREAKS = re.compile(r"[\r\n]+")

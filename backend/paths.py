@@ -34,11 +34,19 @@ def home() -> Path:
 
     If it can't be created, what is read there is simply not there, and who writes there gets the system's error.
     """
-    path = Path(os.environ.get("FTTUI_HOME") or platformdirs.user_data_dir("fttui", appauthor=False))
-    with suppress(OSError, RuntimeError):  # such as `~` of an unknown user, or a current folder that is gone
+    path = Path("~/.local/share/fttui")
+    with suppress(OSError, RuntimeError):  # `~` of an unknown user, no HOME at all, a current folder that is gone
+        path = Path(os.environ.get("FTTUI_HOME") or platformdirs.user_data_dir("fttui", appauthor=False))
         path = path.expanduser().absolute()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+def expanded(path: str | Path) -> Path:
+    """`path` with the home folder in place of `~`; as it is if nobody knows whose: an unknown user, no HOME at all."""
+    with suppress(RuntimeError):
+        return Path(path).expanduser()
+    return Path(path)
 
 
 def runs() -> Path:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
+
+from backend import paths
 
 MOST_ENTRIES = 5000
 """Entries of a folder that are looked at: completing must not take long in a folder of a million files."""
@@ -45,7 +46,7 @@ def _common(names: list[str]) -> str:
 def _entries(head: str, start: str, folders_only: bool) -> list[str]:
     """Names in the folder that begin with `start`; hidden ones only if it begins with a dot."""
     try:
-        with os.scandir(Path(head or ".").expanduser()) as entries:
+        with os.scandir(paths.expanded(head or ".")) as entries:
             found = [
                 entry.name + ("/" if entry.is_dir() else "")
                 for entry in islice(entries, MOST_ENTRIES)

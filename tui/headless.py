@@ -109,8 +109,8 @@ def _keep_streams(folder: RunFolder) -> tuple[Out, Out]:
     """
     sys.stdout.flush()
     sys.stderr.flush()
+    log = os.open(folder.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o600)  # a pipe is an error
     own = os.dup(1), os.dup(2)
-    log = os.open(folder.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)

@@ -99,8 +99,8 @@ def run_app(
     if why := terminal.why_unusable():
         raise UserError(f"{why}; {instead}")
     log_file = paths.home() / "fttui.log"
-    with paths.kept_in(paths.home()), log_file.open("ab"):
-        pass
+    with paths.kept_in(paths.home()):
+        os.close(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o600))
     leash = front.fork()
     session = ScreenSession(terminal.Terminal(1), leash, log_file, start)
     session.show(make_app(session.launch))

@@ -137,7 +137,7 @@ def redirect_output(log_file: Path) -> None:
     """Append what is written to descriptors 1 and 2, by C code too, to `log_file` from now on."""
     sys.stdout.flush()
     sys.stderr.flush()
-    log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o600)  # a pipe is an error
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from backend import units
+from backend import paths, units
 from backend.export import curve, licence
 from backend.export.source import ExportSource
 from backend.model import demo
@@ -137,7 +137,7 @@ def _data(source: ExportSource) -> str:
 
 def _public(reference: str) -> str:
     """A hub id as it is; of a path of this box only the name."""
-    path = Path(reference).expanduser()
+    path = paths.expanded(reference)
     return path.name if path.is_absolute() or path.exists() or reference.startswith(("./", "../", "~")) else reference
 
 

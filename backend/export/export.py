@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal, get_args
 
-from backend import yaml_text
+from backend import paths, yaml_text
 from backend.errors import UserError
 from backend.export import axolotl, llamafactory, place, rows, sglang, trl, vllm, whole_model
 from backend.export.gguf.write import Dtype
@@ -38,7 +38,7 @@ def export(
     the base is gone or can't be merged into.
     """
     _refuse_options(target, dtype, adapter)
-    folder = (out.expanduser() if out else source.folder.path / "export" / target).resolve()
+    folder = (paths.expanded(out) if out else source.folder.path / "export" / target).resolve()
     place.refuse_occupied(folder)
     if target in SERVERS:
         return _server(source, SERVERS[target], folder)

@@ -39,7 +39,7 @@ def name_of(source: ExportSource) -> str:
     """The licence's name by the shipped list of models, or by the card in the base's folder; empty if not known."""
     reference = demo.HUB_ID if source.job.model == "demo" else source.job.hub_id or source.job.model
     entry = known.by_name(reference)
-    return entry[0].license if entry else _on_card(Path(source.job.model_folder).expanduser() / "README.md")
+    return entry[0].license if entry else _on_card(paths.expanded(source.job.model_folder) / "README.md")
 
 
 def terms(name: str) -> Licence | None:

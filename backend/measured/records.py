@@ -121,7 +121,7 @@ def _append(line: bytes) -> None:
     """One write, so that runs that end at the same time don't mix their lines; a torn last line is ended first."""
     path = file()
     torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o600)
     try:
         os.write(fd, b"\n" + line if torn else line)
     finally:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+from backend import paths
 from backend.errors import UserError
 from backend.model import hub, stored
 from backend.model.adapter import PREFIX, A, Adapter, B
@@ -27,7 +27,7 @@ def refuse_other_model(adapter: Adapter, model: ModelInfo) -> None:
 
 def unsure(adapter: Adapter, model: ModelInfo) -> str:
     """A sentence if the adapter's base could be told by its sizes only; else empty."""
-    is_compared = Path(adapter.base).expanduser().is_dir() or bool(model.hub_id and hub.HUB_ID.fullmatch(adapter.base))
+    is_compared = paths.expanded(adapter.base).is_dir() or bool(model.hub_id and hub.HUB_ID.fullmatch(adapter.base))
     if is_compared or not adapter.base:
         return ""
     said = f"The adapter names {adapter.base} as its base"
@@ -36,7 +36,7 @@ def unsure(adapter: Adapter, model: ModelInfo) -> str:
 
 def _refuse_other_name(adapter: Adapter, model: ModelInfo) -> None:
     """Hub ids are compared as such; two folders by their weights, since one may be a copy of the other."""
-    base = Path(adapter.base).expanduser()
+    base = paths.expanded(adapter.base)
     is_folder = adapter.base and base.is_dir()
     if is_folder and model.folder is not None and model.has_weights:
         same = base.resolve() == model.folder.resolve() or stored.fingerprint(base) == stored.fingerprint(model.folder)

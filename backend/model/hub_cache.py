@@ -10,14 +10,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from backend import paths
+
 
 def root() -> Path:
     """The cache's folder, by the environment variables that huggingface_hub obeys. It may not exist."""
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if os.environ.get(name):
-            return Path(os.environ[name]).expanduser()
+            return paths.expanded(os.environ[name])
     caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return Path(os.environ.get("HF_HOME") or caches / "huggingface").expanduser() / "hub"
+    return paths.expanded(os.environ.get("HF_HOME") or caches / "huggingface") / "hub"
 
 
 def snapshot(hub_id: str) -> Path | None:

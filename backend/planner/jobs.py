@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from backend import paths
 from backend.answers import Method
@@ -33,7 +32,7 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
         device_uuids=device.uuids[: seen.plan.processes] if device.here else (),
         predicted=_predicted(comparison, seen),
         mapping=answers.mapping,
-        output=str(Path(answers.output).expanduser().absolute()) if answers.output else None,  # it may go on elsewhere
+        output=str(paths.expanded(answers.output).absolute()) if answers.output else None,  # it may go on elsewhere
         created=time.time(),
         preset=preset,
         budget_usd=answers.budget_usd,

@@ -54,6 +54,7 @@ class RunFolder:
             try:
                 folder.checkpoints.mkdir(mode=0o700)
                 plan_file.write(folder.plan_file, job)
+                folder._lock_file.write_bytes(bytes(_NOTE_BYTES))  # the room that `note_failure` needs
             except OSError:
                 shutil.rmtree(folder.path, ignore_errors=True)
                 raise
@@ -125,7 +126,7 @@ class RunFolder:
         try:
             if not self._takes(fd):
                 raise UserError(f"run {self.name} is being trained by another process; stop it first", "run")
-            with suppress(OSError):  # the room that `note_failure` needs when there is none left
+            with suppress(OSError):  # no failure is noted so far
                 os.pwrite(fd, bytes(_NOTE_BYTES), 0)
             yield
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,8 +25,12 @@ class Appender:
     def __init__(self, path: Path) -> None:
         """Raises OSError. A file that ends in half a line (the disk was full) gets a line break first."""
         self._path = path
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        # A pipe in its place is an error: without O_NONBLOCK it would be waited for until somebody reads.
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o600)
         self._lock = threading.Lock()
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):  # such as a link to /dev/null, which takes everything
+            os.close(self._fd)
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
         if _ends_in_half_a_line(path):
             self._write(b"\n")
 

@@ -6,13 +6,14 @@ import os
 import tempfile
 from pathlib import Path
 
+from backend import paths
 from backend.errors import UserError
 
 
 def refuse_unusable(output: str) -> None:
     """Raise UserError if no result could be copied to `output`: it holds something, or can't be written to."""
     try:
-        why = _trouble(Path(output).expanduser().absolute())
+        why = _trouble(paths.expanded(output).absolute())
     except (OSError, ValueError, RuntimeError) as error:  # no permission, not UTF-8, `~` of an unknown user
         why = getattr(error, "strerror", None) or str(error).rstrip(".")
     if why:

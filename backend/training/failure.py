@@ -48,8 +48,11 @@ def sentence(error: BaseException, run: str) -> str:
             f"the tokenizer's own code failed on a row ({first_line(error)}); look for a row of extreme length or of "
             "endless spaces with `fttui data`, and leave it out"
         )
-    known = known_failures.sentence(error)
-    return known or f"{type(error).__name__}: {first_line(error)}"
+    if known := known_failures.sentence(error):
+        return known
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename} can't be used: {error.strerror.lower()}; check its path and its permissions"
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _removed(error: Removed, run: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+from backend import paths, typed
 from backend.errors import UserError
-from backend.model import demo, stored
+from backend.model import demo, hub, stored
 from backend.plan.job import Job
 from backend.training import own_base
 
@@ -17,6 +19,7 @@ WEIGHTS = "base-weights"
 """File in the run's folder: a fingerprint of the weights that the run began with."""
 OWN_WEIGHTS = "own-base-weights"
 """The same of the base that the run made for itself."""
+_HASH = re.compile(r"[0-9a-f]{6,128}")
 REVISION = "base-revision"
 """File in the run's folder: the commit of the base model that the run began with; a later one may differ."""
 
@@ -45,16 +48,20 @@ def _folder(job: Job, run: Path, say: Callable[[str], None]) -> Path:
         from backend.training.demo_model import convert
 
         return convert(say)
-    folder = Path(job.model_folder).expanduser()
-    return folder.resolve() if folder.is_dir() else _downloaded(job.model_folder, run / REVISION, say)
+    folder = paths.expanded(job.model_folder)
+    if folder.is_dir():
+        return folder.resolve()
+    if not hub.HUB_ID.fullmatch(job.model_folder):
+        raise UserError(f"the model's folder {folder} is gone; put it back there, or start a new run", "model")
+    return _downloaded(job.model_folder, run / REVISION, say)
 
 
 def _refuse_other_weights(folder: Path, known: Path) -> None:
     """An adapter fits the weights that it was trained on, and no others."""
-    now = stored.fingerprint(folder)
-    if not known.is_file():
+    now, then = stored.fingerprint(folder), _noted(known)
+    if not then:
         known.write_text(now, encoding="ascii")
-    elif known.read_text(encoding="ascii") != now:
+    elif then != now:
         raise UserError(
             f"the weights in {folder} have changed since this run began; put the earlier ones back, "
             "or start a new run with these",
@@ -62,9 +69,18 @@ def _refuse_other_weights(folder: Path, known: Path) -> None:
         )
 
 
+def _noted(file: Path) -> str:
+    """A hash that was noted in the run's folder; empty if there is none, or no longer one."""
+    try:
+        said = typed.read_text(file)
+    except typed.Damaged:
+        return ""
+    return said if _HASH.fullmatch(said) else ""
+
+
 def on_this_box(job: Job) -> Path:
     """The folder that `model_folder` has made or found. Nothing is fetched or converted."""
-    return demo.folder() if job.model == "demo" else Path(job.model_folder).expanduser()
+    return demo.folder() if job.model == "demo" else paths.expanded(job.model_folder)
 
 
 def base_name(job: Job, folder: Path) -> str:
@@ -76,7 +92,7 @@ def _downloaded(repository: str, pinned: Path, say: Callable[[str], None]) -> Pa
     from huggingface_hub import snapshot_download
 
     say(f"fetching {repository}, or what is missing of it, from the hub")
-    revision = (pinned.read_text(encoding="ascii") if pinned.is_file() else "") or None
+    revision = _noted(pinned) or None
     found = snapshot_download(repository, revision=revision, allow_patterns=WANTED, ignore_patterns=UNWANTED)
     pinned.write_text(Path(found).name, encoding="ascii")  # the cache names a snapshot's folder by its commit
     return Path(found)

@@ -25,7 +25,7 @@ from typing import NamedTuple
 from backend.answers import METHODS, Method
 from backend.run.folder import RunFolder
 from backend.run.summary import summarise
-from tests.faults import lives
+from tests.faults import forked_ranks, lives
 from tests.faults.subject import Subject
 
 PHASES = ("data", "load", "eval", "train", "sample", "checkpoint", "save")
@@ -261,6 +261,7 @@ def main() -> None:
     asked = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     lives.import_all()
+    forked_ranks.use()
     bad = 0
     print("| fault | times tried | survived | lost | silent |\n|---|--:|--:|--:|--:|", flush=True)
     with tempfile.TemporaryDirectory() as home:

@@ -40,6 +40,7 @@ def import_all() -> None:
     import torch
     import transformers.models.llama.modeling_llama
 
+    import backend.launch.rank_training
     import backend.training.train
 
     torch.set_num_threads(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,24 @@ def test_a_file_system_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
         folder.hold(),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("command", "codes"),
+    [(["runs"], {2}), (["presets", "copy", "demo", "mine"], {2}), (PLAN, {0}), ([*PLAN[:3], *PLAN[5:]], {0, 3})],
+    ids=["runs", "presets copy", "plan", "plan for this box"],
+)
+def test_a_user_without_a_home_and_without_an_entry_in_passwd(
+    command: list[str], codes: set[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a container that runs as any number: `docker run --user 12345`."""
+
+    def nobody(*_: object) -> None:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for name in ("HOME", "FTTUI_HOME", "XDG_DATA_HOME", "HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    assert cli.run(command) in codes
+    said = capsys.readouterr().err
+    assert 2 not in codes or said.endswith("set FTTUI_HOME to a folder that can be written to\n")

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 
 from backend.measured import calibration, records
 from tests.faults.bad_bytes import NASTY, damaged
+from tests.faults.fuzz import KEPT
+from tests.faults.outside_files import OUTSIDE
 from tests.faults.own_files import READERS, RECORD
 
 
@@ -37,6 +39,17 @@ def test_damaged_bytes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         reader.reads()
 
     reads()
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", sorted(path.name for path in KEPT.iterdir()))
+def test_what_once_ended_badly(name: str) -> None:
+    """Inputs that `make fuzz` has kept."""
+    reader = (READERS | OUTSIDE)[name]
+    file = reader.file()
+    for path in sorted((KEPT / name).glob("*.bin")):
+        file.write_bytes(path.read_bytes())
+        reader.reads()
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -112,6 +112,12 @@ def test_who_watches_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert result.next_step(folder, past).lines == ("fttui",)
 
 
+def test_events_that_lead_to_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").symlink_to(os.devnull)
+    with pytest.raises(OSError, match="not a regular file"):
+        EventLog(tmp_path / "events.jsonl")
+
+
 def test_half_a_line_costs_no_other(tmp_path: Path) -> None:
     """As a disk leaves it that was full for the rest."""
     path = tmp_path / "events.jsonl"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,25 @@ def test_all_checkpoints_damaged_is_no_silent_start_from_0(tmp_path: Path) -> No
     assert (aside / "step-00000010").is_dir()
     assert checkpoint.newest(folder.checkpoints) == (None, [])
     assert folder.start_again() is None
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("make", "why"), [(os.mkfifo, "no such device or address"), (os.mkdir, "is a directory")], ids=["pipe", "folder"]
+)
+def test_a_pipe_or_a_folder_in_place_of_the_events(make: Callable[[Path], None], why: str) -> None:
+    """Opening a pipe would wait for ever."""
+    from backend.training import train as module
+
+    folder, said = RunFolder.create(JOB), list[str]()
+    make(folder.events_file)
+    assert module.train(folder, tell=said.append) == "failed"
+    assert said == [f"{folder.events_file} can't be used: {why}; check its path and its permissions"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_a_pipe_or_a_folder_in_place_of_the_log(make: Callable[[Path], None]) -> None:
+    folder = RunFolder.create(JOB)
+    make(folder.log_file)
+    with pytest.raises(OSError, match=str(folder.log_file)):
+        headless._keep_streams(folder)

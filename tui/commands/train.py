@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from backend import presets
+from backend import paths, presets
 from backend.answers import Answers, Method
 from backend.errors import DoesNotFit, UserError
 from backend.launch.targets import ssh
@@ -73,7 +72,7 @@ def train(
 
 def _begun(start: Preset | None, answers: Answers) -> RunFolder | None:
     """The newest run of this model and data, with the preset's settings."""
-    wanted = {str(Path(x).expanduser().absolute()) for x in (answers.model, answers.data)} | {
+    wanted = {str(paths.expanded(x).absolute()) for x in (answers.model, answers.data)} | {
         answers.model,
         answers.data,
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
+from backend import paths
 from backend.run.history import History
 from tui.panels.lines import Row
 from tui.panels.log import log_row
@@ -50,7 +50,7 @@ class NextPanel(Panel):
     def body(self, width: int, height: int) -> Iterable[Row]:
         """One row a line; the home folder is shown as `~`, and copied as its whole path."""
         del width, height
-        home = str(Path.home())
+        home = str(paths.expanded("~"))
         rows = [*((line, "") for line in self.step.lines), (self.step.also, "faint")]
         return [((plain(text, lines=False).replace(home, "~"), style),) for text, style in rows]
 

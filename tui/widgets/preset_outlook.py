@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from backend import units
+from backend import paths, units
 from backend.errors import UserError
 from tui.journey import Journey
 from tui.plain import plain, safe
@@ -68,7 +67,7 @@ def _data(known: Known, answers: Answers, model: ModelInfo, journey: Journey) ->
     sources, data = journey.sources, answers.data
     if known.data is not None and data in ("", known.data.reference):
         return known.data
-    if data == "demo" or (data and Path(data).expanduser().exists()):
+    if data == "demo" or (data and paths.expanded(data).exists()):
         return sources.inspect_data(data, answers.mapping, model)
     return sources.predict_data(answers.rows or ROWS, answers.row_tokens or ROW_TOKENS)
 

@@ -34,7 +34,7 @@ LOOK_SECONDS = 5.0
 def is_working() -> bool:
     """Whether a worker lives."""
     try:
-        fd = os.open(_lock_file(), os.O_RDONLY)
+        fd = os.open(_lock_file(), os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return False
     try:

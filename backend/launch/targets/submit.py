@@ -21,7 +21,7 @@ def save(text: str, engine: str, spec: LaunchSpec, out: Path | None) -> Path:
     Raises UserError if it can't be written.
     """
     module = module_of(engine)
-    target = out.expanduser().absolute() if out else paths.home() / "launches" / f"{spec.name}{module.SUFFIX}"
+    target = paths.expanded(out).absolute() if out else paths.home() / "launches" / f"{spec.name}{module.SUFFIX}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         atomic.write(target, text)

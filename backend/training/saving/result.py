@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from backend import paths
 from backend.plan.plan import Plan
 from backend.training import auto, methods, sample
 from backend.training.network import Network
@@ -36,7 +37,7 @@ def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, rank
 
 def copy(folder: Path, output: str) -> Path:
     """Copy a result to where the user wants it. Raises DiskFull and OSError."""
-    target = Path(output).expanduser().resolve()
+    target = paths.expanded(output).resolve()
     target.mkdir(parents=True, exist_ok=True)
     with disk.room(target, _bytes(folder)):
         shutil.copytree(folder, target, dirs_exist_ok=True)

@@ -10,6 +10,8 @@ import pytest
 import transformers
 from huggingface_hub.utils._paths import filter_repo_objects
 
+from backend.errors import UserError
+from backend.model import stored
 from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.training import locate
@@ -47,6 +49,19 @@ def test_what_is_missing_is_fetched_and_said(tmp_path: Path, monkeypatch: pytest
         folder = locate.model_folder(job("meta/llama", "meta/llama"), tmp_path, said.append)
         assert folder == tmp_path / "c0ffee" and (asked["repository"], asked["revision"]) == ("meta/llama", revision)
     assert said[1:] == ["fetching meta/llama, or what is missing of it, from the hub"]
+
+
+def test_a_folder_that_is_gone_is_no_repository(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the model's folder /models/tiny is gone; put it back there"):
+        locate.model_folder(job("/models/tiny", "/models/tiny"), tmp_path, print)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"", b"no hash\n", b"9" * 5000])
+def test_a_damaged_note_of_a_hash_is_made_anew(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / locate.WEIGHTS).write_bytes(content)
+    for _ in range(2):
+        assert locate.model_folder(job(str(tmp_path), str(tmp_path)), tmp_path, print) == tmp_path
+    assert (tmp_path / locate.WEIGHTS).read_text() == stored.fingerprint(tmp_path)
 
 
 def test_of_a_repository_only_what_is_loaded_is_fetched() -> None:
