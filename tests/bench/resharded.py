@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from backend.answers import METHODS, Method
-from backend.launch import launch, processes
+from backend.launch import launch
 from backend.plan import fields
 from backend.run.control import Inbox
 from backend.run.folder import RunFolder
-from tests.backend.training.helpers import losses, new_run
+from tests.backend.training.helpers import losses, new_run, set_processes
 from tests.bench import made
 from tests.tiny import make_model
 
@@ -50,7 +50,7 @@ def _method(method: Method, model: Path, rows: Path, settings: dict[str, Any]) -
     good = []
     for count in (1, 2, 3):
         again = _copied(two, count)
-        processes.change(again, count)
+        set_processes(again, count)
         _train(again)
         found, apart = losses(again), [_apart(losses(again), losses(other)) for other in (two, one)]
         print(f"| {method} | {count} | {AT + 1} to {max(found)} | {apart[0]:.0e} | {apart[1]:.0e} |", flush=True)
