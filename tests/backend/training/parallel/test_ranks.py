@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from backend.answers import Method
-from backend.launch import launch, several
+from backend.launch import launch, rank_training, several
 from backend.run import control
 from backend.run.control import Inbox
 from backend.run.folder import RunFolder
@@ -169,3 +169,12 @@ def test_what_a_rank_fails_of_is_told_once(tiny_model: Path, tmp_path: Path) -> 
     assert train(folder) == "failed"
     (end,) = events(folder, "run_finished")
     assert "gone.jsonl" in end["error"] and not folder.is_alive()
+
+
+@pytest.mark.parametrize(("takes", "ended"), [(0.3, 1), (0.0, 0)])
+def test_ranks_that_do_not_find_each_other_end(takes: float, ended: int) -> None:
+    late: list[int] = []
+    with rank_training.within(0.1, lambda: late.append(1)):
+        time.sleep(takes)
+    time.sleep(0.2)
+    assert len(late) == ended
