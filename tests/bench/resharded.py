@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _method(method: Method, model: Path, rows: Path, settings: dict[str, Any]) -> list[bool]:
-    few = {"max_steps": STEPS, "save_every": AT, "eval_every": 100, "eval_fraction": 0.0, **settings}
+    few = {"max_steps": STEPS, "epochs": 100.0, "save_every": AT, "eval_every": 100, "eval_fraction": 0.0, **settings}
     one, two = (new_run(model, rows, method, processes=count, **few) for count in (1, 2))
     for folder in (one, two):
         _train(folder)
