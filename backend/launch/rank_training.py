@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from backend.errors import UserError
 from backend.launch.link import Link
 from backend.launch.place import Place
-from backend.launch.several import FAILED, RankOutcome
+from backend.launch.several import FAILED, LATE, RankOutcome
 from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.run.control import Inbox
@@ -46,7 +48,8 @@ def train(folder: RunFolder, place: Place, inbox: Inbox) -> RankOutcome | None:
                 job, place.local_rank, place.local_count
             )  # first: NCCL starts CUDA, which keeps to what it sees
             _linked(link, place)
-            ranks = meeting.join(rank, place.count, place.meeting, job.device)
+            with within(meeting.MEETING.total_seconds(), partial(os._exit, LATE)):
+                ranks = meeting.join(rank, place.count, place.meeting, job.device)
             _refuse_other_folder(folder, place, ranks)
             run(folder, inbox, Report(log), ranks)
             _leave(ranks)
@@ -59,6 +62,18 @@ def train(folder: RunFolder, place: Place, inbox: Inbox) -> RankOutcome | None:
         finally:
             link.leave()
     return None
+
+
+@contextmanager
+def within(seconds: float, else_: Callable[[], object]) -> Iterator[None]:
+    """Call `else_`, in a thread, if the body takes longer: on a busy box gloo has been seen to wait for ever."""
+    timer = threading.Timer(seconds, else_)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _linked(link: Link, place: Place) -> None:

@@ -38,6 +38,8 @@ MEETING = "meeting"
 """The file by which ranks find each other."""
 FAILED, START_AGAIN = 4, 5
 """Exit codes of a rank that has written its outcome."""
+LATE = 6
+"""Exit code of a rank that has not found the others in time."""
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 5.0
 """After one rank has failed, the others have this long to report the same; then they are killed."""
@@ -185,6 +187,8 @@ def _verdict(scratch: Path, first: list[int]) -> RankOutcome | None:
 def _died(rank: int, code: int, count: int) -> str:
     """The sentence for a process that wrote no outcome."""
     who = f"the process of device {rank + 1} of {count}"
+    if code == LATE:
+        return f"the processes of the {count} devices did not find each other; `fttui resume` tries again"
     if code == -9:
         return f"{who} was killed, most likely since the memory of this box ran out; `fttui resume` goes on"
     return f"{who} died (exit code {code}); the run's trainer.log may say why; `fttui resume` goes on"

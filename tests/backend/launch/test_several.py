@@ -14,7 +14,7 @@ import pytest
 
 from backend.hardware import visible
 from backend.launch import several
-from backend.launch.several import FAILED, START_AGAIN, RankOutcome
+from backend.launch.several import FAILED, LATE, START_AGAIN, RankOutcome
 from backend.run.control import Inbox
 from backend.run.event_log import EventLog
 from backend.run.events import RunFinished
@@ -48,6 +48,7 @@ def events(folder: RunFolder, name: str) -> list[dict[str, Any]]:
         ([(1, BROKEN)], [-9, 0], "the process of device 1 of 2 was killed, most likely since the memory of this box"),
         ([(1, BROKEN)], [0, FAILED], "RuntimeError: connection closed by peer"),
         ([], [1, 0], "the process of device 1 of 2 died (exit code 1)"),
+        ([], [0, LATE], "the processes of the 2 devices did not find each other; `fttui resume` tries again"),
     ],
 )
 def test_who_is_believed(

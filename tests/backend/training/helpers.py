@@ -15,7 +15,7 @@ from backend.answers import METHODS, Method
 from backend.data.preferences import Preference
 from backend.plan.job import Job
 from backend.plan.plan import Plan
-from backend.run import history
+from backend.run import history, plan_file
 from backend.run.folder import RunFolder
 from backend.training import loss, methods, rng
 from backend.training.batches import Row, micro_batches
@@ -57,6 +57,12 @@ def new_run(model: Path, data: Path, method: Method = "lora", **changes: Any) ->
         output=output,
     )
     return RunFolder.create(job)
+
+
+def set_processes(folder: RunFolder, count: int) -> None:
+    """Let a run go on with so many processes, however few cores there are."""
+    job = folder.job()
+    plan_file.write(folder.plan_file, replace(job, plan=replace(job.plan, processes=count)))
 
 
 def events(folder: RunFolder, name: str) -> list[dict[str, Any]]:

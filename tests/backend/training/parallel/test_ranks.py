@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from backend.answers import Method
-from backend.launch import launch, processes, several
+from backend.launch import launch, rank_training, several
 from backend.run import control
 from backend.run.control import Inbox
 from backend.run.folder import RunFolder
@@ -23,7 +23,7 @@ from backend.training.parallel.ranks import ALONE
 from backend.training.saving import checkpoint
 from backend.training.saving.disk import DiskFull
 from tests.backend.training import rank_faults, rank_steps
-from tests.backend.training.helpers import events, log_text, losses, new_run
+from tests.backend.training.helpers import events, log_text, losses, new_run, set_processes
 
 FEW: dict[str, Any] = {"max_steps": 4, "eval_every": 2, "save_every": 2, "learning_rate": 1e-3}
 ROUGH = {"bfloat16": 2e-3, "float16": 2e-4, "float32": 3e-6}
@@ -133,7 +133,7 @@ def test_paused_killed_and_gone_on_with_as_if_nothing_had_been(tiny_model: Path,
 
     for count in (1, 3):  # what two have written is resumed by another number
         other = copied_at(two, 2)
-        processes.change(other, count)
+        set_processes(other, count)
         assert train(other) == "done", log_text(other)
         assert f"it was written by 2 devices, and {count} go on" in log_text(other)
         assert losses(other) == pytest.approx(losses(two), rel=1e-5)
@@ -169,3 +169,12 @@ def test_what_a_rank_fails_of_is_told_once(tiny_model: Path, tmp_path: Path) -> 
     assert train(folder) == "failed"
     (end,) = events(folder, "run_finished")
     assert "gone.jsonl" in end["error"] and not folder.is_alive()
+
+
+@pytest.mark.parametrize(("takes", "ended"), [(0.3, 1), (0.0, 0)])
+def test_ranks_that_do_not_find_each_other_end(takes: float, ended: int) -> None:
+    late: list[int] = []
+    with rank_training.within(0.1, lambda: late.append(1)):
+        time.sleep(takes)
+    time.sleep(0.2)
+    assert len(late) == ended
