@@ -21,7 +21,7 @@ import msgspec
 
 from backend import signals, typed
 from backend.errors import UserError
-from backend.hardware import visible
+from backend.hardware import host, visible
 from backend.launch.stalled import Stalled
 from backend.measured import ran_out
 from backend.plan.job import Job
@@ -148,11 +148,18 @@ def _started(folder: RunFolder, job: Job, rank: int, scratch: Path, since: int) 
     if VISIBLE_AT_START is not None:
         environment[visible.VARIABLE] = VISIBLE_AT_START
     if job.device == "cpu":
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+        _share_threads(environment, count)
     with folder.log_file.open("ab") as log, signals.blocked():
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, env=environment
         )
+
+
+def _share_threads(environment: dict[str, str], count: int) -> None:
+    """Each rank gets its part of the cores, unless the user has said how many threads it has."""
+    quota = host.threads_by_quota()
+    if environment.get(host.THREADS) in (None, str(quota)):  # that quota is what the trainer itself would set
+        environment[host.THREADS] = str(max(1, (quota or os.cpu_count() or 1) // count))
 
 
 def _watched(ranks: list[subprocess.Popen[bytes]], stalled: Stalled) -> list[int]:

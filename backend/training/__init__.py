@@ -4,3 +4,4 @@ from backend.training import waiting
 
 # Read as libgomp is loaded, with torch.
 waiting.bound_spinning()
+waiting.fit_threads()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.plan.plan import Plan
+from backend.planner.throughput import Work
 from tests.bench import gpu_shapes, made
 
 KERNELS = {0: "math", 1: "flash", 2: "efficient", 3: "cudnn"}
@@ -154,13 +155,16 @@ def row(folder: str, name: str, method: Any, settings: str, length: str, how: st
     import torch
 
     from backend.training import loss, methods
+    from backend.training.attention import rows
     from backend.training.optim.optimizers import updater
     from backend.training.parallel.execution import Execution
     from backend.training.step import forward_backward
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     plan = plan_of(method, settings, int(length), how == "packed")
-    execution = Execution(plan, device)
+    flat = plan.packing and rows.has_kernel(device)  # as the planner has it
+    plan = replace(plan, attention="varlen") if flat else plan
+    execution = Execution(plan, device, flat=flat)
     loaded = methods.load(Path(folder), name, execution)
     update = updater(loaded.trainable(), execution)
     loss_of = (loss.chunked if plan.chunked_loss else loss.whole)(loaded.network)
@@ -221,6 +225,7 @@ def plan_of(method: Any, settings: str, length: int, packed: bool) -> Plan:
         quantization="nf4" if method == "qlora" else "none",
         max_length=length,
         micro_batch=1,
+        effective_batch=1,
         packing=packed,
         checkpointing=lean,
         chunked_loss=lean,
@@ -252,14 +257,18 @@ def _now(device: str) -> float:
     return time.perf_counter()
 
 
+def work_of(plan: Plan) -> Work:
+    """One full sequence, all of whose tokens are target tokens."""
+    length = plan.max_length
+    return Work(length, length, length, 0.0, length / (ROWS if plan.packing else 1))
+
+
 def _predicted(name: str, plan: Plan, device: str) -> dict[str, Any]:
     from backend import hardware
     from backend.planner import devices, memory, throughput
 
     shape, here = gpu_shapes.shape_of(name), devices.here(hardware.detect())
-    peak = memory.predict(shape, plan, here, plan.max_length)
-    length = plan.max_length
-    load = throughput.Work(length, length, length, 0.0, length / (ROWS if plan.packing else 1))
+    peak, length, load = memory.predict(shape, plan, here, plan.max_length), plan.max_length, work_of(plan)
     seconds = throughput.step_seconds(shape, plan, here, load) if device == "cuda" else None
     return {
         "predicted_tokens_per_second": length / seconds.point if seconds else None,

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.bench import gpu, gpu_carry, gpu_table
+from backend.planner import throughput
+from tests.bench import gpu, gpu_carry, gpu_parts, gpu_table
 
 FIGURES: dict[str, Any] = {
     "tokens_per_second": 7960.4,
@@ -47,6 +48,14 @@ def test_what_is_worth_most_comes_first() -> None:
     packed = next(i for i, x in enumerate(asked) if x.part == "default")
     assert packed < next(i for i, x in enumerate(asked) if x.part == "row")
     assert max(x.seconds for x in asked) <= 120, "one that hangs leaves most of ten minutes to the others"
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_what_is_predicted_for_a_row_is_the_one_sequence_that_it_trains(packed: bool) -> None:
+    plan = gpu_parts.plan_of("lora", "fast", 2048, packed)
+    load = gpu_parts.work_of(plan)
+    assert throughput.passes_per_step(plan, load) == 1
+    assert throughput.one_pass(plan, load).tokens == 2048
 
 
 def test_a_failure_and_a_silence_are_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,14 @@ def test_a_busy_box_is_measured_again_and_then_by_one_core(
     assert not busy, "it stops measuring when it knows that the box is busy"
 
 
+def test_a_quota_bounds_the_rate_that_a_short_product_would_not_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cores' worth of 64: for a millisecond all of them compute, and then they stand still."""
+    monkeypatch.setattr(cgroup, "cpu_quota", lambda: 2.0)
+    monkeypatch.setattr(host, "_affinity", lambda _: 64)
+    monkeypatch.setattr(host, "_best_rate", lambda n, _: 7e10 if n == host.ALONE else 4e12)
+    assert host.measure_cpu_rate.__wrapped__(CPU) == (1.4e11, True)
+
+
 @pytest.mark.parametrize(("asked", "rate"), [("1", 7e10), ("8", 1.4e11), ("", 1.4e11), ("0", 1.4e11), ("2,1", 1.4e11)])
 def test_beside_others_only_the_threads_that_a_run_has_count(
     asked: str, rate: float, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from backend.hardware import visible
+from backend.hardware import cgroup, host, visible
 from backend.launch import several
 from backend.launch.several import FAILED, LATE, START_AGAIN, RankOutcome
 from backend.run.control import Inbox
@@ -142,3 +142,19 @@ def test_ranks_see_the_gpus_that_the_user_shows(
             arguments, environment = json.loads((tmp_path / f"told{rank}").read_text())
             assert arguments == [str(rank), "2"]
             assert environment.get(visible.VARIABLE) == at_start
+
+
+@pytest.mark.parametrize(
+    ("quota", "set_before", "each"),
+    [(None, None, "4"), (None, "3", "3"), (4.0, "4", "2"), (4.0, None, "2"), (4.0, "3", "3"), (1.0, "1", "1")],
+)
+def test_two_ranks_share_the_cores_that_they_may_use(
+    quota: float | None, set_before: str | None, each: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of eight cores; the trainer has said as many threads as a quota has cores, a user anything else."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(host, "_affinity", lambda _: 8)
+    monkeypatch.setattr(cgroup, "cpu_quota", lambda: quota)
+    environment = {} if set_before is None else {"OMP_NUM_THREADS": set_before}
+    several._share_threads(environment, 2)
+    assert environment["OMP_NUM_THREADS"] == each

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from backend.hardware import cgroup, host
 from backend.training import waiting
 
 
@@ -22,6 +23,28 @@ from backend.training import waiting
 def test_whoever_says_how_threads_wait_is_obeyed(before: dict[str, str], after: dict[str, str]) -> None:
     environment = dict(before)
     waiting.bound_spinning(environment)
+    assert environment == after
+
+
+@pytest.mark.parametrize(
+    ("quota", "before", "after"),
+    [
+        (2.0, {}, {"OMP_NUM_THREADS": "2"}),
+        (1.5, {}, {"OMP_NUM_THREADS": "2"}),
+        (0.5, {}, {"OMP_NUM_THREADS": "1"}),
+        (2.0, {"OMP_NUM_THREADS": "5"}, {"OMP_NUM_THREADS": "5"}),
+        (8.0, {}, {}),
+        (None, {}, {}),
+    ],
+)
+def test_a_quota_of_cores_has_as_many_threads(
+    quota: float | None, before: dict[str, str], after: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a machine of eight cores."""
+    monkeypatch.setattr(cgroup, "cpu_quota", lambda: quota)
+    monkeypatch.setattr(host, "_affinity", lambda _: 8)
+    environment = dict(before)
+    waiting.fit_threads(environment)
     assert environment == after
 
 
