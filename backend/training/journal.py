@@ -83,7 +83,7 @@ class Journal:
         now = time.perf_counter()
         seconds, self._since = (now - self._since) / len(steps), now
         self._progress.train_seconds += seconds * len(steps)
-        if self._busy:
+        if self._busy and self._busy.is_used:
             busy = self._ranks.all_of(self._busy.take() / len(steps))
             self._report.event(DevicesTimed(step=steps[-1].number, busy_seconds=[round(x, 6) for x in busy]))
         for step, (loss, norm) in zip(steps, figures, strict=True):

@@ -32,6 +32,11 @@ Step = tuple[tuple[str, ...], str]
 """Keys, and what is on the screen when they were answered (a pattern)."""
 
 
+def gone(text: str) -> str:
+    """A pattern of a screen that has this no more."""
+    return rf"(?s)\A(?!.*{text})"
+
+
 class Done(NamedTuple):
     """A task that was done."""
 
@@ -74,14 +79,14 @@ def planning(size: tuple[int, int], folder: Path) -> list[Done]:
         app.until(r"this box: .* free")
         app.task("", ((ENTER,), "● model"), ((), r"parameters +\d"))
         found = [app.task("choose a known model by three letters", (tuple("gem"), r"❯ \S*emma"), ((ENTER,), "● data"))]
-        app.until(r"tokens +")
+        app.until(r"row length")
         found += [app.task("see which rows are cut", ((CTRL_B,), r"row \d+ .*of 400"), (("c",), r"cut"))]
-        app.task("", ((ESC,), "● data"), ((ENTER,), "● goal"), ((ENTER,), "● compare"), ((), "e epochs"))
+        app.task("", ((ESC,), "● data"), ((ENTER,), "● goal"), ((ENTER,), "● compare"), ((), r"e +epochs"))
         found += [app.task("find why a method does not fit", ((RIGHT, RIGHT), r"Why not Full|Why Full"))]
         found += [app.task("see what batch and length still fit", (("b",), r"in reserve"))]
-        app.task("", ((ESC,), r"forgetting.*\n"))
+        app.task("", ((ESC,), gone("What still fits")))
         light = (((CTRL_P, *"theme"), r"❯ Theme"), ((ENTER,), "❯ fttui-dark"), ((DOWN,), "❯ fttui-light"))
-        found += [app.task("change the theme", *light, ((ENTER,), r"forgetting.*\n"))]
+        found += [app.task("change the theme", *light, ((ENTER,), gone("❯ fttui-light")))]
         rented = (("$",), r"offers fit"), ((ENTER,), "x reset"), ((ENTER,), "is not in this box")
         found += [app.task("plan for a rented GPU and get its command", *rented, (("y",), "is in the clipboard"))]
         found += [app.task("make a preset", (("s",), "name"), ((*"mine", ENTER), "Saved"))]

@@ -16,6 +16,7 @@ import sys
 import sysconfig
 import tempfile
 import venv
+import zipfile
 from pathlib import Path
 
 from tests.bench.on_pty import ROOT, OnPty
@@ -60,11 +61,24 @@ def by_pipx(wheel: Path, folder: Path) -> tuple[Path, Path] | None:
         return None
     home = folder / "pipx"
     environment = os.environ | {"PIPX_HOME": str(home), "PIPX_BIN_DIR": str(home / "bin"), "PIPX_MAN_DIR": str(home)}
-    command = [str(tools / "bin" / "pipx"), "install", "--python", sys.executable, "--pip-args=--no-deps", str(wheel)]
-    subprocess.run(command, env=environment, check=True)
-    python = home / "venvs" / "fttui" / "bin" / "python"
-    use_dependencies(python)
-    return python, home / "bin" / "fttui"
+    command = [str(tools / "bin" / "pipx"), "install", "--python", sys.executable, "--pip-args=--no-deps"]
+    subprocess.run([*command, "--preinstall", str(dependencies(folder)), str(wheel)], env=environment, check=True)
+    return home / "venvs" / "fttui" / "bin" / "python", home / "bin" / "fttui"
+
+
+def dependencies(folder: Path) -> Path:
+    """A wheel that makes the packages of the environment that this runs in those of another one."""
+    path, info = folder / "dependencies-1-py3-none-any.whl", "dependencies-1.dist-info"
+    files = {
+        "dependencies.pth": sysconfig.get_path("purelib"),
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: dependencies\nVersion: 1",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: bench\nRoot-Is-Purelib: true\nTag: py3-none-any",
+    }
+    files[f"{info}/RECORD"] = "\n".join(f"{name},," for name in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(name, f"{text}\n")
+    return path
 
 
 def use_dependencies(python: Path) -> None:

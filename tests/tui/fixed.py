@@ -11,6 +11,7 @@ from backend.plan.plan import Plan
 from backend.plan.preset import Preset
 from backend.planner.device import Device
 from backend.planner.estimates import Comparison, Fit, HostEstimate, Interval, MemoryEstimate, MethodEstimate
+from backend.planner.outlook import Outlook
 
 GIB, MIB = 2**30, 2**20
 CATEGORIES: dict[Method, dict[str, int]] = {
@@ -60,6 +61,11 @@ def estimate(method: Method, epochs: float) -> MethodEstimate:
         forgetting_risk={"lora": "low to moderate", "qlora": "low to moderate", "full": "high"}[method],
         why_not=WHY_NOT[method],
     )
+
+
+def outlook(preset: Preset, answers: Answers, device: Device, model: ModelInfo, data: DataReport) -> Outlook:
+    method = preset.plan.get("method", "qlora")
+    return Outlook(method, estimate(method, 3.0), device, model.shape.name, data.rows, data.reference)
 
 
 def compare(

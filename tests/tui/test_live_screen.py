@@ -390,3 +390,18 @@ async def test_help_says_what_q_does_here_and_names_each_key_once(own: bool) -> 
     assert ("q leaves at once" in text) is not own
     assert "1-5 " in text and "panel 2" not in text
     assert "Esc" in text and "esc " not in text
+
+
+@pytest.mark.parametrize(("part", "said"), [(0.97, "97 % of predicted"), (1.17, "117% of predicted")])
+@pytest.mark.parametrize("size", SIZES[:2], ids=str)
+async def test_how_far_memory_is_off_is_never_cut(part: float, said: str, size: tuple[int, int]) -> None:
+    folder, story = make_run(), Story()
+    at = tell(folder, story.begin(), story.steps(20))
+    predicted = read(folder.events_file).predicted.peak_allocated_bytes
+    reading = MemoryReading(kind="cuda", allocated_bytes=GIB, peak_bytes=int(part * predicted), device_bytes=24 * GIB)
+    tell(folder, [(at - START, reading)])
+    app = opened(folder, at)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        top = app.screen.query_one("#memory", Panel).render_line(0).text
+    assert said.replace(" ", "") in top.replace(" ", "") and "…" not in top

@@ -14,6 +14,7 @@ from tui.panels.log import LogPanel
 from tui.panels.panel import Panel
 from tui.screens.compare import CompareScreen
 from tui.screens.gpu_choice import GpuChoice
+from tui.screens.launch_choice import LaunchChoice
 from tui.screens.live import LiveScreen
 from tui.screens.result import ResultScreen
 from tui.screens.runs import RunsScreen
@@ -82,3 +83,19 @@ async def test_a_run_is_opened_by_a_click_on_the_one_under_the_cursor() -> None:
         await pilot.click(DataTable, offset=(5, 1))
         await box.settled(pilot)
         assert isinstance(app.screen, ResultScreen)
+
+
+async def test_a_double_click_on_a_line_of_a_list_takes_it() -> None:
+    app = box.app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.to_step(pilot, "model")
+        await box.settled(pilot)
+        await pilot.click("PickList", offset=(4, 0), times=2)
+        await box.settled(pilot)
+        assert getattr(app.screen, "STEP", "") == "data"
+        taken: list[str | None] = []
+        app.push_screen(LaunchChoice(), taken.append)
+        await box.settled(pilot)
+        await pilot.click("LaunchChoice PickList", offset=(4, 1), times=2)
+        await box.settled(pilot)
+    assert taken == ["skypilot"]

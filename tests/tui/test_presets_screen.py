@@ -34,7 +34,7 @@ def own(name: str, text: str) -> None:
 
 
 def wizard() -> WizardApp:
-    return box.at("goal", compare=fixed.compare)
+    return box.at("goal", compare=fixed.compare, outlook=fixed.outlook)
 
 
 async def opened(pilot: Any, name: str = "") -> PresetsScreen:

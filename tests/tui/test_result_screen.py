@@ -19,6 +19,7 @@ from backend.run import keeping, plan_file
 from backend.run.events import RunStarted, Sampled
 from backend.run.folder import RunFolder
 from backend.run.history import read
+from backend.run.summary import summarise
 from tests.backend.measured.test_calibration import record
 from tests.tui import box
 from tests.tui.nasty import NASTY
@@ -270,3 +271,24 @@ def test_the_cost_of_several_devices_is_that_of_all_of_them() -> None:
     finish(folder, at, "done")
     cost = next(figure for figure in figures(read(folder.events_file)) if figure.name == "cost")
     assert cost.measured == pytest.approx((at - START) / 3600 * 0.45 * 4)
+
+
+async def test_a_run_that_noted_its_failure_only_is_failed_everywhere_and_says_why() -> None:
+    """Another process's run, whose events could not be written: one word in the list, the header and the report."""
+    folder, at = ended("interrupted")
+    with folder.hold():
+        folder.note_failure("the disk is full; free some space")
+    app = Stage(ResultScreen(folder, clock=lambda: at))
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "✗ failed" in app.screen.query_one(ProgressPanel).render_line(0).text
+        assert "the disk is full; free some space" in app.screen.query_one(Trouble).render_line(1).text
+        await pilot.press("s")
+    assert summarise(folder).state == "failed"
+    assert (folder.path / "report.md").read_text().startswith("# llama-3.1-8b · QLoRA: failed\n")
+
+
+async def test_why_a_run_of_this_process_failed_is_shown_if_no_file_could_take_it() -> None:
+    folder, at = ended("interrupted")
+    app = Stage(ResultScreen(folder, clock=lambda: at, unsaid="the run's files can't be written"))
+    async with app.run_test(size=(80, 24)):
+        assert "the run's files can't be written" in app.screen.query_one(Trouble).render_line(1).text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backend.planner.sizes import Cell, Sizes
-from tests.tui import box
+from tests.tui import box, fixed
 from tui.screens.sizes import SizesScreen, grid
 from tui.widgets.prose import Prose
 
@@ -47,7 +47,8 @@ def test_sizes_screen(snap_compare: Any) -> None:
         await pilot.press("b")
         await box.settled(pilot)
 
-    assert snap_compare(box.at("compare", sizes=lambda *_: sizes()), terminal_size=(80, 24), run_before=show)
+    app = box.at("compare", compare=fixed.compare, sizes=lambda *_: sizes())
+    assert snap_compare(app, terminal_size=(80, 24), run_before=show)
 
 
 async def test_b_shows_it_for_the_selected_method_and_closes_it() -> None:

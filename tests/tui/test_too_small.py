@@ -17,6 +17,12 @@ def said(app: WizardApp) -> str:
     return str(app.screen.query_one(Static).render())
 
 
+def painted(app: WizardApp) -> str:
+    """All text that the terminal shows."""
+    lines = ("".join(x.text for x in strip).strip() for strip in app.screen._compositor.render_strips())
+    return "\n".join(line for line in lines if line)
+
+
 @pytest.mark.parametrize("size", [(69, 24), (80, 19), (20, 5)])
 async def test_too_small_is_said_with_what_is_needed(size: tuple[int, int]) -> None:
     app = box.app()
@@ -35,6 +41,7 @@ async def test_the_smallest_size_shows_the_wizard_and_a_resize_brings_it_back() 
         await pilot.resize_terminal(60, 20)
         await pilot.pause()
         assert isinstance(app.screen, TooSmall)
+        assert painted(app) == said(app), "and nothing shines through"
         await pilot.press("x")
         await pilot.resize_terminal(80, 24)
         await pilot.pause()

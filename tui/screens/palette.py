@@ -33,7 +33,6 @@ class Palette(ModalScreen[str]):
     """Dismissed with the title of the chosen command, or with None."""
 
     DEFAULT_CSS = """
-    Palette { align: center top; }
     Palette #palette {
         width: 76; max-width: 96%; height: auto; max-height: 90%; margin-top: 2; padding: 0 1; background: $surface;
         border: round $border; border-title-style: bold; border-title-color: $primary; border-subtitle-color: $faint;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -41,6 +42,8 @@ _HELP = (
 )
 _NUMBER, _KIND = 4, len("your own")
 """Cells of a line's number, and of what kind of preset it is."""
+_OUTLOOK = 32
+"""Cells of an outlook with the space around it."""
 _MOST_CHARACTERS = 100_000
 """Of a file that is shown; a preset has some hundred."""
 
@@ -98,8 +101,15 @@ class PresetsScreen(Screen[None]):
     def _list(self, highlight: str) -> None:
         """The lines, with what is known of each by now."""
         known = {key: preset_outlook.in_short(x) for key, x in self._outlooks.items() if not isinstance(x, UserError)}
-        choices = [_choice(preset, known.get(key, "")) for key, preset in self._found.items()]
-        self.query_one(PickList).show(choices, highlight)
+        lines = self.query_one(PickList)
+        longest = max((cell_len(preset.name) for preset in self._found.values()), default=0)
+        named = lines.size.width >= longest + _OUTLOOK + _KIND
+        choices = [_choice(preset, known.get(key, ""), named=named) for key, preset in self._found.items()]
+        lines.show(choices, highlight)
+
+    def on_resize(self) -> None:
+        """The kind of a preset is left out if there is no room for it."""
+        self.call_after_refresh(lambda: self._list(str(self._chosen.path) if self._chosen else ""))
 
     def _look(self, journey: Journey, known: preset_outlook.Known, found: list[Preset]) -> None:
         """In a worker: what each preset comes to."""
@@ -230,9 +240,10 @@ def _outlook(found: Outlook | UserError | None) -> Content | None:
     return preset_outlook.sentence(found) if found else None
 
 
-def _choice(preset: Preset | Broken, outlook: str = "") -> Choice:
+def _choice(preset: Preset | Broken, outlook: str, *, named: bool) -> Choice:
     kind = _kind(preset)
-    return Choice(str(preset.path), preset.name, f"{outlook}  {kind:<{_KIND}}" if outlook else kind)
+    detail = f"{outlook}  {kind:<{_KIND}}" if outlook and named else outlook or kind
+    return Choice(str(preset.path), preset.name, detail)
 
 
 def _file(preset: Preset | Broken, outlook: Content | None, width: int) -> Content:

@@ -26,7 +26,7 @@ class TooSmall(ModalScreen[None]):
     """Covers everything; a run goes on, and its state is said."""
 
     DEFAULT_CSS = """
-    TooSmall { background: $background; align: center middle; }
+    TooSmall { align: center middle; }
     TooSmall > Static { width: auto; max-width: 100%; text-align: center; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q,ctrl+q,ctrl+c", "app.leave", "leave", show=False)]

@@ -27,6 +27,11 @@ class Busy:
         else:
             self._seconds += time.perf_counter() - began
 
+    @property
+    def is_used(self) -> bool:
+        """There was a stretch since the last reading."""
+        return bool(self._seconds or self._marks)
+
     def take(self) -> float:
         """Seconds since the last call. On a GPU it must have been waited for: the marks are read."""
         seconds = self._seconds + sum(float(begin.elapsed_time(end)) for begin, end in self._marks) / 1000

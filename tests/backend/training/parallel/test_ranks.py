@@ -113,6 +113,7 @@ def test_paused_killed_and_gone_on_with_as_if_nothing_had_been(tiny_model: Path,
     assert scores[0] == scores[1] and [x[:2] for x in scores[0]] == [(0, 4), (4, 4)]
     assert losses(two) == pytest.approx(losses(one), rel=1e-5)
     assert held_out(two) == pytest.approx(held_out(one), rel=1e-5) and len(held_out(two)) == 3
+    assert not events(two, "devices"), "the devices of a sharded model wait for each other in every layer"
     assert [path.name for path in sorted(one.result.iterdir())] == [path.name for path in sorted(two.result.iterdir())]
 
     folder = new_run(tiny_model, questions, "full", processes=2, **FEW)
@@ -152,6 +153,9 @@ def test_out_of_memory_on_one_device_lets_all_start_again_with_less(
     (replanned,) = events(folder, "replanned")
     assert replanned["changed"] == {"micro_batch": 1}
     assert [event["step"] for event in events(folder, "step")] == [1, 2, 3, 3, 4]
+    timed = events(folder, "devices")
+    assert {event["step"] for event in timed} == {1, 2, 3, 4} and all(min(x["busy_seconds"]) > 0 for x in timed)
+    assert {len(event["busy_seconds"]) for event in timed} == {2}, "what each device computes before it waits"
     assert folder.adjusted() == {"micro_batch": 1}
     assert (folder.result / "adapter_model.safetensors").is_file()
 
