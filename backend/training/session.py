@@ -274,8 +274,7 @@ class Session:
         if not probes or not asks:
             return
         self.report.phase("sample")
-        prompts, limits = [probe.ids for probe in probes], (sample.NEW_TOKENS, sample.MOST_SECONDS)
-        asked = partial(sample.answers, self.loaded.network, self.tokenizer, prompts, self.execution, *limits)
+        asked = partial(sample.short_answers, self.loaded.network, self.tokenizer, probes, self.execution)
         among = self.ranks if is_sharded else ALONE
         try:
             written = relief.attempt(asked, self.report, self.progress.step, SAMPLING, among)

@@ -22,9 +22,9 @@ Parts = dict[str, int]
 
 
 def sampled(shape: ModelShape, plan: Plan) -> Parts:
-    """Sample answers, all together: to prompts of at most half a row each, or to a single one that is longer."""
-    new, count = constants.memory().sample.new_tokens, prompts.asked(plan.sample_prompts)
-    several = _answered(shape, plan, count, plan.max_length // 2, new)
+    """Some sample answers together: to prompts of at most half a row each, or to a single one that is longer."""
+    new = constants.memory().sample.new_tokens
+    several = _answered(shape, plan, prompts.TOGETHER, plan.max_length // 2, new)
     one = _answered(shape, plan, 1, plan.max_length, new)
     return max(several, one, key=lambda parts: sum(parts.values()))
 
