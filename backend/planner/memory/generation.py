@@ -14,9 +14,6 @@ from backend.planner.memory.elements import FLOAT32, compute_bytes
 from backend.planner.memory.head import chunk_rows
 from backend.planner.memory.step import peak_points
 
-FORGETTING_LOGITS = 12
-"""Bytes of float32 for each token and vocabulary entry while forgetting is measured (backend/training/forgetting/): the
-base's log-probabilities, and the model's beside their logits."""
 Parts = dict[str, int]
 """Category -> bytes on top of the resident memory."""
 
@@ -56,7 +53,7 @@ def forgetting(shape: ModelShape, plan: Plan) -> Parts:
     return {
         "copies": memory_states.copies(shape, plan),
         "activations": activations.forward_only(shape, plan, BatchShape(1, tokens, tokens)) + states,
-        "logits": rows * shape.vocab * FORGETTING_LOGITS,
+        "logits": rows * shape.vocab * constants.memory().logits.forgetting,
     }
 
 
