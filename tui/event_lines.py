@@ -122,8 +122,7 @@ def _finished(event: RunFinished, peak_bytes: int) -> Iterator[str]:
     if event.state == "failed":
         yield f"failed: {event.error or 'see the log'}"
         return
-    saved = event.result_eval_loss
-    before, after = event.eval_loss_before, event.eval_loss if saved is None else saved
+    before, after = event.eval_loss_before, event.held_out_loss
     losses = f", held-out loss {before:.4f} -> {after:.4f}" if before is not None and after is not None else ""
     yield f"{event.state or '?'} after {units.duration(event.seconds or 0)}{losses}"
     if peak_bytes:

@@ -52,6 +52,8 @@ class Logits(Table, frozen=True):
     chunked_slope: float
     chunk_minimum: int
     """Fewest tokens of a chunk."""
+    forgetting: int
+    """Of the log-probabilities of two models while forgetting is measured."""
     picked_index: int
 
 

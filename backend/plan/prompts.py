@@ -7,7 +7,7 @@ from backend.errors import UserError
 MOST_OWN = 8
 """Questions of the user's own at the most: all are answered at each evaluation."""
 TOGETHER = 3
-"""Questions in all, with as many of held-out rows as that leaves; one of these at least."""
+"""Questions that are answered together; and in all, with as many of held-out rows as that leaves, but one at least."""
 
 
 def own(text: str) -> tuple[str, ...]:
@@ -24,6 +24,11 @@ def asked(text: str) -> int:
     """Questions in all, if none is left out and the data has enough."""
     count = len(own(text))
     return count + held_out(count)
+
+
+def groups(text: str) -> int:
+    """How often the model is asked."""
+    return -(-asked(text) // TOGETHER)
 
 
 def refuse(text: str) -> None:

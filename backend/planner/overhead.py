@@ -5,7 +5,7 @@ from __future__ import annotations
 from backend import constants
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
-from backend.plan import counts
+from backend.plan import counts, prompts
 from backend.plan.plan import Plan
 from backend.planner import gpu_time, memory
 from backend.planner.device import Device
@@ -96,9 +96,10 @@ def task_seconds(shape: ModelShape, plan: Plan, device: Device) -> float:
 
 
 def sample_seconds(shape: ModelShape, plan: Plan, device: Device) -> float:
-    """One sample answer: token by token, each reading all weights, until it is long enough or its time is up."""
+    """An evaluation's sample answers: token by token, each reading all weights, to their end or until time is up."""
     table = constants.throughput().sample
-    return float(min(table.seconds_most, table.tokens * token_seconds(shape, plan, device)))
+    each = min(table.seconds_most, table.tokens * token_seconds(shape, plan, device))
+    return float(prompts.groups(plan.sample_prompts) * each)
 
 
 def token_seconds(shape: ModelShape, plan: Plan, device: Device) -> float:

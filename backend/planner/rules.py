@@ -267,6 +267,11 @@ def refuse_contradictions(method: Method, pinned: Mapping[str, Any]) -> None:
         scoring.check(str(pinned["task"]))
         if pinned.get("objective", "sft") != "sft":
             raise UserError("task: preference data has no right answers to compare with; leave it out", "task")
+    if (rise := pinned.get("max_forgetting", 0)) > 1:
+        raise UserError(
+            f"max_forgetting: {rise:g} is a rise of {100 * rise:g} %; it is a fraction: {rise / 100:g} for {rise:g} %",
+            "max_forgetting",
+        )
     if pinned.get("max_forgetting") and pinned.get("measure_forgetting") is False:
         raise UserError(
             "max_forgetting: it can't be compared with anything if measure_forgetting is false; leave one of them out",

@@ -441,6 +441,11 @@ class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
     """Why the run ended before its last step without being asked to, in a sentence."""
 
     @property
+    def held_out_loss(self) -> float | None:
+        """Of what was saved; of the last evaluation if none was taken at its step."""
+        return self.eval_loss if self.result_eval_loss is None else self.result_eval_loss
+
+    @property
     def saved_earlier_step(self) -> bool:
         """The result has the weights of an earlier step than the last: those with the lowest held-out loss."""
         return self.result_step is not None and self.result_step < self.step

@@ -41,6 +41,11 @@ def give_back() -> None:
     glibc keeps what was freed; the next run of this process would be measured with it.
     """
     free()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Return what glibc keeps of freed memory to the system: between other tensors' pages it would be used badly."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, other C libraries don't
     if trim is not None:
         trim(0)

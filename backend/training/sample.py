@@ -13,6 +13,8 @@ import torch
 from backend.data.chat.endings import end_tokens
 from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.chat.tokens import Ids
+from backend.data.probes import Probe
+from backend.plan.prompts import TOGETHER
 from backend.training.compiling import uncompiled
 from backend.training.network import Network
 from backend.training.parallel.execution import Execution
@@ -22,7 +24,16 @@ from backend.training.precision import autocast
 NEW_TOKENS = 48
 """Of an answer for the user to read."""
 MOST_SECONDS = 5.0
-"""Of all such answers together."""
+"""Of those that are answered together."""
+
+
+def short_answers(network: Network, tokenizer: Any, asked: Sequence[Probe], execution: Execution) -> list[str]:
+    """Short answers for the user to read, to a few questions at a time."""
+    found: list[str] = []
+    for start in range(0, len(asked), TOGETHER):
+        some = [probe.ids for probe in asked[start : start + TOGETHER]]
+        found += answers(network, tokenizer, some, execution, NEW_TOKENS, MOST_SECONDS)
+    return found
 
 
 @torch.no_grad()

@@ -218,6 +218,7 @@ class Session:
             self.report.say("the evaluation was broken off")
             return
         self._sample()
+        self._give_back()
         self.pace.eval_seconds = time.perf_counter() - began
         self.report.phase("train")
         self.journal.resume_clock()
@@ -265,6 +266,7 @@ class Session:
         self.report.phase("task")
         task = Task(self.data.questions, self.tokenizer, task_batch(self.job, self.plan))
         scored = task.score(self.loaded.network, self.execution, self.report, self.progress.step, broken_off)
+        self._give_back()
         if scored is not None:
             self.report.event(scored)
 
@@ -274,8 +276,7 @@ class Session:
         if not probes or not asks:
             return
         self.report.phase("sample")
-        prompts, limits = [probe.ids for probe in probes], (sample.NEW_TOKENS, sample.MOST_SECONDS)
-        asked = partial(sample.answers, self.loaded.network, self.tokenizer, prompts, self.execution, *limits)
+        asked = partial(sample.short_answers, self.loaded.network, self.tokenizer, probes, self.execution)
         among = self.ranks if is_sharded else ALONE
         try:
             written = relief.attempt(asked, self.report, self.progress.step, SAMPLING, among)
@@ -290,6 +291,11 @@ class Session:
             return
         for probe, text in zip(probes, written[0], strict=True):
             self.report.event(Sampled(step=self.progress.step, prompt=probe.prompt, text=text, wanted=probe.answer))
+
+    def _give_back(self) -> None:
+        """On a CPU: what an evaluation has freed would be in the heap beside what the next steps allocate."""
+        if self.execution.device == "cpu":
+            relief.trim_heap()
 
     def _with_relief(self, action: Callable[[], Value], during: str) -> Value:
         """What `action` returns; if memory runs out, it is repeated from its start with the next cheaper setting."""

@@ -14,17 +14,14 @@ from backend.planner.memory.elements import FLOAT32, compute_bytes
 from backend.planner.memory.head import chunk_rows
 from backend.planner.memory.step import peak_points
 
-FORGETTING_LOGITS = 12
-"""Bytes of float32 for each token and vocabulary entry while forgetting is measured (backend/training/forgetting/): the
-base's log-probabilities, and the model's beside their logits."""
 Parts = dict[str, int]
 """Category -> bytes on top of the resident memory."""
 
 
 def sampled(shape: ModelShape, plan: Plan) -> Parts:
-    """Sample answers, all together: to prompts of at most half a row each, or to a single one that is longer."""
-    new, count = constants.memory().sample.new_tokens, prompts.asked(plan.sample_prompts)
-    several = _answered(shape, plan, count, plan.max_length // 2, new)
+    """Some sample answers together: to prompts of at most half a row each, or to a single one that is longer."""
+    new = constants.memory().sample.new_tokens
+    several = _answered(shape, plan, prompts.TOGETHER, plan.max_length // 2, new)
     one = _answered(shape, plan, 1, plan.max_length, new)
     return max(several, one, key=lambda parts: sum(parts.values()))
 
@@ -56,7 +53,7 @@ def forgetting(shape: ModelShape, plan: Plan) -> Parts:
     return {
         "copies": memory_states.copies(shape, plan),
         "activations": activations.forward_only(shape, plan, BatchShape(1, tokens, tokens)) + states,
-        "logits": rows * shape.vocab * FORGETTING_LOGITS,
+        "logits": rows * shape.vocab * constants.memory().logits.forgetting,
     }
 
 

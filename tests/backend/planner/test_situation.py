@@ -69,6 +69,12 @@ def test_few_general_rows_that_come_often_are_told(tmp_path: Path, tiny_model: P
     assert "general-repeated" not in kinds("replay_fraction=0.1")
 
 
+def test_a_limit_of_forgetting_is_a_fraction(tmp_path: Path, tiny_model: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", pairs(40))
+    with pytest.raises(UserError, match=r"max_forgetting: 5 is a rise of 500 %; it is a fraction: 0\.05 for 5 %"):
+        situation.predict(Answers(model=str(tiny_model), data=path, gpu="RTX 4090", set=("max_forgetting=5",)))
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\x89PNG\r\n\x1a\n", b'{"x": 1}\n'])
 def test_general_text_that_can_t_be_read_is_refused_before_the_run(
     content: bytes | None, tmp_path: Path, tiny_model: Path
