@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 from backend.errors import wont_do
 from backend.hardware import detect
-from backend.planner import devices, kernels, rules, several
+from backend.planner import devices, kernels, several
 from backend.planner.device import Device
 from backend.run import plan_file
 from backend.run.folder import RunFolder
@@ -28,7 +28,6 @@ def change(folder: RunFolder, count: int) -> None:
     device = _devices(job.device, count)
     settings = {name: value for name, value in asdict(job.plan).items() if name in _CONCERNED} | {"processes": count}
     several.refuse(job.plan.method, device, settings, job.plan.effective_batch)
-    rules.refuse_contradictions(job.plan.method, {"objective": job.plan.objective, "processes": count})
     kernels.refuse(device, settings)
     predicted = job.predicted and replace(job.predicted, uncorrected=None)  # it was for another number
     plan = replace(job.plan, processes=count)

@@ -58,7 +58,6 @@ def test_the_same_number_changes_nothing(four_gpus: None) -> None:
         ({"processes": 1, "optimizer": "adafactor"}, 2, "adafactor's update needs whole rows"),
         ({"processes": 1, "compile": True}, 2, "a sharded model is not compiled"),
         ({"processes": 1, "kernels": "compiled", "compile": True}, 2, "a sharded model is not compiled"),
-        ({"method": "lora", "objective": "dpo", "processes": 1}, 2, "does not go with objective dpo"),
     ],
 )
 def test_what_can_t_be_is_refused_and_changes_nothing(
