@@ -106,7 +106,7 @@ def _refuse_head_of_new_tokens(model: ModelInfo, target_modules: str) -> None:
     """The head's rows train whole for new tokens; with an adapter on it as well, no merged model answers the same."""
     if model.added_tokens and HEAD in [name.strip() for name in target_modules.split(",")]:
         raise UserError(
-            f"target_modules: {HEAD} can't carry an adapter while rows for new tokens train in it; leave {HEAD} out, or "
+            f"target_modules: {HEAD} can't carry an adapter while rows for new tokens train in it; leave it out, or "
             "list the embedding and the head in modules_to_save",
             "target_modules",
         )
