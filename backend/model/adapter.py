@@ -27,7 +27,7 @@ _KNOWN = frozenset(
     (
         *("peft_type", "r", "lora_alpha", "target_modules", "base_model_name_or_path", "use_dora", "use_rslora"),
         *("modules_to_save", "bias", "fan_in_fan_out", "rank_pattern", "alpha_pattern", "layers_to_transform"),
-        *("target_parameters", "trainable_token_indices", "lora_bias", "layers_pattern", "exclude_modules"),
+        *("target_parameters", "trainable_token_indices", "layers_pattern", "exclude_modules"),
         *("init_lora_weights", "ensure_weight_tying", "task_type", "auto_mapping", "peft_version", "revision"),
         *("inference_mode", "lora_dropout", "runtime_config", "megatron_core", "megatron_config", "loftq_config"),
         *("eva_config", "corda_config", "lora_ga_config", "qalora_group_size", "tp_plan"),
@@ -54,7 +54,6 @@ class _Config(msgspec.Struct):
     layers_to_transform: Any = None
     target_parameters: Any = None
     trainable_token_indices: Any = None
-    lora_bias: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def read(folder: Path) -> Adapter:
     if fault := _unsaid(config, modules, shapes):
         raise unreadable(folder, fault)
     odd = (config.rank_pattern, config.alpha_pattern, config.target_parameters, config.trainable_token_indices)
-    usual = not any(odd) and not config.lora_bias and config.layers_to_transform is None and config.bias == "none"
+    usual = not any(odd) and config.layers_to_transform is None and config.bias == "none"
     return Adapter(
         folder=folder,
         base=config.base_model_name_or_path or "",
@@ -195,7 +194,7 @@ def _is_said(tensor: str, config: _Config) -> bool:
     module, _, last = tensor.rpartition(".")
     saved = set(_last_names(config.modules_to_save or []))
     saved |= set(HEADS) if any(map(is_embedding, saved)) else set()
-    is_bias = last == "bias" and (config.bias != "none" or config.lora_bias)
+    is_bias = last == "bias" and config.bias != "none"
     return ".lora_" in tensor or ".token_adapter." in tensor or module.rpartition(".")[2] in saved or is_bias
 
 

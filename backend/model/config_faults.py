@@ -96,7 +96,8 @@ def _numbers(text: Config) -> Iterator[str]:
     """What is divided by, or what a root is taken of."""
     for key, value in text.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if key.endswith(("_eps", "_epsilon", "_dropout", "_pdrop")) and value is None:
+        is_known = text.get("model_type") in families()  # others may do without
+        if key.endswith(("_eps", "_epsilon", "_dropout", "_pdrop")) and value is None and is_known:
             yield f"{key} null, where a number should be"
         elif key.endswith(("_eps", "_epsilon")) and is_number and value < 0:
             yield f"{key} {value!r}, which has to be at least 0"

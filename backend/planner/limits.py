@@ -11,6 +11,7 @@ from backend import constants
 from backend.errors import UserError
 from backend.model import targets, whole_modules
 from backend.model.info import ModelInfo
+from backend.model.shape import HEAD
 from backend.plan.plan import Plan
 from backend.planner.device import Device
 
@@ -29,6 +30,7 @@ def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> Non
     _refuse_family(model, settings.get("method"))
     if "target_modules" in settings:
         targets.refuse_unknown(model, settings["target_modules"])
+        _refuse_head_of_new_tokens(model, settings["target_modules"])
     if settings.get("modules_to_save"):
         whole_modules.refuse_unknown(model.shape, settings["modules_to_save"], settings.get("target_modules", ""))
     _refuse_too_long(model, settings.get("max_length", 0))
@@ -98,6 +100,16 @@ def _refuse_family(model: ModelInfo, method: Any) -> None:
         )
     if method == "qlora" and why:
         raise UserError(f"method: {why[0].lower()}{why[1:-1]}; set lora or full", "method")
+
+
+def _refuse_head_of_new_tokens(model: ModelInfo, target_modules: str) -> None:
+    """The head's rows train whole for new tokens; with an adapter on it as well, no merged model answers the same."""
+    if model.added_tokens and HEAD in [name.strip() for name in target_modules.split(",")]:
+        raise UserError(
+            f"target_modules: {HEAD} can't carry an adapter while rows for new tokens train in it; leave it out, or "
+            "list the embedding and the head in modules_to_save",
+            "target_modules",
+        )
 
 
 def _refuse_missing_packages(model: ModelInfo, device: Device) -> None:

@@ -37,7 +37,6 @@ def test_its_settings_are_the_plans_fields(tmp_path: Path) -> None:
         {"layers_to_transform": [0]},
         {"bias": "all"},
         {"trainable_token_indices": [3]},
-        {"lora_bias": True},
     ],
     ids=lambda odd: next(iter(odd)),
 )
@@ -54,6 +53,7 @@ def test_what_a_plan_cannot_say_is_not_usual(odd: dict[str, Any], tmp_path: Path
         ({"layer_replication": [[0, 2], [1, 2]]}, "layer_replication"),
         ({"alora_invocation_tokens": [1, 2]}, "alora_invocation_tokens"),
         ({"use_qalora": True}, "use_qalora"),
+        ({"lora_bias": True}, "lora_bias"),
         ({"a_later_field": {"of": "peft"}}, "a_later_field"),
     ],
     ids=str,

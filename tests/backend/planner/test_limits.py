@@ -40,6 +40,13 @@ def test_an_attention_kernel_that_is_not_installed(monkeypatch: pytest.MonkeyPat
         limits.refuse(LLAMA, replace(devices.named("4090"), here=True), wanted)
 
 
+def test_a_head_with_rows_for_new_tokens_carries_no_adapter() -> None:
+    grown = replace(LLAMA, added_tokens=("<new>",))
+    limits.refuse(grown, devices.named("4090"), {"target_modules": "q_proj"})
+    with pytest.raises(UserError, match="lm_head can't carry an adapter while rows for new tokens train in it"):
+        limits.refuse(grown, devices.named("4090"), {"target_modules": "q_proj, lm_head"})
+
+
 def test_a_family_that_needs_a_package_that_is_not_here() -> None:
     needy = replace(LLAMA, packages={"json": "json", "no_such_module": "no-such-module"})
     limits.refuse(needy, devices.named("4090"), {})  # another box may have it
