@@ -62,7 +62,7 @@ bench: .venv/installed-dev
 # make bench-memory, bench-memory-published, bench-throughput, bench-calibration, bench-situations, bench-guidance,
 # bench-plan, bench-limit, bench-neighbour, bench-screen, bench-wheel, bench-kills, bench-several, bench-gpu, bench-gpu-carry,
 # bench-templates, bench-data, bench-damaged, bench-servers, bench-architectures, bench-exports, bench-engines,
-# bench-signals, bench-outcomes, bench-margins, bench-evaluators: the module of that name in tests/bench; make bench-data ARGS="--cases FOLDER --clean FILE" gives it
+# bench-signals, bench-tasks, bench-outcomes, bench-margins, bench-evaluators: the module of that name in tests/bench; make bench-data ARGS="--cases FOLDER --clean FILE" gives it
 # arguments
 bench-%: .venv/installed-dev
 	@$(BIN)/python -m tests.bench.$(subst -,_,$*) $(ARGS)
