@@ -197,7 +197,7 @@ def test_a_full_disk_leaves_nothing(tiny_model: Path, monkeypatch: pytest.Monkey
         raise OSError(28, "No space left on device")
 
     folder = ended(tiny_model)
-    monkeypatch.setattr(stream, "_overwrite", full)
+    monkeypatch.setattr(stream, "_overwritten", full)
     with pytest.raises(UserError, match=r"can't be written to .*: No space left on device"):
         merged(folder)
     assert not list((folder.path / "export").iterdir())

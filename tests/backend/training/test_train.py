@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -285,12 +286,16 @@ def test_a_stop_breaks_an_evaluation_off(tiny_model: Path, questions: Path, monk
     evaluated: list[int] = []
     arrange = batches.micro_batches
 
-    def stopping(*arguments: Any, **options: Any) -> Any:
-        for batch in arrange(*arguments, **options):
-            if len(evaluated) == 2:
-                control.send(folder.commands_file, "stop")
-            evaluated.append(1)
-            yield batch
+    class Stopping(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            for batch in super().__iter__():
+                if len(evaluated) == 2:
+                    control.send(folder.commands_file, "stop")
+                evaluated.append(1)
+                yield batch
+
+    def stopping(*arguments: Any, **options: Any) -> list[Any]:
+        return Stopping(arrange(*arguments, **options))
 
     monkeypatch.setattr(evaluate, "micro_batches", stopping)
     assert train(folder) == "stopped"
