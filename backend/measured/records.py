@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,7 +16,7 @@ from backend import constants, kept_names, paths, typed
 from backend.answers import Method
 from backend.plan.job import Bytes, Job, Rate, Uncorrected
 from backend.run.event_log import EventTail
-from backend.run.events import PhasesMeasured, RunStarted, StepDone
+from backend.run.events import CpuReading, PhasesMeasured, RunStarted, StepDone
 from backend.run.folder import RunFolder
 
 FILE = "calibration.jsonl"
@@ -54,7 +54,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     """Number of steady steps, over which the speed is measured."""
     tokens_per_second: Rate | None
-    """Median of the steady steps; None if they vary so much that something else slowed the run now and then."""
+    """Median of the steady steps; None if they vary much or other programs used the cores: something slowed the run."""
 
 
 def file() -> Path:
@@ -64,7 +64,7 @@ def file() -> Path:
 
 def remember(folder: RunFolder, job: Job) -> str | None:
     """Append the run's record, read from its events. None, or why there is none. Raises OSError (disk full)."""
-    measured, versions, rates = _last_attempt(folder)
+    measured, versions, rates, others = _last_attempt(folder)
     if job.predicted is None or job.predicted.uncorrected is None:
         return "none was predicted"
     if job.plan.processes > 1:
@@ -87,7 +87,7 @@ def remember(folder: RunFolder, job: Job) -> str | None:
         "phases": measured.phases,
         "context_bytes": measured.context_bytes,
         "steps": len(rates),
-        "tokens_per_second": _speed(rates),
+        "tokens_per_second": _speed(rates, others),
     }
     _append(msgspec.json.encode(record) + b"\n")
     return None
@@ -128,23 +128,38 @@ def _append(line: bytes) -> None:
         os.close(fd)
 
 
-def _last_attempt(folder: RunFolder) -> tuple[PhasesMeasured, dict[str, str], list[float]]:
-    """What was measured, the versions, and the tokens per second of the steps since the trainer started last."""
-    measured, versions, rates = PhasesMeasured(), dict[str, str](), list[float]()
+class _Attempt(NamedTuple):
+    """What the events say since the trainer started last."""
+
+    measured: PhasesMeasured
+    versions: dict[str, str]
+    rates: list[float]
+    """Tokens per second of each step."""
+    others: list[float]
+    """Percent of all cores that other programs used, about once a second; of a run on a CPU."""
+
+
+def _last_attempt(folder: RunFolder) -> _Attempt:
+    found = _Attempt(PhasesMeasured(), {}, [], [])
     for event in EventTail(folder.events_file).events():
         match event:
             case RunStarted():
-                measured, versions, rates = PhasesMeasured(), event.versions, []
+                found = _Attempt(PhasesMeasured(), event.versions, [], [])
             case StepDone():
-                rates.append(event.tokens_per_second or 0.0)
+                found.rates.append(event.tokens_per_second or 0.0)
+            case CpuReading(load_percent=float(load), own_percent=float(own)):
+                found.others.append(load - own)
             case PhasesMeasured():
-                measured = event
-    return measured, versions, rates
+                found = found._replace(measured=event)
+    return found
 
 
-def _speed(rates: list[float]) -> float | None:
+def _speed(rates: list[float], others: list[float]) -> float | None:
+    table = constants.calibration().steady
+    if others and statistics.median(others) > table.most_others_percent:
+        return None
     lower, _, upper = statistics.quantiles(rates, n=4, method="inclusive")
-    return statistics.median(rates) if upper <= constants.calibration().steady.most_spread * lower else None
+    return statistics.median(rates) if upper <= table.most_spread * lower else None
 
 
 def _steady(rates: list[float]) -> list[float]:

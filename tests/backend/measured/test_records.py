@@ -12,7 +12,7 @@ from backend.plan.job import Job
 from backend.planner import jobs
 from backend.planner.compare import compare
 from backend.run.event_log import EventLog
-from backend.run.events import PhasePeak, PhasesMeasured, RunStarted, StepDone
+from backend.run.events import CpuReading, PhasePeak, PhasesMeasured, RunStarted, StepDone
 from backend.run.folder import RunFolder
 from tests.shapes import CPU, LLAMA_1B, model, rows
 
@@ -24,7 +24,9 @@ def a_job() -> Job:
     return jobs.job(compare(answers, replace(CPU, name="EPYC, 2 cores"), model(LLAMA_1B), rows(300)), "lora")
 
 
-def a_run(rates: list[float], job: Job | None = None, *, as_planned: bool = True) -> RunFolder:
+def a_run(
+    rates: list[float], job: Job | None = None, *, as_planned: bool = True, others_percent: float = 1.0
+) -> RunFolder:
     """A run whose steps had these tokens a second, after an earlier attempt with others."""
     folder = RunFolder.create(job or a_job())
     log = EventLog(folder.events_file)
@@ -32,6 +34,7 @@ def a_run(rates: list[float], job: Job | None = None, *, as_planned: bool = True
         log.write(RunStarted(versions={"torch": "2.13.0"}))
         for step, rate in enumerate(life):
             log.write(StepDone(step=step, tokens_per_second=rate))
+            log.write(CpuReading(load_percent=40.0 + others_percent, own_percent=40.0, cores=2))
         log.write(PhasesMeasured(kind="rss", as_planned=as_planned, phases={"load": PHASE}))
     log.close()
     return folder
@@ -95,3 +98,9 @@ def test_a_run_slowed_by_its_neighbours_teaches_no_speed() -> None:
     (kept,), _ = records.read()
     assert kept.tokens_per_second is None
     assert kept.phases["load"].peak_bytes == 5
+
+
+def test_a_run_slowed_evenly_teaches_no_speed_either() -> None:
+    for others, speed in ((50.0, None), (5.0, 30.0)):
+        assert records.remember(a_run([30.0] * 20, others_percent=others), a_job()) is None
+        assert records.read()[0][-1].tokens_per_second == speed
