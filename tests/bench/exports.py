@@ -172,6 +172,7 @@ def _ggufs(home: Path, said: dict[str, Any]) -> Iterator[bool]:
         yield _row("GGUF", "llama-cpp-python", "not tried: no environment named")
         return
     from backend.model import demo
+    from backend.training import demo_model
     from tests.backend.export.helpers import ended
     from tests.tiny import make_model
 
@@ -180,7 +181,7 @@ def _ggufs(home: Path, said: dict[str, Any]) -> Iterator[bool]:
         make_model(home / "scaled", tie_word_embeddings=False, **_SCALED)
     )
     if said["demo"]:
-        models["the demo"] = demo.folder()
+        models["the demo"] = demo_model.convert(lambda text: None)
     for label, base in models.items():
         folder = ended(base)
         for dtype in ("f16", "q8_0") if base == demo.folder() else ("f16", "bf16", "q8_0"):
