@@ -37,11 +37,13 @@ test: check
 # Each half has two threads on what may be two cores: threads that wait must not spin.
 test-core test-screen: export OMP_WAIT_POLICY := passive
 
+WITH_SCREEN := tests/backend/export tests/backend/sweep
+
 test-core:
-	$(BIN)/pytest tests/backend tests/emulated/test_nvml.py tests/test_layers.py tests/test_docs.py
+	$(BIN)/pytest tests/backend $(addprefix --ignore=,$(WITH_SCREEN)) tests/emulated/test_nvml.py tests/test_layers.py tests/test_docs.py
 
 test-screen:
-	$(BIN)/pytest tests/tui tests/terminal tests/bench tests/faults
+	$(BIN)/pytest tests/tui tests/terminal tests/bench tests/faults $(WITH_SCREEN)
 
 # A real CUDA build of torch over an emulated driver, without a GPU; skipped with a word if there is no such torch or no gcc.
 # make test-cuda-emulated CUDA_PYTHON=/path/to/python   a Python that has one, and the project's other packages

@@ -122,7 +122,8 @@ def plan(app: Watched, work: Path) -> None:
     app.type(ENTER)
     app.wait("set by preset")
     app.type(ENTER)
-    screen = app.wait("❯ Start the training")
+    app.wait("❯ Start the training")
+    screen = app.wait("--shift deep")  # the command is painted last
     assert squeezed(f"Preset {PRESET} was made for a box {TITLE}") in squeezed(screen)
     app.type("y")
     app.wait("in the clipboard")
