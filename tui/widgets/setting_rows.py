@@ -20,7 +20,7 @@ from tui.plain import plain, safe
 from tui.widgets.cells import fit
 from tui.widgets.entry import Entry
 
-KEY, VALUE = 25, 17
+KEY, VALUE = 27, 17
 """Cells of a setting's name and of its value."""
 
 

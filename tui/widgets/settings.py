@@ -108,10 +108,10 @@ class PlanSettings(VerticalScroll, can_focus=True):
     SettingRow.-edited { display: none; }
     SettingEditor { height: auto; }
     SettingEditor Horizontal { height: 1; }
-    SettingEditor .key { width: 25; color: $primary; text-style: bold; }
+    SettingEditor .key { width: 27; color: $primary; text-style: bold; }
     SettingEditor Entry { width: 16; margin-right: 1; }
     SettingEditor .takes { width: 1fr; color: $faint; text-wrap: nowrap; text-overflow: ellipsis; }
-    SettingEditor .error { height: auto; color: $error; display: none; padding-left: 25; }
+    SettingEditor .error { height: auto; color: $error; display: none; padding-left: 27; }
     SettingEditor .error.-shown { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
