@@ -14,6 +14,8 @@ class Steady(Table, frozen=True):
     """Fewest steps that are enough."""
     most_spread: float
     """Upper quartile of their speeds over the lower one, beyond which the speed does not count."""
+    full_percent: float
+    """Percent of all cores in use from which on a run may lack one."""
     most_others_percent: float
     """Percent of all cores that other programs use in the median, beyond which the speed does not count."""
 

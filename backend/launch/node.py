@@ -67,7 +67,8 @@ def _run(options: argparse.Namespace) -> int:
 
     def stop(number: int, _frame: FrameType | None) -> None:
         told.append(number)
-        control.send(folder.commands_file, "stop")
+        with suppress(OSError):  # a full disk, or a folder that is gone: the ranks see that themselves
+            control.send(folder.commands_file, "stop")
 
     for number in signals.FROM_OUTSIDE:
         signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else stop)

@@ -136,7 +136,7 @@ class _Attempt(NamedTuple):
     rates: list[float]
     """Tokens per second of each step."""
     others: list[float]
-    """Percent of all cores that other programs used, about once a second; of a run on a CPU."""
+    """Percent of all cores that other programs used, about once a second; 0 if cores were left. Of a run on a CPU."""
 
 
 def _last_attempt(folder: RunFolder) -> _Attempt:
@@ -148,7 +148,7 @@ def _last_attempt(folder: RunFolder) -> _Attempt:
             case StepDone():
                 found.rates.append(event.tokens_per_second or 0.0)
             case CpuReading(load_percent=float(load), own_percent=float(own)):
-                found.others.append(load - own)
+                found.others.append(load - own if load >= constants.calibration().steady.full_percent else 0.0)
             case PhasesMeasured():
                 found = found._replace(measured=event)
     return found

@@ -36,8 +36,8 @@ class _Counted:
 
 
 @contextmanager
-def told(tell: Tell) -> Iterator[None]:
-    """While this is open, `tell` hears of what transformers would show a progress bar of, if it can be asked."""
+def reported_to(tell: Tell) -> Iterator[None]:
+    """While this is open, `tell` is called where transformers would move a progress bar, if this version has the hook."""
     set_hook = getattr(logging, "set_tqdm_hook", None)
     if set_hook is None:
         yield

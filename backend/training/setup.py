@@ -122,7 +122,7 @@ def _load(
     """
     while True:
         load = partial(methods.load, model_folder, locate.base_name(job, model_folder), execution, start)
-        with loading_progress.told(partial(report.progress, "weights")):
+        with loading_progress.reported_to(partial(report.progress, "weights")):
             done = relief.twice(load, report, progress.step, relief.LOADING, execution.ranks)
         if done:
             return execution, done[0]

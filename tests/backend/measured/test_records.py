@@ -25,7 +25,12 @@ def a_job() -> Job:
 
 
 def a_run(
-    rates: list[float], job: Job | None = None, *, as_planned: bool = True, others_percent: float = 1.0
+    rates: list[float],
+    job: Job | None = None,
+    *,
+    as_planned: bool = True,
+    own_percent: float = 48.0,
+    others_percent: float = 1.0,
 ) -> RunFolder:
     """A run whose steps had these tokens a second, after an earlier attempt with others."""
     folder = RunFolder.create(job or a_job())
@@ -34,7 +39,7 @@ def a_run(
         log.write(RunStarted(versions={"torch": "2.13.0"}))
         for step, rate in enumerate(life):
             log.write(StepDone(step=step, tokens_per_second=rate))
-            log.write(CpuReading(load_percent=40.0 + others_percent, own_percent=40.0, cores=2))
+            log.write(CpuReading(load_percent=own_percent + others_percent, own_percent=own_percent, cores=2))
         log.write(PhasesMeasured(kind="rss", as_planned=as_planned, phases={"load": PHASE}))
     log.close()
     return folder
@@ -101,6 +106,7 @@ def test_a_run_slowed_by_its_neighbours_teaches_no_speed() -> None:
 
 
 def test_a_run_slowed_evenly_teaches_no_speed_either() -> None:
-    for others, speed in ((50.0, None), (5.0, 30.0)):
-        assert records.remember(a_run([30.0] * 20, others_percent=others), a_job()) is None
+    for own, others, speed in ((48.0, 50.0, None), (90.0, 5.0, 30.0), (10.0, 50.0, 30.0)):
+        folder = a_run([30.0] * 20, own_percent=own, others_percent=others)
+        assert records.remember(folder, a_job()) is None
         assert records.read()[0][-1].tokens_per_second == speed

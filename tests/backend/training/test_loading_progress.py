@@ -9,13 +9,13 @@ from transformers.utils import logging
 
 from backend.run.event_log import EventLog
 from backend.training import report
-from backend.training.loading_progress import told
+from backend.training.loading_progress import reported_to
 from tests import events_on_disk
 
 
 def test_each_of_a_bars_things_is_told_and_the_bar_of_before_is_back() -> None:
     heard: list[tuple[int, int]] = []
-    with told(lambda done, total: heard.append((done, total))):
+    with reported_to(lambda done, total: heard.append((done, total))):
         assert list(logging.tqdm({"a": 1, "b": 2}.items(), desc="Loading weights")) == [("a", 1), ("b", 2)]
         with logging.tqdm(total=3) as bar:  # nothing to go through: as it was
             bar.update(1)
@@ -25,7 +25,7 @@ def test_each_of_a_bars_things_is_told_and_the_bar_of_before_is_back() -> None:
 
 def test_a_library_without_the_hook_loads_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(logging, "set_tqdm_hook")
-    with told(lambda done, total: pytest.fail("it can't be asked")):
+    with reported_to(lambda done, total: pytest.fail("it can't be asked")):
         assert list(logging.tqdm([1, 2])) == [1, 2]
 
 
