@@ -30,8 +30,8 @@ def held_out_loss(
 ) -> float | None:
     """Mean loss of the target tokens of `rows`, in nats, arranged in sequences as in training; None if broken off.
 
-    Of preferences it is the mean over them. Each rank takes its share of the rows, and all get the mean. `tell` is called
-    with about how many rows are done.
+    Of preferences it is the mean over them. Each rank takes its share of the rows, and all get the mean. `tell` is
+    called with about how many rows are done.
     """
     ranks = execution.ranks
     network.eval()

@@ -37,7 +37,7 @@ class _Counted:
 
 @contextmanager
 def reported_to(tell: Tell) -> Iterator[None]:
-    """While this is open, `tell` is called where transformers would move a progress bar, if this version has the hook."""
+    """While this is open, `tell` is called where transformers would move a progress bar, if it has the hook."""
     set_hook = getattr(logging, "set_tqdm_hook", None)
     if set_hook is None:
         yield
