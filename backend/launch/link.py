@@ -66,10 +66,10 @@ class Link:
 
     def _keep(self, one: socket.socket, who: str) -> None:
         self._open.append(one)
-        for target in (self._beat, self._hear):
-            threading.Thread(target=target, args=(one, who), name="link", daemon=True).start()
+        for target, words in ((self._beat, (one,)), (self._hear, (one, who))):
+            threading.Thread(target=target, args=words, name="link", daemon=True).start()
 
-    def _beat(self, one: socket.socket, who: str) -> None:
+    def _beat(self, one: socket.socket) -> None:
         while not self._left.is_set():
             with suppress(OSError):  # who hears nothing says so
                 one.sendall(b".")
