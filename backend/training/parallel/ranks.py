@@ -84,14 +84,25 @@ def join(rank: int, count: int, meeting: str, device: str) -> Ranks:
     if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":  # all are on this box; a container's own name may not resolve
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
-    dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=count, timeout=PATIENCE)
+    options: dict[str, Any] = {"store": store()} if _agent_has_store(meeting) else {"init_method": meeting}
+    dist.init_process_group(backend, **options, rank=rank, world_size=count, timeout=PATIENCE)
     return Ranks(rank, count)
 
 
+def _agent_has_store(meeting: str) -> bool:
+    return meeting == "env://" and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
 def store() -> Any:
-    """The key-value store (a `TCPStore`) of the ranks that torch elastic has started: it is there before they join."""
+    """The key-value store (a `TCPStore`) of the ranks that torch elastic has started: it is there before they join.
+
+    Each attempt has keys of its own. torch's `env://` keeps those of the last attempt (torch 2.13, on one box): a rank
+    that reads the address of one that has been killed waits for it for ever.
+    """
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    return getattr(dist, "TCPStore")(host, port, is_master=False, timeout=MEETING)  # noqa: B009 - unknown to mypy
+    of_all = getattr(dist, "TCPStore")(host, port, is_master=False, timeout=MEETING)  # noqa: B009 - unknown to mypy
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return getattr(dist, "PrefixStore")(f"fttui-attempt-{attempt}", of_all)  # noqa: B009
 
 
 def leave() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from backend import constants
 from backend.answers import Answers
 from backend.measured import records
 from backend.planner import jobs, situation
@@ -14,6 +17,15 @@ from backend.training.train import train
 from tests.backend.training.helpers import events, log_text
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every run counts as undisturbed, whatever else this machine does."""
+    table = constants.calibration()
+    steady = structs.replace(table.steady, most_spread=math.inf, most_others_percent=100.0)
+    monkeypatch.setattr(constants, "calibration", lambda: structs.replace(table, steady=steady))
+
+
+@pytest.mark.usefixtures("alone")
 def test_a_finished_run_corrects_the_next_prediction(tiny_model: Path, questions: Path) -> None:
     settings = ("effective_batch=4", "micro_batch=4", "checkpointing=false", "chunked_loss=false", "eval_fraction=0.1")
     answers = Answers(model=str(tiny_model), data=str(questions), gpu="cpu", max_length=128, epochs=2, set=settings)
