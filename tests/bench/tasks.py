@@ -24,7 +24,7 @@ from backend.answers import Answers
 from tests.terminal.emulated import Watched
 from tests.tui.story import Story, finish, make_run, tell
 
-ENTER, ESC, DOWN, RIGHT = "\r", "\x1b", "\x1b[B", "\x1b[C"
+ENTER, ESC, UP, DOWN, RIGHT = "\r", "\x1b", "\x1b[A", "\x1b[B", "\x1b[C"
 CTRL_B, CTRL_P, CTRL_R = "\x02", "\x10", "\x12"
 SIZES = ((80, 24), (200, 50))
 PATIENCE_SECONDS = 300.0
@@ -107,14 +107,14 @@ def running(size: tuple[int, int], folder: Path) -> list[Done]:
         found = [app.task("start a run and see its first steps", ((ENTER,), r"step +\d+ of 400"))]
         found += [app.task('answer "is it fine?"', ((), r"✓ fine|! "))]
         found += [app.task("see the gradient norm over the run", (("]", "]"), "Gradient norm"))]
-        found += [app.task("stop it", (("s", "s"), r"■ stopped"))]
+        found += [app.task("stop it", (("s",), "Stop this run"), (("s",), "e export"))]
         found += [app.task("export it", (("e",), "merged"), ((ENTER,), r"next:"))]
-        app.task("", ((ESC,), "Predicted, measured"))
+        app.task("", ((ESC,), gone("Esc closes")))
         found += [app.task("resume it from the list", (("r",), "runs, by"), (("r",), "trains in the background"))]
         marked = (DOWN, " ", " ", "c")
         found += [app.task("compare two runs", (marked, "What differs"))]
         app.task("", ((ESC,), "runs, by"))
-        app.task("", (("x",), "Stop this run"), (("s",), "stops at its next step"))
+        app.task("", ((UP, UP, "x"), "Stop this run"), (("s",), "stops at its next step"))
         app.until(r"■ stopped|failed")
     return found
 

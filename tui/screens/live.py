@@ -35,6 +35,8 @@ from tui.widgets.foot import Foot
 from tui.wizard import STOPPING
 
 TICKS_PER_SECOND = 4
+_TICKS_PER_PANELS = 2
+"""The panels, which cost most, are drawn at every second tick only; the lines above them at each."""
 _POLL_SECONDS = 0.1
 """Spent on reading events before keys are answered again: opening a long run takes several such turns."""
 _LINGER_TICKS = 4
@@ -120,13 +122,22 @@ sideways, v shows what libraries printed, and Enter opens the line at the bottom
     def on_mount(self) -> None:
         """Read what there is, then poll."""
         self._catch_up()
-        self.set_interval(1 / TICKS_PER_SECOND, self.tick)
+        self.set_interval(1 / TICKS_PER_SECOND, self._on_clock)
 
     def tick(self) -> None:
         """Read what is new and show it; if the terminal is still busy with the last frame, show it later."""
+        self._turn(panels=True)
+
+    def _on_clock(self) -> None:
+        self._turn(panels=self._ticks % _TICKS_PER_PANELS == 0)
+
+    def _turn(self, *, panels: bool) -> None:
+        self._ticks += 1
         self._changed |= self._history.poll(_POLL_SECONDS)
         if not self.wizard.is_terminal_behind:
-            self._show_all()
+            self._show_lines()
+            if panels:
+                self._show_panels()
         self._look_for_the_end()
 
     def _catch_up(self) -> None:
@@ -137,15 +148,17 @@ sideways, v shows what libraries printed, and Enter opens the line at the bottom
         else:
             self.tick()
 
-    def _show_all(self) -> None:
-        changed, self._changed = self._changed, False
+    def _show_lines(self) -> None:
         self.progress.notice = self._notice()
         self.progress.feed(self._history)
         self.health.feed(self._history)
+        self.wizard.show_in_title(words.title(self._history, self._title, self._clock()))
+
+    def _show_panels(self) -> None:
+        changed, self._changed = self._changed, False
         for panel in self.query(Panel):
             if panel.display and (changed or not self._history.step):
                 panel.feed(self._history)
-        self.wizard.show_in_title(words.title(self._history, self._title, self._clock()))
 
     def _notice(self) -> str:
         if self._asked == "checkpoint" and len(self._history.checkpoints) > self._checkpoints_then:
@@ -165,7 +178,6 @@ sideways, v shows what libraries printed, and Enter opens the line at the bottom
 
     def _is_alive_elsewhere(self) -> bool:
         """Checked once a second only, as the check takes the run's lock for a moment."""
-        self._ticks += 1
         if self._ticks % TICKS_PER_SECOND == 0 and not self._history.finished:
             self._seen_alive = self.folder.is_alive()
         return self._seen_alive

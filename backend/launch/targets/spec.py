@@ -121,12 +121,13 @@ class LaunchSpec:
 
     @property
     def uploads(self) -> tuple[Upload, ...]:
-        """What of model, data and adapter lies on this box."""
+        """What of model, data, adapter and general set lies on this box."""
         job, options = self.job, self.options
         found = (
             _upload(job.model, "model", options.model_there),
             _upload(job.data, "data", options.data_there),
             _upload(job.adapter, "adapter", None) if job.adapter else None,
+            _upload(job.plan.general_data, "general", None),
         )
         return tuple(x for x in found if x is not None)
 
@@ -140,6 +141,8 @@ class LaunchSpec:
         words += ["--data", _there(job.data, "data", options.data_there, inputs)]
         if job.adapter:
             words += ["--adapter", _there(job.adapter, "adapter", None, inputs)]
+        if job.plan.general_data:
+            words += ["--set", f"general_data={_there(job.plan.general_data, 'general', None, inputs)}"]
         if job.adapter_is_merged and job.plan.method != "full":
             words += ["--set", f"rank={job.plan.rank}"]  # asked for, so that it is merged there too
         for one in job.mapping:
@@ -156,7 +159,8 @@ class LaunchSpec:
 
         Names and texts; a dollar sign is an escape in them, since engines replace ${{ }} and $( ) in their files.
         """
-        texts = {PLAN: tomlkit.dumps(dataclasses.asdict(self.job.plan))}
+        plan = dataclasses.replace(self.job.plan, general_data="")  # its path there is an option of the command
+        texts = {PLAN: tomlkit.dumps(dataclasses.asdict(plan))}
         if self.job.added_tokens:
             texts[TOKENS] = json.dumps(self.job.added_tokens) + "\n"
         return {name: text.replace("$", "\\u0024") for name, text in texts.items()}
@@ -179,7 +183,8 @@ def _upload(reference: str, role: str, there: str | None) -> Upload | None:
     if there is not None or not is_local(reference):
         return None
     path = Path(reference)
-    suffix = "".join(re.findall(r"\.[A-Za-z0-9]{1,10}", path.name)[-2:]) if role == "data" and not path.is_dir() else ""
+    is_file = role in ("data", "general") and not path.is_dir()
+    suffix = "".join(re.findall(r"\.[A-Za-z0-9]{1,10}", path.name)[-2:]) if is_file else ""
     return Upload(reference, role + suffix)
 
 

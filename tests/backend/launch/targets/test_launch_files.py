@@ -83,6 +83,21 @@ def test_an_adapter_and_new_tokens_go_along(engine: str, tmp_path: Path) -> None
         assert yaml.safe_load(text)["file_mounts"][where] == "/runs/old/result"
 
 
+@pytest.mark.parametrize(("engine", "there"), [("slurm", "/mine/own.jsonl"), ("dstack", "/fttui-inputs/general.jsonl")])
+def test_a_general_set_of_ones_own_goes_along(engine: str, there: str, tmp_path: Path) -> None:
+    wanted = job()
+    wanted = replace(wanted, plan=replace(wanted.plan, general_data="/mine/own.jsonl"))
+    words = trained(engine, launch_file(wanted, engine), tmp_path)
+    assert f"general_data={there}" in words
+    if engine == "dstack":
+        (file,) = yaml.safe_load(launch_file(wanted, engine))["files"]
+        assert file == {"local_path": "/mine/own.jsonl", "path": there}
+    plan = next(tmp_path.rglob("launch.toml")).read_text()
+    assert 'general_data = ""' in plan
+    with pytest.raises(UserError, match="general_data /mine/own.jsonl is on this box.*leave it empty"):
+        launch_file(wanted, "kubeflow")
+
+
 def test_an_adapter_that_is_merged_here_is_merged_there() -> None:
     wanted = job(adapter="/runs/old/result", adapter_is_merged=True)
     assert "--set rank=16" in " ".join(LaunchSpec(wanted).train_options(None))
