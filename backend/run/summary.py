@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backend.errors import UserError
@@ -126,3 +126,32 @@ def _cost(job: Job, hours: float | None) -> float | None:
     """Hours times the price that the plan was made with, for each of its devices."""
     price = job.predicted.price_usd_per_hour if job.predicted else None
     return hours * price * job.plan.processes if hours is not None and price is not None else None
+
+
+class Summaries:
+    """The summaries of runs; a run that can't have changed since the last time is not read again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[object, Summary]] = {}
+
+    def read(self, folders: Sequence[RunFolder]) -> list[Summary]:
+        """In the same order."""
+        before, self._known = self._known, {}
+        for folder in folders:
+            stamp = _stamp(folder)
+            known = before.get(folder.name)
+            unchanged = known is not None and known[0] == stamp
+            self._known[folder.name] = known if known and unchanged else (stamp, summarise(folder))
+        return [summary for _, summary in self._known.values()]
+
+
+def _stamp(folder: RunFolder) -> object:
+    """Differs after an event, after a file beside it was made or replaced (a note), and with or without a trainer."""
+    found: list[object] = [folder.is_alive()]
+    for path in (folder.path, folder.events_file):
+        try:
+            state = path.stat()
+        except OSError:
+            continue
+        found.append((state.st_size, state.st_mtime_ns))
+    return tuple(found)

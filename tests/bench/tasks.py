@@ -108,7 +108,7 @@ def running(size: tuple[int, int], folder: Path) -> list[Done]:
         found += [app.task('answer "is it fine?"', ((), r"✓ fine|! "))]
         found += [app.task("see the gradient norm over the run", (("]", "]"), "Gradient norm"))]
         found += [app.task("stop it", (("s",), "Stop this run"), (("s",), "e export"))]
-        found += [app.task("export it", (("e",), "merged"), ((ENTER,), r"next:"))]
+        found += [app.task("export it", (("e",), "merged"), ((ENTER,), r"(?s)next:.*Esc closes"))]
         app.task("", ((ESC,), gone("Esc closes")))
         found += [app.task("resume it from the list", (("r",), "runs, by"), (("r",), "trains in the background"))]
         marked = (DOWN, " ", " ", "c")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from textual.widgets import DataTable, Static
 
 from backend.run import folder as run_folder
 from backend.run.folder import RunFolder
-from backend.run.summary import Summary
+from backend.run.summary import Summaries, Summary
 from tests.tui import box
 from tests.tui.nasty import NASTY
 from tests.tui.stage import Stage
@@ -31,7 +32,7 @@ SIZES = [(80, 24), (120, 40), (200, 50)]
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(run_folder, "all_runs", lambda: RUNS)
-    monkeypatch.setattr(runs, "summarise", lambda run: run)
+    monkeypatch.setattr(Summaries, "read", lambda self, found: found)
     return Stage(RunsScreen())
 
 
@@ -227,3 +228,27 @@ async def test_a_stopped_run_is_resumed_by_the_command_that_one_would_type(monke
         await box.settled(pilot)
         assert asked[0][1:] == ["-m", "tui", "resume", folder.name, "--detach"]
         assert "trains in the background" in box.said(app)
+
+
+async def test_the_list_follows_a_run_that_goes_on_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_READ_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(runs, "_LEAST_PAUSE", 0.0)
+    folder, story = make_run(), Story(total_steps=40)
+    tell(folder, story.begin(), story.steps(10))
+    app = Stage(RunsScreen())
+
+    async def shows(pilot: Any, *words: str) -> None:
+        until, said = time.monotonic() + 10.0, ""
+        while not all(word in said for word in words):
+            assert time.monotonic() < until, said
+            await pilot.pause(0.05)
+            table = app.screen.query_one(DataTable)
+            said = " ".join(map(str, table.get_row_at(0))) if table.row_count else ""
+
+    async with app.run_test(size=(120, 40)) as pilot:
+        with folder.hold():
+            await shows(pilot, "running", "10 of 40")
+            end = tell(folder, story.steps(20))
+            await shows(pilot, "running", "20 of 40")
+            finish(folder, end, "stopped")
+        await shows(pilot, "stopped")

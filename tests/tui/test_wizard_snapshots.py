@@ -10,9 +10,8 @@ import pytest
 from textual.app import App
 
 from backend.run import folder as run_folder
-from backend.run.summary import Summary
+from backend.run.summary import Summaries, Summary
 from tests.tui import box, fixed
-from tui.screens import runs
 from tui.screens.runs import RunsScreen
 
 SIZES = [(80, 24), (120, 40), (200, 50)]
@@ -72,7 +71,7 @@ def test_moment(step: str, pressed: tuple[str, ...], snap_compare: Compare) -> N
 @pytest.mark.parametrize("size", SIZES, ids=["80", "120", "200"])
 def test_runs(size: tuple[int, int], snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_folder, "all_runs", lambda: RUNS)
-    monkeypatch.setattr(runs, "summarise", lambda run: run)
+    monkeypatch.setattr(Summaries, "read", lambda self, found: found)
 
     async def opened(pilot: Any) -> None:
         pilot.app.push_screen(RunsScreen())

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.coordinate import Coordinate
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import DataTable, Static
 from textual.worker import get_current_worker
 
@@ -19,7 +22,7 @@ from backend.errors import UserError
 from backend.run import control, keeping
 from backend.run import folder as run_folder
 from backend.run.folder import RunFolder
-from backend.run.summary import Summary, summarise
+from backend.run.summary import Summaries, Summary
 from tui.messages import Listed
 from tui.panels.overlay import MOST
 from tui.plain import plain
@@ -42,6 +45,9 @@ _HELP = (
     "resumes it in the background, x stops it with a checkpoint, n keeps a note, e renames it, d deletes it with its "
     "result after a question, y copies its name."
 )
+_READ_AGAIN_SECONDS = 2.0
+_LEAST_PAUSE = 20.0
+"""Times as long as reading took, if that is more: a run of a million events takes two seconds."""
 _RESUMABLE = ("stopped", "paused", "interrupted", "failed")
 _NO_RUNS = "No run has been made on this box yet: finish the wizard, or use `fttui train`."
 
@@ -71,6 +77,9 @@ class RunsScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._runs: list[Summary] = []
+        self._summaries = Summaries()
+        self._next: Timer | None = None
+        self._pause_seconds = _READ_AGAIN_SECONDS
         self._marked: list[str] = []
         self._column, self._backwards = COLUMNS[0], True
 
@@ -93,15 +102,21 @@ class RunsScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Read the runs again, in a thread: their logs can be long."""
-        self.run_worker(self._read, thread=True, exclusive=True, group="read")
+        if self.is_current:
+            self.run_worker(self._read, thread=True, exclusive=True, group="read")
 
     def on_listed(self, event: Listed) -> None:
-        """Show them."""
-        self._runs = event.found
-        self._marked = [name for name in self._marked if name in {run.name for run in self._runs}]
-        self._fill()
-        if not self._entry.has_focus:
-            self._table.focus()
+        """Show what has changed, and read again in a while: runs go on, and end, while they are looked at."""
+        if event.found != self._runs or not event.found:
+            self._runs = event.found
+            self._marked = [name for name in self._marked if name in {run.name for run in event.found}]
+            self._fill()
+            self.refresh_bindings()
+            if not self._entry.has_focus:
+                self._table.focus()
+        if self._next is not None:
+            self._next.stop()
+        self._next = self.set_timer(self._pause_seconds, self.on_screen_resume)
 
     def on_input_changed(self) -> None:
         """Filter as it is typed."""
@@ -291,14 +306,20 @@ class RunsScreen(Screen[None]):
         """Show the runs that match the filter, sorted; the cursor stays on its run."""
         before = self._run_name
         runs = chosen(self._runs, self._entry.value, self._column, self._backwards)
-        self._table.clear()
         width = max(20, self.size.width - 2 - _OTHER_COLUMNS - 2)
         rows = [row(run, width, self.app.theme_variables, marked=run.name in self._marked) for run in runs]
         self._widen(rows)
-        for run, cells in zip(runs, rows, strict=True):
-            self._table.add_row(*cells, key=run.name, height=2)
-        if before in (names := [run.name for run in runs]):
-            self._table.move_cursor(row=names.index(before))
+        names = [run.name for run in runs]
+        if names == [key.value for key in self._table.rows]:  # what is scrolled to stays
+            for at, cells in enumerate(rows):
+                for column, cell in enumerate(cells):
+                    self._table.update_cell_at(Coordinate(at, column), cell)
+        else:
+            self._table.clear()
+            for name, cells in zip(names, rows, strict=True):
+                self._table.add_row(*cells, key=name, height=2)
+            if before in names:
+                self._table.move_cursor(row=names.index(before))
         self._say(len(runs))
 
     def _widen(self, rows: list[tuple[Text, ...]]) -> None:
@@ -314,7 +335,8 @@ class RunsScreen(Screen[None]):
         self.query_one("#runs-note", Static).update("; ".join(parts) if self._runs else _NO_RUNS)
 
     def _read(self) -> None:
-        worker = get_current_worker()
-        found = [summarise(folder) for folder in run_folder.all_runs()]
+        worker, began = get_current_worker(), time.monotonic()
+        found = self._summaries.read(run_folder.all_runs())
+        self._pause_seconds = max(_READ_AGAIN_SECONDS, _LEAST_PAUSE * (time.monotonic() - began))
         if not worker.is_cancelled:
             self.post_message(Listed(found))

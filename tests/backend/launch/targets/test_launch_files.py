@@ -94,7 +94,7 @@ def test_a_general_set_of_ones_own_goes_along(engine: str, there: str, tmp_path:
         assert file == {"local_path": "/mine/own.jsonl", "path": there}
     plan = next(tmp_path.rglob("launch.toml")).read_text()
     assert 'general_data = ""' in plan
-    with pytest.raises(UserError, match="general_data /mine/own.jsonl is on this box.*leave it empty"):
+    with pytest.raises(UserError, match=r"general_data /mine/own.jsonl is on this box.*leave it empty"):
         launch_file(wanted, "kubeflow")
 
 
