@@ -10,6 +10,7 @@ import pytest
 from textual.widgets import DataTable, Static
 
 from backend.run import folder as run_folder
+from backend.run import keeping
 from backend.run.folder import RunFolder
 from backend.run.summary import Summaries, Summary
 from tests.tui import box
@@ -228,6 +229,18 @@ async def test_a_stopped_run_is_resumed_by_the_command_that_one_would_type(monke
         await box.settled(pilot)
         assert asked[0][1:] == ["-m", "tui", "resume", folder.name, "--detach"]
         assert "trains in the background" in box.said(app)
+
+
+@pytest.mark.parametrize(("lines", "shown"), [(40, True), (24, False)])
+async def test_a_tall_screen_describes_the_run_under_the_cursor(lines: int, shown: bool) -> None:
+    folder = a_run()
+    keeping.write_note(folder, "with the long answers")
+    app = Stage(RunsScreen())
+    async with app.run_test(size=(120, lines)) as pilot:
+        await box.settled(pilot)
+        detail = app.screen.query_one("#runs-detail", Static)
+        assert detail.display == shown
+        assert "predicted $1.40" in str(detail.content) and "with the long answers" in str(detail.content)
 
 
 async def test_the_list_follows_a_run_that_goes_on_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:

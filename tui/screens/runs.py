@@ -32,7 +32,7 @@ from tui.screens.live import STOP
 from tui.screens.one_line import OneLine
 from tui.widgets.entry import Entry
 from tui.widgets.foot import Foot
-from tui.widgets.runs_rows import COLUMNS, chosen, row
+from tui.widgets.runs_rows import COLUMNS, chosen, details, row
 from tui.wizard import Wizard, wizard_of
 
 _OTHER_COLUMNS = 50
@@ -45,6 +45,8 @@ _HELP = (
     "resumes it in the background, x stops it with a checkpoint, n keeps a note, e renames it, d deletes it with its "
     "result after a question, y copies its name."
 )
+_TALL_LINES = 30
+"""Lines of a screen from which the run under the cursor is described in full."""
 _READ_AGAIN_SECONDS = 2.0
 _LEAST_PAUSE = 20.0
 """Times as long as reading took, if that is more: a run of a million events takes two seconds."""
@@ -93,6 +95,7 @@ class RunsScreen(Screen[None]):
         for column in COLUMNS:
             table.add_column(Text(column), key=column)
         yield table
+        yield Static("", id="runs-detail", markup=False)
         yield Static("", id="runs-note", markup=False)
         yield Foot()
 
@@ -195,8 +198,15 @@ class RunsScreen(Screen[None]):
         self.action_open()
 
     def on_data_table_row_highlighted(self) -> None:
-        """Other keys may work on this run."""
+        """Other keys may work on this run; a tall screen has room for more about it."""
         self.refresh_bindings()
+        self._show_details()
+
+    def _show_details(self) -> None:
+        run, detail = self._run, self.query_one("#runs-detail", Static)
+        lines = details(run) if run else []
+        detail.display = bool(lines) and self.size.height >= _TALL_LINES
+        detail.update("\n".join(lines))
 
     def action_resume(self) -> None:
         """Go on with the run in the background, in a process of its own."""
@@ -321,6 +331,7 @@ class RunsScreen(Screen[None]):
             if before in names:
                 self._table.move_cursor(row=names.index(before))
         self._say(len(runs))
+        self._show_details()
 
     def _widen(self, rows: list[tuple[Text, ...]]) -> None:
         """Columns as wide as their content. The table measures late, and would keep what it painted before."""

@@ -65,6 +65,23 @@ def row(run: Summary, width: int, colours: Mapping[str, str], *, marked: bool) -
     )
 
 
+def details(run: Summary) -> list[str]:
+    """What the two lines have no room for, a sentence each."""
+    figures = (
+        _beside("speed", run.tokens_per_second, run.predicted_tokens_per_second, lambda x: f"{units.rate(x)} tokens/s"),
+        _beside("cost", run.cost_usd, run.predicted_cost_usd, units.usd),
+        f"the weights of step {run.result_step:,} were saved" if run.result_step else "",
+    )
+    said = (" · ".join(x for x in figures if x), run.ended_early, run.task, run.forgetting, run.note)
+    return [plain(text, lines=False) for text in said if text]
+
+
+def _beside(label: str, measured: float | None, predicted: float | None, words: units.Words) -> str:
+    parts = [words(measured)] if measured is not None else []
+    parts += [f"predicted {words(predicted)}"] if predicted is not None else []
+    return f"{label} {', '.join(parts)}" if parts else ""
+
+
 def _about(run: Summary) -> str:
     about = f"{METHOD_NAMES.get(run.method, run.method)} of {run.model} on {run.data}" if run.model else ""
     return f"{run.note} · {about}" if run.note else about

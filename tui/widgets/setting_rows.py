@@ -20,9 +20,9 @@ from tui.plain import plain, safe
 from tui.widgets.cells import fit
 from tui.widgets.entry import Entry
 
-KEY, VALUE = 27, 17
-"""Cells of a setting's name and of its value."""
-
+KEY, VALUE, ORIGIN = 27, 17, 46
+"""Cells of a setting's name, of its value, and of where it comes from if there is room for its meaning beside that."""
+_LEAST_MEANING = 60
 
 YOU, RESTORED = "you", "from your last run; x clears it"
 """Origins of what the user set: in this session, or in an earlier one."""
@@ -54,15 +54,19 @@ class SettingRow(Widget):
         self.refresh()
 
     def render(self) -> Content:
-        """Name, value, origin; the row under the cursor in its colour from end to end."""
+        """Name, value, origin, on a wide screen the meaning; the row under the cursor in its colour from end to end."""
         value, origin, cursor = self._shown
         mine = origin in (YOU, RESTORED)
         why = "you set this" if origin == YOU else plain(origin, lines=False)
         style = "bold $block-cursor-foreground on $block-cursor-background" if cursor else ""
+        room = max(0, self.size.width - KEY - VALUE)
+        wide = room >= ORIGIN + _LEAST_MEANING
+        meaning = plan_help.texts().get(self.key, "") if wide else ""
         return Content.assemble(
             (fit(f"{'❯' if cursor else ' '} {self.key}", KEY), style or "$foreground"),
             (fit(plain(value, lines=False), VALUE), style or ("bold $primary" if mine else "bold")),
-            (fit(why, max(0, self.size.width - KEY - VALUE)), style or ("$primary" if mine else "$faint")),
+            (fit(why, ORIGIN if wide else room), style or ("$primary" if mine else "$faint")),
+            (fit(meaning, room - ORIGIN) if wide else "", style or "$faint"),
         )
 
 
