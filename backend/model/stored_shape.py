@@ -15,7 +15,7 @@ from backend.model.shape import Linear, ModelShape
 from backend.model.stored import TRAINABLE
 from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
 
-_OLD_BUFFER = ("inv_freq", "masked_bias", "position_ids", ".act_fn.beta", ".act_fn.eps", ".expert_bias")
+_OLD_BUFFER = ("inv_freq", "masked_bias", "position_ids", ".act_fn.beta", ".act_fn.eps", ".gate.expert_bias")
 """Tensors of older files, of activation functions and of routers (Ling), which are no parameters."""
 _HEAD = ("lm_head.weight", "embed_out.weight")
 _EMBEDDING = "embed_tokens.weight"

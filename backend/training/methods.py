@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from backend.errors import UserError
-from backend.model import stored
+from backend.model import architectures, as_loaded, stored
 from backend.model.shape import HEAD
 from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
 from backend.plan.plan import Plan
@@ -82,10 +82,13 @@ def load(folder: Path, base_name: str, execution: Execution, start: Start = NOTH
 def train_text(network: Network) -> None:
     """Let every parameter train but those of a wrapper's other parts, which text never reaches.
 
-    What the family's own code keeps as it is stays so: Laguna's balance of experts, an initial state.
+    What the family's own code keeps as it is stays so: Laguna's balance of experts, an initial state. Loading the
+    files makes it trainable (transformers 5.23).
     """
+    frozen = architectures.kept(as_loaded.model_types(network.config.to_dict())).frozen
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(parameter.requires_grad and NOT_OF_TEXT.search(name) is None)
+        is_kept = NOT_OF_TEXT.search(name) is not None or name.rpartition(".")[2] in frozen
+        parameter.requires_grad_(parameter.requires_grad and not is_kept)
 
 
 def set_checkpointing(network: Network, execution: Execution) -> None:

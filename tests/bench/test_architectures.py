@@ -20,6 +20,8 @@ CASES: list[tuple[str, Method]] = [
     ("persimmon", "qlora"),
     ("deepseek_v3", "lora"),  # compressed attention, dense blocks before those with experts
     ("falcon", "full"),  # one matrix of queries, keys and values
+    ("afmoe", "full"),  # a parameter that the family's own code keeps as it is
+    ("bailing_hybrid", "lora"),  # files with other names than the model's
     ("bloom", "full"),  # no rotary embeddings
     ("gpt_oss", "full"),  # sinks, experts with biases
     ("llava", "full"),
