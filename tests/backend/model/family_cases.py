@@ -90,7 +90,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("hyperclovax", {"head_dim": 12}),
     ("hyperclovax", {"head_dim": 12, "use_post_norm": False}),
     ("bitnet", {}),
-    ("flint", {"head_dim": 12}),
+    ("flint", {"head_dim": 12, "num_experts": 4, "num_hidden_layers": 4, **EXPERTS}),
     ("qwen3_moe", {"num_experts": 4, **EXPERTS}),
     ("qwen2_moe", {"num_experts": 4, **EXPERTS}),
     ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
