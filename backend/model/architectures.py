@@ -89,7 +89,8 @@ def kept(model_types: tuple[str, ...]) -> Kept:
     named = re.findall(r"self\.(\w+) = (?:torch\.)?nn\.Buffer\(", code)
     named += re.findall(r'register_buffer\(\s*"(\w+)"', code)
     parameters = re.findall(r"self\.(\w+) = (?:torch\.)?nn\.Parameter\(", code)
-    return Kept(frozenset(named) - {*parameters, "weight", "bias"}, frozenset(_FROZEN.findall(code)))
+    general = {"weight", "bias"}  # as every layer calls its own
+    return Kept(frozenset(named) - {*parameters, *general}, frozenset(_FROZEN.findall(code)) - general)
 
 
 def _modelling(model_type: str) -> str:

@@ -135,14 +135,13 @@ class Summaries:
         self._known: dict[str, tuple[object, Summary]] = {}
 
     def read(self, folders: Sequence[RunFolder]) -> list[Summary]:
-        """In the same order."""
-        before, self._known = self._known, {}
+        """In the same order. Another thread may read meanwhile."""
+        before, found = self._known, {}
         for folder in folders:
-            stamp = _stamp(folder)
-            known = before.get(folder.name)
-            unchanged = known is not None and known[0] == stamp
-            self._known[folder.name] = known if known and unchanged else (stamp, summarise(folder))
-        return [summary for _, summary in self._known.values()]
+            stamp, known = _stamp(folder), before.get(folder.name)
+            found[folder.name] = known if known and known[0] == stamp else (stamp, summarise(folder))
+        self._known = found
+        return [summary for _, summary in found.values()]
 
 
 def _stamp(folder: RunFolder) -> object:

@@ -243,6 +243,18 @@ async def test_a_tall_screen_describes_the_run_under_the_cursor(lines: int, show
         assert "predicted $1.40" in str(detail.content) and "with the long answers" in str(detail.content)
 
 
+async def test_a_screen_that_grows_tall_describes_it_too() -> None:
+    a_run()
+    app = Stage(RunsScreen())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        detail = app.screen.query_one("#runs-detail", Static)
+        assert not detail.display
+        await pilot.resize_terminal(120, 40)
+        await box.settled(pilot)
+        assert detail.display
+
+
 async def test_the_list_follows_a_run_that_goes_on_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "_READ_AGAIN_SECONDS", 0.1)
     monkeypatch.setattr(runs, "_LEAST_PAUSE", 0.0)

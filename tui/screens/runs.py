@@ -110,7 +110,7 @@ class RunsScreen(Screen[None]):
 
     def on_listed(self, event: Listed) -> None:
         """Show what has changed, and read again in a while: runs go on, and end, while they are looked at."""
-        if event.found != self._runs or not event.found:
+        if event.found != self._runs or not event.found:  # that there is none is said too
             self._runs = event.found
             self._marked = [name for name in self._marked if name in {run.name for run in event.found}]
             self._fill()
@@ -120,6 +120,11 @@ class RunsScreen(Screen[None]):
         if self._next is not None:
             self._next.stop()
         self._next = self.set_timer(self._pause_seconds, self.on_screen_resume)
+
+    def on_resize(self) -> None:
+        """Names as wide as there is room for; details if the screen is tall now."""
+        if self._runs:
+            self._fill()
 
     def on_input_changed(self) -> None:
         """Filter as it is typed."""

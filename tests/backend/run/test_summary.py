@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from backend.plan.job import Prediction
+from backend.run import keeping, summary
 from backend.run.event_log import EventLog
 from backend.run.events import (
     Calibrated,
@@ -17,7 +20,7 @@ from backend.run.events import (
     StepDone,
 )
 from backend.run.folder import RunFolder
-from backend.run.summary import summarise
+from backend.run.summary import Summaries, Summary, summarise
 from tests.backend.run.test_folder import JOB
 
 
@@ -68,3 +71,40 @@ def test_a_run_whose_process_is_gone_is_interrupted_and_a_damaged_one_is_listed(
         assert summarise(folder).state == "running"
     folder.plan_file.write_text("plan = [")
     assert summarise(folder).state == "damaged"
+
+
+def test_only_runs_that_may_have_changed_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet, busy = RunFolder.create(JOB), RunFolder.create(JOB)
+    read: list[str] = []
+
+    def counted(folder: RunFolder) -> Summary:
+        read.append(folder.name)
+        return summarise(folder)
+
+    monkeypatch.setattr(summary, "summarise", counted)
+    summaries, both = Summaries(), [quiet, busy]
+    first = summaries.read(both)
+    assert (summaries.read(both), read) == (first, [quiet.name, busy.name])
+    log = EventLog(busy.events_file)
+    log.write(StepDone(step=1, total_steps=4, loss=1.0))
+    log.close()
+    assert summaries.read(both)[1].step == 1 and read[2:] == [busy.name]
+    with quiet.hold():
+        assert summaries.read(both)[0].state == "running"
+    keeping.write_note(busy, "the better one")
+    assert [x.note for x in summaries.read(both)] == ["", "the better one"]
+    assert summaries.read([busy]) == summaries.read(both)[1:]
+
+
+def test_another_thread_that_reads_meanwhile_leaves_the_list_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = [RunFolder.create(JOB) for _ in range(3)]
+    summaries, nested = Summaries(), [False]
+
+    def slow(folder: RunFolder) -> Summary:
+        if not nested[0]:
+            nested[0] = True
+            summaries.read(folders[::-1])
+        return summarise(folder)
+
+    monkeypatch.setattr(summary, "summarise", slow)
+    assert [x.name for x in summaries.read(folders)] == [x.name for x in folders]
