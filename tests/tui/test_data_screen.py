@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.screen import Screen
 
 from backend.data.browse import RowBrowser
 from backend.data.finding import finding
@@ -20,6 +21,7 @@ from tests.backend.data.rows import jsonl, pairs
 from tests.tui import box, fixed
 from tests.tui.test_data_command import CONFIG
 from tui.app import WizardApp
+from tui.screens import looking
 from tui.screens.data import DataScreen
 from tui.screens.rows import RowsScreen
 from tui.widgets.preview import Preview
@@ -173,3 +175,27 @@ async def test_enter_while_the_folder_is_listed_counts_once_the_data_is_read(sto
         listed.set()
         await box.settled(pilot)
         assert isinstance(app.screen, DataScreen) == stops
+
+
+async def test_a_key_lays_the_screen_out_only_if_something_takes_other_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While torch is imported in the background each layout is what a key waits for: there were about four a key."""
+    laid_out: list[object] = []
+    refresh_layout = Screen._refresh_layout
+
+    def counted(self: Screen[Any], *arguments: Any, **options: Any) -> None:
+        laid_out.append(self)
+        refresh_layout(self, *arguments, **options)
+
+    async with wizard().run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        before = shown(pilot)
+        monkeypatch.setattr(Screen, "_refresh_layout", counted)
+        monkeypatch.setattr(looking, "_SAID_AFTER_SECONDS", 60.0)
+        for _ in range(5):
+            await pilot.press("x", "backspace")
+        assert not laid_out and shown(pilot) == before
+        await box.settled(pilot)
+        assert not laid_out and shown(pilot) == before
+        await pilot.press("y")  # rows and tokens a row take the place of the columns
+        await box.settled(pilot)
+        assert laid_out and pilot.app.screen.query_one("#row-rows").display

@@ -19,6 +19,8 @@ from tui.widgets.picker import Picker
 
 TYPING_PAUSE_SECONDS = 0.4
 """Nothing is looked up while the user is still typing."""
+_SAID_AFTER_SECONDS = 0.1
+"""An answer that comes sooner replaces the one before it, without a word between them and without layouts for it."""
 
 
 class LookingStep(WizardStep):
@@ -29,6 +31,7 @@ class LookingStep(WizardStep):
         self._wanted: object = None
         self._call: Callable[[], Any] | None = None
         self._timer: Timer | None = None
+        self._says: Timer | None = None
         self._goes_on = False
         self._found: Any = None
         self.is_looking = False
@@ -59,7 +62,8 @@ class LookingStep(WizardStep):
             self._goes_on = False
         self._wanted, self._call = key, call
         self.is_looking, self.error = True, None
-        self.looking()
+        self._be_silent()
+        self._says = self.set_timer(_SAID_AFTER_SECONDS, self.looking)
         if delay:
             self._timer = self.set_timer(delay, self._start)
         else:
@@ -84,6 +88,7 @@ class LookingStep(WizardStep):
         if event.key != self._wanted:
             return
         self.is_looking, self.error = False, event.error
+        self._be_silent()
         if event.error is not None:
             self._goes_on = False
             self.failed(event.error)
@@ -99,6 +104,11 @@ class LookingStep(WizardStep):
         self.query_one(Picker).keep()
         self.update_rail()
         self.wizard.go_on()
+
+    def _be_silent(self) -> None:
+        if self._says is not None:
+            self._says.stop()
+            self._says = None
 
     def _start(self) -> None:
         self._timer = None

@@ -8,6 +8,8 @@ from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.geometry import Size
+from textual.reactive import Reactive
 from textual.widgets import Input
 
 from tui.plain import signs
@@ -27,6 +29,8 @@ class Entry(Input):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "next", key_display="Enter")]
+    virtual_size = Reactive(Size(0, 0))
+    """Without a layout of the screen: what is typed scrolls within the line, which stays as wide as it is."""
 
     def __init__(self, value: str = "", *, placeholder: str = "", id: str | None = None, help: str = "") -> None:
         super().__init__(value, placeholder=placeholder, id=id, compact=True, select_on_focus=True)

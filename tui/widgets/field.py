@@ -8,6 +8,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.plain import safe
+from tui.widgets.complaint import Complaint
 from tui.widgets.entry import Entry
 
 
@@ -20,8 +21,7 @@ class Field(Vertical):
     Field .label { width: 22; height: 1; }
     Field Entry { width: 14; }
     Field .hint { width: 1fr; height: 1; padding-left: 2; color: $faint; text-wrap: nowrap; text-overflow: ellipsis; }
-    Field > .error { color: $error; height: auto; display: none; padding-left: 22; }
-    Field > .error.-shown { display: block; }
+    Field > Complaint { padding-left: 22; }
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Field(Vertical):
             yield Static(self._label, classes="label", markup=False)
             yield Entry(self._initial, placeholder=self._placeholder, id=f"field-{self._field}", help=self._help)
             yield Static(safe(self._hint), classes="hint", markup=False)
-        yield Static("", classes="error", markup=False)
+        yield Complaint()
 
     @property
     def entry(self) -> Entry:
@@ -55,9 +55,7 @@ class Field(Vertical):
 
     def complain(self, message: str) -> None:
         """Show an error and focus the entry; an empty message clears it."""
-        error = self.query_one(".error", Static)
-        error.update(Content.assemble(("✗ ", "bold"), safe(message)) if message else "")
-        error.set_class(bool(message), "-shown")
+        self.query_one(Complaint).say(Content.assemble(("✗ ", "bold"), safe(message)) if message else Content())
         self.entry.set_class(bool(message), "-wrong")
         if message:
             self.entry.focus()

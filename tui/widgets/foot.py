@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from tui.look import LookApp, Said
@@ -41,6 +42,30 @@ class StatusLine(Static):
         self.update(Content("\n").join(map(_line, said)))
 
 
+class Keys(Footer):
+    """Textual's footer, made anew only if another key, or another word for one, is to be shown."""
+
+    _shown: list[tuple[object, ...]] | None = None
+
+    def compose(self) -> ComposeResult:
+        """Remember what is shown."""
+        if self._bindings_ready:
+            self._shown = self._wanted()
+        yield from super().compose()
+
+    def bindings_changed(self, screen: Screen[Any]) -> None:
+        """The focus moved, or a screen asked for it."""
+        if self._shown is None or self._shown != self._wanted():
+            super().bindings_changed(screen)
+
+    def _wanted(self) -> list[tuple[object, ...]]:
+        return [
+            (binding.key, binding.description, binding.action, enabled, tooltip)
+            for _, binding, enabled, tooltip in self.screen.active_bindings.values()
+            if binding.show or binding.key == self.app.COMMAND_PALETTE_BINDING
+        ]
+
+
 class Foot(Vertical):
     """Docked to the bottom. `palette`: the footer names the key of the command palette too."""
 
@@ -57,7 +82,7 @@ class Foot(Vertical):
         """Status line and keys."""
         if isinstance(self.app, LookApp):
             yield StatusLine()
-        yield Footer(show_command_palette=self._palette)
+        yield Keys(show_command_palette=self._palette)
 
 
 def _line(said: Said) -> Content:

@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 from backend import suggest
 from tui import complete
 from tui.plain import plain, safe
+from tui.widgets.complaint import Complaint
 from tui.widgets.entry import Entry
 from tui.widgets.picklist import Choice, PickList
 
@@ -32,8 +33,6 @@ class Picker(Vertical):
     Picker { height: auto; }
     Picker.-fills { height: 1fr; }
     Picker > .question { text-style: bold; height: auto; }
-    Picker > .error { color: $error; height: auto; display: none; }
-    Picker > .error.-shown { display: block; }
     Picker > PickList { margin-top: 1; }
     """
 
@@ -82,7 +81,7 @@ class Picker(Vertical):
         """Question, line, error, list."""
         yield Static(self._question, classes="question", markup=False)
         yield Entry(placeholder=self._placeholder, id=f"field-{self._field}", help=self._help)
-        yield Static("", classes="error", markup=False)
+        yield Complaint()
         yield PickList()
 
     @property
@@ -113,10 +112,8 @@ class Picker(Vertical):
     def complain(self, message: str) -> None:
         """Show what is wrong under the line; empty takes it away."""
         self._suggestion = suggest.offered(message)
-        error = self.query_one(".error", Static)
         takes = (" Tab takes it.", "bold") if self._suggestion else ""
-        error.update(Content.assemble(("✗ ", "bold"), safe(message), takes) if message else "")
-        error.set_class(bool(message), "-shown")
+        self.query_one(Complaint).say(Content.assemble(("✗ ", "bold"), safe(message), takes) if message else Content())
         self.query_one(Entry).set_class(bool(message), "-wrong")
         if message:
             self.query_one(Entry).focus()

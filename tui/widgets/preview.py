@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
+from textual.reactive import Reactive
 
 from tui.plain import plain, safe
 from tui.widgets.prose import Build, Prose, wrapped
@@ -24,6 +26,9 @@ class Preview(VerticalScroll):
         &:focus { border: round $border; }
     }
     """
+
+    virtual_size = Reactive(Size(0, 0))
+    """Without a layout of the screen of its own: a scroll bar that comes or goes asks for one."""
 
     def compose(self) -> ComposeResult:
         """One text."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from rich.cells import cell_len
 from textual.content import Content
 from textual.geometry import Size
+from textual.reactive import Reactive
 from textual.widget import Widget
 
 from tui.plain import safe
@@ -19,18 +20,28 @@ class Prose(Widget):
     """Shows what `build` returns for the widget's width."""
 
     DEFAULT_CSS = "Prose { height: auto; }"
+    virtual_size = Reactive(Size(0, 0))
+    """Without a second layout of the screen after the one that gave the widget its size."""
 
     def __init__(self, build: Build | None = None, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._build = build or (lambda width: Content(""))
+        self._laid_out: tuple[int, int] | None = None
+        """The width and the lines of the last layout."""
 
     def show(self, build: Build) -> None:
-        """Show what `build` returns from now on."""
+        """Show what `build` returns from now on; the screen is laid out again only if it takes other room."""
         self._build = build
-        self.refresh(layout=True)
+        width = self.content_size.width
+        takes_same_room = self.is_attached and self._laid_out == (width, self._lines(width))
+        self.refresh(layout=not takes_same_room)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Its lines."""
+        self._laid_out = (width, self._lines(width))
+        return self._laid_out[1]
+
+    def _lines(self, width: int) -> int:
         text = self._build(width)
         return text.plain.count("\n") + 1 if text.plain else 0
 
