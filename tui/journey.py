@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from backend.planner.estimates import Comparison
 
 
+Reading = tuple[Mapping[str, Any], bool]
+"""The plan fields that change what is read of the data, and whether the model's tokenizer is there to count tokens."""
 SETTINGS = ("max_length", "epochs", "effective_batch", "seed")
 """Answers that are plan fields; all other plan fields are in `set`."""
 
@@ -44,6 +46,8 @@ class Journey:
         """The device to plan for."""
         self.model: ModelInfo | None = None
         self.data: DataReport | None = None
+        self.read_as: Reading | None = None
+        """How `data` was read."""
         self.done: set[str] = set()
         """Steps that were answered."""
         self.method: Method | None = None
@@ -157,6 +161,10 @@ class Journey:
         if comparison.recommended is not None:
             return comparison.recommended
         return min(comparison.methods, key=lambda method: comparison.methods[method].memory.peak_bytes)
+
+    def reading(self) -> Reading:
+        """How the data would be read now: settings choose its targets, and the demo's tokenizer may have come since."""
+        return self.sources.read_by(self.answers, self.start), not self.waits_for_demo()
 
     def waits_for_demo(self) -> bool:
         """The demo model is chosen, but its tokenizer is not ready: until then, numbers of tokens are estimates."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,11 +107,32 @@ class Sources:
 
         return starts.of(answers, model) if model is not None else None
 
-    def inspect_data(self, reference: str, mapping: tuple[str, ...], model: ModelInfo | None) -> DataReport:
-        """The report on a file, a folder, a hub id or `demo`. Raises UserError."""
-        from backend.data import inspect
+    def read_by(self, answers: Answers, start: Preset | None) -> dict[str, Any]:
+        """The plan fields that the user or the preset set of those that change what is read of the data."""
+        from backend.data.tokenizing import FIELDS
+        from backend.errors import UserError
+        from backend.planner import rules
 
-        return inspect.inspect(reference, mapping=mapping, model=model)
+        try:
+            kept = rules.pin(answers, start).values
+        except UserError:  # the goal step drops what is refused
+            return {}
+        return {key: kept[key] for key in sorted((*FIELDS, "objective")) if key in kept}
+
+    def inspect_data(
+        self,
+        reference: str,
+        mapping: tuple[str, ...],
+        model: ModelInfo | None,
+        read_by: Mapping[str, Any] | None = None,
+    ) -> DataReport:
+        """The report on a file, a folder, a hub id or `demo`, read as a run would read it. Raises UserError."""
+        from backend.data import inspect
+        from backend.data.tokenizing import chosen
+
+        kept = read_by or {}
+        objective = kept.get("objective", "sft")
+        return inspect.inspect(reference, mapping=mapping, model=model, how=chosen(kept), objective=objective)
 
     def browse_data(
         self,
@@ -119,13 +140,13 @@ class Sources:
         mapping: tuple[str, ...],
         model: ModelInfo | None,
         max_length: int | None,
-        start: Preset | None,
+        read_by: Mapping[str, Any],
     ) -> RowBrowser:
-        """Rows one by one, cut after so many tokens, with the targets that the preset chooses. Raises UserError."""
+        """Rows one by one, cut after so many tokens, with the targets that the settings choose. Raises UserError."""
         from backend.data.browse import RowBrowser
         from backend.data.tokenizing import chosen
 
-        return RowBrowser(reference, mapping, model, max_length, chosen(start.plan if start else {}))
+        return RowBrowser(reference, mapping, model, max_length, chosen(read_by))
 
     def max_length(self, model: ModelInfo, data: DataReport) -> int:
         """After how many tokens rows are cut unless the user says otherwise."""

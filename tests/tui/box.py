@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -135,7 +135,13 @@ class FixedSources(Sources):
     def data_here(self) -> list[Path]:
         return [Path("support.jsonl")]
 
-    def inspect_data(self, reference: str, mapping: tuple[str, ...], model: ModelInfo | None) -> DataReport:
+    def inspect_data(
+        self,
+        reference: str,
+        mapping: tuple[str, ...],
+        model: ModelInfo | None,
+        read_by: Mapping[str, Any] | None = None,
+    ) -> DataReport:
         return report(reference)
 
     def demo_is_ready(self) -> bool:

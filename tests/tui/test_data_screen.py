@@ -65,7 +65,7 @@ def model(tiny_model: Path, tmp_path: Path) -> ModelInfo:
 
 def wizard(*more: Any, browse: Callable[..., RowBrowser] | None = None) -> WizardApp:
     changes = {"browse_data": browse} if browse else {}
-    return box.at("data", compare=fixed.compare, inspect_data=lambda ref, _map, _of: report(ref, *more), **changes)
+    return box.at("data", compare=fixed.compare, inspect_data=lambda ref, *_: report(ref, *more), **changes)
 
 
 def shown(pilot: Any) -> str:
@@ -132,7 +132,7 @@ async def test_rows_are_browsed_and_sought(rows: str, model: ModelInfo) -> None:
             return shown(pilot)
 
         first = await press("ctrl+b")
-        assert opened == [("support.jsonl", (), opened[0][2], 2048, None)]
+        assert opened == [("support.jsonl", (), opened[0][2], 2048, {})]
         assert "row 0 (from 0) of 60" in first and "⟦It is 0, I think.<|im_end|>⟧" in first
         assert "row 1 " in await press("n") and "row 0 " in await press("p") and "row 0 " in await press("p")
         cut = await press("c")
@@ -166,9 +166,7 @@ async def test_enter_while_the_folder_is_listed_counts_once_the_data_is_read(sto
         return []
 
     found = (STOP,) if stops else ()
-    app = box.at(
-        "data", compare=fixed.compare, data_here=data_here, inspect_data=lambda ref, _map, _of: report(ref, *found)
-    )
+    app = box.at("data", compare=fixed.compare, data_here=data_here, inspect_data=lambda ref, *_: report(ref, *found))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         await pilot.press("enter")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from tests.tui import box
 from tui.screens.confirm import Confirm
 from tui.screens.live import LiveScreen
 from tui.screens.review import ReviewScreen
+from tui.sources import Sources
 from tui.widgets.setting_rows import SettingEditor, StartRow
 from tui.widgets.settings import PlanSettings
 
@@ -195,3 +198,24 @@ async def test_a_setting_of_an_earlier_session_is_named_as_such_until_it_is_set_
         await pilot.pause()
         assert app.journey.answers.epochs is None and app.journey.answers.set == ()
         assert "last run" not in origin("epochs")
+
+
+async def test_a_setting_that_chooses_rows_or_targets_reads_the_data_again(tmp_path: Path) -> None:
+    """KTO learns from good and bad answers: the plan counts both, as that of the command line does."""
+    rows = [{"prompt": f"Number {i}?", "completion": f"It is {i}.", "label": i % 4 == 0} for i in range(40)]
+    path = tmp_path / "marks.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    app = box.at("review", inspect_data=Sources().inspect_data)
+    app.journey.data = Sources().inspect_data(str(path), (), None)
+    app.journey.answer(data=str(path))
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+        assert app.journey.comparison().data.rows == 10
+        app.journey.answers = app.journey.with_setting("objective", "kto")
+        app.screen.refreshed()  # type: ignore[attr-defined]
+        await box.settled(pilot)
+        assert app.journey.comparison().data.rows == 40
+        assert "(40 rows)" in str(app.screen.query_one("#summary").render())
+        await pilot.press("x")
+        await box.settled(pilot)
+        assert app.journey.comparison().data.rows == 10

@@ -21,6 +21,7 @@ from tui.screens.data import DataScreen
 from tui.screens.goal import GoalScreen
 from tui.screens.live import LiveScreen
 from tui.screens.model import ModelScreen
+from tui.screens.planned import PlannedStep
 from tui.screens.review import QUIET_SECONDS, ReviewScreen
 from tui.widgets.choices import Choices
 from tui.widgets.field import Field
@@ -248,7 +249,7 @@ async def test_the_demo_model_is_prepared_and_counts_become_exact() -> None:
         demo_is_ready=lambda: bool(ready),
         demo_tokenizer_ready=lambda: bool(ready),
         prepare_demo=lambda: asked.append("prepare"),
-        inspect_data=lambda reference, mapping, of: replace(box.report(reference), exact=bool(ready)),
+        inspect_data=lambda reference, *_: replace(box.report(reference), exact=bool(ready)),
     )
     async with app.run_test(size=SIZE) as pilot:
         await box.to_step(pilot, "data")
@@ -264,6 +265,29 @@ async def test_the_demo_model_is_prepared_and_counts_become_exact() -> None:
         assert "preparing" not in shown.render().plain  # type: ignore[union-attr]
         await pilot.press("enter")
         assert app.journey.data is not None and app.journey.data.exact
+
+
+async def test_figures_become_exact_on_later_steps_too() -> None:
+    """Enter is pressed faster than the demo model's tokenizer is made: the plan must not stay with estimates."""
+    ready: list[bool] = []
+    app = box.app(
+        **DEMO,
+        demo_is_ready=lambda: bool(ready),
+        demo_tokenizer_ready=lambda: bool(ready),
+        inspect_data=lambda reference, *_: replace(box.report(reference), exact=bool(ready)),
+    )
+    async with app.run_test(size=SIZE) as pilot:
+        await box.to_step(pilot, "compare")
+        assert app.journey.data is not None and not app.journey.data.exact
+        ready.append(True)
+        screen = app.screen
+        assert isinstance(screen, PlannedStep)
+        screen.read_again()
+        await box.settled(pilot)
+        assert app.journey.data.exact and app.journey.comparison().data.exact and app.screen is screen
+        await pilot.press("escape", "escape")
+        await box.settled(pilot)
+        assert "preparing" not in app.screen.query_one("#preview Prose").render().plain
 
 
 async def test_an_earlier_setting_that_is_refused_is_dropped_with_a_message() -> None:

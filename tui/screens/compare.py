@@ -18,7 +18,7 @@ from backend.answers import METHODS, Method
 from backend.errors import UserError
 from backend.planner import fit
 from backend.planner.estimates import Comparison
-from tui.screens.step import WizardStep
+from tui.screens.planned import PlannedStep
 from tui.theme import METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.bar import cells, legend, scale_for
@@ -53,7 +53,7 @@ _HELP = (
 )
 
 
-class CompareScreen(WizardStep):
+class CompareScreen(PlannedStep):
     """Three columns and why."""
 
     STEP: ClassVar[str] = "compare"
@@ -122,6 +122,7 @@ class CompareScreen(WizardStep):
         what_if = self.query_one(WhatIf)
         what_if.show(comparison, chosen, own=own, moved=self._moved, restored=restored, box=journey.box_gpu)
         self.update_rail()
+        self.read_again()
 
     def action_select(self, by: int) -> None:
         """The next column, or the previous one."""

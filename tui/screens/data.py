@@ -14,9 +14,10 @@ from backend.data.preflight.used import used
 from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.planner import findings
+from tui.journey import Reading
 from tui.messages import Listed
 from tui.plain import plain
-from tui.screens import numbers
+from tui.screens import numbers, planned
 from tui.screens.looking import TYPING_PAUSE_SECONDS, LookingStep
 from tui.screens.rows import RowsScreen
 from tui.widgets.data_preview import preview
@@ -76,6 +77,15 @@ class DataScreen(LookingStep):
                 )
             yield Preview(id="preview")
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._read_as: Reading = ({}, True)
+
+    def refreshed(self) -> None:
+        """Back from a later step: read again what would be read otherwise by now."""
+        if isinstance(self._found, DataReport) and not self.is_looking and self._read_as != self.journey.reading():
+            self._read(0.0)
+
     def on_mount(self) -> None:
         """List the folder's files, in a thread."""
         self.query_one(Entry).focus()
@@ -122,7 +132,7 @@ class DataScreen(LookingStep):
         if isinstance(report, DataReport):
             length = self._max_length(report)
             model = journey.sources.started(journey.answers, journey.model)
-            asked = (self._chosen, self._mapping, model, length, journey.start)
+            asked = (self._chosen, self._mapping, model, length, self._read_as[0])
             call = partial(journey.sources.browse_data, *asked)
             self.app.push_screen(RowsScreen(call))
 
@@ -147,7 +157,7 @@ class DataScreen(LookingStep):
         """It is the data."""
         self._demo_timer.pause()
         sizes_only = self._chosen == NO_DATA.value
-        self.journey.data = value
+        self.journey.data, self.journey.read_as = value, self._read_as
         self.journey.answer(
             data="" if sizes_only else self._chosen,
             rows=value.rows if sizes_only else None,
@@ -160,6 +170,7 @@ class DataScreen(LookingStep):
         self.query_one(Preview).say(self._chosen, "nothing that can be trained on")
         self.query_one("#field-mapping", Entry).placeholder = _BY_NAME
         self._complain(error.field if error.field in ("mapping", "rows", "row_tokens") else "data", str(error))
+        self.refresh_bindings()
 
     def when_demo_is_ready(self) -> None:
         """Polled while it is being made: then count with its tokenizer."""
@@ -208,11 +219,8 @@ class DataScreen(LookingStep):
 
     def _inspect(self, chosen: str, mapping: tuple[str, ...]) -> DataReport:
         """In the worker: read the data, with the demo model's tokenizer where that has become ready."""
-        journey = self.journey
-        if journey.answers.model == "demo" and journey.model is not None and journey.model.tokenizer_file is None:
-            journey.model = journey.sources.find_model("demo")
-        model = journey.sources.started(journey.answers, journey.model)
-        return journey.sources.inspect_data(chosen, mapping, model)
+        self._read_as = self.journey.reading()
+        return planned.read(self.journey, chosen, mapping, self._read_as)
 
     def _predict(self, rows: str, row_tokens: str) -> DataReport:
         return self.journey.sources.predict_data(

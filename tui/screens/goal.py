@@ -15,7 +15,7 @@ from backend import units
 from backend.errors import UserError
 from backend.planner.estimates import Comparison
 from tui.screens import numbers
-from tui.screens.step import WizardStep
+from tui.screens.planned import PlannedStep
 from tui.theme import METHOD_NAMES
 from tui.widgets.choices import Choices
 from tui.widgets.entry import Entry
@@ -39,7 +39,7 @@ _HELP = (
 )
 
 
-class GoalScreen(WizardStep):
+class GoalScreen(PlannedStep):
     """Goal and limits."""
 
     STEP: ClassVar[str] = "goal"

@@ -19,7 +19,7 @@ from backend.planner import fit
 from tui import command_line, starting
 from tui.journey import SETTINGS
 from tui.plain import plain, safe
-from tui.screens.step import WizardStep
+from tui.screens.planned import PlannedStep
 from tui.theme import METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.prose import Prose, wrapped
@@ -36,7 +36,7 @@ _HELP = (
 )
 
 
-class ReviewScreen(WizardStep):
+class ReviewScreen(PlannedStep):
     """Settings, warnings, the equivalent command, start."""
 
     STEP: ClassVar[str] = "review"
@@ -78,6 +78,7 @@ class ReviewScreen(WizardStep):
         self.query_one("#command", Static).update(Content.assemble(("$ ", "bold $primary"), safe(line, lines=False)))
         self._explain()
         self.update_rail()
+        self.read_again()
 
     def proceed(self) -> None:
         """Enter: start the run, unless the key was pressed just before; of a run for another box, copy the command."""

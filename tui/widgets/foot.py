@@ -55,8 +55,13 @@ class Keys(Footer):
 
     def bindings_changed(self, screen: Screen[Any]) -> None:
         """The focus moved, or a screen asked for it."""
-        if self._shown is None or self._shown != self._wanted():
-            super().bindings_changed(screen)
+        self._bindings_ready = True
+        if screen.app.app_focus and self.is_attached and screen is self.screen:
+            self.call_after_refresh(self._follow)
+
+    async def _follow(self) -> None:
+        if self._shown != self._wanted():
+            await self.recompose()
 
     def _wanted(self) -> list[tuple[object, ...]]:
         return [

@@ -51,7 +51,7 @@ def look(journey: Journey, known: Known, preset: Preset) -> Outlook:
     device = sources.named(answers.gpu) if answers.gpu else known.device
     device = device or sources.here(sources.detect())
     model = _model(known, answers, journey)
-    return sources.outlook(preset, answers, device, model, _data(known, answers, model, journey))
+    return sources.outlook(preset, answers, device, model, _data(known, answers, model, started))
 
 
 def _model(known: Known, answers: Answers, journey: Journey) -> ModelInfo:
@@ -68,7 +68,7 @@ def _data(known: Known, answers: Answers, model: ModelInfo, journey: Journey) ->
     if known.data is not None and data in ("", known.data.reference):
         return known.data
     if data == "demo" or (data and paths.expanded(data).exists()):
-        return sources.inspect_data(data, answers.mapping, model)
+        return sources.inspect_data(data, answers.mapping, model, sources.read_by(answers, journey.start))
     return sources.predict_data(answers.rows or ROWS, answers.row_tokens or ROW_TOKENS)
 
 
