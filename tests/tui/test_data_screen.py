@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from textual.screen import Screen
+from textual.widgets._footer import FooterKey
 
 from backend.data.browse import RowBrowser
 from backend.data.finding import finding
 from backend.data.report import DataReport
+from backend.errors import UserError
 from backend.model.find import find
 from backend.model.info import ModelInfo
 from tests.backend.data.rows import jsonl, pairs
@@ -197,3 +199,24 @@ async def test_a_key_lays_the_screen_out_only_if_something_takes_other_room(monk
         await pilot.press("y")  # rows and tokens a row take the place of the columns
         await box.settled(pilot)
         assert laid_out and pilot.app.screen.query_one("#row-rows").display
+
+
+async def test_the_key_for_rows_is_shown_if_there_are_rows() -> None:
+    def inspect(reference: str, *_: Any) -> DataReport:
+        if reference == "wrong":
+            raise UserError("data: wrong is no data; give a file", "data")
+        return report(reference)
+
+    def keys() -> set[str]:
+        return {key.description for key in app.screen.query(FooterKey)}
+
+    app = box.at("data", compare=fixed.compare, inspect_data=inspect)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        assert "rows" in keys()
+        await pilot.press(*"wrong", "enter")
+        await box.settled(pilot)
+        assert "rows" not in keys()
+        await pilot.press("escape")
+        await box.settled(pilot)
+        assert "rows" in keys()

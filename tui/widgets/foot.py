@@ -60,7 +60,7 @@ class Keys(Footer):
             self.call_after_refresh(self._follow)
 
     async def _follow(self) -> None:
-        if self._shown != self._wanted():
+        if self.is_attached and self._shown != self._wanted():
             await self.recompose()
 
     def _wanted(self) -> list[tuple[object, ...]]:
