@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets._footer import FooterKey
 
 from backend import presets
 from backend.launch.launch import Trainer
@@ -219,3 +220,22 @@ async def test_a_setting_that_chooses_rows_or_targets_reads_the_data_again(tmp_p
         await pilot.press("x")
         await box.settled(pilot)
         assert app.journey.comparison().data.rows == 10
+
+
+async def test_the_setting_under_the_cursor_is_explained_and_its_key_shown() -> None:
+    app = box.at("review")
+    async with app.run_test(size=SIZE) as pilot:
+        await box.settled(pilot)
+
+        def shown() -> tuple[str, set[str]]:
+            explanation = str(app.screen.query_one("#explanation").render())
+            return explanation, {key.description for key in app.screen.query(FooterKey)}
+
+        assert shown()[0].startswith("Enter starts the training") and "start" in shown()[1]
+        await pilot.press("down")
+        await box.settled(pilot)
+        explanation, keys = shown()
+        assert explanation.startswith("max_length ") and "edit" in keys and "start" not in keys
+        await pilot.press("home")
+        await box.settled(pilot)
+        assert shown()[0].startswith("Enter starts the training") and "start" in shown()[1]

@@ -130,7 +130,7 @@ class ReviewScreen(PlannedStep):
         if not self.query_one(PlanSettings).leave():
             super().action_back()
 
-    def on_settings_moved(self) -> None:
+    def on_plan_settings_moved(self) -> None:
         """Another setting is under the cursor."""
         self._explain()
         self.refresh_bindings()
