@@ -65,7 +65,9 @@ def test_both_answer_as_plain_peft_and_transformers_do(
     assert lines[-1].startswith("memory: ")
 
 
-def test_the_second_question_knows_the_first(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_question_knows_the_first(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked: list[int] = []
 
     def answer(self: Talk, messages: Any, tokens: int, *, adapter: bool = True) -> Answer:
@@ -76,6 +78,7 @@ def test_the_second_question_knows_the_first(run: RunFolder, monkeypatch: pytest
     monkeypatch.setattr(sys, "stdin", io.StringIO("one\n\ntwo\n/reset\nthree\n/quit\nfour\n"))
     assert cli.run(["chat", "--adapter", "on"]) == 0
     assert asked == [1, 3, 1]
+    assert capsys.readouterr().err.splitlines()[-2:] == ["loaded", "a new conversation"]
 
 
 def test_a_whole_model_answers_alone(

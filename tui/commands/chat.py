@@ -53,6 +53,8 @@ def chat(run: str | None = None, *, adapter: Adapter = "both", tokens: Count = 2
         print("full fine-tuning changed the base model itself: only what was trained answers", file=sys.stderr)
     if terminal:
         print(HELP)
+    else:
+        print("loaded", file=sys.stderr, flush=True)
     try:
         _converse(talk, adapter, tokens, _lines(terminal), on_terminal=terminal)
     except KeyboardInterrupt:
@@ -79,6 +81,7 @@ def _converse(talk: Talk, adapter: Adapter, tokens: int, lines: Iterator[str], *
             return
         if line == "/reset":
             past = {side: [] for side in SIDES}
+            print("a new conversation", file=sys.stderr, flush=True)
             continue
         if line.startswith("/adapter"):
             adapter = _chosen(line, talk, adapter)
@@ -102,6 +105,8 @@ def _chosen(line: str, talk: Talk, now: Adapter) -> Adapter:
     word = line.removeprefix("/adapter").strip()
     for known in ("both", "on", "off"):
         if word == known and (talk.has_adapter or known == "on"):
+            sides = " and ".join(SIDES[side] for side in SIDES if known in ("both", side))
+            print(f"answers: {sides}", file=sys.stderr, flush=True)
             return known
     print("/adapter takes both, on or off" if talk.has_adapter else "there is no adapter: full fine-tuning has none")
     return now

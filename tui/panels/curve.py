@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from textual import events
 
 from backend import units
-from backend.run.history import History
+from backend.run.history import PRINTED, History
 from tui.glyphs import is_ascii
 from tui.panels import words
 from tui.panels.chart import EVAL_MARK, Chart
@@ -64,14 +64,15 @@ class Curve(Panel):
 
     def note(self) -> Row:
         """The last value, the average, and the held-out loss, in as many words as there is room for."""
-        room = self.size.width - len(self.title) - len(self.hint) - 13
-        for is_long in (True, False):
-            row = self._note(is_long=is_long)
+        head = len(self.title) + (len(self.hint) + 1 if self.hint else 0)
+        room = self.size.width - head - 11  # the frame, the key, and a line between
+        for is_long, has_change in ((True, True), (False, True), (False, False)):
+            row = self._note(is_long=is_long, has_change=has_change)
             if row_width(row) <= room:
                 break
         return row
 
-    def _note(self, *, is_long: bool) -> Row:
+    def _note(self, *, is_long: bool, has_change: bool) -> Row:
         measure, columns = self.measure, self._chart.columns
         values = measure.series(self.history).values
         row: Row = ((f"{'last ' if is_long else ''}", "faint"), (measure.shown(values[-1]), "")) if values else ()
@@ -80,14 +81,14 @@ class Curve(Panel):
             row = (*row, (of, "faint"), (measure.shown(columns.average), "curve"))
         if (predicted := measure.predicted(self.history)) is not None:
             row = (*row, ("  predicted " if is_long else " ┄ ", "faint"), (measure.shown(predicted), "warn"))
-        return (*row, *self._held_out(is_long=is_long)) if measure is LOSS else row
+        return (*row, *self._held_out(is_long=is_long, has_change=has_change)) if measure is LOSS else row
 
-    def _held_out(self, *, is_long: bool) -> Row:
+    def _held_out(self, *, is_long: bool, has_change: bool) -> Row:
         evaluations = self.history.evaluations
         if not evaluations:
             return ()
         change = evaluations[-1].loss - evaluations[0].loss
-        arrow = f" {'▼' if change <= 0 else '▲'}{abs(change):.2f}" if len(evaluations) > 1 else ""
+        arrow = f" {'▼' if change <= 0 else '▲'}{abs(change):.2f}" if has_change and len(evaluations) > 1 else ""
         gap = "  " if self.history.losses else ""
         mark = f"{gap}{EVAL_MARK} held-out " if is_long else f"{gap[1:]}{EVAL_MARK} "
         return ((f"{mark}{evaluations[-1].loss:.3f}", "second"), (arrow, "faint"))
@@ -108,7 +109,8 @@ class Curve(Panel):
         past = self.history
         since = units.duration(max(0.0, self.clock() - past.phase_since)) if past.phase_since else ""
         far = " · ".join(text for text in (plain(words.progress(past), lines=False), since) if text)
-        last = plain(past.log[-1].text, lines=False) if past.log else ""
+        own = next((line.text for line in reversed(past.log) if line.level != PRINTED), "")
+        last = plain(own, lines=False)
         rows = [(plain(words.phase(past), lines=False), "strong"), (far, "faint"), (last, "faint")]
         yield from [()] * max(0, height // 2 - 1)
         for text, style in rows:

@@ -12,7 +12,7 @@ from tui.glyphs import is_ascii
 from tui.panels import measures
 from tui.panels.chart import Chart
 from tui.panels.lines import Row
-from tui.panels.panel import Clock, Panel
+from tui.panels.panel import Clock, Panel, row_width
 from tui.panels.spark import CHART_LINES, sparkline
 
 _LABEL = 10
@@ -47,7 +47,9 @@ class GpuPanel(Panel):
 
     def body(self, width: int, height: int) -> Iterable[Row]:
         """The most important row first, as a small panel shows only the first ones."""
-        rows = [row for row in (self._device(), self._slowest(), self._predicted(), self._step(), self._norm()) if row]
+        rows = [
+            row for row in (self._device(width), self._slowest(), self._predicted(), self._step(), self._norm()) if row
+        ]
         return [*rows, *self._over_time(width, height - len(rows))]
 
     def _over_time(self, width: int, height: int) -> Iterable[Row]:
@@ -57,7 +59,7 @@ class GpuPanel(Panel):
         values = measures.SPEED.series(self.history).values
         return [sparkline("over time", values, width, _LABEL)] if height > 0 else []
 
-    def _device(self) -> Row:
+    def _device(self, width: int) -> Row:
         event = self.history.gpu
         readings = [
             (event.utilisation_percent, "%", 3),
@@ -72,17 +74,19 @@ class GpuPanel(Panel):
         if known:
             return (("GPU ", "faint"), *(span for row in known for span in row))
         if self.history.memory.kind == "rss":
-            return self._cpu()
+            return self._cpu(width)
         return (("GPU readings: none yet", "faint"),)
 
-    def _cpu(self) -> Row:
-        """`CPU 92 % of 16 cores, this run 87 %`."""
+    def _cpu(self, width: int) -> Row:
+        """`CPU  92 % of 16 cores, this run  87 %`, or as much of it as `width` columns hold."""
         seen = self.history.cpu
         if seen.load_percent is None:
             return (("no GPU: CPU training", "faint"),)
         row: Row = (("CPU ", "faint"), (f"{seen.load_percent:>3.0f}", ""), (f" % of {seen.cores} cores", "faint"))
-        own = seen.own_percent
-        return (*row, (", this run ", "faint"), (f"{own:>3.0f}", ""), (" %", "faint")) if own is not None else row
+        if (own := seen.own_percent) is None:
+            return row
+        whole: Row = (*row, (", this run ", "faint"), (f"{own:>3.0f}", ""), (" %", "faint"))
+        return whole if row_width(whole) <= width else (*row[:2], (" %", "faint"), *whole[len(row) :])
 
     def _slowest(self) -> Row:
         """Which of several devices the others wait for."""

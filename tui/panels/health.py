@@ -104,16 +104,13 @@ def parts(past: History, now: float, *, wide: bool) -> Iterator[Row]:
     if past.phase not in ("train", "waiting"):
         yield ((words.phase_and_progress(past), ""),)
     elif (steps := to_evaluation(past)) is not None:
-        yield (("next evaluation in " if wide else "eval in ", "faint"), (f"{steps:,}", ""), (" steps", "faint"))
+        count, unit = units.counted(steps, "step").split(" ")
+        yield (("next evaluation in " if wide else "eval in ", "faint"), (count, ""), (f" {unit}", "faint"))
     yield _saved(past, now, wide=wide)
     if (cost := past.cost_so_far(now)) is not None:
         yield _cost(past, cost)
-    if (part := speed(past)) is not None:
-        yield (
-            ("speed ", "faint"),
-            (f"{'+' if part >= 1 else '−'}{abs(part - 1):.0%}", "" if part >= _SLOW else "warn"),
-        )
-
+    if (part := speed(past)) is not None and not any(_slow(past, now)):  # the verdict says it already, or a worse one
+        yield (("speed ", "faint"), (f"{'+' if part >= 1 else '−'}{abs(part - 1):.0%}", ""))
     if measured := forgetting.latest(past.forgetting):
         yield (("forgetting ", "faint"), (forgetting.verdict(measured), ""))
 

@@ -88,7 +88,7 @@ def lesson(history: History) -> str:
         return ""
     if event.kept:
         return "corrects the next prediction here"
-    return f"corrects no prediction: {event.reason or 'no figures'}"
+    return f"no correction: {event.reason or 'no figures'}"
 
 
 def losses(history: History) -> tuple[float, float] | None:

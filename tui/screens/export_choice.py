@@ -18,7 +18,7 @@ from tui.screens.command_box import CommandBox
 from tui.widgets.picklist import Choice, PickList
 
 ABOUT = {
-    "merged": "one model, with the adapter merged into the base's own weights",
+    "merged": "one model: the base with the adapter merged into it",
     "ollama": "that, with a Modelfile",
     "vllm": "what vLLM serves, and the command",
     "sglang": "what SGLang serves, and the command",

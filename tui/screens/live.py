@@ -67,14 +67,14 @@ class LiveScreen(RunScreen):
     ]
     HELP_TEXT = """\
 The second line says whether the run is fine: what is wrong, or what comes next, what is saved, what it costs.
-The chart shows each step's loss faint, its average (centred, over the steps that are named) strong, and evaluations on
-held-out rows as ◆; values beyond the scale have a ▲. [ and ] go through learning rate, gradient norm, tokens/s, memory
-and GPU use, with the prediction as a dashed line.
+The chart shows each step's loss faint, its average (centred, over the steps that are named) strong, and evaluations \
+on held-out rows as ◆; values beyond the scale have a ▲. [ and ] go through learning rate, gradient norm, tokens/s, \
+memory and GPU use, with the prediction as a dashed line.
 Memory is compared with the prediction and with the device's memory.
 {leaving}; closing the terminal never stops a run.
 s stops and p pauses at the next step; both write a checkpoint, and `fttui resume` continues from it.
 1 to 5 choose a panel, the same key again or m gives it the whole screen, h hides it, Esc brings all of them back.
-↑ ↓ go through the samples and the log. In the log / shows only the lines with what you type, w wraps, ← → scroll
+↑ ↓ go through the samples and the log. In the log / shows only the lines with what you type, w wraps, ← → scroll \
 sideways, v shows what libraries printed, and Enter opens the line at the bottom."""
 
     progress = query_one(ProgressPanel)

@@ -105,3 +105,9 @@ def test_a_killed_attempt_counts_up_to_its_last_event(tmp_path: Path) -> None:
 def test_speed_is_the_mean_of_the_last_steps(tmp_path: Path) -> None:
     told = tuple((float(i), step(i, rate=100.0 if i < 50 else 1200.0)) for i in range(1, 101))
     assert speed(history(tmp_path, *told)) == pytest.approx(1.2)
+
+
+async def test_one_step_is_one_and_a_slow_run_is_called_so_once(tmp_path: Path) -> None:
+    past = history(tmp_path, (0.5, Evaluated(step=0, loss=2.0)), (1.0, step(299, rate=600.0)), plan={"eval_every": 300})
+    line = (await shown(HealthLine(past, lambda: START + 2.0), (80, 1)))[0]
+    assert "slow: 40% below predicted" in line and "eval in 1 step " in line and "speed" not in line

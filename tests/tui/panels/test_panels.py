@@ -12,6 +12,8 @@ from textual.app import ComposeResult
 from backend.run.event_log import EventLog
 from backend.run.events import (
     Calibrated,
+    CpuReading,
+    Evaluated,
     Event,
     Logged,
     MemoryReading,
@@ -123,6 +125,20 @@ async def test_before_the_first_loss_the_curve_shows_the_phase(tmp_path: Path) -
     assert "1 m 15 s" in text
 
 
+async def test_while_a_model_is_loaded_the_log_speaks_and_no_library(tmp_path: Path) -> None:
+    events(tmp_path, Logged(text="23 rows to train on"), PhaseStarted(name="load"))
+    (tmp_path / "out.log").write_text("  warnings.warn(\n")
+    text = "\n".join(await shown(Curve(read(tmp_path / "events.jsonl", tmp_path / "out.log"))))
+    assert "23 rows to train on" in text and "warnings.warn" not in text
+
+
+@pytest.mark.parametrize("width", [40, 46, 60, 90])
+async def test_what_has_no_room_in_the_frame_is_left_out_whole(width: int, tmp_path: Path) -> None:
+    seen = [Evaluated(step=0, loss=1.081), StepDone(step=4, total_steps=4, loss=0.884), Evaluated(step=4, loss=0.651)]
+    top = (await shown(Curve(events(tmp_path, RunStarted(total_steps=4), *seen)), (width, 14)))[0]
+    assert "0.884" in top and "0.651" in top and "…" not in top
+
+
 async def test_a_resumed_run_draws_its_repeated_steps_once(tmp_path: Path) -> None:
     steps = [StepDone(step=i, total_steps=50, loss=9.0) for i in range(1, 21)]
     history = events(tmp_path, RunStarted(step=0, total_steps=50), *steps)
@@ -166,6 +182,15 @@ async def test_speed_shows_the_gpu_and_what_was_predicted() -> None:
 async def test_speed_without_a_gpu_says_so() -> None:
     text = "\n".join(await shown(GpuPanel(run_until(40, device="cpu")[0])))
     assert "no GPU: CPU training" in text
+
+
+@pytest.mark.parametrize(
+    ("width", "words"), [(60, "CPU  92 % of 16 cores, this run 100 %"), (34, "CPU  92 %, this run 100 %")]
+)
+async def test_the_cpu_and_this_runs_part_of_it_are_never_cut(width: int, words: str, tmp_path: Path) -> None:
+    cpu = CpuReading(load_percent=92.0, own_percent=100.0, cores=16)
+    history = events(tmp_path, RunStarted(), MemoryReading(kind="rss", allocated_bytes=GIB), cpu)
+    assert words in "\n".join(await shown(GpuPanel(history), (width, 6)))
 
 
 async def test_samples_are_next_to_the_answer_before_training() -> None:
@@ -333,7 +358,7 @@ async def test_the_figures_of_the_outcome_never_touch() -> None:
 async def test_the_outcome_says_why_a_run_corrects_nothing(tmp_path: Path) -> None:
     event = Calibrated(kept=False, reason="too few steps")
     rows = await shown(Outcome(events(tmp_path, event, RunFinished(state="done"))))
-    assert any("corrects no prediction: too few steps" in row for row in rows)
+    assert any("no correction: too few steps" in row for row in rows)
 
 
 async def test_bars_of_a_small_run_on_a_big_device_have_their_own_scale(tmp_path: Path) -> None:
