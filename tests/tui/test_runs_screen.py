@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from textual.widgets import DataTable, Static
+from textual.widgets._footer import FooterKey
 
 from backend.run import folder as run_folder
 from backend.run import keeping
@@ -277,3 +278,20 @@ async def test_the_list_follows_a_run_that_goes_on_and_ends(monkeypatch: pytest.
             await shows(pilot, "running", "20 of 40")
             finish(folder, end, "stopped")
         await shows(pilot, "stopped")
+
+
+async def test_the_footer_shows_whole_keys_and_the_help_that_lists_the_others() -> None:
+    a_run()
+    app = Stage(RunsScreen())
+
+    def keys() -> list[FooterKey]:
+        return list(app.screen.query(FooterKey))
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        shown = {key.description for key in keys()}
+        assert {"open", "back", "compare", "resume", "help"} <= shown and "sort" not in shown
+        assert all(key.region.right - 1 <= 80 for key in keys())  # the last one ends with a space
+        await pilot.resize_terminal(140, 24)
+        await box.settled(pilot)
+        assert {"open", "delete", "sort", "help"} <= {key.description for key in keys()}

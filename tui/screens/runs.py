@@ -63,7 +63,6 @@ class RunsScreen(Screen[None]):
         Binding("enter", "open", "open", key_display="Enter", priority=True),
         Binding("escape", "back", "back", key_display="Esc"),
         Binding("slash", "filter", "filter", key_display="/"),
-        Binding("s", "sort", "sort"),
         Binding("S", "turn", "reverse the order", show=False),
         Binding("space", "mark", "mark", key_display="Space"),
         Binding("c", "compare", "compare"),
@@ -72,6 +71,7 @@ class RunsScreen(Screen[None]):
         Binding("n", "note", "note"),
         Binding("e", "rename", "rename", show=False),
         Binding("d", "delete", "delete"),
+        Binding("s", "sort", "sort"),
         Binding("y", "copy", "copy name", show=False),
         Binding("f1,question_mark", "help", "help", key_display="?"),
     ]

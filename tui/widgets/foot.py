@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Footer, Static
+from textual.widgets._footer import FooterKey
 
 from tui.look import LookApp, Said
 from tui.plain import safe
@@ -43,15 +46,30 @@ class StatusLine(Static):
 
 
 class Keys(Footer):
-    """Textual's footer, made anew only if another key, or another word for one, is to be shown."""
+    """Textual's footer, made anew only if another key, or another word for one, is to be shown.
 
-    _shown: list[tuple[object, ...]] | None = None
+    Keys that have no room are left out, the last ones first, but never the help, which lists all of them.
+    """
+
+    _shown: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
-        """Remember what is shown."""
+        """As many keys as there is room for."""
         if self._bindings_ready:
             self._shown = self._wanted()
-        yield from super().compose()
+        keys = [key for key in super().compose() if isinstance(key, FooterKey)]
+        over = sum(map(_cells, keys)) - 1 - self.app.size.width
+        left_out = []
+        for key in reversed([key for key in keys if not _stays(key)]):
+            if over > 0:
+                left_out.append(key)
+                over -= _cells(key)
+        yield from (key for key in keys if key not in left_out)
+
+    def on_resize(self, event: Resize) -> None:
+        """There may be room for more of them, or for fewer."""
+        if self.is_attached:
+            self.call_after_refresh(self._follow)
 
     def bindings_changed(self, screen: Screen[Any]) -> None:
         """The focus moved, or a screen asked for it."""
@@ -63,12 +81,13 @@ class Keys(Footer):
         if self.is_attached and self._shown != self._wanted():
             await self.recompose()
 
-    def _wanted(self) -> list[tuple[object, ...]]:
-        return [
+    def _wanted(self) -> tuple[object, ...]:
+        keys = (
             (binding.key, binding.description, binding.action, enabled, tooltip)
             for _, binding, enabled, tooltip in self.screen.active_bindings.values()
             if binding.show or binding.key == self.app.COMMAND_PALETTE_BINDING
-        ]
+        )
+        return (self.app.size.width, *keys)
 
 
 class Foot(Vertical):
@@ -88,6 +107,15 @@ class Foot(Vertical):
         if isinstance(self.app, LookApp):
             yield StatusLine()
         yield Keys(show_command_palette=self._palette)
+
+
+def _cells(key: FooterKey) -> int:
+    """Its key and its word, each with a space after it, and one before."""
+    return cell_len(f" {key.key_display} {key.description} ")
+
+
+def _stays(key: FooterKey) -> bool:
+    return key.key in ("enter", "escape") or key.action == "help" or key.has_class("-command-palette")
 
 
 def _line(said: Said) -> Content:
