@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,6 +11,14 @@ from typing import Any
 from backend.data.finding import Finding
 from tui.plain import plain
 
+_OPTIONS = (
+    (re.compile(r"--set (\w+)=(\S+)"), r"\1 = \2 (review step)"),
+    (re.compile(r"--(max|effective)-(length|batch)"), r"\1_\2 (review step)"),
+    (re.compile(r"--mapping (\S+=\S+)"), r"\1 (in columns)"),
+    (re.compile(r"--mapping"), "the line for columns"),
+    (re.compile(r"--data (\S+)"), r"\1"),
+)
+"""Options of the commands, and how the wizard asks for the same."""
 MARKS = {"stops": "STOP", "warns": "warn", "notes": "note"}
 _INDENT = " " * 6
 
@@ -24,6 +33,13 @@ def lines(findings: Iterable[Finding], width: int) -> Iterator[str]:
             yield from textwrap.wrap(
                 fix, width, initial_indent=f"{_INDENT}-> ", subsequent_indent=f"{_INDENT}   ", break_on_hyphens=False
             )
+
+
+def in_wizard(text: str) -> str:
+    """`text` with what the wizard asks for in place of the commands' options."""
+    for option, asked in _OPTIONS:
+        text = option.sub(asked, text)
+    return text
 
 
 def objects(findings: Iterable[Finding]) -> list[dict[str, Any]]:

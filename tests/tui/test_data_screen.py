@@ -23,6 +23,7 @@ from tests.backend.data.rows import jsonl, pairs
 from tests.tui import box, fixed
 from tests.tui.test_data_command import CONFIG
 from tui.app import WizardApp
+from tui.findings import in_wizard
 from tui.screens import looking
 from tui.screens.data import DataScreen
 from tui.screens.rows import RowsScreen
@@ -101,7 +102,7 @@ async def test_the_panel_has_findings_fixes_and_the_cut() -> None:
     async with app.run_test(size=(120, 60)) as pilot:
         await box.settled(pilot)
         text = shown(pilot)
-        assert "! API keys or access tokens stand in 3 rows" in text and "→ --mapping input=context" in text
+        assert "! API keys or access tokens stand in 3 rows" in text and "→ input=context (in columns)" in text
         assert text.index("! API keys") < text.index("· 12 rows are almost")
         assert "10 are not used" in text and "cut at 1,024 tokens" in text and "4,810 rows" in text
 
@@ -220,3 +221,22 @@ async def test_the_key_for_rows_is_shown_if_there_are_rows() -> None:
         await pilot.press("escape")
         await box.settled(pilot)
         assert "rows" in keys()
+
+
+@pytest.mark.parametrize(
+    ("fix", "asked"),
+    [
+        ("--set objective=kto to learn from both kinds", "objective = kto (review step) to learn from both kinds"),
+        ("--max-length up to 562, or shorter rows", "max_length (review step) up to 562, or shorter rows"),
+        ("--effective-batch 8, or more rows", "effective_batch (review step) 8, or more rows"),
+        ("map it: --mapping completion=COLUMN", "map it: completion=COLUMN (in columns)"),
+        (
+            "name the columns of text with --mapping to go on",
+            "name the columns of text with the line for columns to go on",
+        ),
+        ("give one: --data a.jsonl", "give one: a.jsonl"),
+        ("collect more rows", "collect more rows"),
+    ],
+)
+def test_a_fix_names_what_the_wizard_asks_for(fix: str, asked: str) -> None:
+    assert in_wizard(fix) == asked

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.app import ComposeResult
 
 from backend import suggest
 from backend.errors import UserError
 from backend.planner import devices, known_fits
 from tests.tui import box
+from tests.tui.stage import Stage
 from tui import complete
 from tui.screens.model import ModelScreen, fit_words
 from tui.widgets.entry import Entry
 from tui.widgets.picker import Picker
-from tui.widgets.picklist import PickList
+from tui.widgets.picklist import Choice, PickList
 
 SIZE = (80, 24)
 
@@ -122,3 +124,19 @@ def test_fits_are_those_of_the_planner() -> None:
         "✓ QLoRA",
     ]
     assert fit_words({"lora": "tight", "qlora": "no", "full": "no"}).strip() == "! LoRA"
+
+
+async def test_a_long_name_is_cut_and_never_whether_it_fits() -> None:
+    name = "meta-llama/Meta-Llama-3.1-8B-Instruct"
+    long = PickList(
+        [Choice(name, name, "8.03 B  ! QLoRA  "), Choice("d", "demo", "ships with fttui and is never downloaded")]
+    )
+
+    class Shown(Stage):
+        def compose(self) -> ComposeResult:
+            yield long
+
+    async with Shown(None).run_test(size=(52, 5)):
+        first, second = long.render().plain.splitlines()
+    assert first.startswith("❯ meta-llama/Meta-Llama-3.1-8B-…") and first.rstrip().endswith("! QLoRA")
+    assert second.startswith("  demo") and second.rstrip().endswith("downloaded")

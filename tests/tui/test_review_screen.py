@@ -166,6 +166,10 @@ async def test_a_plan_for_another_box_offers_its_command_and_no_start() -> None:
         await pilot.press("l", "down", "enter")
         await pilot.pause()
         assert app.clipboard.startswith("fttui launch --on skypilot --method ") and "--gpu L40S" in app.clipboard
+        assert "Add --submit" in box.said(app) and "--nodes" not in box.said(app)
+        await pilot.press("l", "down", "down", "down", "enter")
+        await pilot.pause()
+        assert "fttui launch --on slurm" in app.clipboard and "--nodes 2 --node-gbps 100" in box.said(app)
 
 
 async def test_a_plan_for_another_box_without_data_says_what_is_missing() -> None:

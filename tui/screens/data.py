@@ -14,6 +14,7 @@ from backend.data.preflight.used import used
 from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.planner import findings
+from tui.findings import in_wizard
 from tui.journey import Reading
 from tui.messages import Listed
 from tui.plain import plain
@@ -30,7 +31,7 @@ from tui.widgets.preview import Preview
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEMO = Choice("demo", "demo", "ships with fttui, grade-school maths")
+DEMO = Choice("demo", "demo", "ships with fttui, school maths")
 NO_DATA = Choice("no data yet", "no data yet", "plan with rows x tokens", always=True)
 DEMO_POLL_SECONDS = 0.5
 _BY_NAME = "found by name"
@@ -61,7 +62,7 @@ class DataScreen(LookingStep):
                 yield Picker(
                     "What do you train it on?",
                     "data",
-                    placeholder="a file or folder (Tab completes), or a hub id",
+                    placeholder="file, folder or hub id; Tab completes",
                     help=_HELP,
                     paths="files",
                 )
@@ -122,7 +123,7 @@ class DataScreen(LookingStep):
         report: DataReport = self._found
         stops = findings.stops(used(report, self._max_length(report)).findings)
         if stops:
-            self._complain("data", stops[0])
+            self._complain("data", in_wizard(stops[0]))
         else:
             super()._go_on()
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _HELP = (
     "This box is where the run will train. Name another GPU to see what a job would take on a card that you don't "
-    "have yet; such a plan can't be started here. For several GPUs, enter how many. If this box "
+    "have yet; such a plan can't be started here. For several GPUs, enter how many; several boxes "
+    "are planned by `fttui plan --gpu H100:8 --nodes 2 --node-gbps 100` (Gbit/s between them). If this box "
     "has several, a run uses the idle ones, or as many as you set for processes on the review screen."
 )
 Seen = tuple["Hardware", "Device", list[Choice]]

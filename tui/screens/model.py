@@ -74,7 +74,7 @@ class ModelScreen(LookingStep):
             yield Picker(
                 "Which model do you fine-tune?",
                 "model",
-                placeholder="type to filter: qwen, 8b, a hub id, a folder (Tab completes)",
+                placeholder="qwen, 8b, a hub id, a folder; Tab completes",
                 help=_HELP,
                 paths="folders",
             )

@@ -28,6 +28,10 @@ from tui.widgets.settings import PlanSettings
 
 QUIET_SECONDS = 0.7
 """Enter starts the run only if it was not pressed for so long: pressing it several times or holding it does not."""
+_SUBMIT = "Add --submit to hand it over at once."
+_NODES = "For two such boxes add --nodes 2 --node-gbps 100 (Gbit/s between them)."
+_MORE = {"slurm": f"{_SUBMIT} {_NODES}", "torchrun": _NODES}
+"""What else an engine's command takes; the others take `_SUBMIT` alone."""
 _HELP = (
     "Every setting of the run, and where it comes from. Enter on the first line starts the training; on a setting it "
     "edits that: the planner keeps what you set and plans the rest around it; an empty value is left to the planner. "
@@ -182,7 +186,7 @@ class ReviewScreen(PlannedStep):
         preset = journey.start.reference if journey.start else None
         line = command_line.launch(journey.answers, journey.chosen(), on, preset)
         self.app.copy_to_clipboard(line)
-        self._say(f"{line}: in the clipboard, if the terminal allows it; --submit hands it over.")
+        self._say(f"{line}: in the clipboard, if the terminal allows it. {_MORE.get(on, _SUBMIT)}")
 
     def action_reset(self) -> None:
         """Leave all settings to the planner again."""

@@ -34,8 +34,7 @@ class ThemeChoice(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """A list."""
         with Vertical(classes="sheet") as sheet:
-            sheet.border_title = Content("Theme")
-            sheet.border_subtitle = Content("Enter keeps it · Esc undoes it")
+            sheet.border_title = Content("Theme · Enter keeps it · Esc undoes it")
             yield PickList()
 
     def on_mount(self) -> None:

@@ -9,6 +9,7 @@ from textual.content import Content
 from backend import units
 from backend.data.histogram import histogram
 from backend.data.preflight.used import used
+from tui.findings import in_wizard
 from tui.plain import plain, safe
 from tui.widgets import row_view
 from tui.widgets.preview import Fact, facts
@@ -96,7 +97,9 @@ def _finding(one: Finding, width: int) -> Iterator[Content]:
     yield sentences([one.text], width, sign, style)
     if one.fix:
         yield wrapped(
-            Content.assemble("  ", ("→ ", "bold $faint"), safe(one.fix, lines=False, style="$faint")), width, 4
+            Content.assemble("  ", ("→ ", "bold $faint"), safe(in_wizard(one.fix), lines=False, style="$faint")),
+            width,
+            4,
         )
 
 

@@ -20,6 +20,8 @@ from tui.widgets.cells import cut, fit
 _GROUP = 13
 """Cells of a group's name."""
 _DOUBLE = 2
+_SHORT = 20
+"""Cells of words at the right that stay whole (a size, whether it fits): a long name is cut instead."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ class PickList(Widget):
     def _own_line(self, position: int, width: int) -> Content:
         choice = self._choices[position]
         label, detail = plain(choice.label, lines=False), plain(choice.detail, lines=False)
-        label = cut(label, width - 2)
+        beside = width - 4 - cell_len(detail)
+        label = cut(label, beside if cell_len(detail) <= _SHORT and beside >= _SHORT else width - 2)
         room = width - 4 - cell_len(label)
         detail = cut(detail, room) if room >= min(8, cell_len(detail)) else ""
         label = fit(label, width - 2 - cell_len(detail))

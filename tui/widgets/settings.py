@@ -22,7 +22,7 @@ from tui.widgets.setting_rows import RESTORED, STARTS, YOU, SettingEditor, Setti
 
 START = -1
 """The cursor's index above the rows."""
-_ON_START = "Enter starts the training with the settings below; on a setting, Enter edits it."
+_ON_START = "Enter starts the training as set below; on a setting, Enter edits it."
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "data",
