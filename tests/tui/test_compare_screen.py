@@ -197,3 +197,19 @@ async def test_a_price_belongs_to_the_gpu_that_it_was_given_for() -> None:
         app.journey.save()
     assert answers_file.prices() == {"L40S": 9.0}
     assert box.app().journey.prices == {"L40S": 9.0}
+
+
+async def test_what_fits_and_can_not_run_is_not_called_fits() -> None:
+    """It fits the card and costs more than the budget: the sign of "fits" would contradict the reasons below it."""
+    app = box.at("compare")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await box.settled(pilot)
+        app.journey.answer(budget_usd=0.01)
+        app.screen.refreshed()  # type: ignore[attr-defined]
+        await box.settled(pilot)
+        seen = app.journey.comparison().methods
+        fitting = [method for method, estimate in seen.items() if estimate.fit != "no"]
+        assert fitting and all("your budget is" in " ".join(seen[method].obstacles) for method in fitting)
+        for card in app.screen.query(MethodCard):
+            first = card.render().plain.splitlines()[0]
+            assert first.strip().startswith("! blocked" if card.method in fitting else "✗ too big")

@@ -138,5 +138,5 @@ async def test_a_long_name_is_cut_and_never_whether_it_fits() -> None:
 
     async with Shown(None).run_test(size=(52, 5)):
         first, second = long.render().plain.splitlines()
-    assert first.startswith("❯ meta-llama/Meta-Llama-3.1-8B-…") and first.rstrip().endswith("! QLoRA")
+    assert first.startswith("❯ …ma/Meta-Llama-3.1-8B-Instruct") and first.rstrip().endswith("! QLoRA")
     assert second.startswith("  demo") and second.rstrip().endswith("downloaded")

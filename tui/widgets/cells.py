@@ -10,6 +10,15 @@ def fit(text: str, width: int) -> str:
     return set_cell_size(cut(text, width), max(0, width))
 
 
+def cut_start(text: str, width: int) -> str:
+    """The end of `text` in at most `width` cells: what tells paths and hub ids apart."""
+    if cell_len(text) <= width:
+        return text
+    while text and cell_len(text) > width - 1:
+        text = text[1:]
+    return f"…{text}" if width > 0 else ""
+
+
 def cut(text: str, width: int) -> str:
     """`text` in at most `width` cells, with an ellipsis if something is lost."""
     if cell_len(text) <= width:

@@ -61,7 +61,9 @@ def of_room(used: int, room: int) -> str:
 
 
 def fit_word(estimate: MethodEstimate) -> Content:
-    """`✓ fits`, `! tight`, `✗ no`: a sign, a word and a colour."""
+    """`✓ fits`, `! tight`, `✗ too big`: a sign, a word and a colour; `! blocked` if not memory is in the way."""
+    if estimate.fit != "no" and estimate.obstacles:
+        return Content.styled("! blocked", "bold $warning")
     sign, style = FIT_SIGNS[estimate.fit]
     word = {"fits": "fits", "tight": "tight", "no": "too big"}[estimate.fit]
     return Content.styled(f"{sign} {word}", f"bold {style}")

@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from tui.glyphs import is_ascii
 from tui.plain import plain
-from tui.widgets.cells import cut, fit
+from tui.widgets.cells import cut, cut_start, fit
 
 _GROUP = 13
 """Cells of a group's name."""
@@ -130,7 +130,8 @@ class PickList(Widget):
         choice = self._choices[position]
         label, detail = plain(choice.label, lines=False), plain(choice.detail, lines=False)
         beside = width - 4 - cell_len(detail)
-        label = cut(label, beside if cell_len(detail) <= _SHORT and beside >= _SHORT else width - 2)
+        shorten = cut_start if "/" in label else cut
+        label = shorten(label, beside if cell_len(detail) <= _SHORT and beside >= _SHORT else width - 2)
         room = width - 4 - cell_len(label)
         detail = cut(detail, room) if room >= min(8, cell_len(detail)) else ""
         label = fit(label, width - 2 - cell_len(detail))
