@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +20,7 @@ from backend import answers_file, settings, typed, units
 from backend.errors import UserError
 from backend.settings import Settings
 from tui import theme
-from tui.journey import Journey
+from tui.journey import ONE_BOX, Boxes, Journey
 from tui.look import LookApp
 from tui.sources import Sources
 from tui.widgets.rail import STEPS
@@ -160,12 +161,21 @@ class WizardApp(LookApp):
             self.pop_screen()
         self.open_step(ORDER[0])
 
-    def plan_for(self, gpu: str) -> None:
-        """Plan for `gpu` (empty: this box). Raises UserError for an unknown name."""
+    def plan_for(self, gpu: str, boxes: Boxes | None = None) -> None:
+        """Plan for `gpu` (empty: this box) in so many boxes (one, if it is another GPU than before).
+
+        Raises UserError for an unknown name, and for boxes that can't be planned for.
+        """
         journey = self.journey
-        if (journey.answers.gpu or "") == gpu and journey.device is not None:
+        same = (journey.answers.gpu or "") == gpu
+        boxes = boxes or (journey.boxes if same and gpu else ONE_BOX)
+        if same and boxes == journey.boxes and journey.device and journey.device.nodes == (boxes[0] or 1):
             return
-        journey.plan_for(journey.sources.named(gpu) if gpu else journey.here, gpu or None)
+        device, answers = journey.here, replace(journey.answers, nodes=boxes[0], node_gbps=boxes[1])
+        if gpu:
+            device = journey.sources.spread(journey.sources.named(gpu), answers)
+        journey.answers = answers
+        journey.plan_for(device, gpu or None)
 
     def start(self, job: Job) -> None:
         """Start training `job` and show it. Raises UserError if a run is already training."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Reading = tuple[Mapping[str, Any], bool]
 """The plan fields that change what is read of the data, and whether the model's tokenizer is there to count tokens."""
+Boxes = tuple[int | None, float | None]
+"""How many boxes of the planned GPUs, and the Gbit/s between them; ONE_BOX unless the user names several."""
+ONE_BOX: Boxes = (None, None)
 SETTINGS = ("max_length", "epochs", "effective_batch", "seed")
 """Answers that are plan fields; all other plan fields are in `set`."""
 
@@ -37,6 +40,8 @@ class Journey:
         """Plan fields that an earlier session set: they are named as such wherever they show."""
         self.box_gpu = answers.gpu
         """The GPU that was chosen on the first screen; None for this box."""
+        self.box_boxes: Boxes = (answers.nodes, answers.node_gbps)
+        """How many of it, as chosen there."""
         self.prices = dict(prices or {})
         """Device -> the price of an hour that the user gave for it."""
         self.hardware: Hardware | None = None
@@ -77,6 +82,11 @@ class Journey:
                 self.answer(price_usd_per_hour=self.prices.get(_priced(device)) if device else None)
         self.device = device
         self.answer(gpu=gpu)
+
+    @property
+    def boxes(self) -> Boxes:
+        """How many boxes are planned for."""
+        return self.answers.nodes, self.answers.node_gbps
 
     def save(self) -> None:
         """Keep the answers as the next session's defaults. Raises OSError and UserError."""

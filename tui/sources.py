@@ -50,6 +50,12 @@ class Sources:
 
         return devices.named(text)
 
+    def spread(self, device: Device, answers: Answers) -> Device:
+        """`device` in as many boxes as the answers say. Raises UserError for what can't be planned."""
+        from backend.planner import nodes
+
+        return nodes.spread(device, answers)
+
     def device_names(self) -> list[str]:
         """Every known GPU."""
         from backend.planner import devices

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from backend.plan.job import Job
     from backend.plan.preset import Preset
     from backend.run.folder import RunFolder
-    from tui.journey import Journey
+    from tui.journey import Boxes, Journey
 
 STOPPING = "stopping"
 """What a screen gives to `App.exit` after it asked the trainer to stop; with any other result the run continues."""
@@ -37,8 +37,11 @@ class Wizard(Protocol):
     def go_back_to(self, step: str) -> None:
         """To an earlier step."""
 
-    def plan_for(self, gpu: str) -> None:
-        """Plan for `gpu` (empty: this box). Raises UserError for an unknown name."""
+    def plan_for(self, gpu: str, boxes: Boxes | None = None) -> None:
+        """Plan for `gpu` (empty: this box) in so many boxes (one, if it is another GPU than before).
+
+        Raises UserError for an unknown name, and for boxes that can't be planned for.
+        """
 
     def prepare_demo(self) -> None:
         """Convert the demo model in the background if it is likely to be used."""

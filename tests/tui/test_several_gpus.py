@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from textual.widgets._footer import FooterKey
+
+from backend.answers import Answers
 from backend.hardware import GpuProcess, Hardware
 from backend.launch.launch import Trainer
 from backend.plan.job import Job
+from backend.plan.preset import Preset
 from backend.run.folder import RunFolder
 from tests.tui import box
 from tests.tui.test_review_screen import edit
+from tui.journey import Journey
 from tui.screens.live import LiveScreen
+from tui.sources import Sources
+from tui.widgets.preset_outlook import Known, look
+from tui.widgets.preview import Preview
 from tui.widgets.setting_rows import SettingEditor
 
 SIZE = (100, 30)
@@ -84,3 +93,50 @@ async def test_a_run_over_all_idle_ones_starts() -> None:
         await pilot.pause()
     assert jobs[0].plan.processes == 2
     assert jobs[0].device_uuids == (box.gpu().uuid, "GPU-2")
+
+
+async def test_several_boxes_are_planned_for_and_launched() -> None:
+    app = box.app(clock=(clock := box.Clock()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        await pilot.press(*"H100 SXM", "tab", "8", "tab", "2")
+        await box.settled(pilot)
+        assert app.screen.query_one("#row-node_gbps").display
+        await pilot.press("enter")
+        await box.settled(pilot)
+        assert app.screen.query_one("#row-node_gbps .error").has_class("-shown")
+        assert app.journey.device is not None and app.journey.device.nodes == 1
+        await pilot.press(*"100")
+        await box.settled(pilot)
+        assert "2 boxes of 8 x H100 SXM" in str(app.screen.query_one(Preview).border_title)
+        await box.to_step(pilot, "review")
+        assert app.journey.device.nodes == 2 and app.journey.comparison().device.count == 16
+        assert (app.journey.answers.nodes, app.journey.answers.node_gbps) == (2, 100.0)
+        line = str(app.screen.query_one("#command").render())
+        assert "fttui launch --on torchrun" in line and "--nodes 2 --node-gbps 100" in line
+        clock.now += 2
+        await pilot.press("l", "enter")
+        await pilot.pause()
+        assert app.clipboard.startswith("fttui launch --on slurm") and "--nodes 2" in app.clipboard
+        assert "launch" in {key.description for key in app.screen.query(FooterKey)}
+
+
+async def test_another_gpu_is_one_box_again_and_x_brings_the_boxes_back() -> None:
+    app = box.at("compare")
+    app.plan_for("H100:8", (2, 100.0))
+    app.journey.box_gpu, app.journey.box_boxes = app.journey.answers.gpu, app.journey.boxes
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        app.plan_for("L40S")
+        assert app.journey.device is not None and app.journey.device.nodes == 1 and app.journey.answers.nodes is None
+        await pilot.press("x")
+        await box.settled(pilot)
+        assert app.journey.device.nodes == 2 and app.journey.boxes == (2, 100.0)
+
+
+def test_a_preset_for_several_boxes_says_what_it_comes_to_on_them() -> None:
+    job = {"model": "8b", "gpu": "H100:8", "nodes": 2, "node_gbps": 100.0}
+    preset = Preset("two", "", {"method": "lora"}, job, Path("two.toml"), shipped=False)
+    journey = Journey(Sources(), Answers())
+    found = look(journey, Known(Answers(), None, box.model(), box.report()), preset)
+    assert found.device.label == "2 boxes of 8 x H100 SXM"

@@ -221,7 +221,9 @@ class CompareScreen(PlannedStep):
         if journey.model is not None and journey.model.download_bytes:
             journey.model = journey.sources.find_model(journey.answers.model)  # the trial has downloaded it
         journey.here = journey.sources.here(journey.hardware)
-        journey.device = journey.sources.named(journey.answers.gpu) if journey.answers.gpu else journey.here
+        journey.device = journey.here
+        if gpu := journey.answers.gpu:
+            journey.device = journey.sources.spread(journey.sources.named(gpu), journey.answers)
         self._moved = f"trial: {METHOD_NAMES[method]} {figures.change(before, journey.comparison().methods[method])}"
         self.show()
 
@@ -241,7 +243,7 @@ class CompareScreen(PlannedStep):
         self._moved = ""
         self.journey.method = None
         self.journey.drop_settings()
-        self.wizard.plan_for(self.journey.box_gpu or "")
+        self.wizard.plan_for(self.journey.box_gpu or "", self.journey.box_boxes)
         self.show()
 
     def action_scroll_reasons(self, by: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +14,7 @@ from textual.containers import Container, Vertical
 
 from backend import units
 from backend.errors import UserError
+from tui.journey import ONE_BOX, Boxes
 from tui.messages import Looked
 from tui.screens import numbers
 from tui.screens.step import WizardStep
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 _HELP = (
     "This box is where the run will train. Name another GPU to see what a job would take on a card that you don't "
     "have yet; such a plan can't be started here. For several GPUs, enter how many; several boxes "
-    "are planned by `fttui plan --gpu H100:8 --nodes 2 --node-gbps 100` (Gbit/s between them). If this box "
+    "of that many GPUs train together too, over the network between them. If this box "
     "has several, a run uses the idle ones, or as many as you set for processes on the review screen."
 )
 Seen = tuple["Hardware", "Device", list[Choice]]
@@ -60,14 +62,24 @@ class HardwareScreen(WizardStep):
             with Vertical(id="question"):
                 asked = "Plan for which device?"
                 yield Picker(asked, "gpu", placeholder="type to filter: 4090, A100, cpu …", help=_HELP, fills=True)
+                answers = self.journey.answers
+                yield Field("count", "how many", str(count), hint="of that GPU in a box", help="GPUs of that kind.")
                 yield Field(
-                    "count", "how many", str(count), hint="of that GPU, training together", help="GPUs of that kind."
+                    "nodes", "boxes", str(answers.nodes or 1), hint="training together", help="Boxes like that one."
+                )
+                yield Field(
+                    "node_gbps",
+                    "Gbit/s between them",
+                    numbers.text(answers.node_gbps),
+                    placeholder="25, 100 …",
+                    hint="`iperf3 -c OTHER_BOX` measures it",
+                    help="What a box sends to another, in Gbit/s: it bounds how much faster several boxes are.",
                 )
 
     def on_mount(self) -> None:
         """Look at the box in a thread, so that the screen is shown at once."""
         self.query_one(Entry).focus()
-        self.query_one("#row-count").display = False
+        self._show_fields("")
         self.query_one(Preview).say("this box", "looking at GPUs, driver, memory and disk…", "…")
         self.run_worker(self._look, thread=True, group="look")
 
@@ -81,7 +93,7 @@ class HardwareScreen(WizardStep):
         name, _ = split_count(self.journey.answers.gpu or "")
         self.query_one(Picker).offer([Choice("", f"this box: {device.label}", _memory(device)), *choices], name)
         with suppress(UserError):  # an unknown name from an edited file: Enter shows the error
-            self.wizard.plan_for(self._wanted())
+            self.wizard.plan_for(self._wanted(), self._boxes())
         self._show()
         self.update_rail()
         if self._goes_on and self.is_current:
@@ -94,7 +106,8 @@ class HardwareScreen(WizardStep):
 
     def on_input_changed(self, event: Entry.Changed) -> None:
         """Another count."""
-        self.query_one("#row-count", Field).complain("")
+        for field in self.query(Field):
+            field.complain("")
         if event.input.has_focus:
             self._show()
 
@@ -105,11 +118,11 @@ class HardwareScreen(WizardStep):
             return
         before = self.journey.box_gpu
         try:
-            self.wizard.plan_for(self._wanted())
+            self.wizard.plan_for(self._wanted(), self._boxes())
         except UserError as error:
             self.complain(error, "gpu")
             return
-        self.journey.box_gpu = self.journey.answers.gpu
+        self.journey.box_gpu, self.journey.box_boxes = self.journey.answers.gpu, self.journey.boxes
         if before != self.journey.box_gpu and (dropped := self.journey.drop_what_was_for(another_model=False)):
             self.notify(f"Left to the planner again, as they were for another device: {dropped}.")
         self.query_one(Picker).keep()
@@ -120,7 +133,7 @@ class HardwareScreen(WizardStep):
         """What is known about the highlighted device: this box, or a card that need not be in it."""
         hardware, value, panel = self.journey.hardware, self.query_one(Picker).value, self.query_one(Preview)
         assert hardware is not None
-        self.query_one("#row-count").display = _takes_a_count(value)
+        self._show_fields(value)
         if value in ("", "cpu"):
             count = len(hardware.gpus)
             title = "no GPU" if not count else f"{count} GPU{'s' if count > 1 else ''}"
@@ -128,7 +141,7 @@ class HardwareScreen(WizardStep):
             panel.show("this box", partial(preview, hardware, device=device), title)
             return
         try:
-            device = self.journey.sources.named(self._wanted())
+            device = self._in_boxes(self.journey.sources.named(self._wanted()))
         except UserError:  # the name may be incomplete: no error yet
             panel.say(value, "no device has this name")
             return
@@ -141,6 +154,33 @@ class HardwareScreen(WizardStep):
         count = numbers.whole(self.query_one("#row-count", Field).text or "1", "how many", "count", least=1)
         return f"{name}:{count}" if count > 1 else name
 
+    def _boxes(self) -> Boxes:
+        """How many boxes, and what is between them. Raises UserError that names the field."""
+        if not _is_named(self.query_one(Picker).value):
+            return ONE_BOX
+        nodes = numbers.whole(self.query_one("#row-nodes", Field).text or "1", "boxes", "nodes", least=1)
+        if nodes == 1:
+            return ONE_BOX
+        what = "Gbit/s between boxes"
+        gbps = numbers.number(self.query_one("#row-node_gbps", Field).text, what, "node_gbps", above=True)
+        if gbps is None:
+            raise UserError(f"{what}: say how many, such as 10, 25 or 400", "node_gbps")
+        return nodes, gbps
+
+    def _in_boxes(self, device: Device) -> Device:
+        """`device` in so many boxes, or in one while what is typed is incomplete."""
+        try:
+            nodes, gbps = self._boxes()
+        except UserError:
+            return device
+        return self.journey.sources.spread(device, replace(self.journey.answers, nodes=nodes, node_gbps=gbps))
+
+    def _show_fields(self, value: str) -> None:
+        self.query_one("#row-count").display = _takes_a_count(value)
+        self.query_one("#row-nodes").display = is_named = _is_named(value)
+        has_several = self.query_one("#row-nodes", Field).text not in ("", "1")
+        self.query_one("#row-node_gbps").display = is_named and has_several
+
     def _look(self) -> None:
         sources = self.journey.sources
         hardware = sources.detect()
@@ -148,9 +188,14 @@ class HardwareScreen(WizardStep):
         self.post_message(Looked("box", (hardware, sources.here(hardware), choices)))
 
 
+def _is_named(name: str) -> bool:
+    """Whether it is a GPU's name, and neither this box nor a CPU."""
+    return name not in ("", "cpu")
+
+
 def _takes_a_count(name: str) -> bool:
     """Whether to ask for a count: there may be several of a GPU, unless the name says how many."""
-    return bool(name) and name != "cpu" and ":" not in name
+    return _is_named(name) and ":" not in name
 
 
 def split_count(gpu: str) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -22,6 +23,9 @@ ENGINES = (
 )
 
 
+SEVERAL_BOXES = tuple(engine for engine in ENGINES if engine.value in ("slurm", "torchrun"))
+
+
 class LaunchChoice(ModalScreen[str | None]):
     """Dismissed with the value of `--on`, or with None."""
 
@@ -33,6 +37,10 @@ class LaunchChoice(ModalScreen[str | None]):
         Binding("down", "move(1)", "down", show=False),
     ]
 
+    def __init__(self, engines: Sequence[Choice] = ENGINES) -> None:
+        super().__init__()
+        self._engines = engines
+
     def compose(self) -> ComposeResult:
         """A list."""
         with Vertical(classes="dialog") as dialog:
@@ -41,9 +49,9 @@ class LaunchChoice(ModalScreen[str | None]):
             yield PickList()
 
     def on_mount(self) -> None:
-        """All engines."""
-        self.query_one(PickList).make_room(len(ENGINES))
-        self.query_one(PickList).show(ENGINES)
+        """All engines that can start it."""
+        self.query_one(PickList).make_room(len(self._engines))
+        self.query_one(PickList).show(self._engines)
 
     def action_move(self, by: int) -> None:
         """Another one."""

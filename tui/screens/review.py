@@ -30,8 +30,6 @@ QUIET_SECONDS = 0.7
 """Enter starts the run only if it was not pressed for so long: pressing it several times or holding it does not."""
 _SUBMIT = "Add --submit to hand it over at once."
 _NODES = "For two such boxes add --nodes 2 --node-gbps 100 (Gbit/s between them)."
-_MORE = {"slurm": f"{_SUBMIT} {_NODES}", "torchrun": _NODES}
-"""What else an engine's command takes; the others take `_SUBMIT` alone."""
 _HELP = (
     "Every setting of the run, and where it comes from. Enter on the first line starts the training; on a setting it "
     "edits that: the planner keeps what you set and plans the rest around it; an empty value is left to the planner. "
@@ -52,7 +50,7 @@ class ReviewScreen(PlannedStep):
         Binding("e,space", "edit", "edit", show=False),
         Binding("s", "save", "save"),
         Binding("y", "copy", "copy"),
-        Binding("l", "launch", "launch elsewhere"),
+        Binding("l", "launch", "launch"),
         Binding("x", "reset", "reset"),
     ]
 
@@ -118,6 +116,8 @@ class ReviewScreen(PlannedStep):
         if self._is_here:
             return STARTS
         device = self.journey.comparison().device.label
+        if self._has_several_boxes:
+            return StartLine(f"Run it on {device}", "Enter copies the command")
         return StartLine(f"Run it on {device}", "Enter copies the command for that box; s saves a preset for it")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -167,6 +167,8 @@ class ReviewScreen(PlannedStep):
         """Copy the command, over SSH too (OSC 52)."""
         self.app.copy_to_clipboard(self._command_line())
         where = "" if self._is_here else f"; run it on a box with {self.journey.comparison().device.label}"
+        if self._has_several_boxes:
+            where = "; add --out FILE, and run the file on each box"
         self._say(f"The command is in the clipboard, if the terminal allows it{where}.")
 
     def action_next_elsewhere(self) -> None:
@@ -175,18 +177,26 @@ class ReviewScreen(PlannedStep):
 
     def action_launch(self) -> None:
         """Choose an engine, and copy the command that writes what it takes."""
-        from tui.screens.launch_choice import LaunchChoice
+        from tui.screens.launch_choice import ENGINES, SEVERAL_BOXES, LaunchChoice
 
-        self.app.push_screen(LaunchChoice(), self._launch)
+        self.app.push_screen(LaunchChoice(SEVERAL_BOXES if self._has_several_boxes else ENGINES), self._launch)
 
     def _launch(self, on: str | None) -> None:
         if on is None:
             return
-        journey = self.journey
-        preset = journey.start.reference if journey.start else None
-        line = command_line.launch(journey.answers, journey.chosen(), on, preset)
+        line = self._launch_line(on)
         self.app.copy_to_clipboard(line)
-        self._say(f"{line}: in the clipboard, if the terminal allows it. {_MORE.get(on, _SUBMIT)}")
+        more = [_SUBMIT] if on != "torchrun" else []
+        more += [_NODES] if on in ("slurm", "torchrun") and not self._has_several_boxes else []
+        self._say(" ".join([f"{line}: in the clipboard, if the terminal allows it.", *more]))
+
+    def _launch_line(self, on: str) -> str:
+        start, answers = self.journey.start, self.journey.answers
+        return command_line.launch(answers, self.journey.chosen(), on, start.reference if start else None)
+
+    @property
+    def _has_several_boxes(self) -> bool:
+        return self.journey.comparison().device.nodes > 1
 
     def action_reset(self) -> None:
         """Leave all settings to the planner again."""
@@ -194,7 +204,9 @@ class ReviewScreen(PlannedStep):
         self.show()
 
     def _command_line(self) -> str:
-        """The command that does the same: on this box, or on one that has the planned GPU."""
+        """The command that does the same: on this box, on one that has the planned GPU, or for several boxes."""
+        if self._has_several_boxes:
+            return self._launch_line("torchrun")
         start, answers = self.journey.start, self.journey.answers
         if not self._is_here:
             answers = replace(answers, gpu=None)
@@ -244,6 +256,12 @@ class ReviewScreen(PlannedStep):
     def _elsewhere(self) -> list[Content]:
         """The ways to a run on a GPU that is not in this box."""
         label = plain(self.journey.comparison().device.label, lines=False)
+        if self._has_several_boxes:
+            ways = (
+                f"{label}: the command below writes the script that each of them runs.",
+                "s saves a preset; l has the command for Slurm too.",
+            )
+            return [Content.styled(text, "$primary") for text in ways]
         ways = (
             f"{label} is not in this box: the command below trains there.",
             "s saves a preset that can be copied to it; l has the command that starts it from here.",

@@ -48,7 +48,7 @@ def look(journey: Journey, known: Known, preset: Preset) -> Outlook:
     started = Journey(journey.sources, known.answers)
     started.start_from(preset)
     sources, answers = journey.sources, started.answers
-    device = sources.named(answers.gpu) if answers.gpu else known.device
+    device = sources.spread(sources.named(answers.gpu), answers) if answers.gpu else known.device
     device = device or sources.here(sources.detect())
     model = _model(known, answers, journey)
     return sources.outlook(preset, answers, device, model, _data(known, answers, model, started))
