@@ -213,3 +213,11 @@ async def test_what_fits_and_can_not_run_is_not_called_fits() -> None:
         for card in app.screen.query(MethodCard):
             first = card.render().plain.splitlines()[0]
             assert first.strip().startswith("! blocked" if card.method in fitting else "✗ too big")
+
+
+@pytest.mark.parametrize(("width", "title"), [(70, "QLoRA ★"), (80, "QLoRA ★ recommended")])
+async def test_the_recommended_column_says_so_in_as_much_room_as_there_is(width: int, title: str) -> None:
+    app = box.at("compare")
+    async with app.run_test(size=(width, 24)) as pilot:
+        await box.settled(pilot)
+        assert title in [str(card.border_title) for card in app.screen.query(MethodCard)]

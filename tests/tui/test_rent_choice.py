@@ -14,7 +14,7 @@ from tui.widgets.picklist import PickList
 from tui.widgets.prose import Prose
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
+@pytest.mark.parametrize("size", [(70, 20), (80, 24), (200, 50)])
 async def test_the_list_opens_on_the_planned_gpu_and_fits(size: tuple[int, int]) -> None:
     app = box.at("compare")
     async with app.run_test(size=size) as pilot:
@@ -27,6 +27,7 @@ async def test_the_list_opens_on_the_planned_gpu_and_fits(size: tuple[int, int])
         assert lines.choice is not None and lines.choice.value == "RTX 4090"
         assert max(map(len, lines.render().plain.splitlines())) <= lines.size.width
         assert screen.query_one("#rent").region.bottom <= size[1]
+        assert "  method" in str(screen.query_one("#rent-head").render())
         about = screen.query_one(Prose).render().plain
         assert "QLoRA on RTX 4090 takes" in about and "$0.45 per GPU-hour: Vast" in about
         await pilot.press("end")

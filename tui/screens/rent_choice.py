@@ -121,8 +121,10 @@ class RentChoice(ModalScreen["RentOffer | None"]):
         lines.show([Choice(spec, x.device.label, _detail(x, wide)) for spec, x in self._offers.items()], now)
         carried = sum(offer.estimate is not None for offer in self._offers.values())
         names = _columns("method", "time", "USD", "range", "" if wide else " ", wide)
-        title = f"  {carried} offers fit the job"
         room = self.query_one("#rent-head").size.width - 1
+        title = f"  {carried} offers fit the job"
+        if len(title) + 2 > room - len(names):
+            title = f"  {carried} offers"
         self.query_one("#rent-head", Static).update(f"{title}{names.rjust(max(0, room - len(title)))}")
 
 

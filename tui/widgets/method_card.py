@@ -50,9 +50,19 @@ class MethodCard(Widget):
     def show(self, comparison: Comparison, *, selected: bool, room: int, scale: int, details: int) -> None:
         """Show this method of `comparison`; `scale` is the bytes of a full bar, `room` those of the device."""
         self._seen = (comparison, room, scale, details)
-        self.border_title = Content(_title(comparison, self.method))
+        self._show_title()
         self.set_class(selected, "-selected")
         self.refresh(layout=True)
+
+    def on_resize(self) -> None:
+        """The title has other room."""
+        self._show_title()
+
+    def _show_title(self) -> None:
+        if self._seen is not None:
+            title = _title(self._seen[0], self.method)
+            fits = not self.size.width or cell_len(title) + 6 <= self.outer_size.width
+            self.border_title = Content(title if fits else _title(self._seen[0], self.method, in_short=True))
 
     def on_click(self, event: events.Click) -> None:
         """Select it."""
@@ -86,12 +96,13 @@ class MethodCard(Widget):
         return [*lines, *_categories(comparison, estimate, width)] if details else lines
 
 
-def _title(comparison: Comparison, method: Method) -> str:
-    """The method's name, and whether the planner recommends it or the user (or a preset) set it."""
+def _title(comparison: Comparison, method: Method, *, in_short: bool = False) -> str:
+    """The method's name, and whether the planner recommends it (in short: the star alone) or the user set it."""
     name = METHOD_NAMES[method]
     if comparison.recommended != method:
         return name
-    return f"{name} {figures.why_first(comparison)}"
+    why = figures.why_first(comparison)
+    return f"{name} ★" if in_short and why.startswith("★") else f"{name} {why}"
 
 
 def _fit(estimate: MethodEstimate, room: int, width: int) -> Content:
