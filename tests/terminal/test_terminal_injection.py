@@ -80,7 +80,7 @@ def choose_model(app: Watched) -> None:
 def choose_data(app: Watched, offered: list[str]) -> None:
     """A file that is missing; the one that holds everything; the broken one; a mapping that is wrong."""
     app.type(ENTER)
-    screen = app.wait(r"(?s)does not exist.*❯ \S*missing.*no data yet")
+    screen = app.wait(r"(?s)does not exist.*❯ …\S*\.jsonl +typed before.*no data yet")
     assert [x for x in offered if plain(x, lines=False)[:12] not in screen] == [], screen
     app.type(DOWN * (1 + offered.index(nasty_box.ALL_ROWS)))
     app.wait("❯ y all")
