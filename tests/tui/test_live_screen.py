@@ -178,6 +178,16 @@ async def test_a_number_focuses_a_panel_and_pressed_again_maximises_it() -> None
         assert [panel.id for panel in app.screen.query(Panel) if panel.display] == ["curve"]
 
 
+async def test_a_number_that_comes_twice_at_once_maximises_its_panel() -> None:
+    """Over a slow connection both keys arrive together, before the panel has heard that it has the focus."""
+    app = opened(*run_at("mid"))
+    async with app.run_test():
+        screen = screen_of(app)
+        screen.action_panel("5")
+        screen.action_panel("5")
+        assert [panel.id for panel in screen.query(Panel) if panel.display] == ["log"]
+
+
 async def test_new_events_show_without_a_key() -> None:
     folder, at = run_at("mid")
     app = opened(folder, at)
