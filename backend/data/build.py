@@ -9,6 +9,7 @@ from backend.data.conversation import Conversation, Example, Message, Text
 from backend.data.layout.head import holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.media import refuse_mark, refuse_media
+from backend.data.objectives import mark
 from backend.data.row import GOES_ON, Value
 from backend.data.turns.calls import tools_of, written_calls
 from backend.data.turns.cells import decoded, shown, texts_of, turns_of
@@ -26,6 +27,8 @@ def build(row: Value, number: int, found: Layout) -> Example | LeftOut:
         refuse_media(row, number, found.media)
     if found.verdict and str(row.get(found.verdict)).strip().lower() == "false":
         return LeftOut("undesired-rows", number, f"row {number} has {found.verdict} {row[found.verdict]!r}")
+    if found.marks and mark(row.get(found.marks)) is None:
+        return LeftOut("unmarked-rows", number, f"row {number} has {found.marks} {row.get(found.marks)!r}")
     try:
         return BUILDERS[found.kind](row, number, found)
     except RowError as error:

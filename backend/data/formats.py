@@ -13,6 +13,7 @@ from backend.data.layout.columns import layout
 from backend.data.layout.head import ROWS
 from backend.data.layout.joined import join_turns
 from backend.data.layout.kinds import Layout
+from backend.data.layout.quality import TRAINED_ON
 from backend.data.nothing_left import nothing_left
 from backend.data.reading.load import Source
 from backend.data.reading.passages import divided
@@ -72,9 +73,13 @@ def examples_of(source: Source, mapping: Sequence[str] = ()) -> Examples:
     return examples
 
 
-def read_as(found: Examples, mapping: dict[str, str]) -> Examples:
-    """The same rows read with another mapping, none left out for its mark."""
-    layout: Layout = replace(found.layout, mapping=mapping, verdict="", others=())
+def read_as(found: Examples, mapping: dict[str, str], marks: str = "") -> Examples:
+    """The same rows read with another mapping, none left out for being marked as bad.
+
+    If there is a column of `marks`, those that it does not mark are left out.
+    """
+    findings = tuple(x for x in found.layout.findings if not (marks and x.text.endswith(TRAINED_ON)))
+    layout: Layout = replace(found.layout, mapping=mapping, verdict="", others=(), marks=marks, findings=findings)
     passed = Passed()
     built = list(build_all(found.source.rows, layout, passed)) if found.source.is_kept else None
     return Examples(layout, found.source, passed, built)

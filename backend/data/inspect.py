@@ -77,7 +77,7 @@ def _inspected(
     found = examples_of(source, mapping)
     possible = objectives.of(found.layout)
     if objective == "kto" and "kto" in possible:
-        found = read_as(found, found.layout.mapping)
+        found = read_as(found, found.layout.mapping, found.layout.verdict)
     tokenizer = _tokenizer(model)
     seen = survey(found, seed, say)
     counts = counted(seen, tokenizer, seed, how) if tokenizer else estimated(seen.sizes, seen.kept)

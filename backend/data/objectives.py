@@ -11,6 +11,13 @@ _LACKS = {
     "kto": "kto needs a column of true and false for good and bad answers (label), which {} does not have; use sft, or "
     "dpo for pairs of answers",
 }
+MARKS = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
+"""Cells of a column of marks -> whether the answer is good."""
+
+
+def mark(cell: object) -> bool | None:
+    """Whether a cell marks its answer as good; None if it says nothing."""
+    return MARKS.get(str(cell).strip().lower())
 
 
 def of(layout: Layout) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from backend.data import objectives
 from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.chat.tokens import Ids, Mask
 from backend.data.content import of_content
-from backend.data.finding import OF_SFT, by_severity, count_of, finding
+from backend.data.finding import OF_SFT, Finding, by_severity, count_of, finding
 from backend.data.formats import Examples, examples_of, read_as
 from backend.data.prepare import ASKED, Part, Prepared, Rows, held_out_places, part_of, some_places
 from backend.data.probes import probes
@@ -74,7 +74,7 @@ def prepare_preferences(
     source, tokenizer = load(reference, say), TextTokenizer.load(tokenizer_folder)
     how = replace(how or Tokenizing(), max_length=max_length, train_on_turns="last")
     read = _pairs if kind == "dpo" else _marked
-    rows, part, dropped = read(source, mapping, tokenizer, how, say)
+    rows, part, left_out = read(source, mapping, tokenizer, how, say)
     if source.held_out is not None and eval_fraction > 0:
         other, other_part, _ = read(source.held_out, mapping, tokenizer, how, say)
         train, evaluated = rows, other.some(some_places(len(other)))
@@ -83,7 +83,6 @@ def prepare_preferences(
         out = held_out_places(part, eval_fraction, seed, rows.sides[0].index)
         train, evaluated = rows.some(np.setdiff1d(np.arange(len(rows)), out)), rows.some(out)
     asked = (other_part, evaluated) if len(evaluated) else (part, train)
-    left_out = [finding("warns", "preference-rows", f"{count_of(dropped)} left out.", _WHY)] if dropped else []
     return Prepared(
         train=train,
         held_out=evaluated,
@@ -100,12 +99,15 @@ def prepare_preferences(
     )
 
 
-_WHY = "give each row two different answers, each with something to learn from"
-_Read = tuple[PreferenceRows, Part, int]
+_Read = tuple[PreferenceRows, Part, tuple[Finding, ...]]
+
+
+def _left_out(kind: str, rows: Sequence[int], why: str, fix: str) -> tuple[Finding, ...]:
+    return (finding("warns", kind, f"{count_of(len(rows))} left out: {why}.", fix, rows),) if rows else ()
 
 
 def _pairs(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how: Tokenizing, say: Say) -> _Read:
-    """Rows with both answers, which differ; the part of the better ones; how many rows were left out."""
+    """Rows with two different answers to one prompt; the part of the better ones; what was left out."""
     better = _better(source, mapping)
     pair = better.layout.preference
     assert pair is not None
@@ -114,31 +116,47 @@ def _pairs(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how
     by_row = [_first_of_row(part) for part in parts]
     both = sorted(by_row[0].keys() & by_row[1].keys())
     sides = [Rows(part.flat, np.array([at[row] for row in both], int)) for part, at in zip(parts, by_row, strict=True)]
-    differ = np.array([not np.array_equal(sides[0][i][0], sides[1][i][0]) for i in range(len(both))], bool)
-    rows = PreferenceRows(tuple(sides)).some(np.flatnonzero(differ))
+    pairs = [(sides[0][i], sides[1][i]) for i in range(len(both))]
+    differ = np.array([not np.array_equal(better[0], worse[0]) for better, worse in pairs], bool)
+    of_one_prompt = np.array([np.array_equal(_prompt(better), _prompt(worse)) for better, worse in pairs], bool)
+    rows = PreferenceRows(tuple(sides)).some(np.flatnonzero(differ & of_one_prompt))
     if not len(rows):
-        raise UserError(f"objective: no row of {source.reference} has two different answers; use sft", "objective")
-    return rows, parts[0], len(by_row[0].keys() | by_row[1].keys()) - len(rows)
+        lacks = "two answers to the same prompt" if differ.any() else "two different answers"
+        raise UserError(f"objective: no row of {source.reference} has {lacks}; use sft", "objective")
+    alike = {row for row, is_pair in zip(both, differ, strict=True) if not is_pair}
+    single = sorted(alike | (by_row[0].keys() ^ by_row[1].keys()))
+    others = [row for row, good in zip(both, of_one_prompt | ~differ, strict=True) if not good]
+    left_out = (
+        *_left_out("preference-rows", single, "they do not have two different answers to learn from", _TWO_ANSWERS),
+        *_left_out("prompts-differ", others, "what stands before the better answer and the worse differs", _ONE_PROMPT),
+    )
+    return rows, parts[0], left_out
+
+
+_TWO_ANSWERS = "give each row two different answers, each with something to learn from"
+_ONE_PROMPT = "give both answers of a row the same turns before them"
+
+
+def _prompt(row: tuple[Ids, Mask]) -> Ids:
+    """The tokens before the answer."""
+    return row[0][: int(np.argmax(row[1]))]
 
 
 def _marked(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how: Tokenizing, say: Say) -> _Read:
-    """Rows whose answer is marked; their part; how many rows have no mark."""
+    """Rows whose answer is marked; their part; nothing further that was left out."""
     found = examples_of(source, mapping)
     objectives.refuse("kto", source.reference, objectives.of(found.layout))
     column = found.layout.verdict
-    part = part_of(read_as(found, found.layout.mapping), tokenizer, how, say)
-    words = [str(row.get(column)).strip().lower() for row in source.rows]
-    at = {row: place for row, place in _first_of_row(part).items() if words[row] in _MARKS}
+    part = part_of(read_as(found, found.layout.mapping, column), tokenizer, how, say)
+    marks = [objectives.mark(row.get(column)) for row in source.rows]
+    at = _first_of_row(part)
     chosen = sorted(at)
     rows = PreferenceRows(
-        (Rows(part.flat, np.array([at[row] for row in chosen], int)),), tuple(_MARKS[words[row]] for row in chosen)
+        (Rows(part.flat, np.array([at[row] for row in chosen], int)),), tuple(bool(marks[row]) for row in chosen)
     )
     if len(set(rows.good)) < 2:
         raise UserError(f"objective: kto needs good and bad answers; column {column!r} has one kind only", "objective")
-    return rows, part, len(part.flat.arrays["places"]) - len(rows)
-
-
-_MARKS = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
+    return rows, part, ()
 
 
 def _better(source: Source, mapping: Sequence[str]) -> Examples:

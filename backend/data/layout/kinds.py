@@ -28,6 +28,8 @@ class Layout:
     """Columns of the better and the worse answer; the worse one is not trained on."""
     verdict: str = ""
     """The column whose rows are left out if it is false there."""
+    marks: str = ""
+    """The column whose rows are left out unless it says whether they are good or bad, as some objectives need."""
     media: tuple[str, ...] = ()
     """Columns of images and the like: a row that has one is refused."""
     has_media_marks: bool = False

@@ -51,6 +51,12 @@ BAD_WORDS = (
 )
 """Cells of a bad row, in a column of whatever name."""
 RATINGS = ("rating", "ratings", "score", "scores", "stars", "quality", "reward", "helpfulness", "upvotes", "votes")
+ABOUT_ANSWERS = frozenset(
+    {*RATINGS, "model", "models", "source", "rank", "avg", "average", "margin", "logprob", "logprobs", "logp", "logps"}
+    | {"length", "len", "tokens", "count", "num", "prob", "confidence", "policy", "generator", "reason", "rationale"}
+    | {"feedback", "critique", "annotator", "category", "type", "label"}
+)
+"""Words in the names of columns that tell something about a better and a worse answer, such as `chosen_model`."""
 WEIGHTS = ("weight", "weights", "loss_weight", "sample_weight", "train", "is_train")
 """How much a row counts: 0 or false for one that is not to be trained on."""
 SPLITS = ("split", "subset", "partition", "fold", "set", "data_split", "dataset_split")
@@ -118,11 +124,15 @@ def is_identifier(column: str) -> bool:
 
 
 def preference(columns: Sequence[str]) -> tuple[str, str] | None:
-    """The columns of the better and the worse answer, which differ in this one word."""
+    """The columns of the better and the worse answer, which differ in this one word.
+
+    Of several such pairs, the one whose names say least besides; never one that only tells something about answers.
+    """
     parts = {column: words(column) for column in columns}
-    losers = [column for column in columns if not set(LOSERS).isdisjoint(parts[column])]
-    pairs = ((winner, loser) for loser in losers for winner in columns if _differ(parts[winner], parts[loser]))
-    return next(pairs, None)
+    answers = [column for column in columns if ABOUT_ANSWERS.isdisjoint(parts[column]) and not is_identifier(column)]
+    losers = [column for column in answers if not set(LOSERS).isdisjoint(parts[column])]
+    pairs = [(winner, loser) for loser in losers for winner in answers if _differ(parts[winner], parts[loser])]
+    return min(pairs, key=lambda pair: len(parts[pair[1]]), default=None)
 
 
 def rivals(columns: Sequence[str]) -> tuple[str, str] | None:

@@ -23,6 +23,8 @@ from backend.data.layout.names import (
 from backend.data.split_names import OTHER, TRAIN
 
 MOST_CLASSES = 10
+TRAINED_ON = "they are trained on."
+"""What becomes of rows without a mark, unless the objective needs one."""
 TRUE = ("true", "1", "1.0")
 FALSE = ("false", "0", "0.0")
 
@@ -30,8 +32,10 @@ FALSE = ("false", "0", "0.0")
 def quality(head: Head, layout: Layout) -> Iterator[Finding]:
     """Columns that may say which rows are bad."""
     if layout.verdict and (silent := [at for at, x in enumerate(head[layout.verdict].cells) if not holds(x)]):
-        text = f"Column {layout.verdict!r} does not say whether rows are good, such as row {silent[0] + 1}"
-        yield finding("warns", "marked-rows", text + "; they are trained on.", "fill it, or remove these rows", silent)
+        text = (
+            f"Column {layout.verdict!r} does not say whether rows are good, such as row {silent[0] + 1}; {TRAINED_ON}"
+        )
+        yield finding("warns", "marked-rows", text, "fill it, or remove these rows", silent)
     compared = set(WINNERS) | set(LOSERS)
     for column in layout.unused:
         parts = set(words(column))

@@ -86,6 +86,8 @@ def _role(layout: Layout, column: str) -> str:
 
 def _repeats(head: Head, layout: Layout, column: str) -> bool:
     """The column only repeats what is used: it is part of it, or it is the whole of it, already rendered."""
+    if head.shape(column) == "turns":
+        return _repeats_turns(head, layout, column)
     rows = [row for row in head.rows if isinstance(row.get(column), str) and row[column].strip()][:COMPARED_ROWS]
     used = [*layout.mapping.values()]
     same = 0
@@ -95,6 +97,14 @@ def _repeats(head: Head, layout: Layout, column: str) -> bool:
         long = [text for text in texts if len(text) > SHORT]
         is_part = own in texts or any(own in text for text in long)
         same += is_part or (bool(long) and all(text in own for text in long))
+    return bool(rows) and same >= 0.9 * len(rows)
+
+
+def _repeats_turns(head: Head, layout: Layout, column: str) -> bool:
+    """Every text of its turns is one of what is used."""
+    rows = [row for row in head.rows if holds(row.get(column))][:COMPARED_ROWS]
+    used = ({text for name in layout.mapping.values() for text in _texts(row.get(name))} for row in rows)
+    same = sum(set(_texts(row[column])) <= texts for row, texts in zip(rows, used, strict=True))
     return bool(rows) and same >= 0.9 * len(rows)
 
 

@@ -14,7 +14,9 @@ UNREADABLE_SHARE = 0.05
 FIRST_ROWS = 100
 """If none of so many first rows can be read, the data is refused without reading on."""
 
-Reason = Literal["unreadable-rows", "empty-rows", "rows-without-question", "unscored-rows", "undesired-rows"]
+Reason = Literal[
+    "unreadable-rows", "empty-rows", "rows-without-question", "unscored-rows", "undesired-rows", "unmarked-rows"
+]
 
 
 class RowError(UserError):
@@ -48,6 +50,10 @@ FINDINGS: dict[Reason, tuple[str, str]] = {
     "undesired-rows": (
         "{rows} marked as undesired {are} left out; {first}",
         "--set objective=kto to learn from both kinds, or remove the column to train on them too",
+    ),
+    "unmarked-rows": (
+        "{rows} that no mark calls good or bad {are} left out; {first}",
+        "write true or false, or remove these rows",
     ),
 }
 

@@ -1,0 +1,82 @@
+"""Pairs and marked answers for training: whose prompts differ, who are alike, and who have no mark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.data.inspect import inspect
+from backend.data.preferences import Kind, Prepared, prepare_preferences
+from backend.errors import UserError
+from tests.backend.data.examples import BOT, USER, found, kinds, read
+from tests.backend.data.rows import jsonl
+
+
+def prepared(kind: Kind, folder: Path, model: Path, rows: list[dict[str, Any]]) -> Prepared:
+    return prepare_preferences(kind, jsonl(folder / "rows.jsonl", rows), (), model, 256, 0.0, 0)
+
+
+def talk(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+def transcript(question: str, answer: str) -> str:
+    return f"\n\nHuman: {question}\n\nAssistant: {answer}"
+
+
+@pytest.mark.parametrize("said", [talk, transcript])
+def test_answers_to_different_prompts_are_no_pair(said: Any, tmp_path: Path, tiny_model: Path) -> None:
+    rows = [{"chosen": said(f"{i}?", "Yes."), "rejected": said("0?" if i < 2 else f"{i}?", "No.")} for i in range(4)]
+    made = prepared("dpo", tmp_path, tiny_model, rows)
+    assert len(made.train) == 3 and made.dropped == 1
+    (left,) = [x for x in made.findings if x.kind == "prompts-differ"]
+    assert (left.severity, left.rows) == ("warns", (1,))
+
+
+def test_no_pair_at_all_is_refused(tmp_path: Path, tiny_model: Path) -> None:
+    rows = [{"chosen": talk(f"{i}?", "Yes."), "rejected": talk(f"Not {i}?", "No.")} for i in range(4)]
+    with pytest.raises(UserError, match="has two answers to the same prompt"):
+        prepared("dpo", tmp_path, tiny_model, rows)
+
+
+def test_answers_that_are_alike_or_lack_are_named(tmp_path: Path, tiny_model: Path) -> None:
+    answers = ["No.", "Yes.", None, "Never."]
+    rows = [{"prompt": f"{i}?", "chosen": "Yes.", "rejected": answer} for i, answer in enumerate(answers)]
+    made = prepared("dpo", tmp_path, tiny_model, rows)
+    (left,) = [x for x in made.findings if x.kind == "preference-rows"]
+    assert left.rows == (1, 2) and len(made.train) == 2
+
+
+def test_rows_without_a_mark_are_said_to_be_left_out(tmp_path: Path, tiny_model: Path) -> None:
+    rows = [{"prompt": f"{i}?", "completion": "Yes.", "label": [True, False, None][i % 3]} for i in range(6)]
+    made = prepared("kto", tmp_path, tiny_model, rows)
+    assert len(made.train) == 4 and made.dropped == 2
+    (left,) = [x for x in made.findings if x.kind == "unmarked-rows"]
+    assert left.rows == (2, 5) and "row 3 has label None" in left.text
+    assert not any("trained on" in x.text for x in made.findings)
+    planned = inspect(str(tmp_path / "rows.jsonl"), objective="kto")
+    assert (planned.rows, planned.refused_rows) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"score_chosen": 9.0, "score_rejected": 2.0},
+        {"chosen_model": "one", "rejected_model": "other"},
+        {"chosen-rating": 5, "rejected-rating": 1},
+        {"avg_reward_chosen": 0.5, "avg_reward_rejected": 0.1},
+    ],
+)
+def test_what_is_told_about_answers_is_no_answer(beside: dict[str, Any]) -> None:
+    examples = read({"prompt": "q", **beside, "chosen": "a", "rejected": "no"})
+    assert examples.layout.mapping["completion"] == "chosen" and examples.layout.preference == ("chosen", "rejected")
+
+
+def test_a_column_that_repeats_the_better_conversation_is_not_named() -> None:
+    row = {"prompt": "q", "chosen": [USER, BOT], "rejected": [USER, {**BOT, "content": "no"}], "messages": [USER, BOT]}
+    mapping = ("prompt=prompt", "completion=chosen")
+    assert kinds(read(row, mapping=mapping)) == ["preference-data"]
+    other = read({**row, "messages": [USER, {**BOT, "content": "A third one."}]}, mapping=mapping)
+    assert "'messages'" in found(other, "unused-columns").text
