@@ -20,6 +20,7 @@ from backend.data.reading.passages import divided
 from backend.data.row import Value
 from backend.data.turns.faults import LeftOut, LeftOuts
 from backend.data.turns.oddities import Oddities
+from backend.data.unread import Unread
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Passed:
 
     left: LeftOuts = field(default_factory=LeftOuts)
     odd: Oddities = field(default_factory=Oddities)
+    unread: Unread = field(default_factory=Unread)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,13 @@ class Examples:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """About the columns; and, once all rows were gone through, about those left out and odd turns."""
-        return (*self.layout.findings, *self.passed.left.findings(), *self.passed.odd.findings())
+        passed = self.passed
+        return (
+            *self.layout.findings,
+            *passed.left.findings(),
+            *passed.odd.findings(),
+            *passed.unread.findings(),
+        )
 
 
 def examples_of(source: Source, mapping: Sequence[str] = ()) -> Examples:
@@ -90,9 +98,10 @@ def build_all(rows: Iterable[Value], found: Layout, passed: Passed) -> Iterator[
 
     `passed` learns at the end what was left out and odd. UserError if more rows are unreadable than may be.
     """
-    left, odd, used = LeftOuts(), Oddities(), 0
+    left, odd, unread, used = LeftOuts(), Oddities(), Unread(), 0
     numbered = join_turns(rows, found.joined) if found.joined else enumerate(rows, 1)
     for number, row in numbered:
+        unread.add(row, number, found)
         built = build(row, number, found)
         if isinstance(built, LeftOut):
             left.add(built)
@@ -106,4 +115,4 @@ def build_all(rows: Iterable[Value], found: Layout, passed: Passed) -> Iterator[
         else:
             yield built
     left.check(used + left.total)
-    passed.left, passed.odd = left, odd
+    passed.left, passed.odd, passed.unread = left, odd, unread

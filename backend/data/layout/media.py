@@ -40,11 +40,18 @@ def _may_be_media(head: Head, column: str) -> bool:
 def refuse_media(row: Value, number: int, media: Iterable[str]) -> None:
     """UserError (field `data`) if the row has an image."""
     for column in media:
-        value = row.get(column)
-        if holds(value) and (is_media(value) or (column.lower() in MEDIA and _is_word(value))):
+        if _says_media(column, row.get(column)):
             what = f"row {number} has an image or the like in {column!r}; only text can be trained on"
             fix = "remove such rows, or name the columns of text with --mapping to train without it"
             raise UserError(f"{what}: {fix}", "data")
+
+
+def refuse_media_of_turn(turn: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
+    """UserError (field `data`) if one of the turn's `keys` holds an image."""
+    for key in keys:
+        if (key.lower() in MEDIA or not MEDIA_WORDS.isdisjoint(words(key))) and _says_media(key, turn[key]):
+            what = f"{where} has an image or the like in {key!r}; only text can be trained on"
+            raise UserError(f"{what}: remove such rows, or that key to train without it", "data")
 
 
 def has_media_marks(head: Head) -> bool:
@@ -62,8 +69,14 @@ def refuse_mark(text: str, where: str, anywhere: bool = False) -> None:
         )
 
 
+def _says_media(name: str, value: Any) -> bool:
+    return holds(value) and (is_media(value) or (name.lower() in MEDIA and _is_word(value)))
+
+
 def _is_word(value: Any) -> bool:
-    """A text without spaces: the name of a file rather than a caption."""
+    """A text without spaces, or several: the name of a file rather than a caption."""
+    if isinstance(value, list):
+        return any(map(_is_word, value))
     return isinstance(value, str) and not re.search(r"\s", value.strip())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from backend.data.conversation import NO_EXTRA, Message
@@ -10,6 +11,7 @@ from backend.data.turns.calls import calls_of, written_calls
 from backend.data.turns.cells import CONTENTS, SPEAKERS, shown
 from backend.data.turns.faults import RowError
 from backend.data.turns.parts import has_results, parts_of, result_text, text_of
+from backend.errors import UserError
 
 ROLES = {
     "system": "system",
@@ -41,11 +43,13 @@ FLAGS = ("weight", "loss_weight", "loss_scale", "loss_mask", "loss", "train", "t
 """Keys of a turn that say whether it is trained on: 1 or true if it is."""
 MASKS = ("mask", "masked")
 """Keys of a turn that say the opposite: true if it is not trained on."""
+PARTS_MARKED = ("train_detail", "training_detail")
+"""Keys of a turn that say which of its characters are trained on."""
 FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False}
 REASONING = ("reasoning_content", "thinking", "reasoning")
 SPEAKING = {said: role for said, role in ROLES.items() if said not in CALL_ROLES}
 _EXTRA = {"name", "tool_call_id", "tool_use_id", *REASONING}
-_MARKED = {*FLAGS, *MASKS}
+_MARKED = {*FLAGS, *MASKS, *PARTS_MARKED}
 
 
 def messages_of(turn: Any, where: str) -> list[Message]:
@@ -148,14 +152,31 @@ def _piece(kind: str, said: Any, role: str) -> Message:
 
 
 def _content(turn: Mapping[str, Any], may_lack: bool, where: str) -> Any:
-    """What is said: the first key of CONTENTS that holds something, or None beside calls."""
-    lacks = True
-    for key in CONTENTS:
-        if key in turn:
-            if turn[key] is not None:
-                return turn[key]
-            lacks = False
-    return _first(turn, ("content",), where) if lacks and not may_lack else None
+    """What is said, or None beside calls."""
+    key = content_key(turn)
+    if key is None:
+        return None if may_lack else _first(turn, ("content",), where)
+    return turn[key]
+
+
+def content_key(turn: Mapping[str, Any]) -> str | None:
+    """The first key of CONTENTS that holds something, or else one that is there; None if there is none."""
+    given = [key for key in CONTENTS if key in turn]
+    filled = [key for key in given if turn[key] is not None]
+    return next((key for key in filled if turn[key] != ""), next(iter(filled or given), None))
+
+
+def thought_of(turn: Mapping[str, Any]) -> str:
+    """What was thought before answering: a text, or a list of parts that are texts."""
+    return next((text for key in REASONING if (text := _thought(turn.get(key)))), "")
+
+
+def _thought(value: Any) -> str:
+    if isinstance(value, list):
+        with suppress(UserError):  # other parts are named as not used
+            parts = parts_of(value, "")
+            return parts.thinking + parts.text
+    return value if isinstance(value, str) else ""
 
 
 def _first(turn: Mapping[str, Any], keys: Sequence[str], where: str) -> Any:
@@ -166,10 +187,18 @@ def _first(turn: Mapping[str, Any], keys: Sequence[str], where: str) -> Any:
     raise RowError(f"{where} has no {keys[0]!r} (it has {has}); add it or remove that row")
 
 
+def is_marked_as_trained(turn: Mapping[str, Any]) -> bool:
+    """A flag says that the turn, which is no answer, is trained on."""
+    return any(turn.get(key) not in (None, False, 0, "") and turn[key] in (1, "1", "true") for key in FLAGS)
+
+
 def _flag(turn: Mapping[str, Any], where: str) -> bool:
     """Whether an answer is trained on, by every key that says so."""
     if _MARKED.isdisjoint(turn):
         return True
+    if part := next((key for key in PARTS_MARKED if turn.get(key)), None):
+        what = f"{where} has {part}, which marks parts of an answer, and only whole answers can be marked"
+        raise RowError(f"{what}; write `train: true` or `train: false` instead, or divide the answer")
     said = {key: _truth(turn[key], key, where) for key in FLAGS if turn.get(key) is not None}
     for key in MASKS:
         value = turn.get(key)
@@ -200,8 +229,7 @@ def _extra(turn: Mapping[str, Any], calls: list[dict[str, Any]], thinking: str) 
     called = next((turn[key] for key in ("tool_call_id", "tool_use_id") if isinstance(turn.get(key), str)), None)
     if called is not None:
         extra["tool_call_id"] = called
-    thought = thinking or next((turn[key] for key in REASONING if isinstance(turn.get(key), str) and turn[key]), "")
-    if thought:
+    if thought := thinking or thought_of(turn):
         extra["reasoning_content"] = thought
     if calls:
         extra["tool_calls"] = calls

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from backend.data.inspect import inspect
-from backend.data.preferences import Kind, Prepared, prepare_preferences
+from backend.data.preferences import Kind, prepare_preferences
+from backend.data.prepare import Prepared
 from backend.errors import UserError
 from tests.backend.data.examples import BOT, USER, found, kinds, read
 from tests.backend.data.rows import jsonl

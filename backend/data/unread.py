@@ -1,0 +1,141 @@
+"""What turns hold under keys that nothing reads: images are refused, texts are named, as columns that are not used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from backend.data.finding import SHOWN_ROWS, Finding, count_of
+from backend.data.layout.head import ROWS, holds
+from backend.data.layout.kinds import Layout
+from backend.data.layout.media import refuse_media_of_turn
+from backend.data.layout.names import THINKING, is_identifier
+from backend.data.row import Value
+from backend.data.turns.cells import KEYED_LOSS, SPEAKERS, speaker_key, turns_of
+from backend.data.turns.turns import (
+    FLAGS,
+    MASKS,
+    PARTS_MARKED,
+    REASONING,
+    content_key,
+    is_marked_as_trained,
+    spoken_in,
+    thought_of,
+)
+
+USUAL = frozenset({"role", "content", "from", "value"})
+"""Keys of most turns."""
+READ = frozenset(
+    {*SPEAKERS, *FLAGS, *MASKS, *PARTS_MARKED, KEYED_LOSS}
+    | {"name", "tool_calls", "function_call", "tool_call_id", "tool_use_id", "type"}
+)
+ATTACHED = frozenset({"attachments", "experimental_attachments", "files", "documents"})
+"""Keys of what belongs to a question, whatever they hold."""
+DEPTH = 4
+_KEYS, _FLAGGED = "unread-keys", "marked-questions"
+
+
+@dataclass
+class Unread:
+    """Counts what is not read while rows pass by, in bounded memory."""
+
+    held: Counter[str] = field(default_factory=Counter)
+    """Key -> turns that hold something under it."""
+    texts: Counter[str] = field(default_factory=Counter)
+    """Key -> turns that hold sentences under it."""
+    rows: dict[str, list[int]] = field(default_factory=dict)
+    """Key -> the first rows, counted from 0."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Key -> rows."""
+
+    def add(self, row: Value, number: int, found: Layout) -> None:
+        """Look at the turns of row `number`. UserError (field `data`) if one of them has an image."""
+        for column in _columns(found):
+            value = row.get(column)
+            if type(value) is not list:
+                value = turns_of(value) if isinstance(value, Mapping) or number <= ROWS else None
+            seen: set[str] = set()
+            for at, turn in enumerate(value or (), 1):
+                if isinstance(turn, Mapping) and not turn.keys() <= USUAL:
+                    seen |= self._turn(turn, at, f"row {number}, turn {at}")
+            for key in seen:
+                self._note(key, number - 1)
+
+    def findings(self) -> Iterator[Finding]:
+        """The keys of which most hold sentences; marks on questions."""
+        keys = [key for key, count in self.texts.items() if 2 * count > self.held[key]]
+        if keys:
+            listed = ", ".join(map(repr, keys[:6]))
+            text = f"Turns of {count_of(max(self.counts[key] for key in keys))} hold texts that are not used, under "
+            text += f"the key{'s' * (len(keys) > 1)} {listed}."
+            rows = sorted({row for key in keys for row in self.rows[key]})[:SHOWN_ROWS]
+            yield Finding("warns", _KEYS, text, _fix(keys), tuple(rows), max(self.counts[key] for key in keys))
+        if count := self.counts[_FLAGGED]:
+            text = f"Questions in {count_of(count)} are marked as trained on: only answers are."
+            yield Finding("notes", _FLAGGED, text, "", tuple(self.rows[_FLAGGED]), count)
+
+    def _turn(self, turn: Mapping[str, Any], at: int, where: str) -> set[str]:
+        """What of this turn is not read."""
+        keys = [key for key in turn if key not in READ and holds(turn[key]) and not (key == "tools" and at == 1)]
+        refuse_media_of_turn(turn, keys, where)
+        seen = set()
+        for key in _left(turn, keys):
+            self.held[key] += 1
+            if key in ATTACHED or _has_sentence(turn[key]):
+                self.texts[key] += 1
+                seen.add(key)
+        if speaker_key(turn) and "assistant" not in spoken_in([turn]) and is_marked_as_trained(turn):
+            seen.add(_FLAGGED)
+        return seen
+
+    def _note(self, key: str, row: int) -> None:
+        self.counts[key] += 1
+        shown = self.rows.setdefault(key, [])
+        if len(shown) < SHOWN_ROWS:
+            shown.append(row)
+
+
+def _columns(found: Layout) -> list[str]:
+    """Columns that may hold turns."""
+    if found.joined:
+        return []  # columns of the table
+    layouts = (found, *found.others)
+    return [column for one in layouts if one.kind != "text" for column in one.needed]
+
+
+def _left(turn: Mapping[str, Any], keys: list[str]) -> Iterator[str]:
+    """Those of `keys` whose content is not what is said or thought."""
+    said, thought = content_key(turn), thought_of(turn)
+    whole = turn.get(said) if said else None
+    for key in keys:
+        if key in REASONING and (turn[key] == thought or (thought and not isinstance(turn[key], str))):
+            continue
+        if key == said or is_identifier(key) or _is_in(turn[key], whole) or (speaker_key(turn) is None):
+            continue
+        yield key
+
+
+def _is_in(value: Any, said: Any) -> bool:
+    """A text that what is said holds as well."""
+    return isinstance(value, str) and said is not None and value.strip() in str(said)
+
+
+def _has_sentence(value: Any, depth: int = DEPTH) -> bool:
+    """A text of several words stands in it."""
+    if isinstance(value, str):
+        text = value.strip()
+        return " " in text or len(text) > 200 or (not text.isascii() and len(text) > 5)
+    if depth and isinstance(value, Mapping):
+        return any(_has_sentence(item, depth - 1) for item in value.values())
+    return bool(depth) and isinstance(value, list) and any(_has_sentence(item, depth - 1) for item in value)
+
+
+def _fix(keys: list[str]) -> str:
+    thought = next((key for key in keys if THINKING.search(key.lower())), None)
+    if thought in REASONING:
+        return f"write what was thought as one text under reasoning_content, not in {thought!r}"
+    if thought:
+        return f"rename {thought!r} to reasoning_content if the model should learn to think so"
+    return "write into the content of the turn what the model should see"
