@@ -195,7 +195,8 @@ def _system(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message
 def _history(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:
     """Alpaca's earlier turns: a list of [question, answer], or of turns with a role each."""
     turns: list[Message] = []
-    pairs = decoded(row.get(mapping["history"])) or []
+    said_before = row.get(mapping["history"])
+    pairs = decoded(said_before) if holds(said_before) else []
     if (said := turns_of(pairs)) is not None:
         return joined_calls(_read(said, f"row {number}, {mapping['history']!r} turn"))
     if not isinstance(pairs, list | tuple):

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from backend.data.conversation import Conversation, Example, answer_of
 from backend.data.finding import Finding, Severity, count_of, finding
+from backend.data.layout.names import GAPS
 
-GAPS = ("nan", "null", "#n/a", "#ref!", "undefined")
 _LINE_ENDS = re.compile(r"\\n(?=[A-Z0-9\s\\*-]|$)")
 """A backslash and an n where a line ends; LaTeX has them before small letters."""
 _ENTITIES = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#39|#x27);")
@@ -51,6 +51,14 @@ ODDITIES = (
         "fill or remove these rows",
         0,
         lambda _, answer: answer.strip().lower() in GAPS,
+    ),
+    Oddity(
+        "warns",
+        "gaps-as-questions",
+        "Questions of {rows} are words that tables write for an empty cell, such as NaN.",
+        "fill or remove these rows",
+        0,
+        lambda asked, _: asked.lower() in GAPS,
     ),
     Oddity(
         "notes",

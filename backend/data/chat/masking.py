@@ -35,6 +35,7 @@ PROMPT_DIFFERS = "prompt differs"
 DEFAULT_SYSTEM = "default system prompt"
 END_IS_TEXT = "end of turn is text"
 WRITES_DATE = "date in template"
+NAMES_LEFT_OUT = "names left out"
 
 
 class Rendered(NamedTuple):
@@ -203,6 +204,8 @@ def _data_notes(conversation: Conversation, targets: Sequence[int], tokenizer: T
     if any(message.scored and not _says(message) for message in messages):
         yield Note(EMPTY_ANSWER)
     yield from noticed(messages, tokenizer.knows_mark)
+    if any(x.extra and "name" in x.extra and x.role != "tool" for x in messages):
+        yield from () if tokenizer.template(bool(conversation.tools)).writes_names else (Note(NAMES_LEFT_OUT),)
     if messages[0].role != "system" and tokenizer.default_system:
         yield Note(DEFAULT_SYSTEM, tokenizer.default_system)
     if tokenizer.template(bool(conversation.tools)).writes_date:

@@ -12,6 +12,7 @@ from backend.data.chat.masking import (
     DEFAULT_SYSTEM,
     EMPTY_ANSWER,
     END_IS_TEXT,
+    NAMES_LEFT_OUT,
     NO_END_EARLIER,
     PROMPT_DIFFERS,
     TEXT_LEFT_OUT,
@@ -158,6 +159,12 @@ TALLIED: dict[str, FindingText] = {
         "notes",
         "calls-as-text",
         "The chat template knows no tool calls: they are written as JSON in {rows}.",
+    ),
+    NAMES_LEFT_OUT: FindingText(
+        "notes",
+        "names-left-out",
+        "The chat template writes no names of those who speak: they are left out of {rows}.",
+        "write a name into the content if the model should know it",
     ),
     IDS_REWRITTEN: FindingText(
         "notes",

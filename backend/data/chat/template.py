@@ -82,6 +82,18 @@ class Template:
             return True
 
     @cached_property
+    def writes_names(self) -> bool:
+        """The template writes the names of those who speak."""
+        if "name" not in self.source:
+            return False
+        turns = [{"role": role, "content": "x", "name": f"{role}_q"} for role in ("user", "assistant")]
+        try:
+            text = self._rendered(self._messages(turns))
+        except Refusal:
+            return True
+        return "user_q" in text or "assistant_q" in text
+
+    @cached_property
     def takes_parts(self) -> bool:
         """The template writes content only if it is a list of typed parts, as some of models that see images do."""
         if "content" not in self.source or not re.search(r"\bin\s+\w+(\.content|\[.content.\])", self.source):

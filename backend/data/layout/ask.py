@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from backend.data.layout.head import Head
 from backend.data.layout.mapping import option
-from backend.data.layout.names import ANSWERS, LOSERS, RATINGS, is_identifier, named, preference, rivals, words
-from backend.data.turns.cells import shown, texts_of, turns_of
+from backend.data.layout.names import ALIASES, ANSWERS, LOSERS, RATINGS, is_identifier, named, preference, rivals, words
+from backend.data.turns.cells import decoded, shown, speaker_key, texts_of, turns_of
 from backend.data.turns.turns import messages_of, spoken_in
 from backend.errors import UserError
 
 QUESTIONS = ("instruction", "prompt", "question", "query", "problem", "prompts", "questions")
 """Names of columns that hold questions, never documents."""
+
+
+TOKENS = ("input_ids", "token_ids", "tokens")
+"""Names of columns that hold texts already tokenised."""
 
 
 def classes(head: Head, prompt: str, label: str) -> UserError:
@@ -70,7 +74,12 @@ def _half(head: Head) -> str | None:
         role = "messages" if head.shape(pair[0]) == "turns" else "text"
         what = f"columns {pair[0]!r} and {pair[1]!r} hold the better and the worse answers, and no column the questions"
         return f"{what}; add a column of questions, or train on the answers alone with {option(role, pair[0])}"
+    if tokens := next((x for x in head.of_shape("other") if x.lower() in TOKENS and _are_ids(head[x].values[0])), None):
+        return f"column {tokens!r} holds token ids of another run; give the texts they were made from"
     for column in head.of_shape("other"):
+        if column.lower() in ALIASES["messages"] and (item := _without_speaker(head[column].values)) is not None:
+            what = f"column {column!r} holds {shown(item)}, which does not say who speaks"
+            return f"{what}; write each turn as an object with role and content (or from and value)"
         if 2 * sum(map(bool, map(texts_of, head[column].values))) > len(head[column].values):
             what = f"column {column!r} holds lists of texts that don't say who speaks"
             return f"{what}; if questions and answers alternate in them, say {option('messages', column)}"
@@ -89,6 +98,19 @@ def _half(head: Head) -> str | None:
     if prompt and prompt.lower() in QUESTIONS and set(_texts(head)) == {prompt}:
         fix = f"add a column of answers, or train on the prompts as plain text with {option('text', prompt)}"
         return f"there are only prompts (column {prompt!r}) and no answers to learn; {fix}"
+    return None
+
+
+def _are_ids(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(x) is int for x in value)
+
+
+def _without_speaker(values: Sequence[object]) -> object:
+    """The first item of a list of turns that is no turn; None if they are no such lists."""
+    for value in map(decoded, values):
+        listed = [value] if isinstance(value, Mapping) else value
+        if isinstance(listed, list) and any(isinstance(x, Mapping | list) for x in listed):
+            return next((x for x in listed if not isinstance(x, Mapping) or not speaker_key(x)), None)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -15,6 +16,10 @@ ROWS = 1000
 
 TRANSCRIPTS = 0.95
 """So many texts of a column must be transcripts for the others to be faulty ones."""
+
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
+LARGEST = 10**300
+"""Whole numbers beyond it are no floats."""
 
 Shape = Literal["empty", "truth", "number", "text", "turns", "transcript", "other"]
 
@@ -102,6 +107,7 @@ def _is_word_of_truth(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
+    """A number, or one as text, that `float` takes."""
     if isinstance(value, str):
-        return value.strip().lstrip("+-").replace(".", "", 1).isdigit()
-    return isinstance(value, int | float)
+        return NUMBER.fullmatch(value.strip()) is not None
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < LARGEST)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import NamedTuple
 
-from backend.data.layout.head import Head
+from backend.data.layout.head import Head, holds
 from backend.data.layout.names import CONVERSATION_IDS, TURN_NUMBERS, by_names
 from backend.data.row import Value
 from backend.data.turns.cells import CONTENTS, SPEAKERS
@@ -49,17 +50,33 @@ def join_turns(rows: Iterable[Value], joined: Joined) -> Iterator[tuple[int, Val
     seen: set[object] = set()
     for key, group in groupby(enumerate(rows, 1), lambda item: str(item[1].get(joined.by))):
         turns = list(group)
-        number = turns[0][0]
+        number, first = turns[0]
+        if not holds(first.get(joined.by)):
+            what = f"row {number} has nothing in {joined.by!r}, which says to which conversation a turn belongs"
+            raise UserError(f"{what}; fill it, or remove that row", "data")
         if key in seen:
             what = f"row {number} goes on with the conversation {key!r} after rows of another one"
             raise UserError(f"{what}; sort the rows by {joined.by!r}", "data")
         seen.add(key)
-        yield number, _as_row([row for _, row in turns], joined)
+        yield number, _as_row(_in_turn(turns, joined.order), joined)
+
+
+def _in_turn(turns: Sequence[tuple[int, Value]], order: str) -> list[Value]:
+    """Rows by the number of their turn, if there is one. UserError (field `data`) that names a row without it."""
+    return [row for _, row in (sorted(turns, key=lambda turn: _number(turn, order)) if order else turns)]
+
+
+def _number(turn: tuple[int, Value], order: str) -> float:
+    at, row = turn
+    with suppress(ValueError):
+        number = float(str(row.get(order)))
+        if number == number:
+            return number
+    what = f"row {at} has {row.get(order)!r} in {order!r}, which numbers the turns of a conversation"
+    raise UserError(f"{what}; write the turn's number there", "data")
 
 
 def _as_row(rows: Sequence[Value], joined: Joined) -> Value:
-    if joined.order:
-        rows = sorted(rows, key=lambda row: float(row.get(joined.order) or 0))
     left = {joined.speaker, joined.content, joined.by, joined.order}
     turns = [{"role": row.get(joined.speaker), "content": row.get(joined.content)} | _flags(row, left) for row in rows]
     return {**rows[0], joined.content: turns}

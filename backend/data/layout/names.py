@@ -50,6 +50,10 @@ BAD_WORDS = (
     "incorrect",
 )
 """Cells of a bad row, in a column of whatever name."""
+GAPS = ("nan", "null", "#n/a", "#ref!", "undefined")
+"""What tables write for an empty cell."""
+NOTHING = (*GAPS, "none", "n/a", "na", "<na>", "<noinput>", "noinput", "no input")
+"""The same in a column that is often empty, such as `input`."""
 RATINGS = ("rating", "ratings", "score", "scores", "stars", "quality", "reward", "helpfulness", "upvotes", "votes")
 ABOUT_ANSWERS = frozenset(
     {*RATINGS, "model", "models", "source", "rank", "avg", "average", "margin", "logprob", "logprobs", "logp", "logps"}

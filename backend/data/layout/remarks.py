@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from backend.data.finding import Finding, finding
+from backend.data.finding import Finding, count_of, finding
 from backend.data.layout.answers import completions
 from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.mapping import option
-from backend.data.layout.names import LABELS, named
+from backend.data.layout.names import LABELS, NOTHING, named
 from backend.data.layout.quality import quality
 from backend.data.layout.unused import is_rejected, unused
 from backend.data.turns.cells import turns_of
@@ -26,6 +26,7 @@ def remarks(head: Head, layout: Layout, said: dict[str, str]) -> tuple[Finding, 
         *_assumed(head, layout, said),
         *quality(head, layout),
         *_systems(head, layout),
+        *_gaps(head, layout),
         *_others(head, layout),
         *unused(head, layout),
     )
@@ -114,6 +115,18 @@ def _systems(head: Head, layout: Layout) -> Iterator[Finding]:
         count = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
         text = f"Column {column!r} is not used in {count} whose turns begin with another system prompt."
         yield finding("warns", "two-system-prompts", text, "keep one of the two", rows)
+
+
+def _gaps(head: Head, layout: Layout) -> Iterator[Finding]:
+    """Words for nothing in columns that are written beside the question."""
+    for role in ("input", "system", "thinking"):
+        column = layout.mapping.get(role)
+        cells = head[column].cells if column else []
+        rows = [at for at, x in enumerate(cells) if isinstance(x, str) and x.strip().lower() in NOTHING]
+        if rows:
+            word = str(cells[rows[0]]).strip()
+            text = f"Column {column!r} holds {word!r} in {count_of(len(rows))}, and the model reads it."
+            yield finding("warns", "gaps-as-text", text, f"empty these cells of {column}", rows)
 
 
 def _others(head: Head, layout: Layout) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from itertools import islice
+from statistics import median
 
 from backend.data.layout.names import ALIASES
 from backend.data.reading.sniff import Opened
@@ -19,6 +20,8 @@ SEPARATOR_LINE = re.compile(r"sep=(.)\n", re.IGNORECASE)
 NUMBER = re.compile(r"[-+]?\d[\d.,]*")
 USUAL = frozenset(alias for aliases in ALIASES.values() for alias in aliases)
 LONGEST_NAME = 60
+NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
+"""A column's name that is no text of its own."""
 SENTENCE_END = re.compile(r"[.!?](?= |$)|[。？！]")
 
 
@@ -46,11 +49,32 @@ def csv_rows(file: Opened) -> Iterator[Value]:
                 where = f"line {reader.line_num + skipped}"
                 what = f"{where}: the row has {len(fields)} fields where the header has {len(header)}"
                 raise file.refuse(f"{what}; {_fix(delimiter, len(header))}")
+            if fields == names:
+                _note_once(
+                    file,
+                    f"Line {reader.line_num + skipped} of {file.name} repeats the header: such lines are left out.",
+                )
+                continue
+            if delimiter == "\t" and any(map(_swallows, fields)):
+                end = f"The row that ends at line {reader.line_num + skipped} of {file.name}"
+                _note_once(file, f"{end} holds lines with tabs in one field: a quote before it opens that field.")
             yield dict(zip(header, fields, strict=True))
     except csv.Error as error:
         raise file.refuse(
             f"line {reader.line_num + skipped}: {error}; fix the quotes there, which within a field are written twice"
         ) from None
+
+
+def _note_once(file: Opened, text: str) -> None:
+    """Add a note unless there is one of the same words, whatever its line."""
+    words = text.split(" of ", 1)[1]
+    if not any(note.endswith(words) for note in file.notes):
+        file.notes.append(text)
+
+
+def _swallows(field: str) -> bool:
+    """Lines with tabs stand in one field, as if a quote had opened it by mistake."""
+    return "\n" in field and any("\t" in line for line in field.split("\n"))
 
 
 def _fix(delimiter: str, columns: int) -> str:
@@ -119,6 +143,9 @@ def _header(file: Opened, names: list[str], delimiter: str) -> list[str]:
     if len(header) == 1 and len(USUAL.intersection(re.split(r"\W+", header[0].lower()))) > 1:
         what = f"line 1 names several columns in one ({header[0][:40]!r})"
         raise file.refuse(f"{what}; divide the lines by commas, semicolons, tabs or pipes")
+    if len(header) == 1 and not usual and _looks_like(header[0], _values_below(_head(file), delimiter)):
+        what = f"line 1 ({header[0][:40]!r}) looks like a row and not like the name of the only column"
+        raise file.refuse(f"{what}; put a line above it that says text, or name the column so")
     unnamed = header.index("") + 1 if "" in header else 0
     if unnamed == 1 and len(header) > 1:  # what pandas writes for its index
         header[0] = "index"
@@ -142,6 +169,24 @@ def _value_below(text: str, header: list[str], delimiter: str) -> str | None:
     except csv.Error:  # also a quoted field that the head cuts off
         pass
     return None
+
+
+def _values_below(text: str, delimiter: str) -> list[str]:
+    """The first values of the only column; none if rows have several."""
+    try:
+        rows = list(islice(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), 1, ROWS_TO_TRY))
+        return [fields[0].strip() for fields in rows if fields] if max(map(len, rows), default=0) == 1 else []
+    except csv.Error:  # also a quoted field that the head cuts off
+        return []
+
+
+def _looks_like(name: str, values: list[str]) -> bool:
+    """The name of a column is as long and has as many words as the values below it."""
+    if not values:
+        return False
+    if NAME.fullmatch(name):
+        return 2 * sum(" " in value or not value.isascii() for value in values) <= len(values)
+    return len(name) * 2 > median(map(len, values)) or name.count(" ") > 2
 
 
 def _is_cell(name: str) -> bool:

@@ -21,6 +21,8 @@ NEAR_END = 64
 """An error as near to the end of what was read may be no error once more is read."""
 MOST_LOOKED = 2000
 """Lines of a file that may have a key twice, for all that is seen at once, and are looked at: it takes long."""
+BYTE_ORDER = "\ufeff"
+"""The mark at the start of a file, also of one that was put behind another one."""
 Numbered = tuple[int, Any]
 """The line that a value starts in, and the value."""
 
@@ -123,7 +125,7 @@ class _Reader:
         while True:
             while self._at < len(self._text):
                 mark = self._text[self._at]
-                if not mark.isspace():
+                if not mark.isspace() and mark != BYTE_ORDER:
                     return mark
                 self.line += mark == "\n"
                 self._at += 1

@@ -86,7 +86,7 @@ class Opened:
             if len(line) >= LONGEST_LINE and not line.endswith(b"\n"):
                 what = f"line {number} is longer than {LONGEST_LINE >> 20} MB; divide it, or remove it"
                 raise self.refuse(what)
-            yield line
+            yield line.removeprefix(codecs.BOM_UTF8)  # of a file that was put behind another one
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """The same without a limit: a line of more than `size` bytes comes in pieces, cut between characters."""
@@ -183,7 +183,7 @@ def opened(path: Path, excerpt_bytes: int | None = None) -> Iterator[Opened]:
             head = _read_head(stream)
             if not head.strip():
                 raise UserError(f"{path} is empty; choose a file that holds rows", "data")
-            if head.startswith(codecs.BOM_UTF8):
+            while head.startswith(codecs.BOM_UTF8):
                 stream.read(len(codecs.BOM_UTF8))
                 head = head[len(codecs.BOM_UTF8) :]
             _refuse_foreign(path, head)

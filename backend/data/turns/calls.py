@@ -21,7 +21,7 @@ def tools_of(value: Any, where: str) -> tuple[Mapping[str, Any], ...]:
         if not value.strip():
             return ()
         raise RowError(f"{where} has tools that are no JSON list ({shown(value)}); correct or empty them")
-    if not value:
+    if not value or value != value:  # also the NaN that stands in gaps
         return ()
     listed = [decoded(tool) for tool in (value if isinstance(value, list) else [value])]
     if not all(isinstance(tool, Mapping) for tool in listed):
@@ -32,7 +32,7 @@ def tools_of(value: Any, where: str) -> tuple[Mapping[str, Any], ...]:
 def calls_of(value: Any, where: str) -> list[dict[str, Any]]:
     """The tool calls of a turn: a list or one call, as they are or as JSON text; none for null or nothing."""
     value = decoded(value)
-    if not value:
+    if not value or value != value:
         return []
     return [_call(decoded(call), where) for call in (value if isinstance(value, list) else [value])]
 

@@ -48,7 +48,7 @@ def turns_of(value: Any) -> list[Mapping[str, Any]] | None:
         return value  # by far the most frequent
     value = decoded(value)
     if isinstance(value, Mapping):
-        inner = _nested(value)
+        inner = _transposed(value) or _nested(value)
         value = [value] if inner is None else inner
     if not isinstance(value, list | tuple) or not value:
         return None
@@ -73,6 +73,18 @@ def _nested(value: Mapping[str, Any]) -> Any:
     key = next((key for key in NESTED if key in value), None)
     others = [x for name, x in value.items() if name != key]
     return value[key] if key and all(not x or isinstance(x, bool) for x in others) else None
+
+
+def _transposed(value: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The turns of an object that holds a list for each of their keys, as tables of lists are kept by `datasets`."""
+    lists = {key: cells for key, cells in value.items() if isinstance(cells, list)}
+    speakers = next((lists[key] for key in SPEAKERS if key in lists), None)
+    if not speakers or not all(isinstance(x, str) for x in speakers) or lists.keys().isdisjoint(CONTENTS):
+        return None
+    if any(len(cells) != len(speakers) for cells in lists.values() if cells):
+        return None
+    filled = {key: cells for key, cells in lists.items() if cells}
+    return [dict(zip(filled, turn, strict=True)) for turn in zip(*filled.values(), strict=True)]
 
 
 def texts_of(value: Any) -> list[str] | None:

@@ -162,7 +162,7 @@ def _content(turn: Mapping[str, Any], may_lack: bool, where: str) -> Any:
 def content_key(turn: Mapping[str, Any]) -> str | None:
     """The first key of CONTENTS that holds something, or else one that is there; None if there is none."""
     given = [key for key in CONTENTS if key in turn]
-    filled = [key for key in given if turn[key] is not None]
+    filled = [key for key in given if _given(turn, key) is not None]
     return next((key for key in filled if turn[key] != ""), next(iter(filled or given), None))
 
 
@@ -199,9 +199,9 @@ def _flag(turn: Mapping[str, Any], where: str) -> bool:
     if part := next((key for key in PARTS_MARKED if turn.get(key)), None):
         what = f"{where} has {part}, which marks parts of an answer, and only whole answers can be marked"
         raise RowError(f"{what}; write `train: true` or `train: false` instead, or divide the answer")
-    said = {key: _truth(turn[key], key, where) for key in FLAGS if turn.get(key) is not None}
+    said = {key: _truth(turn[key], key, where) for key in FLAGS if _given(turn, key) is not None}
     for key in MASKS:
-        value = turn.get(key)
+        value = _given(turn, key)
         if value is not None and not isinstance(value, bool):
             what = f"{where} has {key} {value!r}, which is read both ways"
             raise RowError(f"{what}; write `train: false` for what is not to be trained on")
@@ -211,6 +211,12 @@ def _flag(turn: Mapping[str, Any], where: str) -> bool:
         listed = " and ".join(f"{key} {turn[key]!r}" for key in said)
         raise RowError(f"{where} has {listed}, which say opposite things; keep one of them")
     return next(iter(said.values()), True)
+
+
+def _given(turn: Mapping[str, Any], key: str) -> Any:
+    """What is under the key; None for the NaN that stands in gaps."""
+    value = turn.get(key)
+    return value if value == value else None
 
 
 def _truth(value: Any, key: str, where: str) -> bool:

@@ -41,3 +41,12 @@ def test_clean_answers_have_none() -> None:
 def test_a_single_gap_is_enough_and_a_single_space_is_not() -> None:
     (found,) = odd_answers(chats("It has three.", "nan", "Two ", "Four."))
     assert (found.kind, found.rows) == ("gaps-as-text", (1,))
+
+
+def test_questions_that_are_gaps_are_found() -> None:
+    answer = Message("assistant", "It has three.", True)
+    asked = [
+        Conversation((Message("user", text), answer), (), at + 1) for at, text in enumerate((ASKED, "nan", "None"))
+    ]
+    (found,) = odd_answers(asked)
+    assert (found.kind, found.rows) == ("gaps-as-questions", (1,))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,14 @@ from typing import Any
 import pytest
 
 from backend.data.chat.fitting import CALLS_AS_TEXT, SYSTEM_MOVED, TOOLS_LEFT_OUT
-from backend.data.chat.masking import DEFAULT_SYSTEM, PROMPT_DIFFERS, TEXT_LEFT_OUT, THINKING_LEFT_OUT, TURNS_LEFT_OUT
+from backend.data.chat.masking import (
+    DEFAULT_SYSTEM,
+    NAMES_LEFT_OUT,
+    PROMPT_DIFFERS,
+    TEXT_LEFT_OUT,
+    THINKING_LEFT_OUT,
+    TURNS_LEFT_OUT,
+)
 from backend.data.chat.tally import Tally
 from backend.data.chat.template import FALLBACK
 from backend.data.chat.tokenizer import TextTokenizer
@@ -251,3 +259,16 @@ def test_token_ids_that_32_bits_do_not_hold(tmp_path: Path) -> None:
     tally = Tally()
     assert tokenize_all([Text("q q q", 1)], TextTokenizer.load(folder), WHOLE, tally) == [None]
     assert "has the id 2,147,483,648" in tally.refusal
+
+
+def test_names_of_speakers_that_a_template_does_not_write_are_counted(folders: dict[str, Path], tmp_path: Path) -> None:
+    chat = [{"role": "user", "content": "q", "name": "Tom"}, {"role": "assistant", "content": "a"}]
+    assert notes(chat, folders["smollm2"]) == {NAMES_LEFT_OUT: 1}
+    source = "{% for m in messages %}{{ m.name or m.role }}: {{ m.content }}<|im_end|>\n{% endfor %}"
+    source += "{% if add_generation_prompt %}assistant: {% endif %}"
+    folder = tmp_path / "names"
+    shutil.copytree(folders["smollm2"], folder)
+    (folder / "chat_template.jinja").write_text(source)
+    assert notes(chat, folder) == {}
+    call = [*CHATS["call"][:2], {**CHATS["call"][2], "name": "count"}, *CHATS["call"][3:]]
+    assert NAMES_LEFT_OUT not in notes(call, folders["qwen3"])

@@ -10,6 +10,7 @@ from backend.data.layout.columns import layout
 from backend.errors import UserError
 from tests.backend.data.examples import BOT, GPT, HUMAN, USER, A, Q, found, kinds, read, turns
 
+NAN = float("nan")
 ASK, SAY = "How many apples are in it?", "There are three apples in it."
 
 
@@ -390,3 +391,45 @@ def test_answers_that_are_tool_calls_become_calls() -> None:
 def test_rows_that_are_marked_as_bad_are_said(column: str, values: tuple[Any, Any]) -> None:
     examples = read(*[{"prompt": "q", "completion": "a", column: values[n % 2]} for n in range(4)])
     assert kinds(examples) == ["marked-rows"] and repr(column) in found(examples, "marked-rows").text
+
+
+@pytest.mark.parametrize("role", ["input", "system"])
+@pytest.mark.parametrize("word", ["nan", "None", "<noinput>", "N/A"])
+def test_words_for_nothing_beside_the_question_are_named(role: str, word: str) -> None:
+    row = {"instruction": "q", "output": "a", role: "More about it."}
+    said = found(read(row, {**row, role: word}, {**row, role: ""}), "gaps-as-text")
+    assert (said.severity, said.rows) == ("warns", (1,)) and repr(word) in said.text
+
+
+@pytest.mark.parametrize("value", ["²", "+-5", "1.2.3", 10**400])
+def test_what_is_no_number_to_calculate_with_is_none(value: Any) -> None:
+    assert read({"question": "q", "answer": "a", "rating": value}, {"question": "q", "answer": "a", "rating": value})
+
+
+@pytest.mark.parametrize("value", ["x", None, NAN])
+def test_a_turn_without_its_number_is_named(value: object) -> None:
+    rows = [{"conversation_id": n // 2, "turn": n % 2, **(USER, BOT)[n % 2]} for n in range(1002)]
+    rows[-1]["turn"] = value
+    with pytest.raises(UserError, match=f"row 1002 has {value!r} in 'turn', which numbers the turns"):
+        read(*rows)
+
+
+def test_a_turn_of_no_conversation_is_named() -> None:
+    rows: list[dict[str, Any]] = [{"conversation_id": n // 2, **(USER, BOT)[n % 2]} for n in range(8)]
+    rows[4]["conversation_id"] = rows[5]["conversation_id"] = None
+    with pytest.raises(UserError, match="row 5 has nothing in 'conversation_id'"):
+        read(*rows)
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ({"input_ids": [1, 2], "labels": [-100, 2]}, "'input_ids' holds token ids"),
+        ({"messages": [{"author": {"role": "user"}, "content": "q"}]}, "'messages' holds .* does not say who speaks"),
+        ({"messages": [USER, {"type": "function_call", "name": "f"}, BOT]}, "holds {'type': 'function_call'"),
+        ({"conversations": [[HUMAN, GPT]]}, r"'conversations' holds \[{'from': 'human'"),
+    ],
+)
+def test_what_is_no_list_of_turns_is_shown(row: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        read(row)

@@ -315,3 +315,52 @@ def test_empty_columns_at_the_right_of_a_spreadsheet_are_passed_over(tmp_path: P
 def test_several_arrays_in_one_file_are_rows_and_no_conversations(tmp_path: Path) -> None:
     assert read(tmp_path, "a.jsonl", f"{json.dumps(ROWS)}\n{json.dumps(ROWS)}\n") == ROWS * 2
     assert read(tmp_path, "a.json", json.dumps([ROWS, ROWS])) == [{"messages": ROWS}] * 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "The cat sat on the mat\nA dog ran away today\nBirds fly south in winter\n",
+        "hello there\ngood morning\nsee you later\n",
+        "apple\nbanana\ncherry\n",
+        "今天天气很好我们去公园\n他每天早上喝一杯咖啡\n我喜欢看书和听音乐\n",
+    ],
+)
+def test_a_first_line_like_those_below_it_is_not_taken_as_the_name_of_the_only_column(
+    tmp_path: Path, content: str
+) -> None:
+    said = refusal(tmp_path, "rows.csv", content)
+    assert "line 1 (" in said and "looks like a row" in said and "put a line above it that says text" in said
+    assert len(read(tmp_path, "rows.csv", "text\n" + content)) == 3
+
+
+@pytest.mark.parametrize("name", ["review", "tweet_text", "Customer review", "评论"])
+def test_the_name_of_the_only_column_is_taken_as_one(tmp_path: Path, name: str) -> None:
+    content = f"{name}\nThe food was great and I will come again soon.\nI did not like the service at all.\n"
+    assert [list(row) for row in read(tmp_path, "rows.csv", content)] == [[name]] * 2
+
+
+def test_tables_that_were_put_behind_each_other(tmp_path: Path) -> None:
+    one = "\ufeffquestion,answer\n{0},b\n"
+    content = one.format("x") + one.format("y") + one.format("z")
+    path = tmp_path / "rows.csv"
+    path.write_text(content, encoding="utf-8")
+    reading = Reading()
+    assert [row["question"] for row in rows_of(path, reading)] == ["x", "y", "z"]
+    assert reading.notes == ["Line 3 of rows.csv repeats the header: such lines are left out."]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
+def test_byte_order_marks_wherever_files_were_joined(tmp_path: Path, name: str) -> None:
+    line = "\ufeff" + json.dumps(ROWS[0]) + "\n"
+    assert read(tmp_path, name, ("\ufeff" + line + line).encode()) == [ROWS[0]] * 2
+    pretty = "\ufeff" + json.dumps(ROWS[0], indent=1) + "\n"
+    assert read(tmp_path, name, (pretty + pretty).encode()) == [ROWS[0]] * 2
+
+
+def test_a_quote_that_swallows_lines_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text('question\tanswer\n"Tis 5 inch\tOK\nWhat is it\tfine\nMore "\tlast\nA\tB\n')
+    reading = Reading()
+    assert len(list(rows_of(path, reading))) == 2
+    assert "ends at line 4 of rows.tsv holds lines with tabs in one field" in reading.notes[0]

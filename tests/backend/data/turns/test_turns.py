@@ -9,6 +9,8 @@ from backend.data.conversation import Conversation, Message, digest
 from backend.errors import UserError
 from tests.backend.data.examples import BOT, GPT, HUMAN, USER, A, Q, found, kinds, read, turns
 
+NAN = float("nan")
+
 CALL = {"type": "function", "function": {"name": "f", "arguments": {"n": 1}}}
 CALLED = Message("assistant", "", True, {"tool_calls": [CALL]}, is_null=True)
 RESULT = {"role": "tool", "content": "3"}
@@ -233,3 +235,30 @@ def test_a_turn_that_can_not_be_read_is_named(turn: Any, sentence: str) -> None:
     with pytest.raises(UserError) as raised:
         read({"messages": [USER, turn, BOT]}, mapping=("messages=messages",))
     assert sentence in str(raised.value)
+
+
+def test_the_nan_of_gaps_is_nothing() -> None:
+    gap = {"tool_calls": NAN, "function_call": NAN, "weight": NAN, "mask": NAN, "name": NAN, "thinking": NAN}
+    assert turns({"messages": [{**USER, **gap}, {**BOT, **gap}], "tools": NAN}) == (Q, A)
+    assert turns({"messages": [{**USER, "content": NAN, "value": "q"}, BOT]}) == (Q, A)
+    row = {"instruction": "q", "input": NAN, "output": "a", "history": NAN, "system": NAN}
+    assert turns(row) == (Q, A)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"role": ["user", "assistant"], "content": ["q", "a"]},
+        {"from": ["human", "gpt"], "value": ["q", "a"], "weight": [None, 1], "tools": []},
+        '{"role": ["user", "assistant"], "content": ["q", "a"]}',
+    ],
+)
+def test_a_table_of_lists_is_turns(value: Any) -> None:
+    examples = read({"conversations": value})
+    assert examples.examples == [Conversation((Q, A), (), 1)]
+    assert kinds(examples) == []
+
+
+def test_a_table_of_lists_that_differ_in_length_is_refused() -> None:
+    with pytest.raises(UserError, match=r"'messages' holds .* which does not say who speaks"):
+        read({"messages": {"role": ["user", "assistant"], "content": ["q"]}})
