@@ -20,7 +20,7 @@ from backend.data.reading.passages import divided
 from backend.data.row import Value
 from backend.data.turns.faults import LeftOut, LeftOuts
 from backend.data.turns.oddities import Oddities
-from backend.data.unread import Unread
+from backend.data.unread import Unread, unread_of
 
 
 @dataclass
@@ -98,10 +98,10 @@ def build_all(rows: Iterable[Value], found: Layout, passed: Passed) -> Iterator[
 
     `passed` learns at the end what was left out and odd. UserError if more rows are unreadable than may be.
     """
-    left, odd, unread, used = LeftOuts(), Oddities(), Unread(), 0
+    left, odd, unread, used = LeftOuts(), Oddities(), unread_of(found), 0
     numbered = join_turns(rows, found.joined) if found.joined else enumerate(rows, 1)
     for number, row in numbered:
-        unread.add(row, number, found)
+        unread.add(row, number)
         built = build(row, number, found)
         if isinstance(built, LeftOut):
             left.add(built)

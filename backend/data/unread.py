@@ -25,8 +25,6 @@ from backend.data.turns.turns import (
     thought_of,
 )
 
-USUAL = frozenset({"role", "content", "from", "value"})
-"""Keys of most turns."""
 READ = frozenset(
     {*SPEAKERS, *FLAGS, *MASKS, *PARTS_MARKED, KEYED_LOSS}
     | {"name", "tool_calls", "function_call", "tool_call_id", "tool_use_id", "type"}
@@ -34,6 +32,8 @@ READ = frozenset(
 ATTACHED = frozenset({"attachments", "experimental_attachments", "files", "documents"})
 """Keys of what belongs to a question, whatever they hold."""
 DEPTH = 4
+MOST_KEYS = 200
+"""Further keys are not counted: they are no names but data."""
 _KEYS, _FLAGGED = "unread-keys", "marked-questions"
 
 
@@ -41,6 +41,8 @@ _KEYS, _FLAGGED = "unread-keys", "marked-questions"
 class Unread:
     """Counts what is not read while rows pass by, in bounded memory."""
 
+    columns: tuple[str, ...] = ()
+    """Those that may hold turns."""
     held: Counter[str] = field(default_factory=Counter)
     """Key -> turns that hold something under it."""
     texts: Counter[str] = field(default_factory=Counter)
@@ -50,15 +52,17 @@ class Unread:
     counts: Counter[str] = field(default_factory=Counter)
     """Key -> rows."""
 
-    def add(self, row: Value, number: int, found: Layout) -> None:
+    def add(self, row: Value, number: int) -> None:
         """Look at the turns of row `number`. UserError (field `data`) if one of them has an image."""
-        for column in _columns(found):
+        for column in self.columns:
             value = row.get(column)
             if type(value) is not list:
                 value = turns_of(value) if isinstance(value, Mapping) or number <= ROWS else None
             seen: set[str] = set()
             for at, turn in enumerate(value or (), 1):
-                if isinstance(turn, Mapping) and not turn.keys() <= USUAL:
+                if type(turn) is dict and len(turn) == 2 and ("content" in turn or "value" in turn):
+                    continue  # by far the most frequent
+                if isinstance(turn, Mapping):
                     seen |= self._turn(turn, at, f"row {number}, turn {at}")
             for key in seen:
                 self._note(key, number - 1)
@@ -82,6 +86,8 @@ class Unread:
         refuse_media_of_turn(turn, keys, where)
         seen = set()
         for key in _left(turn, keys):
+            if key not in self.held and len(self.held) >= MOST_KEYS:
+                continue
             self.held[key] += 1
             if key in ATTACHED or _has_sentence(turn[key]):
                 self.texts[key] += 1
@@ -97,12 +103,10 @@ class Unread:
             shown.append(row)
 
 
-def _columns(found: Layout) -> list[str]:
-    """Columns that may hold turns."""
-    if found.joined:
-        return []  # columns of the table
-    layouts = (found, *found.others)
-    return [column for one in layouts if one.kind != "text" for column in one.needed]
+def unread_of(found: Layout) -> Unread:
+    """For rows of this layout. Turns that are rows of a table hold what other columns do, which are named already."""
+    layouts = () if found.joined else (found, *found.others)
+    return Unread(tuple(column for one in layouts if one.kind != "text" for column in one.needed))
 
 
 def _left(turn: Mapping[str, Any], keys: list[str]) -> Iterator[str]:
