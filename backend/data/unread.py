@@ -13,7 +13,7 @@ from backend.data.layout.kinds import Layout
 from backend.data.layout.media import refuse_media_of_turn
 from backend.data.layout.names import THINKING, is_identifier
 from backend.data.row import Value
-from backend.data.turns.cells import KEYED_LOSS, SPEAKERS, speaker_key, turns_of
+from backend.data.turns.cells import KEYED_LOSS, SPEAKERS, has_sentence, speaker_key, turns_of
 from backend.data.turns.turns import (
     FLAGS,
     MASKS,
@@ -31,7 +31,6 @@ READ = frozenset(
 )
 ATTACHED = frozenset({"attachments", "experimental_attachments", "files", "documents"})
 """Keys of what belongs to a question, whatever they hold."""
-DEPTH = 4
 MOST_KEYS = 200
 """Further keys are not counted: they are no names but data."""
 _KEYS, _FLAGGED = "unread-keys", "marked-questions"
@@ -89,7 +88,7 @@ class Unread:
             if key not in self.held and len(self.held) >= MOST_KEYS:
                 continue
             self.held[key] += 1
-            if key in ATTACHED or _has_sentence(turn[key]):
+            if key in ATTACHED or has_sentence(turn[key]):
                 self.texts[key] += 1
                 seen.add(key)
         if speaker_key(turn) and "assistant" not in spoken_in([turn]) and is_marked_as_trained(turn):
@@ -124,16 +123,6 @@ def _left(turn: Mapping[str, Any], keys: list[str]) -> Iterator[str]:
 def _is_in(value: Any, said: Any) -> bool:
     """A text that what is said holds as well."""
     return isinstance(value, str) and said is not None and value.strip() in str(said)
-
-
-def _has_sentence(value: Any, depth: int = DEPTH) -> bool:
-    """A text of several words stands in it."""
-    if isinstance(value, str):
-        text = value.strip()
-        return " " in text or len(text) > 200 or (not text.isascii() and len(text) > 5)
-    if depth and isinstance(value, Mapping):
-        return any(_has_sentence(item, depth - 1) for item in value.values())
-    return bool(depth) and isinstance(value, list) and any(_has_sentence(item, depth - 1) for item in value)
 
 
 def _fix(keys: list[str]) -> str:

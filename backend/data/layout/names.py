@@ -32,6 +32,22 @@ MARKS = ("label", "kto_tag", "desirable", "is_desirable")
 """True or false for a good or a bad answer (the layout of KTO)."""
 QUALITY = ("correct", "is_correct", "passed", "is_passed", "accepted", "is_accepted", "valid", "is_valid", "is_good")
 """True or false for a good or a bad answer, as sets of generated answers carry it."""
+GOOD_MARKS = (
+    *("thumbs_up", "thumbsup", "liked", "helpful", "is_helpful", "upvoted", "approved", "is_approved", "verified"),
+    *(
+        "is_verified",
+        "good",
+        "success",
+        "is_success",
+        "successful",
+        "solved",
+        "is_solved",
+        "resolved",
+        "safe",
+        "is_safe",
+    ),
+)
+"""True or false for a good or a bad answer, as users and reviewers leave it."""
 DEFECTS = (
     *("deleted", "is_deleted", "removed", "flagged", "is_flagged", "spam", "is_spam", "toxic", "is_toxic", "hidden"),
     *("bad", "is_bad", "invalid", "is_invalid", "wrong", "incorrect", "skip", "ignore", "exclude", "excluded"),
@@ -54,7 +70,20 @@ GAPS = ("nan", "null", "#n/a", "#ref!", "undefined")
 """What tables write for an empty cell."""
 NOTHING = (*GAPS, "none", "n/a", "na", "<na>", "<noinput>", "noinput", "no input")
 """The same in a column that is often empty, such as `input`."""
-RATINGS = ("rating", "ratings", "score", "scores", "stars", "quality", "reward", "helpfulness", "upvotes", "votes")
+RATINGS = (
+    "rating",
+    "ratings",
+    "score",
+    "scores",
+    "stars",
+    "quality",
+    "reward",
+    "helpfulness",
+    "upvotes",
+    "votes",
+    "vote",
+    "feedback",
+)
 ABOUT_ANSWERS = frozenset(
     {*RATINGS, "model", "models", "source", "rank", "avg", "average", "margin", "logprob", "logprobs", "logp", "logps"}
     | {"length", "len", "tokens", "count", "num", "prob", "confidence", "policy", "generator", "reason", "rationale"}

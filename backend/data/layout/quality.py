@@ -10,6 +10,7 @@ from backend.data.layout.kinds import Layout
 from backend.data.layout.names import (
     BAD_WORDS,
     DEFECTS,
+    GOOD_MARKS,
     LABELS,
     LOSERS,
     MARKS,
@@ -22,7 +23,7 @@ from backend.data.layout.names import (
 )
 from backend.data.split_names import OTHER, TRAIN
 
-MOST_CLASSES = 10
+MOST_CLASSES, LONGEST_CLASS = 10, 30
 TRAINED_ON = "they are trained on."
 """What becomes of rows without a mark, unless the objective needs one."""
 TRUE = ("true", "1", "1.0")
@@ -56,7 +57,7 @@ def quality(head: Head, layout: Layout) -> Iterator[Finding]:
         elif bad := _defects(head, column):
             text = f"Column {column!r} marks rows as {head[column].cells[bad[0]]}, and they are trained on alike."
             yield finding("warns", "marked-rows", text, f"leave out rows that {column} marks", bad)
-        elif head.shape(column) in ("truth", "number") and column.lower() in (*QUALITY, *MARKS, *WEIGHTS):
+        elif head.shape(column) in ("truth", "number") and column.lower() in (*QUALITY, *GOOD_MARKS, *MARKS, *WEIGHTS):
             words_of = {str(x).strip().lower() for x in head[column].values}
             false = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in FALSE]
             if false and (words_of <= {"true", "1", "1.0", *FALSE} or column.lower() in WEIGHTS):
@@ -82,7 +83,7 @@ def _of_other_splits(head: Head, column: str) -> list[int]:
 
 def is_class_of_quality(head: Head, column: str) -> bool:
     """A few words such as good and bad, in a column whose name says that they rate the row."""
-    if head.shape(column) != "text" or column.lower() in LABELS[3:]:
+    if head.shape(column) != "text" or column.lower() in LABELS[3:] or head[column].mean > LONGEST_CLASS:
         return False
     words_of = {x for x in head[column].values if isinstance(x, str)}
     rates = column.lower() in MARKS or not {*RATINGS, *QUALITY}.isdisjoint(words(column))

@@ -11,10 +11,13 @@ from backend.data.layout.kinds import Layout
 from backend.data.layout.mapping import option
 from backend.data.layout.names import ALIASES, ANSWERS, LABELS, PERSONAS, SPLITS, THINKING, is_identifier, named, words
 from backend.data.layout.quality import is_class_of_quality
-from backend.data.turns.cells import texts_of, turns_of
+from backend.data.turns.calls import are_tools
+from backend.data.turns.cells import has_sentence, texts_of, turns_of
 
 SHORT = 9
 """Characters of a text, such as a role, that says nothing by standing in another one."""
+BESIDE_TURNS = ("chat_template_kwargs", "documents", "docs", "contexts", "context", "passages")
+"""Columns whose objects a chat template or a question would need."""
 COMPARED_ROWS = 50
 """Rows in which a column that is not used is compared with what is used."""
 
@@ -24,10 +27,11 @@ def unused(head: Head, layout: Layout) -> Iterator[Finding]:
     answers = completions(head, [*layout.mapping.values()]) if "completion" in layout.mapping else []
     texts = [x for x in layout.unused if head.shape(x) in ("text", "empty", "turns", "transcript")]
     texts += [x for x in layout.unused if head.shape(x) == "other" and any(map(texts_of, head[x].values))]
+    texts += [x for x in layout.unused if head.shape(x) == "other" and x not in texts and _says_much(head, layout, x)]
     texts = [x for x in texts if not is_rejected(x) and not is_class_of_quality(head, x) and x.lower() not in SPLITS]
     texts = [x for x in texts if not (x in answers and x.lower() not in LABELS) and not _repeats(head, layout, x)]
     texts = [x for x in texts if head.shape(x) != "empty" or not any(x in row for row in head.rows)]
-    prose = [x for x in texts if head[x].is_prose or head.shape(x) != "text"]
+    prose = [x for x in texts if _is_weighty(head, layout, x)]
     for severity, group in (("warns", prose), ("notes", [x for x in texts if x not in prose])):
         if group:
             listed = ", ".join(repr(x) for x in group[:12])
@@ -38,6 +42,30 @@ def unused(head: Head, layout: Layout) -> Iterator[Finding]:
                 f"{subject} not used.",
                 _use(head, layout, group),
             )
+
+
+def _says_much(head: Head, layout: Layout, column: str) -> bool:
+    """Objects with sentences in them, tools, or choices for the chat template."""
+    if column.lower() in BESIDE_TURNS or _are_tools(head, layout, column):
+        return True
+    values = head[column].values[:COMPARED_ROWS]
+    return 2 * sum(map(has_sentence, values)) > len(values)
+
+
+def _is_weighty(head: Head, layout: Layout, column: str) -> bool:
+    """What the column holds would be learned from, or would change what is."""
+    if head.shape(column) != "other":
+        return head[column].is_prose or head.shape(column) != "text"
+    is_listed = column.lower() in BESIDE_TURNS or any(map(texts_of, head[column].values))
+    return is_listed or _are_tools(head, layout, column)
+
+
+def _are_tools(head: Head, layout: Layout, column: str) -> bool:
+    """The column describes tools, and no other one does."""
+    if "tools" in layout.mapping or layout.kind == "text" or head.shape(column) not in ("other", "text"):
+        return False
+    values = head[column].values[:COMPARED_ROWS]
+    return 2 * sum(map(are_tools, values)) > len(values)
 
 
 def is_rejected(column: str) -> bool:
@@ -53,6 +81,8 @@ def _use(head: Head, layout: Layout, columns: Sequence[str]) -> str:
 
 def _mapping(head: Head, layout: Layout, column: str) -> str:
     """A mapping that would use this column."""
+    if _are_tools(head, layout, column):
+        return option("tools", column)
     role = _role(layout, column)
     if head.shape(column) == "other" or not role:
         return ""

@@ -11,6 +11,8 @@ from backend.data.turns.cells import decoded, shown
 from backend.data.turns.faults import RowError
 
 ARGUMENTS = ("arguments", "args", "input", "parameters")
+SCHEMAS = frozenset({"parameters", "input_schema", "inputSchema"})
+"""Keys of a tool that describe its arguments."""
 IDS = ("id", "call_id", "tool_call_id")
 
 
@@ -27,6 +29,18 @@ def tools_of(value: Any, where: str) -> tuple[Mapping[str, Any], ...]:
     if not all(isinstance(tool, Mapping) for tool in listed):
         raise RowError(f"{where} has tools that are no list of objects ({shown(value)}); correct or empty them")
     return tuple([_tool(tool) for part in listed for tool in (part.get("functionDeclarations") or [part])])
+
+
+def are_tools(value: Any) -> bool:
+    """The cell holds descriptions of tools, as they are or as JSON text."""
+    value = decoded(value)
+    listed = [decoded(x) for x in value] if isinstance(value, list) else [value]
+    return bool(listed) and all(isinstance(x, Mapping) and _describes(x.get("function", x)) for x in listed)
+
+
+def _describes(function: Any) -> bool:
+    given = decoded(function)
+    return isinstance(given, Mapping) and "name" in given and not SCHEMAS.isdisjoint(given)
 
 
 def calls_of(value: Any, where: str) -> list[dict[str, Any]]:

@@ -95,6 +95,16 @@ def texts_of(value: Any) -> list[str] | None:
     return None
 
 
+def has_sentence(value: Any, depth: int = 4) -> bool:
+    """A text of several words stands somewhere in it."""
+    if isinstance(value, str):
+        text = value.strip()
+        return " " in text or len(text) > 200 or (not text.isascii() and len(text) > 5)
+    if depth and isinstance(value, Mapping):
+        return any(has_sentence(item, depth - 1) for item in value.values())
+    return bool(depth) and isinstance(value, list) and any(has_sentence(item, depth - 1) for item in value)
+
+
 def speaker_key(turn: Mapping[str, Any]) -> str | None:
     """The key that says who speaks, or None."""
     return next((key for key in SPEAKERS if isinstance(turn.get(key), str)), None)

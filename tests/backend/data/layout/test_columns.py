@@ -433,3 +433,43 @@ def test_a_turn_of_no_conversation_is_named() -> None:
 def test_what_is_no_list_of_turns_is_shown(row: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         read(row)
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+
+
+@pytest.mark.parametrize("column", ["available_tools", "apis"])
+@pytest.mark.parametrize("cell", [[TOOL], [TOOL["function"]], json.dumps([TOOL]), [json.dumps(TOOL)]])
+def test_tools_under_another_name_are_named_with_the_mapping(column: str, cell: Any) -> None:
+    row = {"messages": [USER, BOT], column: cell}
+    said = found(read(row), "unused-columns")
+    assert (said.severity, said.fix) == ("warns", f"--mapping tools={column}")
+    (example,) = read(row, mapping=(f"tools={column}",)).examples
+    assert isinstance(example, Conversation) and example.tools[0]["function"]["name"] == "f"
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "severity"),
+    [
+        ("chat_template_kwargs", {"enable_thinking": False}, "warns"),
+        ("documents", [{"text": "Tom has apples."}], "warns"),
+        ("metadata", {"source": "a book about apples"}, "notes"),
+    ],
+)
+def test_objects_that_are_not_used_are_named(column: str, cell: Any, severity: str) -> None:
+    said = found(read({"messages": [USER, BOT], column: cell}), "unused-columns")
+    assert said.severity == severity and repr(column) in said.text
+
+
+def test_objects_without_sentences_are_not_named() -> None:
+    assert kinds(read({"messages": [USER, BOT], "metadata": {"source": "book", "n": 3}, "scores": [1, 2]})) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "values"), [("thumbs_up", (True, False)), ("feedback", (1, -1)), ("feedback", ("positive", "negative"))]
+)
+def test_what_users_think_of_answers_is_named(column: str, values: tuple[Any, Any]) -> None:
+    examples = read(*[{"question": "q", "answer": "a", column: value} for value in values])
+    assert set(kinds(examples)) <= {"marked-rows", "rated-rows"} and len(examples.layout.findings) == 1
+    prose = [{"question": "q", "answer": "a", column: f"Your answer number {n} was not that good."} for n in range(3)]
+    assert kinds(read(*prose)) == ["unused-columns"]
