@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from backend.data.finding import Finding, count_of, finding
+from backend.data.finding import Finding, Severity, count_of, finding
 from backend.data.layout.answers import completions
 from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
@@ -16,6 +16,9 @@ from backend.data.layout.unused import is_rejected, unused
 from backend.data.turns.cells import turns_of
 from backend.data.turns.parts import text_of
 from backend.data.turns.turns import spoken_in
+
+MANY_GAPS = 0.01
+"""From this share of the rows on, words for nothing are a warning."""
 
 
 def remarks(head: Head, layout: Layout, said: dict[str, str]) -> tuple[Finding, ...]:
@@ -126,7 +129,8 @@ def _gaps(head: Head, layout: Layout) -> Iterator[Finding]:
         if rows:
             word = str(cells[rows[0]]).strip()
             text = f"Column {column!r} holds {word!r} in {count_of(len(rows))}, and the model reads it."
-            yield finding("warns", "gaps-as-text", text, f"empty these cells of {column}", rows)
+            severity: Severity = "warns" if len(rows) > MANY_GAPS * len(cells) else "notes"
+            yield finding(severity, "gaps-as-text", text, f"empty these cells of {column}", rows)
 
 
 def _others(head: Head, layout: Layout) -> Iterator[Finding]:

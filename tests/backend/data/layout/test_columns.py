@@ -473,3 +473,8 @@ def test_what_users_think_of_answers_is_named(column: str, values: tuple[Any, An
     assert set(kinds(examples)) <= {"marked-rows", "rated-rows"} and len(examples.layout.findings) == 1
     prose = [{"question": "q", "answer": "a", column: f"Your answer number {n} was not that good."} for n in range(3)]
     assert kinds(read(*prose)) == ["unused-columns"]
+
+
+def test_a_few_words_for_nothing_are_a_note() -> None:
+    rows = [{"instruction": "q", "input": "x" * (n > 0) or "No input", "output": "a"} for n in range(200)]
+    assert found(read(*rows), "gaps-as-text").severity == "notes"
