@@ -21,6 +21,27 @@ from backend.data.turns.turns import joined_calls, messages_of
 
 def build(row: Value, number: int, found: Layout) -> Example | LeftOut:
     """One row as an example, or why it is left out. UserError if the user has to decide (images)."""
+    built = _built(row, number, found)
+    if found.worse is None or not isinstance(built, Conversation):
+        return built
+    return _unpaired(built, _built(row, number, found.worse)) or built
+
+
+def _unpaired(better: Conversation, worse: Example | LeftOut) -> LeftOut | None:
+    """Why two answers are no pair: only their last turns may differ, and must."""
+    number = better.row
+    if not isinstance(worse, Conversation):
+        return LeftOut("preference-rows", number, worse.text if isinstance(worse, LeftOut) else f"row {number}")
+    first, second = ([(x.role, x.content, x.extra) for x in one.messages] for one in (better, worse))
+    if first == second:
+        return LeftOut("preference-rows", number, f"row {number} has the same answer twice")
+    if first[:-1] != second[:-1]:
+        what = f"row {number} has other turns before the better answer than before the worse one"
+        return LeftOut("prompts-differ", number, what)
+    return None
+
+
+def _built(row: Value, number: int, found: Layout) -> Example | LeftOut:
     if found.others:
         found = _own_layout(row, found)
     if found.media:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from backend.data.build import build
 from backend.data.conversation import Conversation, Example, Text
@@ -81,13 +82,15 @@ def examples_of(source: Source, mapping: Sequence[str] = ()) -> Examples:
     return examples
 
 
-def read_as(found: Examples, mapping: dict[str, str], marks: str = "") -> Examples:
+def read_as(found: Examples, mapping: dict[str, str], marks: str = "", worse: Layout | None = None) -> Examples:
     """The same rows read with another mapping, none left out for being marked as bad.
 
-    If there is a column of `marks`, those that it does not mark are left out.
+    If there is a column of `marks`, those that it does not mark are left out; if a `worse` answer is to be read too,
+    those that have no other answer to the same prompt.
     """
     findings = tuple(x for x in found.layout.findings if not (marks and x.text.endswith(TRAINED_ON)))
-    layout: Layout = replace(found.layout, mapping=mapping, verdict="", others=(), marks=marks, findings=findings)
+    changes: dict[str, Any] = {"mapping": mapping, "marks": marks, "worse": worse, "findings": findings}
+    layout: Layout = replace(found.layout, verdict="", others=(), **changes)
     passed = Passed()
     built = list(build_all(found.source.rows, layout, passed)) if found.source.is_kept else None
     return Examples(layout, found.source, passed, built)

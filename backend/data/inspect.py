@@ -17,6 +17,7 @@ from backend.data.counting import Counted, bytes_per_token, counted, estimated
 from backend.data.finding import Finding, by_severity, count_of, finding
 from backend.data.formats import Examples, examples_of, read_as
 from backend.data.notes import length_findings
+from backend.data.pairs import pairs_of
 from backend.data.preflight.checks import preflight
 from backend.data.preflight.leaks import leaks
 from backend.data.preview import preview
@@ -49,9 +50,9 @@ def inspect(
 ) -> DataReport:
     """Go through `reference` and measure it, with the model's tokenizer and template if they are at hand.
 
-    `how` are the run's choices of what is learned; of `objective` kto, which learns from rows that are marked as bad
-    too, those are counted. `say` gets a line now and then if there are many rows. UserError
-    (field `data` or `mapping`) of one sentence if it can't be read.
+    `how` are the run's choices of what is learned. The rows counted are those that `objective` learns from: kto also
+    from those that are marked as bad, dpo only from pairs. `say` gets a line now and then if there are many rows.
+    UserError (field `data`, `mapping` or `objective`) of one sentence if it can't be read.
     """
     with _collector_paused():
         source = load(reference, say, samples=True)
@@ -78,6 +79,8 @@ def _inspected(
     possible = objectives.of(found.layout)
     if objective == "kto" and "kto" in possible:
         found = read_as(found, found.layout.mapping, found.layout.verdict)
+    elif objective == "dpo" and "dpo" in possible:
+        found, _ = pairs_of(source, mapping)
     tokenizer = _tokenizer(model)
     seen = survey(found, seed, say)
     counts = counted(seen, tokenizer, seed, how) if tokenizer else estimated(seen.sizes, seen.kept)

@@ -14,7 +14,8 @@ from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.chat.tokens import Ids, Mask
 from backend.data.content import of_content
 from backend.data.finding import OF_SFT, Finding, by_severity, count_of, finding
-from backend.data.formats import Examples, examples_of, read_as
+from backend.data.formats import examples_of, read_as
+from backend.data.pairs import pairs_of
 from backend.data.prepare import ASKED, Part, Prepared, Rows, held_out_places, part_of, some_places
 from backend.data.probes import probes
 from backend.data.reading.load import Source, load
@@ -102,44 +103,26 @@ def prepare_preferences(
 _Read = tuple[PreferenceRows, Part, tuple[Finding, ...]]
 
 
-def _left_out(kind: str, rows: Sequence[int], why: str, fix: str) -> tuple[Finding, ...]:
-    return (finding("warns", kind, f"{count_of(len(rows))} left out: {why}.", fix, rows),) if rows else ()
+def _left_out(rows: Sequence[int], how: Tokenizing) -> tuple[Finding, ...]:
+    """Pairs whose answers do not differ in what is left of them."""
+    text = f"{count_of(len(rows))} left out: within {how.max_length} tokens they do not have two different answers."
+    return (finding("warns", "pairs-cut", text, f"--max-length above {how.max_length}", rows),) if rows else ()
 
 
 def _pairs(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how: Tokenizing, say: Say) -> _Read:
     """Rows with two different answers to one prompt; the part of the better ones; what was left out."""
-    better = _better(source, mapping)
-    pair = better.layout.preference
-    assert pair is not None
-    worse = read_as(better, {role: pair[1] if x == pair[0] else x for role, x in better.layout.mapping.items()})
+    better, worse = pairs_of(source, mapping)
     parts = [part_of(found, tokenizer, how, say) for found in (better, worse)]
     by_row = [_first_of_row(part) for part in parts]
     both = sorted(by_row[0].keys() & by_row[1].keys())
     sides = [Rows(part.flat, np.array([at[row] for row in both], int)) for part, at in zip(parts, by_row, strict=True)]
-    pairs = [(sides[0][i], sides[1][i]) for i in range(len(both))]
-    differ = np.array([not np.array_equal(better[0], worse[0]) for better, worse in pairs], bool)
-    of_one_prompt = np.array([np.array_equal(_prompt(better), _prompt(worse)) for better, worse in pairs], bool)
-    rows = PreferenceRows(tuple(sides)).some(np.flatnonzero(differ & of_one_prompt))
+    differ = np.array([not np.array_equal(sides[0][i][0], sides[1][i][0]) for i in range(len(both))], bool)
+    rows = PreferenceRows(tuple(sides)).some(np.flatnonzero(differ))
     if not len(rows):
-        lacks = "two answers to the same prompt" if differ.any() else "two different answers"
-        raise UserError(f"objective: no row of {source.reference} has {lacks}; use sft", "objective")
-    alike = {row for row, is_pair in zip(both, differ, strict=True) if not is_pair}
-    single = sorted(alike | (by_row[0].keys() ^ by_row[1].keys()))
-    others = [row for row, good in zip(both, of_one_prompt | ~differ, strict=True) if not good]
-    left_out = (
-        *_left_out("preference-rows", single, "they do not have two different answers to learn from", _TWO_ANSWERS),
-        *_left_out("prompts-differ", others, "what stands before the better answer and the worse differs", _ONE_PROMPT),
-    )
-    return rows, parts[0], left_out
-
-
-_TWO_ANSWERS = "give each row two different answers, each with something to learn from"
-_ONE_PROMPT = "give both answers of a row the same turns before them"
-
-
-def _prompt(row: tuple[Ids, Mask]) -> Ids:
-    """The tokens before the answer."""
-    return row[0][: int(np.argmax(row[1]))]
+        raise UserError(f"objective: no row of {source.reference} has two different answers; use sft", "objective")
+    alike = [row for row, is_pair in zip(both, differ, strict=True) if not is_pair]
+    alike += by_row[0].keys() - by_row[1].keys()
+    return rows, parts[0], _left_out(sorted(alike), how)
 
 
 def _marked(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how: Tokenizing, say: Say) -> _Read:
@@ -157,18 +140,6 @@ def _marked(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, ho
     if len(set(rows.good)) < 2:
         raise UserError(f"objective: kto needs good and bad answers; column {column!r} has one kind only", "objective")
     return rows, part, ()
-
-
-def _better(source: Source, mapping: Sequence[str]) -> Examples:
-    """The rows with their better answers."""
-    found = examples_of(source, mapping)
-    objectives.refuse("dpo", source.reference, objectives.of(found.layout))
-    pair = found.layout.preference
-    assert pair is not None
-    if pair[0] in found.layout.mapping.values():
-        return found
-    role = "messages" if "messages" in found.layout.mapping else "completion"
-    return examples_of(source, (*mapping, f"{role}={pair[0]}"))
 
 
 def _first_of_row(part: Part) -> dict[int, int]:

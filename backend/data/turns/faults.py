@@ -14,9 +14,12 @@ UNREADABLE_SHARE = 0.05
 FIRST_ROWS = 100
 """If none of so many first rows can be read, the data is refused without reading on."""
 
-Reason = Literal[
-    "unreadable-rows", "empty-rows", "rows-without-question", "unscored-rows", "undesired-rows", "unmarked-rows"
-]
+Reason = (
+    Literal[
+        "unreadable-rows", "empty-rows", "rows-without-question", "unscored-rows", "undesired-rows", "unmarked-rows"
+    ]
+    | Literal["preference-rows", "prompts-differ"]
+)
 
 
 class RowError(UserError):
@@ -50,6 +53,14 @@ FINDINGS: dict[Reason, tuple[str, str]] = {
     "undesired-rows": (
         "{rows} marked as undesired {are} left out; {first}",
         "--set objective=kto to learn from both kinds, or remove the column to train on them too",
+    ),
+    "preference-rows": (
+        "{rows} without two different answers {are} left out; {first}",
+        "give each row two different answers",
+    ),
+    "prompts-differ": (
+        "{rows} whose two answers are to different prompts {are} left out; {first}",
+        "give both answers of a row the same turns before them",
     ),
     "unmarked-rows": (
         "{rows} that no mark calls good or bad {are} left out; {first}",

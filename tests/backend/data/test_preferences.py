@@ -31,15 +31,20 @@ def transcript(question: str, answer: str) -> str:
 def test_answers_to_different_prompts_are_no_pair(said: Any, tmp_path: Path, tiny_model: Path) -> None:
     rows = [{"chosen": said(f"{i}?", "Yes."), "rejected": said("0?" if i < 2 else f"{i}?", "No.")} for i in range(4)]
     made = prepared("dpo", tmp_path, tiny_model, rows)
-    assert len(made.train) == 3 and made.dropped == 1
-    (left,) = [x for x in made.findings if x.kind == "prompts-differ"]
-    assert (left.severity, left.rows) == ("warns", (1,))
+    planned = inspect(str(tmp_path / "rows.jsonl"), objective="dpo")
+    assert (len(made.train), made.dropped) == (planned.rows, planned.refused_rows) == (3, 1)
+    for findings in (made.findings, planned.findings):
+        (left,) = [x for x in findings if x.kind == "prompts-differ"]
+        assert (left.severity, left.rows) == ("warns", (1,))
 
 
 def test_no_pair_at_all_is_refused(tmp_path: Path, tiny_model: Path) -> None:
     rows = [{"chosen": talk(f"{i}?", "Yes."), "rejected": talk(f"Not {i}?", "No.")} for i in range(4)]
     with pytest.raises(UserError, match="has two answers to the same prompt"):
         prepared("dpo", tmp_path, tiny_model, rows)
+    with pytest.raises(UserError, match="has two answers to the same prompt"):
+        inspect(str(tmp_path / "rows.jsonl"), objective="dpo")
+    assert inspect(str(tmp_path / "rows.jsonl")).rows == 4
 
 
 def test_answers_that_are_alike_or_lack_are_named(tmp_path: Path, tiny_model: Path) -> None:
@@ -48,6 +53,16 @@ def test_answers_that_are_alike_or_lack_are_named(tmp_path: Path, tiny_model: Pa
     made = prepared("dpo", tmp_path, tiny_model, rows)
     (left,) = [x for x in made.findings if x.kind == "preference-rows"]
     assert left.rows == (1, 2) and len(made.train) == 2
+    planned = inspect(str(tmp_path / "rows.jsonl"), objective="dpo")
+    assert (planned.rows, planned.refused_rows) == (2, 2)
+
+
+def test_answers_that_are_alike_within_the_length_are_named(tmp_path: Path, tiny_model: Path) -> None:
+    rows = [{"prompt": f"{i}?", "chosen": "Yes, " * 300 + "end", "rejected": "Yes, " * 300} for i in range(3)]
+    rows.append({"prompt": "3?", "chosen": "Yes.", "rejected": "No."})
+    made = prepared("dpo", tmp_path, tiny_model, rows)
+    (left,) = [x for x in made.findings if x.kind == "pairs-cut"]
+    assert left.rows == (0, 1, 2) and len(made.train) == 1
 
 
 def test_rows_without_a_mark_are_said_to_be_left_out(tmp_path: Path, tiny_model: Path) -> None:

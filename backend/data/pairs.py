@@ -1,0 +1,40 @@
+"""Pairs of a better and a worse answer to one prompt, as the plan counts them and the run reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from backend.data import objectives
+from backend.data.formats import Examples, examples_of, read_as
+from backend.data.reading.load import Source
+from backend.errors import UserError
+
+
+def pairs_of(source: Source, mapping: Sequence[str]) -> tuple[Examples, Examples]:
+    """The rows with their better answers, without those that are no pairs; and all rows with their worse ones.
+
+    UserError (field `objective`) if the data has no columns of pairs, or no row is one.
+    """
+    found = _better(source, mapping)
+    pair = found.layout.preference
+    assert pair is not None
+    worse = {role: pair[1] if x == pair[0] else x for role, x in found.layout.mapping.items()}
+    better = read_as(found, found.layout.mapping, worse=replace(found.layout, mapping=worse, verdict="", others=()))
+    if all(isinstance(example, int) for example in better):
+        differ = better.passed.left.counts["prompts-differ"]
+        lacks = "two answers to the same prompt" if differ else "two different answers"
+        raise UserError(f"objective: no row of {source.reference} has {lacks}; use sft", "objective")
+    return better, read_as(found, worse)
+
+
+def _better(source: Source, mapping: Sequence[str]) -> Examples:
+    """The rows with their better answers."""
+    found = examples_of(source, mapping)
+    objectives.refuse("dpo", source.reference, objectives.of(found.layout))
+    pair = found.layout.preference
+    assert pair is not None
+    if pair[0] in found.layout.mapping.values():
+        return found
+    role = "messages" if "messages" in found.layout.mapping else "completion"
+    return examples_of(source, (*mapping, f"{role}={pair[0]}"))
