@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from backend.data.conversation import Conversation, Example, Message, Text
 from backend.data.layout.head import holds
@@ -46,14 +46,21 @@ def _built(row: Value, number: int, found: Layout) -> Example | LeftOut:
         found = _own_layout(row, found)
     if found.media:
         refuse_media(row, number, found.media)
-    if found.verdict and str(row.get(found.verdict)).strip().lower() == "false":
-        return LeftOut("undesired-rows", number, f"row {number} has {found.verdict} {row[found.verdict]!r}")
-    if found.marks and mark(row.get(found.marks)) is None:
-        return LeftOut("unmarked-rows", number, f"row {number} has {found.marks} {row.get(found.marks)!r}")
+    if reason := _by_mark(row, found):
+        column = found.verdict or found.marks
+        return LeftOut(reason, number, f"row {number} has {column} {row.get(column)!r}")
     try:
         return BUILDERS[found.kind](row, number, found)
     except RowError as error:
         return LeftOut("unreadable-rows", number, str(error))
+
+
+def _by_mark(row: Value, found: Layout) -> Literal["undesired-rows", "unmarked-rows"] | None:
+    """Why the mark of good or bad leaves the row out."""
+    if found.verdict and holds(cell := row.get(found.verdict)):
+        is_good = mark(cell)
+        return "unmarked-rows" if is_good is None else None if is_good else "undesired-rows"
+    return "unmarked-rows" if found.marks and mark(row.get(found.marks)) is None else None
 
 
 def _own_layout(row: Value, found: Layout) -> Layout:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.data.finding import SHOWN_ROWS, Finding, count_of
-from backend.data.layout.head import ROWS, holds
+from backend.data.layout.head import holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.media import refuse_media_of_turn
 from backend.data.layout.names import THINKING, is_identifier
@@ -31,6 +31,8 @@ READ = frozenset(
 )
 ATTACHED = frozenset({"attachments", "experimental_attachments", "files", "documents"})
 """Keys of what belongs to a question, whatever they hold."""
+ENCODED_ROWS = 20_000
+"""Rows whose turns are looked at even if they are stored as text: it takes decoding them once more."""
 MOST_KEYS = 200
 """Further keys are not counted: they are no names but data."""
 _KEYS, _FLAGGED = "unread-keys", "marked-questions"
@@ -56,7 +58,7 @@ class Unread:
         for column in self.columns:
             value = row.get(column)
             if type(value) is not list:
-                value = turns_of(value) if isinstance(value, Mapping) or number <= ROWS else None
+                value = turns_of(value) if isinstance(value, Mapping) or number <= ENCODED_ROWS else None
             seen: set[str] = set()
             for at, turn in enumerate(value or (), 1):
                 if type(turn) is dict and len(turn) == 2 and ("content" in turn or "value" in turn):

@@ -22,5 +22,6 @@ def completions(head: Head, taken: Sequence[str]) -> list[str]:
     late = [x for x in found if x not in taken and head.shape(x) in ("empty", "other")]
     classes = [by_name[name] for name in LABELS if name in by_name and by_name[name] not in taken]
     better = [pair[0]] if pair and pair[0] not in taken else []
+    filled = [x for x in better if head.shape(x) != "empty"]
     worse = [pair[1]] if pair else []
-    return [x for x in dict.fromkeys([*better, *known, *late, *classes]) if x not in worse]
+    return [x for x in dict.fromkeys([*filled, *known, *better, *late, *classes]) if x not in worse]

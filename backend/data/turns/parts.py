@@ -58,7 +58,7 @@ def text_of(value: Any, where: str) -> str:
         return json.dumps(value)
     if isinstance(value, Mapping) and isinstance(value.get("parts"), list):  # Gemini's system instruction
         value = value["parts"]
-    if isinstance(value, Mapping) and value.get("type") in TEXT:
+    if isinstance(value, Mapping) and (value.get("type") in TEXT or isinstance(value.get("text"), str)):
         value = [value]
     if isinstance(value, list) and all(isinstance(x, str) or _is_part(x) for x in value):
         parts = parts_of(value, where)

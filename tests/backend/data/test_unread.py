@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -84,3 +85,9 @@ def test_questions_that_are_marked_as_trained_are_noted() -> None:
     marked = read({"messages": [{**USER, "train": True}, {**BOT, "train": True}]})
     assert found(marked, "marked-questions").severity == "notes"
     assert kinds(read({"messages": [{**USER, "weight": 0}, {**BOT, "weight": 1}]})) == []
+
+
+def test_turns_that_are_stored_as_text_are_looked_through_too() -> None:
+    rows = [{"messages": json.dumps([USER, BOT])} for _ in range(1100)]
+    rows[1050] = {"messages": json.dumps([USER, {**BOT, "thoughts": THOUGHT}])}
+    assert found(read(*rows), "unread-keys").rows == (1050,)

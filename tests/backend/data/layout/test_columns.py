@@ -478,3 +478,18 @@ def test_what_users_think_of_answers_is_named(column: str, values: tuple[Any, An
 def test_a_few_words_for_nothing_are_a_note() -> None:
     rows = [{"instruction": "q", "input": "x" * (n > 0) or "No input", "output": "a"} for n in range(200)]
     assert found(read(*rows), "gaps-as-text").severity == "notes"
+
+
+def test_pairs_in_a_few_late_rows_do_not_decide() -> None:
+    rows: list[dict[str, Any]] = [{"question": "q", "answer": "a"} for _ in range(1100)]
+    rows[1050] = {"question": "q", "answer": "a", "chosen": "b", "rejected": "c"}
+    examples = read(*rows)
+    assert examples.layout.mapping == {"prompt": "question", "completion": "answer"}
+    assert found(examples, "preference-data").severity == "warns"
+
+
+@pytest.mark.parametrize(("cell", "kind"), [(0, "undesired-rows"), ("no", "undesired-rows"), ("bad", "unmarked-rows")])
+def test_marks_of_another_kind_after_the_head_count(cell: object, kind: str) -> None:
+    rows: list[dict[str, Any]] = [{"question": "q", "answer": "a", "label": True} for _ in range(1100)]
+    rows[1050]["label"] = cell
+    assert found(read(*rows), kind).rows == (1050,)
