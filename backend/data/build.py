@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from backend.data.conversation import Conversation, Example, Message, Text
@@ -148,15 +148,17 @@ def _conversation(
             return LeftOut("unscored-rows", number, what)
         return LeftOut("empty-rows", number, f"row {number} has no answer in {column!r}")
     tools = tools_of(row.get(found.mapping["tools"]), f"row {number}") if "tools" in found.mapping else ()
-    tools = tools or (_tools_of_system(turns[0], number) if turns else ())
+    tools = tools or (_tools_of_turns(turns, number) if turns else ())
     used = messages if last == len(messages) else messages[:last]
     return Conversation(tuple(joined_calls(used) if last > 2 else used), tools, number)
 
 
-def _tools_of_system(turn: Mapping[str, Any], number: int) -> tuple[Mapping[str, Any], ...]:
-    """Tools that stand in the first turn."""
-    value = turn.get("tools") if type(turn) is dict else None
-    return tools_of(value, f"row {number}, turn 1") if value else ()
+def _tools_of_turns(turns: Sequence[Any], number: int) -> tuple[Mapping[str, Any], ...]:
+    """Tools that stand in a turn: those of the first one that has any."""
+    for at, turn in enumerate(turns, 1):
+        if type(turn) is dict and turn.get("tools") and (tools := tools_of(turn["tools"], f"row {number}, turn {at}")):
+            return tools
+    return ()
 
 
 def _cell(row: Value, column: str, number: int) -> Any:

@@ -110,7 +110,7 @@ def build_all(rows: Iterable[Value], found: Layout, passed: Passed) -> Iterator[
             left.add(built)
             yield number - 1
             continue
-        if isinstance(built, Conversation) and len(built.messages) > 2:
+        if isinstance(built, Conversation) and (len(built.messages) > 2 or built.messages[-1].extra):
             odd.add(built)
         used += 1
         if isinstance(built, Text):

@@ -29,7 +29,7 @@ READ = frozenset(
     {*SPEAKERS, *FLAGS, *MASKS, *PARTS_MARKED, KEYED_LOSS}
     | {"name", "tool_calls", "function_call", "tool_call_id", "tool_use_id", "type"}
 )
-ATTACHED = frozenset({"attachments", "experimental_attachments", "files", "documents"})
+ATTACHED = frozenset({"tools", "attachments", "experimental_attachments", "files", "documents"})
 """Keys of what belongs to a question, whatever they hold."""
 ENCODED_ROWS = 20_000
 """Rows whose turns are looked at even if they are stored as text: it takes decoding them once more."""
@@ -60,11 +60,13 @@ class Unread:
             if type(value) is not list:
                 value = turns_of(value) if isinstance(value, Mapping) or number <= ENCODED_ROWS else None
             seen: set[str] = set()
+            tools: Any = None
             for at, turn in enumerate(value or (), 1):
                 if type(turn) is dict and len(turn) == 2 and ("content" in turn or "value" in turn):
                     continue  # by far the most frequent
                 if isinstance(turn, Mapping):
-                    seen |= self._turn(turn, at, f"row {number}, turn {at}")
+                    seen |= self._turn(turn, tools, f"row {number}, turn {at}")
+                    tools = tools or turn.get("tools")
             for key in seen:
                 self._note(key, number - 1)
 
@@ -81,9 +83,11 @@ class Unread:
             text = f"Questions in {count_of(count)} are marked as trained on: only answers are."
             yield Finding("notes", _FLAGGED, text, "", tuple(self.rows[_FLAGGED]), count)
 
-    def _turn(self, turn: Mapping[str, Any], at: int, where: str) -> set[str]:
-        """What of this turn is not read."""
-        keys = [key for key in turn if key not in READ and holds(turn[key]) and not (key == "tools" and at == 1)]
+    def _turn(self, turn: Mapping[str, Any], tools: Any, where: str) -> set[str]:
+        """What of this turn is not read; `tools` are those of turns before it."""
+        keys = [key for key in turn if key not in READ and holds(turn[key])]
+        if not tools or tools == turn.get("tools"):
+            keys = [key for key in keys if key != "tools"]
         refuse_media_of_turn(turn, keys, where)
         seen = set()
         for key in _left(turn, keys):

@@ -13,6 +13,8 @@ from backend.data.turns.faults import RowError
 ARGUMENTS = ("arguments", "args", "input", "parameters")
 SCHEMAS = frozenset({"parameters", "input_schema", "inputSchema"})
 """Keys of a tool that describe its arguments."""
+TOOL_KEYS = frozenset({"name", "function", "functionDeclarations", "type"})
+"""Keys of one tool."""
 IDS = ("id", "call_id", "tool_call_id")
 
 
@@ -25,10 +27,25 @@ def tools_of(value: Any, where: str) -> tuple[Mapping[str, Any], ...]:
         raise RowError(f"{where} has tools that are no JSON list ({shown(value)}); correct or empty them")
     if not value or value != value:  # also the NaN that stands in gaps
         return ()
-    listed = [decoded(tool) for tool in (value if isinstance(value, list) else [value])]
+    listed = [decoded(tool) for tool in (value if isinstance(value, list) else _listed(value))]
     if not all(isinstance(tool, Mapping) for tool in listed):
         raise RowError(f"{where} has tools that are no list of objects ({shown(value)}); correct or empty them")
-    return tuple([_tool(tool) for part in listed for tool in (part.get("functionDeclarations") or [part])])
+    tools = tuple([_tool(tool) for part in listed for tool in (part.get("functionDeclarations") or [part])])
+    if nameless := next((x for x in tools if "function" in x and not isinstance(x["function"].get("name"), str)), None):
+        raise RowError(f"{where} has a tool without a name ({shown(nameless['function'])}); add it or empty the tools")
+    return tools
+
+
+def _listed(value: Any) -> list[Any]:
+    """The tools of an object: one tool, a list within it, or tools by their names."""
+    if not isinstance(value, Mapping) or not TOOL_KEYS.isdisjoint(value):
+        return [value]
+    within = next((value[key] for key in ("tools", "functions") if isinstance(value.get(key), list)), None)
+    if within is not None:
+        return list(within)
+    if value and all(isinstance(tool, Mapping) for tool in value.values()):
+        return [tool if "function" in tool else {"name": name, **tool} for name, tool in value.items()]
+    return [value]
 
 
 def are_tools(value: Any) -> bool:
@@ -63,12 +80,20 @@ def written_calls(content: Any, where: str) -> tuple[list[dict[str, Any]], Any]:
 def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(tool.get("function"), str):
         tool = {**tool, "function": decoded(tool["function"])}
-    if isinstance(tool.get("function"), Mapping):
-        return tool
+    function = tool.get("function")
+    if isinstance(function, Mapping):
+        return {**tool, "function": _with_schema(function)} if isinstance(function.get("parameters"), str) else tool
     if "input_schema" in tool and "parameters" not in tool:
         schema = tool["input_schema"]
         tool = {key: value for key, value in tool.items() if key != "input_schema"} | {"parameters": schema}
-    return {"type": "function", "function": tool}
+    return {"type": "function", "function": _with_schema(tool)}
+
+
+def _with_schema(function: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The description of the arguments as an object, if it is stored as JSON text."""
+    if not isinstance(function.get("parameters"), str):
+        return function
+    return {**function, "parameters": decoded(function["parameters"])}
 
 
 def _is_call(value: Any) -> bool:
@@ -80,9 +105,16 @@ def _call(call: Any, where: str) -> dict[str, Any]:
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         raise RowError(f"{where} has a tool call without a function's name ({shown(call)}); add the name")
     arguments: Any = next((function[key] for key in ARGUMENTS if function.get(key) is not None), {})
-    if isinstance(arguments, str):  # most templates take an object: as text it would be quoted twice
-        with suppress(ValueError, RecursionError):  # some sets hold arguments that are no JSON: they stay as they are
-            arguments = json.loads(arguments or "{}")
+    for _ in range(2):  # most templates take an object: as text it would be quoted twice
+        if isinstance(arguments, str):
+            arguments = _arguments(arguments)
     given = next((call[key] for key in IDS if isinstance(call.get(key), str)), None)
     kept = {"id": given} if given else {}
     return {"type": "function", **kept, "function": {"name": function["name"], "arguments": arguments}}
+
+
+def _arguments(text: str) -> Any:
+    """What a text encodes; arguments that are neither JSON nor as Python prints them stay as they are."""
+    with suppress(ValueError, RecursionError):
+        return json.loads(text or "{}")
+    return decoded(text)

@@ -11,6 +11,10 @@ TEXTS = {
         "join them to one answer, or mark the first with `train: false`",
     ),
     "questions-in-a-row": ("{rows} with two questions in a row.", "join them to one question"),
+    "arguments-as-text": (
+        "{rows} with arguments of a tool call that are no JSON: they are learned as they are.",
+        "write them as a JSON object",
+    ),
     "empty-answers": ("{rows} with an empty answer between others, which is not trained on.", "fill or remove it"),
 }
 
@@ -23,7 +27,7 @@ class Oddities:
         self._counts = dict.fromkeys(TEXTS, 0)
 
     def add(self, example: Conversation) -> None:
-        """Look at one conversation of more than a question and an answer."""
+        """Look at one conversation of more than a question and an answer without calls."""
         before = ""
         found: dict[str, None] = {}
         for message in example.messages:
@@ -34,6 +38,8 @@ class Oddities:
                     found["answers-in-a-row"] = None
                 if not message.scored and not message.content.strip() and "tool_calls" not in message.extra:
                     found["empty-answers"] = None
+                if any(isinstance(call["function"]["arguments"], str) for call in message.extra.get("tool_calls", ())):
+                    found["arguments-as-text"] = None
             before = message.role
         for kind in found:
             self._counts[kind] += 1

@@ -45,7 +45,7 @@ MASKS = ("mask", "masked")
 """Keys of a turn that say the opposite: true if it is not trained on."""
 PARTS_MARKED = ("train_detail", "training_detail")
 """Keys of a turn that say which of its characters are trained on."""
-FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False}
+FLAG_WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 REASONING = ("reasoning_content", "thinking", "reasoning")
 SPEAKING = {said: role for said, role in ROLES.items() if said not in CALL_ROLES}
 _EXTRA = {"name", "tool_call_id", "tool_use_id", *REASONING}

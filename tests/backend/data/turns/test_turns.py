@@ -262,3 +262,55 @@ def test_a_table_of_lists_is_turns(value: Any) -> None:
 def test_a_table_of_lists_that_differ_in_length_is_refused() -> None:
     with pytest.raises(UserError, match=r"'messages' holds .* which does not say who speaks"):
         read({"messages": {"role": ["user", "assistant"], "content": ["q"]}})
+
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [{"type": "function", "function": {"name": "f", "parameters": json.dumps(SCHEMA)}}],
+        [{"name": "f", "parameters": json.dumps(SCHEMA)}],
+        {"f": {"parameters": SCHEMA}},
+        {"tools": [{"name": "f", "parameters": SCHEMA}]},
+        {"functions": [json.dumps({"name": "f", "parameters": SCHEMA})]},
+    ],
+)
+def test_tools_within_objects_and_schemas_as_text(tools: Any) -> None:
+    (example,) = read({"messages": [USER, BOT], "tools": tools}).examples
+    assert isinstance(example, Conversation)
+    assert example.tools == ({"type": "function", "function": {"name": "f", "parameters": SCHEMA}},)
+
+
+def test_a_tool_without_a_name_is_named() -> None:
+    with pytest.raises(UserError, match="row 1 has a tool without a name"):
+        read({"messages": [USER, BOT], "tools": [{"type": "web_search"}]})
+
+
+def test_tools_of_any_turn_are_read_and_further_ones_named() -> None:
+    examples = read({"messages": [{"role": "system", "content": "s"}, {**USER, "tools": [TOOL]}, BOT]})
+    assert isinstance(examples.examples[0], Conversation) and examples.examples[0].tools == (TOOL,)
+    assert kinds(examples) == []
+    twice = read({"messages": [{**USER, "tools": [TOOL]}, BOT, {**USER, "tools": [{**TOOL, "more": 1}]}, BOT]})
+    assert "'tools'" in found(twice, "unread-keys").text
+    assert kinds(read({"messages": [{**USER, "tools": [TOOL]}, BOT, {**USER, "tools": [TOOL]}, BOT]})) == []
+
+
+@pytest.mark.parametrize("arguments", [json.dumps(json.dumps({"n": 1})), "{'n': 1}"])
+def test_arguments_that_were_encoded_otherwise_are_decoded(arguments: str) -> None:
+    call = {"type": "function", "function": {"name": "f", "arguments": arguments}}
+    examples = read({"messages": [USER, {"role": "assistant", "content": None, "tool_calls": [call]}]})
+    assert examples.examples == [Conversation((Q, CALLED), (), 1)] and kinds(examples) == []
+
+
+def test_arguments_that_are_no_json_are_said() -> None:
+    call = {"type": "function", "function": {"name": "f", "arguments": "n=1"}}
+    row = {"messages": [USER, {"role": "assistant", "content": None, "tool_calls": [call]}]}
+    assert found(read({"messages": [USER, BOT]}, row), "arguments-as-text").rows == (1,)
+
+
+@pytest.mark.parametrize(("weight", "scored"), [("0.0", False), ("1.0", True), (0.0, False)])
+def test_weights_as_fractions(weight: object, scored: bool) -> None:
+    row = {"messages": [USER, {**BOT, "weight": weight}, USER, BOT]}
+    assert turns(row)[1].scored is scored
