@@ -16,7 +16,7 @@ from backend.data.preflight.cuts import percent
 from backend.data.report import Counts
 
 SPOKEN = re.compile(
-    r"### ?(?:Human|Assistant|Instruction|Response|User|Question)\b|^<?(?:human|bot|assistant|user|gpt)>?: "
+    r"### ?(?:Human|Assistant|Instruction|Response|User|Question)\b|^<?(?:human|bot|assistant|user|gpt|q|question)>?: "
     r"|<\|(?:im_start|start_header_id|user|assistant)\|>|\[/INST\]",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -25,6 +25,15 @@ NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
 SENTENCE_END = re.compile(r"[.!?](?= |$)|[。？！]")
 
 
+def is_table(file: Opened) -> bool:
+    """The first line names columns that are usual, and those below it have as many fields."""
+    text = _head(file)
+    delimiter = _delimiter(file, text)
+    names = text.partition("\n")[0].split(delimiter)
+    usual = USUAL.intersection(name.strip().strip('"').lower() for name in names)
+    return len(usual) > 1 and "\n" in text.strip() and _width(text, delimiter) == len(names)
+
+
 def csv_rows(file: Opened) -> Iterator[Value]:
     """Delimited by commas, semicolons, tabs or pipes, with a header line. UserError that names the line."""
     csv.field_size_limit(2**31 - 1)

@@ -8,16 +8,19 @@ from typing import Any
 
 import msgspec
 
+from backend.data.layout.names import ALIASES, LOSERS, WINNERS
 from backend.data.reading.json_values import Numbered, begins_with_value, line_values, loads, stream_values
 from backend.data.reading.sniff import Opened
 from backend.data.row import TEXT_COLUMN, Value, kind_of
 from backend.data.split_names import training_key
-from backend.data.turns.cells import SPEAKERS
+from backend.data.turns.cells import SPEAKERS, speaker_key
 from backend.errors import UserError
 
 WRAPPERS = ("data", "rows", "examples", "items", "records", "instances", "samples", "train")
 """Usual names of the list of rows within one object."""
 
+PARTS = frozenset({*WINNERS, *LOSERS, *(alias for aliases in ALIASES.values() for alias in aliases)})
+"""Names of columns: an object with one of them is a row, not a table of rows."""
 SPOKEN = frozenset({*SPEAKERS, "human", "user", "gpt", "bot", "assistant"})
 """Keys of a turn; an object without them is a row of its own."""
 
@@ -143,11 +146,17 @@ def _by_index(value: Value) -> list[Any] | None:
 
 
 def _by_id(value: Value) -> list[Any] | None:
-    """{identifier: row}: objects that have a key in common."""
+    """{identifier: row}: objects that have a key in common, or conversations."""
     rows = list(value.values())
+    if len(rows) > 1 and PARTS.isdisjoint(key.lower() for key in value) and all(map(_are_turns, rows)):
+        return rows
     if len(rows) < 2 or not all(isinstance(x, dict) and x for x in rows):
         return None
     return rows if set(rows[0]).intersection(*rows[1:]) else None
+
+
+def _are_turns(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(x, dict) and speaker_key(x) for x in value)
 
 
 def _wrapped(file: Opened, value: Value) -> list[Any] | None:

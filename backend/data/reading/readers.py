@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.data.reading.arrow_rows import arrow_rows, parquet_rows
-from backend.data.reading.csv_rows import csv_rows
+from backend.data.reading.csv_rows import csv_rows, is_table
 from backend.data.reading.json_rows import json_rows, starts_as_json
 from backend.data.reading.plain_rows import plain_rows
 from backend.data.reading.sniff import (
@@ -42,17 +42,15 @@ class Format:
 
 _PARQUET, _ARROW = Format("Parquet", parquet_rows), Format("Arrow", arrow_rows)
 _JSON = Format("JSON", json_rows)
+_TEXT, _LINES = (".txt", ".md"), (".jsonl", ".ndjson", ".jsonlines")
 FORMATS: dict[str, Format] = {
-    ".jsonl": Format("JSONL", json_rows),
-    ".ndjson": Format("JSONL", json_rows),
-    ".jsonlines": Format("JSONL", json_rows),
+    **dict.fromkeys(_LINES, Format("JSONL", json_rows)),
     ".json": _JSON,
     ".csv": Format("CSV", csv_rows),
     ".tsv": Format("TSV", csv_rows),
     ".parquet": _PARQUET,
     ".arrow": _ARROW,
-    ".txt": Format("text", plain_rows),
-    ".md": Format("text", plain_rows),
+    **dict.fromkeys(_TEXT, Format("text", plain_rows)),
 }
 """By the ending of a name. Within one file its content decides."""
 
@@ -108,6 +106,9 @@ def _format(file: Opened) -> Format:
     if file.suffix in (".parquet", ".arrow"):
         name = FORMATS[file.suffix].name
         raise UserError(f"{file.path} is no readable {name} file; write or download it again", "data")
+    if file.suffix in (*_TEXT, *_LINES, ".json") and is_table(file):
+        file.notes.append(f"{file.name} is read as a table: its first line names the columns.")
+        return FORMATS[".csv"]
     if file.suffix in FORMATS:
         return FORMATS[file.suffix]
     known = ", ".join(FORMATS)

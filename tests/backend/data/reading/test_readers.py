@@ -364,3 +364,32 @@ def test_a_quote_that_swallows_lines_is_said(tmp_path: Path) -> None:
     reading = Reading()
     assert len(list(rows_of(path, reading))) == 2
     assert "ends at line 4 of rows.tsv holds lines with tabs in one field" in reading.notes[0]
+
+
+TABLE = "question\tanswer\nHow many?\tThree.\nAnd now?\tTwo, or one.\n"
+
+
+@pytest.mark.parametrize("name", ["rows.txt", "rows.md", "rows.jsonl", "rows.json"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_table_under_the_ending_of_another_format(tmp_path: Path, name: str, encoding: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(TABLE.encode(encoding))
+    reading = Reading()
+    rows = list(rows_of(path, reading))
+    assert rows == [{"question": "How many?", "answer": "Three."}, {"question": "And now?", "answer": "Two, or one."}]
+    assert reading.notes == [f"{name} is read as a table: its first line names the columns."]
+
+
+@pytest.mark.parametrize(
+    "text", ["The question, the answer\nand more text, of course\n", "question, answer\n", "input\tonly\nx\ty\n"]
+)
+def test_text_with_commas_is_no_table(tmp_path: Path, text: str) -> None:
+    assert [list(row) for row in read(tmp_path, "rows.txt", text)] == [["text"]] * text.count("\n")
+
+
+def test_conversations_by_their_ids(tmp_path: Path) -> None:
+    one, two = ([{"role": "user", "content": str(n)}, {"role": "assistant", "content": "a"}] for n in range(2))
+    rows = read(tmp_path, "rows.json", json.dumps({"a1": one, "a2": two}, indent=1))
+    assert rows == [{"messages": one}, {"messages": two}]
+    pair = {"prompt": one[:1], "chosen": one[1:], "rejected": two[1:]}
+    assert read(tmp_path, "pair.json", json.dumps(pair)) == [pair]
