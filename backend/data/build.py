@@ -16,7 +16,7 @@ from backend.data.turns.cells import decoded, shown, texts_of, turns_of
 from backend.data.turns.faults import LeftOut, RowError
 from backend.data.turns.parts import text_of
 from backend.data.turns.transcript import is_transcript, turns_of_transcript
-from backend.data.turns.turns import joined_calls, messages_of
+from backend.data.turns.turns import joined_calls, joined_thoughts, messages_of
 
 
 def build(row: Value, number: int, found: Layout) -> Example | LeftOut:
@@ -93,7 +93,7 @@ def _pair(row: Value, number: int, found: Layout) -> Example | LeftOut:
     messages = asked + answer
     if "history" in mapping:
         messages = _history(row, number, mapping) + messages
-    if "system" in mapping:
+    if "system" in mapping and messages[0].role != "system":
         messages = _system(row, number, mapping) + messages
     return _conversation(messages, row, number, found, mapping["completion"])
 
@@ -177,7 +177,7 @@ def _read(turns: list[Mapping[str, Any]], where: str) -> list[Message]:
     messages: list[Message] = []
     for at, turn in enumerate(turns, 1):
         messages += messages_of(turn, f"{where} {at}")
-    return messages
+    return joined_thoughts(messages)
 
 
 def _list_of_turns(value: Any, number: int, column: str) -> list[Mapping[str, Any]]:

@@ -106,7 +106,7 @@ def _numbers(head: Head, completion: str) -> Iterator[Finding]:
 
 def _systems(head: Head, layout: Layout) -> Iterator[Finding]:
     """Conversations that begin with a system prompt of their own do not get that of the column."""
-    column, turns = layout.mapping.get("system"), layout.mapping.get("messages")
+    column, turns = layout.mapping.get("system"), layout.mapping.get("messages", layout.mapping.get("prompt"))
     if column is None or turns is None:
         return
     rows = []

@@ -47,6 +47,8 @@ PARTS_MARKED = ("train_detail", "training_detail")
 """Keys of a turn that say which of its characters are trained on."""
 FLAG_WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 REASONING = ("reasoning_content", "thinking", "reasoning")
+FUNCTIONS = "functions."
+"""Before the name of a function that a turn is addressed to."""
 SPEAKING = {said: role for said, role in ROLES.items() if said not in CALL_ROLES}
 _EXTRA = {"name", "tool_call_id", "tool_use_id", *REASONING}
 _MARKED = {*FLAGS, *MASKS, *PARTS_MARKED}
@@ -81,6 +83,28 @@ def spoken_in(turns: Sequence[Mapping[str, Any]]) -> set[str]:
     """The roles of these turns."""
     said = (next((turn[key] for key in SPEAKERS if turn.get(key) is not None), "") for turn in turns)
     return {ROLES.get(str(x).strip().lower(), "") for x in said}
+
+
+def joined_thoughts(messages: list[Message]) -> list[Message]:
+    """A turn that is only thinking and the answer after it as one turn."""
+    if not any(map(_is_thought_of, messages, messages[1:])):
+        return messages
+    joined = messages[:1]
+    for message in messages[1:]:
+        before = joined[-1]
+        if _is_thought_of(before, message):
+            thoughts = (x.extra.get("reasoning_content", "") for x in (before, message))
+            extra = {**message.extra, "reasoning_content": "\n\n".join(filter(None, thoughts))}
+            joined[-1] = message._replace(extra=extra)
+        else:
+            joined.append(message)
+    return joined
+
+
+def _is_thought_of(before: Message, message: Message) -> bool:
+    if not before.extra or message.role != "assistant" or before.role != "assistant" or before.content.strip():
+        return False
+    return "tool_calls" not in before.extra and "reasoning_content" in before.extra
 
 
 def joined_calls(messages: list[Message]) -> list[Message]:
@@ -121,13 +145,23 @@ def _message(turn: Mapping[str, Any], said: str, role: str, where: str) -> Messa
     value = _content(turn, bool(calls), where)
     if said in CALL_ROLES:
         calls, value = written_calls(value, where)
-    if isinstance(value, str):
+    if role == "assistant" and isinstance(value, str) and not calls:
+        calls, text, thinking = _by_channel(turn, value, where)
+    elif isinstance(value, str):
         text, thinking = value, ""
     else:
         text, thinking = _said(value, role, calls, where)
     scored = role == "assistant" and bool(calls or text.strip()) and _flag(turn, where)
     is_null = bool(calls) and not text and value != ""
     return Message(role, text, scored, _extra(turn, calls, thinking), is_null)
+
+
+def _by_channel(turn: Mapping[str, Any], text: str, where: str) -> tuple[list[dict[str, Any]], str, str]:
+    """Calls, text and thinking of a text that says by its channel or recipient which of them it is, as GPT-OSS does."""
+    recipient = turn.get("recipient")
+    if isinstance(recipient, str) and recipient.startswith(FUNCTIONS):
+        return calls_of({"name": recipient.removeprefix(FUNCTIONS), "arguments": text}, where), "", ""
+    return ([], "", text) if turn.get("channel") == "analysis" else ([], text, "")
 
 
 def _said(value: Any, role: str, calls: list[dict[str, Any]], where: str) -> tuple[str, str]:

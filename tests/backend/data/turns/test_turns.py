@@ -314,3 +314,24 @@ def test_arguments_that_are_no_json_are_said() -> None:
 def test_weights_as_fractions(weight: object, scored: bool) -> None:
     row = {"messages": [USER, {**BOT, "weight": weight}, USER, BOT]}
     assert turns(row)[1].scored is scored
+
+
+def test_thinking_in_a_turn_of_its_own_belongs_to_the_answer() -> None:
+    thought = {"role": "assistant", "channel": "analysis", "content": "Hm."}
+    said = Message("assistant", "a", True, {"reasoning_content": "Hm."})
+    assert turns({"messages": [USER, thought, {**BOT, "channel": "final"}]}) == (Q, said)
+    both = said._replace(extra={"reasoning_content": "Hm.\n\nWell."})
+    assert turns({"messages": [USER, thought, {**BOT, "thinking": "Well."}]}) == (Q, both)
+    alone = {"role": "assistant", "content": "", "reasoning_content": "Hm."}
+    assert turns({"messages": [USER, alone, BOT]}) == (Q, said)
+    call = {"role": "assistant", "channel": "commentary", "recipient": "functions.f", "content": '{"n": 1}'}
+    called = CALLED._replace(extra={"reasoning_content": "Hm.", "tool_calls": [CALL]})
+    assert turns(chat(thought, call, RESULT)) == (Q, called, Message("tool", "3"), A)
+
+
+def test_a_prompt_with_a_system_turn_does_not_get_a_second_one() -> None:
+    row = {"prompt": [{"role": "system", "content": "s"}, USER], "completion": [BOT], "system": "Another one."}
+    examples = read(row)
+    assert examples.examples == [Conversation((Message("system", "s"), Q, A), (), 1)]
+    assert found(examples, "two-system-prompts").rows == (0,)
+    assert turns({"prompt": [USER], "completion": [BOT], "system": "s"})[0] == Message("system", "s")
