@@ -12,6 +12,11 @@ from backend.data.layout.names import GAPS
 
 _LINE_ENDS = re.compile(r"\\n(?=[A-Z0-9\s\\*-]|$)")
 """A backslash and an n where a line ends; LaTeX has them before small letters."""
+_LABEL = re.compile(
+    r"\s*(?:(?:#{2,} ?)?(?:assistant|ai|bot|gpt|chatbot|response)\s*:|#{2,} ?(?:assistant|response)\b|<\|assistant\|>)",
+    re.IGNORECASE,
+)
+"""Who speaks, before what is said."""
 _ENTITIES = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#39|#x27);")
 
 
@@ -51,6 +56,30 @@ ODDITIES = (
         "fill or remove these rows",
         0,
         lambda _, answer: answer.strip().lower() in GAPS,
+    ),
+    Oddity(
+        "warns",
+        "answers-without-end-of-thinking",
+        "Answers of {rows} begin to think and do not end it with </think>, as answers that were cut off do.",
+        "remove these rows, or generate them with more tokens",
+        0,
+        lambda _, answer: answer.lstrip().startswith("<think>") and "</think>" not in answer,
+    ),
+    Oddity(
+        "warns",
+        "answers-of-thinking-alone",
+        "Answers of {rows} end with </think>: the model learns to think and say nothing.",
+        "write the answer after it, or remove these rows",
+        0,
+        lambda _, answer: answer.rstrip().endswith("</think>") and answer.lstrip().startswith("<think>"),
+    ),
+    Oddity(
+        "warns",
+        "answers-begin-with-labels",
+        "Answers of {rows} begin with who speaks, such as Assistant:, which the chat template writes itself.",
+        "take it out of the answers",
+        0.5,
+        lambda _, answer: _LABEL.match(answer) is not None,
     ),
     Oddity(
         "warns",

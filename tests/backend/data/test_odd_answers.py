@@ -23,6 +23,10 @@ def chats(*answers: str) -> list[Conversation]:
         ("answers-repeat-questions", ASKED),
         ("answers-begin-with-questions", ASKED + "\nIt has three."),
         ("gaps-as-text", "NaN"),
+        ("answers-without-end-of-thinking", "<think>\nIt has three, no, wait"),
+        ("answers-of-thinking-alone", "<think>\nIt has three.\n</think>"),
+        ("answers-begin-with-labels", "Assistant: It has three."),
+        ("answers-begin-with-labels", "### Response:\nIt has three."),
         ("spaces-around-answers", " It has three."),
         ("escaped-text", "It has three.\\nAnd more."),
         ("escaped-text", "It has &lt;three&gt;."),
@@ -34,7 +38,18 @@ def test_an_oddity_of_all_answers_is_found_once(kind: str, answer: str) -> None:
 
 
 def test_clean_answers_have_none() -> None:
-    answers = ("It has three.", "Two.\nOne more.", "$x \\neq y$ and $\\nabla f$", "<b>4 &amp; 5</b>", "None", "")
+    answers = (
+        "It has three.",
+        "Two.\nOne more.",
+        "$x \\neq y$ and $\\nabla f$",
+        "<b>4 &amp; 5</b>",
+        "None",
+        "",
+        "<think>3</think>It has three.",
+        "AI is it.",
+        "The response: x",
+        "Use <think> here",
+    )
     assert list(odd_answers(chats(*answers))) == []
 
 
