@@ -25,6 +25,8 @@ NESTED = ("messages", "conversations", "conversation", "turns")
 KEYED_LOSS = "output_with_loss"
 _BESIDE = {KEYED_LOSS, "need_eos_token", "turn", "id", "index"}
 _KEYED_NAMES = frozenset().union(*(names for _, names in KEYED))
+_WORDS = re.compile(r"[^\W\d_]+\W?\s+[^\W\d_]+")
+"""Two words with white space between them; a date has none."""
 _ARRAY_OF_OBJECTS = re.compile(r"\}\s*\n\s*\{")
 """NumPy writes the items of an array without commas, one a line; texts within have their line ends escaped."""
 
@@ -99,7 +101,7 @@ def has_sentence(value: Any, depth: int = 4) -> bool:
     """A text of several words stands somewhere in it."""
     if isinstance(value, str):
         text = value.strip()
-        return " " in text or len(text) > 200 or (not text.isascii() and len(text) > 5)
+        return len(text) > 200 or (not text.isascii() and len(text) > 5) or _WORDS.search(text) is not None
     if depth and isinstance(value, Mapping):
         return any(has_sentence(item, depth - 1) for item in value.values())
     return bool(depth) and isinstance(value, list) and any(has_sentence(item, depth - 1) for item in value)

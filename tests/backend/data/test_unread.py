@@ -53,7 +53,7 @@ def test_texts_under_other_keys_are_named(key: str, value: Any, fix: str) -> Non
     "beside",
     [
         {"text": "a"},
-        {"id": "a long name of a turn", "language": "English", "toxic": False, "tokens": 7},
+        {"id": "a long name of a turn", "language": "English", "toxic": False, "at": "2023-04-09 00:02:53"},
         {"weight": 1, "name": "Tom Miller"},
         {"reasoning": THOUGHT, "thinking": THOUGHT, "reasoning_content": THOUGHT},
         {"reasoning_content": [{"type": "text", "text": THOUGHT}]},
