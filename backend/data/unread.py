@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend.data.finding import SHOWN_ROWS, Finding, count_of
+from backend.data.finding import SHOWN_ROWS, Finding, Severity, count_of
 from backend.data.layout.head import holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.media import refuse_media_of_turn
@@ -31,6 +31,10 @@ READ = frozenset(
 )
 ATTACHED = frozenset({"tools", "attachments", "experimental_attachments", "files", "documents"})
 """Keys of what belongs to a question, whatever they hold."""
+ABOUT_TURNS = frozenset(
+    {"header", "headers", "metadata", "meta", "model", "language", "lang", "country", "state", "city"}
+)
+"""Keys of what says from where a turn comes."""
 ENCODED_ROWS = 20_000
 """Rows whose turns are looked at even if they are stored as text: it takes decoding them once more."""
 MOST_KEYS = 200
@@ -73,15 +77,23 @@ class Unread:
     def findings(self) -> Iterator[Finding]:
         """The keys of which most hold sentences; marks on questions."""
         keys = [key for key, count in self.texts.items() if 2 * count > self.held[key]]
-        if keys:
-            listed = ", ".join(map(repr, keys[:6]))
-            text = f"Turns of {count_of(max(self.counts[key] for key in keys))} hold texts that are not used, under "
-            text += f"the key{'s' * (len(keys) > 1)} {listed}."
-            rows = sorted({row for key in keys for row in self.rows[key]})[:SHOWN_ROWS]
-            yield Finding("warns", _KEYS, text, _fix(keys), tuple(rows), max(self.counts[key] for key in keys))
+        beside = [key for key in keys if key.lower() in ABOUT_TURNS]
+        if learned := [key for key in keys if key not in beside]:
+            yield self._finding("warns", learned, _fix(learned))
+        if beside:
+            yield self._finding("notes", beside, "")
         if count := self.counts[_FLAGGED]:
             text = f"Questions in {count_of(count)} are marked as trained on: only answers are."
             yield Finding("notes", _FLAGGED, text, "", tuple(self.rows[_FLAGGED]), count)
+
+    def _finding(self, severity: Severity, keys: list[str], fix: str) -> Finding:
+        count = max(self.counts[key] for key in keys)
+        listed = ", ".join(map(repr, keys[:6]))
+        text = (
+            f"Turns of {count_of(count)} hold texts that are not used, under the key{'s' * (len(keys) > 1)} {listed}."
+        )
+        rows = sorted({row for key in keys for row in self.rows[key]})[:SHOWN_ROWS]
+        return Finding(severity, _KEYS, text, fix, tuple(rows), count)
 
     def _turn(self, turn: Mapping[str, Any], tools: Any, where: str) -> set[str]:
         """What of this turn is not read; `tools` are those of turns before it."""

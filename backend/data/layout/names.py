@@ -168,6 +168,12 @@ def preference(columns: Sequence[str]) -> tuple[str, str] | None:
     return min(pairs, key=lambda pair: len(parts[pair[1]]), default=None)
 
 
+def is_about_answers(column: str) -> bool:
+    """By its name the column tells something about a better or a worse answer, such as `chosen_model`."""
+    parts = set(words(column))
+    return not parts.isdisjoint({*WINNERS, *LOSERS}) and not parts.isdisjoint(ABOUT_ANSWERS)
+
+
 def rivals(columns: Sequence[str]) -> tuple[str, str] | None:
     """Two columns of answers, of which none is called the better."""
     by_words = {tuple(_split_digits(column)): column for column in columns}

@@ -9,7 +9,18 @@ from backend.data.layout.answers import completions
 from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.mapping import option
-from backend.data.layout.names import ALIASES, ANSWERS, LABELS, PERSONAS, SPLITS, THINKING, is_identifier, named, words
+from backend.data.layout.names import (
+    ALIASES,
+    ANSWERS,
+    LABELS,
+    PERSONAS,
+    SPLITS,
+    THINKING,
+    is_about_answers,
+    is_identifier,
+    named,
+    words,
+)
 from backend.data.layout.quality import is_class_of_quality
 from backend.data.turns.calls import are_tools
 from backend.data.turns.cells import has_sentence, texts_of, turns_of
@@ -28,6 +39,7 @@ def unused(head: Head, layout: Layout) -> Iterator[Finding]:
     texts = [x for x in layout.unused if head.shape(x) in ("text", "empty", "turns", "transcript")]
     texts += [x for x in layout.unused if head.shape(x) == "other" and any(map(texts_of, head[x].values))]
     texts += [x for x in layout.unused if head.shape(x) == "other" and x not in texts and _says_much(head, layout, x)]
+    texts = [x for x in texts if not is_about_answers(x)]
     texts = [x for x in texts if not is_rejected(x) and not is_class_of_quality(head, x) and x.lower() not in SPLITS]
     texts = [x for x in texts if not (x in answers and x.lower() not in LABELS) and not _repeats(head, layout, x)]
     texts = [x for x in texts if head.shape(x) != "empty" or not any(x in row for row in head.rows)]

@@ -88,6 +88,7 @@ def test_rows_without_a_mark_are_said_to_be_left_out(tmp_path: Path, tiny_model:
 def test_what_is_told_about_answers_is_no_answer(beside: dict[str, Any]) -> None:
     examples = read({"prompt": "q", **beside, "chosen": "a", "rejected": "no"})
     assert examples.layout.mapping["completion"] == "chosen" and examples.layout.preference == ("chosen", "rejected")
+    assert kinds(examples) == ["preference-data"]
 
 
 def test_a_column_that_repeats_the_better_conversation_is_not_named() -> None:

@@ -64,6 +64,12 @@ def test_what_is_read_or_says_nothing_is_not_named(beside: dict[str, Any]) -> No
     assert kinds(read({"messages": [USER, {**BOT, **beside}]})) == []
 
 
+def test_what_says_from_where_a_turn_comes_is_a_note() -> None:
+    turn = {**USER, "country": "United States", "header": {"agent": "Some browser of theirs"}}
+    said = found(read({"messages": [turn, BOT]}), "unread-keys")
+    assert said.severity == "notes" and "'country', 'header'" in said.text
+
+
 def test_thinking_as_a_list_of_texts_is_read() -> None:
     (_, answer) = turns({"messages": [USER, {**BOT, "reasoning_content": [{"type": "text", "text": THOUGHT}]}]})
     assert answer == Message("assistant", "a", True, {"reasoning_content": THOUGHT})
