@@ -52,6 +52,8 @@ class Unread:
     """Key -> turns that hold something under it."""
     texts: Counter[str] = field(default_factory=Counter)
     """Key -> turns that hold sentences under it."""
+    marks: dict[str, set[bool]] = field(default_factory=dict)
+    """Key -> the truth values that answers hold under it."""
     rows: dict[str, list[int]] = field(default_factory=dict)
     """Key -> the first rows, counted from 0."""
     counts: Counter[str] = field(default_factory=Counter)
@@ -82,6 +84,12 @@ class Unread:
             yield self._finding("warns", learned, _fix(learned))
         if beside:
             yield self._finding("notes", beside, "")
+        if marks := [key for key, values in self.marks.items() if len(values) > 1]:
+            listed = ", ".join(map(repr, marks[:6]))
+            text = f"Answers are marked true or false under {listed}, and all are trained on alike."
+            yield Finding(
+                "notes", "unread-marks", text, "write `train: false` into turns that are not to be trained on"
+            )
         if count := self.counts[_FLAGGED]:
             text = f"Questions in {count_of(count)} are marked as trained on: only answers are."
             yield Finding("notes", _FLAGGED, text, "", tuple(self.rows[_FLAGGED]), count)
@@ -109,7 +117,11 @@ class Unread:
             if key in ATTACHED or has_sentence(turn[key]):
                 self.texts[key] += 1
                 seen.add(key)
-        if speaker_key(turn) and "assistant" not in spoken_in([turn]) and is_marked_as_trained(turn):
+        is_answer = "assistant" in spoken_in([turn])
+        for key in keys if is_answer else ():
+            if type(turn[key]) is bool and (key in self.marks or len(self.marks) < MOST_KEYS):
+                self.marks.setdefault(key, set()).add(turn[key])
+        if speaker_key(turn) and not is_answer and is_marked_as_trained(turn):
             seen.add(_FLAGGED)
         return seen
 

@@ -24,9 +24,12 @@ from backend.data.layout.names import (
 from backend.data.layout.quality import is_class_of_quality
 from backend.data.turns.calls import are_tools
 from backend.data.turns.cells import has_sentence, texts_of, turns_of
+from backend.data.turns.turns import FLAGS, MASKS
 
 SHORT = 9
 """Characters of a text, such as a role, that says nothing by standing in another one."""
+MARKS_OF_TURNS = (*FLAGS, *MASKS, "weights", "loss_masks", "loss_weights", "masks", "train_mask", "assistant_masks")
+"""Columns that may say of each turn whether it is trained on."""
 BESIDE_TURNS = ("chat_template_kwargs", "documents", "docs", "contexts", "context", "passages")
 """Columns whose objects a chat template or a question would need."""
 COMPARED_ROWS = 50
@@ -43,6 +46,7 @@ def unused(head: Head, layout: Layout) -> Iterator[Finding]:
     texts = [x for x in texts if not is_rejected(x) and not is_class_of_quality(head, x) and x.lower() not in SPLITS]
     texts = [x for x in texts if not (x in answers and x.lower() not in LABELS) and not _repeats(head, layout, x)]
     texts = [x for x in texts if head.shape(x) != "empty" or not any(x in row for row in head.rows)]
+    yield from _marks_of_turns(head, layout)
     prose = [x for x in texts if _is_weighty(head, layout, x)]
     for severity, group in (("warns", prose), ("notes", [x for x in texts if x not in prose])):
         if group:
@@ -54,6 +58,14 @@ def unused(head: Head, layout: Layout) -> Iterator[Finding]:
                 f"{subject} not used.",
                 _use(head, layout, group),
             )
+
+
+def _marks_of_turns(head: Head, layout: Layout) -> Iterator[Finding]:
+    """Columns that say of each turn whether it is trained on, in a list."""
+    for column in layout.unused:
+        if column.lower() in MARKS_OF_TURNS and any(isinstance(x, list) for x in head[column].values):
+            text = f"Column {column!r} holds a list for each row, which is not used: all answers are trained on."
+            yield finding("warns", "marks-of-turns", text, "write `train: true` or `train: false` into each turn")
 
 
 def _says_much(head: Head, layout: Layout, column: str) -> bool:

@@ -39,9 +39,12 @@ ROLES = {
     "ipython": "tool",
 }
 CALL_ROLES = ("function_call", "tool_call")
-FLAGS = ("weight", "loss_weight", "loss_scale", "loss_mask", "loss", "train", "trainable", "training")
+FLAGS = (
+    *("weight", "loss_weight", "loss_scale", "loss_mask", "loss", "train", "trainable", "training", "is_trained"),
+    *("learn", "supervised", "do_train", "should_train", "has_loss", "calculate_loss", "compute_loss"),
+)
 """Keys of a turn that say whether it is trained on: 1 or true if it is."""
-MASKS = ("mask", "masked")
+MASKS = ("mask", "masked", "no_loss", "ignore_loss", "skip_loss", "ignore")
 """Keys of a turn that say the opposite: true if it is not trained on."""
 PARTS_MARKED = ("train_detail", "training_detail")
 """Keys of a turn that say which of its characters are trained on."""

@@ -97,3 +97,15 @@ def test_turns_that_are_stored_as_text_are_looked_through_too() -> None:
     rows = [{"messages": json.dumps([USER, BOT])} for _ in range(1100)]
     rows[1050] = {"messages": json.dumps([USER, {**BOT, "thoughts": THOUGHT}])}
     assert found(read(*rows), "unread-keys").rows == (1050,)
+
+
+def test_other_marks_of_answers_are_noted() -> None:
+    rows = [{"messages": [{**USER, "edited": True}, {**BOT, "edited": edited}]} for edited in (True, False)]
+    assert "'edited'" in found(read(*rows), "unread-marks").text
+    assert kinds(read(rows[0], rows[0])) == []
+
+
+@pytest.mark.parametrize("column", ["loss_mask", "weights"])
+def test_a_list_of_marks_beside_the_turns_is_named(column: str) -> None:
+    said = found(read({"messages": [USER, BOT, USER, BOT], column: [0, 0, 0, 1]}), "marks-of-turns")
+    assert said.severity == "warns" and repr(column) in said.text
