@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from backend.data.conversation import Conversation, Message, digest
+from backend.data.turns.turns import FLAGS, MASKS
 from backend.errors import UserError
 from tests.backend.data.examples import BOT, GPT, HUMAN, USER, A, Q, found, kinds, read, turns
 
@@ -177,13 +178,13 @@ def test_xtuner_s_objects_of_a_question_and_an_answer() -> None:
     assert turns(row) == (Message("system", "s"), Q, A, Q, A)
 
 
-@pytest.mark.parametrize("name", ["loss", "loss_mask", "loss_scale", "train", "training", "trainable", "weight"])
+@pytest.mark.parametrize("name", FLAGS)
 @pytest.mark.parametrize(("value", "scored"), [(0, False), (1, True), (0.0, False), ("false", False), ("True", True)])
 def test_flags_say_what_is_trained_on(name: str, value: object, scored: bool) -> None:
     assert turns(chat({"role": "assistant", "content": "x", name: value}, USER))[1].scored is scored
 
 
-@pytest.mark.parametrize("name", ["mask", "masked"])
+@pytest.mark.parametrize("name", MASKS)
 def test_masked_turns_are_not_trained_on(name: str) -> None:
     for value in (True, False):
         assert turns(chat({"role": "assistant", "content": "x", name: value}, USER))[1].scored is not value
