@@ -7,7 +7,6 @@ import io
 import re
 from collections.abc import Iterator
 from itertools import islice
-from statistics import median
 
 from backend.data.layout.names import ALIASES
 from backend.data.reading.sniff import Opened
@@ -195,7 +194,8 @@ def _looks_like(name: str, values: list[str]) -> bool:
         return False
     if NAME.fullmatch(name):
         return 2 * sum(" " in value or not value.isascii() for value in values) <= len(values)
-    return len(name) * 2 > median(map(len, values)) or name.count(" ") > 2
+    median = sorted(map(len, values))[len(values) // 2]
+    return len(name) * 2 > median or name.count(" ") > 2
 
 
 def _is_cell(name: str) -> bool:
