@@ -131,7 +131,7 @@ class Opened:
                 yield text
                 continue
             text = text.replace("\r\n", "\n").replace("\r", "\n")
-            yield from text.splitlines(keepends=True) if text.count("\n") > 1 else (text,)
+            yield from io.StringIO(text)  # splitlines would divide at other characters too
 
     def decoded(self, line: bytes, number: int) -> str:
         """Line `number` as text. UserError if it is not UTF-8."""

@@ -393,3 +393,10 @@ def test_conversations_by_their_ids(tmp_path: Path) -> None:
     assert rows == [{"messages": one}, {"messages": two}]
     pair = {"prompt": one[:1], "chosen": one[1:], "rejected": two[1:]}
     assert read(tmp_path, "pair.json", json.dumps(pair)) == [pair]
+
+
+def test_only_line_ends_end_a_row(tmp_path: Path) -> None:
+    odd = "a\u2028b\x0bc\x85d\x0ce"
+    path = tmp_path / "rows.csv"
+    path.write_bytes(f'question,answer\r\n"x\ry",{odd}\r\nz,{odd}\r\n'.encode())
+    assert list(rows_of(path)) == [{"question": "x\ny", "answer": odd}, {"question": "z", "answer": odd}]
