@@ -16,7 +16,7 @@ from backend.data.turns.cells import decoded, shown, texts_of, turns_of
 from backend.data.turns.faults import LeftOut, RowError
 from backend.data.turns.parts import text_of
 from backend.data.turns.transcript import is_transcript, turns_of_transcript
-from backend.data.turns.turns import joined_calls, joined_thoughts, messages_of
+from backend.data.turns.turns import joined_calls, joined_thoughts, messages_of, turns_in
 
 
 def build(row: Value, number: int, found: Layout) -> Example | LeftOut:
@@ -198,7 +198,7 @@ def _list_of_turns(value: Any, number: int, column: str) -> list[Mapping[str, An
 def _turns(value: Any, number: int, column: str, role: str) -> list[Message]:
     if type(value) is str and value[:1] not in "[{ \n":
         return [Message(role, value, role == "assistant" and bool(value.strip()))]
-    turns = turns_of(value)
+    turns = turns_in(value, keyed_text=False)
     if turns is not None:
         return joined_calls(_read(turns, f"row {number}, {column!r} turn"))
     text = text_of(value, f"row {number}: {column!r}")

@@ -123,12 +123,20 @@ def _is_history(head: Head, column: str) -> bool:
 
 def _is_whole(head: Head, column: str) -> bool:
     """Question and answer stand in this one column; it is not the prompt's or the completion's part of a pair."""
-    if column == named(head.columns, "prompt") and completions(head, [column]):
+    prompt = named(head.columns, "prompt")
+    if column == prompt and completions(head, [column]):
+        return False
+    if prompt and named([column], "completion") and _begins_with_answers(head, column):
         return False
     return any(
         {"user", "assistant"} <= spoken_in(turns) or {"system", "assistant"} <= spoken_in(turns)
         for turns in head[column].turns
     )
+
+
+def _begins_with_answers(head: Head, column: str) -> bool:
+    starts = [spoken_in(turns[:1]) for turns in head[column].turns]
+    return 2 * sum(role == {"assistant"} for role in starts) > len(starts)
 
 
 def _is_answered_elsewhere(head: Head, column: str) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
+from backend.data.layout.names import named
 from backend.data.row import Value
-from backend.data.turns.cells import turns_of
 from backend.data.turns.transcript import is_transcript
+from backend.data.turns.turns import turns_in
 
 ROWS = 1000
 """Rows that decide which column plays which part."""
@@ -27,8 +28,9 @@ Shape = Literal["empty", "truth", "number", "text", "turns", "transcript", "othe
 class Column:
     """One column of the head."""
 
-    def __init__(self, name: str, rows: Sequence[Value]) -> None:
+    def __init__(self, name: str, rows: Sequence[Value], keyed_text: bool = True) -> None:
         self.name = name
+        self._keyed_text = keyed_text
         self.cells = [row.get(name) for row in rows]
 
     @cached_property
@@ -39,7 +41,8 @@ class Column:
     @cached_property
     def turns(self) -> list[list[Mapping[str, Any]]]:
         """The cells that hold turns."""
-        return [turns for x in self.values if not isinstance(x, int | float) and (turns := turns_of(x)) is not None]
+        cells = (x for x in self.values if not isinstance(x, int | float))
+        return [turns for x in cells if (turns := turns_in(x, self._keyed_text)) is not None]
 
     @cached_property
     def shape(self) -> Shape:
@@ -82,11 +85,19 @@ class Head:
         self.rows = rows[:ROWS]
         self.columns = tuple(columns)
         self._known: dict[str, Column] = {}
+        self._has_pair = named(columns, "prompt") is not None and named(columns, "completion") is not None
 
     def __getitem__(self, name: str) -> Column:
         if name not in self._known:
-            self._known[name] = Column(name, self.rows)
+            self._known[name] = Column(name, self.rows, self._may_be_keyed(name))
         return self._known[name]
+
+    def _may_be_keyed(self, name: str) -> bool:
+        """Objects of a question and an answer that this column holds as text are turns, and no answers in JSON."""
+        if named([name], "messages"):
+            return True
+        is_usual = any(named([name], role) for role in ("prompt", "input", "completion", "system"))
+        return not self._has_pair and not is_usual
 
     def shape(self, name: str) -> Shape:
         """What most cells of a column hold."""

@@ -44,10 +44,15 @@ def decoded(value: Any) -> Any:
         return _by_python(text, value)
 
 
-def turns_of(value: Any) -> list[Mapping[str, Any]] | None:
-    """The cell as a list of turns with a speaker each, or None if it holds anything else."""
+def turns_of(value: Any, keyed_text: bool = True) -> list[Mapping[str, Any]] | None:
+    """The cell as a list of turns with a speaker each, or None if it holds anything else.
+
+    Objects such as {"question": ..., "answer": ...} that are stored as text are turns only with `keyed_text`: such a
+    text may also be an answer in JSON.
+    """
     if type(value) is list and value and all(type(x) is dict and ("role" in x or "from" in x) for x in value):
         return value  # by far the most frequent
+    may_be_keyed = keyed_text or not isinstance(value, str)
     value = decoded(value)
     if isinstance(value, Mapping):
         inner = _transposed(value) or _nested(value)
@@ -63,7 +68,7 @@ def turns_of(value: Any) -> list[Mapping[str, Any]] | None:
             return None
         if speaker_key(turn):
             turns.append(turn)
-        elif keyed := _keyed(turn):
+        elif may_be_keyed and (keyed := _keyed(turn)):
             turns += keyed
         else:
             return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.data.conversation import NO_EXTRA, Message
 from backend.data.turns.calls import calls_of, written_calls
-from backend.data.turns.cells import CONTENTS, SPEAKERS, shown
+from backend.data.turns.cells import CONTENTS, SPEAKERS, shown, turns_of
 from backend.data.turns.faults import RowError
 from backend.data.turns.parts import has_results, parts_of, result_text, text_of
 from backend.errors import UserError
@@ -86,6 +86,18 @@ def spoken_in(turns: Sequence[Mapping[str, Any]]) -> set[str]:
     """The roles of these turns."""
     said = (next((turn[key] for key in SPEAKERS if turn.get(key) is not None), "") for turn in turns)
     return {ROLES.get(str(x).strip().lower(), "") for x in said}
+
+
+def turns_in(value: Any, keyed_text: bool) -> list[Mapping[str, Any]] | None:
+    """The cell's turns, as `turns_of` finds them; without `keyed_text`, a text is turns only if all are whole ones.
+
+    A text in JSON may as well be an answer, about people and their roles.
+    """
+    turns = turns_of(value, keyed_text)
+    if turns is None or keyed_text or not isinstance(value, str):
+        return turns
+    is_whole = all(spoken_in([turn]) != {""} and not {*CONTENTS, "tool_calls"}.isdisjoint(turn) for turn in turns)
+    return turns if is_whole else None
 
 
 def joined_thoughts(messages: list[Message]) -> list[Message]:

@@ -493,3 +493,31 @@ def test_marks_of_another_kind_after_the_head_count(cell: object, kind: str) -> 
     rows: list[dict[str, Any]] = [{"question": "q", "answer": "a", "label": True} for _ in range(1100)]
     rows[1050]["label"] = cell
     assert found(read(*rows), kind).rows == (1050,)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"answer": "yes"}',
+        '{"query": "apples"}',
+        '{"question": "q", "answer": "a"}',
+        '[{"input": "1", "output": "2"}]',
+        '[{"name": "Tom", "role": "admin"}, {"name": "Ann", "role": "user"}]',
+        '{"from": "Berlin", "to": "Bonn"}',
+        '{"author": "assistant", "title": "A book"}',
+    ],
+)
+@pytest.mark.parametrize("names", [("question", "answer"), ("instruction", "output"), ("prompt", "completion")])
+def test_an_answer_in_json_is_a_text(answer: str, names: tuple[str, str]) -> None:
+    examples = read({names[0]: "Give it as JSON.", names[1]: answer, "other": '{"question": "x", "answer": "y"}'})
+    (example,) = examples.examples
+    assert isinstance(example, Conversation)
+    assert [x.content for x in example.messages] == ["Give it as JSON.", answer]
+    (reverse,) = read({names[0]: answer, names[1]: "Well."}).examples
+    assert isinstance(reverse, Conversation) and reverse.messages[0].content == answer
+
+
+def test_an_answer_of_several_turns_goes_on_from_its_prompt() -> None:
+    row = {"prompt": [USER], "completion": [BOT, USER, BOT]}
+    assert turns(row) == (Q, A, Q, A)
+    assert read(row).layout.mapping == {"prompt": "prompt", "completion": "completion"}
