@@ -47,12 +47,12 @@ def decoded(value: Any) -> Any:
 def turns_of(value: Any, keyed_text: bool = True) -> list[Mapping[str, Any]] | None:
     """The cell as a list of turns with a speaker each, or None if it holds anything else.
 
-    Objects such as {"question": ..., "answer": ...} that are stored as text are turns only with `keyed_text`: such a
-    text may also be an answer in JSON.
+    An object such as {"question": ..., "answer": ...}, or several that are stored as text, are turns only with
+    `keyed_text`: they may also be an answer in JSON.
     """
     if type(value) is list and value and all(type(x) is dict and ("role" in x or "from" in x) for x in value):
         return value  # by far the most frequent
-    may_be_keyed = keyed_text or not isinstance(value, str)
+    may_be_keyed = keyed_text or not isinstance(value, str | Mapping)
     value = decoded(value)
     if isinstance(value, Mapping):
         inner = _transposed(value) or _nested(value)

@@ -517,6 +517,13 @@ def test_an_answer_in_json_is_a_text(answer: str, names: tuple[str, str]) -> Non
     assert isinstance(reverse, Conversation) and reverse.messages[0].content == answer
 
 
+@pytest.mark.parametrize("answer", [{"answer": "yes"}, {"question": "x", "answer": "y"}])
+def test_an_answer_that_is_an_object_is_refused(answer: dict[str, str]) -> None:
+    with pytest.raises(UserError, match="'output' holds an object where text was expected"):
+        read({"instruction": "Give it as JSON.", "output": answer})
+    assert len(turns({"messages": {"question": "q", "answer": "a"}})) == 2
+
+
 def test_an_answer_of_several_turns_goes_on_from_its_prompt() -> None:
     row = {"prompt": [USER], "completion": [BOT, USER, BOT]}
     assert turns(row) == (Q, A, Q, A)
