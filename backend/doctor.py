@@ -35,6 +35,7 @@ DISK_BYTES = 20e9
 RAM_BYTES = 8 * 2**30
 """Loading and saving passes weights through host memory."""
 SHARED_FIX = "docker run --shm-size=8g ...  (or --ipc=host)"
+NO_CUDA_FIX = "nvidia-smi  (in a container: start it with --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility)"
 SELFCHECK_SECONDS = 180
 REINSTALL = "pip install --upgrade --force-reinstall torch transformers peft bitsandbytes"
 
@@ -72,7 +73,7 @@ def checks(hardware: Hardware | None = None) -> list[Check]:
         *_several(box),
         *_allocator(box),
         _bf16(box),
-        four_bit(),
+        four_bit(_expects_cuda(box)),
         _ram(box),
         _disk(box),
         _home(),
@@ -83,7 +84,12 @@ def checks(hardware: Hardware | None = None) -> list[Check]:
     ]
 
 
-def four_bit() -> Check:
+def _expects_cuda(box: Hardware) -> bool:
+    """The driver shows a GPU, and by what is known of both this torch can use it."""
+    return bool(box.gpus) and not torch_build.disagreements(box.torch, box.driver_cuda, box.gpus)
+
+
+def four_bit(expects_cuda: bool = False) -> Check:
     """A 4-bit layer's forward and backward pass against its dequantised weights, in a process of its own."""
     name, command = "4-bit training", [sys.executable, "-m", "backend.training.selfcheck"]
     try:
@@ -94,11 +100,14 @@ def four_bit() -> Check:
         reason = _last_line(run.stderr) or "it ended without a word"
         broken = reason.startswith(("ImportError", "ModuleNotFoundError", "OSError"))
         return Check(name, "missing", reason, REINSTALL if broken else " ".join(command))
-    return evaluate(typed.from_json(run.stdout.splitlines()[-1], FourBit))
+    return evaluate(typed.from_json(run.stdout.splitlines()[-1], FourBit), expects_cuda)
 
 
-def evaluate(result: FourBit) -> Check:
-    """What the figures of the 4-bit check mean."""
+def evaluate(result: FourBit, expects_cuda: bool = False) -> Check:
+    """What the figures of the 4-bit check mean; where it ran tells whether torch can use the GPU at all."""
+    if expects_cuda and result.no_cuda:
+        detail = f"the driver shows a GPU, and torch can't use it: {result.no_cuda.rstrip('.')}"
+        return Check("4-bit training", "missing", detail, NO_CUDA_FIX)
     detail = (
         f"NF4 on {result.device} in {result.dtype}: output error {result.output_error:.1%}, "
         f"gradient error {result.gradient_error:.1%}"

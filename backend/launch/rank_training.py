@@ -47,6 +47,7 @@ def train(folder: RunFolder, place: Place, inbox: Inbox) -> RankOutcome | None:
             device.take(
                 job, place.local_rank, place.local_count
             )  # first: NCCL starts CUDA, which keeps to what it sees
+            device.start(job)
             _linked(link, place)
             with within(meeting.MEETING.total_seconds(), partial(os._exit, LATE)):
                 ranks = meeting.join(rank, place.count, place.meeting, job.device)

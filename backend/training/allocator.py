@@ -16,8 +16,8 @@ from backend.hardware import detect, segments
 SETTING = ("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 TRY_SECONDS = 120
 TRY_BYTES = 32 << 20
-FULL = 3
-"""Exit code of a try that found no free memory, and so no answer."""
+NO_ANSWER = 3
+"""Exit code of a try that could not allocate for another reason: the memory is full, or CUDA does not start at all."""
 
 
 def settle() -> None:
@@ -47,18 +47,20 @@ def _tried() -> bool | None:
         done = subprocess.run(command, env=environment, capture_output=True, timeout=TRY_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return None if done.returncode == FULL else done.returncode == 0
+    return None if done.returncode == NO_ANSWER else done.returncode == 0
 
 
 def _try() -> int:
     """Allocate once on the GPU, as the trainer will."""
     import torch
 
+    if not torch.cuda.is_available():  # a driver that is broken today says nothing of tomorrow
+        return NO_ANSWER
     try:
         torch.empty(TRY_BYTES, dtype=torch.uint8, device="cuda").fill_(0)
         torch.cuda.synchronize()
     except torch.OutOfMemoryError:
-        return FULL
+        return NO_ANSWER
     return 0
 
 

@@ -10,7 +10,7 @@ import torch
 from backend.errors import UserError
 from backend.hardware import detect, visible
 from backend.plan.job import Job
-from backend.training import allocator
+from backend.training import allocator, known_failures
 
 
 def take(job: Job, rank: int = 0, count: int | None = None) -> None:
@@ -24,6 +24,21 @@ def take(job: Job, rank: int = 0, count: int | None = None) -> None:
         return
     _see_only(job, rank, count or job.plan.processes)
     allocator.settle()
+
+
+def start(job: Job) -> None:
+    """Start CUDA, for which it is too late to choose a GPU. Raises UserError if torch can't use the planned GPU.
+
+    A container may show the driver's library that describes a GPU, and lack the one that computes on it.
+    """
+    if job.device != "cuda":
+        return
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        said = str(error).partition("\n")[0]
+        known = known_failures.sentence(error) or f"torch can't use the GPU: {said}; `fttui doctor` says what to do"
+        raise UserError(known, "gpu") from error
 
 
 def _see_only(job: Job, rank: int, count: int) -> None:

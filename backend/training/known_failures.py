@@ -74,7 +74,7 @@ TABLE = (
     ),
     Known(
         r"Found no NVIDIA driver|No CUDA GPUs are available|no CUDA-capable device is detected",
-        "torch finds no GPU here any more; `fttui doctor` says what is missing",
+        "torch finds no GPU here, or none any more; `fttui doctor` says what is missing",
     ),
 )
 

@@ -31,6 +31,8 @@ class FourBit:
     """The same for the gradient that reaches the layer's input, after an evaluation pass."""
     seconds: float
     """The check itself, without the imports."""
+    no_cuda: str = ""
+    """Why a torch with CUDA can't use a GPU here, in torch's words; empty if it can, and for one without CUDA."""
 
     @property
     def exact(self) -> bool:
@@ -70,7 +72,18 @@ def four_bit() -> FourBit:
         output_error=_relative(outputs.detach().float(), inputs.detach().float() @ weight.T),
         gradient_error=_relative(gradient.float(), upstream.float() @ weight),
         seconds=round(time.perf_counter() - start, 3),
+        no_cuda=_no_cuda() if device.type == "cpu" and torch.version.cuda else "",
     )
+
+
+def _no_cuda() -> str:
+    import torch
+
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return str(error).partition("\n")[0]
+    return ""
 
 
 def _relative(got: torch.Tensor, wanted: torch.Tensor) -> float:

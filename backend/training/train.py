@@ -101,6 +101,7 @@ def _held(folder: RunFolder, inbox: Inbox, logger: Logger, tell: Callable[[str],
     report = Report(log)
     try:
         device.take(folder.job())
+        device.start(folder.job())
         return run(folder, inbox, report)
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):

@@ -29,7 +29,7 @@ GOOD = FourBit("cpu", "bfloat16", 0.002, 0.002, 0.1)
 @pytest.fixture
 def look(monkeypatch: pytest.MonkeyPatch) -> Looker:
     """All checks of a box by name, the 4-bit one without its process."""
-    monkeypatch.setattr(doctor, "four_bit", lambda: evaluate(GOOD))
+    monkeypatch.setattr(doctor, "four_bit", lambda *_: evaluate(GOOD))
     return lambda hardware: {check.name: check for check in checks(hardware)}
 
 
@@ -158,6 +158,20 @@ def test_errors_beyond_rounding_are_wrong_results() -> None:
     assert evaluate(GOOD).state == "ok"
     assert evaluate(replace(GOOD, gradient_error=1.0)).state == "missing"
     assert evaluate(replace(GOOD, output_error=float("nan"))).state == "missing"
+
+
+def test_a_gpu_that_torch_cannot_use_is_no_healthy_cpu() -> None:
+    """As in a container that has the driver's library that describes the GPU, and not the one that computes."""
+    check = evaluate(replace(GOOD, no_cuda="Found no NVIDIA driver on your system. Please check"), expects_cuda=True)
+    assert (check.state, check.fix) == ("missing", doctor.NO_CUDA_FIX)
+    assert check.detail.endswith("torch can't use it: Found no NVIDIA driver on your system. Please check")
+    assert evaluate(GOOD, expects_cuda=True).state == "ok", "a torch without CUDA is another check's"
+    asked: list[bool] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(doctor, "four_bit", lambda expects: asked.append(expects) or evaluate(GOOD))
+        for torch in (CUDA, TorchBuild("2.13.0+cpu", None, None)):
+            checks(replace(healthy(), torch=torch))
+    assert asked == [True, False]
 
 
 def test_a_check_that_dies_is_told_by_its_last_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ class Predictions:
     def states(self, batch: Batch) -> Tensor:
         """What `logits` takes: hidden states of the target positions, or the logits if the head is not plain."""
         inputs: dict[str, Any] = {"input_ids": batch.input_ids, "position_ids": batch.position_ids, "use_cache": False}
-        valid = (batch.targets != IGNORED).flatten()
+        valid = _valid(batch)
         with packed_hint(batch.packed), without_mask(known=batch.starts is not None):
             if not self._can_chunk:
                 logits = logits_of(self._network, batch.predict, **inputs, **batch.varlen())
@@ -138,8 +138,12 @@ def _of_the_rest(base: Tensor, chosen: Tensor) -> Tensor:
 
 
 def _targets(batch: Batch) -> Tensor:
-    targets = batch.targets.flatten()
-    return targets[targets != IGNORED]
+    return batch.targets.flatten()[_valid(batch)]
+
+
+def _valid(batch: Batch) -> Tensor:
+    """Which of the batch's target positions are not padding."""
+    return (batch.targets != IGNORED).flatten()
 
 
 def _loss(log_probabilities: Tensor, targets: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
 from backend.hardware import segments
 from backend.training import allocator
@@ -47,9 +48,15 @@ def test_a_try_decides_once(code: int, expected: str | None, tries: list[int], m
 
 
 def test_a_full_card_is_no_answer(tries: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    tries += [allocator.FULL, 1]
+    tries += [allocator.NO_ANSWER, 1]
     assert settled(monkeypatch) == VALUE
     assert settled(monkeypatch) is None
+
+
+def test_a_torch_that_finds_no_gpu_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else segments would stay off when the driver is repaired."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert allocator._try() == allocator.NO_ANSWER
 
 
 def test_the_users_settings_stay_as_they_are(tries: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,3 +66,19 @@ def test_each_rank_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
         UserError, match="planned for 4 GPUs and there are 3 here; `fttui resume --processes 3` goes on with fewer"
     ):
         device.take(replace(two, plan=replace(JOB.plan, processes=4)), 0)
+
+
+def test_a_gpu_that_torch_cannot_use_is_refused_by_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver may show a GPU that this torch finds no way to."""
+
+    def fails(words: str) -> None:
+        raise RuntimeError(words)
+
+    device.start(replace(JOB, device="cpu"))
+    for said, expected in (
+        ("Found no NVIDIA driver on your system.", "torch finds no GPU here, or none any more; `fttui doctor`"),
+        ("CUDA unknown error - this may be\nset", "torch can't use the GPU: CUDA unknown error - this may be; `fttui"),
+    ):
+        monkeypatch.setattr(torch.cuda, "init", lambda words=said: fails(words))
+        with pytest.raises(UserError, match=expected):
+            device.start(replace(JOB, device="cuda"))
