@@ -4,20 +4,26 @@
     python -m tests.bench.gpu --table FILE      the lines of such a run as Markdown, for RESULTS.md
 
 Every question is answered in a process of its own (tests/bench/gpu_parts.py), with a limit of its own: one that fails
-or takes too long costs the others nothing. What is answered is written to FILE at once, a JSON object a line. Without a
-GPU it prints "not measured"; `--try` goes through all of it on the CPU, with a tiny model.
+or takes too long costs the others nothing, and is ended with all that it started. What is answered is written to FILE
+at once, a JSON object a line. If the big model can't be made, the small one takes its place. No run is among those of
+the user, and no prediction has learned from another question. Without a GPU it prints "not measured"; `--try` goes
+through all of it on the CPU, with a tiny model.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,8 +34,13 @@ LEAST_SECONDS = 20.0
 """With less time left no further question is asked."""
 PARTS = "tests.bench.gpu_parts"
 """The module whose processes answer."""
-SHARE = "0.12"
-"""Part of the card that a run which must run out of memory may use."""
+ROOM = {"lora": "16", "qlora": "16", "full": "28"}
+"""GiB that a run of the small model which must run out of memory may use: enough for its leanest settings."""
+TRIAL = ("tiny", "tiny", 768)
+TRIAL_ROOM = dict.fromkeys(ROOM, "0.65")
+HOME = "FTTUI_HOME"
+SECONDS = "GPU_PART_SECONDS"
+"""The variable that tells a part how long it may take."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +52,10 @@ class Question:
     seconds: float = 120.0
 
 
-def questions(small: str, big: str, big_name: str, length: int) -> Iterator[Question]:
+def questions(small: str, big: str, big_name: str, length: int, room: Mapping[str, str] = ROOM) -> Iterator[Question]:
     """In order of worth: right or wrong first, then the default plans, then single settings."""
     for method in ("lora", "qlora", "full"):
-        yield Question("relief", (small, method, SHARE), 75)
+        yield Question("relief", (small, method, room[method]), 75)
     yield Question("make", (big_name, big), 90)
     yield Question("default", (big, "lora", "10"))
     yield Question("default", (big, "qlora", "8"))
@@ -69,21 +80,35 @@ def main() -> None:
         print(gpu_table.markdown(options.table.read_text().splitlines()))
         return
     until = time.monotonic() + 60 * options.minutes
-    answer = partial(_answer, until=until, parts=options.parts, patience=options.patience)
-    box = answer(Question("box"))
-    if not box.get("gpu") and not options.trial:
-        print(f"not measured: {box.get('reason') or box.get('failed') or 'there is no NVIDIA GPU here'}")
-        return
-    with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
-        small, big = f"{scratch}/small", f"{scratch}/big"
-        sizes = ("tiny", "tiny", 768) if options.trial else (options.small, options.big, 2048)
+    with tempfile.TemporaryDirectory(dir=options.scratch, ignore_cleanup_errors=True) as scratch:
+        home = Path(scratch) / "home"
+        home.mkdir()
+        answer = partial(_answer, until=until, parts=options.parts, patience=options.patience, home=home)
+        box = answer(Question("box"))
+        if not (box.get("gpu") or "failed" in box or options.trial):
+            print(f"not measured: {box.get('reason') or 'there is no NVIDIA GPU here'}")
+            return
         _write(options.lines, Question("box"), box)
-        _write(options.lines, Question("make"), answer(Question("make", (sizes[0], small), 60)))
-        for question in questions(small, big, sizes[1], sizes[2]):
-            if until - time.monotonic() < LEAST_SECONDS:
-                break
-            _write(options.lines, question, answer(question))
-    print(gpu_table.markdown(options.lines.read_text().splitlines()))
+        try:
+            _ask(options, scratch, answer, until)
+        finally:
+            print(gpu_table.markdown(options.lines.read_text().splitlines()))
+
+
+def _ask(options: argparse.Namespace, scratch: str, answer: Callable[[Question], dict[str, Any]], until: float) -> None:
+    """Every question that there is time for."""
+    small, big = f"{scratch}/small", f"{scratch}/big"
+    small_name, big_name, length = TRIAL if options.trial else (options.small, options.big, 2048)
+    instead: dict[str, str] = {}
+    asked = questions(small, big, big_name, length, TRIAL_ROOM if options.trial else ROOM)
+    for question in (Question("make", (small_name, small), 60), *asked):
+        if until - time.monotonic() < LEAST_SECONDS:
+            return
+        put = replace(question, arguments=tuple(instead.get(x, x) for x in question.arguments))
+        said = answer(put)
+        _write(options.lines, put, said)
+        if "failed" in said and put.arguments == (big_name, big):
+            instead = {big: small, big_name: small_name}
 
 
 def _options() -> argparse.Namespace:
@@ -100,21 +125,67 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _answer(question: Question, until: float, parts: str = PARTS, patience: float = 1.0) -> dict[str, Any]:
-    """What the part says, or why it says nothing."""
-    command = [sys.executable, "-m", parts, question.part, *question.arguments]
+def _answer(
+    question: Question, until: float, parts: str = PARTS, patience: float = 1.0, home: Path | None = None
+) -> dict[str, Any]:
+    """What the part says, or why it says nothing. A part that trains as a user does gets a copy of `home`."""
     began = time.monotonic()
     limit = max(1.0, min(patience * question.seconds, until - began))
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
-    except subprocess.TimeoutExpired:
-        return {"failed": f"no answer after {limit:.0f} s"}
-    said = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    took = {"took": round(time.monotonic() - began, 1)}
-    if done.returncode or not said:
-        last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no word")
-        return {"failed": f"exit code {done.returncode}: {last[:300]}", **took}
-    return {**json.loads(said[-1]), **took}
+    environment = {**os.environ, SECONDS: f"{limit:.0f}"}
+    command = [sys.executable, "-m", parts, question.part, *question.arguments]
+    with tempfile.TemporaryDirectory(dir=home and home.parent, ignore_cleanup_errors=True) as own:
+        if home and question.part in ("relief", "default"):
+            shutil.copytree(home, own, dirs_exist_ok=True)
+            environment[HOME] = own
+        elif home:
+            environment[HOME] = str(home)
+        code, output, errors = _run(command, environment, limit)
+    said, took = _said(output), {"took": round(time.monotonic() - began, 1)}
+    if said is not None:
+        return {**said, **took}
+    last = next((line.strip()[:300] for line in reversed(errors.splitlines()) if line.strip()), "no word")
+    ended = f"no answer after {limit:.0f} s" if code is None else f"exit code {code}"
+    return {"failed": f"{ended}: {last}", **took}
+
+
+def _run(command: list[str], environment: Mapping[str, str], limit: float) -> tuple[int | None, str, str]:
+    """Exit code (None: it took too long), output and errors. Whatever it has started is ended with it.
+
+    Into files: a process that it leaves behind would keep a pipe open.
+    """
+    file = partial(tempfile.TemporaryFile, "w+", errors="replace")
+    with file() as output, file() as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment, start_new_session=True
+        )
+        code = None
+        try:
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            _end(process)
+        output.seek(0)
+        errors.seek(0)
+        return code, output.read(), errors.read()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """The whole session; one that the driver holds fast is not waited for."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+
+
+def _said(output: str) -> dict[str, Any] | None:
+    """The last line that is a JSON object; None if there is none."""
+    for line in reversed(output.splitlines()):
+        with suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict):
+                return found
+    return None
 
 
 def _write(lines: Path, question: Question, answer: dict[str, Any]) -> None:
@@ -125,4 +196,5 @@ def _write(lines: Path, question: Question, answer: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that no part is left behind
     main()

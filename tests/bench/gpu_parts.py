@@ -8,8 +8,11 @@ Every function prints its answer as one JSON object; sizes are bytes.
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,40 +24,83 @@ from tests.bench import gpu_shapes, made
 KERNELS = {0: "math", 1: "flash", 2: "efficient", 3: "cudnn"}
 ROWS = 8
 """Rows of a packed sequence."""
+STOPS = 0.65
+"""Part of its time after which a default run is told to stop: what it has measured until then is kept."""
 SKIPPED = 2
 """Steps that are not timed: kernels are chosen and states made in them."""
 
 
 def box() -> dict[str, Any]:
-    """What the box is, which attention kernels it takes, and whether a 4-bit layer is exact on it."""
-    from backend.training import allocator
+    """What the box is, which attention kernels it takes, and whether a 4-bit layer is exact on it.
 
-    allocator.settle()
-    import torch
-    import transformers
+    What this torch or bitsandbytes can't say is named, and costs nothing else.
+    """
+    try:
+        from backend import hardware
+        from backend.training import allocator
 
-    from backend import hardware
-    from backend.training.selfcheck import four_bit
+        allocator.settle()
+        import torch
+    except ImportError as error:
+        return {"gpu": None, "reason": f"{type(error).__name__}: {error}"}
 
     found = hardware.detect()
     if not torch.cuda.is_available():
-        return {"gpu": None, "reason": found.no_gpu and found.no_gpu.reason}
+        return {"gpu": None, "reason": _why_none(found)}
+    return {
+        "gpu": torch.cuda.get_device_name(),
+        "memory": found.gpus[0].memory_bytes if found.gpus else None,
+        "torch_memory": torch.cuda.get_device_properties(0).total_memory,
+        "versions": _or_why(lambda: _versions(found.driver)),
+        "segments_grow": _or_why(lambda: torch.cuda.memory._snapshot()["allocator_settings"]["expandable_segments"]),
+        "attention": _or_why(_attention),
+        "four_bit": _or_why(_four_bit),
+    }
+
+
+def _why_none(found: Any) -> str | None:
+    """Why torch finds no GPU: there is none, its build does not suit it, or what torch itself says."""
+    import torch
+
+    from backend.hardware import torch_build
+
+    if found.no_gpu:
+        return str(found.no_gpu.reason)
+    wrong = torch_build.disagreements(found.torch, found.driver_cuda, found.gpus)
+    return wrong[0].sentence if wrong else str(_or_why(torch.cuda.init))
+
+
+def _or_why(look: Callable[[], Any]) -> Any:
+    """What `look` finds, or a sentence on why it finds nothing: private names differ between torch's versions."""
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001 - of any kind, in any library
+        return f"not known ({type(error).__name__}: {str(error).partition(chr(10))[0][:200]})"
+
+
+def _versions(driver: str | None) -> str:
+    import torch
+    import transformers
+
+    return f"torch {torch.__version__}, transformers {transformers.__version__}, driver {driver}"
+
+
+def _attention() -> dict[str, str]:
+    import torch
+
     query, key = (torch.empty(1, heads, 512, 128, device="cuda", dtype=torch.bfloat16) for heads in (32, 8))
     repeated, mask = key.repeat_interleave(4, dim=1), torch.ones(1, 1, 512, 512, dtype=torch.bool, device="cuda")
     taken = {
         "causal": torch._fused_sdp_choice(query, key, key, None, 0.0, True, enable_gqa=True),
         "masked": torch._fused_sdp_choice(query, repeated, repeated, mask),
     }
-    settings = torch.cuda.memory._snapshot()["allocator_settings"]
-    return {
-        "gpu": found.gpus[0].name,
-        "memory": found.gpus[0].memory_bytes,
-        "torch_memory": torch.cuda.get_device_properties(0).total_memory,
-        "versions": f"torch {torch.__version__}, transformers {transformers.__version__}, driver {found.driver}",
-        "segments_grow": settings["expandable_segments"],
-        "attention": {name: KERNELS.get(kernel, str(kernel)) for name, kernel in taken.items()},
-        "four_bit": vars(four_bit()),
-    }
+    return {name: KERNELS.get(kernel, str(kernel)) for name, kernel in taken.items()}
+
+
+def _four_bit() -> dict[str, Any]:
+    from backend.training.selfcheck import four_bit
+
+    return vars(four_bit())
 
 
 def make(name: str, folder: str) -> dict[str, Any]:
@@ -82,7 +128,11 @@ def default(folder: str, method: Any, steps: str) -> dict[str, Any]:
     seen = situation.predict(answers, None)
     job = jobs.job(seen, method)
     run = RunFolder.create(job)
-    state = launch.train(run, Inbox(run.commands_file))
+    inbox = Inbox(run.commands_file)
+    stop = threading.Timer(STOPS * float(os.environ.get("GPU_PART_SECONDS", "120")), inbox.put, ("stop",))
+    stop.daemon = True
+    stop.start()
+    state = launch.train(run, inbox)
     events = list(EventTail(run.events_file).events())
     timed = [x for x in events if isinstance(x, StepDone)][SKIPPED:]
     memory = [x for x in events if isinstance(x, MemoryReading)]
@@ -107,8 +157,11 @@ def _differences(plan: Plan) -> dict[str, Any]:
     return {name: value for name, value in vars(plan).items() if value != usual[name]}
 
 
-def relief(folder: str, method: Any, share: str) -> dict[str, Any]:
-    """A run that must run out of memory: a part of the card, 64 long rows at once."""
+def relief(folder: str, method: Any, gib: str) -> dict[str, Any]:
+    """A run that must run out of memory: so many GiB of the card, 64 long rows at once."""
+    from backend.training import allocator
+
+    allocator.settle()
     import torch
 
     from backend.launch import launch
@@ -120,7 +173,8 @@ def relief(folder: str, method: Any, share: str) -> dict[str, Any]:
     from backend.training import kernels
 
     if torch.cuda.is_available():
-        torch.cuda.set_per_process_memory_fraction(float(share))
+        whole = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(0.9, float(gib) * 2**30 / whole))
         kernels._keep_free = lambda: None  # it would give the whole card back
     plan = Plan(
         method=method,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 Line = dict[str, Any]
@@ -12,7 +13,7 @@ _FIGURES = "| tokens/s | predicted | allocated, GiB | predicted | reserved | car
 
 def markdown(lines: Iterable[str]) -> str:
     """All tables that the lines have something for; what failed is named below them."""
-    found: list[Line] = [json.loads(line) for line in lines if line.strip()]
+    found = [*_whole(lines)]
     good = [x for x in found if "failed" not in x]
     parts = [
         *(_box(x) for x in good if x["part"] == "box"),
@@ -27,6 +28,13 @@ def markdown(lines: Iterable[str]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def _whole(lines: Iterable[str]) -> Iterator[Line]:
+    """Those that are no half-written last line."""
+    for line in lines:
+        with suppress(ValueError):
+            yield json.loads(line)
+
+
 def _table(header: str, part: str, row: Callable[[Line], str], lines: list[Line]) -> str:
     rows = [row(x) for x in lines if x["part"] == part]
     return "\n".join([header, "|---" * (header.count("|") - 1) + "|", *rows]) if rows else ""
@@ -35,14 +43,22 @@ def _table(header: str, part: str, row: Callable[[Line], str], lines: list[Line]
 def _box(line: Line) -> str:
     if not line.get("gpu"):
         return "No GPU: tried on the CPU."
-    kernels = ", ".join(f"{name}: {kernel}" for name, kernel in line["attention"].items())
-    grow = "grow in place" if line["segments_grow"] else "do not grow in place"
-    checked = line["four_bit"]
+    grow = {True: "grow in place", False: "do not grow in place"}.get(line["segments_grow"], line["segments_grow"])
+    whole = f" of {_gib(line['memory'])}" if line["memory"] else ""
     return (
-        f"{line['gpu']}, {line['versions']}; torch can have {_gib(line['torch_memory'])} of {_gib(line['memory'])} "
-        f"GiB. Attention by {kernels}; segments {grow}; a 4-bit layer's errors: output {checked['output_error']:.2%}, "
-        f"gradient {checked['gradient_error']:.2%}."
+        f"{line['gpu']}, {line['versions']}; torch can have {_gib(line['torch_memory'])}{whole} GiB. Attention by "
+        f"{_kernels(line['attention'])}; segments: {grow}; a 4-bit layer's errors: {_errors(line['four_bit'])}."
     )
+
+
+def _kernels(found: dict[str, str] | str) -> str:
+    return found if isinstance(found, str) else ", ".join(f"{name}: {kernel}" for name, kernel in found.items())
+
+
+def _errors(found: dict[str, Any] | str) -> str:
+    if isinstance(found, str):
+        return found
+    return f"output {found['output_error']:.2%}, gradient {found['gradient_error']:.2%}"
 
 
 def _relief(line: Line) -> str:

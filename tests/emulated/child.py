@@ -35,7 +35,7 @@ def since(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
 def blind() -> None:
     """Let the trainer take every value for finite and every check for passed: no kernel has computed any."""
     import torch
-    from transformers import PreTrainedTokenizerBase
+    from transformers import GenerationMixin, PreTrainedTokenizerBase
 
     from backend.training import checks, load_check
     from backend.training.forgetting import tokens
@@ -46,12 +46,36 @@ def blind() -> None:
     checks.takes_bounds = lambda *_: True
     load_check.refuse_incomplete = lambda *_: None
     load_check.refuse_unusable = lambda *_: None
-    tokens._valid = lambda batch: torch.arange(batch.targets.numel(), device=batch.targets.device)  # all of them
+    tokens._valid = _valid_by_the_host
     torch.backends.cuda.enable_cudnn_sdp(False)  # cuDNN itself is not emulated
+    _end_answers(GenerationMixin)
     PreTrainedTokenizerBase.batch_decode = lambda self, ids, **_: [""] * len(ids)  # sampled tokens are anything
     optimizers._step_if_finite = lambda optimizer, norm, plan: optimizers._step(optimizer, norm)
     never_mind: Any = property(lambda self: True, lambda self, value: None)
     optimizers.InBackward._finite = never_mind
+
+
+def _end_answers(generates: Any) -> None:
+    """Let the host count the tokens of an answer: whether it has ended is a value on the device too."""
+    generate = generates.generate
+
+    def counted(self: Any, *arguments: Any, **options: Any) -> Any:
+        self.emulated_left = options["generation_config"].max_new_tokens
+        return generate(self, *arguments, **options)
+
+    def has_unfinished(self: Any, *_: Any, **__: Any) -> bool:
+        self.emulated_left -= 1
+        return self.emulated_left >= 0
+
+    generates.generate, generates._has_unfinished_sequences = counted, has_unfinished
+
+
+def _valid_by_the_host(batch: Any) -> Any:
+    """Which target positions are not padding: what was copied to the device is there, what it computes is not."""
+    from backend.training.batches import IGNORED
+
+    valid = (batch.targets.cpu() != IGNORED).flatten()
+    return valid.nonzero().flatten().to(batch.targets.device)
 
 
 def network(folder: Path, plan: Any, attention: str) -> Any:
