@@ -167,8 +167,13 @@ def test_a_gpu_that_torch_cannot_use_is_no_healthy_cpu() -> None:
     assert check.detail.endswith("torch can't use it: Found no NVIDIA driver on your system. Please check")
     assert evaluate(GOOD, expects_cuda=True).state == "ok", "a torch without CUDA is another check's"
     asked: list[bool] = []
+
+    def look(expects_cuda: bool) -> doctor.Check:
+        asked.append(expects_cuda)
+        return evaluate(GOOD)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(doctor, "four_bit", lambda expects: asked.append(expects) or evaluate(GOOD))
+        patch.setattr(doctor, "four_bit", look)
         for torch in (CUDA, TorchBuild("2.13.0+cpu", None, None)):
             checks(replace(healthy(), torch=torch))
     assert asked == [True, False]

@@ -65,7 +65,7 @@ def _end_answers(generates: Any) -> None:
 
     def has_unfinished(self: Any, *_: Any, **__: Any) -> bool:
         self.emulated_left -= 1
-        return self.emulated_left >= 0
+        return bool(self.emulated_left >= 0)
 
     generates.generate, generates._has_unfinished_sequences = counted, has_unfinished
 
