@@ -37,12 +37,13 @@ def unused(shape: ModelShape, plan: Plan, batch: BatchShape, points: Mapping[str
 def _growing(shape: ModelShape, plan: Plan, batch: BatchShape, points: Mapping[str, Parts]) -> int:
     """Of segments that grow in place: they are used again for blocks of any size, so that little remains.
 
-    A little in any case, one block as large as whole logits in the compute type, a part of the gradient of a tied
-    embedding, and a share of what the last block's backward pass needs: a larger one if blocks are computed again, in
-    between of what is kept.
+    A little in any case, one block as large as whole logits, a part of the gradient of a tied embedding, and a share of
+    what the last block's backward pass needs: a larger one if blocks are computed again, in between of what is kept.
+    The block is one of float32 logits if gradients of all weights come to lie where the loss was.
     """
     table = constants.memory().cuda
-    logits = 0 if plan.chunked_loss else batch.scored_tokens * shape.vocab * compute_bytes(plan)
+    width = FLOAT32 if plan.method == "full" and plan.checkpointing else compute_bytes(plan)
+    logits = 0 if plan.chunked_loss else batch.scored_tokens * shape.vocab * width
     share = table.growing if plan.checkpointing else table.growing_plain
     tied = table.growing_tied * embedding(shape) * trained_bytes(plan) if shape.tied and plan.method == "full" else 0
     return int(table.growing_least + logits + tied + share * sum(points["top"].values()))

@@ -35,6 +35,8 @@ def test_segments_that_grow_keep_little() -> None:
     assert left(chunked, OWN) == pytest.approx(table.growing_least + table.growing * top, rel=1e-6)
     assert left(LORA, OWN) - left(chunked, OWN) == 2 * BATCH.tokens * LLAMA_8B.vocab
     assert left(LORA, OWN) < left(LORA)
+    full = replace(LORA, method="full")
+    assert left(full, OWN) - left(replace(full, chunked_loss=True), OWN) == 4 * BATCH.tokens * LLAMA_8B.vocab
 
 
 def test_over_several_devices_a_part_of_the_rest_remains() -> None:
