@@ -156,7 +156,7 @@ def _run(command: list[str], environment: Mapping[str, str], limit: float) -> tu
     file = partial(tempfile.TemporaryFile, "w+", errors="replace")
     with file() as output, file() as errors:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment, process_group=0
         )
         code = None
         try:
@@ -171,7 +171,7 @@ def _run(command: list[str], environment: Mapping[str, str], limit: float) -> tu
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """The whole session; one that the driver holds fast is not waited for."""
+    """Its whole group; one that the driver holds fast is not waited for."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):
