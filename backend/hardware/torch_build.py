@@ -55,16 +55,23 @@ def disagreements(
         sentence = f"torch {build.version} is a ROCm build: AMD GPUs are not detected here."
         return (Disagreement(sentence, OTHER_BUILDS),) if build.hip else ()
     if build.cuda is None:
-        return (_without_cuda(build, gpus[0]),)
+        return (_without_cuda(build, gpus[0], driver_cuda),)
     return (*_too_new_for_driver(build, build.cuda, driver_cuda), *_unknown_to_build(build, build.cuda, gpus))
 
 
-def _without_cuda(build: TorchBuild, gpu: Gpu) -> Disagreement:
-    """The default build of the same version has CUDA on Linux."""
+def _without_cuda(build: TorchBuild, gpu: Gpu, driver_cuda: Version | None) -> Disagreement:
+    """The default build of the same version has CUDA on Linux: the newest, which old drivers and GPUs can't use."""
     kind = f"for ROCm {build.hip}" if build.hip else "without CUDA"
+    rules, default = catalogue.cuda_rules(), f"pip install --force-reinstall torch=={build.version.partition('+')[0]}"
+    newest = rules.oldest[-1].cuda
+    if gpu.compute_capability and gpu.compute_capability < rules.oldest_capability(newest, _release(build)):
+        fix = f"install a torch built for CUDA {_dotted(OLDEST_TOOLKIT)}, {OTHER_BUILDS}"
+    elif driver_cuda and driver_cuda[0] < newest[0]:
+        fix = f"install a torch built for CUDA {driver_cuda[0]}, {OTHER_BUILDS}"
+    else:
+        fix = default
     return Disagreement(
-        f"torch {build.version} is built {kind}, so it cannot use the {gpu.name}: training would run on the CPU.",
-        f"pip install --force-reinstall torch=={build.version.partition('+')[0]}",
+        f"torch {build.version} is built {kind}, so it cannot use the {gpu.name}: training would run on the CPU.", fix
     )
 
 

@@ -35,6 +35,21 @@ def test_a_cpu_build_beside_a_gpu_is_said_with_the_command() -> None:
     assert found.fix == "pip install --force-reinstall torch==2.13.0"
 
 
+@pytest.mark.parametrize(
+    ("driver", "name", "capability", "fix"),
+    [
+        ((12, 4), "NVIDIA A100-SXM4-80GB", (8, 0), "install a torch built for CUDA 12, see https://pytorch.org/"),
+        ((13, 0), "Tesla V100-SXM2-32GB", (7, 0), "install a torch built for CUDA 12.6, see https://pytorch.org/"),
+        (None, "Tesla T4", (7, 5), "pip install --force-reinstall torch==2.13.0"),
+    ],
+)
+def test_the_default_build_is_not_proposed_where_it_does_not_run(
+    driver: tuple[int, int] | None, name: str, capability: tuple[int, int], fix: str
+) -> None:
+    (found,) = disagreements(cpu_build, driver, [gpu(name, capability)])
+    assert found.fix.startswith(fix)
+
+
 @pytest.mark.parametrize(("driver", "count"), [((12, 4), 1), ((13, 0), 0), ((13, 2), 0), ((14, 0), 0), (None, 0)])
 def test_a_driver_of_an_older_major_version_is_too_old(driver: tuple[int, int] | None, count: int) -> None:
     assert len(disagreements(cuda_build, driver, [gpu()])) == count
