@@ -52,7 +52,7 @@ def disagreements(
     if build is None:
         return (Disagreement("torch is not installed.", "pip install torch"),)
     if not gpus:
-        sentence = f"torch {build.version} is a ROCm build: AMD GPUs are not detected here."
+        sentence = f"torch {build.version} is a ROCm build: fttui finds no AMD GPUs (--gpu MI300X plans for one)."
         return (Disagreement(sentence, OTHER_BUILDS),) if build.hip else ()
     if build.cuda is None:
         return (_without_cuda(build, gpus[0], driver_cuda),)

@@ -54,8 +54,9 @@ def here(hardware: Hardware) -> Device:
 
 def _here(hardware: Hardware) -> Device:
     if not hardware.gpus:
-        reason = hardware.no_gpu.reason if hardware.no_gpu else "There is no GPU."
-        return cpu(hardware.cpu, hardware.ram, (f"{reason} Plans are for the CPU, which trains small models only.",))
+        return cpu(
+            hardware.cpu, hardware.ram, (f"{_no_gpu(hardware)} Plans are for the CPU, which trains small models only.",)
+        )
     if hardware.torch is not None and hardware.torch.cuda is None:
         return cpu(hardware.cpu, hardware.ram, hardware.notes)
     obstacles = tuple(
@@ -68,6 +69,13 @@ def _here(hardware: Hardware) -> Device:
         obstacles=obstacles,
         host=_host(hardware.cpu),
     )
+
+
+def _no_gpu(hardware: Hardware) -> str:
+    """Why the plan is for the CPU: to who has an AMD GPU, a missing NVIDIA driver says nothing."""
+    if hardware.torch is not None and hardware.torch.hip:
+        return torch_build.disagreements(hardware.torch, None, ())[0].sentence
+    return hardware.no_gpu.reason if hardware.no_gpu else "There is no GPU."
 
 
 def choices() -> list[str]:

@@ -292,6 +292,8 @@ def test_without_a_gpu_it_is_the_cpu_with_the_reason() -> None:
     assert (device.kind, device.bf16, device.memory_bytes) == ("cpu", True, 48 * GIB)
     assert "There is no driver." in device.notes[0]
     assert device.name == "EPYC, 1.5 cores"
+    amd = devices.here(box(torch=TorchBuild("2.13.0+rocm7", None, "7.0")))
+    assert "is a ROCm build: fttui finds no AMD GPUs" in amd.notes[0]
 
 
 @pytest.mark.parametrize(
