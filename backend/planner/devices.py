@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from backend import constants
 from backend.errors import UserError
-from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, host, segments, servers, torch_build
+from backend.hardware import Cpu, Gpu, Hardware, Ram, catalogue, driver_files, host, segments, servers, torch_build
 from backend.hardware.catalogue import GpuSpec
 from backend.hardware.rate import Seen, cpu_rate, does_bf16_well, loop_seconds
 from backend.planner import device_names, several
@@ -61,7 +61,7 @@ def _here(hardware: Hardware) -> Device:
         return cpu(hardware.cpu, hardware.ram, hardware.notes)
     obstacles = tuple(
         x.sentence for x in torch_build.disagreements(hardware.torch, hardware.driver_cuda, hardware.gpus)
-    )
+    ) + tuple(_of_unknown_size(_alike(hardware.gpus)[0][0]))
     notes = tuple(x for x in hardware.notes if not x.startswith(obstacles)) if obstacles else hardware.notes
     return replace(
         _detected(hardware.gpus, hardware.ram, notes),
@@ -135,7 +135,7 @@ def _detected(gpus: Sequence[Gpu], ram: Ram, notes: tuple[str, ...]) -> Device:
     group, has = _alike(gpus)
     gpu, spec = group[0], _spec(group[0])
     compute, bandwidth = _shares(gpu)
-    cards = several.ordered(_card(x, _capacity(x, spec, ram)) for x in group)
+    cards = several.ordered(_card(x, _capacity(x, spec, ram), ram) for x in group)
     whole = Device(
         kind="cuda",
         name=_name(gpu, spec),
@@ -187,10 +187,11 @@ def _kind(gpu: Gpu) -> tuple[str, int | None, str]:
     return gpu.name, gpu.memory_bytes, gpu.profile
 
 
-def _card(gpu: Gpu, capacity: int) -> Card:
+def _card(gpu: Gpu, capacity: int, ram: Ram) -> Card:
     computes = any(process.computes for process in gpu.processes)
     idle = not computes and (gpu.free_bytes or 0) >= constants.methods().several.idle * capacity
-    free = capacity if gpu.free_bytes is None else min(capacity, gpu.free_bytes)
+    available = ram.available_bytes if _shares_memory(gpu) else gpu.free_bytes
+    free = capacity if available is None else min(capacity, available)
     return Card(gpu.uuid, gpu.index, capacity, free, idle, tuple(_users(gpu)))
 
 
@@ -212,11 +213,31 @@ def _spec(gpu: Gpu) -> GpuSpec | None:
 
 def _capacity(gpu: Gpu, spec: GpuSpec | None, ram: Ram) -> int:
     """What torch can have: the total without the driver's reserve; the catalogue's if the driver does not report it."""
+    if _shares_memory(gpu):
+        return min(spec.torch_bytes, ram.total_bytes) if spec else ram.total_bytes
     if gpu.memory_bytes is None:
-        return min(spec.torch_bytes, ram.total_bytes) if spec else 0
+        return spec.torch_bytes if spec else 0
     if gpu.reserved_bytes is None:
         return min(gpu.memory_bytes, spec.torch_bytes) if spec and not gpu.mig else gpu.memory_bytes
     return gpu.memory_bytes - gpu.reserved_bytes
+
+
+def _shares_memory(gpu: Gpu) -> bool:
+    """The driver answers, and reports no memory of the GPU's own: it is part of a chip, and takes the CPU's."""
+    return gpu.memory_bytes is None and not _is_undescribed(gpu)
+
+
+def _is_undescribed(gpu: Gpu) -> bool:
+    """Known by the kernel module's files only."""
+    return driver_files.NEEDED in gpu.refused.get("memory", "")
+
+
+def _of_unknown_size(gpu: Gpu) -> Iterator[str]:
+    if _is_undescribed(gpu) and _spec(gpu) is None:
+        yield (
+            f"How much memory the {gpu.name} has is not known here, since {driver_files.NEEDED} is missing: "
+            f"{driver_files.FIX}."
+        )
 
 
 def _shares(gpu: Gpu) -> tuple[float, float]:
@@ -233,6 +254,11 @@ def _name(gpu: Gpu, spec: GpuSpec | None) -> str:
 
 
 def _catalogue_notes(gpu: Gpu, spec: GpuSpec | None) -> tuple[str, ...]:
+    if spec is None and _shares_memory(gpu):
+        return (
+            f"The catalogue has no {gpu.name}, whose speed is unknown until a step is measured. Its driver reports no "
+            "memory of its own: it is taken to share the CPU's, and what other programs use is missing here.",
+        )
     if spec is None:
         return (f"The catalogue has no {gpu.name}: its speed is unknown until a step is measured, its price is yours.",)
     return (spec.note,) if spec.note else ()

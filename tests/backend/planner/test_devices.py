@@ -272,7 +272,23 @@ def test_an_older_driver_leaves_the_catalogues_capacity() -> None:
 def test_unified_memory_is_bounded_by_the_ram() -> None:
     spark = replace(RTX_4090, name="NVIDIA GB10", memory_bytes=None, free_bytes=None, reserved_bytes=None)
     device = devices.here(box(spark))
-    assert (device.name, device.memory_bytes) == ("DGX Spark", 64 * GIB)
+    assert (device.name, device.memory_bytes, device.free_bytes) == ("DGX Spark", 64 * GIB, 48 * GIB)
+    jetson = devices.here(box(replace(spark, name="Orin (nvgpu)", compute_capability=(8, 7))))
+    assert (jetson.name, jetson.memory_bytes, jetson.free_bytes) == ("Orin (nvgpu)", 64 * GIB, 48 * GIB)
+    assert "taken to share the CPU's" in jetson.notes[0]
+    assert jetson.obstacles == ("torch is not installed.",)
+
+
+def test_a_card_that_only_files_describe_does_not_share_memory() -> None:
+    """Its size is the catalogue's, whatever the RAM; without one nothing can be planned, and that is said."""
+    missing = {"memory": "libnvidia-ml.so.1 is missing"}
+    files = replace(RTX_4090, memory_bytes=None, free_bytes=None, reserved_bytes=None, refused=missing)
+    torch = TorchBuild("2.13.0+cu130", (13, 0), None)
+    small = replace(box(files, torch=torch), ram=Ram(16 * GIB, 8 * GIB, limited=False))
+    known = devices.here(small)
+    assert (known.memory_bytes, known.obstacles) == (int(23.52 * GIB), ())
+    (said,) = devices.here(replace(small, gpus=(replace(files, name="NVIDIA GeForce RTX 7090"),))).obstacles
+    assert said.startswith("How much memory the NVIDIA GeForce RTX 7090 has is not known here")
 
 
 def test_a_mig_slice_has_its_part_of_the_card() -> None:
