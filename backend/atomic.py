@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Write `content` (text as UTF-8) to a draft next to `path`, then rename it. Raises OSError (disk full)."""
-    draft = path.with_name(f"{path.name}.new")
+    """Write `content` (text as UTF-8) to a draft next to `path`, then rename it. Raises OSError (disk full).
+
+    A link to a file stays a link: the file that it leads to is replaced.
+    """
+    if path.is_symlink() and path.is_file():
+        path = Path(os.path.realpath(path))
+    # a name of its own: another process may be writing the same file
+    draft = path.with_name(f"{path.name[:40]}.{os.getpid()}-{threading.get_native_id()}.new")
     try:
         draft.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
         draft.replace(path)

@@ -12,6 +12,8 @@ from backend.errors import STOPPED, TRAINING_FAILED, TrainingFailed, UserError
 from tui import streams
 
 _OWN_FAULT = 1
+_BY_RICH = 1
+"""Rich, which prints the help, ends the process with this code when nobody reads what it prints."""
 
 
 def main() -> None:
@@ -34,7 +36,9 @@ def run(tokens: Sequence[str]) -> int:
         return _refuse(str(error), error.exit_code)
     except TrainingFailed as error:
         return _refuse(str(error), error.exit_code)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and error.code != _BY_RICH:
+            raise
         streams.drop_what_is_stuck()  # the reader of a pipe has left (`fttui runs | head`)
         return 0
     except OSError as error:

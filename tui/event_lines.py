@@ -34,13 +34,18 @@ PROGRESS_SECONDS = 10.0
 """At most one line in this time for how far a phase is."""
 
 
+_SAID_ONCE = ("train", "save")
+"""Phases that go on after others in between: evaluations; what is measured before the result is written."""
+
+
 class EventLines:
     """Turns events into lines; steps that come faster than one a second are thinned out."""
 
     def __init__(self) -> None:
         self._printed = float("-inf")
         self._asked = ""
-        self._trains = False
+        self._said: set[str] = set()
+        """Phases of this attempt."""
         self._peak_bytes = 0
         """The highest of all attempts."""
 
@@ -83,13 +88,14 @@ class EventLines:
             case OutOfMemory() | Replanned():
                 yield event.text
             case RunFinished():
+                self._said.clear()
                 yield from _finished(event, self._peak_bytes)
 
     def _phase(self, name: str) -> Iterator[str]:
         known = units.PHASES.get(name) if name != "checkpoint" else None  # its own event says so
-        if known and not (name == "train" and self._trains):
+        if known and not (name in _SAID_ONCE and name in self._said):
             yield known
-        self._trains = self._trains or name == "train"
+        self._said.add(name)
 
     def _step(self, event: StepDone) -> Iterator[str]:
         if event.t - self._printed < STEP_SECONDS and event.step != event.total_steps:

@@ -56,7 +56,7 @@ def run_wizard(
     and exits when the screen is gone.
     """
     own = settings.load()
-    begin = _preset(preset) if preset else None
+    begin = _preset(preset) if preset is not None else None
     if given:
         _refuse_unreadable(given)
 

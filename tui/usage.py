@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cyclopts import CoercionError, CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
+from cyclopts import (
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from backend import suggest
 from backend.errors import wont_do
@@ -14,16 +21,18 @@ from tui.commands.app import COMMANDS
 
 def sentence(error: CycloptsError, tokens: Sequence[str]) -> str:
     """The sentence for `error`, which parsing `tokens` raised."""
-    command = " ".join(error.command_chain or ())
+    command = " ".join(("fttui", *(error.command_chain or ())))
     if isinstance(error, UnknownCommandError):
         return _no_command(tokens[0])
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         left = error.unused_tokens[0]
-        return f"{left!r} is one word too many; `fttui {command} --help` says what it takes"
+        return f"{left!r} is one word too many; `{command} --help` says what it takes"
     if isinstance(error, MissingArgumentError) and error.argument:
         return _missing(error, command, tokens)
-    if isinstance(error, CoercionError) and error.token and error.target_type and error.token.keyword:
-        name = error.token.keyword.removeprefix("--")
+    if isinstance(error, UnknownOptionError) and "Did you mean" not in str(error):
+        return f"there is no option {error.token.keyword or error.token.value}; `{command} --help` lists them"
+    if isinstance(error, CoercionError) and error.token and error.target_type:
+        name = (error.token.keyword or (error.argument.name if error.argument else "")).removeprefix("--")
         return str(wont_do(name, error.token.value, fields.takes(error.target_type, "")))
     return " ".join(str(error).split())
 
@@ -36,7 +45,7 @@ def _missing(error: MissingArgumentError, command: str, tokens: Sequence[str]) -
     assert error.argument is not None
     name = error.argument.name
     if name in tokens:
-        return f"{name} needs a value after it; `fttui {command} --help` says which"
+        return f"{name} needs a value after it; `{command} --help` says which"
     if error.argument.index is not None:  # a positional argument
         name = name.removeprefix("--").upper()
-    return f"`fttui {command}` needs {name}; `fttui {command} --help` says more"
+    return f"`{command}` needs {name}; `{command} --help` says more"

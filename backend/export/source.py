@@ -79,7 +79,7 @@ class ExportSource:
 
 def find(reference: str | None) -> ExportSource:
     """The run of this name, or the latest that has ended with a result. Raises UserError if there is none."""
-    folder = RunFolder.find(reference) if reference else _latest()
+    folder = RunFolder.find(reference) if reference is not None else _latest()
     job, past = folder.job(), history.read(folder.events_file)
     if past.state in ENDED and _has_result(folder):
         return ExportSource(folder, job, past)

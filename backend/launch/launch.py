@@ -39,7 +39,7 @@ class Trainer(threading.Thread):
         except OSError as error:
             traceback.print_exception(error)
             self.state, self.trouble = "failed", f"the run's files can't be written: {error}"
-        if self.state == "failed":
+        if self.state == "failed" and not self.folder.is_alive():  # alive: another process trains it
             self.folder.note_failure(self.trouble or "it failed; trainer.log may say why")
         if self._on_finish:
             from backend.launch import on_finish

@@ -71,6 +71,8 @@ class RunFolder:
             if not known:
                 raise UserError("no run has been made on this box yet; `fttui` or `fttui train` makes one", "run")
             return known[0]
+        if not reference.strip():  # as of a variable that is not set: it would fit every run
+            raise UserError("the run's name is empty; give a part of it, or leave it out for the latest", "run")
         as_path = paths.existing(reference, "run")
         if as_path is not None and (as_path / "plan.toml").is_file():
             return cls(as_path.resolve())

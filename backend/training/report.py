@@ -32,6 +32,7 @@ class Report:
     def __init__(self, log: EventSink) -> None:
         self._log = log
         self.current_phase = "load"
+        self._said = ""
         self._told_at = time.monotonic()
         self.on_phase: Callable[[str], None] | None = None
         """Called when a phase begins: the meters measure each by itself."""
@@ -49,11 +50,13 @@ class Report:
         self.say(text, "warning")
 
     def phase(self, name: str) -> None:
-        """What starts now: data, load, eval, sample, train, checkpoint or save."""
+        """What starts now: data, load, eval, sample, train, checkpoint or save. What goes on is not said again."""
         if self.on_phase:
             self.on_phase(name)
-        self.current_phase = name
         self._told_at = time.monotonic()
+        if name == self._said:
+            return
+        self.current_phase = self._said = name
         self.event(PhaseStarted(name=name))
 
     def progress(self, what: str, done: int, total: int) -> None:

@@ -45,6 +45,17 @@ def test_the_list_of_runs_knows_a_failure_that_no_event_tells(monkeypatch: pytes
     assert summarise(folder).state == "interrupted"
 
 
+@pytest.mark.torch
+def test_who_comes_second_notes_no_failure_of_the_first() -> None:
+    """Two `fttui resume` at once: the run that the first trains has not failed."""
+    folder = RunFolder.create(JOB)
+    with folder.hold():
+        trainer = Trainer(folder)
+        trainer.run()
+        assert trainer.state == "failed" and "is being trained by another process" in trainer.trouble
+    assert folder.failure() == ""
+
+
 def test_a_failure_is_noted_over_room_that_is_there() -> None:
     """A limit of 0 further bytes a file is a full disk that even root meets."""
     folder = RunFolder.create(JOB)

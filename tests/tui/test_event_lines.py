@@ -38,6 +38,13 @@ def test_steps_are_thinned_to_one_a_second_and_the_last_is_printed() -> None:
     assert "loss 1.5000  1,23" in printed[0]
 
 
+def test_saving_is_said_once_whatever_is_measured_in_between() -> None:
+    phases = [PhaseStarted(name=name) for name in ("train", "save", "forgetting", "save")]
+    once = ["training", "saving the result", "measuring forgetting"]
+    assert lines(*phases) == once
+    assert lines(*phases, RunFinished(state="paused"), *phases)[4:] == once, "another attempt says it again"
+
+
 def test_a_step_without_a_loss_and_an_evaluation_without_one() -> None:
     assert lines(StepDone(step=1, total_steps=9), Evaluated(step=1)) == ["step 1/9  loss n/a  0 tokens/s"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,29 @@ def test_it_writes_the_file(here: Answers, tmp_path: Path, capsys: pytest.Captur
     assert launch(on="skypilot", method="lora", answers=here, out=out) == 0
     assert 'accelerators": {"A100-80GB": 2}' in out.read_text()
     assert capsys.readouterr().out == f"{out}\n"
+
+
+def test_it_writes_over_its_own_files_only(
+    here: Answers, tmp_path: Path, questions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--out rows.jsonl` would otherwise end the data, and root's `--out /dev/null` the device."""
+    rows, pipe, link = questions.read_bytes(), tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for out, said in (
+        (questions, "is there already and is no launch file"),
+        (pipe, "is no regular file"),
+        (link, "is no regular file"),
+        (tmp_path, "is a folder"),
+        (Path("/"), "is a folder"),
+    ):
+        with pytest.raises(UserError, match=said):
+            launch(on="slurm", method="lora", answers=here, out=out)
+    assert questions.read_bytes() == rows and pipe.is_fifo() and link.is_symlink()
+    (tmp_path / "empty").touch()
+    for _ in range(2):
+        assert launch(on="slurm", method="lora", answers=here, out=tmp_path / "empty") == 0
+    assert (tmp_path / "empty").read_text().startswith("#!/bin/bash")
 
 
 def test_it_hands_over_through_the_client(

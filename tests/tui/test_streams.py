@@ -42,6 +42,7 @@ def test_full(words: str) -> None:
     )
 
 
-def test_a_pipe_that_nobody_reads() -> None:
-    done = shell("| true; exit ${PIPESTATUS[0]}", "runs")
+@pytest.mark.parametrize("words", ["runs", "--help", "plan --help", "--version"])
+def test_a_pipe_that_nobody_reads(words: str) -> None:
+    done = shell("| true; exit ${PIPESTATUS[0]}", words)
     assert (done.returncode, done.stderr) == (0, "")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
-from cyclopts import App, Parameter
+from cyclopts import App, ArgumentCollection, Parameter
+
+from backend.errors import wont_do
 
 HELP = """Choose between LoRA, QLoRA and full fine-tuning for your GPU, data and budget, then train it.
 
@@ -61,7 +63,7 @@ def wizard(
     if on is not None:
         from backend.launch.targets import ssh
 
-        words = ["fttui", *(["--preset", preset] if preset else []), *(["--ascii"] if ascii else [])]
+        words = ["fttui", *(["--preset", preset] if preset is not None else []), *(["--ascii"] if ascii else [])]
         words += [
             x for key, value in (("--adapter", adapter), ("--add-tokens", add_tokens)) if value for x in (key, value)
         ]
@@ -72,9 +74,33 @@ def wizard(
     return run_wizard(preset=preset, given=given, ascii=ascii or None)
 
 
+def _refuse_fractions(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Raise UserError for `1.5` if the option takes a whole number: the parser would round it."""
+    for argument in arguments:
+        if int not in (argument.hint, *get_args(argument.hint)):
+            continue
+        for token in argument.tokens:
+            if "." in token.value and _is_fraction(token.value):
+                raise wont_do((token.keyword or argument.name).removeprefix("--"), token.value, "a whole number")
+
+
+def _is_fraction(word: str) -> bool:
+    try:
+        return not float(word).is_integer()
+    except ValueError:  # no number at all: the parser says so
+        return False
+
+
 def app_for(command: str | None = None) -> App:
     """The commands, each with a line of help; `command`, the one that runs, has the help of its docstring."""
-    app = App(name="fttui", help=HELP, help_format="plaintext", version_flags=["--version"], version="0.1.0")
+    app = App(
+        name="fttui",
+        help=HELP,
+        help_format="plaintext",
+        version_flags=["--version"],
+        version="0.1.0",
+        config=(_refuse_fractions,),
+    )
     if command is None or command.startswith("-"):  # any other word must be a command
         app.default(wizard)
     for place, (name, (target, line)) in enumerate(COMMANDS.items()):

@@ -42,7 +42,7 @@ def chat(run: str | None = None, *, adapter: Adapter = "both", tokens: Count = 2
         adapter: Who answers: the trained model (on), the base model (off), or both.
         tokens: The longest answer.
     """
-    folder = RunFolder.find(run) if run else source.find(None).folder
+    folder = RunFolder.find(run) if run is not None else source.find(None).folder
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     print(plain(f"loading {folder.name}", lines=False), file=sys.stderr)
     from backend.training.chat import Talk

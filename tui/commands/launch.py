@@ -83,7 +83,7 @@ def _own_plan(reference: str | None) -> Job | None:
 
 
 def _planned(preset: str | None, method: Method | None, answers: Answers, anyway: bool, *, elsewhere: bool) -> Job:
-    start = presets.load(preset) if preset else None
+    start = presets.load(preset) if preset is not None else None
     if start:
         answers = presets.merged(start, answers)
     comparison = situation.predict(answers, start)

@@ -50,7 +50,7 @@ def plan(
         trial: Train each method that fits (or the one of --set method=NAME) for a few real steps on your data, and
             measure it; takes minutes, and keeps only the figures, which correct the next comparison.
     """
-    start = presets.load(preset) if preset else None
+    start = presets.load(preset) if preset is not None else None
     if start:
         answers = presets.merged(start, answers)
     if trial and (rent or dry_run):

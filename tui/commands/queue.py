@@ -48,7 +48,7 @@ def add(
         method: lora, qlora or full; by default the recommended one.
         anyway: Also if it is predicted not to fit what is free now, or to cost more than the budget.
     """
-    start_from = presets.load(preset) if preset else None
+    start_from = presets.load(preset) if preset is not None else None
     if start_from:
         answers = presets.merged(start_from, answers)
     comparison = situation.predict(answers, start_from)

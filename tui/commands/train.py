@@ -53,7 +53,7 @@ def train(
     """
     from tui import headless
 
-    start = presets.load(preset) if preset else None
+    start = presets.load(preset) if preset is not None else None
     if start:
         answers = presets.merged(start, answers)
     if or_resume and (begun := _begun(start, answers)):

@@ -14,6 +14,9 @@ from backend import atomic, paths, typed
 from backend.errors import UserError
 from backend.run.folder import RunFolder
 
+_LONGEST_PLACE = 10
+"""Digits; Python refuses to read thousands of them."""
+
 
 def names() -> list[str]:
     """The waiting runs, the next one first. A damaged list is an empty one."""
@@ -31,8 +34,19 @@ def add(folder: RunFolder) -> int:
 def remove(reference: str) -> str:
     """Take a run out of the list; returns its name. Raises UserError if it is not there."""
     name = find(reference)
-    _changed(lambda known: [x for x in known if x != name])
+    if not take(name):
+        raise _gone(name)
     return name
+
+
+def take(name: str) -> bool:
+    """Take the run of this very name out of the list; False if it is not there: somebody else has just taken it."""
+    with paths.kept_in(_file()), _locked():
+        known = names()
+        if name not in known:
+            return False
+        atomic.write(_file(), msgspec.json.encode([x for x in known if x != name]))
+    return True
 
 
 def move(reference: str, place: int) -> list[str]:
@@ -42,6 +56,8 @@ def move(reference: str, place: int) -> list[str]:
         raise UserError(f"place {place} is not in the queue; it has {len(known)}", "place")
 
     def moved(known: list[str]) -> list[str]:
+        if name not in known:
+            raise _gone(name)
         rest = [x for x in known if x != name]
         return [*rest[: place - 1], name, *rest[place - 1 :]]
 
@@ -51,13 +67,19 @@ def move(reference: str, place: int) -> list[str]:
 def find(reference: str) -> str:
     """The waiting run of this name, place or unique part of a name. Raises UserError if there is none, or several."""
     known = names()
-    if reference.isdecimal() and 1 <= int(reference) <= len(known):
+    if reference in known:
+        return reference
+    if reference.isdecimal() and len(reference) < _LONGEST_PLACE and 1 <= int(reference) <= len(known):
         return known[int(reference) - 1]
-    found = [x for x in known if x == reference] or [x for x in known if reference in x]
+    found = [x for x in known if reference in x]
     if len(found) != 1:
         what = f"fits {len(found)} waiting runs" if found else "is no waiting run"
         raise UserError(f"{reference!r} {what}; `fttui queue list` shows them", "run")
     return found[0]
+
+
+def _gone(name: str) -> UserError:
+    return UserError(f"run {name} has just left the queue: its turn came, or somebody took it out", "run")
 
 
 def _changed(change: Callable[[list[str]], list[str]]) -> list[str]:

@@ -23,7 +23,7 @@ from backend.launch import launch, several
 from backend.launch.queue import waiting
 from backend.launch.several import RankOutcome
 from backend.plan.job import Job
-from backend.run import plan_file
+from backend.run import history, plan_file
 from backend.run.folder import RunFolder, all_runs
 
 FREE_SECONDS = 60.0
@@ -84,12 +84,16 @@ def work() -> None:
             job = folder.job()
         except UserError as error:
             print(f"{names[0]} is left out: {error}", flush=True)
-            waiting.remove(names[0])
+            waiting.take(names[0])
+            continue
+        if began := _began(folder):
+            print(f"{names[0]} is left out: {began}", flush=True)
+            waiting.take(names[0])
             continue
         gpus = detect().gpus
         if lacks := _lacks(job, gpus):
             print(f"{names[0]} is left out: {lacks}", flush=True)
-            waiting.remove(names[0])
+            waiting.take(names[0])
             with suppress(OSError):
                 several.tell(folder, job, RankOutcome(lacks, wrong_input=True))
             continue
@@ -97,9 +101,16 @@ def work() -> None:
         if chosen is None:
             time.sleep(LOOK_SECONDS)
             continue
-        waiting.remove(names[0])
-        train(folder, job, chosen)
-        since.clear()
+        if waiting.take(names[0]):  # else it was taken out meanwhile
+            train(folder, job, chosen)
+            since.clear()
+
+
+def _began(folder: RunFolder) -> str:
+    """Why a run needs no start any more: somebody resumed it while it waited; else empty."""
+    if folder.is_alive():
+        return "it is being trained"
+    return "it is done" if history.read(folder.events_file).state == "done" else ""
 
 
 def _lacks(job: Job, gpus: Sequence[Gpu]) -> str:

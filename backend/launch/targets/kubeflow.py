@@ -81,8 +81,8 @@ def _refuse_uploads(spec: LaunchSpec) -> None:
         fix = f"put it on the claim {spec.storage} and say --{role}-there {_RUNS}/{upload.name}, or give a hub id"
         if role == "adapter":
             fix = "merge it into its model first (fttui export --to merged), and put that on the claim"
-        elif role == "general":
-            role, fix = "general_data", "leave it empty: forgetting is then measured on the set that ships"
+        elif role == "general_data":
+            fix = "leave it empty: forgetting is then measured on the set that ships"
         raise UserError(f"the {role} {upload.local} is on this box, and Kubernetes uploads nothing; {fix}", role)
 
 

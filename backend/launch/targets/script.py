@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from backend.launch.targets.spec import PLAN, TOKENS, LaunchSpec
 
 END = "END_OF_FILE"
+PLANNED_BY = "planned by fttui for"
+"""In the first comment of every launch file."""
 
 
 def quoted(word: str) -> str:
@@ -63,7 +65,7 @@ def block(lines: Iterable[str], indent: int) -> str:
 def head(spec: LaunchSpec, engine: str, *more: str) -> list[str]:
     """Comment lines: what the file is for, and what was predicted."""
     job, said = spec.job, spec.job.predicted
-    lines = [f"{job.plan.method} of {job.model} on {job.data}, planned by fttui for {job.device_name}, for {engine}"]
+    lines = [f"{job.plan.method} of {job.model} on {job.data}, {PLANNED_BY} {job.device_name}, for {engine}"]
     if said and said.hours is not None:
         range_ = f" ({said.hours_low:.2g} to {said.hours_high:.2g})" if said.hours_low and said.hours_high else ""
         money = f", {said.cost_usd:.2f} USD" if said.cost_usd is not None else ""

@@ -127,7 +127,7 @@ class LaunchSpec:
             _upload(job.model, "model", options.model_there),
             _upload(job.data, "data", options.data_there),
             _upload(job.adapter, "adapter", None) if job.adapter else None,
-            _upload(job.plan.general_data, "general", None),
+            _upload(job.plan.general_data, "general_data", None),
         )
         return tuple(x for x in found if x is not None)
 
@@ -142,7 +142,7 @@ class LaunchSpec:
         if job.adapter:
             words += ["--adapter", _there(job.adapter, "adapter", None, inputs)]
         if job.plan.general_data:
-            words += ["--set", f"general_data={_there(job.plan.general_data, 'general', None, inputs)}"]
+            words += ["--set", f"general_data={_there(job.plan.general_data, 'general_data', None, inputs)}"]
         if job.adapter_is_merged and job.plan.method != "full":
             words += ["--set", f"rank={job.plan.rank}"]  # asked for, so that it is merged there too
         for one in job.mapping:
@@ -183,7 +183,7 @@ def _upload(reference: str, role: str, there: str | None) -> Upload | None:
     if there is not None or not is_local(reference):
         return None
     path = Path(reference)
-    is_file = role in ("data", "general") and not path.is_dir()
+    is_file = role in ("data", "general_data") and not path.is_dir()
     suffix = "".join(re.findall(r"\.[A-Za-z0-9]{1,10}", path.name)[-2:]) if is_file else ""
     return Upload(reference, role + suffix)
 

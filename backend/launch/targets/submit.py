@@ -8,11 +8,14 @@ from pathlib import Path
 
 from backend import atomic, paths
 from backend.errors import STOPPED, STOPPED_BY_SIGNAL, TRAINING_FAILED, DoesNotFit, UserError
+from backend.launch.targets import script
 from backend.launch.targets.launch_file import module_of
 from backend.launch.targets.spec import LaunchSpec
 
 OURS = (0, UserError.exit_code, DoesNotFit.exit_code, TRAINING_FAILED, STOPPED, STOPPED_BY_SIGNAL)
 """Exit codes of `fttui` itself, which a client may pass on."""
+_HEAD_BYTES = 20_000
+"""The first comment of a launch file names model and data, and then who planned it."""
 
 
 def save(text: str, engine: str, spec: LaunchSpec, out: Path | None) -> Path:
@@ -23,11 +26,25 @@ def save(text: str, engine: str, spec: LaunchSpec, out: Path | None) -> Path:
     module = module_of(engine)
     target = paths.expanded(out).absolute() if out else paths.home() / "launches" / f"{spec.name}{module.SUFFIX}"
     try:
+        _refuse_what_is_not_ours(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         atomic.write(target, text)
     except OSError as error:
         raise UserError(f"{target} can't be written: {error.strerror or error}", "out") from None
     return target
+
+
+def _refuse_what_is_not_ours(target: Path) -> None:
+    """Raise UserError for a folder, a device, and a file that is no launch file: replacing it would destroy it."""
+    if target.is_dir():
+        raise UserError(f"{target} is a folder; name a file in it with --out", "out")
+    if target.exists() and not target.is_file():
+        raise UserError(f"{target} is no regular file; name one with --out, or leave it out to print the text", "out")
+    if target.is_file():
+        with target.open("rb") as file:
+            begins = file.read(_HEAD_BYTES)
+        if begins and script.PLANNED_BY.encode() not in begins:
+            raise UserError(f"{target} is there already and is no launch file; name another file with --out", "out")
 
 
 def refuse_missing_client(engine: str) -> None:

@@ -43,3 +43,15 @@ def test_progress_is_written_twice_a_second_at_the_most(tmp_path: Path, monkeypa
     log.close()
     found = events_on_disk.read(tmp_path / "events.jsonl", "progress")
     assert [(x["what"], x["done"], x["total"]) for x in found] == [("weights", done, 10) for done in (3, 6, 9)]
+
+
+def test_a_phase_that_goes_on_is_not_said_again(tmp_path: Path) -> None:
+    log, told = EventLog(tmp_path / "events.jsonl"), list[str]()
+    own = report.Report(log)
+    own.on_phase = told.append
+    for name in ("train", "save", "save", "forgetting", "save"):
+        own.phase(name)
+    log.close()
+    found = events_on_disk.read(tmp_path / "events.jsonl", "phase")
+    assert [x["name"] for x in found] == ["train", "save", "forgetting", "save"]
+    assert told == ["train", "save", "save", "forgetting", "save"]

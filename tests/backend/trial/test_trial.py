@@ -6,6 +6,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -17,10 +18,11 @@ from backend.constants.trial_toml import Patience
 from backend.errors import UserError
 from backend.planner.compare import compare
 from backend.planner.estimates import Comparison
+from backend.run.events import PhasePeak
 from backend.run.folder import RunFolder
 from backend.trial import plan as trial_plan
 from backend.trial import trial
-from backend.trial.found import TrialResult
+from backend.trial.found import TrialResult, _whole_hours
 from backend.trial.plan import Trial
 from tests.shapes import CPU, LLAMA_1B, model, rows
 
@@ -85,6 +87,20 @@ def test_what_it_measured_is_drawn_out_to_the_whole_run(monkeypatch: pytest.Monk
     assert measured.cost_usd == pytest.approx(2.0 * measured.hours)
     assert found.predicted.hours == seen.hours.point
     assert found.predicted.tokens_per_second == seen.tokens_per_second.point
+
+
+def test_saving_in_two_parts_counts_whole() -> None:
+    """What is measured before the result is written divides the phase."""
+    comparison = a_comparison()
+    one = trial_plan.of(comparison, "lora")
+
+    def hours(times: int) -> float:
+        phases = {name: PhasePeak(seconds=2.0, times=1) for name in ("load", "eval", "checkpoint")}
+        phases["save"] = PhasePeak(seconds=3600.0, times=times)
+        past: Any = SimpleNamespace(measured=SimpleNamespace(phases=phases), step=3)
+        return _whole_hours(comparison, one, past, 300.0) or 0.0
+
+    assert hours(times=1) == hours(times=2) > 1.0
 
 
 def test_settings_that_memory_changed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,13 @@ def test_order_moves_and_removals(fttui_home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("reference", "said"),
-    [("x", "'x' is no waiting run"), ("o", "'o' fits 2 waiting runs"), ("9", "is no waiting run")],
+    [
+        ("x", "'x' is no waiting run"),
+        ("o", "'o' fits 2 waiting runs"),
+        ("9", "is no waiting run"),
+        ("9" * 5000, "is no waiting run"),
+    ],
+    ids=["no name", "two", "no place", "a place of 5,000 digits"],
 )
 def test_what_does_not_wait(reference: str, said: str, fttui_home: Path) -> None:
     queued("a-one", "b-two")
@@ -189,3 +195,52 @@ def test_queued_is_a_state_of_runs(fttui_home: Path, capsys: pytest.CaptureFixtu
     assert json.loads(capsys.readouterr().out)[0]["state"] == "queued"
     queue.list_queue()
     assert "1  a-one\nnobody starts them" in capsys.readouterr().out
+
+
+def test_a_name_of_digits_is_a_name_before_it_is_a_place(fttui_home: Path) -> None:
+    queued("2", "b-two")
+    assert waiting.remove("2") == "2" and waiting.names() == ["b-two"]
+
+
+def test_what_left_the_queue_meanwhile_is_not_put_back(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker takes the run between the user's look at the list and the change."""
+    queued("a-one", "b-two", "c-three")
+    find = waiting.find
+
+    def found_and_taken(reference: str) -> str:
+        name = find(reference)
+        waiting.take(name)
+        return name
+
+    monkeypatch.setattr(waiting, "find", found_and_taken)
+    with pytest.raises(UserError, match="run b-two has just left the queue"):
+        waiting.remove("b-two")
+    with pytest.raises(UserError, match="run a-one has just left the queue"):
+        waiting.move("a-one", 1)
+    assert waiting.names() == ["c-three"]
+
+
+def test_a_run_taken_out_while_the_worker_looks_is_not_started(
+    fttui_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gpus(now: float) -> tuple[Any, ...]:
+        if now > 70:
+            waiting.take("a-one")
+        return (GPU,)
+
+    box = Box(monkeypatch, gpus)
+    queued("a-one", "b-two")
+    monkeypatch.setattr(worker, "FREE_SECONDS", 72.0)
+    worker.work()
+    assert [name for name, _, _ in box.started] == ["b-two"]
+
+
+def test_a_run_that_was_resumed_while_it_waited_is_not_trained_again(
+    fttui_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Box(monkeypatch, lambda _: (GPU,))
+    done, alive, _ = queued("a-done", "b-alive", "c-three")
+    done.events_file.write_text('{"t": 1.0, "event": "run_finished", "state": "done"}\n')
+    with alive.hold():
+        worker.work()
+    assert [name for name, _, _ in box.started] == ["c-three"]

@@ -83,7 +83,9 @@ def test_an_adapter_and_new_tokens_go_along(engine: str, tmp_path: Path) -> None
         assert yaml.safe_load(text)["file_mounts"][where] == "/runs/old/result"
 
 
-@pytest.mark.parametrize(("engine", "there"), [("slurm", "/mine/own.jsonl"), ("dstack", "/fttui-inputs/general.jsonl")])
+@pytest.mark.parametrize(
+    ("engine", "there"), [("slurm", "/mine/own.jsonl"), ("dstack", "/fttui-inputs/general_data.jsonl")]
+)
 def test_a_general_set_of_ones_own_goes_along(engine: str, there: str, tmp_path: Path) -> None:
     wanted = job()
     wanted = replace(wanted, plan=replace(wanted.plan, general_data="/mine/own.jsonl"))
