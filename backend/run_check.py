@@ -44,12 +44,25 @@ def _plan(folder: RunFolder) -> Check:
 
 
 def _events(folder: RunFolder) -> Check:
+    if why := _unreadable(folder.events_file):
+        return Check("events.jsonl", "missing", f"it can't be read: {why}", f"make {folder.events_file} readable")
     lines = list(Tail(folder.events_file).lines())
     damaged = len(lines) - len(events.decoded(b"\n".join(lines) + b"\n")) if lines else 0
     if damaged:
         detail = f"{damaged} of {counted(len(lines), 'line')} can't be read, and are passed over"
         return Check("events.jsonl", "warn", detail)
     return Check("events.jsonl", "ok" if lines else "warn", counted(len(lines), "event"))
+
+
+def _unreadable(path: Path) -> str:
+    """Why the file can't be opened, such as its permissions; empty if it can, or is not there."""
+    try:
+        if path.is_file():
+            path.open("rb").close()
+            return ""
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return "it is not a file" if path.exists() else ""
 
 
 def _versions(folder: RunFolder) -> Iterator[Check]:

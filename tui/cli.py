@@ -61,6 +61,8 @@ def _command(tokens: Sequence[str]) -> int:
 
     from tui.commands.app import app_for
 
+    if {"--help", "-h"} & set(tokens):
+        streams.leave_room_for_help()
     try:
         return int(
             app_for(tokens[0])(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from io import TextIOWrapper
 
 STANDARD = (0, 1, 2)
+_LEAST_COLUMNS = 20
 
 
 def settle() -> None:
@@ -27,6 +29,18 @@ def settle() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def leave_room_for_help() -> None:
+    """Give the library that draws the help a width that it can draw in.
+
+    In a terminal of 2 columns it never ends, and for COLUMNS=1000000000 it takes all memory.
+    """
+    said = os.environ.get("COLUMNS", "80")
+    if not (said.isdecimal() and len(said) < 5 and int(said) >= _LEAST_COLUMNS):
+        del os.environ["COLUMNS"]
+    if shutil.get_terminal_size().columns < _LEAST_COLUMNS:
+        os.environ["COLUMNS"] = str(_LEAST_COLUMNS)
 
 
 def flush() -> None:

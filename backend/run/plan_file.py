@@ -10,6 +10,7 @@ import tomlkit
 
 from backend import atomic, flat_toml, kept_names, typed
 from backend.errors import UserError
+from backend.plan import fields
 from backend.plan.job import Job
 
 
@@ -29,11 +30,20 @@ def read(path: Path) -> Job:
         with typed.faults():
             said = typed.read_text(path)
             values = flat_toml.read(said)
-            return typed.convert(kept_names.inside(typed.plain_toml(said) if values is None else values), Job)
+            job = typed.convert(kept_names.inside(typed.plain_toml(said) if values is None else values), Job)
+            _refuse_beyond_measure(job)
+            return job
     except typed.Missing:
         raise UserError(f"{path} is missing: this folder is no run") from None
     except typed.Damaged as error:
         raise UserError(f"{path} can't be read: {error}") from None
+
+
+def _refuse_beyond_measure(job: Job) -> None:
+    """Raise Damaged for numbers that no command line takes either: training with them would never end."""
+    for key, value in vars(job.plan).items():
+        if isinstance(value, int | float) and not abs(value) <= fields.LARGEST:
+            raise typed.Damaged(f"{key} in [plan] is {value:g}, which is more than {fields.LARGEST:,}")
 
 
 def _without_none(value: Any) -> Any:

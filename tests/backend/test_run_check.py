@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +76,17 @@ def test_bad_bytes_everywhere(run: RunFolder) -> None:
         for file in (run.plan_file, run.events_file, run.checkpoints / "step-00000010" / "manifest.json"):
             file.write_bytes(content)
         assert states(run)["step-00000010"] == "warn"
+
+
+def test_events_that_can_not_be_read_are_not_called_none(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(self: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    with monkeypatch.context() as patched:  # root may read everything
+        patched.setattr(Path, "open", closed)
+        (found,) = [check for check in run_check.checks(run) if check.name == "events.jsonl"]
+    assert (found.state, found.detail) == ("missing", "it can't be read: permission denied")
+    run.events_file.unlink()
+    assert states(run)["events.jsonl"] == "warn"
+    run.events_file.mkdir()
+    assert states(run)["events.jsonl"] == "missing"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,6 +101,28 @@ def test_the_plan_of_a_run(capsys: pytest.CaptureFixture[str], fttui_home: Path)
     assert launch(str(folder.plan_file), on="ssh:me@box") == 0
     out = capsys.readouterr().out
     assert f'method = "{JOB.plan.method}"' in out and f"--data {JOB.data}" in out and "--detach" in out
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"method": "full"}, "--method can't change"),
+        ({"answers": Answers(set=("rank=64",))}, "--set can't change"),
+        ({"answers": Answers(gpu="H100")}, "--gpu can't change"),
+    ],
+)
+def test_the_plan_of_a_run_is_launched_as_it_is(changes: dict[str, Any], said: str) -> None:
+    """What would change it is not left out in silence."""
+    plan = str(RunFolder.create(JOB).plan_file)
+    with pytest.raises(UserError, match=f"^{said} .*plan.toml, which is launched as it was planned"):
+        launch(plan, on="slurm", **changes)
+    assert launch(plan, on="slurm", answers=Answers(budget_usd=3.0)) == 0
+
+
+@pytest.mark.parametrize("name", ["storage", "package"])
+def test_what_a_box_by_ssh_has_of_its_own(name: str, here: Answers) -> None:
+    with pytest.raises(UserError, match=f"^{name}: a run by ssh .*its box.*--{name}"):
+        launch(on="ssh:box", method="lora", answers=here, **{name: "x"})
 
 
 def test_a_size_has_no_weights(questions: Path) -> None:

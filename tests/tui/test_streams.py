@@ -11,12 +11,12 @@ import pytest
 PLAN = "plan --model 8b --gpu 4090 --rows 500 --row-tokens 400"
 
 
-def shell(redirection: str, words: str = PLAN) -> subprocess.CompletedProcess[str]:
+def shell(redirection: str, words: str = PLAN, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", f"{sys.executable} -m tui {words} {redirection}"],
         capture_output=True,
         text=True,
-        env=dict(os.environ),
+        env={**os.environ, **environment},
         timeout=60,
     )
 
@@ -25,6 +25,13 @@ def shell(redirection: str, words: str = PLAN) -> subprocess.CompletedProcess[st
 def test_closed(closed: str) -> None:
     done = shell(closed)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("columns", ["0", "1000000000", "\u00b2"])
+def test_help_for_no_terminal_that_there_is(columns: str) -> None:
+    """The library that draws it would not end, or take all memory."""
+    done = shell("", "resume --help", COLUMNS=columns)
+    assert done.returncode == 0 and "--from-start" in done.stdout and not done.stderr
 
 
 def test_an_error_without_standard_error() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from backend.launch.targets.spec import LaunchSpec, Options
 from backend.plan.job import Job
 from backend.planner import jobs, situation
 from backend.run import plan_file
-from tui import starting
+from tui import command_line, starting
 from tui.commands import train
 from tui.commands.options import Shared
 from tui.plain import plain
@@ -61,7 +62,7 @@ def launch(
         anyway: Also if it is predicted not to fit, or to cost more than the budget.
     """
     module_of(on)  # a wrong engine is refused before anything is planned
-    job = _own_plan(preset) or _planned(preset, method, answers, anyway, elsewhere=on != "torchrun")
+    job = _own_plan(preset, method, answers) or _planned(preset, method, answers, anyway, elsewhere=on != "torchrun")
     options = Options(answers.budget_usd, storage, package, model_there, data_there, answers.nodes or 1)
     text, spec = launch_file(job, on, options), LaunchSpec(job, options)
     if submit:
@@ -74,11 +75,15 @@ def launch(
     return handing.submit(file, on, spec) if submit else 0
 
 
-def _own_plan(reference: str | None) -> Job | None:
-    """The job of a run's plan.toml; None if the reference is none."""
+def _own_plan(reference: str | None, method: Method | None, answers: Answers) -> Job | None:
+    """The job of a run's plan.toml; None if the reference is none. Raises UserError for options that would change it."""
     path = paths.existing(reference, "preset") if reference else None
     if path is None or path.name != "plan.toml":
         return None
+    said = command_line.options(replace(answers, budget_usd=None, nodes=None))
+    if method or said:
+        option = "--method" if method else said[0]
+        raise UserError(f"{option} can't change {path}, which is launched as it was planned; leave it out", "preset")
     return plan_file.read(path)
 
 

@@ -31,8 +31,19 @@ def launch_file(job: Job, engine: str, options: Options | None = None) -> str:
         fix = f"take {' or '.join(SEVERAL_BOXES)} for several, or one box with more GPUs"
         raise UserError(f"nodes: a launch on {engine} is for one box in this version; {fix}", "nodes")
     module = module_of(engine)
+    if module is ssh:
+        _refuse_what_ssh_lacks(spec.options)
     text: str = ssh.text(spec, ssh.host_of(engine)) if module is ssh else module.text(spec)
     return text
+
+
+def _refuse_what_ssh_lacks(options: Options) -> None:
+    if options.storage is not None:
+        raise UserError("storage: a run by ssh is kept in the FTTUI_HOME of its box; leave out --storage", "storage")
+    if options.package is not None:
+        raise UserError(
+            "package: a run by ssh takes the fttui of its box; install it there, without --package", "package"
+        )
 
 
 def module_of(engine: str) -> ModuleType:
