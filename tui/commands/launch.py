@@ -76,7 +76,7 @@ def launch(
 
 
 def _own_plan(reference: str | None, method: Method | None, answers: Answers) -> Job | None:
-    """The job of a run's plan.toml; None if the reference is none. Raises UserError for options that would change it."""
+    """The job of a run's plan.toml; None if it is none. Raises UserError for options that would change it."""
     path = paths.existing(reference, "preset") if reference else None
     if path is None or path.name != "plan.toml":
         return None
