@@ -121,8 +121,9 @@ def test_the_plan_of_a_run_is_launched_as_it_is(changes: dict[str, Any], said: s
 
 @pytest.mark.parametrize("name", ["storage", "package"])
 def test_what_a_box_by_ssh_has_of_its_own(name: str, here: Answers) -> None:
+    words: dict[str, Any] = {name: "x"}
     with pytest.raises(UserError, match=f"^{name}: a run by ssh .*its box.*--{name}"):
-        launch(on="ssh:box", method="lora", answers=here, **{name: "x"})
+        launch(on="ssh:box", method="lora", answers=here, **words)
 
 
 def test_a_size_has_no_weights(questions: Path) -> None:
