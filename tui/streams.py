@@ -12,7 +12,7 @@ _LEAST_COLUMNS = 20
 
 
 def settle() -> None:
-    """Make all three usable; a letter that the terminal's encoding lacks must not end the command.
+    """Make all three usable; letters that the terminal's encoding lacks, and bytes that are none, end no command.
 
     In place of one that is closed (`>&-`) the null device is opened: the next file to be opened would take its number,
     and what libraries print would be written into it.
@@ -26,7 +26,7 @@ def settle() -> None:
     sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115 - open as long as the process
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import psutil
 import torch
+from jinja2 import TemplateError
 
 from backend.errors import TrainingFailed, UserError
 from backend.plan.job import Job
@@ -23,6 +24,8 @@ from backend.training.precision import autocast
 from backend.training.quiet import libraries_to
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+_ANEW = "/reset begins a new one"
+_ENDLESS = 1 << 30
 Message = dict[str, str]
 """One turn: `role` and `content`."""
 
@@ -67,8 +70,12 @@ class Talk:
         self._log = folder.log_file
 
     def answer(self, messages: Sequence[Message], most_tokens: int, *, adapter: bool = True) -> Answer:
-        """What the model says next, by greedy decoding. Raises TrainingFailed if memory runs out."""
+        """What the model says next, by greedy decoding.
+
+        Raises UserError for a conversation that the model can't take, and TrainingFailed if memory runs out.
+        """
         ids = self._ids(messages)
+        most_tokens = min(most_tokens, self._room(ids.shape[1]))
         began = time.perf_counter()
         try:
             with libraries_to(self._log):
@@ -89,10 +96,23 @@ class Talk:
     def _ids(self, messages: Sequence[Message]) -> torch.Tensor:
         """Tokens by the chat template; of a model without one, of the last text alone."""
         if self._tokenizer.chat_template:
-            ids = self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, return_dict=False)
+            try:
+                ids = self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, return_dict=False)
+            except TemplateError as error:
+                raise UserError(f"the chat template refuses this conversation: {error}; {_ANEW}", "run") from None
         else:
             ids = self._tokenizer(messages[-1]["content"])["input_ids"]
         return torch.tensor([ids], device=self._execution.device)
+
+    def _room(self, asked: int) -> int:
+        """Tokens that an answer may have. Raises UserError if there is no room for one."""
+        config = self._network.config.get_text_config()
+        context = getattr(config, "max_position_embeddings", None) or 0
+        if context <= 0:  # it has no limit, or says none
+            return _ENDLESS
+        if asked >= context:
+            raise UserError(f"the conversation has {asked:,} tokens, and the model takes {context:,}; {_ANEW}", "run")
+        return int(context - asked)
 
     @torch.no_grad()
     def _generate(self, ids: torch.Tensor, most_tokens: int, *, adapter: bool) -> list[int]:

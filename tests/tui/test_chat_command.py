@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from backend.errors import UserError
 from backend.run.folder import RunFolder
 from backend.training.chat import Answer, Talk
 from backend.training.train import train
@@ -79,6 +81,20 @@ def test_the_second_question_knows_the_first(
     assert cli.run(["chat", "--adapter", "on"]) == 0
     assert asked == [1, 3, 1]
     assert capsys.readouterr().err.splitlines()[-2:] == ["loaded", "a new conversation"]
+
+
+def test_what_the_model_can_not_take_ends_no_conversation(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = ask(monkeypatch, capsys, f"{'again ' * 600}\nagain\n", "--tokens", "3", "--adapter", "on")
+    assert code == 0 and out.count("trained, ") == 1
+    assert re.search(r"the conversation has [\d,]+ tokens, and the model takes 512; /reset begins a new one", out)
+    template = "{{ raise_exception('roles must alternate') }}"
+    monkeypatch.setattr(Talk, "_room", lambda *_: 1)
+    talk = Talk(run)
+    talk._tokenizer.chat_template = template
+    with pytest.raises(UserError, match="refuses this conversation: roles must alternate; /reset begins"):
+        talk.answer([{"role": "user", "content": "x"}], 1)
 
 
 def test_a_whole_model_answers_alone(

@@ -34,6 +34,19 @@ def test_help_for_no_terminal_that_there_is(columns: str) -> None:
     assert done.returncode == 0 and "--from-start" in done.stdout and not done.stderr
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_bytes_that_are_no_letters(encoding: str) -> None:
+    """Of a pipe into `fttui chat`; how Python reads them by itself depends on the language set."""
+    code = "from tui import streams; streams.settle(); print(ascii(input()), ascii(input()))"
+    asked = subprocess.run(
+        [sys.executable, "-c", code],
+        input=b"a\xff\nsecond\n",
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
+    )
+    assert asked.stdout == b"'a\\ufffd' 'second'\n"
+
+
 def test_an_error_without_standard_error() -> None:
     assert shell("2>&-", "plan --model 8b").returncode == 2
     assert shell("2>/dev/full", "plan --model 8b").returncode == 2

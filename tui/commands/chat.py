@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter, validators
 
 from backend import units
+from backend.errors import UserError
 from backend.export import source
 from backend.run.folder import RunFolder
 from tui.plain import plain
@@ -88,11 +89,15 @@ def _converse(talk: Talk, adapter: Adapter, tokens: int, lines: Iterator[str], *
             continue
         if not on_terminal:
             print(plain(f"> {line}", lines=False))
-        answers = {}
-        for side in [side for side in SIDES if adapter in ("both", side)]:
-            asked = [*past[side], {"role": "user", "content": line}]
-            answers[side] = talk.answer(asked, tokens, adapter=side == "on")
-            past[side] = [*asked, {"role": "assistant", "content": answers[side].text}]
+        asked, answers = {"role": "user", "content": line}, {}
+        try:
+            for side in [side for side in SIDES if adapter in ("both", side)]:
+                answers[side] = talk.answer([*past[side], asked], tokens, adapter=side == "on")
+        except UserError as error:  # such as a conversation that is too long: the next question may do
+            print(plain(str(error), lines=False), flush=True)
+            continue
+        for side, answer in answers.items():
+            past[side] += [asked, {"role": "assistant", "content": answer.text}]
         show(answers)
         if on_terminal:
             print(f"({units.memory(talk.memory_bytes())} of memory)", flush=True)
