@@ -136,7 +136,7 @@ class RunFolder:
 
     def _takes(self, fd: int) -> bool:
         try:
-            return _locked(fd)
+            return take_lock(fd)
         except OSError as error:
             why = (error.strerror or str(error)).lower()
             fix = "set FTTUI_HOME to a folder on another file system"
@@ -198,8 +198,8 @@ def _new(parent: Path, stem: str) -> Path:
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), stem)
 
 
-def _locked(fd: int) -> bool:
-    """Take the lock, in a few tries: a watcher that checks whether the run is alive holds it briefly."""
+def take_lock(fd: int) -> bool:
+    """Take the lock, in a few tries: who checks whether another process holds it does so himself for a moment."""
     for _ in range(5):
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

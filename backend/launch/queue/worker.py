@@ -24,7 +24,7 @@ from backend.launch.queue import waiting
 from backend.launch.several import RankOutcome
 from backend.plan.job import Job
 from backend.run import history, plan_file
-from backend.run.folder import RunFolder, all_runs
+from backend.run.folder import RunFolder, all_runs, take_lock
 
 FREE_SECONDS = 60.0
 """A GPU must be free of others for so long: a program between two of its runs is not gone."""
@@ -67,10 +67,9 @@ def main() -> None:
     while waiting.names():  # asked again when the lock is given back: a run may have come meanwhile
         fd = os.open(_lock_file(), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not take_lock(fd):
+                return
             work()
-        except BlockingIOError:
-            return
         finally:
             os.close(fd)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
+import os
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -184,6 +187,20 @@ def test_only_one_works(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert not worker.is_working()
     worker.main()
     assert seen == [True] and not worker.is_working()
+
+
+def test_a_look_at_the_worker_keeps_none_from_working(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fttui queue list` holds the lock for a moment to see whether somebody else does."""
+    queued("a-one")
+    monkeypatch.setattr(worker, "work", lambda: waiting.remove("a-one"))
+    monkeypatch.setattr("sys.argv", ["worker"])
+    fd = os.open(worker._lock_file(), os.O_RDWR | os.O_CREAT)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    look = threading.Timer(0.03, os.close, (fd,))
+    look.start()
+    worker.main()
+    look.join()
+    assert waiting.names() == []
 
 
 def test_queued_is_a_state_of_runs(fttui_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
