@@ -13,6 +13,7 @@ from types import FrameType
 
 from backend.errors import STOPPED_BY_SIGNAL, UserError, exit_code
 from backend.launch import launch
+from backend.launch.queue import waiting
 from backend.run.event_log import EventTail
 from backend.run.events import RunFinished
 from backend.run.folder import RunFolder
@@ -36,6 +37,7 @@ def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False, may_g
     tail, lines = EventTail(folder.events_file), EventLines()
     for event in tail.events():  # an earlier attempt of a resumed run was printed back then
         lines.pass_over(event)
+    waiting.leave(folder)
     trainer = launch.start(folder)
     signals = _stop_on_signals(trainer.stop)
     if not as_json:

@@ -62,6 +62,11 @@ def test_its_exit_code_is_ours(there: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert control.stop("ssh:box") == 4
 
 
+def test_an_ssh_that_is_killed_has_the_code_that_a_shell_gives_it(there: Path) -> None:
+    (there.parent / "bin" / "ssh").write_text("#!/bin/sh\nkill -TERM $$\n")
+    assert control.stop("ssh:box") == 128 + 15
+
+
 def test_what_went_wrong_is_one_sentence(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="away could not be reached by ssh"):
         control.stop("ssh:away")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -47,6 +47,13 @@ def take(name: str) -> bool:
             return False
         atomic.write(_file(), msgspec.json.encode([x for x in known if x != name]))
     return True
+
+
+def leave(folder: RunFolder) -> None:
+    """Take a run that is started by other means out of the list; a list that can't be written stays as it is."""
+    if folder.name in names():
+        with suppress(UserError):  # the worker sees that the run has begun
+            take(folder.name)
 
 
 def move(reference: str, place: int) -> list[str]:

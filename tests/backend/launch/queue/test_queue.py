@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import multiprocessing
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from backend import paths
+from backend import atomic, paths
 from backend.errors import UserError
 from backend.hardware import Hardware
 from backend.hardware.types import GpuProcess
@@ -28,6 +29,10 @@ from tests.backend.run.test_folder import JOB
 
 GPU = replace(RTX_4090, uuid="GPU-1", processes=(), free_bytes=RTX_4090.memory_bytes)
 BUSY = replace(GPU, processes=(GpuProcess(7, "python", 2**30),))
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def queued(*names: str) -> list[RunFolder]:
@@ -250,6 +255,17 @@ def test_a_run_taken_out_while_the_worker_looks_is_not_started(
     monkeypatch.setattr(worker, "FREE_SECONDS", 72.0)
     worker.work()
     assert [name for name, _, _ in box.started] == ["b-two"]
+
+
+def test_who_starts_a_run_takes_it_out_of_the_queue(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fttui resume` of a run that waits: it would be listed as queued while it trains."""
+    one, two = queued("a-one", "b-two")
+    waiting.leave(one)
+    assert waiting.names() == ["b-two"]
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic, "write", full)
+        waiting.leave(two)
+    assert waiting.names() == ["b-two"], "the run starts all the same"
 
 
 def test_a_run_that_was_resumed_while_it_waited_is_not_trained_again(
