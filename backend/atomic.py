@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def write(path: Path, content: bytes | str) -> None:
+def write(path: Path, content: bytes | str, *, through_link: bool = False) -> None:
     """Write `content` (text as UTF-8) to a draft next to `path`, then rename it. Raises OSError (disk full).
 
-    A link to a file stays a link: the file that it leads to is replaced.
+    A link is replaced by a file; `through_link`, the file that it leads to is, as of what a user keeps elsewhere.
     """
-    if path.is_symlink() and path.is_file():
+    if through_link and path.is_symlink() and path.is_file():
         path = Path(os.path.realpath(path))
     # a name of its own: another process may be writing the same file
     draft = path.with_name(f"{path.name[:40]}.{os.getpid()}-{threading.get_native_id()}.new")

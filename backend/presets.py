@@ -100,7 +100,7 @@ def write(name: str, text: str) -> Path:
     target = _own(name)
     preset_text.parse(name, text)
     with paths.kept_in(target):
-        atomic.write(target, text)
+        atomic.write(target, text, through_link=True)
     return target
 
 

@@ -60,7 +60,7 @@ def keep_theme(name: str) -> None:
         document = tomlkit.parse(text)
         document["theme"] = name
     with paths.kept_in(path()):
-        atomic.write(path(), tomlkit.dumps(document))
+        atomic.write(path(), tomlkit.dumps(document), through_link=True)
 
 
 def _checked(key: str, value: object) -> Any:

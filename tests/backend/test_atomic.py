@@ -7,24 +7,32 @@ from pathlib import Path
 
 import pytest
 
-from backend import atomic
+from backend import atomic, paths, presets
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    """As of a user who keeps presets and settings elsewhere."""
-    kept, link = tmp_path / "kept" / "mine.toml", tmp_path / "mine.toml"
-    kept.parent.mkdir()
-    kept.write_text("old")
-    link.symlink_to("kept/mine.toml")
-    atomic.write(link, "new")
-    assert link.is_symlink() and kept.read_text() == "new"
-    assert [path.name for path in kept.parent.iterdir()] == ["mine.toml"]
+def test_a_preset_that_is_kept_elsewhere_stays_there(tmp_path: Path) -> None:
+    """As of a user whose own files are links into a repository of them."""
+    presets.copy("demo", "mine")
+    link = paths.own_presets() / "mine.toml"
+    kept = link.rename(tmp_path / "mine.toml")
+    link.symlink_to(kept)
+    presets.write("mine", "rank = 8\n")
+    assert link.is_symlink() and kept.read_text() == "rank = 8\n"
+    assert [path.name for path in link.parent.iterdir()] == ["mine.toml"]
+
+
+def test_where_a_link_among_the_files_of_a_run_leads_nothing_is_written(tmp_path: Path) -> None:
+    (tmp_path / "somebody-elses").write_text("old")
+    (tmp_path / "adjusted.json").symlink_to("somebody-elses")
+    atomic.write(tmp_path / "adjusted.json", "new")
+    assert (tmp_path / "somebody-elses").read_text() == "old"
+    assert (tmp_path / "adjusted.json").read_text() == "new"
 
 
 def test_a_link_that_leads_nowhere_or_in_a_circle_is_replaced(tmp_path: Path) -> None:
     for name, target in (("nowhere", "not-there"), ("circle", "circle")):
         (tmp_path / name).symlink_to(target)
-        atomic.write(tmp_path / name, "new")
+        atomic.write(tmp_path / name, "new", through_link=True)
         assert not (tmp_path / name).is_symlink() and (tmp_path / name).read_text() == "new"
 
 

@@ -28,7 +28,7 @@ def save(text: str, engine: str, spec: LaunchSpec, out: Path | None) -> Path:
     try:
         _refuse_what_is_not_ours(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(target, text)
+        atomic.write(target, text, through_link=True)
     except OSError as error:
         raise UserError(f"{target} can't be written: {error.strerror or error}", "out") from None
     return target
