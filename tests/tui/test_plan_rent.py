@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from backend.answers import METHODS
+from backend.units import GIB
 from tui.cli import run
+from tui.commands import dry_run
+from tui.commands.dry_run import Checked
 
 JOB = ("--model", "8b", "--gpu", "4090", "--rows", "5000", "--row-tokens", "400", "--budget", "40")
 
@@ -50,6 +54,16 @@ def test_json_has_the_list_and_the_comparison(capsys: pytest.CaptureFixture[str]
     assert not last["carries"] and last["hours"] is None and last["why_not"]
     assert run(["plan", *JOB, "--json"]) == 0
     assert "rent" not in json.loads(capsys.readouterr().out)
+
+
+def test_a_dry_run_leaves_the_list_where_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Checked(GIB, GIB, "loss", {"weights": GIB}, {"loss": GIB}, 1.0)
+    monkeypatch.setattr(dry_run, "checked", lambda *_: dict.fromkeys(METHODS, step))
+    assert run(["plan", *JOB, "--rent", "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("dry run ") and "* RTX 4090 " in text
 
 
 def test_the_exit_code_is_that_of_the_list(capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,13 +70,12 @@ def plan(
 
 def _text(comparison: Comparison, offers: tuple[RentOffer, ...] | None, *, as_json: bool, dry_run: bool) -> str:
     """What is printed. Each form is imported only if it is asked for: a plan is there in well under a second."""
-    found = None
+    found, tables = None, []
     if dry_run:
         from tui.commands import dry_run as dry_runs
 
         found = dry_runs.checked(comparison, lambda text: print(text, file=sys.stderr, flush=True))
-        if not as_json:
-            return dry_runs.table(found)
+        tables = [] if as_json else [dry_runs.table(found)]
     if as_json:
         from tui.commands import plan_json
 
@@ -84,7 +83,9 @@ def _text(comparison: Comparison, offers: tuple[RentOffer, ...] | None, *, as_js
     if offers is not None:
         from tui.commands import rent_table
 
-        return rent_table.table(comparison, offers, shutil.get_terminal_size().columns)
+        tables.append(rent_table.table(comparison, offers, shutil.get_terminal_size().columns))
+    if tables:
+        return "\n\n".join(tables)
     from tui.commands import plan_table
 
     return plan_table.table(comparison, shutil.get_terminal_size().columns)
