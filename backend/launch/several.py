@@ -34,6 +34,8 @@ from backend.training import allocator
 VISIBLE_AT_START = os.environ.get(visible.VARIABLE)
 """As the user has set it: a run on one GPU changes it in this process (backend/training/device.py)."""
 CHILD = (sys.executable, "-m", "backend.launch.rank")
+MOST_PROCESSES = 64
+"""On one box: four times what the largest has of GPUs."""
 MEETING = "meeting"
 """The file by which ranks find each other."""
 FAILED, START_AGAIN = 4, 5
@@ -80,6 +82,13 @@ def train(folder: RunFolder, inbox: Inbox, say: Callable[[str], None] = lambda t
 
 def _held(folder: RunFolder, inbox: Inbox, say: Callable[[str], None]) -> str:
     job = folder.job()
+    if (count := job.plan.processes) > MOST_PROCESSES:  # no command line takes it; plan.toml was edited
+        fix = f"`fttui resume {folder.name} --processes N` takes another number"
+        verdict = RankOutcome(f"processes: no box has devices for {count:,}; {fix}", wrong_input=True)
+        with suppress(OSError):
+            tell(folder, job, verdict)
+        say(verdict.text)
+        return "failed"
     while True:
         begins = size(folder.events_file)
         try:

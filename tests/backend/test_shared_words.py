@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,11 @@ def test_a_file_is_replaced_and_no_draft_is_left(tmp_path: Path) -> None:
     assert path.read_bytes() == b"{}" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_draft_that_can_t_be_written_leaves_the_file_alone(tmp_path: Path) -> None:
+def test_a_draft_that_can_t_be_written_leaves_the_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "answers.toml"
     path.write_text("old")
-    (tmp_path / "answers.toml.new").mkdir()
+    (tmp_path / f"answers.toml.{os.getpid()}-1.new").mkdir()
+    monkeypatch.setattr(atomic.threading, "get_native_id", lambda: 1)
     with pytest.raises(OSError):
         atomic.write(path, "new")
     assert path.read_text() == "old"

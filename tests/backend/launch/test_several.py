@@ -15,6 +15,7 @@ import pytest
 from backend.hardware import cgroup, host, visible
 from backend.launch import several
 from backend.launch.several import FAILED, LATE, START_AGAIN, RankOutcome
+from backend.run import plan_file
 from backend.run.control import Inbox
 from backend.run.event_log import EventLog
 from backend.run.events import RunFinished
@@ -158,3 +159,17 @@ def test_two_ranks_share_the_cores_that_they_may_use(
     environment = {} if set_before is None else {"OMP_NUM_THREADS": set_before}
     several._share_threads(environment, 2)
     assert environment["OMP_NUM_THREADS"] == each
+
+
+def test_a_plan_for_more_devices_than_any_box_has_starts_none(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Edited into plan.toml: a process for each would take all memory of the box."""
+    job = folder.job()
+    plan_file.write(folder.plan_file, replace(job, plan=replace(job.plan, processes=4_000_000_000)))
+    monkeypatch.setattr(several, "_started", lambda *_: pytest.fail("a process was started"))
+    told: list[str] = []
+    assert several.train(folder, Inbox(folder.commands_file), told.append) == "failed"
+    (end,) = events(folder, "run_finished")
+    assert end["wrong_input"] and told == [end["error"]]
+    assert "no box has devices for 4,000,000,000; `fttui resume " in end["error"]
