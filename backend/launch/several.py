@@ -84,10 +84,10 @@ def _held(folder: RunFolder, inbox: Inbox, say: Callable[[str], None]) -> str:
     job = folder.job()
     if (count := job.plan.processes) > MOST_PROCESSES:  # no command line takes it; plan.toml was edited
         fix = f"`fttui resume {folder.name} --processes N` takes another number"
-        verdict = RankOutcome(f"processes: no box has devices for {count:,}; {fix}", wrong_input=True)
+        refused = RankOutcome(f"processes: no box has devices for {count:,}; {fix}", wrong_input=True)
         with suppress(OSError):
-            tell(folder, job, verdict)
-        say(verdict.text)
+            tell(folder, job, refused)
+        say(refused.text)
         return "failed"
     while True:
         begins = size(folder.events_file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def test_a_draft_that_can_t_be_written_leaves_the_file_alone(tmp_path: Path, mon
     path = tmp_path / "answers.toml"
     path.write_text("old")
     (tmp_path / f"answers.toml.{os.getpid()}-1.new").mkdir()
-    monkeypatch.setattr(atomic.threading, "get_native_id", lambda: 1)
+    monkeypatch.setattr(threading, "get_native_id", lambda: 1)
     with pytest.raises(OSError):
         atomic.write(path, "new")
     assert path.read_text() == "old"
