@@ -40,7 +40,9 @@ def read(path: Path) -> Job:
 
 
 def _refuse_beyond_measure(job: Job) -> None:
-    """Raise Damaged for numbers that no command line takes either: training with them would never end."""
+    """Raise Damaged for what no command writes: a device of another kind, numbers with which training never ends."""
+    if job.device not in ("cpu", "cuda"):
+        raise typed.Damaged(f"device is {job.device[:50]!r}, and only cpu and cuda train")
     for key, value in vars(job.plan).items():
         if isinstance(value, int | float) and not abs(value) <= fields.LARGEST:
             raise typed.Damaged(f"{key} in [plan] is {value:g}, which is more than {fields.LARGEST:,}")

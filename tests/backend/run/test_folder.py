@@ -96,6 +96,12 @@ def test_a_plan_beyond_all_measure_is_a_sentence(value: str) -> None:
         folder.job()
 
 
+def test_a_device_of_another_kind_is_a_sentence() -> None:
+    folder = RunFolder.create(replace(JOB, device="toaster"))
+    with pytest.raises(UserError, match=r"device is 'toaster', and only cpu and cuda train"):
+        folder.job()
+
+
 @pytest.mark.parametrize("text", ["", "plan = [", "[plan]\nrank = 'many'\n"])
 def test_a_damaged_plan_is_a_sentence(text: str) -> None:
     folder = RunFolder.create(JOB)
