@@ -35,6 +35,7 @@ def shape_from_config(config: Config, name: str, *, has_files: bool = False) -> 
     family = own or sizes.like_llama(text, name, has_files=has_files)
     known = sizes.with_defaults(family, text)
     sizes.check(known, name, family)
+    config_faults.check_types(text_part(config), name)
     try:
         return _shape(Listed(family, sizes.of(family, known), known, bool(_tied(config, known))), name)
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
@@ -161,12 +162,13 @@ def _check_causal(config: Config, name: str) -> None:
     if not isinstance(said, list | tuple):
         raise UserError(f"config.json of {name} says architectures {said!r}, which is no list of classes", "model")
     kinds = [str(kind) for kind in said]
-    if any(kind.endswith(("ForCausalLM", "LMHeadModel")) for kind in kinds):
+    if not config.get("is_encoder_decoder") and any(kind.endswith(("ForCausalLM", "LMHeadModel")) for kind in kinds):
         return
     whole = any(kind.endswith("ForConditionalGeneration") for kind in kinds) and is_multimodal(config)
     unsaid = not kinds and str(text_part(config).get("model_type", "")) in families()
     if config.get("is_encoder_decoder") or not (whole or unsaid):
-        what = ", ".join(kinds) or str(config.get("model_type") or "no architecture")
+        halves = "is_encoder_decoder true" if config.get("is_encoder_decoder") and not whole else ""
+        what = halves or ", ".join(kinds) or str(config.get("model_type") or "no architecture")
         raise UserError(
             f"{name} is not a causal language model (config.json says {what}); "
             "give one that generates text, such as a Llama, Qwen, Mistral or Gemma",
@@ -215,7 +217,7 @@ def _check_tried(config: Config, name: str) -> None:
 
 def _check_pad(text: Config, name: str) -> None:
     pad, rows = text.get("pad_token_id"), text.get("vocab_size")
-    if isinstance(pad, int) and isinstance(rows, int) and pad >= rows:
+    if isinstance(pad, int) and isinstance(rows, int) and not -rows <= pad < rows:
         raise UserError(
             f"config.json of {name} says pad_token_id {pad}, but the embedding has {rows} rows (0 to {rows - 1}); "
             "set pad_token_id to a token that the model has, such as its eos_token_id",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from backend.errors import UserError
-from backend.model import architectures
+from backend.model import architectures, config_types
 from backend.model.family import Config, families
 
 _ROPES: Final = {
@@ -43,6 +43,13 @@ def check(text: Config, name: str) -> None:
         raise UserError(f"config.json of {name} says {fault}; {_MEND}", "model")
 
 
+def check_types(text: Config, name: str) -> None:
+    """Raise UserError (field `model`) for the first value of another type than transformers' class takes."""
+    fault = next(config_types.faults(text), None)
+    if fault:
+        raise UserError(f"config.json of {name} says {fault}; {_MEND}", "model")
+
+
 def _faults(text: Config) -> Iterator[str]:
     yield from _texts(text)
     yield from _types(text)
@@ -72,8 +79,13 @@ def _texts(text: Config) -> Iterator[str]:
 
 def _types(text: Config) -> Iterator[str]:
     said = text.get("dtype") or text.get("torch_dtype")
-    if isinstance(said, str) and said.removeprefix("torch.") not in _DTYPES:
-        yield f"dtype {said!r}, which is no type that weights are trained in"
+    if isinstance(said, str) and said not in _DTYPES:
+        known = said.removeprefix("torch.")
+        why = f"which is written {known}" if known in _DTYPES else "which is no type that weights are trained in"
+        yield f"dtype {said!r}, {why}"
+    quantised = text.get("quantization_config")
+    if quantised is not None and not isinstance(quantised, Mapping):
+        yield f"quantization_config {quantised!r}, which is no object"
 
 
 def _dropout(text: Config) -> Iterator[str]:
@@ -122,6 +134,8 @@ def _heads(text: Config) -> Iterator[str]:
 
 def _layer_types(text: Config) -> Iterator[str]:
     kinds, layers = text.get("layer_types"), text.get("num_hidden_layers")
+    if kinds is not None and not isinstance(kinds, list):
+        yield f"layer_types {kinds!r}, which is no list"
     if isinstance(kinds, list) and isinstance(layers, int) and len(kinds) != layers:
         yield f"num_hidden_layers {layers}, but layer_types names {len(kinds)}"
     known = architectures.layer_types() if text.get("model_type") in families() else ()  # others may have names of old
@@ -138,13 +152,16 @@ def _kernels(text: Config) -> Iterator[str]:
 
 def _rope(settings: Config, text: Config) -> Iterator[str]:
     kind = settings.get("rope_type") or settings.get("type")
+    yield from _texts(settings)
     if not isinstance(kind, str):
+        if kind or "rope_type" in settings:
+            yield f"rope type {repr(kind) if kind else 'null'}, which names none"
         return
     if kind not in _ROPES:
         old = " (su is the older name of longrope, which needs short_factor and long_factor)" if kind == "su" else ""
         yield f"rope type {kind!r}, which transformers does not have (it has {', '.join(_ROPES)}){old}"
         return
-    missing = [key for key in _ROPES[kind] if key not in settings and key not in text]
+    missing = [key for key in _ROPES[kind] if settings.get(key) is None and text.get(key) is None]
     if missing:
         yield f"rope type {kind!r} without {missing[0]}"
     factor = settings.get("factor")

@@ -178,7 +178,7 @@ def _refuse_unkept_index(folder: Path, found: Header) -> None:
     """An index that names tensors that its shards don't hold is of another version of the model."""
     if (folder / SINGLE).is_file() or not (folder / INDEX).is_file():
         return
-    if "metadata" not in typed.read_json(folder / INDEX, dict[str, Any]):
+    if not isinstance(typed.read_json(folder / INDEX, dict[str, Any]).get("metadata"), Mapping):
         raise UserError(
             f'{INDEX} of {folder} has no "metadata", without which transformers does not load it; '
             'add "metadata": {} to it',

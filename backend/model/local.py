@@ -14,6 +14,7 @@ from backend.model import (
     as_loaded,
     beside,
     expected,
+    finite,
     headers,
     other_weights,
     stored,
@@ -50,6 +51,7 @@ def read_folder(
     else:
         stored.refuse_untrainable(folder, called)
         headers.refuse_inconsistent(folder)
+        finite.refuse_others(folder, called)
         expected.refuse_others(folder, config, called)
         if not is_exact(config) and not is_multimodal(config):
             expected.refuse_too_few(folder, shape, called)

@@ -89,7 +89,8 @@ def check(known: Config, name: str, family: Family) -> None:
             raise UserError(f"config.json of {name} is incomplete: {key} is {said}; download the model again", "model")
     for key in (*_COUNTS, *(key for keys in family.keys.values() for key in keys)):
         value = known.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        lowest = 1 if key == "head_dim" and key in known else 0
+        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
             raise UserError(f"config.json of {name} says {key} {value!r}, which is no size; correct it there", "model")
     for key, value in known.items():
         most = _MOST_BLOCKS if key.endswith("layers") else _LARGEST if key in _NEEDED else None

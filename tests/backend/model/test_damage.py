@@ -58,6 +58,11 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
         f"its tensor {re.escape(d.QUERY)} is F8_E4M3",
     ),
     "whole numbers as weights": (d.header(lambda x: x[d.QUERY].update(dtype="I32")), "is I32, which can't be trained"),
+    "a value that is no number": (d.with_values(d.QUERY, float("nan")), f"{re.escape(d.QUERY)} of m holds values that"),
+    "an infinite value in 16 bits": (
+        d.tensors(lambda x: x.__setitem__(d.NORM, np.full(64, np.inf, np.float16))),
+        "values that are no numbers",
+    ),
     # files
     "shards without their index": (d.both(d.shards(), d.removed(d.INDEX)), f"in parts .* without {d.INDEX}"),
     "a shard is missing": (
@@ -140,6 +145,10 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
         d.both(d.shards(), lambda folder: _forget(folder / d.INDEX, "metadata")),
         'has no "metadata", without which transformers',
     ),
+    "an index whose metadata is null": (
+        d.both(d.shards(), d.content(d.INDEX, lambda raw: raw.replace(b'"metadata": {}', b'"metadata": null'))),
+        'has no "metadata"',
+    ),
     "rope of no base": (d.config(rope_theta=0.0), "rope_theta 0.0, which has to be above 0"),
     "rope of no base, newly": (
         d.rope(rope_type="default", rope_theta=-1.0),
@@ -152,6 +161,29 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
     "a number as text": (d.config(rms_norm_eps="1e-5"), "rms_norm_eps '1e-5' as text"),
     "a truth value as text": (d.config(tie_word_embeddings="false"), "tie_word_embeddings 'false' as text"),
     "a type that is none": (d.config(dtype="int8"), "dtype 'int8'"),
+    "a type with torch's name before it": (
+        d.config(dtype="torch.float16"),
+        "'torch.float16', which is written float16",
+    ),
+    "a length that is null": (
+        d.config(max_position_embeddings=None),
+        "max_position_embeddings null, where transformers takes a whole number",
+    ),
+    "a bias that is null": (
+        d.config(attention_bias=None),
+        "attention_bias null, where transformers takes true or false",
+    ),
+    "a truth value as a number": (d.config(tie_word_embeddings=1), "tie_word_embeddings 1, where"),
+    "a token's number with a point": (d.config(bos_token_id=1.0), "bos_token_id 1.0, where .* a whole number or null"),
+    "several padding tokens": (d.config(pad_token_id=[0]), r"pad_token_id \[0\], where"),
+    "a padding token far below": (d.config(pad_token_id=-385), "pad_token_id -385, but the embedding has 384 rows"),
+    "heads of no width": (d.config(head_dim=0), "head_dim 0, which is no size"),
+    "two halves": (d.config(is_encoder_decoder=True), "not a causal language model .*is_encoder_decoder true"),
+    "kinds of layers as text": (
+        d.config(layer_types="full_attention"),
+        "layer_types 'full_attention', which is no list",
+    ),
+    "a quantisation that is a list": (d.config(quantization_config=["int4"]), r"quantization_config \['int4'\], which"),
     "a dropout beyond all": (
         d.config(attention_dropout=2.0),
         "attention_dropout 2.0, which has to lie between 0 and 1",
@@ -169,6 +201,10 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
         d.rope(rope_type="longrope", short_factor=FACTORS, long_factor=FACTORS),
         "3 numbers as short_factor, where a head of 16 takes 8",
     ),
+    "rope of a null kind": (d.rope(rope_type=None, factor=2.0), "rope type null, which names none"),
+    "rope of two kinds": (d.rope(rope_type=["linear"], factor=2.0), r"rope type \['linear'\], which names none"),
+    "rope with a factor that is null": (d.rope(rope_type="linear", factor=None), "'linear' without factor"),
+    "rope with a number as text": (d.rope(rope_type="default", rope_theta="10000"), "rope_theta '10000' as text"),
     "rope as text": (d.config(rope_scaling="linear"), "rope_scaling 'linear'"),
     "a size as text": (d.config(num_hidden_layers="2"), "num_hidden_layers is '2', which is no size"),
     "a width that is none": (d.config(head_dim=[16]), r"head_dim \[16\], which is no size"),

@@ -1,0 +1,63 @@
+"""Weights that are no numbers (NaN or infinite), as a merge or a training that overflowed leaves them.
+
+All values of a small model are looked at, of a larger one a sample of each tensor: training looks at all of them when
+it loads the model (`training/load_check.py`), but by then the download and the GPU are paid for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from backend.errors import UserError
+from backend.model import headers
+
+_WHOLE_BYTES: Final = 16 << 20
+"""A model up to this size is read whole: a hundredth of a second."""
+_MOST_TENSORS: Final = 256
+_SAMPLE_BYTES: Final = 1 << 12
+"""Of a larger model: so many tensors, evenly spread, and of each so many bytes in its middle."""
+_EXPONENTS: Final = {"BF16": ("<u2", 0x7F80), "F16": ("<u2", 0x7C00), "F32": ("<u4", 0x7F800000)}
+"""Type -> how it is read as whole numbers, and the bits that all are set in a value that is no number."""
+_Span = tuple[str, str, int, int]
+"""Name, type, first byte and number of bytes of what is looked at."""
+
+
+def refuse_others(folder: Path, name: str) -> None:
+    """Raise UserError (field `model`) if a value that is looked at is NaN or infinite."""
+    files = headers.weight_files(folder)
+    is_small = sum(path.stat().st_size for path in files) <= _WHOLE_BYTES
+    every = max(1, -(-len(headers.tensors(folder)) // _MOST_TENSORS))
+    for path in files:
+        found = _first(path, list(_spans(headers.header(path), whole=is_small))[:: 1 if is_small else every])
+        if found:
+            raise UserError(
+                f"{found} of {name} holds values that are no numbers (NaN or infinite); download the model again, or "
+                "give the one that it was made from",
+                "model",
+            )
+
+
+def _spans(entries: headers.Header, *, whole: bool) -> Iterator[_Span]:
+    for name, entry in entries.items():
+        start, end = entry["data_offsets"]
+        if entry["dtype"] in _EXPONENTS:
+            length = end - start if whole else min(end - start, _SAMPLE_BYTES)
+            skipped = (end - start - length) // 2 // 8 * 8
+            yield name, entry["dtype"], start + skipped, length
+
+
+def _first(path: Path, spans: list[_Span]) -> str:
+    """The first tensor of a file with a value that is no number; empty if there is none."""
+    import numpy as np
+
+    with path.open("rb") as file:
+        begin = 8 + int.from_bytes(file.read(8), "little")
+        for name, kind, start, length in spans:
+            file.seek(begin + start)
+            read, bits = _EXPONENTS[kind]
+            values: Any = np.frombuffer(file.read(length), read)
+            if ((values & bits) == bits).any():
+                return name
+    return ""
