@@ -17,7 +17,7 @@ from backend.errors import UserError
 from backend.model import adapter, headers
 from backend.model.adapter import CONFIG, WEIGHTS
 from backend.plan.job import Job
-from backend.training.saving import disk
+from backend.training.saving import disk, own_tokenizer
 from backend.training.start import NOTHING, Start
 
 BASE, ADAPTER = "base", "adapter"
@@ -112,7 +112,10 @@ def _write_tokenizer(job: Job, base: Path, draft: Path) -> tuple[int, ...]:
     added_tokens.refuse_known(job.added_tokens, TextTokenizer.load(base), job.model)
     tokenizer: Any = AutoTokenizer.from_pretrained(base)
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in job.added_tokens])
+    is_another = own_tokenizer.differs(tokenizer, base)
     tokenizer.save_pretrained(draft)
+    if is_another:
+        own_tokenizer.write(base, draft, job.added_tokens)
     return _ids(job, TextTokenizer.load(draft))
 
 

@@ -41,7 +41,7 @@ from backend.training.parallel import sharding
 from backend.training.parallel.execution import Execution
 from backend.training.parallel.ranks import Ranks
 from backend.training.report import Report
-from backend.training.saving import checkpoint, result
+from backend.training.saving import checkpoint, own_tokenizer, result
 from backend.training.saving.checkpoint import Checkpoint
 from backend.training.session import Session, restored
 from backend.training.start import Start
@@ -85,13 +85,19 @@ def begin(
     if plan.kernels != job.plan.kernels:
         progress.adjusted |= {"kernels": plan.kernels}
     pace = Pace.of(plan, total_steps(len(data.train), plan))
+    tokenizer = result.tokenizer_of(model_folder, data.chat_template)
+    if own_tokenizer.differs(tokenizer, model_folder):
+        report.warn(
+            f"transformers ({type(tokenizer).__name__}) splits texts otherwise than this model's tokenizer.json, which "
+            "is trained with and saved: serve it with what reads tokenizer.json as it is"
+        )
     return Session(
         folder=folder,
         job=job,
         execution=execution,
         report=report,
         data=data,
-        tokenizer=result.tokenizer_of(model_folder, data.chat_template),
+        tokenizer=tokenizer,
         loaded=loaded,
         updater=updater,
         progress=progress,

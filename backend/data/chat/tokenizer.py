@@ -54,6 +54,10 @@ class TextTokenizer:
         stamps = tuple(path.stat().st_mtime_ns if (path := folder / name).is_file() else 0 for name in FILES)
         return _load(folder, stamps, tuple(added))
 
+    def save(self, file: Path) -> None:
+        """Write tokenizer.json, with the tokens that only tokenizer_config.json named."""
+        self._tokenizer.save(str(file))
+
     def id_of(self, text: str) -> int | None:
         """The id of the token with this text; None if there is none."""
         return self._tokenizer.token_to_id(text)

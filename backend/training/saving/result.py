@@ -12,7 +12,7 @@ from backend.plan.plan import Plan
 from backend.training import auto, methods, sample
 from backend.training.network import Network
 from backend.training.parallel.ranks import ALONE, Ranks
-from backend.training.saving import disk
+from backend.training.saving import disk, own_tokenizer
 from backend.training.saving.checkpoint import replace_folder
 
 BESIDE = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json", "tokenizer.model")
@@ -30,7 +30,10 @@ def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, rank
         tokenizer.save_pretrained(draft)
         _forget_how_it_was_loaded(draft / "tokenizer_config.json")
         _write_generation_config(loaded.network, tokenizer, draft / "generation_config.json")
-        _copy_beside(Path(loaded.network.config._name_or_path), draft)
+        base = Path(loaded.network.config._name_or_path)
+        _copy_beside(base, draft)
+        if own_tokenizer.differs(tokenizer, base):
+            own_tokenizer.write(base, draft)
         replace_folder(draft, folder)
     return _bytes(folder)
 

@@ -1,0 +1,37 @@
+"""The tokenizer that a model was made with, where transformers reads its files as another.
+
+For some families transformers builds the tokenizer anew from the vocabulary alone, with its class's own way to split
+texts. Rows are made from tokenizer.json as it is; so is what is saved.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from backend.data.chat.tokenizer import TextTokenizer
+
+_TEXTS = (
+    "How many apples are 12345 + 7?\n\n  It's  Ünïcode: 漢字 🙂, don't\tSHOUT…\r\n",
+    " if x==1:\n        return foo(x)  # e\u0301\n",
+)
+"""What tokenizers split differently: digits, spaces, marks, scripts, letters of two code points."""
+
+
+def differs(tokenizer: Any, folder: Path) -> bool:
+    """Whether transformers' `tokenizer` of the model in `folder` makes other tokens of a text than tokenizer.json."""
+    own = TextTokenizer.load(folder)
+    try:
+        return bool(tokenizer(list(_TEXTS), add_special_tokens=False)["input_ids"] != own.encode_ids(_TEXTS))
+    except Exception:  # noqa: BLE001 - tokenizers raises bare Exception
+        return True
+
+
+def write(base: Path, target: Path, added: Sequence[str] = ()) -> None:
+    """Put the tokenizer.json of `base`, with `added` tokens, into `target`, and a class that takes it as it is."""
+    TextTokenizer.load(base, added).save(target / "tokenizer.json")
+    path = target / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

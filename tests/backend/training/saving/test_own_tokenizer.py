@@ -1,0 +1,32 @@
+"""A result's tokenizer makes the tokens that were trained, whatever class transformers has for the family."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from backend.data.chat.tokenizer import TextTokenizer
+from backend.training.saving import own_tokenizer, result
+from backend.training.train import train
+from tests.backend.training.helpers import events, new_run
+from tests.tiny import make_model
+
+TEXT = "Tom has 12345 apples,  doesn't he?"
+
+
+def test_transformers_builds_qwen2_s_tokenizer_anew(tmp_path: Path, questions: Path) -> None:
+    base = make_model(tmp_path / "base", "qwen2")  # its tokenizer.json is not Qwen2's
+    wanted = TextTokenizer.load(base).encode(TEXT).ids
+    assert AutoTokenizer.from_pretrained(base)(TEXT)["input_ids"] != wanted
+
+    run = new_run(base, questions, max_steps=1, eval_fraction=0)
+    assert train(run) == "done"
+
+    assert TextTokenizer.load(run.result).encode(TEXT).ids == wanted
+    assert AutoTokenizer.from_pretrained(run.result)(TEXT)["input_ids"] == wanted
+    assert any("otherwise than this model's tokenizer.json" in event["text"] for event in events(run, "log"))
+
+
+def test_a_tokenizer_that_is_read_as_it_is(tiny_model: Path) -> None:
+    assert not own_tokenizer.differs(result.tokenizer_of(tiny_model, None), tiny_model)
