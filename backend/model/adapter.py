@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,15 @@ import msgspec
 
 from backend import typed
 from backend.errors import UserError
-from backend.model import headers, stored
+from backend.model import finite, headers, stored
 from backend.model.shape import HEADS, is_embedding
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 A, B = ".lora_A.weight", ".lora_B.weight"
 PREFIX = "base_model.model."
 _LENGTHS = ".lora_magnitude_vector"
+_OWN = re.compile(r"\.lora_(embedding_[AB]|magnitude_vector(\.weight)?|[AB]\.(weight|bias))$")
+"""Ends of the names that peft gives an adapter's tensors in a file."""
 
 
 _MOST_ALPHA = 1e6
@@ -170,7 +173,22 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
         raise unreadable(folder, f"{WEIGHTS} holds LoRA matrices that are none")
     if not any(name.endswith(A) for name in found):
         raise unreadable(folder, f"{WEIGHTS} holds no LoRA matrix")
+    if alone := _unpaired(found):
+        raise unreadable(folder, f"its tensor {alone} has no second matrix of the same rank")
+    if bad := finite.first(path):
+        raise unreadable(folder, f"its tensor {bad} holds values that are no numbers (NaN or infinite)")
     return found
+
+
+def _unpaired(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """The first of LoRA's matrices that has no other one to be multiplied with; empty if all have."""
+    for name, sizes in shapes.items():
+        is_first = name.endswith(A)
+        if is_first or name.endswith(B):
+            other = shapes.get(name.removesuffix(A) + B if is_first else name.removesuffix(B) + A, ())
+            if len(other) != 2 or sizes[0 if is_first else 1] != other[1 if is_first else 0]:
+                return name
+    return ""
 
 
 def _unsaid(config: _Config, modules: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -186,6 +204,8 @@ def _unsaid(config: _Config, modules: Sequence[str], shapes: Mapping[str, tuple[
     if config.use_dora != any(_LENGTHS in name for name in shapes):
         return f"{CONFIG} says use_dora {str(config.use_dora).lower()}, and its tensors are otherwise"
     other = next((name for name in shapes if not _is_said(name, config)), None)
+    if other and ".lora_" in other:
+        return f"its tensor {other} is not named as peft names them"
     return f"it holds {other.removeprefix(PREFIX)}, which {CONFIG} does not list in modules_to_save" if other else ""
 
 
@@ -195,7 +215,12 @@ def _is_said(tensor: str, config: _Config) -> bool:
     saved = set(_last_names(config.modules_to_save or []))
     saved |= set(HEADS) if any(map(is_embedding, saved)) else set()
     is_bias = last == "bias" and config.bias != "none"
-    return ".lora_" in tensor or ".token_adapter." in tensor or module.rpartition(".")[2] in saved or is_bias
+    return (
+        _OWN.search(tensor) is not None
+        or ".token_adapter." in tensor
+        or module.rpartition(".")[2] in saved
+        or is_bias
+    )
 
 
 def _last_names(names: Sequence[str]) -> list[str]:

@@ -6,9 +6,11 @@ import re
 
 from backend import paths
 from backend.errors import UserError
-from backend.model import hub, stored
+from backend.model import as_loaded, expected, hub, stored
 from backend.model.adapter import PREFIX, A, Adapter, B
+from backend.model.config import is_multimodal
 from backend.model.info import ModelInfo
+from backend.model.local import read_config
 from backend.model.shape import HEAD, ModelShape
 from backend.model.whole_modules import has_vocabulary
 
@@ -18,6 +20,7 @@ _BLOCK = re.compile(r"\.(\d+)\.")
 def refuse_other_model(adapter: Adapter, model: ModelInfo) -> None:
     """Raise UserError (field `adapter`) if the adapter was trained over another model."""
     _refuse_other_name(adapter, model)
+    _refuse_other_layers(adapter, model)
     for name in adapter.shapes:
         if name.endswith(A):
             _refuse_other_sizes(adapter, name.removesuffix(A), model.shape)
@@ -46,6 +49,16 @@ def _refuse_other_name(adapter: Adapter, model: ModelInfo) -> None:
         same = True
     if not same:
         raise _other(adapter, model.shape, f"it was trained over {adapter.base}")
+
+
+def _refuse_other_layers(adapter: Adapter, model: ModelInfo) -> None:
+    """No layer at all has the name of one of the adapter's, as with `_orig_mod.` before each of them."""
+    if model.folder is None or not model.has_weights or is_multimodal(config := read_config(model.folder)):
+        return
+    modules = [name.removesuffix(A).removeprefix(PREFIX) for name in adapter.shapes if name.endswith(A)]
+    known = expected.with_prefix(config, as_loaded.of_folder(model.folder, config))
+    if modules and not any(module == HEAD or f"{module}.weight" in known for module in modules):
+        raise _other(adapter, model.shape, f"it has matrices for {modules[0]}, which the model lacks")
 
 
 def _refuse_other_sizes(adapter: Adapter, module: str, shape: ModelShape) -> None:

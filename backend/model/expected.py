@@ -107,6 +107,12 @@ def shapes(about: Listed) -> dict[str, tuple[int, ...]]:
     return wanted | {other.name: other.shape for other in family.outside(sizes, config)}
 
 
+def with_prefix(config: Config, found: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """`found` as a model that is not in a wrapper calls them, if its family is known."""
+    about = listed(config)
+    return found if about is None else _with_prefix(about, found)
+
+
 def _with_prefix(about: Listed, found: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     """`found` with the prefix that files lack which were saved without the head's wrapper; transformers adds it too."""
     prefix, _, rest = about.family.blocks.partition(".")

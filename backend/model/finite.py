@@ -39,6 +39,11 @@ def refuse_others(folder: Path, name: str) -> None:
             )
 
 
+def first(path: Path) -> str:
+    """The first tensor of one file with a value that is no number, as far as is looked; empty if there is none."""
+    return _first(path, list(_spans(headers.header(path), whole=path.stat().st_size <= _WHOLE_BYTES)))
+
+
 def _spans(entries: headers.Header, *, whole: bool) -> Iterator[_Span]:
     for name, entry in entries.items():
         start, end = entry["data_offsets"]

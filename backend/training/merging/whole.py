@@ -16,6 +16,7 @@ from backend import units
 from backend.errors import UserError
 from backend.hardware import host
 from backend.model import headers, stored
+from backend.model.adapter import unreadable
 from backend.training import adapters, auto
 
 HEAD = "lm_head"
@@ -44,8 +45,19 @@ def merge(base: Path, adapter: Path, target: Path) -> None:
     if HEAD in (PeftConfig.from_pretrained(adapter).target_modules or ()):
         _untie(model)
     together = PeftModel.from_pretrained(model, adapter)
+    _refuse_left_over(together, adapter)
     _once(together)
     together.merge_and_unload().save_pretrained(target)
+
+
+def _refuse_left_over(together: Any, adapter: Path) -> None:
+    """Raise UserError (field `adapter`) if a tensor of the adapter has no place in the model: peft leaves it out."""
+    from peft import get_peft_model_state_dict, load_peft_weights
+
+    own = get_peft_model_state_dict(together, save_embedding_layers=False)
+    surplus = sorted(load_peft_weights(str(adapter), device="cpu").keys() - own.keys())
+    if surplus:
+        raise unreadable(adapter, f"no layer takes its tensor {surplus[0]}")
 
 
 def _once(together: Any) -> None:

@@ -81,6 +81,10 @@ def test_its_layers_are_those_that_it_has_matrices_for(said: Any, tmp_path: Path
     assert (found.target_modules, found.is_usual) == ("q_proj,v_proj", True)
 
 
+QUERY = "base_model.model.model.layers.0.self_attn.q_proj"
+OUTPUT = "base_model.model.model.layers.0.self_attn.o_proj"
+
+
 def changed(folder: Path, tensors: dict[str, np.ndarray[Any, Any]]) -> Path:
     path = folder / "adapter_model.safetensors"
     save_file(load_file(path) | tensors, path)
@@ -95,8 +99,12 @@ def changed(folder: Path, tensors: dict[str, np.ndarray[Any, Any]]) -> Path:
         ({}, {"base_model.model.model.norm.weight": np.ones(64)}, "holds model.norm.weight, which"),
         ({}, {"base_model.model.lm_head.weight": np.ones((384, 64))}, "holds lm_head.weight, which"),
         ({}, {"foo": np.ones(2)}, "its tensor foo is not named as peft names them"),
+        ({}, {f"{QUERY}.lora_A.second.weight": np.ones((4, 64))}, "lora_A.second.weight is not named as peft"),
+        ({}, {f"{QUERY}.lora_B.weight": np.ones((64, 5))}, "lora_[AB].weight has no second matrix of the same rank"),
+        ({}, {f"{OUTPUT}.lora_B.weight": np.ones((64, 4))}, "lora_B.weight has no second matrix"),
+        ({}, {f"{QUERY}.lora_A.weight": np.full((4, 64), np.nan, np.float32)}, "holds values that are no numbers"),
     ],
-    ids=["layers", "lengths", "norm", "head", "prefix"],
+    ids=["layers", "lengths", "norm", "head", "prefix", "second", "ranks", "alone", "nan"],
 )
 def test_file_and_configuration_agree(
     settings: dict[str, Any], tensors: dict[str, Any], said: str, tmp_path: Path
@@ -115,6 +123,16 @@ def test_an_embedding_with_rows_for_other_tokens_is_of_another_model(tiny_model:
     both = {name: np.ones((384, 64), np.float32), "base_model.model.lm_head.weight": np.ones((384, 64), np.float32)}
     changed(folder, both)  # as peft writes one matrix that both have
     adapter_fit.refuse_other_model(adapter.read(folder), find.find(str(tiny_model)))
+
+
+def test_layers_of_another_prefix_are_of_another_model(tiny_model: Path, tmp_path: Path) -> None:
+    path = make_adapter(tmp_path / "a") / "adapter_model.safetensors"
+    found = {name.replace("base_model.model.", "base_model.model._orig_mod."): x for name, x in load_file(path).items()}
+    save_file(found, path)
+    with pytest.raises(
+        UserError, match=r"matrices for _orig_mod\.model\.layers\.0\.self_attn\.q_proj, which the model lacks"
+    ):
+        adapter_fit.refuse_other_model(adapter.read(tmp_path / "a"), find.find(str(tiny_model)))
 
 
 def damaged(folder: Path, how: str) -> None:
