@@ -216,10 +216,7 @@ def _is_said(tensor: str, config: _Config) -> bool:
     saved |= set(HEADS) if any(map(is_embedding, saved)) else set()
     is_bias = last == "bias" and config.bias != "none"
     return (
-        _OWN.search(tensor) is not None
-        or ".token_adapter." in tensor
-        or module.rpartition(".")[2] in saved
-        or is_bias
+        _OWN.search(tensor) is not None or ".token_adapter." in tensor or module.rpartition(".")[2] in saved or is_bias
     )
 
 

@@ -45,7 +45,9 @@ def find(reference: str) -> ModelInfo:
     if path is not None and path.is_file():
         return _by_file(path, said)
     if not hub.HUB_ID.fullmatch(said):
-        raise UserError(f"the folder {said} does not exist; check the path, or give a hub id (ORG/NAME)", "model")
+        meant = hub.id_in(said)
+        fix = f"give the hub id {meant}" if meant else "check the path, or give a hub id (ORG/NAME)"
+        raise UserError(f"the folder {said} does not exist; {fix}", "model")
     return _by_name(said)
 
 
@@ -114,7 +116,7 @@ def _by_file(path: Path, said: str) -> ModelInfo:
     if path.suffix.lower() == ".gguf":
         raise UserError(gguf_sentence(said), "model")
     if path.name == "config.json" or path.suffix == ".safetensors":
-        return read_folder(path.resolve().parent, said)
+        return read_folder(path.parent.resolve(), said)  # the file itself may be a link into the cache's blobs
     raise UserError(f"{said} is a file; give the folder that holds config.json and the weights", "model")
 
 

@@ -16,6 +16,11 @@ from backend.model.local import read_config
 from backend.model.other_weights import gguf_sentence, pickle_sentence
 
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_AN_ID: Final = re.compile(
+    r"(?:https?://)?(?:(?:www\.)?(?:huggingface\.co|hf\.co)/|hf:(?://)?)?(?:models/)?"
+    rf"({HUB_ID.pattern.replace('?', '')})(?:/(?:tree|blob|resolve)/.*|[@:?#].*|/)?"
+)
+"""An address on the hub, or an id with a scheme or a version, as other tools write them."""
 _TIMEOUT_SECONDS: Final = 10.0
 _MEND: Final = "connect, or give a folder (config.json is enough for planning), a size such as 8b, or demo"
 
@@ -37,6 +42,12 @@ class Remote:
     parameters: int | None
     """All elements in its safetensors files; None if the hub does not say."""
     license: str
+
+
+def id_in(said: str) -> str:
+    """The hub id that an address or another tool's spelling means; empty if it is no such thing."""
+    found = _AN_ID.fullmatch(said)
+    return found[1] if found else ""
 
 
 def read(hub_id: str) -> Remote:

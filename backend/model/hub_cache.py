@@ -33,6 +33,13 @@ def snapshot(hub_id: str) -> Path | None:
     return path if commit and (path / "config.json").is_file() else None
 
 
+def name_of(folder: Path) -> str:
+    """The model's name without its owner if `folder` is a snapshot in a cache, else empty: its own is a commit's."""
+    repository = folder.parent.parent.name
+    is_snapshot = folder.parent.name == "snapshots" and repository.startswith("models--")
+    return repository.rpartition("--")[2] if is_snapshot else ""
+
+
 def hub_ids() -> Iterator[str]:
     """Every model that has a folder in the cache, the newest first."""
     try:

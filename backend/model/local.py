@@ -16,6 +16,7 @@ from backend.model import (
     expected,
     finite,
     headers,
+    hub_cache,
     other_weights,
     stored,
     stored_shape,
@@ -41,7 +42,7 @@ def read_folder(
     license: str = "",
 ) -> ModelInfo:
     """The model in `folder`, called `name`. Raises UserError if it is none, or none that can be fine-tuned."""
-    called = name or folder.name
+    called = name or hub_cache.name_of(folder) or folder.name
     config = read_config(folder)
     beside.refuse_unusable(folder, called)
     weights = headers.read(folder)
@@ -148,9 +149,9 @@ def _what_it_is_instead(folder: Path) -> str:
         return f"{folder} is a LoRA adapter, not a model; give its base model{f' {base}' if base else ''} instead"
     if any(folder.glob("*.gguf")):
         return other_weights.gguf_sentence(str(folder))
-    if any(folder.glob("*/config.json")):
-        inner = sorted(path.parent.name for path in folder.glob("*/config.json"))
-        return f"{folder} is no model: config.json is missing; did you mean {folder / inner[0]}?"
+    for pattern in ("*/config.json", "snapshots/*/config.json"):
+        if inner := sorted(path.parent for path in folder.glob(pattern)):
+            return f"{folder} is no model: config.json is missing; did you mean {inner[0]}?"
     return f"{folder} is no model: config.json is missing; give the folder that holds config.json and the weights"
 
 

@@ -39,7 +39,7 @@ def refuse_unknown(model: ModelInfo, target_modules: str) -> None:
     known = names(model)
     for name in (part.strip() for part in target_modules.split(",")):
         if known and name not in known and name not in (ALL_LINEAR, HEAD):
-            near = difflib.get_close_matches(name.lower(), known, n=1)
+            near = difflib.get_close_matches(name.lower(), (*known, ALL_LINEAR), n=1)
             hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(known))}"
             raise UserError(
                 f"target_modules: {name!r} is no linear layer in the blocks of {model.shape.name}; {hint}",

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -23,6 +24,7 @@ from backend.hardware.types import Ram
 from backend.run.folder import RunFolder
 from backend.training.merging import merge, stream, whole
 from backend.training.merging.updates import LowRank
+from tests.backend.adapter_files import make_adapter
 from tests.backend.export.helpers import ended, found, silent, without_result
 from tests.tiny import make_model
 
@@ -221,3 +223,14 @@ def test_a_base_that_is_gone_is_named(tmp_path: Path) -> None:
     shutil.rmtree(base)
     with pytest.raises(UserError, match=r"base .*/base is not there any more; put it back"):
         merged(folder)
+
+
+def test_a_tensor_that_no_layer_takes_is_not_left_out(tiny_model: Path, tmp_path: Path) -> None:
+    adapter = make_adapter(tmp_path / "a", rank_pattern={"q_proj": 4})
+    path = adapter / "adapter_model.safetensors"
+    named = {name.replace("model.layers", "_orig_mod.layers"): x for name, x in load_file(path).items()}
+    save_file(named, path)
+    (tmp_path / "out").mkdir()
+
+    with pytest.raises(UserError, match=r"no layer takes its tensor base_model\.model\.model\._orig_mod"):
+        merge.write(tiny_model, adapter, merge.streamed(tiny_model, adapter), tmp_path / "out")

@@ -111,6 +111,23 @@ def test_a_missing_folder(path: str) -> None:
     assert f"the folder {path} does not exist" in refused(path)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "https://huggingface.co/Qwen/Qwen3-8B",
+        "https://huggingface.co/Qwen/Qwen3-8B/tree/main",
+        "huggingface.co/Qwen/Qwen3-8B/",
+        "hf.co/Qwen/Qwen3-8B:Q4_K_M",
+        "hf://Qwen/Qwen3-8B@main",
+        "hf:Qwen/Qwen3-8B",
+        "models/Qwen/Qwen3-8B",
+        "Qwen/Qwen3-8B@9c925d64d72725edaf899c6cb9c377fd0709d9c5",
+    ],
+)
+def test_an_address_on_the_hub_means_its_id(said: str) -> None:
+    assert refused(said).endswith("does not exist; give the hub id Qwen/Qwen3-8B")
+
+
 def test_a_gguf_file(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(b"GGUF")
@@ -179,6 +196,20 @@ def test_the_cache_is_read_without_asking_the_hub(tiny_model: Path) -> None:
 
     assert (info.kind, info.folder, info.hub_id, info.has_weights) == ("hub", snapshot, UNKNOWN, True)
     assert (info.shape.name, info.download_bytes) == ("some-model", 0)
+
+
+def test_folders_of_the_cache_by_their_paths(tiny_model: Path) -> None:
+    """Its files are links into another folder, and a snapshot's own name is that of a commit."""
+    snapshot = fill_cache("org/some-model-it", tiny_model, "config.json", "model.safetensors")
+    blobs = snapshot.parent.parent / "blobs"
+    blobs.mkdir()
+    (snapshot / "config.json").rename(blobs / "c0ffee")
+    (snapshot / "config.json").symlink_to(blobs / "c0ffee")
+
+    for path in (snapshot, snapshot / "config.json"):
+        info = find(str(path))
+        assert (info.folder, info.shape.name, info.shape.instruct) == (snapshot, "some-model-it", True)
+    assert refused(str(snapshot.parent.parent)).endswith(f"did you mean {snapshot}?")
 
 
 def test_a_short_name_finds_its_download_in_the_cache(tiny_model: Path) -> None:

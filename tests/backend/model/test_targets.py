@@ -15,6 +15,7 @@ from tests.tiny import make_model
     [
         ("foo,bar", "'foo' is no linear layer in the blocks of m; it has down_proj, gate_proj, k_proj"),
         ("Q_proj", "did you mean q_proj?"),
+        ("All_Linear", "did you mean all-linear?"),
         ("embed_tokens", "'embed_tokens' is no linear layer"),
     ],
 )
