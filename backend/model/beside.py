@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from backend.model import architectures
 
 _NUMBERS = (
     *("temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty", "length_penalty", "num_beams"),
-    *("max_length", "max_new_tokens", "min_length", "num_return_sequences"),
+    *("max_length", "max_new_tokens", "min_length", "min_new_tokens", "num_return_sequences", "no_repeat_ngram_size"),
+    *("guidance_scale", "diversity_penalty", "epsilon_cutoff", "eta_cutoff", "max_time"),
 )
 
 
@@ -36,6 +37,8 @@ def refuse_unusable(folder: Path, name: str) -> None:
             "correct it there",
             "model",
         )
+    if fault := next(_tokenizer_faults(settings), ""):
+        raise UserError(f"tokenizer_config.json of {name} says {fault}; correct it there", "model")
     kind, own = settings.get("tokenizer_class"), settings.get("auto_map")
     if isinstance(own, Mapping) and "AutoTokenizer" in own and not architectures.has_tokenizer(str(kind)):
         raise UserError(
@@ -45,9 +48,23 @@ def refuse_unusable(folder: Path, name: str) -> None:
         )
 
 
+def _tokenizer_faults(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Settings that transformers' tokenizer fails of, some of them only when it is used."""
+    longest, side, template = (settings.get(key) for key in ("model_max_length", "padding_side", "chat_template"))
+    if not isinstance(longest, int | float | None):
+        yield f"model_max_length {longest!r}, which is no number"
+    if side not in ("right", "left", None):
+        yield f"padding_side {side!r}, which is right or left"
+    if not isinstance(template, str | list | Mapping | None):
+        yield f"chat_template {template!r}, which is no template"
+
+
 def _refuse_odd_generation(path: Path) -> None:
     """Transformers reads anything and fails when it saves it, after the training."""
-    for key, value in _object(path).items():
+    settings = _object(path)
+    if fault := next(_generation_faults(settings), ""):
+        raise UserError(f"{path} says {fault}; correct it there, or leave it out", "model")
+    for key, value in settings.items():
         is_id = key.endswith("_token_id")
         values = value if is_id and isinstance(value, list) else [value]
         wanted = (int, type(None)) if is_id else (int, float, type(None))
@@ -55,6 +72,20 @@ def _refuse_odd_generation(path: Path) -> None:
             raise UserError(
                 f"{path} says {key} {value!r}, which is no number; correct it there, or leave it out", "model"
             )
+
+
+def _generation_faults(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Settings with which transformers does not load the model at all."""
+    most, several, early = (settings.get(x) for x in ("max_new_tokens", "num_return_sequences", "early_stopping"))
+    if isinstance(most, int) and most <= 0:
+        yield f"max_new_tokens {most}, which has to be above 0"
+    is_greedy = not settings.get("do_sample") and settings.get("num_beams") in (1, None)
+    if isinstance(several, int) and several > 1 and is_greedy:
+        yield f"num_return_sequences {several}, which without sampling and beams is 1"
+    if not isinstance(early, bool | None) and early != "never":
+        yield f"early_stopping {early!r}, which is true, false or never"
+    if settings.get("compile_config") is not None:
+        yield "compile_config, which only code can set"
 
 
 def _object(path: Path) -> Mapping[str, Any]:

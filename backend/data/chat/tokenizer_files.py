@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "config.json")
+FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"),
+    *("chat_template.json", "config.json"),
+)
 
 
 def tokenizer_of(folder: Path, special: dict[str, str], config: dict[str, Any]) -> Tokenizer:
@@ -50,6 +53,8 @@ def templates_of(folder: Path, config: dict[str, Any]) -> dict[str, str]:
     if isinstance(value, list):
         with _faults_of(folder / "tokenizer_config.json"):
             return {str(entry["name"]): str(entry["template"]) for entry in value}
+    if not value:  # a model of images and text may have it in its processor's file alone
+        value = settings_of(folder / "chat_template.json").get("chat_template")
     return {"default": value} if isinstance(value, str) and value else {}
 
 

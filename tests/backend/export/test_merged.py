@@ -232,5 +232,5 @@ def test_a_tensor_that_no_layer_takes_is_not_left_out(tiny_model: Path, tmp_path
     save_file(named, path)
     (tmp_path / "out").mkdir()
 
-    with pytest.raises(UserError, match=r"no layer takes its tensor base_model\.model\.model\._orig_mod"):
+    with pytest.raises(UserError, match=r"no layer takes its tensor base_model\.model\._orig_mod"):
         merge.write(tiny_model, adapter, merge.streamed(tiny_model, adapter), tmp_path / "out")

@@ -111,6 +111,34 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
         d.content("generation_config.json", '{"temperature": "hot"}'),
         "temperature 'hot', which is no number",
     ),
+    "no new tokens at all": (
+        d.content("generation_config.json", '{"max_new_tokens": 0}'),
+        "max_new_tokens 0, which has to be above 0",
+    ),
+    "several greedy answers": (
+        d.content("generation_config.json", '{"num_return_sequences": 3}'),
+        "num_return_sequences 3, which without sampling",
+    ),
+    "an early stop of its own": (
+        d.content("generation_config.json", '{"early_stopping": "foo"}'),
+        "early_stopping 'foo', which is true, false or never",
+    ),
+    "settings of a compiler": (
+        d.content("generation_config.json", '{"compile_config": {"x": 1}}'),
+        "compile_config, which only code",
+    ),
+    "a length of texts as text": (
+        d.content("tokenizer_config.json", '{"model_max_length": "512"}'),
+        "model_max_length '512', which is no number",
+    ),
+    "padding in the middle": (
+        d.content("tokenizer_config.json", '{"padding_side": "middle"}'),
+        "padding_side 'middle', which is right or left",
+    ),
+    "a template that is a number": (
+        d.content("tokenizer_config.json", '{"chat_template": 3}'),
+        "chat_template 3, which is no template",
+    ),
     "a tokenizer with own code": (
         d.content("tokenizer_config.json", '{"tokenizer_class": "X", "auto_map": {"AutoTokenizer": ["x.X", null]}}'),
         "Python code from its own repository",

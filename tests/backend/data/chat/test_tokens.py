@@ -229,6 +229,17 @@ def test_templates_in_the_folder_of_further_ones_are_found(tmp_path: Path) -> No
     assert tokenizer.render(turns).startswith("<|im_start|>")
 
 
+def test_a_template_in_the_processors_file_alone(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "model", "smollm2")
+    (folder / "chat_template.jinja").unlink()
+    parts = "{% for part in m['content'] | selectattr('type', 'equalto', 'text') %}ASK {{ part['text'] }}{% endfor %}"
+    source = "{% for m in messages %}" + parts + "{% endfor %}"
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": source}))
+    tokenizer = TextTokenizer.load(folder)
+    assert not tokenizer.is_fallback
+    assert tokenizer.render([{"role": "user", "content": "a"}]) == "ASK a"
+
+
 @pytest.mark.parametrize(
     "damaged",
     [
