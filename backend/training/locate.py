@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from backend import paths, typed
+from backend import atomic, paths, typed
 from backend.errors import UserError
 from backend.model import demo, hub, stored
 from backend.plan.job import Job
@@ -19,6 +21,13 @@ WEIGHTS = "base-weights"
 """File in the run's folder: a fingerprint of the weights that the run began with."""
 OWN_WEIGHTS = "own-base-weights"
 """The same of the base that the run made for itself."""
+CONFIG = "base-config.json"
+"""What config.json of the base said when the run began."""
+_OF_NO_MATTER = (
+    *("_name_or_path", "_commit_hash", "transformers_version", "architectures", "auto_map"),
+    *("dtype", "torch_dtype", "use_cache", "_attn_implementation"),
+)
+"""Keys of config.json that tools rewrite, and that change nothing of what the weights compute."""
 _HASH = re.compile(r"[0-9a-f]{6,128}")
 REVISION = "base-revision"
 """File in the run's folder: the commit of the base model that the run began with; a later one may differ."""
@@ -36,6 +45,7 @@ def model_folder(job: Job, run: Path, say: Callable[[str], None]) -> Path:
     if not (own_base.is_made(job) and own.is_dir()):
         folder = _folder(job, run, say)
         _refuse_other_weights(folder, run / WEIGHTS)
+        _refuse_other_config(folder, run / CONFIG)
         folder = own_base.made(job, folder, run, say)
         if folder != own:
             return folder
@@ -67,6 +77,28 @@ def _refuse_other_weights(folder: Path, known: Path) -> None:
             "or start a new run with these",
             "model",
         )
+
+
+def _refuse_other_config(folder: Path, known: Path) -> None:
+    """Other rotary settings, or another scale of the same weights, make another model of them."""
+    now, then = _config(folder / "config.json"), _config(known)
+    if not then:
+        atomic.write(known, json.dumps(now))
+    elif other := next((key for key in now | then if now.get(key) != then.get(key)), None):
+        raise UserError(
+            f"config.json in {folder} has changed since this run began ({other} was {then.get(other)!r}); put the "
+            "earlier one back, or start a new run with this one",
+            "model",
+        )
+
+
+def _config(file: Path) -> dict[str, Any]:
+    """What matters of a config.json; empty if there is none, or no longer one."""
+    try:
+        said = typed.read_json(file, dict[str, Any])
+    except typed.Damaged:
+        return {}
+    return {key: value for key, value in said.items() if key not in _OF_NO_MATTER}
 
 
 def _noted(file: Path) -> str:

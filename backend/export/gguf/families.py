@@ -33,6 +33,8 @@ FAMILIES = {
     "Qwen3ForCausalLM": Family("qwen3", False, ("qwen3",)),
 }
 _DEFAULT_THETA = 10_000.0
+_YARN = {"beta_fast": 32, "beta_slow": 1, "truncate": True, "attention_factor": None, "mscale": None}
+"""Yarn's other settings, as llama.cpp assumes them."""
 
 
 def config_of(folder: Path) -> Config:
@@ -44,24 +46,43 @@ def config_of(folder: Path) -> Config:
 
 def of(config: Config) -> Family:
     """The family of a config.json. Raises UserError if it can't be written."""
-    names = config.get("architectures") or [config.get("model_type", "unknown")]
-    found = FAMILIES.get(names[0])
+    name = _class(config)
+    found = FAMILIES.get(name)
     if found is None:
-        known = ", ".join(name.removesuffix("ForCausalLM") for name in FAMILIES)
+        known = ", ".join(one.removesuffix("ForCausalLM") for one in FAMILIES)
         fix = "use --to merged and llama.cpp's convert_hf_to_gguf.py"
-        raise UserError(f"{names[0]} can't be written as GGUF here, only {known}; {fix}", "to")
+        raise UserError(f"{name} can't be written as GGUF here, only {known}; {fix}", "to")
     if config.get("model_type") not in found.model_types:
         fix = "use --to merged and llama.cpp's convert_hf_to_gguf.py"
         raise UserError(
-            f"config.json names {names[0]}, but the model is of the kind {config.get('model_type')!r}, which can't be "
+            f"config.json names {name}, but the model is of the kind {config.get('model_type')!r}, which can't be "
             f"written as GGUF here; {fix}",
             "to",
         )
-    kind = _rope(config).get("rope_type", "default")
-    if kind not in ("default", "llama3", "linear", "yarn"):
+    if odd := _not_written(config):
         fix = "use --to merged and llama.cpp's convert_hf_to_gguf.py"
-        raise UserError(f"rotary scaling of kind {kind} can't be written as GGUF here; {fix}", "to")
+        raise UserError(f"{odd} can't be written as GGUF here; {fix}", "to")
     return found
+
+
+def _class(config: Config) -> str:
+    """The class in config.json; if it names none, or one of peft's as merged models may, that of its kind."""
+    kind, said = str(config.get("model_type") or "unknown"), config.get("architectures")
+    if said and not said[0].startswith("Peft"):
+        return str(said[0])
+    return next((name for name, one in FAMILIES.items() if kind in one.model_types), kind)
+
+
+def _not_written(config: Config) -> str:
+    """What of a model a GGUF of its family does not say, so that llama.cpp would compute something else."""
+    rope, activation = _rope(config), config.get("hidden_act") or "silu"
+    if rope["rope_type"] not in ("default", "llama3", "linear", "yarn"):
+        return f"rotary scaling of kind {rope['rope_type']}"
+    if rope["rope_type"] == "yarn":
+        other = next((key for key, usual in _YARN.items() if rope.get(key, usual) not in (usual, None)), None)
+        if other:
+            return f"rotary scaling of kind yarn with {other} {rope[other]!r}"
+    return "" if activation in ("silu", "swish") else f"the activation {activation}"
 
 
 def not_kept(config: Config) -> tuple[str, ...]:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_TYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+_TYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "F64": np.float64}
+HEAD, _EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
+"""Of a model whose head is its embedding, files may have the one matrix under either name."""
 _LEFT_OUT = (".rotary_emb.inv_freq", ".self_attn.rotary_emb.inv_freq")
 
 
@@ -50,10 +52,17 @@ def entries(folder: Path, config: Config, family: Family, names: Any) -> list[En
     """The tensors of a model folder; `names` is gguf's map of names. Raises UserError for one that has no name."""
     files = [(path, name, x) for path in headers.weight_files(folder) for name, x in headers.header(path).items()]
     tied = bool(config.get("tie_word_embeddings"))
+    has_embedding = any(name == _EMBEDDING for _, name, _ in files)
     return [
-        Entry(path, name, renamed(name, names), tuple(x["shape"]), rotated_heads(name, config, family))
+        Entry(
+            path,
+            name,
+            renamed(_EMBEDDING if tied and name == HEAD else name, names),
+            tuple(x["shape"]),
+            rotated_heads(name, config, family),
+        )
         for path, name, x in files
-        if not name.endswith(_LEFT_OUT) and not (tied and name == "lm_head.weight")
+        if not name.endswith(_LEFT_OUT) and not (tied and has_embedding and name == HEAD)
     ]
 
 

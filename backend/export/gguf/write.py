@@ -104,6 +104,12 @@ def adapter(source: ExportSource, base: Path, target: Path) -> None:
         )
     config = families.config_of(base)
     family = families.of(config)
+    if tensors.HEAD in updates and config.get("tie_word_embeddings"):
+        raise UserError(
+            "this adapter is on a head that is the embedding too, which llama.cpp has no matrix of its own for; "
+            "export the merged model: without --adapter",
+            "to",
+        )
     names = gguf.get_tensor_name_map(_arch(gguf, family.arch), int(config["num_hidden_layers"]))
     with _writer(gguf, target, family.arch) as writer:
         _describe(writer, source, "adapter")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gguf import GGUFReader, dequantize
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from backend.data.chat.tokenizer import TextTokenizer
@@ -213,6 +214,41 @@ def test_a_class_that_the_model_is_not_loaded_with_is_refused(tmp_path: Path) ->
     assert families.of(config).arch == "llama"
     with pytest.raises(UserError, match="names LlamaForCausalLM, but the model is of the kind 'granite', which can't"):
         families.of(config | {"model_type": "granite"})
+
+
+def test_what_a_gguf_does_not_say_is_refused(tmp_path: Path) -> None:
+    config = json.loads((make_model(tmp_path / "m") / "config.json").read_text())
+    yarn = {"rope_type": "yarn", "factor": 4.0, "beta_fast": 32, "attention_factor": None}
+    families.of(config | {"rope_scaling": yarn})
+    with pytest.raises(UserError, match="yarn with beta_fast 16 can't be written"):
+        families.of(config | {"rope_scaling": yarn | {"beta_fast": 16}})
+    with pytest.raises(UserError, match="the activation gelu can't be written"):
+        families.of(config | {"hidden_act": "gelu"})
+
+
+@pytest.mark.parametrize("classes", [None, [], ["PeftModelForCausalLM"]], ids=str)
+def test_without_a_class_of_its_own_the_kind_counts(classes: Any, tmp_path: Path) -> None:
+    config = json.loads((make_model(tmp_path / "m", "qwen2") / "config.json").read_text())
+    assert families.of(config | {"architectures": classes}).arch == "qwen2"
+
+
+def test_one_matrix_under_the_heads_name_and_numbers_of_64_bits(tmp_path: Path) -> None:
+    base = make_model(tmp_path / "base")
+    weights = load_file(base / "model.safetensors")
+    weights["lm_head.weight"] = weights.pop("model.embed_tokens.weight").double()
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+
+    _, tensors = read(exported(base, dtype="f16"))
+
+    wanted = weights["lm_head.weight"].numpy()
+    np.testing.assert_allclose(tensors["token_embd.weight"], wanted, atol=1e-3)
+    assert "output.weight" not in tensors
+
+
+def test_an_adapter_on_a_head_that_is_the_embedding(tmp_path: Path) -> None:
+    folder = ended(make_model(tmp_path / "base"), target_modules="q_proj,lm_head")
+    with pytest.raises(UserError, match="on a head that is the embedding too"):
+        export(found(folder), "gguf", None, silent, adapter=True)
 
 
 def test_a_window_that_llama_cpp_does_not_keep_is_said() -> None:

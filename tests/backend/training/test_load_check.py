@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from backend.errors import UserError
+from backend.training import locate
 from backend.training.train import train
 from tests.backend.training.helpers import events, new_run
 from tests.tiny import make_model
@@ -69,6 +71,18 @@ def test_a_base_that_changed_since_the_run_began(tmp_path: Path, questions: Path
     save_file(changed, folder / "model.safetensors", metadata={"format": "pt"})
     assert train(run) == "failed"
     assert "have changed since this run began" in events(run, "run_finished")[-1]["error"]
+
+
+def test_a_configuration_that_changed_since_the_run_began(tmp_path: Path, questions: Path) -> None:
+    folder = make_model(tmp_path / "m")
+    run = new_run(folder, questions, max_steps=1)
+    assert train(run) == "done"
+    edited(folder, transformers_version="9.0", dtype="bfloat16")
+    assert locate.model_folder(run.job(), run.path, print) == folder
+
+    edited(folder, rope_theta=500000.0)
+    with pytest.raises(UserError, match=r"has changed since this run began \(rope_theta was 10000\.0\)"):
+        locate.model_folder(run.job(), run.path, print)
 
 
 def with_tensors(folder: Path, **tensors: Any) -> Path:
