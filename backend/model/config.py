@@ -62,7 +62,7 @@ def _shape(about: Listed, name: str) -> ModelShape:
         intermediate=per_token * size["moe"] + size["shared"] if family.expert else size["ff"],
         vocab=size["vocab"],
         tied=about.tied,
-        context=int(known.get("max_position_embeddings") or 0),
+        context=_context(known),
         linears=tuple(x.linear for x in family.matrices(size, known)),
         norm_parameters=sum(x.elements for x in others if x.is_norm),
         other_parameters=sum(x.elements for x in others if not x.is_norm),
@@ -242,6 +242,16 @@ def _tied(config: Config, known: Config) -> Any:
     """Whether input embedding and head are tied; a multimodal model's outer config decides, as in transformers."""
     outer = config.get("tie_word_embeddings") if is_multimodal(config) else None
     return known.get("tie_word_embeddings", False) if outer is None else outer
+
+
+def _context(known: Config) -> int:
+    """The most tokens of a sequence; 0 if nothing says it. Yarn stretches what the model was first trained with."""
+    said = int(known.get("max_position_embeddings") or 0)
+    rope = known.get("rope_parameters") or known.get("rope_scaling") or {}
+    original, factor = rope.get("original_max_position_embeddings"), rope.get("factor")
+    if "yarn" not in (rope.get("rope_type"), rope.get("type")) or not isinstance(original, int | float):
+        return said
+    return max(said, int(original * factor)) if isinstance(factor, int | float) else said
 
 
 def _sliding_window(known: Config) -> int | None:

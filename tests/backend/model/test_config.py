@@ -82,6 +82,15 @@ def test_a_sliding_window_counts_only_where_it_is_used(used: bool, window: int |
     assert shape_from_config({**LLAMA, **changes}, "q").sliding_window == window
 
 
+def test_yarn_stretches_the_context_that_it_names() -> None:
+    """As Qwen's own instructions have it: max_position_embeddings stays what it was."""
+    rope = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 2048}
+    small = {**LLAMA, "max_position_embeddings": 2048}
+    assert shape_from_config(small | {"rope_scaling": rope}, "m").context == 8192
+    assert shape_from_config({**small, "max_position_embeddings": 9000, "rope_scaling": rope}, "m").context == 9000
+    assert shape_from_config(small | {"rope_scaling": {**rope, "type": "linear"}}, "m").context == 2048
+
+
 def test_an_unknown_dense_family_is_taken_for_a_llama_and_said_to_be_inexact() -> None:
     config = {**LLAMA, "model_type": "persimmon", "architectures": ["PersimmonForCausalLM"]}
 
