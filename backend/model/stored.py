@@ -44,10 +44,10 @@ def dtype(folder: Path) -> str:
 
 
 def differ(folder: Path, one: str, other: str) -> bool:
-    """Whether two tensors of the same size hold different values, by a sample of SAMPLES blocks of each."""
+    """Whether two tensors are of another size or type, or hold other values by a sample of SAMPLES blocks of each."""
     (first, at, size), (second, start, length) = (headers.place(folder, name) for name in (one, other))
     if size != length:
-        return False
+        return True
     with first.open("rb") as left, second.open("rb") as right:
         for step in (max(0, size - SAMPLE_BYTES) * x // (SAMPLES - 1) for x in range(SAMPLES)):
             left.seek(at + step)

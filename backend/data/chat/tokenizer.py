@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.data.chat.template import Refusal, Template, Turns, fallback
-from backend.data.chat.tokenizer_files import FILES, settings_of, special_of, templates_of, tokenizer_of
+from backend.data.chat.tokenizer_files import (
+    FILES,
+    settings_of,
+    special_of,
+    templates_of,
+    token_settings,
+    tokenizer_of,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -214,8 +221,8 @@ def _common_start(one: str, other: str) -> str:
 def _load(folder: Path, stamps: tuple[int, ...], added: tuple[str, ...]) -> TextTokenizer:
     from tokenizers import AddedToken
 
-    config = settings_of(folder / "tokenizer_config.json")
-    special = special_of(settings_of(folder / "special_tokens_map.json") | config)
+    config = token_settings(folder)
+    special = special_of(config)
     templates = templates_of(folder, config)
     tokenizer = tokenizer_of(folder, special, config)
     adds_bos = _adds_bos(tokenizer, special)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 FILES = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"),
-    *("chat_template.json", "config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("chat_template.jinja", "chat_template.json", "config.json"),
 )
 
 
@@ -33,6 +33,37 @@ def tokenizer_of(folder: Path, special: dict[str, str], config: dict[str, Any]) 
     with _faults_of(folder / "tokenizer_config.json"):
         _add_missing(tokenizer, special, config)
     return tokenizer
+
+
+def token_settings(folder: Path) -> dict[str, Any]:
+    """tokenizer_config.json, and what older files say beside it, as transformers puts them together.
+
+    Unless it lists the added tokens, special_tokens_map.json goes before it, and added_tokens.json has more of them.
+    """
+    config = settings_of(folder / "tokenizer_config.json")
+    if "added_tokens_decoder" in config:
+        return config
+    merged = config | settings_of(folder / "special_tokens_map.json")
+    with _faults_of(folder / "added_tokens.json"):
+        older = sorted(settings_of(folder / "added_tokens.json").items(), key=lambda item: int(item[1]))
+        named = {*special_of(merged).values(), *extra_of(merged)}
+        entries = {str(at): _older_token(text, special=text in named) for text, at in older}
+    return merged | ({"added_tokens_decoder": entries} if entries else {})
+
+
+def _older_token(text: str, *, special: bool) -> dict[str, Any]:
+    return {"content": text, "normalized": not special, "special": special}
+
+
+def extra_of(config: dict[str, Any]) -> list[str]:
+    """Special tokens without a name of the usual ones."""
+    found: list[str] = []
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        value = config.get(key)
+        values = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+        texts = [x.get("content") if isinstance(x, dict) else x for x in values]
+        found += [text for text in texts if isinstance(text, str) and text]
+    return found
 
 
 def special_of(config: dict[str, Any]) -> dict[str, str]:
@@ -83,7 +114,8 @@ def _add_missing(tokenizer: Tokenizer, special: dict[str, str], config: dict[str
         if tokenizer.token_to_id(entry["content"]) is None:
             flags = {key: entry.get(key, False) for key in ("lstrip", "rstrip", "single_word", "normalized", "special")}
             tokenizer.add_tokens([AddedToken(entry["content"], **flags)])
-    tokenizer.add_special_tokens([text for text in special.values() if tokenizer.token_to_id(text) is None])
+    named = [*special.values(), *extra_of(config)]
+    tokenizer.add_special_tokens([text for text in named if tokenizer.token_to_id(text) is None])
 
 
 @contextmanager

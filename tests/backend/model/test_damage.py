@@ -53,6 +53,10 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
     "another vocabulary of one": (d.config(model_type="doge", vocab_size=390), "for each of the 390 tokens"),
     "an untied head is missing": (d.config(tie_word_embeddings=False), "the first is lm_head.weight"),
     "a tied head differs": (d.with_tensor(d.HEAD, d.EMBEDDING, 2.0), "set tie_word_embeddings to false"),
+    "a tied head of another type": (
+        d.tensors(lambda x: x.__setitem__(d.HEAD, x[d.EMBEDDING].astype(np.float16))),
+        "set tie_word_embeddings to false",
+    ),
     "a tied head with more rows": (
         d.tensors(lambda x: x.__setitem__(d.HEAD, np.zeros((386, 64), np.float32))),
         "set tie_word_embeddings to false",

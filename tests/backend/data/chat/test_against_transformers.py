@@ -147,5 +147,37 @@ def test_a_token_that_only_the_config_names_has_the_same_id(tmp_path: Path) -> N
     assert ours.encode("a<|pad|>b").ids == theirs("a<|pad|>b", add_special_tokens=False)["input_ids"]
 
 
+OLDER: dict[str, dict[str, dict[str, Any]]] = {
+    "the map alone": {
+        "tokenizer_config.json": {"eos_token": None},
+        "special_tokens_map.json": {"eos_token": "<|im_start|>", "pad_token": {"content": "<|pad|>"}},
+    },
+    "the map says otherwise": {"special_tokens_map.json": {"eos_token": "<|im_start|>"}},
+    "a map that no longer counts": {
+        "tokenizer_config.json": {"added_tokens_decoder": {"9": {"content": "<|new|>", "special": True}}},
+        "special_tokens_map.json": {"eos_token": "<|im_start|>"},
+    },
+    "further tokens": {"tokenizer_config.json": {"additional_special_tokens": ["<|pad|>", "<|new|>"]}},
+    "further tokens by name": {"tokenizer_config.json": {"extra_special_tokens": {"image_token": "<|new|>"}}},
+    "further tokens in the map": {"special_tokens_map.json": {"additional_special_tokens": ["<|new|>"]}},
+    "a file of added tokens": {"added_tokens.json": {"<|new|>": 9001, "<|pad|>": 9000}},
+}
+
+
+@pytest.mark.parametrize("case", OLDER)
+def test_tokens_of_older_files_are_those_of_transformers(case: str, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    folder = make_folder(tmp_path / "smollm2", "smollm2")
+    for name, settings in OLDER[case].items():
+        path = folder / name
+        before = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps(before | settings))
+    theirs, ours = AutoTokenizer.from_pretrained(folder), TextTokenizer.load(folder)
+    assert ours.token_id("eos_token") == theirs.eos_token_id
+    text = "a<|pad|>b <|new|> c<|im_end|>"
+    assert ours.encode(text).ids == theirs(text, add_special_tokens=False)["input_ids"]
+
+
 def test_messages_carry_only_what_templates_read() -> None:
     assert message(ANSWER, "row 1") == Message("assistant", ANSWER["content"], scored=True)
