@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import paths
+from backend.data.chat.tokenizer import TextTokenizer
 from backend.plan.plan import Plan
 from backend.training import auto, methods, sample
 from backend.training.network import Network
@@ -48,10 +49,14 @@ def copy(folder: Path, output: str) -> Path:
 
 
 def tokenizer_of(folder: Path, chat_template: str | None) -> Any:
-    """The model's tokenizer; if it has no chat template, with the one that the data was rendered with."""
+    """The model's tokenizer; if it has no chat template, with the one that the data was rendered with.
+
+    That is `chat_template`, or one that transformers knows in the model's processor alone.
+    """
     tokenizer = auto.tokenizer(folder)
-    if chat_template and not tokenizer.chat_template:
-        tokenizer.chat_template = chat_template
+    if not tokenizer.chat_template:
+        own = TextTokenizer.load(folder)
+        tokenizer.chat_template = chat_template if own.is_fallback else own.chat_template
     return tokenizer
 
 

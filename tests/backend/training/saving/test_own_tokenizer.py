@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from transformers import AutoTokenizer
@@ -30,3 +31,16 @@ def test_transformers_builds_qwen2_s_tokenizer_anew(tmp_path: Path, questions: P
 
 def test_a_tokenizer_that_is_read_as_it_is(tiny_model: Path) -> None:
     assert not own_tokenizer.differs(result.tokenizer_of(tiny_model, None), tiny_model)
+
+
+def test_a_template_of_the_processor_alone_is_saved(tmp_path: Path) -> None:
+    base = make_model(tmp_path / "base")
+    path = base / "tokenizer_config.json"
+    settings = json.loads(path.read_text())
+    (base / "chat_template.json").write_text(json.dumps({"chat_template": settings.pop("chat_template")}))
+    path.write_text(json.dumps(settings))
+
+    tokenizer = result.tokenizer_of(base, None)
+
+    turns = [{"role": "user", "content": "a"}]
+    assert tokenizer.apply_chat_template(turns, tokenize=False) == TextTokenizer.load(base).render(turns)
