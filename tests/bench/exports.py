@@ -237,7 +237,23 @@ def _adapter_compared(label: str, python: str, folder: Any, base: Path) -> bool:
     (file,) = out.glob("*-adapter.gguf")
     write.model(source, base, out / "base.gguf", "f16")
     asked = {"model": str(out / "base.gguf"), "lora": str(file)}
-    return _judged(label, python, folder.path / "export" / "merged", asked, exact=True, vocabulary=base)
+    return _judged(label, python, _over_16_bits(base, folder), asked, exact=True, vocabulary=base)
+
+
+def _over_16_bits(base: Path, folder: Any) -> Path:
+    """The adapter merged in float32 into its base as the GGUF holds it, its matrices rounded to f16."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim == 2:
+                weight.copy_(weight.half())
+    target: Path = folder.path / "over-16-bits"
+    PeftModel.from_pretrained(model, folder.result).merge_and_unload().save_pretrained(target)
+    return target
 
 
 def _judged(
