@@ -213,6 +213,7 @@ class Session:
     def evaluate(self, broken_off: Callable[[], bool]) -> None:
         """Take the held-out loss, forgetting and sample answers; all are left out once `broken_off` says so."""
         self.journal.flush()
+        self._give_back()
         began = time.perf_counter()
         if not self._evaluate(broken_off):
             self.report.say("the evaluation was broken off")
@@ -293,7 +294,7 @@ class Session:
             self.report.event(Sampled(step=self.progress.step, prompt=probe.prompt, text=text, wanted=probe.answer))
 
     def _give_back(self) -> None:
-        """On a CPU: what an evaluation has freed would be in the heap beside what the next steps allocate."""
+        """On a CPU: free pieces of the heap, of sizes that do not recur, would be there beside what is allocated next."""
         if self.execution.device == "cpu":
             relief.trim_heap()
 
