@@ -294,7 +294,7 @@ class Session:
             self.report.event(Sampled(step=self.progress.step, prompt=probe.prompt, text=text, wanted=probe.answer))
 
     def _give_back(self) -> None:
-        """On a CPU: free pieces of the heap, of sizes that do not recur, would be there beside what is allocated next."""
+        """On a CPU: what was freed, of sizes that do not recur, would lie in the heap beside what is allocated next."""
         if self.execution.device == "cpu":
             relief.trim_heap()
 
