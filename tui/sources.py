@@ -152,7 +152,8 @@ class Sources:
         from backend.data.browse import RowBrowser
         from backend.data.tokenizing import chosen
 
-        return RowBrowser(reference, mapping, model, max_length, chosen(read_by))
+        objective = read_by.get("objective", "sft")
+        return RowBrowser(reference, mapping, model, max_length, chosen(read_by), objective)
 
     def max_length(self, model: ModelInfo, data: DataReport) -> int:
         """After how many tokens rows are cut unless the user says otherwise."""

@@ -16,7 +16,7 @@ from backend.data.chat.token_texts import token_texts
 from backend.data.chat.tokenizer import TextTokenizer
 from backend.data.chat.tokens import tokenize_all
 from backend.data.conversation import Example, Text, digest
-from backend.data.formats import Examples, examples_of
+from backend.data.pairs import learned_from
 from backend.data.preview import plain_segments
 from backend.data.reading.load import Source, load
 from backend.data.reading.passages import divided
@@ -63,13 +63,13 @@ class RowBrowser:
         model: ModelInfo | None = None,
         max_length: int | None = None,
         how: Tokenizing = WHOLE,
+        objective: str = "sft",
     ) -> None:
         self._source: Source = load(reference)
-        self._found: Examples = examples_of(self._source, mapping)
+        self._found, self._how, _ = learned_from(self._source, mapping, objective, how)
         folder = model.tokenizer_file.parent if model and model.tokenizer_file else None
         self._tokenizer = TextTokenizer.load(folder, model.added_tokens) if model and folder else None
         self.max_length = max_length
-        self._how = how
 
     def __len__(self) -> int:
         """All rows of the data, the unusable ones included."""

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backend.data import objectives
 from backend.data.constants import constants
 from backend.data.content import of_content
 from backend.data.counting import Counted, bytes_per_token, counted, estimated
 from backend.data.finding import Finding, by_severity, count_of, finding
-from backend.data.formats import Examples, examples_of, read_as
+from backend.data.formats import Examples, examples_of
 from backend.data.notes import length_findings
-from backend.data.pairs import pairs_of
+from backend.data.pairs import learned_from
 from backend.data.preflight.checks import preflight
 from backend.data.preflight.leaks import leaks
 from backend.data.preview import preview
@@ -50,8 +49,8 @@ def inspect(
 ) -> DataReport:
     """Go through `reference` and measure it, with the model's tokenizer and template if they are at hand.
 
-    `how` are the run's choices of what is learned. The rows counted are those that `objective` learns from: kto also
-    from those that are marked as bad, dpo only from pairs. `say` gets a line now and then if there are many rows.
+    `how` are the run's choices of what is learned. The rows counted are those that `objective` learns from. `say` gets a
+    line now and then if there are many rows.
     UserError (field `data`, `mapping` or `objective`) of one sentence if it can't be read.
     """
     with _collector_paused():
@@ -75,12 +74,7 @@ def _inspected(
     say: Say,
 ) -> DataReport:
     reference = source.reference
-    found = examples_of(source, mapping)
-    possible = objectives.of(found.layout)
-    if objective == "kto" and "kto" in possible:
-        found = read_as(found, found.layout.mapping, found.layout.verdict)
-    elif objective == "dpo" and "dpo" in possible:
-        found, _ = pairs_of(source, mapping)
+    found, how, possible = learned_from(source, mapping, objective, how)
     tokenizer = _tokenizer(model)
     seen = survey(found, seed, say)
     counts = counted(seen, tokenizer, seed, how) if tokenizer else estimated(seen.sizes, seen.kept)

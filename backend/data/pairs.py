@@ -8,7 +8,25 @@ from dataclasses import replace
 from backend.data import objectives
 from backend.data.formats import Examples, examples_of, read_as
 from backend.data.reading.load import Source
+from backend.data.tokenizing import Tokenizing
 from backend.errors import UserError
+
+
+def learned_from(
+    source: Source, mapping: Sequence[str], objective: str, how: Tokenizing
+) -> tuple[Examples, Tokenizing, tuple[str, ...]]:
+    """The rows that `objective` learns from, how they become tokens, and the objectives that the data has rows for.
+
+    kto learns also from the answers that are marked as bad, dpo from pairs only, and both only from the last answer of
+    a conversation. An objective that the data has nothing for is read as sft.
+    """
+    found = examples_of(source, mapping)
+    possible = objectives.of(found.layout)
+    if objective == "sft" or objective not in possible:
+        return found, how, possible
+    is_kto = objective == "kto"
+    rows = read_as(found, found.layout.mapping, found.layout.verdict) if is_kto else pairs_of(source, mapping)[0]
+    return rows, replace(how, train_on_turns="last"), possible
 
 
 def pairs_of(source: Source, mapping: Sequence[str]) -> tuple[Examples, Examples]:

@@ -16,7 +16,7 @@ OTHER = _word("test|tests|testing|valid|validation|val|dev|eval|evaluation")
 SHARD = re.compile(r"([-_.]?(part|shard|chunk)?[-_.]?\d+([-_.]of[-_.]?\d+)?)+$", re.IGNORECASE)
 """The end of a name that numbers the parts of one split, such as `-00000-of-00001`."""
 FOR_PREFERENCES = ("prefs", "preference", "preferences", "ranking", "comparisons", "dpo", "orpo", "kto", "rm", "reward")
-FOR_FINE_TUNING = ("sft", "instruct", "chat")
+FOR_FINE_TUNING = ("sft",)
 PURPOSES = (*FOR_FINE_TUNING, *FOR_PREFERENCES, "gen", "rl", "ppo", "grpo", "pretrain")
 
 

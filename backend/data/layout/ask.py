@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from backend.data.layout.head import Head
 from backend.data.layout.mapping import option
 from backend.data.layout.names import ALIASES, ANSWERS, LOSERS, RATINGS, is_identifier, named, preference, rivals, words
-from backend.data.turns.cells import decoded, shown, speaker_key, texts_of, turns_of
+from backend.data.turns.cells import decoded, has_sentence, shown, speaker_key, texts_of, turns_of
 from backend.data.turns.turns import messages_of, spoken_in
 from backend.errors import UserError
 
@@ -80,7 +80,8 @@ def _half(head: Head) -> str | None:
         if column.lower() in ALIASES["messages"] and (item := _without_speaker(head[column].values)) is not None:
             what = f"column {column!r} holds {shown(item)}, which does not say who speaks"
             return f"{what}; write each turn as an object with role and content (or from and value)"
-        if 2 * sum(map(bool, map(texts_of, head[column].values))) > len(head[column].values):
+        may_be_turns = column.lower() in ALIASES["messages"] or named(_texts(head), "prompt") is None
+        if may_be_turns and 2 * sum(map(bool, map(texts_of, head[column].values))) > len(head[column].values):
             what = f"column {column!r} holds lists of texts that don't say who speaks"
             return f"{what}; if questions and answers alternate in them, say {option('messages', column)}"
     turns = [x for x in head.of_shape("turns") if not set(words(x)) & set(LOSERS)]
@@ -96,8 +97,28 @@ def _half(head: Head) -> str | None:
         fix = f"add the questions, or train on the answers alone with {option('messages', column)}"
         return f"column {column!r} has assistant turns but no user turn in row 1 or any row after it; {fix}"
     if prompt and prompt.lower() in QUESTIONS and set(_texts(head)) == {prompt}:
-        fix = f"add a column of answers, or train on the prompts as plain text with {option('text', prompt)}"
-        return f"there are only prompts (column {prompt!r}) and no answers to learn; {fix}"
+        as_text = f"train on the prompts as plain text with {option('text', prompt)}"
+        if inner := _with_texts_inside(head):
+            what = f"column {prompt!r} holds prompts, and no column holds answers as texts; if they are in {inner!r}"
+            return f"{what}, write one of them for each row to a column answer; or {as_text}"
+        what = f"there are only prompts (column {prompt!r}) and no answers to learn"
+        return f"{what}; add a column of answers, or {as_text}"
+    if (
+        len(_texts(head)) < 2
+        and not any(head[x].is_prose for x in _texts(head))
+        and (inner := _with_texts_inside(head))
+    ):
+        what = f"column {inner!r} holds lists or objects ({shown(head[inner].values[0])}), which are no texts"
+        return f"{what}; write question and answer to columns of their own, such as prompt and completion"
+    return None
+
+
+def _with_texts_inside(head: Head) -> str | None:
+    """A column of lists or objects, most of which hold sentences."""
+    for column in head.of_shape("other"):
+        values = head[column].values
+        if 2 * sum(map(has_sentence, values)) > len(values):
+            return column
     return None
 
 

@@ -40,7 +40,9 @@ def quality(head: Head, layout: Layout) -> Iterator[Finding]:
     compared = set(WINNERS) | set(LOSERS)
     for column in layout.unused:
         parts = set(words(column))
-        is_rating = head.shape(column) == "number" and parts & set(RATINGS) and not parts & compared
+        is_rating = (
+            head.shape(column) == "number" and parts & set(RATINGS) and not parts & (compared | {"language", "lang"})
+        )
         values = [float(x) for x in head[column].values] if is_rating else []
         if len(set(values)) > 1:
             text = f"Column {column!r} rates the rows ({min(values):g} to {max(values):g})"

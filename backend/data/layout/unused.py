@@ -115,7 +115,9 @@ def _mapping(head: Head, layout: Layout, column: str) -> str:
         return f"{option('prompt', column)} {option('completion', layout.mapping['text'])}"
     if role == "text" and not is_prose:
         return f"{option('prompt', layout.mapping['text'])} {option('completion', column)}"
-    if role == "system" and not is_prose:
+    if role in ("input", "system", "thinking") and role in layout.mapping:
+        return ""  # it would take the place of a column that is used
+    if role in ("system", "thinking") and not is_prose:
         return ""
     return option(role, column)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(/[\w./-]+)?")
 USUAL_SUBSETS = ("main", "default", "data", "all", "en")
+PART = re.compile(r"(part|shard|chunk)[-_.]?\d+.*", re.IGNORECASE)
+"""A folder that holds a part of the rows, and no subset."""
 
 
 def is_hub_id(reference: str) -> bool:
-    """`owner/name` or `owner/name/subset`, with no ending of a data file."""
-    return HUB_ID.fullmatch(reference) is not None and suffix(Path(reference)) not in FORMATS
+    """`owner/name`, with no ending of a data file; `owner/name/subset`, or a file in it."""
+    may_be_file = reference.count("/") > 1
+    return HUB_ID.fullmatch(reference) is not None and (may_be_file or suffix(Path(reference)) not in FORMATS)
 
 
 def fetch(reference: str) -> tuple[Path, Selection[Path]]:
@@ -92,20 +96,44 @@ def _cached(repo: str, subset: str, cause: BaseException) -> tuple[Path, Selecti
 
 def choose(repo: str, names: list[str], subset: str) -> Selection[PurePosixPath]:
     """The files of one subset. UserError where there is none, or several subsets to choose from."""
-    inside = [name for name in names if not subset or name == subset or name.startswith(f"{subset}/")]
+    if subset in names:
+        return Selection([PurePosixPath(subset)], [])
+    inside = [name for name in names if not subset or name.startswith(f"{subset}/")]
     chosen = select([PurePosixPath(name) for name in inside], repo if not subset else f"{repo}/{subset}")
-    groups = sorted({_group(path) for path in chosen.train})
-    if len(groups) > 1 and not subset:
-        usual = next((group for group in USUAL_SUBSETS if group in groups), None)
-        if usual is None:
-            listed = ", ".join(group or "(top level)" for group in groups[:6])
-            example = f"{repo}/{groups[-1]}"
-            raise UserError(f"{repo} holds several subsets: {listed}; name one, such as {example}", "data")
-        train, held_out = ([x for x in files if _group(x) == usual] for files in (chosen.train, chosen.held_out))
-        return Selection(train, held_out, chosen.findings)
-    return chosen
+    if subset:
+        return chosen
+    folder = _usual_subset(repo, chosen.train)
+    train, held_out = ([x for x in files if x.is_relative_to(folder)] for files in (chosen.train, chosen.held_out))
+    return Selection(train, held_out, chosen.findings)
 
 
-def _group(path: PurePosixPath) -> str:
-    """The folder of a file within the repository; empty at its top level."""
-    return path.parts[0] if len(path.parts) > 1 else ""
+def _usual_subset(repo: str, paths: Sequence[PurePosixPath]) -> PurePosixPath:
+    """The folder of the subset that is meant if none is named; UserError if none of several has a usual name.
+
+    Subsets may lie within one folder for all of them, such as `data/`.
+    """
+    folder = meant = PurePosixPath()
+    while True:
+        groups = sorted({_group(path, folder) for path in paths if path.is_relative_to(folder)})
+        if groups == [""] or all(PART.fullmatch(group) for group in groups):
+            return meant
+        group = groups[0]
+        if len(groups) > 1:
+            group = next((x for x in USUAL_SUBSETS if x in groups), "")
+            if not group:
+                raise _several(repo, folder, groups)
+            meant = folder / group
+        folder /= group
+
+
+def _several(repo: str, folder: PurePosixPath, groups: Sequence[str]) -> UserError:
+    listed = ", ".join(str(folder / group) if group or folder.parts else "(top level)" for group in groups[:6])
+    example = f"{repo}/{folder / groups[-1]}"
+    together = f", or {repo}/{folder} for all of them" if folder.parts else ""
+    return UserError(f"{repo} holds several subsets: {listed}; name one, such as {example}{together}", "data")
+
+
+def _group(path: PurePosixPath, folder: PurePosixPath) -> str:
+    """The next folder of a file below `folder`; empty if it lies in `folder` itself."""
+    parts = path.relative_to(folder).parts
+    return parts[0] if len(parts) > 1 else ""

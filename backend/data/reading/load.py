@@ -15,7 +15,7 @@ from backend import paths, units
 from backend.data.constants import constants
 from backend.data.finding import Finding, count_of, finding
 from backend.data.reading import hub
-from backend.data.reading.readers import GOES_ON, Value
+from backend.data.reading.readers import FORMATS, GOES_ON, Value, suffix
 from backend.data.reading.selection import Selection, select
 from backend.data.reading.stream import Say, Stream
 from backend.errors import UserError
@@ -117,11 +117,17 @@ def _files(reference: str) -> Selection[Path]:
     if path is not None:
         return _of_folder(path) if path.is_dir() else Selection([_regular(path)], [])
     folder = paths.existing(str(Path(reference).parent), "data")
-    if hub.is_hub_id(reference) and folder is None:
+    if folder is None and hub.is_hub_id(reference) and not _is_misspelt(reference):
         root, found = hub.fetch(reference)
         note = _note(f"{reference}: {_listed([x.relative_to(root) for x in found.train])}.")
         return replace(found, findings=(note, *found.findings))
     raise UserError(f"{reference} does not exist{_nearest(Path(reference), folder)}", "data")
+
+
+def _is_misspelt(reference: str) -> bool:
+    """A data file is named, and its first folder is here: it is no file of the hub."""
+    first, *_ = Path(reference).parts
+    return suffix(Path(reference)) in FORMATS and paths.existing(first, "data") is not None
 
 
 def _of_folder(folder: Path) -> Selection[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from backend.data.conversation import Conversation
 from backend.data.finding import SHOWN_ROWS, Finding
 
@@ -14,6 +16,11 @@ TEXTS = {
     "arguments-as-text": (
         "{rows} with arguments of a tool call that are no JSON: they are learned as they are.",
         "write them as a JSON object",
+    ),
+    "tools-twice": (
+        "{rows} whose system prompt describes the tools that are also given as tools: a chat template "
+        "that takes tools writes them again.",
+        "take them out of the system prompt, or remove the tools beside it",
     ),
     "empty-answers": ("{rows} with an empty answer between others, which is not trained on.", "fill or remove it"),
 }
@@ -30,6 +37,8 @@ class Oddities:
         """Look at one conversation of more than a question and an answer without calls."""
         before = ""
         found: dict[str, None] = {}
+        if example.tools and _describes_tools(example):
+            found["tools-twice"] = None
         for message in example.messages:
             if message.role == before and before == "user":
                 found["questions-in-a-row"] = None
@@ -53,12 +62,19 @@ class Oddities:
     def _finding(self, kind: str, count: int) -> Finding:
         text, fix = TEXTS[kind]
         rows = "There is 1 row" if count == 1 else f"There are {count:,} rows"
-        severity = "notes" if kind == "questions-in-a-row" else "warns"
         return Finding(
-            "warns" if severity == "warns" else "notes",
+            "notes" if kind == "questions-in-a-row" else "warns",
             kind,
             text.format(rows=rows),
             fix,
             tuple(self._rows[kind]),
             count,
         )
+
+
+def _describes_tools(example: Conversation) -> bool:
+    """The system prompt holds each tool's name and description."""
+    system = "\n".join(x.content for x in example.messages if x.role == "system")
+    functions = [tool.get("function", tool) for tool in example.tools] if system else []
+    said = [(str(x.get("name")), str(x.get("description") or "")) for x in functions if isinstance(x, Mapping)]
+    return any(text for _, text in said) and all(text in system for texts in said for text in texts)

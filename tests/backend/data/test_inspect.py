@@ -4,7 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -196,3 +196,23 @@ def test_rows_without_a_target_are_no_used_rows(tmp_path: Path, model: ModelInfo
     rows = [{"messages": [user, {"role": "assistant", "content": f"a{n}", "weight": int(n != 4)}]} for n in range(9)]
     report = inspect(jsonl(tmp_path / "rows.jsonl", rows), model=model)
     assert (report.all_rows, report.used_rows, len(report.row_tokens)) == (9, 8, 8)
+
+
+@pytest.mark.parametrize("objective", ["dpo", "kto"])
+def test_of_a_conversation_the_last_answer_alone_is_compared(
+    objective: Literal["dpo", "kto"], tmp_path: Path, model: ModelInfo, tiny_model: Path
+) -> None:
+    """A cut leaves out the rows whose last answer begins behind it, however many answers stand before."""
+    talks = [
+        [{"role": role, "content": f"{role} {n} " * (1 + n % 5)} for _ in range(2) for role in ("user", "assistant")]
+        for n in range(30)
+    ]
+    worse = [[*talk[:-1], {"role": "assistant", "content": "No."}] for talk in talks]
+    pair = [{"chosen": good, "rejected": bad} for good, bad in zip(talks, worse, strict=True)]
+    marked = [{"messages": talk, "label": n % 2 == 0} for n, talk in enumerate(talks)]
+    path = jsonl(tmp_path / "rows.jsonl", pair if objective == "dpo" else marked)
+    report = inspect(path, model=model, objective=objective)
+    for length in (80, 120, 500):
+        made = prepare_preferences(objective, path, (), tiny_model, length, 0.0, 0).train
+        assert report.cut(length).rows == len(made)
+    assert report.scored_tokens == sum(int(made[at].rows[0][1].sum()) for at in range(len(made)))

@@ -264,3 +264,15 @@ def test_rows_are_shown_with_the_targets_that_are_chosen(tmp_path: Path) -> None
     path = jsonl(tmp_path / "rows.jsonl", [{"messages": turns}])
     shown = RowBrowser(path, (), find.find(str(model)), how=chosen({"train_on_turns": "last"})).row(0)
     assert "".join(x.text for x in shown.tokens if x.target) == "assistant 2<|im_end|>"
+
+
+def test_rows_are_shown_as_the_objective_learns_from_them(tmp_path: Path) -> None:
+    turns = [{"role": role, "content": f"{role} {n}"} for n in (1, 2) for role in ("user", "assistant")]
+    marked = jsonl(tmp_path / "kto.jsonl", [{"messages": turns, "label": x} for x in (True, False, None)])
+    model = find.find(str(make_model(tmp_path / "model")))
+    shown = [RowBrowser(marked, (), model, objective="kto").row(at) for at in range(3)]
+    assert [x.refused for x in shown] == [None, None, "row 3 has label None"]
+    assert "".join(x.text for x in shown[1].tokens if x.target) == "assistant 2<|im_end|>"
+    assert RowBrowser(marked, (), model).row(1).refused == "row 2 has label False"
+    pairs = jsonl(tmp_path / "dpo.jsonl", [{"prompt": "q", "chosen": "a", "rejected": x} for x in ("b", "a")])
+    assert RowBrowser(pairs, (), model, objective="dpo").row(1).refused == "row 2 has the same answer twice"

@@ -127,3 +127,8 @@ def test_folders_that_datasets_saved(tmp_path: Path) -> None:
     assert source.held_out is not None
     assert list(source.held_out.rows) == pairs(7)[5:]
     assert list(load(str(tmp_path / "train")).rows) == pairs(5)
+
+
+def test_files_named_after_what_they_hold_are_read_together(tmp_path: Path) -> None:
+    path = folder(tmp_path, chat=pairs(3), math=pairs(6)[3:], general_instruct=pairs(9)[6:])
+    assert len(load(path).rows) == 9

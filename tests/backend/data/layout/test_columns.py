@@ -528,3 +528,27 @@ def test_an_answer_of_several_turns_goes_on_from_its_prompt() -> None:
     row = {"prompt": [USER], "completion": [BOT, USER, BOT]}
     assert turns(row) == (Q, A, Q, A)
     assert read(row).layout.mapping == {"prompt": "prompt", "completion": "completion"}
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ({"translation": {"en": ASK, "de": SAY}}, "write question and answer to columns of their own"),
+        ({"id": "7", "translation": {"en": ASK, "de": SAY}}, "column 'translation' holds lists or objects ({'en'"),
+        ({"instruction": ASK, "completions": [{"response": SAY, "model": "m"}]}, "if they are in 'completions', write"),
+        ({"prompt": ASK, "responses": [SAY, "No."]}, "if they are in 'responses', write one of them"),
+        (
+            {"question": ASK, "options": ["A) one of them", "B) two"], "rationale": SAY, "correct": "A"},
+            "--mapping prompt=question --mapping completion=rationale",
+        ),
+    ],
+)
+def test_texts_within_lists_and_objects_are_asked_about(row: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError) as raised:
+        read(row)
+    assert sentence in str(raised.value)
+
+
+def test_no_mapping_is_offered_that_would_take_the_place_of_another() -> None:
+    row = {"instruction": ASK, "context": SAY, "response": SAY, "category": "qa", "reasoning": "off"}
+    assert found(read(row), "unused-columns").fix == ""

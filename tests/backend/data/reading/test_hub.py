@@ -51,3 +51,31 @@ def test_what_is_not_there_is_said(cache: Path) -> None:
 @pytest.mark.parametrize("reference", ["rows.jsonl", "./some/thing", "a/b.jsonl", "/abs/olute", "name"])
 def test_paths_are_no_hub_ids(reference: str) -> None:
     assert not hub.is_hub_id(reference)
+
+
+def test_subsets_within_one_folder_are_not_mixed(cache: Path) -> None:
+    downloaded(cache, "some/thing", "data/all/train-0.jsonl", "data/all/validation-0.jsonl", "data/red/train-0.jsonl")
+    source = load("some/thing")
+    assert source.notes[0] == "some/thing: data/all/train-0.jsonl." and source.held_out is not None
+    downloaded(cache, "some/other", "data/blue/train.jsonl", "data/red/train.jsonl")
+    with pytest.raises(UserError, match="data/red; name one, such as some/other/data/red, or some/other/data for all"):
+        load("some/other")
+    assert len(load("some/other/data/red").files) == 1
+    assert len(load("some/other/data").files) == 2
+
+
+def test_folders_of_parts_are_one_subset(cache: Path) -> None:
+    downloaded(cache, "some/thing", "data/part-0/train.jsonl", "data/part-1/train.jsonl")
+    assert "data/part-1/train.jsonl" in load("some/thing").notes[0]
+
+
+def test_a_file_of_a_data_set_can_be_named(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    downloaded(cache, "some/thing", "data/train_sft.jsonl", "data/train_prefs.jsonl", "test.json")
+    assert load("some/thing").files[0].name == "train_sft.jsonl"
+    for name in ("data/train_prefs.jsonl", "test.json"):
+        source = load(f"some/thing/{name}")
+        assert source.notes == (f"some/thing/{name}: {name}.",)
+    (tmp_path / "some").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="some/thing/test.json does not exist"):
+        load("some/thing/test.json")

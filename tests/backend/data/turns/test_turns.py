@@ -336,3 +336,10 @@ def test_a_prompt_with_a_system_turn_does_not_get_a_second_one() -> None:
     assert examples.examples == [Conversation((Message("system", "s"), Q, A), (), 1)]
     assert found(examples, "two-system-prompts").rows == (0,)
     assert turns({"prompt": [USER], "completion": [BOT], "system": "s"})[0] == Message("system", "s")
+
+
+@pytest.mark.parametrize(("system", "is_said"), [("Tools: f, which Does it all.", True), ("Be f.", False)])
+def test_tools_that_the_system_prompt_describes_too_are_said(system: str, is_said: bool) -> None:
+    tool = {"type": "function", "function": {"name": "f", "description": "Does it all.", "parameters": {}}}
+    row = {"messages": [{"role": "system", "content": system}, USER, BOT], "tools": [tool]}
+    assert ("tools-twice" in kinds(read(row))) == is_said
