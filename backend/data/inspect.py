@@ -49,8 +49,8 @@ def inspect(
 ) -> DataReport:
     """Go through `reference` and measure it, with the model's tokenizer and template if they are at hand.
 
-    `how` are the run's choices of what is learned. The rows counted are those that `objective` learns from. `say` gets a
-    line now and then if there are many rows.
+    `how` are the run's choices of what is learned. The rows counted are those that `objective` learns from. `say` gets
+    a line now and then if there are many rows.
     UserError (field `data`, `mapping` or `objective`) of one sentence if it can't be read.
     """
     with _collector_paused():

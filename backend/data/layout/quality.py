@@ -24,6 +24,8 @@ from backend.data.layout.names import (
 from backend.data.split_names import OTHER, TRAIN
 
 MOST_CLASSES, LONGEST_CLASS = 10, 30
+CHOICES = "abcdefgh"
+"""Letters of the choices of a question: the right one is no mark."""
 TRAINED_ON = "they are trained on."
 """What becomes of rows without a mark, unless the objective needs one."""
 TRUE = ("true", "1", "1.0")
@@ -37,12 +39,10 @@ def quality(head: Head, layout: Layout) -> Iterator[Finding]:
             f"Column {layout.verdict!r} does not say whether rows are good, such as row {silent[0] + 1}; {TRAINED_ON}"
         )
         yield finding("warns", "marked-rows", text, "fill it, or remove these rows", silent)
-    compared = set(WINNERS) | set(LOSERS)
+    compared = {*WINNERS, *LOSERS, "language", "lang"}
     for column in layout.unused:
         parts = set(words(column))
-        is_rating = (
-            head.shape(column) == "number" and parts & set(RATINGS) and not parts & (compared | {"language", "lang"})
-        )
+        is_rating = head.shape(column) == "number" and parts & set(RATINGS) and not parts & compared
         values = [float(x) for x in head[column].values] if is_rating else []
         if len(set(values)) > 1:
             text = f"Column {column!r} rates the rows ({min(values):g} to {max(values):g})"
@@ -88,6 +88,8 @@ def is_class_of_quality(head: Head, column: str) -> bool:
     if head.shape(column) != "text" or column.lower() in LABELS[3:] or head[column].mean > LONGEST_CLASS:
         return False
     words_of = {x for x in head[column].values if isinstance(x, str)}
+    if {x.strip().lower() for x in words_of} <= set(CHOICES) and {*RATINGS}.isdisjoint(words(column)):
+        return False
     rates = column.lower() in MARKS or not {*RATINGS, *QUALITY}.isdisjoint(words(column))
     rates = rates or any(x.strip().lower() in BAD_WORDS for x in words_of)
     return rates and 2 <= len(words_of) <= MOST_CLASSES

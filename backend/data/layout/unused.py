@@ -32,6 +32,8 @@ MARKS_OF_TURNS = (*FLAGS, *MASKS, "weights", "loss_masks", "loss_weights", "mask
 """Columns that may say of each turn whether it is trained on."""
 BESIDE_TURNS = ("chat_template_kwargs", "documents", "docs", "contexts", "context", "passages")
 """Columns whose objects a chat template or a question would need."""
+LONGEST_CATEGORY, ROWS_OF_A_CATEGORY = 40, 10
+"""Mean characters of a category, and how many rows have the same one at least, on average."""
 COMPARED_ROWS = 50
 """Rows in which a column that is not used is compared with what is used."""
 
@@ -78,10 +80,18 @@ def _says_much(head: Head, layout: Layout, column: str) -> bool:
 
 def _is_weighty(head: Head, layout: Layout, column: str) -> bool:
     """What the column holds would be learned from, or would change what is."""
+    if head.shape(column) == "text":
+        return head[column].is_prose and not is_identifier(column) and not _is_category(head, column)
     if head.shape(column) != "other":
-        return head[column].is_prose or head.shape(column) != "text"
+        return True
     is_listed = column.lower() in BESIDE_TURNS or any(map(texts_of, head[column].values))
     return is_listed or _are_tools(head, layout, column)
+
+
+def _is_category(head: Head, column: str) -> bool:
+    """A few short texts that come again and again, such as the topics of the rows."""
+    values = head[column].values
+    return head[column].mean <= LONGEST_CATEGORY and len(set(map(str, values))) * ROWS_OF_A_CATEGORY <= len(values)
 
 
 def _are_tools(head: Head, layout: Layout, column: str) -> bool:
@@ -117,7 +127,7 @@ def _mapping(head: Head, layout: Layout, column: str) -> str:
         return f"{option('prompt', layout.mapping['text'])} {option('completion', column)}"
     if role in ("input", "system", "thinking") and role in layout.mapping:
         return ""  # it would take the place of a column that is used
-    if role in ("system", "thinking") and not is_prose:
+    if role in ("system", "thinking") and (not is_prose or _is_category(head, column)):
         return ""
     return option(role, column)
 
@@ -133,10 +143,11 @@ def _role(layout: Layout, column: str) -> str:
         return "text"
     if name in ALIASES["messages"]:
         return "messages"
+    is_answer = not set(ANSWERS).isdisjoint(words(column.rstrip("0123456789")))
     if "completion" not in layout.mapping:
-        return "system"
-    if set(ANSWERS) & set(words(column)):
-        return "completion"
+        return "" if is_answer or named([column], "prompt") or named([column], "completion") else "system"
+    if is_answer:
+        return "" if layout.preference else "completion"
     return "thinking" if THINKING.search(name) else "input"
 
 

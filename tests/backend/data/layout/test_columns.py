@@ -552,3 +552,24 @@ def test_texts_within_lists_and_objects_are_asked_about(row: dict[str, Any], sen
 def test_no_mapping_is_offered_that_would_take_the_place_of_another() -> None:
     row = {"instruction": ASK, "context": SAY, "response": SAY, "category": "qa", "reasoning": "off"}
     assert found(read(row), "unused-columns").fix == ""
+
+
+def test_an_answer_is_never_offered_as_a_system_prompt_or_below_the_question() -> None:
+    chat = {"messages": [USER, BOT], "solution": SAY * 2, "prompt": f"User: {ASK}"}
+    assert found(read(chat), "unused-columns").fix == ""
+    two = read(
+        {"prompt": ASK, "response1": SAY, "response2": SAY * 2}, mapping=("prompt=prompt", "completion=response1")
+    )
+    assert found(two, "unused-columns").fix == "--mapping completion=response2"
+    pair = {"prompt": ASK, "chosen": SAY, "rejected": ASK, "raw_response": SAY * 2}
+    assert found(read(pair), "unused-columns").fix == ""
+
+
+def test_topics_times_and_letters_of_choices_are_no_warning() -> None:
+    rows = [
+        {"question": f"{ASK} {n}", "answer": SAY, "topic": "Urinary tract", "timestamp": f"2023-04-0{n % 9} 00:02:53"}
+        for n in range(20)
+    ]
+    assert [x.severity for x in read(*rows).findings] == ["notes"]
+    letters = [{"question": ASK, "answer": SAY, "correct": "ABCDE"[n % 5], "language_score": n / 9} for n in range(9)]
+    assert kinds(read(*letters)) == ["unused-columns"]

@@ -77,5 +77,5 @@ def test_a_file_of_a_data_set_can_be_named(cache: Path, tmp_path: Path, monkeypa
         assert source.notes == (f"some/thing/{name}: {name}.",)
     (tmp_path / "some").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="some/thing/test.json does not exist"):
+    with pytest.raises(UserError, match=r"some/thing/test\.json does not exist"):
         load("some/thing/test.json")
