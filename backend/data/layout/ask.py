@@ -160,7 +160,7 @@ def _example(head: Head, said: dict[str, str]) -> dict[str, str]:
         return {"text": free[0]} if can_be_text else {}
     if len(needed) < 2:
         return said | dict(zip(needed, free, strict=False))
-    question = named(free, "prompt")
+    question = named(free, "prompt") or next((x for x in free if not set(QUESTIONS).isdisjoint(words(x))), None)
     left = [x for x in free if x != question]
     called_so = [x for x in left if not set(ANSWERS).isdisjoint(words(x))]
     longest = max(called_so or left, key=lambda x: head[x].mean)

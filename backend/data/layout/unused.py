@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from backend.data.finding import Finding, finding
 from backend.data.layout.answers import completions
+from backend.data.layout.ask import QUESTIONS
 from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.mapping import option
@@ -145,7 +146,8 @@ def _role(layout: Layout, column: str) -> str:
         return "messages"
     is_answer = not set(ANSWERS).isdisjoint(words(column.rstrip("0123456789")))
     if "completion" not in layout.mapping:
-        return "" if is_answer or named([column], "prompt") or named([column], "completion") else "system"
+        is_part = is_answer or named([column], "completion") or name in QUESTIONS[1:]
+        return "" if is_part else "system"
     if is_answer:
         return "" if layout.preference else "completion"
     return "thinking" if THINKING.search(name) else "input"
