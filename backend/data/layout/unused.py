@@ -33,6 +33,8 @@ MARKS_OF_TURNS = (*FLAGS, *MASKS, "weights", "loss_masks", "loss_weights", "mask
 """Columns that may say of each turn whether it is trained on."""
 BESIDE_TURNS = ("chat_template_kwargs", "documents", "docs", "contexts", "context", "passages")
 """Columns whose objects a chat template or a question would need."""
+OF_ROWS = frozenset({"tags", "keywords", "topics", "categories", "skills", "models", "policies", "order"})
+"""Words in the names of lists that sort the rows, or say from where they come."""
 LONGEST_CATEGORY, ROWS_OF_A_CATEGORY = 40, 10
 """Mean characters of a category, and how many rows have the same one at least, on average."""
 COMPARED_ROWS = 50
@@ -85,6 +87,8 @@ def _is_weighty(head: Head, layout: Layout, column: str) -> bool:
         return head[column].is_prose and not is_identifier(column) and not _is_category(head, column)
     if head.shape(column) != "other":
         return True
+    if not OF_ROWS.isdisjoint(words(column)):
+        return False
     is_listed = column.lower() in BESIDE_TURNS or any(map(texts_of, head[column].values))
     return is_listed or _are_tools(head, layout, column)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from backend import units
 from backend.data.constants import constants
 from backend.data.reading.readers import FORMATS, suffix
-from backend.data.reading.selection import Selection, select
+from backend.data.reading.selection import Selection, looks_like_data, select
 from backend.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def fetch(reference: str) -> tuple[Path, Selection[Path]]:
         page = f"https://huggingface.co/datasets/{repo}"
         raise UserError(f"{repo} is gated: accept its terms at {page}, then `hf auth login`", "data") from None
     except errors.RepositoryNotFoundError:
-        what = f"{repo} is neither a path on this box nor a data set on the hub (or it is private)"
+        what = f"{_said(repo, part)} is neither a path on this box nor a data set on the hub (or it is private)"
         raise UserError(f"{what}; check the name, or `hf auth login`", "data") from None
     except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
         return _cached(repo, part, error)
@@ -68,6 +68,15 @@ def _download(repo: str, subset: str) -> tuple[Path, Selection[Path]]:
     return root, _within(root, chosen)
 
 
+def _is_file(part: str) -> bool:
+    return suffix(Path(part)) in FORMATS
+
+
+def _said(repo: str, part: str) -> str:
+    """What the user said, if it may be the path of a file."""
+    return f"{repo}/{part}" if _is_file(part) else repo
+
+
 def _within(root: Path, chosen: Selection[PurePosixPath]) -> Selection[Path]:
     return Selection([root / x for x in chosen.train], [root / x for x in chosen.held_out], chosen.findings)
 
@@ -88,7 +97,7 @@ def _cached(repo: str, subset: str, cause: BaseException) -> tuple[Path, Selecti
     except (LocalEntryNotFoundError, OSError):
         off = type(cause).__name__ == "OfflineModeIsEnabled"
         why = "the hub is switched off (HF_HUB_OFFLINE)" if off else "the hub can't be reached"
-        what = f"{repo} is not a path on this box, {why}, and no earlier download of it is here"
+        what = f"{_said(repo, subset)} is not a path on this box, {why}, and no earlier download of it is here"
         raise UserError(f"{what}; give a file or folder, or go online", "data") from None
     names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
     return root, _within(root, choose(repo, names, subset))
@@ -99,6 +108,11 @@ def choose(repo: str, names: list[str], subset: str) -> Selection[PurePosixPath]
     if subset in names:
         return Selection([PurePosixPath(subset)], [])
     inside = [name for name in names if not subset or name.startswith(f"{subset}/")]
+    if not inside and _is_file(subset):
+        listed = (
+            ", ".join(sorted(name for name in names if looks_like_data(PurePosixPath(name)))[:4]) or "no data files"
+        )
+        raise UserError(f"{repo} holds no file {subset}; it holds {listed}: name one of them", "data")
     chosen = select([PurePosixPath(name) for name in inside], repo if not subset else f"{repo}/{subset}")
     if subset:
         return chosen

@@ -454,6 +454,7 @@ def test_tools_under_another_name_are_named_with_the_mapping(column: str, cell: 
         ("chat_template_kwargs", {"enable_thinking": False}, "warns"),
         ("documents", [{"text": "Tom has apples."}], "warns"),
         ("metadata", {"source": "a book about apples"}, "notes"),
+        ("tags", ["fruit", "long answer"], "notes"),
     ],
 )
 def test_objects_that_are_not_used_are_named(column: str, cell: Any, severity: str) -> None:

@@ -75,6 +75,12 @@ def test_a_file_of_a_data_set_can_be_named(cache: Path, tmp_path: Path, monkeypa
     for name in ("data/train_prefs.jsonl", "test.json"):
         source = load(f"some/thing/{name}")
         assert source.notes == (f"some/thing/{name}: {name}.",)
+    with pytest.raises(
+        UserError, match=r"holds no file data/dev\.json; it holds data/train_prefs\.jsonl, data/train_sft"
+    ):
+        load("some/thing/data/dev.json")
+    with pytest.raises(UserError, match=r"^a/b/rows\.jsonl is not a path on this box"):
+        load("a/b/rows.jsonl")
     (tmp_path / "some").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"some/thing/test\.json does not exist"):
