@@ -109,9 +109,8 @@ def choose(repo: str, names: list[str], subset: str) -> Selection[PurePosixPath]
         return Selection([PurePosixPath(subset)], [])
     inside = [name for name in names if not subset or name.startswith(f"{subset}/")]
     if not inside and _is_file(subset):
-        listed = (
-            ", ".join(sorted(name for name in names if looks_like_data(PurePosixPath(name)))[:4]) or "no data files"
-        )
+        held = sorted(name for name in names if looks_like_data(PurePosixPath(name)))
+        listed = ", ".join(held[:4]) or "no data files"
         raise UserError(f"{repo} holds no file {subset}; it holds {listed}: name one of them", "data")
     chosen = select([PurePosixPath(name) for name in inside], repo if not subset else f"{repo}/{subset}")
     if subset:
