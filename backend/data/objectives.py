@@ -8,8 +8,8 @@ from backend.errors import UserError
 _LACKS = {
     "dpo": "dpo needs a better and a worse answer in each row (such as columns chosen and rejected), which {} does not "
     "have; use sft, or kto for single answers that are marked good or bad",
-    "kto": "kto needs a column of true and false for good and bad answers (label), which {} does not have; use sft, or "
-    "dpo for pairs of answers",
+    "kto": "kto needs a column of true and false for good and bad answers (label; not of 0 and 1, nor of other words), "
+    "which {} does not have; use sft, or dpo for pairs of answers",
 }
 MARKS = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
 """Cells of a column of marks -> whether the answer is good."""

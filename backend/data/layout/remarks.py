@@ -48,7 +48,8 @@ def _preference(head: Head, layout: Layout) -> Iterator[Finding]:
     else:
         text = f"This is preference data, but its columns {better!r} and {worse!r} are not used."
         role = "messages" if head.shape(better) == "turns" else "completion"
-        yield finding("warns", "preference-data", text, option(role, better))
+        fix = f"{option(role, better)} to train on the better ones, or --set objective=dpo to learn from both"
+        yield finding("warns", "preference-data", text, fix)
 
 
 def _several_answers(head: Head, layout: Layout, said: dict[str, str]) -> Iterator[Finding]:

@@ -97,3 +97,13 @@ def test_a_column_that_repeats_the_better_conversation_is_not_named() -> None:
     assert kinds(read(row, mapping=mapping)) == ["preference-data"]
     other = read({**row, "messages": [USER, {**BOT, "content": "A third one."}]}, mapping=mapping)
     assert "'messages'" in found(other, "unused-columns").text
+
+
+def test_pairs_beside_whole_conversations_can_be_learned_from(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"{i}?", "messages": talk(f"{i}?", "Yes."), "chosen": talk(f"{i}?", "Yes."), "rejected": no}
+        for i, no in ((i, talk(f"{i}?", "No.")) for i in range(3))
+    ]
+    said = found(read(*rows), "preference-data")
+    assert said.fix.startswith("--mapping messages=chosen to") and "--set objective=dpo" in said.fix
+    assert inspect(jsonl(tmp_path / "rows.jsonl", rows), objective="dpo").rows == 3
