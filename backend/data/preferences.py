@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -109,6 +109,13 @@ def _left_out(rows: Sequence[int], how: Tokenizing) -> tuple[Finding, ...]:
     return (finding("warns", "pairs-cut", text, f"--max-length above {how.max_length}", rows),) if rows else ()
 
 
+def _cut(worse: Part) -> Iterator[Finding]:
+    """Rows that are cut with their worse answer, which may be much longer than the better one."""
+    for found in findings_of(worse.flat.meta):
+        if found.kind == "rows-cut":
+            yield replace(found, kind="worse-answers-cut", text=f"With the worse answer, {found.text}")
+
+
 def _pairs(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how: Tokenizing, say: Say) -> _Read:
     """Rows with two different answers to one prompt; the part of the better ones; what was left out."""
     better, worse = pairs_of(source, mapping)
@@ -122,7 +129,7 @@ def _pairs(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how
         raise UserError(f"objective: no row of {source.reference} has two different answers; use sft", "objective")
     alike = [row for row, is_pair in zip(both, differ, strict=True) if not is_pair]
     alike += by_row[0].keys() - by_row[1].keys()
-    return rows, parts[0], _left_out(sorted(alike), how)
+    return rows, parts[0], (*_left_out(sorted(alike), how), *_cut(parts[1]))
 
 
 def _marked(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how: Tokenizing, say: Say) -> _Read:

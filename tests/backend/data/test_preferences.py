@@ -107,3 +107,11 @@ def test_pairs_beside_whole_conversations_can_be_learned_from(tmp_path: Path) ->
     said = found(read(*rows), "preference-data")
     assert said.fix.startswith("--mapping messages=chosen to") and "--set objective=dpo" in said.fix
     assert inspect(jsonl(tmp_path / "rows.jsonl", rows), objective="dpo").rows == 3
+
+
+def test_worse_answers_that_are_cut_are_said(tmp_path: Path, tiny_model: Path) -> None:
+    rows = [{"prompt": f"{i}?", "chosen": "Yes.", "rejected": "No. " * (400 if i < 2 else 1)} for i in range(4)]
+    made = prepared("dpo", tmp_path, tiny_model, rows)
+    (cut,) = [x for x in made.findings if x.kind == "worse-answers-cut"]
+    assert (cut.severity, cut.rows, cut.fix) == ("warns", (0, 1), "--max-length above 256")
+    assert cut.text.startswith("With the worse answer, 2 rows cut at 256 tokens") and len(made.train) == 4
