@@ -83,7 +83,7 @@ def test_the_events_of_a_run(tiny_model: Path, questions: Path) -> None:
     assert early["model"] == started["model"] == str(tiny_model)
     assert (started["step"], started["total_steps"], started["train_rows"], started["eval_rows"]) == (0, 10, 36, 4)
     assert started["trainable_parameters"] == 2 * 4 * (6 * 64 + 2 * (64 + 32) + 2 * 3 * (64 + 128) - 2 * 64 - 3 * 192)
-    assert started["versions"]["torch"] == torch.__version__ and started["device"] == "cpu"
+    assert torch.__version__.startswith(started["versions"]["torch"]) and started["device"] == "cpu"
     steps = events(folder, "step")
     assert [x["step"] for x in steps] == list(range(1, 11))
     for step in steps:
