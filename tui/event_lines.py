@@ -24,6 +24,7 @@ from backend.run.events import (
     StepDone,
     TaskScored,
 )
+from backend.run.history import evaluation
 from tui.plain import plain
 
 STEP_SECONDS = 1.0
@@ -73,7 +74,7 @@ class EventLines:
             case StepDone():
                 yield from self._step(event)
             case Evaluated(loss=float(loss)):
-                yield f"held-out loss {loss:.4f} at step {event.step:,}"
+                yield evaluation(event, loss)
             case Sampled():
                 yield from self._sample(event)
             case TaskScored():

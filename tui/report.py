@@ -12,12 +12,12 @@ from textual.app import App
 
 from backend import units
 from backend.errors import UserError
+from backend.launch.queue import waiting
 from backend.plan import fields
 from backend.run import forgetting, tasks
 from backend.run.events import ForgettingMeasured
 from backend.run.folder import RunFolder
 from backend.run.history import History
-from backend.run.summary import state_of
 from tui.panels.next_step import NextStep
 from tui.panels.outcome import Figure, figures, phases
 from tui.panels.samples import NOTHING, before_and_after, prompts
@@ -45,7 +45,7 @@ def svg(app: App[Any], title: str) -> str:
 def markdown(folder: RunFolder, past: History, title: str, step: NextStep) -> Iterator[str]:
     """The report, line by line."""
     yield from (
-        f"# {_inline(title)}: {_inline(state_of(folder, past))}",
+        f"# {_inline(title)}: {_inline(waiting.state_of(folder, past))}",
         "",
         f"Run {_code(folder.name)}, {_steps(past)}.",
         "",

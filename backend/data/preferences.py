@@ -83,7 +83,7 @@ def prepare_preferences(
         other_part = part
         out = held_out_places(part, eval_fraction, seed, rows.sides[0].index)
         train, evaluated = rows.some(np.setdiff1d(np.arange(len(rows)), out)), rows.some(out)
-    asked = (other_part, evaluated) if len(evaluated) else (part, train)
+    asked = (other_part, _wanted(evaluated)) if len(evaluated) else (part, _wanted(train))
     return Prepared(
         train=train,
         held_out=evaluated,
@@ -98,6 +98,11 @@ def prepare_preferences(
         ),
         fingerprint=f"{kind} {part.key} {len(rows)}",
     )
+
+
+def _wanted(rows: PreferenceRows) -> PreferenceRows:
+    """Those whose answer is what the model should give: the first side of pairs, or what is marked as good."""
+    return rows.some(np.flatnonzero(rows.good)) if any(rows.good) else rows
 
 
 _Read = tuple[PreferenceRows, Part, tuple[Finding, ...]]

@@ -36,13 +36,19 @@ class Probe:
 
 
 def probes(
-    found: Examples, places: Iterable[int], tokenizer: TextTokenizer, max_length: int, count: int = PROBES
+    found: Examples, places: Iterable[int], tokenizer: TextTokenizer, max_length: int, count: int | None = None
 ) -> tuple[Probe, ...]:
-    """Up to `count` questions that leave half of `max_length` for the answer; the shortest if none does."""
-    examples = _at(found, list(dict.fromkeys(places))[: max(10 * PROBES, 2 * count)])
+    """Up to `count` questions that leave half of `max_length` for the answer; the shortest if none does.
+
+    Without a count they are a few to be read, of which the same one twice would tell no more.
+    """
+    most = PROBES if count is None else count
+    examples = _at(found, list(dict.fromkeys(places))[: max(10 * PROBES, 2 * most)])
     made = [probe for example in examples if (probe := _probe(example, tokenizer)) is not None]
     short = [probe for probe in made if len(probe.ids) <= max_length // 2]
-    return tuple(short[:count] or sorted(made, key=lambda probe: len(probe.ids))[:1])
+    if count is None:
+        short = list({probe.ids.tobytes(): probe for probe in reversed(short)}.values())[::-1]
+    return tuple(short[:most] or sorted(made, key=lambda probe: len(probe.ids))[:1])
 
 
 def own_probes(

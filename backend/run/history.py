@@ -252,7 +252,7 @@ class History:
                 self.busy_seconds = event.busy_seconds
             case Evaluated(step=step, loss=float(loss)):
                 self.evaluations.append(Evaluation(step, loss))
-                self._log(event.t, "info", f"held-out loss {loss:.4f} at step {step:,}")
+                self._log(event.t, "info", evaluation(event, loss))
             case ForgettingMeasured():
                 self.forgetting.append(event)
             case TaskScored():
@@ -316,6 +316,16 @@ class History:
     def _log(self, t: float, level: str, text: str) -> None:
         self.log.append(LogLine(t, level, text))
         self.log_count += 1
+
+
+def evaluation(event: Evaluated, loss: float) -> str:
+    """`held-out loss 0.4312 at step 40`; of preference training also how many preferences the model has right.
+
+    Before its first step it is the reference that it is compared with, and has none right or wrong.
+    """
+    right = event.reward_accuracy if event.step else None
+    of_them = "" if right is None else f", {100 * right:.0f} % of the preferences right"
+    return f"held-out loss {loss:.4f} at step {event.step:,}{of_them}"
 
 
 def read(events_file: Path, log_file: Path | None = None) -> History:

@@ -18,6 +18,12 @@ def short(event: TaskScored) -> str:
     return f"{_percent(event.score)} % ({_percent(event.low)} to {_percent(event.high)})"
 
 
+def short_change(events: Sequence[TaskScored]) -> str:
+    """`31 % (20 to 45), before 12 %`."""
+    first, last = events[0], events[-1]
+    return short(last) if first is last else f"{short(last)}, before {_percent(first.score)} %"
+
+
 def change(events: Sequence[TaskScored]) -> str:
     """Before and after, as one sentence; empty if nothing was scored."""
     if not events:

@@ -51,6 +51,8 @@ def parse(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
 
 def combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """All of them, in the order of the lists; LoRA's settings are not varied for full fine-tuning."""
+    if not grid:
+        raise UserError("a sweep needs settings to try: --grid key=value,value (repeatable)", "grid")
     found: list[dict[str, Any]] = []
     for values in itertools.product(*grid.values()):
         one = dict(zip(grid, values, strict=True))

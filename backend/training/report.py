@@ -50,7 +50,7 @@ class Report:
         self.say(text, "warning")
 
     def phase(self, name: str) -> None:
-        """What starts now: data, load, eval, sample, train, checkpoint or save. What goes on is not said again."""
+        """What starts now, as `PhaseStarted` names it. What goes on is not said again."""
         if self.on_phase:
             self.on_phase(name)
         self._told_at = time.monotonic()

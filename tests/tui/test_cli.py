@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from backend import paths
+from backend.launch.queue import waiting
 from backend.plan import fields
 from backend.run.event_log import EventLog
 from backend.run.events import RunFinished, RunStarted, StepDone
@@ -265,3 +266,12 @@ def test_letters_that_the_terminals_encoding_lacks_are_replaced(fttui_home: Path
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "für ??".encode("latin-1") in done.stdout
+
+
+def test_a_run_that_waits_in_the_queue_is_queued(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = RunFolder.create(JOB)
+    waiting.add(folder)
+    for words in (["runs"], ["watch", "--once"], ["watch", "--plain"]):
+        assert run(words) == 0
+        said = capsys.readouterr().out
+        assert "queued" in said and "interrupted" not in said

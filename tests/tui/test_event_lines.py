@@ -49,6 +49,14 @@ def test_a_step_without_a_loss_and_an_evaluation_without_one() -> None:
     assert lines(StepDone(step=1, total_steps=9), Evaluated(step=1)) == ["step 1/9  loss n/a  0 tokens/s"]
 
 
+def test_of_preferences_how_many_are_right_is_said_once_the_model_has_moved() -> None:
+    before, later = (Evaluated(step=x, loss=0.6931, reward_accuracy=0.75, reward_margin=0.1) for x in (0, 4))
+    assert lines(before, later) == [
+        "held-out loss 0.6931 at step 0",
+        "held-out loss 0.6931 at step 4, 75 % of the preferences right",
+    ]
+
+
 def test_the_start_says_what_runs_once_it_is_loaded() -> None:
     loaded = RunStarted(method="lora", device="cpu", total_steps=20, train_rows=4_000, step=5)
     assert lines(RunStarted(method="lora"), loaded) == [

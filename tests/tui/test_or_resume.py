@@ -58,6 +58,8 @@ def test_one_that_is_done_stays_done(resumed: list[str], fttui_home: Path, capsy
     own = begun("done", model="org/m", data="org/d")
     assert started("org/m", "org/d") == 0
     assert resumed == [] and f"run {own.name} is done" in capsys.readouterr().out
+    assert train.train(answers=Answers(model="org/m", data="org/d"), or_resume=True, json=True) == 0
+    assert capsys.readouterr().out == "", "a reader of JSON lines meets nothing else"
 
 
 def test_another_command_s_run_is_left_alone(

@@ -72,3 +72,9 @@ def test_the_exit_code_is_that_of_the_list(capsys: pytest.CaptureFixture[str]) -
     assert run(["plan", *big, "--rent"]) == 0
     assert run(["plan", *big, "--rent", "--budget", "0.01"]) == 3
     assert "No NVIDIA GPU with a dated price fits this job." in capsys.readouterr().out
+
+
+def test_with_several_boxes_it_says_that_single_ones_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    boxes = ("--gpu", "H100:8", "--nodes", "2", "--node-gbps", "100")
+    assert run(["plan", "--model", "8b", *boxes, "--rows", "5000", "--row-tokens", "400", "--rent"]) == 0
+    assert "One box each is compared, not 2 as in this plan" in capsys.readouterr().out

@@ -81,3 +81,18 @@ async def test_the_preset_of_the_wizard_applies_to_every_gpu() -> None:
         await pilot.press("dollar_sign")
         await box.settled(pilot)
     assert asked[0][3:] == (preset,)
+
+
+async def test_with_several_boxes_it_says_that_single_ones_are_compared_and_takes_one() -> None:
+    app = box.at("compare")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        app.plan_for("RTX 4090", (2, 25.0))
+        await pilot.press("dollar_sign")
+        await box.settled(pilot)
+        assert "one box, not 2" in str(app.screen.query_one("#rent").border_title)
+        lines = app.screen.query_one(PickList)
+        assert lines.choice is not None and lines.choice.value == "RTX 4090"
+        await pilot.press("enter")
+        await box.settled(pilot)
+        assert app.journey.comparison().device.nodes == 1

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from textual.widgets import Static
 
+from backend.launch.queue import waiting
 from backend.measured import records
 from backend.run import keeping, plan_file
 from backend.run.events import RunStarted, Sampled
@@ -26,6 +27,7 @@ from tests.tui.nasty import NASTY
 from tests.tui.stage import Stage
 from tests.tui.story import START, Story, finish, make_run, measure, tell
 from tests.tui.test_live_screen import SIZES, utc
+from tui.panels.curve import Curve
 from tui.panels.next_step import NextPanel, Trouble
 from tui.panels.outcome import figures
 from tui.panels.progress import ProgressPanel
@@ -292,3 +294,80 @@ async def test_why_a_run_of_this_process_failed_is_shown_if_no_file_could_take_i
     app = Stage(ResultScreen(folder, clock=lambda: at, unsaid="the run's files can't be written"))
     async with app.run_test(size=(80, 24)):
         assert "the run's files can't be written" in app.screen.query_one(Trouble).render_line(1).text
+
+
+async def test_a_limit_that_ended_the_run_is_said() -> None:
+    folder, story = make_run(), Story(total_steps=40)
+    reason = "ended early: in 3 evaluations the held-out loss has not fallen below the one at step 12"
+    finish(folder, tell(folder, story.begin(), story.steps(24)), "done", reason=reason)
+    app = Stage(ResultScreen(folder))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert "Ended early: in 3 evaluations" in box.said(app) and "the one at step 12." in box.said(app)
+
+
+async def test_a_run_that_waits_in_the_queue_is_neither_lost_nor_starting() -> None:
+    folder = make_run()
+    waiting.add(folder)
+    app = Stage(ResultScreen(folder))
+    async with app.run_test(size=(80, 24)):
+        screen = app.screen
+        assert "○ queued" in screen.query_one(ProgressPanel).render_line(0).text
+        assert not screen.query(Trouble)
+        assert screen.query_one(NextPanel).step.lines == ("fttui queue list",)
+        text = "\n".join("".join(x.text for x in strip) for strip in screen._compositor.render_strips())
+    assert f"fttui resume {folder.name} starts it now" in text and "starting" not in text
+
+
+async def test_a_long_path_in_a_failure_hides_neither_what_is_wrong_nor_its_fix() -> None:
+    folder, story = make_run(), Story()
+    path = "/data/" + "/".join(f"folder-{i:03}" for i in range(20)) + "/rows.jsonl"
+    finish(folder, tell(folder, story.begin()), "failed", error=f"{path} is gone; give the file again")
+    app = Stage(ResultScreen(folder))
+
+    def text() -> str:
+        panel = app.screen.query_one(Trouble)
+        return "".join(panel.render_line(y).text.strip(" │") for y in range(panel.size.height))
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "/rows.jsonl is gone; give the file again" in text() and path not in text()
+        await pilot.press("3", "3")
+        assert f"{path} is gone" in text(), "with more room the path is whole"
+
+
+async def test_a_run_that_failed_before_its_first_step_says_so() -> None:
+    folder = make_run()
+    finish(folder, START + 2, "failed", error="no row can be used")
+    app = Stage(ResultScreen(folder))
+    async with app.run_test(size=(80, 24)):
+        curve = app.screen.query_one(Curve)
+        assert "no step was made" in "".join(curve.render_line(y).text for y in range(curve.size.height))
+
+
+async def test_enter_twice_on_an_export_does_not_end_it_and_its_notes_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import sys; sys.stdin.read(); print('a note', file=sys.stderr); print('next: vllm serve x')"
+    real = asyncio.create_subprocess_exec
+    made: list[asyncio.subprocess.Process] = []
+
+    async def instead(*_: str, **options: Any) -> Any:
+        made.append(await real(sys.executable, "-c", code, **(options | {"stdin": asyncio.subprocess.PIPE})))
+        return made[0]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", instead)
+    app = Stage(None)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.push_screen(ExportScreen(["fttui"]))
+        async with asyncio.timeout(20):
+            while not made:
+                await pilot.pause(0.02)
+        await pilot.press("enter")
+        assert isinstance(app.screen, ExportScreen) and made[0].returncode is None
+        assert made[0].stdin is not None
+        made[0].stdin.close()
+        found = app.screen.query_one("#found", Static)
+        async with asyncio.timeout(20):
+            while "next: vllm" not in str(found.visual):
+                await pilot.pause(0.02)
+        assert "a note" in str(found.visual)
+        await pilot.press("enter")
+        assert not isinstance(app.screen, ExportScreen)

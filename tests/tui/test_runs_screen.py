@@ -10,6 +10,7 @@ import pytest
 from textual.widgets import DataTable, Static
 from textual.widgets._footer import FooterKey
 
+from backend.launch.queue import waiting
 from backend.run import folder as run_folder
 from backend.run import keeping
 from backend.run.folder import RunFolder
@@ -295,3 +296,25 @@ async def test_the_footer_shows_whole_keys_and_the_help_that_lists_the_others() 
         await pilot.resize_terminal(140, 24)
         await box.settled(pilot)
         assert {"open", "delete", "sort", "help"} <= {key.description for key in keys()}
+
+
+async def test_a_run_that_waits_is_queued_and_keeps_its_place_under_another_name() -> None:
+    first, second = make_run("lora"), make_run("lora")
+    waiting.add(first)
+    waiting.add(second)
+    app = Stage(RunsScreen())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        assert "○ queued" in str(app.screen.query_one(DataTable).get_row(first.name)[1])
+        assert app.screen.check_action("resume", ())
+        await pilot.press("down", "e")
+        await pilot.pause()
+        await pilot.press("ctrl+a", "ctrl+k", *"sooner", "enter")
+        await box.settled(pilot)
+    assert waiting.names() == ["20261118-110640-sooner", second.name]
+
+
+def test_paths_that_have_no_room_are_shown_by_the_names_at_their_ends() -> None:
+    run = Summary("20261118-110640-tiny-lora", "done", "lora", "/home/ada/models/tiny", "/home/ada/data/rows.jsonl")
+    assert row(run, 26, {}, marked=False)[0].plain.split("\n")[1] == "LoRA of tiny on rows.jsonl"
+    assert "/home/ada/data/rows.jsonl" in row(run, 90, {}, marked=False)[0].plain

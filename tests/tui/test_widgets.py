@@ -16,7 +16,7 @@ from tests.tui import box
 from tui import command_line, plan_help, starting, theme
 from tui.screens import numbers
 from tui.widgets import bar, figures
-from tui.widgets.cells import cut, fit
+from tui.widgets.cells import cut, cut_middle, fit
 from tui.widgets.entry import Entry
 from tui.widgets.picker import Picker
 from tui.widgets.picklist import Choice, PickList
@@ -283,3 +283,20 @@ def test_a_preset_is_named_and_its_method_is_no_answer_until_the_comparison() ->
     assert "compare" not in wizard.answered()
     wizard.journey.done.add("compare")
     assert wizard.answered()["compare"] == "QLoRA"
+
+
+def test_what_is_longer_than_a_line_begins_beside_its_sign() -> None:
+    assert sentences(["/a/very/long/path/without/spaces is gone"], 12).plain.split("\n")[:2] == [
+        "· /a/very/lo",
+        "  ng/path/wi",
+    ]
+    fits_a_line = sentences(["a /word/of/ten fits"], 14).plain.split("\n")
+    assert fits_a_line[:2] == ["· a", "  /word/of/ten"]
+
+
+def test_names_that_differ_only_at_their_end_or_beginning_stay_apart() -> None:
+    names = [f"20261130-11150{i}-SmolLM2-135M-Instruct-lora{end}" for i in (0, 1) for end in ("", "-2", "-3")]
+    assert len({cut_middle(name, 26) for name in names}) == len(names)
+    assert cut_middle(names[1], 26) == "20261130-111500…uct-lora-2"
+    assert cut_middle("short", 26) == "short"
+    assert all(cell_len(cut_middle("日本語の名前が長い", width)) <= width for width in range(1, 12))

@@ -46,7 +46,7 @@ def change(run: str | None = None, *, set: tuple[str, ...]) -> int:
         fttui change --set eval_every=50 --set max_steps=400
 
     Args:
-        run: The run's name or a part of it; by default the latest.
+        run: The run's name or a part of it; by default the latest. ssh:HOST[:RUN] for one on another box.
         set: `key=value` (repeatable): learning_rate, eval_every, save_every, max_steps, early_stopping_patience.
     """
     changed = fields.parse_settings(set)

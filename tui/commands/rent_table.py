@@ -25,6 +25,7 @@ CAVEATS = {
     "ROCm untried": "ROCm untried: planned from the data sheet; fttui has not been tried on AMD GPUs.",
     "float16": "float16: the card has no bfloat16; float16 with loss scaling is used.",
 }
+SINGLE = "One box each is compared, not {boxes} as in this plan; without --rent the plan is for {boxes}."
 TAKE = "* the GPU of this plan. Choose another with --gpu NAME or NAME:COUNT."
 
 
@@ -37,7 +38,7 @@ def table(comparison: Comparison, offers: Sequence[RentOffer], columns: int) -> 
         lines += ["", *_rows(carried, comparison.device, wide=columns >= WIDE)]
     if out:
         lines += ["", "Not suitable", *_reasons(out)]
-    return "\n".join([*lines, "", *_notes(carried)]).rstrip()
+    return "\n".join([*lines, "", *_notes(carried, comparison.device.nodes)]).rstrip()
 
 
 def _first(comparison: Comparison, carried: Sequence[RentOffer]) -> Iterator[str]:
@@ -92,7 +93,8 @@ def _reasons(out: Sequence[RentOffer]) -> Iterator[str]:
         )
 
 
-def _notes(carried: Sequence[RentOffer]) -> Iterator[str]:
+def _notes(carried: Sequence[RentOffer], boxes: int) -> Iterator[str]:
     caveats = {offer.caveat for offer in carried}
-    for note in (PRICES, *(text for caveat, text in CAVEATS.items() if caveat in caveats), TAKE):
+    single = [SINGLE.format(boxes=boxes)] if boxes > 1 else []
+    for note in (*single, PRICES, *(text for caveat, text in CAVEATS.items() if caveat in caveats), TAKE):
         yield from textwrap.wrap(note, WIDTH)

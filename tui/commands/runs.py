@@ -33,9 +33,7 @@ def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
     Args:
         json: Print a JSON array with every figure.
     """
-    waits = {name: place for place, name in enumerate(waiting.names(), 1)}
-    summaries = [summarise(folder) for folder in all_runs()]
-    summaries = [dataclasses.replace(x, state="queued") if x.name in waits else x for x in summaries]
+    summaries = waiting.with_queued([summarise(folder) for folder in all_runs()])
     if json:
         objects = kept_names.outside([dataclasses.asdict(summary) for summary in summaries])
         print(in_json(msgspec.json.format(encoded(objects), indent=2).decode()))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -18,11 +19,12 @@ from backend.run.json_lines import encoded
 from backend.sweep import grid as grids
 from backend.sweep import sweep as sweeps
 from backend.sweep.sweep import Candidate, Sweep
-from tui import starting
+from tui import starting, text_table
 from tui.commands.options import Shared
 from tui.plain import in_json, plain
 
 Grid = Annotated[tuple[str, ...], Parameter(negative=())]
+_FIGURES = ("steps", "held-out loss", "time", "cost", "forgetting")
 
 
 def sweep(
@@ -60,7 +62,7 @@ def sweep(
     except KeyboardInterrupt:
         _say("the sweep was ended; `fttui runs` lists its runs, each with a checkpoint")
         return STOPPED
-    print("\n".join(_table(found, planned)) if not json else _json(found, planned))
+    print(_json(found, planned) if json else "\n".join(_table(found, planned, text_table.room())))
     return 0 if found[0].loss is not None and not found[0].failure else TRAINING_FAILED
 
 
@@ -68,26 +70,35 @@ def _say(text: str) -> None:
     print(plain(text, lines=False), file=sys.stderr, flush=True)
 
 
-def _table(found: Sequence[Candidate], planned: Sweep) -> list[str]:
+def _table(found: Sequence[Candidate], planned: Sweep, width: int) -> Iterator[str]:
+    """A line a setting; in two, and more for what has no room, on a terminal that is too narrow for that."""
     best = sweeps.front(found)
-    rows = [("", "settings", "steps", "held-out loss", "time", "cost", "forgetting", "run")]
-    for one in found:
-        rows.append(
-            (
-                "*" if one in best else "",
-                grids.words(one.settings),
-                f"{one.step:,}",
-                one.failure or ("-" if one.loss is None else f"{one.loss:.4f}"),
-                units.duration(one.seconds),
-                _usd(one, planned) or "-",
-                _forgot(one) or "-",
-                one.folder.name if one.folder else "-",
-            )
-        )
-    cells = [tuple(plain(cell, lines=False) for cell in row) for row in rows]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(rows[0]))]
-    lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return [*lines, "", "* no other setting has a lower loss in less time"]
+    rows = [_row(one, planned) for one in found]
+    marked = ["*" if one in best else " " for one in found]
+    whole = [(" ", "settings", *_FIGURES, "run"), *((mark, *row) for mark, row in zip(marked, rows, strict=True))]
+    if sum(text_table.widths(whole, text_table.UNLIMITED)) + text_table.GAP * (len(whole[0]) - 1) <= width:
+        yield from text_table.lines(whole, width)
+    else:
+        wide = text_table.widths([_FIGURES, *(row[1:-1] for row in rows)], width - text_table.GAP)
+        yield from (f"  {line}" for line in text_table.folded(_FIGURES, wide))
+        for mark, (settings, *figures, run) in zip(marked, rows, strict=True):
+            yield from textwrap.wrap(f"{mark} {run}  {settings}", width, subsequent_indent="  ", break_on_hyphens=False)
+            yield from (f"  {line}" for line in text_table.folded(figures, wide))
+    forgot = " with less forgetting" if any(map(_forgot, found)) else ""
+    yield from ("", f"* no other setting has a lower loss in less time{forgot}")
+
+
+def _row(one: Candidate, planned: Sweep) -> tuple[str, ...]:
+    cells = (
+        grids.words(one.settings),
+        f"{one.step:,}",
+        one.failure or ("-" if one.loss is None else f"{one.loss:.4f}"),
+        units.duration(one.seconds),
+        _usd(one, planned) or "-",
+        _forgot(one) or "-",
+        one.folder.name if one.folder else "-",
+    )
+    return tuple(plain(cell, lines=False) for cell in cells)
 
 
 def _usd(one: Candidate, planned: Sweep) -> str:

@@ -96,7 +96,7 @@ def _go_on(folder: RunFolder, json: bool) -> int:
     if folder.is_alive():
         raise UserError(f"run {folder.name} is being trained now; each job needs a FTTUI_HOME of its own", "run")
     if read(folder.events_file).state == "done":
-        print(plain(f"run {folder.name} is done", lines=False))
+        print(plain(f"run {folder.name} is done", lines=False), file=sys.stderr if json else sys.stdout)
         return 0
     return headless.run(folder, as_json=json, may_go_on=True)
 

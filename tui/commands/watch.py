@@ -9,11 +9,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from backend import units
+from backend.launch.queue import waiting
 from backend.launch.targets import ssh
 from backend.run.event_log import EventTail
 from backend.run.folder import RunFolder
 from backend.run.history import History, read
-from backend.run.summary import state_of
 from tui.plain import plain
 
 Flag = Annotated[bool, Parameter(negative=())]
@@ -62,7 +62,7 @@ def _elsewhere(run: str, flags: list[str]) -> int:
 
 def status(folder: RunFolder, history: History) -> str:
     """One line: name, state, step, loss, time left."""
-    state = state_of(folder, history)
+    state = waiting.state_of(folder, history)
     state = history.phase if state == "running" else state
     parts = [folder.name, state, f"step {history.step:,}/{history.total_steps:,}"]
     if history.losses:

@@ -26,8 +26,12 @@ class Curve(Panel):
 
     KEY = "1"
 
-    def __init__(self, history: History, clock: Clock = time.time, *, id: str | None = None) -> None:
+    def __init__(
+        self, history: History, clock: Clock = time.time, *, is_over: bool = False, id: str | None = None
+    ) -> None:
+        """`is_over`: nothing trains it now."""
         super().__init__(history, clock, id=id)
+        self._is_over = is_over
         self._chart = Chart(history)
 
     @property
@@ -111,7 +115,11 @@ class Curve(Panel):
         far = " · ".join(text for text in (plain(words.progress(past), lines=False), since) if text)
         own = next((line.text for line in reversed(past.log) if line.level != PRINTED), "")
         last = plain(own, lines=False)
-        rows = [(plain(words.phase(past), lines=False), "strong"), (far, "faint"), (last, "faint")]
+        if self._is_over:
+            far, doing = "", "no step was made"
+        else:
+            doing = plain(words.phase(past), lines=False)
+        rows = [(doing, "strong"), (far, "faint"), (last, "faint")]
         yield from [()] * max(0, height // 2 - 1)
         for text, style in rows:
             yield ((" " * max(0, (width - cell_len(text)) // 2), ""), (text, style))

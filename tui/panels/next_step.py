@@ -48,11 +48,12 @@ class NextPanel(Panel):
         return ((f"{plain(self.step.note, lines=False)} · " if self.step.note else "", "faint"), ("y copies", "accent"))
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """One row a line; the home folder is shown as `~`, and copied as its whole path."""
-        del width, height
+        """One row a line, more for the remark; the home folder is shown as `~`, and copied as its whole path."""
         home = str(paths.expanded("~"))
-        rows = [*((line, "") for line in self.step.lines), (self.step.also, "faint")]
-        return [((plain(text, lines=False).replace(home, "~"), style),) for text, style in rows]
+        also = self.step.also.replace(home, "~")
+        rows = [(plain(line, lines=False).replace(home, "~"), "") for line in self.step.lines]
+        rows += [(line, "faint") for line in wrapped(also, width, max(1, height - len(rows)))]
+        return [((text, style),) for text, style in rows]
 
 
 class Trouble(Panel):
@@ -65,8 +66,18 @@ class Trouble(Panel):
         self._sentence = sentence
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """The whole sentence, and as much of the log as there is room for."""
-        rows: list[Row] = [((line, "bad"),) for line in wrapped(self._sentence, width, max(1, height - 1))]
+        """The whole sentence, long paths cut where it has no room, and as much of the log as there is room for."""
+        most = max(1, height - 1)
+        lines = wrapped(self._sentence, width, most + 1)
+        if len(lines) > most:  # what is wrong with a path comes after it
+            short = " ".join(_shortened(word, width // 2) for word in self._sentence.split())
+            lines = wrapped(short, width, most)
+        rows: list[Row] = [((line, "bad"),) for line in lines]
         room = max(0, height - len(rows))
         tail = list(self.history.log)[len(self.history.log) - min(room, len(self.history.log)) :]
         return [*rows, *(log_row(line) for line in tail)]
+
+
+def _shortened(word: str, most: int) -> str:
+    """Its beginning and its end, if it is longer than so many characters."""
+    return word if len(word) <= most else f"{word[: most // 2]}…{word[-(most // 2) :]}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from backend import units
@@ -11,6 +11,7 @@ from backend.run.history import History
 from tui.panels.lines import Row
 from tui.panels.measures import predicted_peak
 from tui.panels.panel import Panel
+from tui.panels.samples import wrapped
 from tui.plain import plain
 
 _GOOD, _USUAL = 0.10, 0.25
@@ -18,6 +19,8 @@ _GOOD, _USUAL = 0.10, 0.25
 
 _NAME, _COLUMN, _ERROR = 9, 10, 7
 """Cells of a name, of the longest figure with a space before it, and of an error."""
+_LINES = 4
+"""Of why it ended early."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,19 @@ class Outcome(Panel):
         """A line a figure; if there is room, also the phases and how many earlier runs corrected the prediction."""
         column = max(_COLUMN, (width - _NAME - _ERROR) // 2)
         head = (f"{'':<{_NAME}}{'predicted':>{column}}{'measured':>{column}}{'error':>{_ERROR}}", "faint")
-        rows: list[Row] = [(head,), *(_figure(figure, column) for figure in figures(self.history)), (), *self._losses()]
+        top: list[Row] = [(head,), *(_figure(figure, column) for figure in figures(self.history))]
+        below = self._losses(width)
         said = lesson(self.history)
-        rows += [((plain(said, lines=False), "faint"),)] if said else []
-        more = self._more(column)
+        below += [((plain(said, lines=False), "faint"),)] if said else []
+        gap: list[Row] = [()] if len(top) + len(below) < height else []
+        rows = [*top, *gap, *below]
+        more = [*self._why_it_ended(width), *self._more(column)]
         return [*rows, *more] if len(rows) + len(more) <= height else rows
+
+    def _why_it_ended(self, width: int) -> list[Row]:
+        """The limit that ended it before its last step."""
+        reason = self.history.finished.reason if self.history.finished else None
+        return [((line, "warn"),) for line in wrapped(reason, width, _LINES)] if reason else []
 
     def _more(self, column: int) -> list[Row]:
         """What the figures cover, how many earlier runs corrected the prediction, and the peak of each phase."""
@@ -132,14 +143,12 @@ class Outcome(Panel):
         head: list[Row] = [(), (("peak of each phase", "faint"),)]
         return [covers, *([before] if runs else []), *([*head, *peaks] if peaks else [])]
 
-    def _losses(self) -> list[Row]:
+    def _losses(self, width: int) -> list[Row]:
         both = losses(self.history)
         if both is None:
             return []
         before, after = both
-        forgot = forgetting.sentence(forgetting.latest(self.history.forgetting))
-        said = {"forgetting": forgot, "task": tasks.change(self.history.tasks)}
-        more: list[Row] = [((f"{name}: {plain(x, lines=False)}", "faint"),) for name, x in said.items() if x]
+        more: list[Row] = [((plain(x, lines=False), "faint"),) for x in self._beside_the_loss(width) if x]
         what = "held-out loss " if len(self.history.evaluations) > 1 else "training loss "
         change = after / before - 1 if before else 0.0
         style, sign = ("good", "▼") if change <= 0 else ("warn", "▲")
@@ -147,6 +156,20 @@ class Outcome(Panel):
         finished = self.history.finished
         best = f"saved: step {finished.result_step:,}, the lowest" if finished and finished.saved_earlier_step else ""
         return [(*row, (f"  {sign} {abs(change) * 100:.0f} %", style)), *([((best, "faint"),)] if best else []), *more]
+
+    def _beside_the_loss(self, width: int) -> Iterator[str]:
+        """What was forgotten, and the task's score; in short where the sentence has no room."""
+        forgot, scores = forgetting.latest(self.history.forgetting), self.history.tasks
+        yield _fitting(width, "forgetting: ", forgetting.sentence(forgot), forgetting.short(forgot))
+        if scores:
+            yield _fitting(width, "task: ", tasks.change(scores), tasks.short_change(scores))
+
+
+def _fitting(width: int, label: str, sentence: str, short: str) -> str:
+    """The sentence with its label, or what says the same in short; empty if there is nothing to say."""
+    if not sentence:
+        return ""
+    return label + (sentence if len(label) + len(sentence) <= width else short)
 
 
 def _signed(part: float) -> str:

@@ -17,6 +17,8 @@ _STATES = {
     "stopped": ("■ stopped", "warn"),
     "paused": ("‖ paused", "warn"),
 }
+_LOST = {"queued": ("○ queued", "accent")}
+"""What has no end because it has no begin; any other run without a process is lost."""
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
@@ -84,7 +86,7 @@ class ProgressPanel(Lines):
     def _end(self) -> Row:
         past, now = self.history, self.clock()
         if self.lost_as:
-            return ((f"✗ {self.lost_as} ", "bad"),)
+            return (_LOST.get(self.lost_as, (f"✗ {self.lost_as}", "bad")), (" ", ""))
         if past.finished:
             return (_STATES.get(past.state, (plain(past.state, lines=False), "strong")), (" ", ""))
         if past.eta_seconds is None or past.phase not in ("train", "eval", "sample", "checkpoint"):

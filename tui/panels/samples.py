@@ -91,7 +91,8 @@ def prompts(history: History) -> list[str]:
 def before_and_after(history: History, prompt: str) -> tuple[Sample, Sample]:
     """The first and the latest answer to `prompt`; the same one twice if there is only one."""
     mine = [sample for sample in history.samples if sample.prompt == prompt]
-    return mine[0], mine[-1]
+    last = mine[-1] if mine[-1].step != mine[0].step else mine[0]  # several rows may ask the same
+    return mine[0], last
 
 
 def labelled(label: str, text: str, width: int, height: int, style: str) -> list[Row]:
@@ -111,9 +112,23 @@ def wrapped(text: str, width: int, height: int) -> list[str]:
             if line and cell_len(line) + 1 + cell_len(word) > width:
                 lines.append(line)
                 line = ""
+            *full, word = _pieces(word, width)
+            lines += full
             line = f"{line} {word}" if line else word
         if line:
             lines.append(line)
     if len(lines) > height > 0:
         lines = [*lines[: height - 1], lines[height - 1][: width - 2] + " …"]
     return lines[: max(0, height)] or [""]
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    """`word` in pieces that each fit a line: a path may be longer than one, and some languages have no spaces."""
+    if cell_len(word) <= width:
+        return [word]
+    pieces = [""]
+    for character in word:
+        if pieces[-1] and cell_len(pieces[-1]) + cell_len(character) > width:
+            pieces.append("")
+        pieces[-1] += character
+    return pieces

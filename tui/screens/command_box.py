@@ -64,6 +64,10 @@ class CommandBox(ModalScreen[bool]):
     def ended(self) -> None:
         """The command has ended, and its table or error is shown."""
 
+    def result(self, printed: str, complaint: str) -> str:
+        """What is shown when the command has ended, of its standard output and its standard error."""
+        return printed or complaint
+
     def show(self, text: Content) -> None:
         """Show this."""
         self.query_one("#found", Static).update(text)
@@ -90,7 +94,7 @@ class CommandBox(ModalScreen[bool]):
         await self._process.wait()
         table = printed.decode(errors="replace").strip()
         self._has_table = bool(table)
-        self.show(safe(table or complaint))
+        self.show(safe(self.result(table, complaint)))
         self.ended()
 
     async def _follow(self, errors: asyncio.StreamReader) -> str:

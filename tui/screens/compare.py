@@ -18,6 +18,7 @@ from backend.answers import METHODS, Method
 from backend.errors import UserError
 from backend.planner import fit
 from backend.planner.estimates import Comparison
+from tui.journey import ONE_BOX
 from tui.screens.planned import PlannedStep
 from tui.theme import METHOD_NAMES
 from tui.widgets import figures
@@ -179,8 +180,9 @@ class CompareScreen(PlannedStep):
         journey, comparison = self.journey, self.journey.comparison()
         find = partial(journey.sources.offers, journey.answers, comparison.model, comparison.data, journey.start)
         device = comparison.device
-        planned = f"{device.name}:{device.count}" if device.count > 1 else device.name
-        self.app.push_screen(RentChoice(find, planned), self._rented)
+        count = device.per_node if device.nodes > 1 else device.count
+        planned = f"{device.name}:{count}" if count > 1 else device.name
+        self.app.push_screen(RentChoice(find, planned, device.nodes), self._rented)
 
     def action_sizes(self) -> None:
         """The micro-batches and lengths that still fit, for the selected method."""
@@ -231,7 +233,7 @@ class CompareScreen(PlannedStep):
         """Plan for it at its listed price: a price that the user gave belongs to the GPU before."""
         if offer is None:
             return
-        self.wizard.plan_for(offer.spec)
+        self.wizard.plan_for(offer.spec, ONE_BOX)
         if offer.device.price is None or offer.device.price.source != "you":
             self.journey.answer(price_usd_per_hour=None)
         self.journey.method = None

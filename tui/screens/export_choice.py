@@ -37,7 +37,11 @@ class ExportScreen(CommandBox):
 
     TITLE_TEXT: ClassVar[str] = "Export"
     BEGIN: ClassVar[str] = "starting\u2026"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter", "close", "close", key_display="Esc")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "close", key_display="Esc"),
+        Binding("enter", "close_ended", "close", show=False),
+    ]
+    _has_ended = False
 
     def on_mount(self) -> None:
         """Start at once: it was chosen."""
@@ -46,6 +50,19 @@ class ExportScreen(CommandBox):
     def on_line(self, line: str) -> None:
         """How far it is."""
         self.show(safe(line, lines=False, style="bold $primary"))
+
+    def ended(self) -> None:
+        """Enter closes it from now on."""
+        self._has_ended = True
+
+    def result(self, printed: str, complaint: str) -> str:
+        """What was said on the way too: how far the merged model differs, what is missing in the export."""
+        return "\n".join(text for text in (complaint, printed) if text)
+
+    def action_close_ended(self) -> None:
+        """An Enter too many, after the one that chose the form, ends nothing."""
+        if self._has_ended:
+            self.action_close()
 
 
 class ExportChoice(ModalScreen[None]):

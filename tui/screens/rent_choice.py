@@ -56,16 +56,19 @@ class RentChoice(ModalScreen["RentOffer | None"]):
         Binding("end", "move(999)", "last", show=False),
     ]
 
-    def __init__(self, find: Callable[[], tuple[RentOffer, ...]], planned: str) -> None:
+    def __init__(self, find: Callable[[], tuple[RentOffer, ...]], planned: str, boxes: int = 1) -> None:
+        """`boxes`: how many are planned for; single ones are compared."""
         super().__init__()
         self._find = find
         self._planned = planned
+        self._boxes = boxes
         self._offers: dict[str, RentOffer] = {}
 
     def compose(self) -> ComposeResult:
         """Title, names of the columns, the list, more about the highlighted offer."""
         with Vertical(id="rent") as box:
-            box.border_title = Content("Which GPU to rent, the cheapest first")
+            single = f" (one box, not {self._boxes})" if self._boxes > 1 else ""
+            box.border_title = Content(f"Which GPU to rent, the cheapest first{single}")
             box.border_subtitle = Content("Enter plans for it · Esc closes")
             yield Static("Comparing every known GPU …", id="rent-head", markup=False)
             yield PickList(id="rent-list")

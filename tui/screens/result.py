@@ -13,11 +13,11 @@ from textual.geometry import Size
 
 from backend import units
 from backend.errors import UserError
+from backend.launch.queue import waiting
 from backend.run import history
 from backend.run.events import RunFinished
 from backend.run.folder import RunFolder
 from backend.run.history import History
-from backend.run.summary import state_of
 from tui import command_line, report
 from tui.panels.curve import Curve
 from tui.panels.next_step import NextPanel, NextStep, Trouble
@@ -72,10 +72,10 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
         """Header, curve and figures, the samples or what went wrong, the next command, keys."""
         past, clock = self._history, self._clock
         progress = ProgressPanel(past, self._title, clock)
-        progress.lost_as = "" if past.finished else state_of(self.folder, past)
+        progress.lost_as = "" if past.finished else waiting.state_of(self.folder, past)
         yield progress
         with Panels(self.places):
-            yield Curve(past, clock, id="curve")
+            yield Curve(past, clock, is_over=True, id="curve")
             yield Outcome(past, clock, id="outcome")
             if (sentence := trouble(self.folder, past, self._unsaid)) is not None:
                 yield Trouble(past, sentence, clock, id="trouble")
@@ -93,6 +93,12 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
         self.query_one(ProgressPanel).redraw()
         for panel in self.query(Panel):
             panel.redraw()
+        self._say_why_it_ended()
+
+    def _say_why_it_ended(self) -> None:
+        """A limit of the plan ended it before its last step: what it was, and how to train on."""
+        if self._history.finished and (reason := self._history.finished.reason):
+            self.notify(f"{reason[:1].upper()}{reason[1:]}.", severity="warning")
 
     def action_new_run(self) -> None:
         """To the wizard's first step; the answers are still there."""
@@ -139,6 +145,8 @@ def trouble(folder: RunFolder, past: History, unsaid: str = "") -> str | None:
     """Why the run failed or ended, in a sentence; None for any other run. `unsaid` is what its events don't say."""
     if not folder.path.is_dir():
         return _REMOVED
+    if waiting.state_of(folder, past) == waiting.QUEUED:
+        return None
     if not past.finished:
         return unsaid or _LOST
     if past.state == "failed":
@@ -150,6 +158,9 @@ def next_step(folder: RunFolder, past: History) -> NextStep:
     """Load the result, resume from the last checkpoint, or look into the log."""
     if not folder.path.is_dir():
         return NextStep("Start again", "", ("fttui",))
+    if waiting.state_of(folder, past) == waiting.QUEUED:
+        also = f"{_resume(folder)} starts it now"
+        return NextStep("It waits in the queue", "until there is room for it", ("fttui queue list",), also)
     if past.state == "done":
         return _load(folder, past)
     if past.checkpoints:

@@ -19,6 +19,7 @@ from textual.worker import get_current_worker
 
 from backend import units
 from backend.errors import UserError
+from backend.launch.queue import waiting
 from backend.run import control, keeping
 from backend.run import folder as run_folder
 from backend.run.folder import RunFolder
@@ -50,7 +51,7 @@ _TALL_LINES = 30
 _READ_AGAIN_SECONDS = 2.0
 _LEAST_PAUSE = 20.0
 """Times as long as reading took, if that is more: a run of a million events takes two seconds."""
-_RESUMABLE = ("stopped", "paused", "interrupted", "failed")
+_RESUMABLE = ("stopped", "paused", "interrupted", "failed", "queued")
 _NO_RUNS = "No run has been made on this box yet: finish the wizard, or use `fttui train`."
 
 
@@ -261,11 +262,14 @@ class RunsScreen(Screen[None]):
         except (UserError, OSError) as error:
             self.app.notify(str(error), severity="error")
         else:
+            waiting.leave(folder)
             self.app.notify(f"{folder.name} is deleted")
         self.on_screen_resume()
 
     def _rename(self, folder: RunFolder, name: str) -> None:
-        self.app.notify(f"it is {keeping.rename(folder, name).name} now")
+        renamed = keeping.rename(folder, name).name
+        waiting.rename(folder.name, renamed)
+        self.app.notify(f"it is {renamed} now")
         self._marked = []
 
     def _resume(self, name: str) -> None:
@@ -352,7 +356,7 @@ class RunsScreen(Screen[None]):
 
     def _read(self) -> None:
         worker, began = get_current_worker(), time.monotonic()
-        found = self._summaries.read(run_folder.all_runs())
+        found = waiting.with_queued(self._summaries.read(run_folder.all_runs()))
         self._pause_seconds = max(_READ_AGAIN_SECONDS, _LEAST_PAUSE * (time.monotonic() - began))
         if not worker.is_cancelled:
             self.post_message(Listed(found))

@@ -19,6 +19,14 @@ def cut_start(text: str, width: int) -> str:
     return f"…{text}" if width > 0 else ""
 
 
+def cut_middle(text: str, width: int) -> str:
+    """`text` in at most `width` cells: its beginning and its end, as names may differ in either."""
+    if cell_len(text) <= width:
+        return text
+    head = set_cell_size(text, max(0, (width - 1) * 3 // 5)).rstrip()
+    return head + cut_start(text, width - cell_len(head))
+
+
 def cut(text: str, width: int) -> str:
     """`text` in at most `width` cells, with an ellipsis if something is lost."""
     if cell_len(text) <= width:

@@ -89,11 +89,12 @@ def _cuts(text: str, width: int, indent: int) -> list[int]:
     position = 0
     for word in _words(text):
         length = cell_len(word.rstrip(" "))
-        if used and used + length > room:
+        is_alone = used <= indent and length > width - indent  # a sign, before what is longer than a line
+        if used and used + length > room and not is_alone:
             cuts.append(position)
             used, room = 0, width - indent
         while used + cell_len(word.rstrip(" ")) > room:
-            taken = _head(word, room)
+            taken = _head(word, room - used)
             position += taken
             cuts.append(position)
             word, used, room = word[taken:], 0, width - indent

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from operator import itemgetter
+from pathlib import Path
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from backend import units
 from backend.run.summary import Summary
 from tui.plain import plain
 from tui.theme import METHOD_NAMES
-from tui.widgets.cells import cut
+from tui.widgets.cells import cut, cut_middle
 
 COLUMNS = ("run", "state", "held-out loss", "peak", "time")
 _SIGNS = {
@@ -51,9 +54,9 @@ def row(run: Summary, width: int, colours: Mapping[str, str], *, marked: bool) -
     losses = [f"{x:.3f}" for x in (run.loss_before, run.loss) if x is not None]
     steps = f"{run.step:,} of {run.total_steps:,}" if run.total_steps else ""
     state = plain(run.state, lines=False)
-    name = cut(plain(run.name, lines=False), width)
+    name = cut_middle(plain(run.name, lines=False), width)
     return (
-        _lines(name, cut(plain(_about(run), lines=False), width)),
+        _lines(name, _fitting_about(run, width)),
         Text.assemble(
             (f"{sign} {state}", colours.get(colour, "").removeprefix("ansi_")),
             (f"\n{MARK if marked else ' '}", "bold"),
@@ -85,6 +88,15 @@ def _beside(label: str, measured: float | None, predicted: float | None, words: 
 def _about(run: Summary) -> str:
     about = f"{METHOD_NAMES.get(run.method, run.method)} of {run.model} on {run.data}" if run.model else ""
     return f"{run.note} · {about}" if run.note else about
+
+
+def _fitting_about(run: Summary, width: int) -> str:
+    """Where paths have no room, the names at their ends say more than their beginnings."""
+    whole = plain(_about(run), lines=False)
+    if cell_len(whole) <= width:
+        return whole
+    short = replace(run, model=Path(run.model).name, data=Path(run.data).name)
+    return cut(plain(_about(short), lines=False), width)
 
 
 def _text(run: Summary) -> str:

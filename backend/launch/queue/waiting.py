@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -13,9 +14,16 @@ import msgspec
 from backend import atomic, paths, typed
 from backend.errors import UserError
 from backend.run.folder import RunFolder
+from backend.run.history import History
+from backend.run.summary import Summary
+from backend.run.summary import state_of as state_on_disk
 
 _LONGEST_PLACE = 10
 """Digits; Python refuses to read thousands of them."""
+QUEUED = "queued"
+"""The state of a run that waits."""
+_NOT_BEGUN = "interrupted"
+"""What a run folder alone says of it: no process trains it, and its events have no end."""
 
 
 def names() -> list[str]:
@@ -24,6 +32,24 @@ def names() -> list[str]:
         return typed.read_json(_file(), list[str])
     except typed.Damaged:
         return []
+
+
+def state_of(folder: RunFolder, history: History) -> str:
+    """How the run stands, in the words of `Summary.state`; `queued` for one that waits."""
+    state = state_on_disk(folder, history)
+    return QUEUED if state == _NOT_BEGUN and folder.name in names() else state
+
+
+def with_queued(summaries: Sequence[Summary]) -> list[Summary]:
+    """The same, those that wait as `queued`."""
+    known = set(names())
+    return [replace(x, state=QUEUED) if x.state == _NOT_BEGUN and x.name in known else x for x in summaries]
+
+
+def rename(before: str, after: str) -> None:
+    """A waiting run has another name now; it keeps its place. Raises HomeUnusable."""
+    if before in names():
+        _changed(lambda known: [after if x == before else x for x in known])
 
 
 def add(folder: RunFolder) -> int:

@@ -115,3 +115,13 @@ def test_worse_answers_that_are_cut_are_said(tmp_path: Path, tiny_model: Path) -
     (cut,) = [x for x in made.findings if x.kind == "worse-answers-cut"]
     assert (cut.severity, cut.rows, cut.fix) == ("warns", (0, 1), "--max-length above 256")
     assert cut.text.startswith("With the worse answer, 2 rows cut at 256 tokens") and len(made.train) == 4
+
+
+def test_the_questions_asked_are_different_ones_with_answers_that_are_wanted(tmp_path: Path, tiny_model: Path) -> None:
+    rows = [
+        {"prompt": f"{i // 2}?", "completion": "Bad." if i % 2 == 0 else "Good.", "label": i % 2 == 1}
+        for i in range(12)
+    ]
+    asked = prepared("kto", tmp_path, tiny_model, rows).probes
+    assert len(asked) == 3 and len({probe.prompt for probe in asked}) == 3
+    assert {probe.answer for probe in asked} == {"Good."}

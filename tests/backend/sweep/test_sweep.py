@@ -37,7 +37,8 @@ def test_the_grid_is_every_combination_once() -> None:
         (["rank=8,16", "rank=8,32"], "rank is given twice"),
         (["eval_fraction=0,0.1"], "would not be of the same rows"),
         (["max_steps=10,20"], "the sweep chooses it"),
-        ([], "1 combinations; a sweep takes 2 to 64"),
+        ([], "a sweep needs settings to try: --grid"),
+        (["method=full,lora", "rank=" + ",".join(map(str, range(1, 99)))], "99 combinations; a sweep takes 2 to 64"),
     ],
 )
 def test_a_grid_that_is_none_is_refused(texts: list[str], sentence: str) -> None:

@@ -15,6 +15,7 @@ from backend.run.events import (
     CpuReading,
     Evaluated,
     Event,
+    ForgettingMeasured,
     Logged,
     MemoryReading,
     PhaseStarted,
@@ -23,6 +24,7 @@ from backend.run.events import (
     RunStarted,
     Sampled,
     StepDone,
+    TaskScored,
 )
 from backend.run.history import History, read
 from tests.tui.nasty import NASTY
@@ -366,3 +368,37 @@ async def test_bars_of_a_small_run_on_a_big_device_have_their_own_scale(tmp_path
     rows = await shown(MemoryPanel(events(tmp_path, memory)))
     assert "bars to 1 GiB" in rows[4]
     assert rows[1].count("█") > 8
+
+
+@pytest.mark.parametrize("text", ["春眠暁を覚えず処処啼鳥を聞く夜来風雨の声花落つること知る多少" * 3, "/a/path/" * 20])
+async def test_an_answer_without_spaces_is_wrapped_and_not_cut(text: str, tmp_path: Path) -> None:
+    history = events(tmp_path, Sampled(step=0, prompt="?", text=text))
+    rows = await shown(Samples(history), (40, 14))
+    assert text in "".join(row.strip(" │").removeprefix("answer").strip() for row in rows[2:-1])
+
+
+async def test_several_rows_that_ask_the_same_before_training_are_no_before_and_after(tmp_path: Path) -> None:
+    twice = [Sampled(step=0, prompt="2 + 2?", text="Five."), Sampled(step=0, prompt="2 + 2?", text="Five.")]
+    text = "\n".join(await shown(Samples(events(tmp_path, *twice)), (60, 8)))
+    assert "answer" in text and "now" not in text
+
+
+async def test_what_was_forgotten_and_the_score_are_said_in_short_rather_than_cut(tmp_path: Path) -> None:
+    figures: dict[str, Any] = {"base_loss": 2.0, "kl": 0.02, "examples": 40, "tokens": 900, "final": True}
+    history = events(
+        tmp_path,
+        *(Evaluated(step=step, loss=loss) for step, loss in ((0, 1.5), (40, 1.0))),
+        *(TaskScored(step=step, name="number", score=score, low=0.2, high=0.45, rows=50) for step, score in SCORES),
+        *(ForgettingMeasured(step=40, part=x, loss=2.02, low=0.01, high=0.03, **figures) for x in ("prose", "code")),
+        Calibrated(kept=True, reason=None),
+        RunFinished(state="done", seconds=60.0, step=40, total_steps=40),
+    )
+    narrow = await shown(Outcome(history), (40, 11))
+    assert any("forgetting: +1.0 % low" in row for row in narrow)
+    assert any("task: 31 % (20 to 45), before 12 %" in row for row in narrow)
+    assert any("corrects the next prediction" in row for row in narrow), "the gap gives way"
+    wide = "\n".join(await shown(Outcome(history), (80, 14)))
+    assert "forgetting: prose +1.0 %, code +1.0 %, KL 0.020: low" in wide
+
+
+SCORES = ((0, 0.12), (40, 0.31))
