@@ -55,14 +55,17 @@ def sentences(device: Device, parameters: int) -> Iterator[str]:
             what = "interpreter" if device.kind == "cpu" else "CUDA context"
             changes.append(f"{what} {sign}{units.memory(abs(own.fixed_bytes))}")
         if changes:
-            yield f"{title(method)} is corrected by {_runs(title(method), own)} on this box: {', '.join(changes)}."
+            yield f"{title(method)} is corrected by {_runs(own)}: {', '.join(changes)}."
 
 
-def _runs(name: str, own: Correction) -> str:
-    """`3 runs`, or `3 runs, none of them QLoRA,` if the speed comes from fewer of them than the memory."""
+def _runs(own: Correction) -> str:
+    """`3 runs on this box`, and what the speed comes from if that is fewer of them than the memory.
+
+    Speed is of runs of the method alone, and of those on which nothing else kept the box busy.
+    """
     count = max(own.runs, own.memory_runs)
-    some = "" if own.runs == count else f", {own.runs or 'none'} of them {name},"
-    return f"1 run{some}" if count == 1 else f"{count} runs{some}"
+    speed = f", its speed by {own.runs} of them" if own.runs else ", its speed not yet"
+    return f"{units.counted(count, 'run')} on this box{'' if own.runs == count else speed}"
 
 
 def _named(own: Correction) -> Iterator[tuple[str, float]]:

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
+from rich.cells import cell_len
 from textual.widgets import Static
 
 from backend.launch.queue import waiting
@@ -230,6 +231,7 @@ async def test_t_talks_with_the_result_in_a_process_that_ends_with_the_dialog(mo
         await pilot.pause(0.2)
         screen = app.screen
         assert isinstance(screen, ChatScreen)
+        assert cell_len(str(screen.query_one("#chat").border_subtitle)) <= 60, "whole in 70 columns"
         await pilot.press(*"hello", "enter")
         found = screen.query_one("#said Static", Static)
         async with asyncio.timeout(20):

@@ -233,6 +233,18 @@ async def test_a_stopped_run_is_resumed_by_the_command_that_one_would_type(monke
         assert "trains in the background" in box.said(app)
 
 
+async def test_a_resumed_run_that_fails_at_once_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_run()
+    ended = subprocess.CompletedProcess([], 2, "run x has ended; `fttui watch x` shows how\n", "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: ended)
+    app = Stage(RunsScreen())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        await pilot.press("r")
+        await box.settled(pilot)
+        assert "`fttui watch x` shows how" in box.said(app)
+
+
 @pytest.mark.parametrize(("lines", "shown"), [(40, True), (24, False)])
 async def test_a_tall_screen_describes_the_run_under_the_cursor(lines: int, shown: bool) -> None:
     folder = a_run()

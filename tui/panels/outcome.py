@@ -106,7 +106,7 @@ def _seconds(history: History) -> float | None:
     if history.finished is None:
         return None
     if history.finished.seconds is None and history.started.t:
-        return history.finished.t - history.started.t
+        return history.seconds_so_far(history.finished.t)
     return history.finished.seconds
 
 

@@ -52,7 +52,7 @@ class ChatScreen(ModalScreen[None]):
         """The conversation, and the line below it."""
         with Vertical(id="chat") as box:
             box.border_title = safe(f"Chat with {self._folder.name}", lines=False)
-            box.border_subtitle = Content("Enter asks · /reset begins anew · /adapter on, off or both · Esc closes")
+            box.border_subtitle = Content("Enter asks · /reset · /adapter on|off|both · Esc closes")
             with VerticalScroll(id="said", can_focus=False):
                 yield Static("loading the model\u2026", markup=False)
             yield Entry(placeholder="ask something", id="ask")

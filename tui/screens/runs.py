@@ -276,8 +276,8 @@ class RunsScreen(Screen[None]):
         """In the worker: the command that a user would type."""
         command = [sys.executable, "-m", "tui", "resume", name, "--detach"]
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-        said = (done.stdout if done.returncode == 0 else done.stderr).strip().rpartition("\n")[2]
         failed = done.returncode != 0
+        said = ((failed and done.stderr) or done.stdout).strip().rpartition("\n")[2]
         self.app.notify(said.removeprefix("fttui: "), severity="error" if failed else "information")
         self._read()
 

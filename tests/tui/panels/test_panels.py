@@ -402,3 +402,17 @@ async def test_what_was_forgotten_and_the_score_are_said_in_short_rather_than_cu
 
 
 SCORES = ((0, 0.12), (40, 0.31))
+
+
+def test_the_time_of_a_resume_that_failed_at_once_is_that_of_all_attempts(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    for at, event in (
+        (0, RunStarted(total_steps=40, predicted=PredictedFigures(hours=1.0))),
+        (60, RunFinished(state="stopped", seconds=60.0)),
+        (500, RunStarted(step=20)),
+        (501, RunFinished(state="failed", error="the data is gone")),
+    ):
+        log.write(replace(event, t=START + at))
+    log.close()
+    taken = next(x for x in figures(read(tmp_path / "events.jsonl")) if x.name == "time")
+    assert taken.measured == 61.0
