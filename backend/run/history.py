@@ -124,6 +124,8 @@ class History:
         self.evaluations: list[Evaluation] = []
         self.forgetting: list[ForgettingMeasured] = []
         """What was measured of forgetting, by step and part."""
+        self.is_advised = False
+        """The adviser has warned of the run since its last evaluation; the log has its words."""
         self.tasks: list[TaskScored] = []
         """Scores of the task, before training and after it."""
         self.samples: list[Sample] = []
@@ -252,6 +254,7 @@ class History:
                 self.busy_seconds = event.busy_seconds
             case Evaluated(step=step, loss=float(loss)):
                 self.evaluations.append(Evaluation(step, loss))
+                self.is_advised = False
                 self._log(event.t, "info", evaluation(event, loss))
             case ForgettingMeasured():
                 self.forgetting.append(event)
@@ -264,6 +267,7 @@ class History:
                 self.checkpoints.append(event)
                 self._log(event.t, "info", f"checkpoint at step {event.step:,}")
             case FindingReported():
+                self.is_advised |= event.about == "run" and event.severity != "notes"
                 fix = f" -> {event.fix}" if event.fix else ""
                 self._log(
                     event.t, "info" if event.severity == "notes" else "warning", f"{event.about}: {event.text}{fix}"
@@ -292,6 +296,7 @@ class History:
         self._clock.started(event, self.seconds_so_far(self.last_event_at))
         self.started = event
         self.finished = None
+        self.is_advised = False
         self.total_steps = event.total_steps or self.total_steps
         self._forget_after(event.step)
         if event.train_rows is not None:

@@ -67,6 +67,11 @@ def _rising(past: History, _now: float) -> Iterator[str]:
         yield "held-out loss rises"
 
 
+def _advised(past: History, _now: float) -> Iterator[str]:
+    if past.is_advised:
+        yield "advice in the log"
+
+
 def _over_budget(past: History, now: float) -> Iterator[str]:
     budget, so_far = past.predicted.budget_usd, past.cost_so_far(now)
     if budget is None or so_far is None or not past.predicted.price_usd_per_hour:
@@ -131,7 +136,7 @@ def _cost(past: History, cost: float) -> Row:
 
 
 _CHECKS: tuple[Callable[[History, float], Iterator[str]], ...] = (
-    *(_not_finite, _silent, _rising, _over_budget, _nearly_full, _slow, _waits),
+    *(_not_finite, _silent, _rising, _over_budget, _advised, _nearly_full, _slow, _waits),
 )
 
 

@@ -39,7 +39,7 @@ def test_a_comparison_is_corrected_and_says_so() -> None:
         "start and saving ×0.55, CUDA context −409 MiB."
     )
     assert said[1].startswith("QLoRA is corrected by 3 runs on this box, its speed not yet: ")
-    assert "speed" not in said[1]
+    assert "speed ×" not in said[1]
     assert not [note for note in before.notes if "corrected" in note]
 
 

@@ -13,6 +13,7 @@ from backend.run.events import (
     CheckpointSaved,
     Evaluated,
     Event,
+    FindingReported,
     MemoryReading,
     PhaseStarted,
     PredictedFigures,
@@ -43,6 +44,7 @@ def step(number: int, rate: float = 1000.0, loss: float | None = 1.0, eta: float
 
 GOOD = ((1.0, step(1)), (2.0, step(2)))
 MEMORY = MemoryReading(kind="cuda", reserved_bytes=79 * GIB, device_bytes=80 * GIB)
+ADVICE = FindingReported(severity="warns", about="run", text="The training loss has risen: the run diverges.")
 EVALS = tuple((2.0 + i, Evaluated(step=i, loss=1.0 + i / 10)) for i in range(3))
 
 
@@ -53,6 +55,9 @@ EVALS = tuple((2.0 + i, Evaluated(step=i, loss=1.0 + i / 10)) for i in range(3))
         ((*GOOD, (3.0, step(3, loss=None))), 4.0, "loss not finite"),
         (GOOD, 95.0, "no step for 1 m 33 s"),
         ((*GOOD, *EVALS), 5.0, "held-out loss rises"),
+        ((*GOOD, (2.0, ADVICE)), 3.0, "advice in the log"),
+        ((*GOOD, (2.0, ADVICE), EVALS[2]), 5.0, "fine"),
+        ((*GOOD, (2.0, replace(ADVICE, about="data"))), 3.0, "fine"),
         (((1.0, step(1, eta=20 * 3600.0)),), 2.0, "will cost $40 of $10"),
         ((*GOOD, (3.0, MEMORY)), 4.0, "memory nearly full"),
         (((1.0, step(1, rate=600.0)),), 2.0, "slow: 40% below predicted"),
