@@ -20,6 +20,7 @@ from backend.errors import UserError, wont_do
 from backend.plan import fields
 from backend.plan.plan import EXECUTION
 from backend.plan.preset import Preset
+from backend.planner import fit
 from backend.planner.estimates import Comparison, MethodEstimate
 from backend.preset_text import JOB_TYPES, PresetError
 
@@ -74,6 +75,8 @@ def save(name: str, description: str, answers: Answers, estimate: MethodEstimate
     """
     plan = dataclasses.asdict(estimate.plan)
     open_fields = {key for key in PER_BOX if estimate.origin.get(key) != "you"}
+    if estimate.origin.get("max_grad_norm") == fit.CHOSEN:  # it goes with optimizer_in_backward
+        open_fields.add("max_grad_norm")
     own = {key: value for key, value in dataclasses.asdict(answers).items() if key in JOB_TYPES}
     job = {key: list(x) if isinstance(x, tuple) else x for key, x in own.items() if x not in (None, "", ())}
     target = _own(name)

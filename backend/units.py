@@ -11,6 +11,7 @@ PHASES = {
     "waiting": "starting the trainer",
     "data": "preparing the data",
     "load": "loading the model",
+    "kernels": "timing kernels",
     "eval": "evaluating",
     "sample": "asking the model",
     "forgetting": "measuring forgetting",

@@ -8,7 +8,7 @@ from backend.answers import Method
 from backend.data.finding import Finding
 from backend.data.preflight.used import used
 from backend.errors import UserError
-from backend.planner import findings, reasons
+from backend.planner import findings, passed_over, reasons
 from backend.planner.estimates import Comparison
 from backend.run import output
 
@@ -39,9 +39,11 @@ def refuse_anywhere(comparison: Comparison) -> None:
 def warnings(comparison: Comparison, method: Method) -> Iterator[Finding | str]:
     """What the wizard says of a job before its start, and the run itself does not: the run reports its data's findings.
 
-    Findings of the plan, such as a batch that is larger than the data, and that fine-tuning is not for so few rows.
+    Findings of the plan, such as a batch that is larger than the data, that fine-tuning is not for so few rows, and
+    settings that change nothing.
     """
     data, plan = comparison.data, comparison.methods[method].plan
     said_by_run = used(data, plan.max_length).findings
     yield from (x for x in findings.findings(data, plan) if x.severity != "notes" and x not in said_by_run)
     yield from reasons.few_rows(data.rows)
+    yield from passed_over.sentences(comparison.answers, comparison.methods[method], comparison.device, data)

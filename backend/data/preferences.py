@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -75,9 +76,9 @@ def prepare_preferences(
     source, tokenizer = load(reference, say), TextTokenizer.load(tokenizer_folder)
     how = replace(how or Tokenizing(), max_length=max_length, train_on_turns="last")
     read = _pairs if kind == "dpo" else _marked
-    rows, part, left_out = read(source, mapping, tokenizer, how, say)
+    rows, part, left_out, compared = read(source, mapping, tokenizer, how, say)
     if source.held_out is not None and eval_fraction > 0:
-        other, other_part, _ = read(source.held_out, mapping, tokenizer, how, say)
+        other, other_part, *_ = read(source.held_out, mapping, tokenizer, how, say)
         train, evaluated = rows, other.some(some_places(len(other)))
     else:
         other_part = part
@@ -96,7 +97,7 @@ def prepare_preferences(
             for x in (*source.findings, *of_content(part.found, part.seen), *findings_of(part.flat.meta), *left_out)
             if x.kind not in OF_SFT
         ),
-        fingerprint=f"{kind} {part.key} {len(rows)}",
+        fingerprint=f"{kind} {part.key} {len(rows)} {compared}",
     )
 
 
@@ -105,7 +106,9 @@ def _wanted(rows: PreferenceRows) -> PreferenceRows:
     return rows.some(np.flatnonzero(rows.good)) if any(rows.good) else rows
 
 
-_Read = tuple[PreferenceRows, Part, tuple[Finding, ...]]
+_Read = tuple[PreferenceRows, Part, tuple[Finding, ...], str]
+"""The rows, the part of their (better) answers, what was left out, and a text that changes with what they are
+compared by: the worse answers, or the marks."""
 
 
 def _left_out(rows: Sequence[int], how: Tokenizing) -> tuple[Finding, ...]:
@@ -134,7 +137,7 @@ def _pairs(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how
         raise UserError(f"objective: no row of {source.reference} has two different answers; use sft", "objective")
     alike = [row for row, is_pair in zip(both, differ, strict=True) if not is_pair]
     alike += by_row[0].keys() - by_row[1].keys()
-    return rows, parts[0], (*_left_out(sorted(alike), how), *_cut(parts[1]))
+    return rows, parts[0], (*_left_out(sorted(alike), how), *_cut(parts[1])), parts[1].key
 
 
 def _marked(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, how: Tokenizing, say: Say) -> _Read:
@@ -151,7 +154,7 @@ def _marked(source: Source, mapping: Sequence[str], tokenizer: TextTokenizer, ho
     )
     if len(set(rows.good)) < 2:
         raise UserError(f"objective: kto needs good and bad answers; column {column!r} has one kind only", "objective")
-    return rows, part, ()
+    return rows, part, (), blake2b(bytes(rows.good), digest_size=16).hexdigest()
 
 
 def _first_of_row(part: Part) -> dict[int, int]:

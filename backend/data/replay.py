@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 from backend.data.chat.tokens import Ids, Mask
@@ -45,7 +46,11 @@ def mixed(data: Prepared, parts: Sequence[Part], plan: Plan) -> Prepared:
     if not rows:
         return data
     train = Mixed(data.train, rows, replay_rows(len(data.train), plan))
-    return replace(data, train=train, fingerprint=f"{data.fingerprint} replay {train.count} of {len(rows)}")
+    digest = blake2b(digest_size=16)
+    for ids, scored in rows:
+        digest.update(ids.tobytes() + scored.tobytes())
+    learned = f"replay {train.count} of {len(rows)} {digest.hexdigest()}"
+    return replace(data, train=train, fingerprint=f"{data.fingerprint} {learned}")
 
 
 def _half(part: Part, first: int) -> Part:

@@ -30,7 +30,7 @@ def settings(recipe: Recipe) -> dict[str, Any]:
         "micro_batch_size": recipe.micro_batch,
         "gradient_accumulation_steps": recipe.accumulation,
         "num_epochs": plan.epochs,
-        "max_steps": plan.max_steps or None,
+        "max_steps": recipe.max_steps,
         **_rate(recipe),
         "gradient_checkpointing": plan.checkpointing,
         "gradient_checkpointing_kwargs": {"use_reentrant": False} if plan.checkpointing else None,

@@ -40,7 +40,8 @@ def _lines(source: ExportSource, checked: str) -> Iterator[str]:
     yield from ("", *([checked, ""] if checked else []))
     yield from ("## Training", "", "| setting | value |", "|---|---|")
     plan = source.plan
-    for name in (*(_LORA if source.is_adapter else ("weights_dtype",)), *_TRAINING):
+    objective = () if plan.objective == "sft" else ("objective", "preference_beta")
+    for name in (*(_LORA if source.is_adapter else ("weights_dtype",)), *objective, *_TRAINING):
         yield f"| {name} | {_inline(fields.text(getattr(plan, name)))} |"
     yield from (f"| {name} | {_inline(value)} |" for name, value in _facts(source))
     yield from ("", "## Loss", "", *_losses(source))
@@ -58,7 +59,13 @@ def _head(source: ExportSource) -> Iterator[str]:
         yield f"license: {terms.hub if terms else 'other'}"
         if terms is None or terms.hub == "other":
             yield f"license_name: {json.dumps(name)}"
-    yield from ("library_name: transformers", "pipeline_tag: text-generation", "tags:", "- fttui", "- sft")
+    yield from (
+        "library_name: transformers",
+        "pipeline_tag: text-generation",
+        "tags:",
+        "- fttui",
+        f"- {source.plan.objective}",
+    )
 
 
 def _facts(source: ExportSource) -> Iterator[tuple[str, str]]:

@@ -58,7 +58,7 @@ def settings(recipe: Recipe) -> dict[str, Any]:
         "per_device_train_batch_size": recipe.micro_batch,
         "gradient_accumulation_steps": recipe.accumulation,
         "num_train_epochs": plan.epochs,
-        "max_steps": plan.max_steps or None,
+        "max_steps": recipe.max_steps,
         **recipe.rate,
         "disable_gradient_checkpointing": not plan.checkpointing,
         "use_reentrant_gc": False if plan.checkpointing else None,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
+from backend import typed
 from backend.export.rows import ExportedRows
 from backend.export.source import ExportSource
 from backend.model import whole_modules
+from backend.model.targets import ALL_LINEAR
 from backend.plan import counts
 from backend.plan.plan import Plan
 
@@ -22,6 +26,12 @@ OPTIMIZERS = {
 """Names of transformers' optimizers, which TRL, axolotl and LLaMA-Factory share."""
 FINAL = 0.1
 """Part of the learning rate that cosine and linear end at, as backend/training/schedule.py has it."""
+
+
+class _Written(msgspec.Struct):
+    """What is read of the configuration that peft wrote with the run's adapter."""
+
+    target_modules: list[str] | str
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,15 @@ class Recipe:
         return counts.total_steps(self.rows.train, self.plan)
 
     @property
+    def max_steps(self) -> int | None:
+        """Updates at which it ends before its epochs do; other trainers go on past their epochs up to this number."""
+        return self.total_steps if self.total_steps < self._steps_of_epochs else None
+
+    @property
+    def _steps_of_epochs(self) -> int:
+        return counts.total_steps(self.rows.train, replace(self.plan, max_steps=0))
+
+    @property
     def warmup_steps(self) -> int:
         """Updates in which the rate rises."""
         return math.ceil(self.plan.warmup_fraction * self.total_steps)
@@ -85,8 +104,14 @@ class Recipe:
     @property
     def targets(self) -> list[str] | None:
         """Names of modules that get an adapter; None for all linear ones but the head."""
-        names = self.plan.target_modules
-        return None if names == "all-linear" else [name.strip() for name in names.split(",")]
+        names = [name.strip() for name in self.plan.target_modules.split(",")]
+        if names == [ALL_LINEAR]:
+            return None
+        if ALL_LINEAR not in names:
+            return names
+        # other trainers know the word only if it stands alone
+        written = typed.read_json(self.source.result / "adapter_config.json", _Written).target_modules
+        return sorted([written] if isinstance(written, str) else written)
 
     @property
     def whole_modules(self) -> list[str] | None:
@@ -145,11 +170,23 @@ class Recipe:
             yield f"adapter: the run trained {self.source.job.adapter} further; a new one begins here."
         if self.source.job.added_tokens and self.source.is_adapter and not plan.modules_to_save:
             yield "add_tokens: the rows of the new tokens are in the base, and are not trained here."
+        yield from self._endings()
         if plan.compile:
             yield "compile: left off; the run compiled each block."
         if plan.chunked_loss:
             yield "chunked_loss: logits may be held whole here, which takes more memory; Liger's kernels avoid it."
         yield "loss: the run divided an update's loss once by its target tokens; warm-up here starts at a rate of 0."
+
+    def _endings(self) -> Iterator[str]:
+        """What the run looked at to end, to choose the saved weights, and beside its own rows."""
+        plan = self.plan
+        if plan.keep == "best" and self.rows.held_out:
+            yield "keep: the run saved the weights with the lowest held-out loss; here the last ones are saved."
+        limits = [x for x in ("early_stopping_patience", "max_forgetting", "budget_stop") if getattr(plan, x)]
+        if limits:
+            yield f"{', '.join(limits)}: not carried; it ends at its last step."
+        if plan.replay_fraction:
+            yield "replay_fraction: the general rows that the run mixed in are not among these rows."
 
     def _launch(self) -> Iterator[str]:
         """Over how many devices it makes the run's updates; none of the configs says that itself."""

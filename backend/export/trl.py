@@ -73,7 +73,7 @@ def _batches(recipe: Recipe) -> dict[str, Any]:
         "per_device_train_batch_size": recipe.micro_batch,
         "gradient_accumulation_steps": recipe.accumulation,
         "num_train_epochs": plan.epochs,
-        "max_steps": plan.max_steps or None,
+        "max_steps": recipe.max_steps,
     }
 
 

@@ -94,7 +94,7 @@ def _on_gpu(known: Run, record: Record) -> Run:
 
 def _steps_peak(record: Record, field: str) -> int:
     """The peak after loading."""
-    later = (phase for name, phase in record.phases.items() if name not in ("data", "load"))
+    later = (phase for name, phase in record.phases.items() if name not in ("data", "load", "kernels"))
     return max((int(getattr(phase, field)) for phase in later), default=0)
 
 

@@ -108,3 +108,8 @@ class Job:
     """The adapter is merged into the base first, and training begins anew; False: it is trained further."""
     added_tokens: tuple[str, ...] = ()
     """Tokens that the base does not have, in the order of their ids."""
+
+    @property
+    def paid_devices(self) -> int:
+        """Devices whose price is paid: several processes share one CPU."""
+        return 1 if self.device == "cpu" else self.plan.processes

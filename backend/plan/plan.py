@@ -16,6 +16,8 @@ EXECUTION = (
 """Plan fields that change memory and speed but not what is learned; the planner chooses them unless the user does."""
 ADAPTER_ONLY = ("use_dora", "use_rslora", "modules_to_save")
 """Plan fields that ask for something which `full` does not have."""
+FULL_ONLY = ("optimizer_in_backward",)
+"""Plan fields that ask for something which adapters do not have."""
 
 Count = Annotated[int, Meta(ge=1)]
 Zero = Annotated[int, Meta(ge=0)]

@@ -52,6 +52,8 @@ class HostEstimate:
     disk_by_part: Mapping[str, int]
     """download, base (if the run makes one of its own), data, checkpoints, general, result, output: what the run
     writes; merged: the merged model afterwards."""
+    kept_checkpoints: int = 0
+    """Checkpoints that are kept at the same time, beside the best."""
 
     @property
     def ram_bytes(self) -> int:

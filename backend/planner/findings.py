@@ -48,6 +48,7 @@ def _repeated_general(data: DataReport, plan: Plan) -> Iterator[Finding]:
 def _batch(data: DataReport, plan: Plan) -> Iterator[Finding]:
     rows = used(data, plan.max_length).rows
     train = rows - split.count(rows, plan.eval_fraction)
+    train += counts.replay_rows(train, plan)
     if 0 < train < plan.effective_batch:
         are = "is" if train == 1 else "are"
         text = f"The effective batch of {plan.effective_batch} rows is larger than the data: {count_of(train)} {are}"

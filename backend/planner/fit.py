@@ -11,7 +11,7 @@ from typing import Any, Literal
 from backend import constants
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
-from backend.model.shape import ModelShape
+from backend.model.shape import HEAD, ModelShape
 from backend.plan.plan import EXECUTION, Plan
 from backend.planner import memory, throughput
 from backend.planner.corrected import corrected
@@ -20,6 +20,8 @@ from backend.planner.estimates import Fit, MemoryEstimate
 from backend.planner.rules import Pinned
 
 MICRO_BATCHES = (64, 32, 16, 8, 4, 2, 1)
+CHOSEN = "the fastest that fits"
+"""The origin of what is chosen here."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,18 @@ def _resorts(plan: Plan, device: Device, pinned: Pinned) -> Iterator[Plan]:
 
 def predict(model: ModelInfo, plan: Plan, device: Device, load: throughput.Work) -> MemoryEstimate:
     """The memory that `plan` takes, corrected by what finished runs on this box took."""
-    predicted = _predicted(model.shape, plan, _for_memory(device), load.length, load.scored, model.weight_bytes)
+    done = replace(
+        plan,
+        activation_offload=plan.activation_offload and device.kind == "cuda",
+        chunked_loss=plan.chunked_loss and not adapts_head(plan),
+    )
+    predicted = _predicted(model.shape, done, _for_memory(device), load.length, load.scored, model.weight_bytes)
     return corrected(predicted, model.shape, plan, device)
+
+
+def adapts_head(plan: Plan) -> bool:
+    """Whether the head carries an adapter: its logits are held whole then (training/loss.py)."""
+    return plan.method != "full" and HEAD in [name.strip() for name in plan.target_modules.split(",")]
 
 
 @functools.lru_cache(maxsize=8192)
@@ -122,7 +134,10 @@ def available(device: Device) -> int:
 
 def origins(plan: Plan, pinned: Pinned) -> dict[str, str]:
     """Where each execution setting comes from."""
-    return {name: pinned.origin.get(name, "the fastest that fits") for name in EXECUTION}
+    found = {name: pinned.origin.get(name, CHOSEN) for name in EXECUTION}
+    if plan.optimizer_in_backward and _may_step_in_backward(plan, pinned):
+        found["max_grad_norm"] = CHOSEN  # 0: the step's own norm is not known in its backward pass
+    return found
 
 
 def _fastest(choices: list[FittedPlan], model: ModelInfo, device: Device) -> FittedPlan:
@@ -152,7 +167,7 @@ def _candidates(plan: Plan, device: Device, load: throughput.Work, pinned: Pinne
         sizes = (pinned.values["micro_batch"],)
     options: dict[str, tuple[Any, ...]] = {
         "checkpointing": (True,) if plan.activation_offload else (False, True),
-        "chunked_loss": (False, True),
+        "chunked_loss": (False,) if adapts_head(plan) else (False, True),
         "optimizer": _optimizers(plan, device),
     }
     for name in options:

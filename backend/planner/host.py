@@ -13,7 +13,7 @@ from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
 from backend.plan.counts import sequences_per_row
 from backend.plan.plan import Plan
-from backend.planner import memory, rules, start, throughput
+from backend.planner import memory, overhead, rules, start, throughput
 from backend.planner.box import Box
 from backend.planner.device import Device
 from backend.planner.estimates import HostEstimate
@@ -30,7 +30,7 @@ def needs(
         ram["merge"] = merging
     if start.is_merged(model, plan) and model.adapter and not model.adapter.is_usual:
         ram["base"] = merging  # not tensor by tensor: the whole model is in memory for it
-    return HostEstimate(ram, _disk(model, plan, data, answers))
+    return HostEstimate(ram, _disk(model, plan, data, answers), _kept(plan, data))
 
 
 def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
@@ -80,7 +80,7 @@ def _disk(model: ModelInfo, plan: Plan, data: DataReport, answers: Answers) -> d
     parts = {
         "download": model.download_bytes,
         "data": tokens * table.token_bytes + data.rows * table.row_bytes,
-        "checkpoints": each * (plan.keep_checkpoints + table.beside_kept),
+        "checkpoints": each * (_kept(plan, data) + table.beside_kept),
         "general": _general_bytes(plan),
         "result": result,
         "output": result if answers.output else 0,
@@ -90,6 +90,11 @@ def _disk(model: ModelInfo, plan: Plan, data: DataReport, answers: Answers) -> d
     if plan.method != "full":
         parts["merged"] = _merged_bytes(model.shape)
     return parts
+
+
+def _kept(plan: Plan, data: DataReport) -> int:
+    """Checkpoints that are kept: no more than the run writes."""
+    return min(plan.keep_checkpoints, overhead.checkpoints(plan, rules.steps(plan, data)))
 
 
 def _general_bytes(plan: Plan) -> int:
@@ -153,7 +158,7 @@ def _lacking_disk(needed: HostEstimate, plan: Plan, box: Box) -> Iterator[str]:
     if run > box.run_free_bytes:
         yield (
             f"The run writes {units.disk(run)} to {box.run_folder}, where {units.disk(box.run_free_bytes)} are free: "
-            f"{_disk_fix(needed, plan, run, box)}set FTTUI_HOME to another disk, or free "
+            f"{_disk_fix(needed, run, box)}set FTTUI_HOME to another disk, or free "
             f"{units.disk(run - box.run_free_bytes)}."
         )
     if not box.one_disk and download > box.download_free_bytes:
@@ -164,11 +169,11 @@ def _lacking_disk(needed: HostEstimate, plan: Plan, box: Box) -> Iterator[str]:
         )
 
 
-def _disk_fix(needed: HostEstimate, plan: Plan, run: int, box: Box) -> str:
+def _disk_fix(needed: HostEstimate, run: int, box: Box) -> str:
     """Fewer checkpoints, if that is enough."""
-    each = needed.disk_by_part["checkpoints"] // (plan.keep_checkpoints + constants.host().disk.beside_kept)
-    for keep in range(plan.keep_checkpoints - 1, 0, -1):
-        less = run - each * (plan.keep_checkpoints - keep)
+    each = needed.disk_by_part["checkpoints"] // (needed.kept_checkpoints + constants.host().disk.beside_kept)
+    for keep in range(needed.kept_checkpoints - 1, 0, -1):
+        less = run - each * (needed.kept_checkpoints - keep)
         if less <= box.run_free_bytes:
             return f"keep fewer checkpoints (--set keep_checkpoints={keep}: {units.disk(less)}), "
     return ""

@@ -47,6 +47,10 @@ def refuse(model: ModelInfo, device: Device, settings: Mapping[str, Any]) -> Non
             "leave attention out, or install it with: pip install flash-attn --no-build-isolation",
             "attention",
         )
+    if settings.get("attention") == FLASH_ATTENTION and (
+        why := _no_flash(model, device, str(settings.get("precision", "")))
+    ):
+        raise UserError(f"attention: flash_attention_2 can't be taken here: {why}; leave attention out", "attention")
     if settings.get("attention") == "varlen" and (why := no_varlen(model, device, str(settings.get("precision", "")))):
         raise UserError(f"attention: varlen can't be taken here: {why}; leave attention out, or set sdpa", "attention")
 
@@ -55,14 +59,21 @@ def no_varlen(model: ModelInfo, device: Device, precision: str) -> str | None:
     """Why `attention = varlen` can't be taken on this device; None if it can."""
     if device.kind == "cpu":
         return None
+    if why := _no_flash(model, device, precision):
+        return why
+    if device.here and not _torch_has_varlen():
+        return "the installed torch has no varlen attention with windows, which came with 2.11"
+    return None
+
+
+def _no_flash(model: ModelInfo, device: Device, precision: str) -> str | None:
+    """Why flash kernels don't run on this device; None if they do."""
     if (device.compute_capability or (0, 0)) < VARLEN_SINCE:
         return f"{device.name} is no NVIDIA GPU of the Ampere generation or later"
     if precision == "float32":
         return "its kernels compute in 16 bits only"
     if model.shape.head_dim > VARLEN_WIDEST:
         return f"its kernels take heads up to {VARLEN_WIDEST} wide, and those of {model.shape.name} are wider"
-    if device.here and not _torch_has_varlen():
-        return "the installed torch has no varlen attention with windows, which came with 2.11"
     return None
 
 

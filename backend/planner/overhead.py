@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from backend import constants
 from backend.model.info import ModelInfo
 from backend.model.shape import ModelShape
@@ -33,7 +35,7 @@ def weights_alone(plan: Plan, steps: int) -> int:
     if plan.keep != "best" or plan.eval_fraction == 0:
         return 0
     evaluated, saved = counts.eval_interval(plan, steps), counts.save_interval(plan, steps)
-    return sum(at % saved != 0 for at in range(evaluated, steps, evaluated))
+    return (steps - 1) // evaluated - (steps - 1) // math.lcm(evaluated, saved)
 
 
 def general_tokens(plan: Plan, steps: int) -> float:

@@ -14,7 +14,7 @@ from backend.data.report import DataReport
 from backend.errors import UserError
 from backend.model.info import ModelInfo
 from backend.plan import counts, fields, prompts
-from backend.plan.plan import ADAPTER_ONLY, Plan
+from backend.plan.plan import ADAPTER_ONLY, FULL_ONLY, Plan
 from backend.plan.preset import Preset
 from backend.planner import cost, limits, several, start
 from backend.planner.device import Device
@@ -60,7 +60,7 @@ def settle(
     for key, (value, why) in _forgetting(answers, pinned.values).items():
         values[key], origin[key] = value, why
     for key, value in pinned.values.items():
-        if key not in ("method", "quantization") and not (method == "full" and key in ADAPTER_ONLY):
+        if key not in ("method", "quantization") and key not in (ADAPTER_ONLY if method == "full" else FULL_ONLY):
             values[key], origin[key] = value, pinned.origin[key]
     for key, (value, why) in start.settled(method, model, _asked(pinned)).items():
         values[key], origin[key] = value, why
@@ -71,8 +71,8 @@ def settle(
         values[key], origin[key] = value, why
     for key, (value, why) in several.processes(method, device, {**values, **pinned.values}).items():
         values[key], origin[key] = value, why
-    if values.get("objective", "sft") != "sft":
-        values["packing"] = False
+    if (objective := values.get("objective", "sft")) != "sft":
+        values["packing"], origin["packing"] = False, f"{objective} compares whole answers"
     return Plan(**values), origin
 
 
@@ -138,9 +138,11 @@ def _batch(method: Method, device: Device, model: ModelInfo, data: DataReport, k
 
 def _duration(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
     table = constants.methods().common
-    entry = next(x for x in table.epochs if data.rows < x.below_rows)
-    epochs = float(max(1, entry.epochs - (method == "full")))
-    settled: Settled = {"epochs": (epochs, units.counted(data.rows, "row"))}
+    entry, objective = next(x for x in table.epochs if data.rows < x.below_rows), known.get("objective", "sft")
+    epochs, why = float(max(1, entry.epochs - (method == "full"))), units.counted(data.rows, "row")
+    if objective != "sft":  # preferences are learned once
+        epochs, why = float(constants.methods().preference.epochs), f"{objective} default"
+    settled: Settled = {"epochs": (epochs, why)}
     limit = known.get("max_steps", 0)
     if _is_demo(device, model, data):
         demo = constants.methods().demo
@@ -191,17 +193,14 @@ def _adapter(method: Method, device: Device, model: ModelInfo, data: DataReport,
 
 
 def _preference(method: Method, device: Device, model: ModelInfo, data: DataReport, known: Known) -> Settled:
-    """Preferences are learned at a lower rate, once, by the difference of whole answers."""
+    """Preferences are learned at a lower rate, by the difference of whole answers."""
     objective = known.get("objective", "sft")
     if objective == "sft":
         return {}
     table = constants.methods().preference
     rate = table.dpo_learning_rate if objective == "dpo" else table.kto_learning_rate
-    planned = Plan(**{**known, "epochs": known.get("epochs") if "epochs" in known else table.epochs})
     return {
         "learning_rate": (rate, f"{objective} default"),
-        "epochs": (float(table.epochs), f"{objective} default"),
-        "warmup_fraction": _warmup(steps(planned, data)),
         "preference_beta": (table.beta, f"{objective} default"),
         "packing": (False, f"{objective} compares whole answers"),
     }
@@ -267,6 +266,17 @@ def refuse_contradictions(method: Method, pinned: Mapping[str, Any]) -> None:
         scoring.check(str(pinned["task"]))
         if pinned.get("objective", "sft") != "sft":
             raise UserError("task: preference data has no right answers to compare with; leave it out", "task")
+    if pinned.get("activation_offload") and pinned.get("checkpointing") is False:
+        raise UserError(
+            "activation_offload: it moves what checkpointing keeps, and checkpointing is false; leave one of them out",
+            "activation_offload",
+        )
+    if pinned.get("objective") == "kto" and pinned.get("effective_batch") == 1:
+        raise UserError(
+            "effective_batch: kto compares each answer with those of other rows of its step, and 1 has no other; set "
+            "2 or more",
+            "effective_batch",
+        )
     if (rise := pinned.get("max_forgetting", 0)) > 1:
         raise UserError(
             f"max_forgetting: {rise:g} is a rise of {100 * rise:g} %; it is a fraction: {rise / 100:g} for {rise:g} %",

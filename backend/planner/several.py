@@ -159,7 +159,7 @@ def refuse(method: Method, device: Device, pinned: Mapping[str, Any], effective_
         )
     alone = _trains_on_one(pinned) if method == pinned.get("method") == "full" else ""
     if count > 1 and alone:
-        name = "optimizer" if pinned.get("optimizer") == "adafactor" else "compile"
+        name = next(x for x in ("optimizer", "compile", "kernels") if _trains_on_one({x: pinned.get(x)}))
         raise UserError(f"{name}: {alone}, and processes is {count}; leave {name} out, or set processes to 1", name)
 
 
@@ -167,7 +167,8 @@ def _trains_on_one(known: Mapping[str, Any]) -> str:
     """Why full fine-tuning with these settings can't be sharded over several devices; empty if it can."""
     if known.get("optimizer") == "adafactor":
         return "adafactor's update needs whole rows of a weight"
-    return "a sharded model is not compiled" if known.get("compile") else ""
+    compiles = known.get("compile") or known.get("kernels") == "compiled"
+    return "a sharded model is not compiled" if compiles else ""
 
 
 def _taken(pool: Pool, cards: tuple[Card, ...]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from backend import constants
@@ -36,6 +36,8 @@ class Work:
     row_lengths: tuple[int, ...] = ()
     """Expected lengths of the rows of one device's step, ascending, if rows are padded; empty if they are packed or
     their lengths are not known."""
+    rows: int = 0
+    """Rows of a whole effective batch if the data has fewer than it asks for; 0 if it has enough."""
 
 
 def work(plan: Plan, data: DataReport) -> Work:
@@ -44,7 +46,8 @@ def work(plan: Plan, data: DataReport) -> Work:
     mean = cut.tokens / cut.rows if cut.rows else float(plan.max_length)
     longest = min(plan.max_length, data.percentile(100) if data.rows else plan.max_length)
     sides = counts.sequences_per_row(plan)  # the worse answers are taken to be as long as the better ones
-    step_tokens = _with_replay(mean, plan) * plan.effective_batch * sides
+    few = _few_rows(plan, data)
+    step_tokens = _with_replay(mean, plan) * (few or plan.effective_batch) * sides
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest
     length = filled(max(1, length), LENGTHS, plan.max_length)
     scored = max(1, math.ceil(length * data.scored_share))
@@ -55,7 +58,15 @@ def work(plan: Plan, data: DataReport) -> Work:
         held_out_tokens=sides * mean * data.split(plan.max_length, plan.eval_fraction)[1],
         attended=_row_of_a_token(plan, data),
         row_lengths=() if plan.packing or not data.rows else _row_lengths(plan, data),
+        rows=few,
     )
+
+
+def _few_rows(plan: Plan, data: DataReport) -> int:
+    """All rows that are trained on, if they are fewer than the effective batch; 0 if not, or if there are none."""
+    train, _ = data.split(plan.max_length, plan.eval_fraction)
+    there = train + counts.replay_rows(train, plan)
+    return there if there < plan.effective_batch else 0
 
 
 def _with_replay(mean: float, plan: Plan) -> float:
@@ -67,13 +78,19 @@ def _with_replay(mean: float, plan: Plan) -> float:
     return mean + plan.replay_fraction * (min(general, plan.max_length) - mean)
 
 
+def _with_questions(plan: Plan, data: DataReport) -> Plan:
+    """The plan with as many questions of a task as rows are held out at the most."""
+    _, held_out = data.split(plan.max_length, plan.eval_fraction)
+    return replace(plan, task_rows=max(1, min(plan.task_rows, held_out))) if data.rows else plan
+
+
 def _row_of_a_token(plan: Plan, data: DataReport) -> float:
     return data.cut(plan.max_length).row_of_a_token if data.rows else float(plan.max_length)
 
 
 def _row_lengths(plan: Plan, data: DataReport) -> tuple[int, ...]:
     """Of n rows drawn at random the k-th shortest is about as long as the data's k / (n + 1) quantile."""
-    rows = max(1, plan.effective_batch // plan.processes)
+    rows = max(1, (_few_rows(plan, data) or plan.effective_batch) // plan.processes)
     return tuple(min(plan.max_length, data.percentile(100 * k / (rows + 1))) for k in range(1, rows + 1))
 
 
@@ -94,7 +111,7 @@ def padding(plan: Plan, load: Work) -> float:
 
 def sequences_per_step(plan: Plan, load: Work) -> int:
     """Sequences that one device forwards in one optimizer step."""
-    total = load.step_tokens / load.length if plan.packing else plan.effective_batch
+    total = load.step_tokens / load.length if plan.packing else load.rows or plan.effective_batch
     return max(1, math.ceil(total / plan.processes))
 
 
@@ -277,7 +294,7 @@ def _parts(model: ModelInfo, plan: Plan, device: Device, data: DataReport, load:
         total=total,
         evaluations=evaluations * forward + general,
         samples=evaluations * overhead.sample_seconds(model.shape, plan, device)
-        + overhead.task_seconds(model.shape, plan, device),
+        + overhead.task_seconds(model.shape, _with_questions(plan, data), device),
         start=overhead.start_seconds(model, plan),
         saving=overhead.checkpoint_seconds(model.shape, plan, total),
         correction=device.correction(plan.method, model.shape.parameters).overhead,

@@ -197,7 +197,9 @@ class History:
 
     @property
     def devices(self) -> int:
-        """Devices that train together: a price is for one of them."""
+        """Devices that train together, each at the price: several processes share one CPU."""
+        if self.started.device == "cpu":
+            return 1
         count = self.started.plan.get("processes")
         return count if isinstance(count, int) and count > 0 else 1
 

@@ -125,7 +125,7 @@ def _predicted_peak(job: Job) -> int | None:
 def _cost(job: Job, hours: float | None) -> float | None:
     """Hours times the price that the plan was made with, for each of its devices."""
     price = job.predicted.price_usd_per_hour if job.predicted else None
-    return hours * price * job.plan.processes if hours is not None and price is not None else None
+    return hours * price * job.paid_devices if hours is not None and price is not None else None
 
 
 class Summaries:

@@ -31,6 +31,10 @@ class Adviser:
         self._evaluations: list[Evaluation] = []
         self._said: set[str] = set()
 
+    def follow(self, plan: Plan, total: int) -> None:
+        """Settings have changed, or the number of the last step."""
+        self._plan, self._total = plan, total
+
     def stepped(self, step: int, loss: float) -> Iterator[FindingReported]:
         """After a step with a finite `loss`."""
         table = constants.adviser()

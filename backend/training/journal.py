@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from backend.errors import TrainingFailed
+from backend.plan.plan import Plan
 from backend.run.events import DevicesTimed, StepDone
 from backend.training.meters.busy import Busy
 from backend.training.meters.progress import Pace, RunProgress
@@ -118,6 +119,13 @@ class Journal:
             raise SkippedTooOften(
                 f"{MOST_SKIPPED} steps in a row had a {_what(loss)} that is not finite: {self.likely_cause}"
             )
+
+
+def likely_cause_of_nan(plan: Plan) -> str:
+    """Why losses or gradients are not finite, by the settings; and what helps."""
+    if plan.precision == "float16":
+        return "float16's range is probably too small for this model; choose bfloat16 or float32"
+    return f"the learning rate of {plan.learning_rate:g} is probably too high; try a third of it"
 
 
 def _what(loss: float) -> str:

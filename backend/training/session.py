@@ -36,7 +36,7 @@ from backend.training.ending import Ending, budget_spent, early_stop, too_much_f
 from backend.training.evaluate import held_out_loss, perplexity
 from backend.training.failure import first_line
 from backend.training.forgetting.watch import Watch
-from backend.training.journal import Journal, StepRecord
+from backend.training.journal import Journal, StepRecord, likely_cause_of_nan
 from backend.training.meters.progress import Pace, RunProgress
 from backend.training.optim.optimizers import Updater
 from backend.training.order import Order
@@ -94,6 +94,8 @@ class Session:
     """`time.perf_counter()` at which `progress.seconds` would have been 0."""
     pause_at: int | None = None
     """The run pauses when this step is done; None to train on."""
+    last: int | None = None
+    """The step that is the last one by command; None for the plan's."""
     watch: Watch | None = None
     """Measures forgetting; None if the plan does not ask for it."""
 
@@ -132,7 +134,7 @@ class Session:
         price = self.job.predicted.price_usd_per_hour if self.job.predicted else None
         if price is None:
             return None
-        return (time.perf_counter() - self.started + seconds) / 3600 * price * self.job.plan.processes
+        return (time.perf_counter() - self.started + seconds) / 3600 * price * self.job.paid_devices
 
     def _budget_spent(self) -> Ending | None:
         if not self.plan.budget_stop:
@@ -140,6 +142,10 @@ class Session:
         spent, saved = self.spent_usd(), self.spent_usd(2 * self.pace.save_seconds + self.pace.step_seconds)
         saving = (saved or 0.0) - (spent or 0.0)
         return self.ranks.of_first(budget_spent(self.plan, self.job.budget_usd, spent, saving))
+
+    def finish(self) -> None:
+        """Let the next step be the last one, whatever is changed afterwards."""
+        self.last = self.pace.total = min(self.pace.total, self.progress.step + 1)
 
     def change(self, field: str, value: Any) -> None:
         """Change a plan field of the run's own: from the next step on, and after a resume."""
@@ -152,12 +158,24 @@ class Session:
             with suppress(OSError):  # the checkpoint has it too
                 self.folder.adjust(changed)
         # one more step at least: the last one is evaluated
-        self.pace.follow(self.plan, max(self.progress.step + 1, total_steps(len(self.data.train), self.plan)))
+        total = max(self.progress.step + 1, total_steps(len(self.data.train), self.plan))
+        self.pace.follow(self.plan, total if self.last is None else min(self.last, total))
+        self._adviser.follow(self.plan, self.pace.total)
+        self.journal.likely_cause = likely_cause_of_nan(self.plan)
         own = weakref.proxy(self)
         self._ahead.forget()
         self._ahead = Ahead(partial(Session._effective_batch, own), self.pace.total)
         text = f"{field} is {fields.text(value)} from step {self.progress.step + 1:,} on, as you asked"
+        text += self._comes_of_it(field)
         self.report.event(Replanned(step=self.progress.step, changed=changed, text=text))
+
+    def _comes_of_it(self, field: str) -> str:
+        """What a change leads to if that is not plain, as the rest of a sentence."""
+        if field == "max_steps":
+            return f": the run ends at step {self.pace.total:,}"
+        if field == "early_stopping_patience" and self.plan.early_stopping_patience and not len(self.data.held_out):
+            return "; but no row is held out to tell by when to stop"
+        return ""
 
     def _advise(self, found: Iterable[FindingReported]) -> None:
         for finding in found:

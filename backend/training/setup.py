@@ -31,7 +31,7 @@ from backend.training import (
 from backend.training.advice import would_fit
 from backend.training.attention import rows as packed
 from backend.training.batches import Row
-from backend.training.journal import Journal
+from backend.training.journal import Journal, likely_cause_of_nan
 from backend.training.meters.progress import Pace, RunProgress
 from backend.training.optim import optimizers
 from backend.training.optim.resharding import Resharded, rows
@@ -63,7 +63,7 @@ def begin(
         raise _all_damaged(folder, skipped)
     past = found.state(ranks.rank) if found else {}
     progress = typed.convert(past["progress"], RunProgress) if found else RunProgress(data=data.fingerprint)
-    if progress.data != data.fingerprint:
+    if not same_data(progress.data, data.fingerprint):
         raise TrainingFailed("the data or the tokenizer has changed since the checkpoint; start a new run")
     if job.device == "cpu" and ranks.is_first:
         cpu_formats.note_bf16_gain(job.plan, report)
@@ -103,10 +103,15 @@ def begin(
         progress=progress,
         order=order,
         pace=pace,
-        journal=Journal(report, progress, pace, job.device, _likely_cause_of_nan(plan), ranks),
+        journal=Journal(report, progress, pace, job.device, likely_cause_of_nan(plan), ranks),
         saved_step=found.manifest.step if found else None,
         started=began - progress.seconds,
     )
+
+
+def same_data(saved: str, now: str) -> bool:
+    """Whether the fingerprint in a checkpoint is that of the data now; those of earlier versions end sooner."""
+    return f"{now} ".startswith(f"{saved} ")
 
 
 def _all_damaged(folder: RunFolder, skipped: list[str]) -> UserError:
@@ -196,16 +201,10 @@ def _takes_bounds(loaded: methods.Loaded, execution: Execution) -> bool:
 
 def _say_what_differs(plan: Plan, updater: optimizers.Updater, report: Report) -> None:
     in_backward = isinstance(updater, optimizers.InBackward)
-    if plan.optimizer_in_backward and not in_backward:
+    if plan.optimizer_in_backward and not in_backward and plan.precision == "float16":
         report.warn("float16 needs all gradients at once for its loss scale: the optimizer steps after the backward")
     if in_backward and plan.max_grad_norm:
         report.say("the optimizer steps in the backward pass: gradients are clipped by the norm of the step before")
-
-
-def _likely_cause_of_nan(plan: Plan) -> str:
-    if plan.precision == "float16":
-        return "float16's range is probably too small for this model; choose bfloat16 or float32"
-    return f"the learning rate of {plan.learning_rate:g} is probably too high; try a third of it"
 
 
 def _resume(

@@ -150,7 +150,7 @@ def run(folder: RunFolder, inbox: Inbox, report: Report, ranks: Ranks = ALONE) -
         state = end.state if end else "done"
         result = save_result(session, measured=state == "done") if state != "paused" else None
         meters.write()
-        meters.conclude(as_planned=session.plan == job.plan)
+        meters.conclude(as_planned=session.plan == dataclasses.replace(job.plan, measure_kernels=False))
         if state != "paused" and ranks.is_first:
             _remember(folder, job, report)
         _finish(session, max(ranks.all_of(meters.peak_bytes)), end or Ending("done"), result)
@@ -176,6 +176,8 @@ def _prepared(job: Job, model_folder: Path, report: Report) -> Prepared:
             "exact, number, or a regular expression that matches the right answers",
             "task",
         )
+    if plan.task and not data.questions:
+        report.warn("the task is not scored: no held-out row has a question that could be asked")
     return _with_own_prompts(data, plan, model_folder)
 
 
@@ -239,6 +241,7 @@ def _loop(session: Session, commands: Commands) -> Ending | None:
     session.report.phase("train")
     session.journal.resume_clock()
     while progress.step < pace.total:
+        asked: Ending | None = None
         for command in commands.poll():
             if isinstance(command, Change):
                 session.change(command.field, command.value)
@@ -247,13 +250,13 @@ def _loop(session: Session, commands: Commands) -> Ending | None:
                 session.pause_at = command.step
                 continue
             if command == "finish":
-                pace.total = min(pace.total, progress.step + 1)
+                session.finish()
             elif command == "checkpoint":
                 _save(session)
             else:
-                return Ending({"stop": "stopped", "pause": "paused"}[command])
-        if (limit := session.limit()) is not None:
-            return limit
+                asked = asked or Ending({"stop": "stopped", "pause": "paused"}[command])
+        if (end := asked or session.limit()) is not None:
+            return end
         session.step()
         if pace.evaluates(progress.step):
             session.evaluate(commands.has_end)

@@ -166,3 +166,16 @@ def test_a_command_names_a_preset_by_its_file_where_that_lies_elsewhere(tmp_path
     assert elsewhere.name == "demo" and elsewhere.reference == str(tmp_path / "demo.toml")
     assert presets.load("demo").reference == "demo"
     assert presets.load(elsewhere.reference) == elsewhere
+
+
+def test_clipping_that_was_given_up_for_memory_is_left_open() -> None:
+    """Kept, it would forbid to step in the backward pass on the very box that it was saved on."""
+    answers = Answers(set=("method=full",))
+    before = compare(answers, A100_80, model(LLAMA_8B), rows(5000)).methods["full"]
+    assert before.plan.optimizer_in_backward and before.plan.max_grad_norm == 0
+    presets.save("mine", "", answers, before)
+    again = compare(Answers(), A100_80, model(LLAMA_8B), rows(5000), presets.load("mine")).methods["full"]
+    assert (again.plan, again.fit) == (before.plan, "fits")
+    own = compare(Answers(set=("method=full", "max_grad_norm=0")), A100_80, model(LLAMA_8B), rows(5000))
+    presets.save("mine", "", answers, own.methods["full"])
+    assert presets.load("mine").plan["max_grad_norm"] == 0

@@ -58,12 +58,23 @@ class Updater(Protocol):
 
 
 def updater(parameters: Mapping[str, Parameter], execution: Execution) -> Updater:
-    """The plan's updater. float16 needs all gradients at once: its loss scale is found by looking at them."""
+    """The plan's updater."""
     plan = execution.plan
     held = spread(parameters, execution.ranks)
-    if plan.optimizer_in_backward and plan.precision != "float16":
+    if steps_in_backward(execution):
         return InBackward(held, plan)
     return AfterBackward(held, plan, gradient_scaler(execution.plan, execution.device))
+
+
+def steps_in_backward(execution: Execution) -> bool:
+    """Whether each parameter is stepped within the backward pass.
+
+    float16 needs all gradients at once: its loss scale is found by looking at them. Replicas of adapters sum theirs
+    when all are there.
+    """
+    plan = execution.plan
+    is_replicated = plan.method != "full" and execution.ranks.count > 1
+    return plan.optimizer_in_backward and plan.precision != "float16" and not is_replicated
 
 
 def stepper(parameters: Sequence[Parameter], plan: Plan) -> Optimizer | Piecewise:

@@ -45,3 +45,9 @@ def test_no_example_is_learned_and_measured() -> None:
     assert len(learned[0].rows) + len(measured[0].rows) == 7
     (whole,), nothing = divided((part("a", 100, 2),))
     assert len(whole.rows) == 2 and nothing == (), "one example is learned, and none is left"
+
+
+def test_other_general_rows_are_other_data() -> None:
+    plan = Plan(replay_fraction=0.2)
+    one, other = (mixed(DATA, (part("a", first, 3),), plan).fingerprint for first in (100, 200))
+    assert one != other and one.startswith("print replay 5 of 3 ")

@@ -91,3 +91,12 @@ def test_the_card_says_which_step_it_is_and_what_was_forgotten(tmp_path: Path) -
     assert "the weights of step 9, where the held-out loss was lowest" in text
     assert "+2.0 %, KL 0.010: low." in text and "prose" not in text
     assert "number: 50 % of 50 right (40 to 60 %)" in text
+
+
+def test_a_card_says_what_was_learned() -> None:
+    folder = without_result(Path("/models/base"), objective="dpo", preference_beta=0.3)
+    folder.result.mkdir()
+    (folder.result / "adapter_config.json").write_text("{}")
+    said = card.markdown(found(folder), "")
+    assert "- dpo\n" in said and "- sft" not in said and "| objective | dpo |" in said
+    assert "- sft\n" in text() and "objective" not in text()

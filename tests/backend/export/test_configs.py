@@ -276,3 +276,31 @@ def test_rows_that_cannot_be_shared_evenly_take_fewer_devices(make: Callable[...
 def test_preferences_are_not_exported_as_if_answers_were_learned(make: Callable[..., RunFolder], trainer: Any) -> None:
     with pytest.raises(UserError, match="a run with objective dpo can't be exported as another trainer's config"):
         export(found(make(objective="dpo", packing=False)), trainer, None, silent)
+
+
+@pytest.mark.parametrize("trainer", FILES)
+def test_a_limit_of_steps_beyond_the_epochs_is_not_passed_on(make: Callable[..., RunFolder], trainer: str) -> None:
+    """There it would be how long to train, whatever the epochs say."""
+    assert "max_steps" not in config(make(max_steps=1000), trainer)[0]
+    assert config(make(max_steps=3), trainer)[0]["max_steps"] == 3
+
+
+def test_what_ends_a_run_or_chooses_its_weights_is_named(make: Callable[..., RunFolder]) -> None:
+    _, comments = config(make(early_stopping_patience=2, replay_fraction=0.1), "trl")
+    words = comments.replace("\n#", "").replace("  ", " ")
+    assert "early_stopping_patience: not carried; it ends at its last step." in words
+    assert (
+        "the run saved the weights with the lowest held-out loss" in words and "replay_fraction: the general" in words
+    )
+    _, comments = config(make(keep="last"), "trl")
+    assert "- keep:" not in comments and "not carried" not in comments
+
+
+def test_all_linear_layers_and_the_head_are_listed_by_name(make: Callable[..., RunFolder]) -> None:
+    """In a list other trainers know no `all-linear`: peft would put an adapter on the head alone."""
+    folder = make(target_modules="all-linear,lm_head")
+    names = ["down_proj", "lm_head", "q_proj"]
+    (folder.result / "adapter_config.json").write_text(json.dumps({"target_modules": names[::-1], "r": 4}))
+    for trainer, key in (("trl", "lora_target_modules"), ("axolotl", "lora_target_modules")):
+        assert config(folder, trainer)[0][key] == names
+    assert config(folder, "llamafactory")[0]["lora_target"] == "down_proj,lm_head,q_proj"

@@ -60,3 +60,20 @@ def test_float16_never_steps_in_the_backward_pass() -> None:
         plan = compare(Answers(), T4, model(shape), rows(1000)).methods["full"].plan
         assert plan.precision == "float16"
         assert not plan.optimizer_in_backward
+
+
+def test_activations_of_a_cpu_stay_where_they_are() -> None:
+    plain, moved = (
+        compare(Answers(set=("checkpointing=true", f"activation_offload={x}")), CPU, model(LLAMA_1B), rows(1000))
+        for x in ("false", "true")
+    )
+    assert plain.methods["lora"].memory == moved.methods["lora"].memory
+
+
+def test_a_head_with_an_adapter_is_planned_with_whole_logits() -> None:
+    for settings in (("chunked_loss=true",), ()):
+        answers = Answers(set=("target_modules=all-linear,lm_head", "micro_batch=4", *settings))
+        seen = compare(answers, A100_80, model(LLAMA_8B), rows(1000)).methods["lora"]
+        assert seen.plan.chunked_loss == bool(settings)
+        whole = Answers(set=("target_modules=all-linear,lm_head", "micro_batch=4", "chunked_loss=false"))
+        assert seen.memory == compare(whole, A100_80, model(LLAMA_8B), rows(1000)).methods["lora"].memory

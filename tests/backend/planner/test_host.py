@@ -150,3 +150,9 @@ def test_an_adapter_that_is_merged_in_memory_first_takes_the_whole_model_in_memo
     said = list(host.obstacles(needs["odd"].host, needs["odd"].plan, here(CPU, ram_bytes=4 * GIB)))
     assert len(said) == 1 and "of host RAM for merging the adapter before it trains" in said[0]
     assert not list(host.obstacles(needs["plain"].host, needs["plain"].plan, here(CPU, ram_bytes=4 * GIB)))
+
+
+def test_no_more_checkpoints_are_counted_than_a_run_writes() -> None:
+    many = seen(A100_80, Answers(set=("keep_checkpoints=1000",))).methods["full"]
+    five = seen(A100_80, Answers(set=("keep_checkpoints=5",))).methods["full"]
+    assert many.host.disk_by_part == five.host.disk_by_part and many.host.kept_checkpoints == 5

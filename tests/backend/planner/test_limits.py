@@ -106,3 +106,11 @@ def test_varlen_needs_a_torch_whose_kernel_takes_windows(tmp_path: Path, monkeyp
     assert "came with 2.11" in str(limits.no_varlen(LLAMA, here, "bfloat16"))
     source.write_text("def varlen_attn(query, key, value, window_size: tuple[int, int] = (-1, -1)): ...")
     assert limits.no_varlen(LLAMA, here, "bfloat16") is None
+
+
+def test_flash_attention_is_refused_where_its_kernels_do_not_run() -> None:
+    wanted = {"attention": "flash_attention_2"}
+    with pytest.raises(UserError, match="flash_attention_2 can't be taken here: T4 is no NVIDIA GPU of the Ampere"):
+        limits.refuse(LLAMA, devices.named("T4"), wanted)
+    with pytest.raises(UserError, match="flash_attention_2 can't be taken here: its kernels compute in 16 bits only"):
+        limits.refuse(LLAMA, devices.named("4090"), wanted | {"precision": "float32"})

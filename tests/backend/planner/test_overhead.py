@@ -74,3 +74,11 @@ def test_evaluating_more_often_and_on_more_rows_makes_the_run_longer() -> None:
     assert hours(replace(LORA, eval_every=10)) > 1.1 * hours(LORA)
     assert hours(replace(LORA, save_every=5)) > hours(LORA)
     assert hours(replace(LORA, eval_fraction=0.0)) != hours(LORA)
+
+
+@pytest.mark.parametrize(("eval_every", "save_every"), [(2, 3), (3, 2), (1, 1), (4, 6), (5, 100)])
+def test_how_often_weights_are_kept_alone(eval_every: int, save_every: int) -> None:
+    plan = Plan(eval_every=eval_every, save_every=save_every)
+    due = [at for at in range(1, 24) if at % eval_every == 0 and at % save_every]
+    assert overhead.weights_alone(plan, 24) == len(due)
+    assert overhead.weights_alone(replace(plan, eval_every=1), 10**12) >= 0, "counted, not gone through"

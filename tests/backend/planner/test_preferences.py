@@ -55,3 +55,10 @@ def test_both_answers_are_computed_and_the_reference_takes_a_forward_pass() -> N
     assert memory.predict(LLAMA_8B, DPO, A100_80, 512) == memory.predict(
         LLAMA_8B, replace(sft, micro_batch=2), A100_80, 512
     )
+
+
+def test_warm_up_is_of_the_steps_that_preferences_take() -> None:
+    plan, origin = (found := compared("objective=dpo").methods["lora"]).plan, found.origin
+    assert found.steps == 119 and plan.warmup_fraction == 0.1, "one epoch is a short run, three would not be"
+    assert (origin["warmup_fraction"], origin["epochs"]) == ("under 200 steps", "dpo default")
+    assert origin["packing"] == "dpo compares whole answers"

@@ -108,3 +108,11 @@ def test_a_cpu_is_one_unless_the_user_shares_it_between_processes() -> None:
     assert shared.device.label.endswith(", 2 processes")
     with pytest.raises(UserError, match="processes: 5, but this CPU has cores for 4; set processes to at most 4"):
         planned("processes=5", device=cpu)
+
+
+@pytest.mark.parametrize("setting", ["compile=true", "kernels=compiled"])
+def test_a_compiled_whole_model_takes_one_device_however_that_is_said(setting: str) -> None:
+    two = replace(A100_80, count=2)
+    found = compare(Answers(set=(setting,)), two, model(), rows(1000))
+    assert {method: seen.plan.processes for method, seen in found.methods.items()} == {"lora": 2, "qlora": 2, "full": 1}
+    assert all(seen.plan.compile for seen in found.methods.values())

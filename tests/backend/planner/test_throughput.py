@@ -118,9 +118,9 @@ def test_packed_sequences_are_filled_up_to_a_multiple() -> None:
 
 
 def test_a_token_attends_within_its_row_unless_a_mask_is_needed() -> None:
-    lengths = np.array([100, 300])
-    data = replace(rows(2), row_tokens=lengths, row_scored_tokens=lengths, row_prompt_tokens=lengths * 0)
-    flash = replace(LORA, attention="flash_attention_2", max_length=1000)
+    lengths = np.array([100, 300] * 8)
+    data = replace(rows(16), row_tokens=lengths, row_scored_tokens=lengths, row_prompt_tokens=lengths * 0)
+    flash = replace(LORA, attention="flash_attention_2", max_length=1000, eval_fraction=0.0)
     load = throughput.work(flash, data)
     assert load.attended == (100**2 + 300**2) / 400
     assert throughput.one_pass(flash, load).attended == load.attended
@@ -151,3 +151,13 @@ def test_a_cpu_goes_by_its_measured_rate() -> None:
     assert slow is not None and fast is not None and chunked is not None
     assert slow.point == pytest.approx(2 * fast.point)
     assert chunked.point > slow.point
+
+
+@pytest.mark.parametrize("packing", [True, False])
+def test_a_step_has_no_more_rows_than_there_are(packing: bool) -> None:
+    few = rows(10, 100)
+    plan = replace(LORA, packing=packing, micro_batch=1, eval_fraction=0.0)
+    load, enough = (throughput.work(replace(plan, effective_batch=x), few) for x in (64, 10))
+    assert load.step_tokens == enough.step_tokens == 1000
+    assert (load.length, load.row_lengths) == (enough.length, enough.row_lengths)
+    assert throughput.sequences_per_step(replace(plan, effective_batch=64), load) == (1 if packing else 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -62,3 +63,13 @@ def test_a_plateau() -> None:
 @pytest.mark.parametrize("odd", [math.nan, math.inf])
 def test_losses_that_are_no_numbers_are_passed_over(odd: float) -> None:
     assert said(falling(60), {0: 2.0, 20: odd, 40: odd, 60: odd}) == []
+
+
+def test_it_speaks_of_the_settings_as_they_are_now() -> None:
+    adviser = Adviser(PLAN, 100, "a-run")
+    adviser.follow(replace(PLAN, learning_rate=3e-4), 50)
+    list(adviser.evaluated(0, 2.0))
+    for step in range(1, 41):
+        list(adviser.stepped(step, 2.0))
+    (found,) = adviser.evaluated(40, 1.999)
+    assert "of 50 steps" in found.text and "the learning rate of 0.0003" in found.text and "=0.0009" in str(found.fix)

@@ -104,3 +104,40 @@ def test_the_budget_is_a_cap(tiny_model: Path, questions: Path, monkeypatch: pyt
     assert end["reason"].startswith("stopped at the budget: $1,050 of $1,000 are spent")
     assert events(folder, "checkpoint")[-1]["step"] == 7 and end["result"]
     assert events(folder, "step")[-1]["spent_usd"] == 1050.0
+
+
+def test_what_comes_of_a_change_is_said(tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_run(tiny_model, questions, eval_fraction=0.0, max_steps=5, **SETTINGS)
+
+    def ask() -> None:
+        control.send_change(folder.commands_file, "max_steps", 1000)
+        control.send_change(folder.commands_file, "early_stopping_patience", 2)
+        control.send(folder.commands_file, "finish")
+        control.send_change(folder.commands_file, "learning_rate", 1e-3)
+
+    on_step(monkeypatch, 3, ask)
+    assert train(folder) == "done"
+    texts = [event["text"] for event in events(folder, "replanned")]
+    assert texts[0] == "max_steps is 1000 from step 4 on, as you asked: the run ends at step 10"
+    assert texts[1].endswith("as you asked; but no row is held out to tell by when to stop")
+    assert len(rates(folder)) == 4, "a change after `finish` does not undo it"
+    assert rates(folder)[3] == 1e-3
+
+
+def test_a_change_after_a_stop_is_kept_for_the_resume(
+    tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_run(tiny_model, questions, max_steps=4, **SETTINGS)
+
+    def ask() -> None:
+        control.send(folder.commands_file, "stop")
+        control.send_change(folder.commands_file, "learning_rate", 1e-3)
+
+    on_step(monkeypatch, 2, ask)
+    assert train(folder) == "stopped" and train(folder) == "done"
+    assert rates(folder) == [5e-3] * 2 + [1e-3] * 2
+
+
+def test_several_processes_share_one_cpu_and_its_price(tiny_model: Path, questions: Path) -> None:
+    job = new_run(tiny_model, questions, processes=2).job()
+    assert job.paid_devices == 1 and replace(job, device="cuda").paid_devices == 2

@@ -24,7 +24,7 @@ from backend.training.precision import autocast
 from backend.training.report import Report
 from backend.training.train import train
 from tests.backend.training.families import network
-from tests.backend.training.helpers import log_text, new_run, random_rows
+from tests.backend.training.helpers import events, log_text, new_run, random_rows
 
 SETTINGS = Plan(precision="float32", max_length=200)
 
@@ -184,3 +184,10 @@ def test_a_cpu_measures_nothing(tiny_model: Path) -> None:
     report = Report.__new__(Report)
     assert not kernel_choice.settle(Execution(plan, "cpu"), loaded, random_rows(2), "CPU", report).measure_kernels
     assert not measured.file().exists()
+
+
+def test_a_run_that_was_to_time_kernels_is_as_planned(tiny_model: Path, questions: Path) -> None:
+    """Else no run with the settings that the planner chooses for a GPU would correct the next prediction."""
+    folder = new_run(tiny_model, questions, measure_kernels=True, max_steps=1)
+    assert train(folder) == "done"
+    assert events(folder, "measured")[0]["as_planned"] is True

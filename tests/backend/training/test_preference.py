@@ -246,3 +246,16 @@ def test_data_that_has_no_preferences_is_refused(
     with pytest.raises(UserError, match=sentence) as refused:
         prepared(kind, path, tiny_model)
     assert refused.value.field == "objective"
+
+
+@pytest.mark.parametrize("objective", ["dpo", "kto"])
+def test_what_answers_are_compared_by_is_of_the_data_too(
+    objective: str, tiny_model: Path, pairs_file: Path, marked_file: Path
+) -> None:
+    """The worse answers of pairs, and marks: a run that goes on with others is not the same run."""
+    data = pairs_file if objective == "dpo" else marked_file
+    first = prepared(objective, data, tiny_model).fingerprint
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    other = [x | ({"rejected": "Never."} if objective == "dpo" else {"label": not x["label"]}) for x in rows]
+    data.write_text("".join(json.dumps(row) + "\n" for row in other))
+    assert prepared(objective, data, tiny_model).fingerprint != first

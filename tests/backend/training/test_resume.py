@@ -20,6 +20,7 @@ from backend.run.folder import RunFolder
 from backend.training import session
 from backend.training.report import Report
 from backend.training.saving import checkpoint
+from backend.training.setup import same_data
 from backend.training.train import train
 from tests.backend.training.helpers import ALL, events, log_text, losses, new_run
 
@@ -212,3 +213,9 @@ def test_with_all_checkpoints_damaged_it_does_not_begin_at_0_silently(tiny_model
     assert folder.start_again() is not None
     ours = finish(folder)
     assert_equal_runs(ours, undisturbed)
+
+
+@pytest.mark.parametrize(("saved", "is_same"), [("key 9", True), ("key 9 more", True), ("key", True), ("ke", False)])
+def test_data_is_known_by_what_an_earlier_version_wrote_too(saved: str, is_same: bool) -> None:
+    assert same_data(saved, "key 9 more") == is_same
+    assert not same_data("key 9 more", "key 9")

@@ -9,8 +9,9 @@ import torch
 from backend.answers import Method
 from backend.training.batches import micro_batches
 from backend.training.loss import whole
-from backend.training.optim.optimizers import AfterBackward, InBackward, updater
+from backend.training.optim.optimizers import AfterBackward, InBackward, steps_in_backward, updater
 from backend.training.parallel.execution import Execution
+from backend.training.parallel.ranks import Ranks
 from backend.training.step import forward_backward
 from tests.backend.training.helpers import loaded, one_step, plan, random_rows
 
@@ -145,3 +146,11 @@ def test_only_matrices_decay(tiny_model: Path) -> None:
     matrices, vectors = update.state_dict()["optimizer"]["param_groups"]
     assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.5, 0.0)
     assert len(vectors["params"]) == 5
+
+
+def test_replicas_of_adapters_are_stepped_when_their_gradients_are_summed() -> None:
+    """Stepped in its own backward pass, each would learn from its own rows only."""
+    settings = plan("lora", optimizer_in_backward=True)
+    assert not steps_in_backward(Execution(settings, "cpu", ranks=Ranks(0, 2)))
+    assert steps_in_backward(Execution(settings, "cpu"))
+    assert steps_in_backward(Execution(plan("full", optimizer_in_backward=True), "cpu", ranks=Ranks(0, 2)))
