@@ -165,8 +165,9 @@ def test_what_was_measured_is_used_said_and_remembered(
     plan = Plan(method="lora", quantization="none", precision="float32", measure_kernels=True, max_length=64)
     loaded = methods.load(tiny_model, "base", Execution(plan, "cpu"))
     norm = loaded.network.get_decoder().norm
-    said: list[str] = []
+    said, phases = list[str](), list[str]()
     monkeypatch.setattr(Report, "say", lambda self, text, *_: said.append(text))
+    monkeypatch.setattr(Report, "phase", lambda self, name: phases.append(name))
     monkeypatch.setattr(kernel_choice, "_pass", lambda *_: 1.0 if "forward" in vars(norm) else 2.0)
     monkeypatch.setattr(kernel_choice, "micro_batches", lambda rows, _: micro_batches(rows, Execution(plan, "cpu")))
     report = Report.__new__(Report)
@@ -174,6 +175,7 @@ def test_what_was_measured_is_used_said_and_remembered(
     assert (settled.kernels, settled.measure_kernels) == ("fused", False)
     assert "forward" in vars(norm)
     assert said == ["kernels, a pass of 64 tokens: stock 2000 ms, fused 1000 ms; fused is taken"]
+    assert phases == ["kernels", "load"], "a pass takes more memory than loading, which is corrected by its peak"
     ((name, found),) = measured.known().items()
     assert name.startswith("RTX 4090, llama ") and found.kernels == "fused"
 
