@@ -132,7 +132,7 @@ class PhaseStarted(Event, tag="phase", frozen=True, kw_only=True):
     """Another phase of the run begins."""
 
     name: str = ""
-    """`data`, `load`, `eval`, `sample`, `forgetting`, `task`, `train`, `checkpoint` or `save`."""
+    """`data`, `load`, `kernels`, `eval`, `forgetting`, `sample`, `task`, `train`, `checkpoint` or `save`."""
 
 
 class PhaseProgress(Event, tag="progress", frozen=True, kw_only=True):

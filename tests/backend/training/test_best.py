@@ -10,11 +10,14 @@ import torch
 from safetensors.torch import load_file
 
 from backend.launch import launch
+from backend.plan.plan import Plan
 from backend.run import control, history
 from backend.run.control import Inbox
 from backend.run.folder import RunFolder
 from backend.run.summary import summarise
 from backend.training import session
+from backend.training.ending import early_stop
+from backend.training.meters.progress import RunProgress
 from backend.training.saving import best
 from backend.training.train import train
 from tests.backend.training.helpers import events, log_text, losses, new_run
@@ -134,3 +137,12 @@ def test_on_two_ranks_the_best_is_the_same(method: Any, tiny_model: Path, questi
     assert launch.train(two, Inbox(two.commands_file)) == "done", log_text(two)
     (end,) = events(two, "run_finished")
     assert end["result_step"] == lowest(two)
+
+
+@pytest.mark.parametrize(("lowest", "said"), [(2.0, "the one before training"), (1.9, "the one at step 1")])
+def test_the_end_names_the_loss_that_was_not_undercut(lowest: float, said: str) -> None:
+    """The first evaluation's may be the lowest of the run, and itself one of those that did not fall."""
+    progress = RunProgress(step=1, eval_before=2.0, best_loss=lowest, best_step=1, stale_evaluations=1)
+    end = early_stop(Plan(early_stopping_patience=1), progress)
+    assert end is not None
+    assert str(end.reason).endswith(f"in 1 evaluation the held-out loss has not fallen below {said}")
