@@ -88,7 +88,7 @@ def _method(recipe: Recipe) -> dict[str, Any]:
         "lora_alpha": recipe.alpha,
         "lora_dropout": plan.dropout,
         "lora_target": ",".join(recipe.targets or ["all"]),
-        "additional_target": plan.modules_to_save or None,
+        "additional_target": ",".join(recipe.whole_modules or []) or None,
         "use_dora": plan.use_dora or None,
         "use_rslora": plan.use_rslora or None,
         **(nf4 if plan.method == "qlora" else {}),

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from backend import typed
+from backend.errors import UserError
 from backend.export.rows import ExportedRows
 from backend.export.source import ExportSource
 from backend.model import whole_modules
@@ -31,7 +32,8 @@ FINAL = 0.1
 class _Written(msgspec.Struct):
     """What is read of the configuration that peft wrote with the run's adapter."""
 
-    target_modules: list[str] | str
+    target_modules: list[str] | str = []
+    modules_to_save: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,20 +105,32 @@ class Recipe:
 
     @property
     def targets(self) -> list[str] | None:
-        """Names of modules that get an adapter; None for all linear ones but the head."""
-        names = [name.strip() for name in self.plan.target_modules.split(",")]
-        if names == [ALL_LINEAR]:
+        """Names of modules that get an adapter; None for all linear ones but the head.
+
+        As they stand in the adapter, unless that is so of every linear layer: other trainers know `all-linear` only if
+        it stands alone, and take a vision tower's layers for it too.
+        """
+        said, written = self.plan.target_modules, self._written.target_modules
+        names = [written] if isinstance(written, str) else sorted(written)
+        if said == ALL_LINEAR and not any("." in name for name in names):
             return None
-        if ALL_LINEAR not in names:
-            return names
-        # other trainers know the word only if it stands alone
-        written = typed.read_json(self.source.result / "adapter_config.json", _Written).target_modules
-        return sorted([written] if isinstance(written, str) else written)
+        return names or [name.strip() for name in said.split(",")]
+
+    @property
+    def _written(self) -> _Written:
+        try:
+            return typed.read_json(self.source.result / "adapter_config.json", _Written)
+        except typed.Damaged as error:
+            raise UserError(f"the configuration of the run's adapter can't be read: {error}", "run") from None
 
     @property
     def whole_modules(self) -> list[str] | None:
-        """Names of modules that train whole beside the adapter; None for none."""
-        return whole_modules.listed(self.plan.modules_to_save) or None
+        """Names of modules that train whole beside the adapter; None for none.
+
+        As they stand in the adapter: peft takes every module whose name ends so, of `norm` each block's too.
+        """
+        listed = whole_modules.listed(self.plan.modules_to_save)
+        return (self._written.modules_to_save or listed) if listed else None
 
     @property
     def schedule(self) -> tuple[str, dict[str, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -304,3 +305,29 @@ def test_all_linear_layers_and_the_head_are_listed_by_name(make: Callable[..., R
     for trainer, key in (("trl", "lora_target_modules"), ("axolotl", "lora_target_modules")):
         assert config(folder, trainer)[0][key] == names
     assert config(folder, "llamafactory")[0]["lora_target"] == "down_proj,lm_head,q_proj"
+
+
+@pytest.mark.parametrize(
+    ("trainer", "key", "value"),
+    [
+        ("trl", "lora_modules_to_save", ["model.norm"]),
+        ("axolotl", "lora_modules_to_save", ["model.norm"]),
+        ("llamafactory", "additional_target", "model.norm"),
+    ],
+)
+def test_whole_modules_are_named_as_peft_tells_them_apart(
+    make: Callable[..., RunFolder], trainer: str, key: str, value: Any
+) -> None:
+    """`norm` alone would be the end of every block's norms too."""
+    folder = make(modules_to_save="norm")
+    assert config(folder, trainer)[0][key] in (["norm"], "norm"), "an older adapter does not say"
+    (folder.result / "adapter_config.json").write_text(json.dumps({"modules_to_save": ["model.norm"]}))
+    shutil.rmtree(folder.path / "export")
+    assert config(folder, trainer)[0][key] == value
+
+
+def test_layers_of_the_text_alone_are_named_in_full(make: Callable[..., RunFolder]) -> None:
+    folder = make()
+    names = ["model.language_model.layers.0.q_proj", "model.language_model.layers.1.q_proj"]
+    (folder.result / "adapter_config.json").write_text(json.dumps({"target_modules": names}))
+    assert config(folder, "trl")[0]["lora_target_modules"] == names
