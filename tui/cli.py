@@ -12,8 +12,6 @@ from backend.errors import STOPPED, TRAINING_FAILED, TrainingFailed, UserError
 from tui import streams
 
 _OWN_FAULT = 1
-_BY_RICH = 1
-"""Rich, which prints the help, ends the process with this code when nobody reads what it prints."""
 
 
 def main() -> None:
@@ -37,8 +35,8 @@ def run(tokens: Sequence[str]) -> int:
     except TrainingFailed as error:
         return _refuse(str(error), error.exit_code)
     except (BrokenPipeError, SystemExit) as error:
-        if isinstance(error, SystemExit) and error.code != _BY_RICH:
-            raise
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise  # Rich, which prints the help, makes a SystemExit of the broken pipe
         streams.drop_what_is_stuck()  # the reader of a pipe has left (`fttui runs | head`)
         return 0
     except OSError as error:

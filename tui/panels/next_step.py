@@ -66,7 +66,7 @@ class Trouble(Panel):
         self._sentence = sentence
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """The whole sentence, long paths cut where it has no room, and as much of the log as there is room for."""
+        """The whole sentence, with long paths shortened if it does not fit, then as many lines of the log as fit."""
         most = max(1, height - 1)
         lines = wrapped(self._sentence, width, most + 1)
         if len(lines) > most:  # what is wrong with a path comes after it
