@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,26 @@ from tests.tiny import make_model
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+STDERR = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[STDERR] = os.dup(2)  # before pytest captures it
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Where a test's time limit is not heard, as in a lock of a library, all threads' tracebacks end the process."""
+    limit = float(item.config.getini("timeout")) + 60
+    faulthandler.dump_traceback_later(limit, exit=True, file=item.config.stash[STDERR])
+    return (yield)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """So does an exit that hangs."""
+    faulthandler.dump_traceback_later(60, exit=True, file=config.stash[STDERR])
 
 
 @pytest.fixture(autouse=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 
 import pytest
 
 from backend import atomic, paths, presets
+from tests import at_once
 
 
 def test_a_preset_that_is_kept_elsewhere_stays_there(tmp_path: Path) -> None:
@@ -43,14 +43,16 @@ def test_a_name_may_be_as_long_as_a_name_can_be(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def _write(job: tuple[str, str]) -> None:
-    for _ in range(50):
-        atomic.write(Path(job[0]), job[1] * 5000)
-        assert len(set(Path(job[0]).read_text())) == 1, "two contents in one file"
+WRITER_IMPORTS = "from pathlib import Path; from backend import atomic"
+WRITER = """
+path, letter = Path(sys.argv[1]), sys.argv[2]
+for _ in range(200):
+    atomic.write(path, letter * 5000)
+    assert len(set(path.read_text())) == 1, "two contents in one file"
+"""
 
 
-def test_two_that_write_at_once(tmp_path: Path) -> None:
-    with multiprocessing.get_context("fork").Pool(3) as pool:
-        pool.map(_write, [(str(tmp_path / "a"), letter) for letter in "xyz"], chunksize=1)
+def test_several_that_write_at_once(tmp_path: Path) -> None:
+    at_once.run(WRITER_IMPORTS, WRITER, [(str(tmp_path / "a"), letter) for letter in "xyz"])
     assert len((tmp_path / "a").read_text()) == 5000
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

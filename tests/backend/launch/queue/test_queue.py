@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
-import multiprocessing
 import os
 import threading
 import time
@@ -23,7 +22,7 @@ from backend.launch.queue import waiting, worker
 from backend.plan.job import Prediction
 from backend.run import history, plan_file
 from backend.run.folder import RunFolder
-from tests import events_on_disk
+from tests import at_once, events_on_disk
 from tests.backend.planner.test_devices import RTX_4090
 from tests.backend.run.test_folder import JOB
 
@@ -81,15 +80,21 @@ def test_a_damaged_list_is_an_empty_one(fttui_home: Path) -> None:
     assert waiting.names() == []
 
 
-def _add(name: str) -> None:
+ADDER_IMPORTS = """
+from pathlib import Path
+from backend.launch.queue import waiting
+from backend.run.folder import RunFolder
+"""
+ADDER = """
+for name in sys.argv[1:]:
     waiting.add(RunFolder(Path(name)))
+"""
 
 
-def test_two_that_add_at_once_lose_nothing(fttui_home: Path) -> None:
+def test_several_that_add_at_once_lose_nothing(fttui_home: Path) -> None:
     fttui_home.mkdir(exist_ok=True)
-    names = [f"run-{i}" for i in range(20)]
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        pool.map(_add, names)
+    names = [f"run-{i}" for i in range(40)]
+    at_once.run(ADDER_IMPORTS, ADDER, [names[i::4] for i in range(4)])
     assert sorted(waiting.names()) == sorted(names)
 
 

@@ -117,7 +117,7 @@ def test_paused_killed_and_gone_on_with_as_if_nothing_had_been(tiny_model: Path,
     assert [path.name for path in sorted(one.result.iterdir())] == [path.name for path in sorted(two.result.iterdir())]
 
     folder = new_run(tiny_model, questions, "full", processes=2, **FEW)
-    asking = threading.Thread(target=pause_after, args=(folder, 1))
+    asking = threading.Thread(target=pause_after, args=(folder, 1), daemon=True)  # the run may fail before that step
     asking.start()
     assert train(folder) == "paused"
     asking.join()
