@@ -1,4 +1,4 @@
-"""Several processes at once, each a new Python: a fork of a test's process would inherit what its threads hold locked."""
+"""Several processes at once, each a new Python: a forked one would inherit what threads of the test hold locked."""
 
 from __future__ import annotations
 
