@@ -28,10 +28,15 @@ def config(folder: Path) -> Any:
         return AutoConfig.from_pretrained(folder, **NO_CODE)
 
 
-def load(folder: Path, **options: Any) -> Any:
-    """The model in `folder`; `options` are those of `from_pretrained`. Raises UserError if transformers refuses it."""
+def load(folder: Path, *, dropout: bool = True, **options: Any) -> Any:
+    """The model in `folder`; `options` are those of `from_pretrained`. Raises UserError if transformers refuses it.
+
+    `dropout=False`: it is trained without that of its own configuration.
+    """
     settings = config(folder)
     _return_what_is_asked(settings)
+    if not dropout:
+        _drop_nothing(settings)
     if str(getattr(settings, "_attn_implementation", None)).startswith("flash"):  # the package may not be here
         options.setdefault("attn_implementation", "eager")
     with said_plainly(folder):
@@ -43,6 +48,13 @@ def _return_what_is_asked(settings: Any) -> None:
     for part in {id(x): x for x in (settings, settings.get_text_config())}.values():
         part.return_dict = True
         part.output_attentions = part.output_hidden_states = False
+
+
+def _drop_nothing(settings: Any) -> None:
+    for part in (settings, settings.get_text_config()):
+        for name, value in vars(part).items():
+            if "drop" in name and isinstance(value, float):
+                setattr(part, name, 0.0)
 
 
 def tokenizer(folder: Path) -> Any:

@@ -199,6 +199,7 @@ def _network(folder: Path, plan: Plan, device: str, attention: str) -> Any:
         options["quantization_config"] = _nf4(plan)
     if device != "cpu" or "quantization_config" in options:
         options["device_map"] = {"": device}
+    options["dropout"] = plan.objective == "sft"  # preferences: the reference and what is compared would be random
     network = _checked(folder, options)
     if device == "cpu" and "quantization_config" in options:
         _keep_4bit_layout(network)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,6 +137,21 @@ def test_loss_and_gradients_are_those_of_the_definition(
     assert mine[0] == pytest.approx(theirs[0], rel=1e-5)
     assert_same(mine[1], theirs[1], 2e-4)
     assert abs(theirs[0] - (0.6931 if objective == "dpo" else 0.5)) > 1e-4, "the adapters have moved the model"
+
+
+def test_the_models_own_dropout_is_off(tiny_model: Path, tmp_path: Path) -> None:
+    """As in TRL: the reference would be another one at every step, and adapters that do nothing yet be compared."""
+    folder = tmp_path / "drops"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.5}))
+    chosen = plan("lora", objective="dpo", packing=False)
+    it, execution = methods.load(folder, str(folder), Execution(chosen, "cpu")), Execution(chosen, "cpu")
+    assert it.network.training and not methods.drops(it.network, chosen)
+    (batch, *_) = preference_batches(some_pairs(), execution)
+    assert float(PreferenceLoss(it.network, execution)(batch)) == pytest.approx(batch.scored * math.log(2), rel=1e-6)
+    sft = plan("lora")
+    assert methods.drops(methods.load(folder, str(folder), Execution(sft, "cpu")).network, sft)
 
 
 def test_margins_and_the_right_side_are_of_evaluations(tiny_model: Path) -> None:
