@@ -66,7 +66,7 @@ class RowBrowser:
         objective: str = "sft",
     ) -> None:
         self._source: Source = load(reference)
-        self._found, self._how, _ = learned_from(self._source, mapping, objective, how)
+        self._found, self._how, *_ = learned_from(self._source, mapping, objective, how)
         folder = model.tokenizer_file.parent if model and model.tokenizer_file else None
         self._tokenizer = TextTokenizer.load(folder, model.added_tokens) if model and folder else None
         self.max_length = max_length

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,6 +85,20 @@ def counted(seen: Survey, tokenizer: TextTokenizer, seed: int, how: Tokenizing =
     used = np.setdiff1d(np.arange(len(fitted)), np.concatenate((refused, without)))
     _scale(tally, len(seen.rows) / size, len(refused))
     return Counted(*_columns(fitted[used]), used, len(refused), without, exact=False, tally=tally)
+
+
+def longer_of_pairs(seen: Survey, better: Counted, of_worse: Survey, worse: Counted) -> Counted:
+    """Of each pair the side that has more tokens: both are padded to it. Pairs of which one side lacks are left out."""
+    _, at, of = np.intersect1d(seen.rows[better.used], of_worse.rows[worse.used], return_indices=True)
+    is_worse = worse.tokens[of] > better.tokens[at]
+    return replace(
+        better,
+        tokens=np.where(is_worse, worse.tokens[of], better.tokens[at]),
+        scored=np.where(is_worse, worse.scored[of], better.scored[at]),
+        prompt=better.prompt[at],
+        used=better.used[at],
+        exact=better.exact and worse.exact,
+    )
 
 
 def _exact(seen: Survey, tokenizer: TextTokenizer, how: Tokenizing) -> Counted:

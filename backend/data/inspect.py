@@ -12,7 +12,7 @@ import numpy as np
 
 from backend.data.constants import constants
 from backend.data.content import of_content
-from backend.data.counting import Counted, bytes_per_token, counted, estimated
+from backend.data.counting import Counted, bytes_per_token, counted, estimated, longer_of_pairs
 from backend.data.finding import Finding, by_severity, count_of, finding
 from backend.data.formats import Examples, examples_of
 from backend.data.notes import length_findings
@@ -74,10 +74,17 @@ def _inspected(
     say: Say,
 ) -> DataReport:
     reference = source.reference
-    found, how, possible = learned_from(source, mapping, objective, how)
+    found, how, possible, worse = learned_from(source, mapping, objective, how)
     tokenizer = _tokenizer(model)
+
+    def count(seen: Survey) -> Counted:
+        return counted(seen, tokenizer, seed, how) if tokenizer else estimated(seen.sizes, seen.kept)
+
     seen = survey(found, seed, say)
-    counts = counted(seen, tokenizer, seed, how) if tokenizer else estimated(seen.sizes, seen.kept)
+    counts = count(seen)
+    if worse is not None:
+        of_worse = survey(worse, seed, say)
+        counts = longer_of_pairs(seen, counts, of_worse, count(of_worse))
     if not len(counts.tokens):
         raise _nothing_used(reference, counts)
     used_rows = seen.source_rows(counts.used)

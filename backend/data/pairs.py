@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from backend.data import objectives
 from backend.data.formats import Examples, examples_of, read_as
@@ -12,10 +13,20 @@ from backend.data.tokenizing import Tokenizing
 from backend.errors import UserError
 
 
-def learned_from(
-    source: Source, mapping: Sequence[str], objective: str, how: Tokenizing
-) -> tuple[Examples, Tokenizing, tuple[str, ...]]:
-    """The rows that `objective` learns from, how they become tokens, and the objectives that the data has rows for.
+class Learned(NamedTuple):
+    """What an objective learns from."""
+
+    rows: Examples
+    """dpo: with their better answers."""
+    how: Tokenizing
+    possible: tuple[str, ...]
+    """The objectives that the data has rows for."""
+    worse: Examples | None = None
+    """dpo: the same rows, and those that are no pairs, with their worse answers."""
+
+
+def learned_from(source: Source, mapping: Sequence[str], objective: str, how: Tokenizing) -> Learned:
+    """The rows that `objective` learns from, and how they become tokens.
 
     kto learns also from the answers that are marked as bad, dpo from pairs only, and both only from the last answer of
     a conversation. An objective that the data has nothing for is read as sft.
@@ -23,10 +34,12 @@ def learned_from(
     found = examples_of(source, mapping)
     possible = objectives.of(found.layout)
     if objective == "sft" or objective not in possible:
-        return found, how, possible
-    is_kto = objective == "kto"
-    rows = read_as(found, found.layout.mapping, found.layout.verdict) if is_kto else pairs_of(source, mapping)[0]
-    return rows, replace(how, train_on_turns="last"), possible
+        return Learned(found, how, possible)
+    how = replace(how, train_on_turns="last")
+    if objective == "kto":
+        return Learned(read_as(found, found.layout.mapping, found.layout.verdict), how, possible)
+    better, worse = pairs_of(source, mapping)
+    return Learned(better, how, possible, worse)
 
 
 def pairs_of(source: Source, mapping: Sequence[str]) -> tuple[Examples, Examples]:

@@ -59,6 +59,23 @@ def test_kto_learns_from_the_rows_marked_as_bad_too(tmp_path: Path, model: Model
     assert kto.objectives == ("sft", "kto")
 
 
+@pytest.mark.parametrize("has_tokenizer", [False, True])
+def test_a_pair_is_planned_by_the_longer_of_its_answers(
+    has_tokenizer: bool, tmp_path: Path, model: ModelInfo, tiny_model: Path
+) -> None:
+    """Both are padded to it: by the better ones alone, memory and time would be those of a shorter run."""
+    answers = [("Yes.", "No, " * 30), ("Yes, " * 40, "No."), ("Yes.", "No."), ("Yes.", "")]
+    rows = [{"prompt": f"{i}?", "chosen": yes, "rejected": no} for i, (yes, no) in enumerate(answers)]
+    path = jsonl(tmp_path / "rows.jsonl", rows)
+    planned = inspect(path, objective="dpo", model=model if has_tokenizer else None)
+    assert planned.row_numbers.tolist() == [0, 1, 2] and planned.exact == has_tokenizer
+    assert all(planned.row_tokens[at] > 3 * planned.row_tokens[2] for at in (0, 1))
+    assert (planned.row_scored_tokens + planned.row_prompt_tokens <= planned.row_tokens).all()
+    if has_tokenizer:
+        trained = prepare_preferences("dpo", path, (), tiny_model, 512, 0.0, 0).train
+        assert planned.row_tokens.tolist() == [max(len(ids) for ids, _ in trained[at].rows) for at in range(3)]
+
+
 def test_the_preview_is_the_first_row_as_the_model_sees_it(tmp_path: Path, model: ModelInfo) -> None:
     report = inspect(jsonl(tmp_path / "rows.jsonl", pairs(60)), model=model)
     assert [(segment.text, segment.scored) for segment in report.preview] == [
