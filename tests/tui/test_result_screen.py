@@ -32,8 +32,10 @@ from tui.panels.curve import Curve
 from tui.panels.next_step import NextPanel, Trouble
 from tui.panels.outcome import figures
 from tui.panels.progress import ProgressPanel
+from tui.screens import result
 from tui.screens.chat import ChatScreen
 from tui.screens.export_choice import ExportScreen
+from tui.screens.live import LiveScreen
 from tui.screens.result import ResultScreen, next_step
 
 __all__ = ["utc"]
@@ -319,6 +321,38 @@ async def test_a_run_that_waits_in_the_queue_is_neither_lost_nor_starting() -> N
         assert screen.query_one(NextPanel).step.lines == ("fttui queue list",)
         text = "\n".join("".join(x.text for x in strip) for strip in screen._compositor.render_strips())
     assert f"fttui resume {folder.name} starts it now" in text and "starting" not in text
+
+
+async def test_a_run_that_waits_is_shown_live_when_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result, "_LOOK_SECONDS", 0.05)
+    folder, story = make_run(), Story()
+    waiting.add(folder)
+    app = Stage(ResultScreen(folder))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.2)
+        waiting.take(folder.name)  # its process starts
+        await pilot.pause(0.2)
+        assert isinstance(app.screen, ResultScreen)
+        with folder.hold():
+            tell(folder, story.begin(), story.steps(2))
+            while not isinstance(app.screen, LiveScreen):
+                await pilot.pause(0.05)
+            await pilot.pause(0.3)
+            assert isinstance(app.screen, LiveScreen) and app.screen._history.step == 2
+
+
+async def test_a_run_that_was_taken_out_of_the_queue_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(result, "_LOOKS_UNTIL_STARTED", 3)
+    folder = make_run()
+    waiting.add(folder)
+    app = Stage(ResultScreen(folder))
+    async with app.run_test(size=(80, 24)) as pilot:
+        first = app.screen
+        waiting.take(folder.name)
+        while app.screen is first:
+            await pilot.pause(0.05)
+        assert app.screen.query(Trouble)
 
 
 async def test_a_long_path_in_a_failure_hides_neither_what_is_wrong_nor_its_fix() -> None:

@@ -31,11 +31,18 @@ from tui.screens.run_screen import RunScreen, panel_keys, run_title
 from tui.widgets.foot import Foot
 
 _LOST = "Its process ended without saying why: it was killed, the host ran out of memory, or the power failed."
+_LOOK_SECONDS = 1.0
+"""How often a run that waits is looked at."""
+_LOOKS_UNTIL_STARTED = 60
+"""A run that has left the queue is started, unless somebody took it out; its process needs some seconds for that."""
 _REMOVED = "Its folder was removed or moved: what is shown here was read before."
 
 
 class ResultScreen(RunScreen):
-    """One screen worth a screenshot. Reads the run's events once, unless `past` is given; nothing in it moves."""
+    """One screen worth a screenshot. Reads the run's events once, unless `past` is given; nothing in it moves.
+
+    A run that waits in the queue is shown live as soon as it begins.
+    """
 
     CSS_PATH = "result.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,6 +71,7 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
         self._unsaid = unsaid or folder.failure()
         self.folder = folder
         self._clock = clock
+        self._looks_outside_queue = 0
         self._history = past or history.read(folder.events_file, folder.log_file)
         self._next = next_step(folder, self._history)
         self._title = run_title(folder)
@@ -94,6 +102,21 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
         for panel in self.query(Panel):
             panel.redraw()
         self._say_why_it_ended()
+        if self._waits():
+            self.set_interval(_LOOK_SECONDS, self._follow)
+
+    def _waits(self) -> bool:
+        return waiting.state_of(self.folder, self._history) == waiting.QUEUED
+
+    def _follow(self) -> None:
+        """Show the run live once it has begun; and what came of it if it is not started."""
+        from tui.screens.live import LiveScreen
+
+        self._looks_outside_queue += not self._waits()
+        if self.is_current and self.folder.is_alive():
+            self.app.switch_screen(LiveScreen(self.folder, clock=self._clock))
+        elif self.is_current and self._looks_outside_queue > _LOOKS_UNTIL_STARTED:
+            self.app.switch_screen(ResultScreen(self.folder, clock=self._clock))
 
     def _say_why_it_ended(self) -> None:
         """A limit of the plan ended it before its last step: what it was, and how to train on."""
@@ -160,7 +183,9 @@ def next_step(folder: RunFolder, past: History) -> NextStep:
         return NextStep("Start again", "", ("fttui",))
     if waiting.state_of(folder, past) == waiting.QUEUED:
         also = f"{_resume(folder)} starts it now"
-        return NextStep("It waits in the queue", "until there is room for it", ("fttui queue list",), also)
+        return NextStep(
+            "It waits in the queue", "until there is room for it, and is then shown here", ("fttui queue list",), also
+        )
     if past.state == "done":
         return _load(folder, past)
     if past.checkpoints:
