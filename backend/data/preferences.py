@@ -78,10 +78,10 @@ def prepare_preferences(
     read = _pairs if kind == "dpo" else _marked
     rows, part, left_out, compared = read(source, mapping, tokenizer, how, say)
     if source.held_out is not None and eval_fraction > 0:
-        other, other_part, *_ = read(source.held_out, mapping, tokenizer, how, say)
+        other, other_part, _, other_compared = read(source.held_out, mapping, tokenizer, how, say)
         train, evaluated = rows, other.some(some_places(len(other)))
     else:
-        other_part = part
+        other_part, other_compared = part, compared
         out = held_out_places(part, eval_fraction, seed, rows.sides[0].index)
         train, evaluated = rows.some(np.setdiff1d(np.arange(len(rows)), out)), rows.some(out)
     asked = (other_part, _wanted(evaluated)) if len(evaluated) else (part, _wanted(train))
@@ -98,6 +98,7 @@ def prepare_preferences(
             if x.kind not in OF_SFT
         ),
         fingerprint=f"{kind} {part.key} {len(rows)} {compared}",
+        validation="" if other_part is part else f"{other_part.key} {other_compared}",
     )
 
 

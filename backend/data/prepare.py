@@ -83,6 +83,8 @@ class Prepared:
     fingerprint: str
     """Changes with the rows, the tokenizer, the template and `max_length`."""
 
+    validation: str = ""
+    """Changes with the rows of a validation split beside the training one; empty without one."""
     questions: tuple[Probe, ...] = ()
     """Held-out questions whose answers are scored, if any are."""
 
@@ -134,6 +136,7 @@ def prepare(
         else (),
         findings=by_severity([*source.findings, *of_content(part.found, part.seen), *findings_of(part.flat.meta)]),
         fingerprint=part.key,
+        validation="" if other is part else other.key,
     )
 
 

@@ -63,8 +63,10 @@ def begin(
         raise _all_damaged(folder, skipped)
     past = found.state(ranks.rank) if found else {}
     progress = typed.convert(past["progress"], RunProgress) if found else RunProgress(data=data.fingerprint)
-    if not same_data(progress.data, data.fingerprint):
-        raise TrainingFailed("the data or the tokenizer has changed since the checkpoint; start a new run")
+    _refuse_other_data(progress, data)
+    if progress.validation and progress.validation != data.validation:
+        report.warn("the validation rows have changed since the checkpoint: held-out losses before it are of others")
+    progress.validation = data.validation
     if job.device == "cpu" and ranks.is_first:
         cpu_formats.note_bf16_gain(job.plan, report)
     rng.seed(job.plan.seed)
@@ -107,6 +109,19 @@ def begin(
         saved_step=found.manifest.step if found else None,
         started=began - progress.seconds,
     )
+
+
+def _refuse_other_data(progress: RunProgress, data: Prepared) -> None:
+    """Raise TrainingFailed if the next steps would have other rows than an undisturbed run's."""
+    if not same_data(progress.data, data.fingerprint):
+        raise TrainingFailed("the data or the tokenizer has changed since the checkpoint; start a new run")
+    had, has = progress.validation, data.validation
+    if had is not None and bool(had) != bool(has):
+        what, fix = ("is gone", "put it back") if had else ("is new", "take it away")
+        raise TrainingFailed(
+            f"the validation split beside the training rows {what} since the checkpoint, so that other rows would be "
+            f"trained on; {fix}, or start a new run"
+        )
 
 
 def same_data(saved: str, now: str) -> bool:

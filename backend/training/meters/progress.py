@@ -37,6 +37,8 @@ class RunProgress(msgspec.Struct):
     """Why max_forgetting ends the run; empty if it does not."""
     data: str = ""
     """The fingerprint of the data: if it changes, the steps have other rows."""
+    validation: str | None = None
+    """Likewise of a validation split beside the training one; empty without one, None if it was not kept."""
     adjusted: dict[str, int | bool | float | str] = {}
     """Plan fields that running out of memory has changed."""
 

@@ -173,6 +173,28 @@ def test_data_that_changed_is_refused(tiny_model: Path, questions: Path, tmp_pat
     assert "has changed since the checkpoint" in events(folder, "run_finished")[-1]["error"]
 
 
+def test_a_validation_split_that_changed_is_said_and_one_that_is_gone_is_refused(
+    tiny_model: Path, questions: Path, tmp_path: Path
+) -> None:
+    """Without it, rows of the training split would be held out, and every later step would have others."""
+    data = tmp_path / "mine"
+    data.mkdir()
+    rows = questions.read_text().splitlines(keepends=True)
+    validation = data / "validation.jsonl"
+    (data / "train.jsonl").write_text("".join(rows[:30]))
+    validation.write_text("".join(rows[30:]))
+    folder = new_run(tiny_model, data, "lora", max_steps=2)
+    assert train(folder) == "done"
+    validation.write_text("".join(rows[33:]))
+    assert train(folder) == "done"
+    said = [x["text"] for x in events(folder, "log") if "validation rows have changed" in x["text"]]
+    assert len(said) == 1
+    validation.unlink()
+    assert train(folder) == "failed"
+    error = events(folder, "run_finished")[-1]["error"]
+    assert "the validation split beside the training rows is gone" in error and "put it back, or start" in error
+
+
 KILL = """
 import os, signal, sys
 from pathlib import Path
