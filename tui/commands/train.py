@@ -136,6 +136,9 @@ def resume(
 
     if run and run.startswith(ssh.PREFIX):
         host, name = ssh.split(run)
+        if json:
+            shows = f"`fttui watch {run}` shows it"
+            raise UserError(f"json: a run on another box goes on in the background there; {shows}", "json")
         words = ["fttui", "resume", *([name] if name else []), "--detach", *(["--from-start"] if from_start else [])]
         return ssh.call(host, [*words, *(["--processes", str(processes)] if processes is not None else [])])
     folder = RunFolder.find(run)
