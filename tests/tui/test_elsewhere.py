@@ -73,7 +73,7 @@ def test_what_went_wrong_is_one_sentence(there: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("CODE", "127")
     with pytest.raises(UserError, match="fttui is not installed on box"):
         control.stop("ssh:box")
-    with pytest.raises(UserError, match="json: a run on another box .* `fttui watch ssh:box:x` shows it"):
+    with pytest.raises(UserError, match=r"json: a run on another box .* `fttui watch ssh:box:x` shows it"):
         train.resume("ssh:box:x", json=True)
     monkeypatch.setenv("PATH", str(there))
     with pytest.raises(UserError, match="`ssh` is missing"):
