@@ -5,6 +5,7 @@ Standard input is a pipe whose other end the sweep holds; when that closes, this
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from pathlib import Path
@@ -27,7 +28,8 @@ def main() -> int:
 
 def _stop_when_alone(folder: RunFolder) -> None:
     """The sweep has ended: stop at the next step, with a checkpoint."""
-    sys.stdin.read()
+    while os.read(0, 1):  # nothing is ever written; a read by `sys.stdin` would hold its lock when Python ends
+        pass
     control.send(folder.commands_file, "pause")
 
 

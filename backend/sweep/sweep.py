@@ -230,10 +230,12 @@ def _train(candidate: Candidate, step: int, seconds: float) -> None:
 
 def _take_in(candidate: Candidate, code: int) -> None:
     assert candidate.folder is not None
+    before = candidate.past.finished if candidate.past else None
     past = candidate.past = history.read(candidate.folder.events_file)
     finished = past.finished
     candidate.step = past.step
     candidate.seconds = (finished.seconds or 0.0) if finished else candidate.seconds
     candidate.loss = past.evaluations[-1].loss if len(past.evaluations) > 1 else None
-    if code or past.state == "failed" or not finished:
+    crashed = code and finished == before  # one that has told its end may still crash while Python leaves
+    if past.state == "failed" or not finished or crashed:
         candidate.failure = (finished.error if finished else None) or f"its process died (exit code {code})"

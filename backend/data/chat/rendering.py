@@ -127,7 +127,8 @@ def _rendered(request: Request, variables: dict[str, Any]) -> Answer:
 
 
 def _limit_memory() -> None:
-    """As much as the process has now, and MEMORY_BYTES."""
+    """As much as the process has now, and MEMORY_BYTES; what the system ends leaves no core file."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with suppress(OSError, ValueError, IndexError):  # no such file on this system
         now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY_BYTES, resource.RLIM_INFINITY))

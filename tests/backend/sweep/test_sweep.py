@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from backend.run.folder import RunFolder
 from backend.sweep import grid, halving, sweep
 from backend.sweep.halving import Rung
 from backend.sweep.sweep import Candidate
+from tests.backend.run.test_folder import JOB
 from tests.shapes import A100_80, model, rows
 from tui import cli
 
@@ -114,6 +116,30 @@ def test_the_best_comes_first_and_the_front_is_what_none_beats() -> None:
     early, slow, best, failed = one(10, 1.5, 5), one(20, 1.2, 30), one(20, 1.0, 20), one(20, None, 1, "no")
     assert sweep.ranked([early, failed, slow, best]) == [best, slow, early, failed]
     assert sweep.front([early, failed, slow, best]) == [early, best]
+
+
+CHILD = """
+import os, sys
+from pathlib import Path
+from backend.run.event_log import EventLog
+from backend.run.events import RunFinished
+from backend.run.folder import RunFolder
+if sys.argv[2] == "4":
+    EventLog(RunFolder(Path(sys.argv[1])).events_file).write(RunFinished(state="paused", step=4))
+os._exit(134)
+"""
+
+
+def test_a_process_that_crashed_after_it_told_its_end_has_not_failed(
+    fttui_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "CHILD", (sys.executable, "-c", CHILD))
+    found = Candidate({}, None, None, RunFolder.create(JOB))  # type: ignore[arg-type]
+    failures = []
+    for step in (4, 8):
+        sweep._train(found, step, 30.0)
+        failures.append(found.failure)
+    assert failures == ["", "its process died (exit code 134)"]
 
 
 def test_a_small_sweep_for_real(
