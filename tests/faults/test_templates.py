@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,22 @@ def test_rendered_ahead_is_rendered_the_same() -> None:
     template.ahead(chats)
     assert [template.render(turns, tools) for turns, tools in chats] == ["0", "11", "2", "31", "4"]
     assert not template._ahead
+
+
+def test_answers_of_an_interrupted_request_are_not_the_next_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    template = Template("{{ messages[0].content }}", {})
+    read, seen = rendering.read, list[bytes | None]()
+
+    def interrupted(stream: Any) -> bytes | None:
+        seen.append(read(stream))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return seen[-1]
+
+    monkeypatch.setattr(renderer, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        template.ahead([([{"role": "user", "content": str(n)}], []) for n in range(5)])
+    assert template.render([{"role": "user", "content": "next"}]) == "next"
 
 
 def test_a_fork_has_a_process_of_its_own() -> None:

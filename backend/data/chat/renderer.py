@@ -64,15 +64,20 @@ class _Child:
         seconds = time.monotonic() - self._asked
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1)
-        self._process.kill()
-        code = self._process.wait()
-        self.close()
+        code = self.end()
         if code in (-signal.SIGXCPU, -signal.SIGKILL):
             is_mean = seconds < SECONDS / 2
             return (
                 f"more than {MEAN_SECONDS * 1000:.0f} ms on average up to" if is_mean else f"more than {SECONDS} s on"
             )
         return f"more than it may (its process ended with code {code}) on"
+
+    def end(self) -> int:
+        """End it now; returns its exit code."""
+        self._process.kill()
+        code = self._process.wait()
+        self.close()
+        return code
 
     def close(self) -> None:
         """Close this process's ends of the pipes: the child ends when they are closed in all processes."""
@@ -108,7 +113,12 @@ def render(request: Request) -> list[Answer]:
     global _child
     with _lock:
         child = _running()
-        answers = list(child.ask(request))
+        try:
+            answers = list(child.ask(request))
+        except BaseException:  # such as Ctrl+C: the answers that are left would be taken for the next request's
+            _child = None
+            child.end()
+            raise
         if len(answers) < len(request.variables):
             _child = None
             answers.append(Answer("limit", child.ended()))
