@@ -28,14 +28,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Where a test's time limit is not heard, as in a lock of a library, all threads' tracebacks end the process."""
+    """End the process with the tracebacks of all threads if a test hangs in native code, which no alarm interrupts."""
     limit = float(item.config.getini("timeout")) + 60
     faulthandler.dump_traceback_later(limit, exit=True, file=item.config.stash[STDERR])
     return (yield)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """So does an exit that hangs."""
+    """Do the same if the process hangs at its exit."""
     faulthandler.dump_traceback_later(60, exit=True, file=config.stash[STDERR])
 
 
