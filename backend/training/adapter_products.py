@@ -1,4 +1,4 @@
-"""Adapters with fewer and larger products: those that read one input compute their first matrix together.
+"""Fewer and larger matrix products for adapters: layers with the same input compute their first matrices together.
 
 peft computes each adapted layer as a base product, two small ones, a scaling and a sum. Here the first matrices of the
 layers that read one input (queries, keys and values; gate and up) are one product, and the second ones add to the
@@ -27,7 +27,7 @@ NAME = "default"
 
 
 def fuse(network: Network, *, join: bool) -> None:
-    """Let the adapters of `network` compute as said above. `join`: make the weights of plain bases one matrix."""
+    """Make the adapters of `network` compute as above. `join`: also concatenate the weights of plain base layers."""
     grouped: set[Module] = set()
     for _, parent in list(network.named_modules()):
         for names in TOGETHER:
@@ -88,11 +88,11 @@ class _Group:
         return alike and not any(x.disable_adapters or x.merged or x.active_adapters != [NAME] for x in members)
 
     def result(self, number: int, x: Tensor) -> Tensor:
-        """Of one layer; the first that is called with `x` computes all of them."""
+        """The result of one layer; the first layer that is called with `x` computes those of all."""
         if self._input is not x:
             self._results, self._input = dict(enumerate(self._compute(x))), x
         found = self._results.pop(number, None)
-        if found is None:  # called twice with one input
+        if found is None:  # called twice with the same input
             found = list(self._compute(x))[number]
         if not self._results:
             self._input = None
@@ -119,7 +119,7 @@ class _Group:
 
 @torch.no_grad()
 def _joined(bases: Sequence[Module]) -> tuple[Tensor, Tensor | None] | None:
-    """Weight and bias of plain frozen layers as one, of which theirs become parts; None if they are not such layers."""
+    """Weight and bias of plain frozen layers as one, into which theirs become views; None if a layer is not plain."""
     if any(type(x) is not Linear or x.weight.requires_grad or x.weight.is_meta for x in bases):
         return None
     weights, biases = [x.weight for x in bases], [x.bias for x in bases]
@@ -129,7 +129,7 @@ def _joined(bases: Sequence[Module]) -> tuple[Tensor, Tensor | None] | None:
 
 
 def _one(parts: Sequence[Any]) -> Tensor:
-    """Parameters as rows of one tensor that they share from now on."""
+    """The parameters as rows of one tensor, which they share from now on."""
     whole = torch.cat([x.data for x in parts])
     for part, rows in zip(parts, torch.split(whole, [len(x) for x in parts]), strict=True):
         part.data = rows

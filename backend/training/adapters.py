@@ -1,6 +1,6 @@
-"""What an adapter has beside LoRA's matrices, and the start from an earlier adapter's weights.
+"""What an adapter trains besides LoRA's matrices, and how it starts from an earlier adapter's weights.
 
-Modules that train whole (`modules_to_save`), rows of the embedding for added tokens, and DoRA's lengths.
+Modules trained in full (`modules_to_save`), embedding rows of added tokens, and DoRA's magnitudes.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def _whole_modules(network: Network, plan: Plan) -> dict[str, Module]:
 
 
 def _has_weights(module: Module) -> bool:
-    """Of its own, rather than of modules in it."""
+    """Whether the module has weights of its own, not only in its submodules."""
     return next(module.parameters(recurse=False), None) is not None
 
 
 def _as_peft_matches(network: Network, whole: dict[str, Module]) -> list[str]:
-    """Last names if they mean just these modules, else full ones: peft takes every module whose name ends so."""
+    """Last names if only these modules have them, else full ones: peft takes each module whose name ends with one."""
     last = sorted({name.rpartition(".")[2] for name in whole})
     meant = {name for name, _ in network.named_modules() if name.endswith(tuple(last))} if last else set()
     embedding = network.get_input_embeddings()
@@ -88,7 +88,7 @@ def _rows(network: Network, whole: dict[str, Module], ids: tuple[int, ...]) -> d
 
 
 def shared_layers(model: Any) -> Iterator[tuple[Any, Any]]:
-    """Layers with an adapter whose weight is that of an earlier layer too (Zamba's blocks), each with the earlier."""
+    """Adapted layers that share the weight of an earlier layer (Zamba's blocks), each with that earlier layer."""
     from peft.tuners.lora import LoraLayer
 
     first: dict[int, Any] = {}

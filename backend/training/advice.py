@@ -1,4 +1,4 @@
-"""What fits by the planner's formulas: after memory ran out, as half of a sentence; and beside training."""
+"""What would fit by the planner's formulas: advice after memory ran out, and how many answers to generate at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from backend.training import locate
 SHORTEST = 128
 """The shortest `max_length` that is proposed."""
 MARGIN = 0.85
-"""Share of the memory that ran out which a proposal may be predicted to take: the prediction was too low."""
+"""A proposal may be predicted to take this share of the memory that ran out: the prediction was too low."""
 
 
 def task_batch(job: Job, plan: Plan) -> int:

@@ -14,7 +14,7 @@ from backend.errors import UserError
 from backend.training import known_failures
 
 NO_CODE = {"trust_remote_code": False}
-"""Left out, transformers asks on the terminal whether to run the code in the model's folder."""
+"""Without it, transformers asks on the terminal whether to run the code in the model's folder."""
 _REFUSED = (KeyError, ValueError, TypeError, AttributeError, ArithmeticError)
 """What transformers raises about a configuration. Not RuntimeError, OSError and ImportError: memory, disks and missing
 libraries raise them too."""
@@ -31,7 +31,7 @@ def config(folder: Path) -> Any:
 def load(folder: Path, *, dropout: bool = True, **options: Any) -> Any:
     """The model in `folder`; `options` are those of `from_pretrained`. Raises UserError if transformers refuses it.
 
-    `dropout=False`: it is trained without that of its own configuration.
+    `dropout=False`: train without the dropout that the model's own configuration sets.
     """
     settings = config(folder)
     _return_what_is_asked(settings)
@@ -44,7 +44,7 @@ def load(folder: Path, *, dropout: bool = True, **options: Any) -> Any:
 
 
 def _return_what_is_asked(settings: Any) -> None:
-    """Outputs by name and no others, whatever config.json says of them."""
+    """Make the model return its usual outputs, by name, whatever config.json says about outputs."""
     for part in {id(x): x for x in (settings, settings.get_text_config())}.values():
         part.return_dict = True
         part.output_attentions = part.output_hidden_states = False
@@ -99,7 +99,7 @@ def model_class(config: Any) -> Any:
 
 
 def _is_wrapper(config: Any) -> bool:
-    """Whether it has a text part beside others; or transformers lists it with these alone (Mistral 4)."""
+    """Whether the model has other parts besides text, or is listed by transformers only among such (Mistral 4)."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
     kind = type(config)

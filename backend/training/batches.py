@@ -124,7 +124,7 @@ def _joined(sequences: Sequence[_Sequence]) -> _Sequence:
 
 
 def _flat(sequence: _Sequence, device: str, most: int) -> Batch:
-    """The padding is the end of the last row, where causal attention hides it from the others."""
+    """One flat sequence. Padding counts as the end of the last row, where causal attention hides it from all rows."""
     batch = _collate([sequence], device, most)
     starts = np.append(np.flatnonzero(sequence.positions == 0), batch.input_ids.shape[1]).astype(np.int32)
     bounds = tuple(starts.tolist()) if device == "cpu" else ()

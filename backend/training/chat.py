@@ -1,4 +1,4 @@
-"""Talk with what a run trained: its result loaded as it was trained, with the adapter on or off."""
+"""Chat with the model that a run trained, loaded as it was trained, with the adapter on or off."""
 
 from __future__ import annotations
 
@@ -88,13 +88,13 @@ class Talk:
         return Answer(text, len(written), time.perf_counter() - began)
 
     def memory_bytes(self) -> int:
-        """Highest use so far: of the GPU by torch, or of this process."""
+        """Peak GPU memory allocated by torch so far; on a CPU the resident memory of this process now."""
         if self._execution.device == "cuda":
             return torch.cuda.max_memory_allocated()
         return int(psutil.Process().memory_info().rss)
 
     def _ids(self, messages: Sequence[Message]) -> torch.Tensor:
-        """Tokens by the chat template; of a model without one, of the last text alone."""
+        """Token ids by the chat template; if the model has none, of the last message alone."""
         if self._tokenizer.chat_template:
             try:
                 ids = self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, return_dict=False)
@@ -108,7 +108,7 @@ class Talk:
         """Tokens that an answer may have. Raises UserError if there is no room for one."""
         config = self._network.config.get_text_config()
         context = getattr(config, "max_position_embeddings", None) or 0
-        if context <= 0:  # it has no limit, or says none
+        if context <= 0:  # it has no limit, or states none
             return _ENDLESS
         if asked >= context:
             raise UserError(f"the conversation has {asked:,} tokens, and the model takes {context:,}; {_ANEW}", "run")

@@ -1,4 +1,4 @@
-"""What a model can do, found out by a try on a few tokens rather than by the model's name."""
+"""What a model supports, tested on a few tokens rather than looked up by the model's name."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from backend.training.parallel.ranks import ALONE
 from backend.training.precision import autocast
 
 LEAK = 1e-3
-"""The share of what visible tokens change that is more than rounding. Recurrent states and convolutions leak 0.001-0.2
-across packed rows (five families, 2026-11-24); a model that keeps rows apart leaks nothing, or 1e-6 with experts."""
+"""A leak across packed rows is more than rounding above this share of the change that a visible token makes. Recurrent
+states and convolutions leak 0.001-0.2 (five families, 2026-11-24); other models leak nothing, or 1e-6 with experts."""
 
 ROUNDING = 0.05
-"""Mean difference of logits, as a share of their mean size, that 16 bits explain; a row that sees another has 0.3."""
+"""Mean difference of logits, relative to their mean size, that 16-bit rounding explains; a leaking row has 0.3."""
 
 
 @torch.no_grad()
 def packs(network: Network, execution: Execution) -> bool:
-    """Rows that share a sequence don't see each other: the second row's logits don't depend on the first row."""
+    """Whether rows that share a sequence don't see each other: the second row's logits don't depend on the first."""
     first, other, second = (
         _tokens(network, count, start, execution.device) for count, start in ((9, 1), (9, 50), (7, 20))
     )
@@ -51,9 +51,9 @@ def packs(network: Network, execution: Execution) -> bool:
 
 @torch.no_grad()
 def takes_bounds(network: Network, execution: Execution) -> bool:
-    """`varlen`: rows laid flat, told apart by their bounds, have the logits that a mask gives them.
+    """Whether `varlen` works: flat rows with bounds have the same logits as rows with a mask.
 
-    A window that slides can't be tried on a few tokens: every block that has one has to ask for it.
+    A sliding window is longer than these few tokens: the test is that each block with a window passes it on.
     """
     both = (12, 9)
     ids = torch.cat([_tokens(network, count, 1 + count, execution.device) for count in both], dim=1)
@@ -75,14 +75,14 @@ def takes_bounds(network: Network, execution: Execution) -> bool:
 
 @torch.no_grad()
 def _takes_bounds_in_training(network: Network, batch: Batch, execution: Execution) -> bool:
-    """Dropout of a family's own, as GPT-2 has it in its attention, takes a mask; its random numbers are given back."""
+    """Whether it also runs with dropout, for which GPT-2's attention needs a mask. Keeps torch's random state."""
     devices = [torch.cuda.current_device()] if execution.device == "cuda" else []
     with torch.random.fork_rng(devices), autocast(execution.plan, execution.device):
         return _unmasked(network, batch) is not None
 
 
 def _unmasked(network: Network, batch: Batch) -> Tensor | None:
-    """The logits of flat rows without a mask; None if the model's code does not go without."""
+    """The logits of flat rows without a mask; None if the model's code can't do without one."""
     try:
         with attention.without_mask(known=True):
             return _logits(network, batch.input_ids, batch.position_ids, **batch.varlen())
@@ -93,7 +93,7 @@ def _unmasked(network: Network, batch: Batch) -> Tensor | None:
 
 
 def _without_window(network: Network, calls: int) -> int:
-    """How many of a model's attention calls see all of a row, by its configuration."""
+    """How many of a model's attention calls have no sliding window, by its configuration."""
     config = network.config.get_text_config()
     if not getattr(config, "sliding_window", None):
         return calls
@@ -102,13 +102,13 @@ def _without_window(network: Network, calls: int) -> int:
 
 
 def can_chunk(network: Network, execution: Execution) -> bool:
-    """The chunked loss knows this model's head, and what the family does to its logits."""
+    """Whether the chunked loss supports this model's head, and what the family does to its logits."""
     with _without_dropout(network), autocast(execution.plan, execution.device):
         return loss.can_chunk(network, some_batch(network, execution))
 
 
 def some_batch(network: Network, execution: Execution) -> Batch:
-    """A dozen tokens to try something with, the same on every rank."""
+    """A dozen tokens for a test, the same on every rank."""
     ids = _tokens(network, 12, 1, "cpu")[0].numpy().astype(np.int32)
     row: Row = (ids, np.ones(len(ids), np.bool_))
     return micro_batches([row], replace(execution, flat=False, ranks=ALONE))[0]

@@ -21,8 +21,8 @@ BACKEND = "inductor"
 def compile_blocks(network: Network, batch: Batch, execution: Execution) -> str | None:
     """Compile the blocks of `network` and run `batch` forward and backward. Returns why that fails, None if it works.
 
-    The run is a try: only then does torch notice that a compiler is missing. The blocks are compiled inside of what
-    recomputes them, so that checkpointing can still be switched. No parameter's gradient is left behind.
+    The run is a test: only then does torch notice that a compiler is missing. The blocks are compiled inside the
+    function that recomputes them, so that checkpointing can still be switched. No gradient is left behind.
     """
     from torch._dynamo.exc import TorchDynamoException  # takes a second to import
 

@@ -12,11 +12,11 @@ from backend.plan.job import Prediction
 from backend.training.methods import Loaded
 
 MOST = 0.01
-"""Part of the planned count by which the real one may differ without a word."""
+"""A difference of up to this share of the planned count is not reported."""
 
 
 def difference(loaded: Loaded, predicted: Prediction | None) -> str | None:
-    """A sentence if the parameters, or those that train, are others than planned; None if they are not."""
+    """A sentence if the number of parameters, or of trainable ones, is not the planned one; None if it is."""
     if predicted is None:
         return None
     trains = sum(map(_elements, loaded.trainable().values()))
@@ -36,7 +36,7 @@ def _sum(parameters: Iterable[Parameter]) -> int:
 
 
 def _elements(parameter: Parameter) -> int:
-    """Of a matrix in 4 bits those that it stands for."""
+    """Number of elements; of a 4-bit matrix those of the matrix that it stands for."""
     state = getattr(parameter, "quant_state", None)
     return parameter.numel() if state is None else math.prod(state.shape)
 

@@ -17,7 +17,7 @@ TURNS = 6
 
 
 def measure_bf16_gain() -> float:
-    """How many times as fast as float32 bfloat16 is: the fastest of some products, forward and backward."""
+    """Speed of bfloat16 relative to float32, by the fastest of several products in each, forward and backward."""
     fastest = dict.fromkeys((torch.float32, torch.bfloat16), float("inf"))
     made = {dtype: (torch.ones(ROWS, WIDTH, dtype=dtype), torch.ones(WIDTH, WIDTH, dtype=dtype)) for dtype in fastest}
     for _ in range(TURNS):

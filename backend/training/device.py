@@ -16,9 +16,9 @@ from backend.training import allocator, known_failures
 def take(job: Job, rank: int = 0, count: int | None = None) -> None:
     """Let CUDA see only the GPU that was chosen for `rank`; on another box each rank takes one of those that are there.
 
-    `rank` is that among the `count` on this box, by default all of the plan. CUDA reads the variable once, when it
-    starts. Raises UserError if it has started with another GPU, on which it would train, or if there are fewer GPUs
-    than ranks.
+    `rank` is one of the `count` ranks on this box; `count` defaults to all of the plan's. CUDA reads the variable
+    once, when it starts. Raises UserError if it has started with another GPU, on which the run would train, or if
+    there are fewer GPUs than ranks.
     """
     if job.device != "cuda":
         return
@@ -27,7 +27,7 @@ def take(job: Job, rank: int = 0, count: int | None = None) -> None:
 
 
 def start(job: Job) -> None:
-    """Start CUDA, for which it is too late to choose a GPU. Raises UserError if torch can't use the planned GPU.
+    """Start CUDA; a GPU can't be chosen afterwards. Raises UserError if torch can't use the planned GPU.
 
     A container may show the driver's library that describes a GPU, and lack the one that computes on it.
     """

@@ -24,8 +24,8 @@ OUT_OF_MEMORY = (
 )
 """Parts of what torch, CUDA, cuBLAS and the C++ library say when an allocation fails.
 
-The last one: when memory runs out, torch's allocator asks NVML which programs hold it, and where NVML does not answer
-(a MIG slice, WSL, Jetson) that question fails instead (torch 2.11, CUDACachingAllocator.cpp).
+The last one: when memory runs out, torch's allocator asks NVML which programs hold it, and if NVML does not answer (a
+MIG slice, WSL, Jetson), that question fails instead (torch 2.11, CUDACachingAllocator.cpp).
 """
 
 
@@ -56,7 +56,7 @@ def sentence(error: BaseException, run: str) -> str:
 
 
 def _removed(error: Removed, run: str) -> str:
-    """The run's folder was deleted or moved by hand while it trained, or its events alone."""
+    """The run's folder, or only its event file, was deleted or moved by hand while it trained."""
     events = Path(error.filename)
     if events.parent.is_dir():
         return f"{events} was removed or moved while the run trained; `fttui resume {run}` goes on from its checkpoints"
@@ -67,7 +67,7 @@ def _removed(error: Removed, run: str) -> str:
 
 
 def not_importable(error: BaseException) -> str:
-    """A library that training needs is missing or broken; whatever its import raised."""
+    """The sentence for a library that is missing or broken, from whatever its import raised."""
     cause = error
     while cause.__cause__ is not None:  # transformers wraps what it met
         cause = cause.__cause__

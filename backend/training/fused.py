@@ -1,8 +1,8 @@
 """`kernels = fused`: Liger's RMSNorm and SwiGLU instead of transformers' own, one module at a time.
 
-A module is replaced only if Liger's kernel gives what the module gives, on a few random numbers: families differ in
-what they add to a norm's weight and where they round. Nothing of transformers is changed but instances, so that it can
-be undone.
+A module is replaced only if Liger's kernel gives the module's own result on a few random numbers: families differ in
+what they add to a norm's weight and where they round. Only instances are changed, never classes of transformers, so
+that it can be undone.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from backend.training.network import Network
 TOLERANCE = 0.02
 """Relative difference that rounding to 16 bits explains."""
 NORMS = ((0.0, "llama"), (1.0, "gemma"))
-"""What is added to the weight, and how Liger calls where it rounds."""
+"""What is added to the weight, and Liger's name for the places where it rounds."""
 Forward = Callable[..., Tensor]
 
 
 class NotThere(Exception):
-    """Why fused kernels can't be taken."""
+    """Fused kernels can't be used; the message says why."""
 
 
 def patch(network: Network) -> int:
@@ -50,7 +50,7 @@ def patch(network: Network) -> int:
 
 
 def restore(network: Network) -> None:
-    """Back to transformers' own."""
+    """Put transformers' own modules back."""
     for module in network.modules():
         own = vars(module).get("forward")
         if isinstance(own, partial) and own.func in (_norm, _mlp):
@@ -69,7 +69,7 @@ Make = Callable[[Module], Forward]
 
 
 def _candidates(network: Network, norm: Any, gate: Any) -> Iterator[tuple[Module, tuple[Any, ...], list[Make]]]:
-    """A module, its kind (alike ones are tried once), and the ways to replace it."""
+    """Each module with its kind (one module of a kind is tested) and the ways to replace it."""
     for module in network.modules():
         if type(module).__name__.endswith("RMSNorm") and isinstance(getattr(module, "weight", None), Tensor):
             ways = [partial(_bound_norm, norm, offset, casting) for offset, casting in NORMS]

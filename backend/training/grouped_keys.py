@@ -25,7 +25,7 @@ FLASH_SINCE = (8, 0)
 
 
 def install() -> None:
-    """Let transformers repeat keys and values wherever torch has no kernel for grouped ones. Again is harmless."""
+    """Make transformers repeat keys and values whenever torch has no kernel for grouped ones. May be called again."""
     function = getattr(sdpa_attention, NAME, None)
     if function is not None and not hasattr(function, "asks_kernel"):
         setattr(sdpa_attention, NAME, _asking(function))

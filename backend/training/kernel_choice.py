@@ -22,7 +22,7 @@ from backend.training.report import Report
 TURNS = 3
 """Passes of each candidate that are timed, after one that is not; the fastest counts."""
 WORTH = 1.02
-"""Other kernels than transformers' own are taken if they are faster by this factor."""
+"""Kernels other than transformers' own are used if they are faster by this factor."""
 
 
 def settle(execution: Execution, loaded: Loaded, rows: Sequence[Row], device_name: str, report: Report) -> Plan:
@@ -39,7 +39,7 @@ def settle(execution: Execution, loaded: Loaded, rows: Sequence[Row], device_nam
 
 
 def use_fused(loaded: Loaded, plan: Plan) -> str | None:
-    """Replace what Liger has, tried as a step would run it; why that fails, None if it works."""
+    """Switch to Liger's kernels, tested as a step would run them. Returns why that fails, None if it works."""
     device = next(iter(loaded.network.parameters())).device.type
     try:
         with autocast(plan, device):
@@ -66,11 +66,11 @@ def _fastest(execution: Execution, loaded: Loaded, rows: Sequence[Row], device_n
 
 
 Candidate = tuple[Kernels, Callable[[], str | None], Callable[[], None]]
-"""Its name, what puts it to use (and returns why that fails), what takes it back."""
+"""Its name, a function that switches it on (returns why that fails, None if it works), one that switches it off."""
 
 
 def candidates(loaded: Loaded, plan: Plan) -> list[Candidate]:
-    """Those that take no minutes to make; compiled blocks are for who asks for them."""
+    """The kernels that are timed. Compiled blocks are not: they take minutes to make, and have to be asked for."""
     return [
         ("stock", lambda: None, lambda: None),
         ("fused", lambda: use_fused(loaded, plan), lambda: fused.restore(loaded.network)),
@@ -80,8 +80,8 @@ def candidates(loaded: Loaded, plan: Plan) -> list[Candidate]:
 def time_each(some: Sequence[Candidate], run: Callable[[], float]) -> dict[Kernels, float]:
     """Seconds of the fastest of some passes, for each candidate that works.
 
-    One that runs out of memory is left out, and so is one of other kernels that fails in any way: a run does not end
-    for what would only have made it faster.
+    A candidate that runs out of memory is left out, and so is one, other than transformers' own, that fails in any
+    way: a run does not end because of what would only have made it faster.
     """
     found: dict[Kernels, float] = {}
     for name, use, undo in some:
@@ -98,7 +98,7 @@ def time_each(some: Sequence[Candidate], run: Callable[[], float]) -> dict[Kerne
 
 
 def choose(seconds: dict[Kernels, float]) -> Kernels:
-    """The fastest, if it is worth it."""
+    """The fastest kernels if they gain enough, else transformers' own."""
     best = min(seconds, key=lambda name: seconds[name])
     usual = seconds.get("stock", float("inf"))
     return best if seconds[best] * WORTH < usual else "stock"
@@ -117,7 +117,7 @@ def _pass(loaded: Loaded, batch: Batch, execution: Execution) -> float:
 
 
 def compiled(execution: Execution, loaded: Loaded, report: Report) -> Execution:
-    """Compile the blocks if the plan says so; if they can't be compiled, the log says why, and the plan is without."""
+    """Compile the blocks if the plan says so; if they can't be compiled, the log says why and the plan drops it."""
     plan = execution.plan
     if not (plan.compile or plan.kernels == "compiled"):
         return execution

@@ -1,4 +1,4 @@
-"""Load bitsandbytes' kernels while memory is free, and keep some free for others that are loaded later.
+"""Load bitsandbytes' kernels while memory is free, and keep some memory free for kernels that are loaded later.
 
 CUDA loads a kernel when it is first launched. bitsandbytes ends the whole process if that fails, as on a full card, so
 each kind is launched once right after the model is loaded. Torch's own allocator is then told to leave a little of the
@@ -21,7 +21,7 @@ SIDE = 64
 
 
 def prepare(execution: Execution) -> None:
-    """Launch what the plan will need of bitsandbytes once, on the GPU; then keep a part of the card free."""
+    """Launch each bitsandbytes kernel that the plan needs once, on the GPU; then keep a part of the card free."""
     if execution.device != "cuda":
         return
     run_once(execution.plan, execution.device)

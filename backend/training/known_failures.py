@@ -1,7 +1,7 @@
 """What libraries raise for a model or a setting that is wrong, and the sentence with the fix that a user gets instead.
 
-The first pattern that is found in "TypeName: message" is taken. What can be known before is refused in the plan;
-this is for what only shows when the libraries are asked. Imports no torch.
+The first pattern that is found in "TypeName: message" is taken. What can be known in advance is refused by the plan;
+this is for failures that only show once the libraries are called. Imports no torch.
 """
 
 from __future__ import annotations
@@ -90,5 +90,5 @@ def sentence(error: BaseException) -> str | None:
 
 
 def _first(found: re.Match[str]) -> str:
-    """The first group; empty if the pattern has none, or it took no part."""
+    """The first group; empty if the pattern has none, or it did not match."""
     return (found.group(1) or "") if found.re.groups else ""

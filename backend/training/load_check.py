@@ -1,4 +1,4 @@
-"""What transformers reports of a load: a model whose weights are not all its own is not trained."""
+"""Checks after a load: a model is not trained if any of its weights did not come from its files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from backend.training.network import Network
 def refuse_incomplete(folder: Path, report: Mapping[str, Any]) -> None:
     """Raise UserError (field `model`) if tensors are missing, unexpected or of another shape.
 
-    `report` is what `from_pretrained(..., output_loading_info=True)` returns beside the model: transformers only logs
-    it, and trains what the files lack as random numbers. Tied tensors and those that a family ignores are not in it.
+    `report` is what `from_pretrained(..., output_loading_info=True)` returns besides the model: transformers only
+    logs it, and initialises missing tensors at random. Tied tensors and those that a family ignores are not in it.
     """
     missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
     shapes = sorted(report["mismatched_keys"])
@@ -34,7 +34,7 @@ def refuse_incomplete(folder: Path, report: Mapping[str, Any]) -> None:
 
 
 def refuse_unusable(folder: Path, network: Network) -> None:
-    """Raise UserError (field `model`) for weights that no step can be made with: no numbers, or nothing but zeros.
+    """Raise UserError (field `model`) for weights that can't be trained: NaN or infinite, or an embedding of zeros.
 
     Also if config.json ties head and embedding and the files hold two matrices, which transformers then loads untied.
     """

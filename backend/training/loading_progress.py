@@ -1,4 +1,4 @@
-"""How many weights of a model are loaded: transformers counts them for its progress bar, whose place is taken here."""
+"""How many weights of a model are loaded, as transformers counts them: this stands in for its progress bar."""
 
 from __future__ import annotations
 

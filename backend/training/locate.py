@@ -27,7 +27,7 @@ _OF_NO_MATTER = (
     *("_name_or_path", "_commit_hash", "transformers_version", "architectures", "auto_map"),
     *("dtype", "torch_dtype", "use_cache", "_attn_implementation"),
 )
-"""Keys of config.json that tools rewrite, and that change nothing of what the weights compute."""
+"""Keys of config.json that tools rewrite, and that don't change what the model computes."""
 _HASH = re.compile(r"[0-9a-f]{6,128}")
 REVISION = "base-revision"
 """File in the run's folder: the commit of the base model that the run began with; a later one may differ."""
@@ -67,7 +67,7 @@ def _folder(job: Job, run: Path, say: Callable[[str], None]) -> Path:
 
 
 def _refuse_other_weights(folder: Path, known: Path) -> None:
-    """An adapter fits the weights that it was trained on, and no others."""
+    """Raise UserError if the weights have changed: an adapter fits only the weights that it was trained on."""
     now, then = stored.fingerprint(folder), _noted(known)
     if not then:
         known.write_text(now, encoding="ascii")
@@ -80,7 +80,7 @@ def _refuse_other_weights(folder: Path, known: Path) -> None:
 
 
 def _refuse_other_config(folder: Path, known: Path) -> None:
-    """Other rotary settings, or another scale of the same weights, make another model of them."""
+    """Raise UserError if settings have changed: other rotary settings or scales make another model of the weights."""
     now, then = _config(folder / "config.json"), _config(known)
     if not then:
         atomic.write(known, json.dumps(now))
@@ -93,7 +93,7 @@ def _refuse_other_config(folder: Path, known: Path) -> None:
 
 
 def _config(file: Path) -> dict[str, Any]:
-    """What matters of a config.json; empty if there is none, or no longer one."""
+    """The keys of a config.json that matter; empty if there is none, or it is no longer one."""
     try:
         said = typed.read_json(file, dict[str, Any])
     except typed.Damaged:
@@ -102,7 +102,7 @@ def _config(file: Path) -> dict[str, Any]:
 
 
 def _noted(file: Path) -> str:
-    """A hash that was noted in the run's folder; empty if there is none, or no longer one."""
+    """A hash that was noted in the run's folder; empty if there is none, or it is no longer one."""
     try:
         said = typed.read_text(file)
     except typed.Damaged:

@@ -97,7 +97,7 @@ def chunk_rows(positions: int, hidden: int, vocabulary: int) -> int:
 class _Chunked(torch.autograd.Function):
     """Sum of cross entropies of a linear head, with its gradients computed chunk by chunk in the forward pass.
 
-    `rows`, if there are any, stand for those of `weight` whose numbers are in `index`.
+    `rows`, if there are any, replace the rows of `weight` whose numbers are in `index`.
     """
 
     @staticmethod

@@ -38,7 +38,7 @@ class Loaded:
     attention: str
     """The attention implementation: the plan's, or `eager` if the family has nothing faster."""
     stored_dtype: torch.dtype
-    """What the weights were stored in; a full model is saved in it again."""
+    """The type that the files store the weights in; a full model is saved in it again."""
 
     def trainable(self) -> dict[str, Parameter]:
         """Trainable parameters by name; tied ones once."""
@@ -80,9 +80,9 @@ def load(folder: Path, base_name: str, execution: Execution, start: Start = NOTH
 
 
 def train_text(network: Network) -> None:
-    """Let every parameter train but those of a wrapper's other parts, which text never reaches.
+    """Make every parameter trainable except those of a wrapper's other parts, which text never reaches.
 
-    What the family's own code keeps as it is stays so: Laguna's balance of experts, an initial state. Loading the
+    What the family's own code freezes is frozen again: Laguna's balance of experts, an initial state. Loading the
     files makes it trainable (transformers 5.23).
     """
     frozen = architectures.kept(as_loaded.model_types(network.config.to_dict())).frozen
@@ -105,7 +105,7 @@ def set_checkpointing(network: Network, execution: Execution) -> None:
 
 
 RANDOM = ("drop", "jitter", "noise")
-"""Parts of the names of settings by which a model's forward pass is random in training."""
+"""A setting with one of these in its name can make a model's forward pass random in training."""
 
 
 def drops(network: Network, plan: Plan) -> bool:
@@ -176,7 +176,7 @@ def attention(config: Any, plan: Plan) -> str:
     """The plan's implementation, or the next best of the family (soft-capped attention, as Gemma 2's: `eager`)."""
     kind = auto.model_class(config)
     if plan.attention == "varlen" and kind is not None and not getattr(kind, "_supports_attention_backend", False):
-        return attention(config, replace(plan, attention="sdpa"))  # it has a table of its own, as Falcon
+        return attention(config, replace(plan, attention="sdpa"))  # its own table of implementations, as Falcon's
     supports = {
         "sdpa": "_supports_sdpa",
         "varlen": "_supports_sdpa",
@@ -207,8 +207,8 @@ def _network(folder: Path, plan: Plan, device: str, attention: str) -> Any:
 
 
 def _checked(folder: Path, options: dict[str, Any]) -> Any:
-    """The model, every tensor of it from the files. Raises UserError if one is not."""
-    # Tensors of another shape are in the report then, instead of an error that names none.
+    """The model, with every tensor loaded from the files. Raises UserError if any is not."""
+    # Tensors of another shape are then listed in the report; otherwise an error is raised that names none.
     options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
     network, report = auto.load(folder, **options)
     load_check.refuse_incomplete(folder, report)

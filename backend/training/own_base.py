@@ -32,7 +32,7 @@ def is_made(job: Job) -> bool:
 
 
 def folder(run: Path) -> Path:
-    """Where it lies."""
+    """The folder of a run's own base."""
     return run / BASE
 
 
@@ -105,7 +105,7 @@ def _grow_in_place(job: Job, base: Path, draft: Path) -> None:
 
 
 def _write_tokenizer(job: Job, base: Path, draft: Path) -> tuple[int, ...]:
-    """The base's tokenizer with the new tokens; returns their ids. Raises UserError if one is not read as such."""
+    """The base's tokenizer with the new tokens; returns their ids. Raises UserError if the tokenizer splits one."""
     from tokenizers import AddedToken
     from transformers import AutoTokenizer
 

@@ -24,10 +24,9 @@ NAME = "find_packed_sequence_indices"
 
 @contextmanager
 def packed_hint(packed: bool) -> Iterator[None]:
-    """Within, a forward pass knows that some sequence is `packed`, or that none is.
+    """Within the context, forward passes know whether any sequence is `packed`.
 
-    Where each row begins is still read from the position ids; only the question is left out whose answer the host
-    needs.
+    Where each row begins is still read from the position ids; only the check that the host waits for is skipped.
     """
     if _original is None:
         yield

@@ -48,7 +48,7 @@ class PreferenceBatch:
 def preference_batches(rows: Sequence[Preference], execution: Execution) -> list[PreferenceBatch]:
     """This rank's micro-batches of `plan.micro_batch` preferences, padded, shorter ones together.
 
-    Every rank has as many. What KTO compares a row with is the same however many ranks there are.
+    Every rank has equally many. The number of ranks does not change which row KTO compares a row with.
     """
     size, ranks = execution.plan.micro_batch, execution.ranks
     order = np.argsort([max(len(ids) for ids, _ in row.rows) for row in rows], kind="stable")
@@ -115,7 +115,7 @@ class PreferenceLoss:
         return -functional.logsigmoid(gaps).sum() if batch.good is None else (1 - torch.sigmoid(gaps)).sum()
 
     def _gaps_of(self, batch: PreferenceBatch) -> Tensor:
-        """Of each preference, by how much its reward is on the right side."""
+        """How far the reward of each preference is on the right side (negative: on the wrong one)."""
         ratios, beta = self._ratios(batch.sequences), self._plan.preference_beta
         if batch.good is None:
             better, worse = ratios.chunk(2)
@@ -136,7 +136,7 @@ class PreferenceLoss:
         return math.fsum(every) / len(every), sum(x > 0 for x in every) / len(every)
 
     def _ratios(self, batch: Batch) -> Tensor:
-        """By how much more likely each answer has become than it is for the base model, as a logarithm."""
+        """Log-likelihood of each answer less the one that the base model gives it."""
         with torch.no_grad(), adapters_off(self._network):
             reference = log_likelihoods(self._network, batch, chunked=self._plan.chunked_loss)
         return log_likelihoods(self._network, batch, chunked=self._plan.chunked_loss) - reference

@@ -1,4 +1,4 @@
-"""Out of memory is no end: free what can be freed, choose the next cheaper setting, and try again."""
+"""Recovery when memory runs out: free what can be freed, choose the next cheaper setting, and try again."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def give_back() -> None:
 
 
 def trim_heap() -> None:
-    """Return what glibc keeps of freed memory to the system: between other tensors' pages it would be used badly."""
+    """Return freed memory that glibc keeps to the system: scattered between tensors it would be used badly."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, other C libraries don't
     if trim is not None:
         trim(0)
@@ -54,7 +54,7 @@ def trim_heap() -> None:
 def attempt(
     action: Callable[[], Value], report: Report, step: int, during: str, ranks: Ranks = ALONE
 ) -> tuple[Value] | None:
-    """What `action` returns, in a tuple; None if memory ran out: that is written as an `oom` event, and memory freed.
+    """The result of `action`, in a tuple. If memory runs out: None, after writing an `oom` event and freeing memory.
 
     With several ranks raises RanOut: none can try again alone while the others wait for it.
     """

@@ -50,7 +50,7 @@ class Report:
         self.say(text, "warning")
 
     def phase(self, name: str) -> None:
-        """What starts now, as `PhaseStarted` names it. What goes on is not said again."""
+        """The phase that starts now, named as in `PhaseStarted`; nothing is written if it has started already."""
         if self.on_phase:
             self.on_phase(name)
         self._told_at = time.monotonic()

@@ -29,7 +29,7 @@ def seed_rank(value: int, rank: int) -> None:
 
 @contextmanager
 def shared(value: int, step: int) -> Iterator[None]:
-    """Within, torch draws the same on every rank, by run and step; afterwards each rank's own sequence goes on."""
+    """Within the context, torch draws alike on every rank, by run and step; then each rank's own sequence goes on."""
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices):
         torch.manual_seed((value + 1) * _APART + step)

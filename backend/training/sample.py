@@ -22,9 +22,9 @@ from backend.training.parallel.sharding import is_sharded
 from backend.training.precision import autocast
 
 NEW_TOKENS = 48
-"""Of an answer for the user to read."""
+"""Length limit of an answer for the user to read."""
 MOST_SECONDS = 5.0
-"""Of those that are answered together."""
+"""Time limit of answers that are generated together."""
 
 
 def short_answers(network: Network, tokenizer: Any, asked: Sequence[Probe], execution: Execution) -> list[str]:
@@ -40,10 +40,10 @@ def short_answers(network: Network, tokenizer: Any, asked: Sequence[Probe], exec
 def answers(
     network: Network, tokenizer: Any, prompts: Sequence[Ids], execution: Execution, tokens: int, seconds: float | None
 ) -> list[str]:
-    """What the model writes after each of `prompts`, without special tokens, all of them together.
+    """What the model writes after each of `prompts`, without special tokens, generated as one batch.
 
-    Prompts are padded at their start, where the mask hides it. `tokens` and `seconds` (None for no limit) end an
-    answer. If the model is sharded, all ranks ask.
+    Prompts are padded on the left, which the mask hides. `tokens` and `seconds` (None for no limit) end an answer.
+    If the model is sharded, all ranks have to call this.
     """
     from transformers import GenerationConfig
 

@@ -51,7 +51,7 @@ from backend.training.task import Task
 
 Value = TypeVar("Value")
 SAMPLING = "the sample answers"
-"""What memory may run out in, besides steps and evaluations and what saving/session_files.py names."""
+"""An activity in which memory may run out; steps, evaluations and session_files.py have their own names."""
 MOST_OVERFLOWS = 16
 """Attempts at a float16 step, each with half the loss scale of the one before."""
 
@@ -130,7 +130,7 @@ class Session:
         return too_much_forgotten(self.progress) or early_stop(self.plan, self.progress) or self._budget_spent()
 
     def spent_usd(self, seconds: float = 0.0) -> float | None:
-        """USD spent so far and in so many `seconds` more; None if there is no price."""
+        """USD spent once `seconds` more have passed; None if there is no price."""
         price = self.job.predicted.price_usd_per_hour if self.job.predicted else None
         if price is None:
             return None
@@ -170,7 +170,7 @@ class Session:
         self.report.event(Replanned(step=self.progress.step, changed=changed, text=text))
 
     def _comes_of_it(self, field: str) -> str:
-        """What a change leads to if that is not plain, as the rest of a sentence."""
+        """A consequence of a change that is not obvious, as the rest of a sentence; empty if there is none."""
         if field == "max_steps":
             return f": the run ends at step {self.pace.total:,}"
         if field == "early_stopping_patience" and self.plan.early_stopping_patience and not len(self.data.held_out):
@@ -229,7 +229,7 @@ class Session:
         )
 
     def evaluate(self, broken_off: Callable[[], bool]) -> None:
-        """Take the held-out loss, forgetting and sample answers; all are left out once `broken_off` says so."""
+        """Measure the held-out loss and forgetting, and write sample answers, until `broken_off` returns True."""
         self.journal.flush()
         self._give_back()
         began = time.perf_counter()
@@ -312,12 +312,12 @@ class Session:
             self.report.event(Sampled(step=self.progress.step, prompt=probe.prompt, text=text, wanted=probe.answer))
 
     def _give_back(self) -> None:
-        """On a CPU: what was freed, of sizes that do not recur, would lie in the heap beside what is allocated next."""
+        """Trim the heap, on a CPU: freed blocks of sizes that don't recur would stay in it beside later allocations."""
         if self.execution.device == "cpu":
             relief.trim_heap()
 
     def _with_relief(self, action: Callable[[], Value], during: str) -> Value:
-        """What `action` returns; if memory runs out, it is repeated from its start with the next cheaper setting."""
+        """The result of `action`, which is repeated with the next cheaper setting each time that memory runs out."""
         while True:
             done = relief.attempt(action, self.report, self.progress.step, during, self.ranks)
             if done:
@@ -345,7 +345,7 @@ class Session:
         self.report.event(Replanned(step=self.progress.step, changed=changed, text=text))
 
     def _remember_for_this_box(self) -> None:
-        """Later plans on this box stay below what ran out of memory. A full disk is no reason to end the run."""
+        """Note what ran out of memory, for later plans on this box to stay below. A full disk does not end the run."""
         with suppress(OSError):
             ran_out.remember(self.job)
 

@@ -21,7 +21,7 @@ from backend.training.session import Session
 
 Value = TypeVar("Value")
 CHECKPOINTING, SAVING = "the checkpoint", "saving the result"
-"""What memory may run out in."""
+"""Activities in which memory may run out."""
 
 
 class Result(NamedTuple):

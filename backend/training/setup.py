@@ -125,12 +125,12 @@ def _refuse_other_data(progress: RunProgress, data: Prepared) -> None:
 
 
 def same_data(saved: str, now: str) -> bool:
-    """Whether the fingerprint in a checkpoint is that of the data now; those of earlier versions end sooner."""
+    """Whether the checkpoint's fingerprint is that of the data now; earlier versions saved only its beginning."""
     return f"{now} ".startswith(f"{saved} ")
 
 
 def _all_damaged(folder: RunFolder, skipped: list[str]) -> UserError:
-    """Beginning at step 0 without a word would throw away what was trained."""
+    """The error if no checkpoint is undamaged: beginning at step 0 silently would discard what was trained."""
     which = "its checkpoint is damaged" if len(skipped) == 1 else f"all its {len(skipped)} checkpoints are damaged"
     return UserError(
         f"run {folder.name} can't go on: {which}; restore {folder.checkpoints} from a copy, or "
@@ -190,7 +190,7 @@ def _ready(
 
 
 def _suited(execution: Execution, loaded: methods.Loaded, report: Report) -> Execution:
-    """The execution without what this model can't do; the log says what that is."""
+    """The execution without what this model does not support; the log says what that is."""
     plan = execution.plan
     if plan.attention != loaded.attention:
         report.warn(f"this model has no {plan.attention} attention; {loaded.attention} is used")
@@ -240,7 +240,7 @@ def _resume(
         updater.load_state_dict(state["updater"] if "updater" in state else found.state()["updater"])
     if ranks.rank < before:
         rng.restore(state["rng"])
-    else:  # it was not there: draws of its own, as between other ranks
+    else:  # the checkpoint has no generators of this rank: seed it apart from the others
         rng.seed_rank(execution.plan.seed + step, ranks.rank)
     report.say(f"goes on from the checkpoint of step {step}")
     if before != ranks.count:

@@ -40,7 +40,7 @@ class Task:
             report.progress("questions", at, len(self._questions))
             some = self._questions[at : at + self._at_once * ranks.count]
             own = some[ranks.rank :: ranks.count]
-            asked = partial(self._answers, network, execution, own or some[:1])  # a sharded model needs all ranks
+            asked = partial(self._answers, network, execution, own or some[:1])  # all ranks have to run a sharded model
             done = relief.attempt(asked, report, step, SCORING, ranks)
             if done:
                 pairs = zip(done[0], own, strict=False)

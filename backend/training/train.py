@@ -76,8 +76,8 @@ def train(folder: RunFolder, inbox: Inbox | None = None, tell: Callable[[str], N
     """Train `folder` from its newest good checkpoint, or from the start. Returns done, stopped, paused or failed.
 
     `inbox` was opened when the start was asked for; without one, commands count from now on. A failure is written to
-    the run's events, its traceback to the run's log file; nothing is raised. `tell` gets its sentence too: a full disk
-    takes neither.
+    the run's events, its traceback to the run's log file; nothing is raised. `tell` gets its sentence too, since
+    neither can be written to a full disk.
     """
     inbox = inbox or Inbox(folder.commands_file)
     state = "failed"

@@ -1,12 +1,12 @@
 """How many threads torch has on a CPU, and how they wait for each other. Set before torch is loaded.
 
-libgomp's threads spin for milliseconds before they sleep, each on a core. Beside another busy process a thread that
-was put aside is waited for that way, again and again in every operation: a loop of small products falls to a fifth.
-A spin thirty times as short gives the core back sooner and costs nothing on a machine with nothing else to do; a tenth
-of that would slow training there by a tenth (`python -m tests.bench.neighbour`, tests/bench/RESULTS.md). Beside others
-the number of threads stays as it is: sums would be rounded in another order, and a run that is resumed would not end as
-the undisturbed one. Under a container's quota of cores it is that quota: a thread for each core of the machine would
-use it up by waiting, and then all of them stand still.
+libgomp's threads spin for milliseconds before they sleep, each on a core. If another process is busy, they spin in each
+operation until a preempted thread runs again: a loop of small products falls to a fifth of its speed. A spin thirty
+times as short gives the core back sooner and costs nothing on an idle machine; a tenth of that would slow training
+there by a tenth (`python -m tests.bench.neighbour`, tests/bench/RESULTS.md). Other processes don't change the number of
+threads: sums would be rounded in another order, and a resumed run would not end as an undisturbed one does. Under a
+container's quota of cores it is that quota: a thread for each core of the machine would use the quota up by spinning,
+and then all of them stand still.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from backend.hardware import host
 
 SPINS = "10000"
 POLICIES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-"""Whoever sets one of these is obeyed."""
+"""If the user has set one of these, it is left as it is."""
 
 
 def bound_spinning(environment: MutableMapping[str, str] = os.environ) -> None:

@@ -1,8 +1,8 @@
-"""`attention = varlen`: packed rows attend each within itself, and no mask of the whole sequence is ever made.
+"""`attention = varlen`: each packed row attends only to itself, and no mask of the whole sequence is ever made.
 
 Registered with transformers' attention interface. On a GPU it is torch's own `varlen_attn` (flash kernels, Ampere and
-later, torch 2.11 and later); on a CPU each row is computed by itself (segments.py). Where no bounds of rows are given
-(padded batches, sample answers with a cache) it is sdpa, with sdpa's masks.
+later, torch 2.11 and later); on a CPU each row is computed by itself (segments.py). If no row bounds are given (padded
+batches, sample answers with a cache), it is sdpa, with sdpa's masks.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WIDEST_HEAD = 256
 
 
 class NoBounds(Exception):
-    """A family that would let packed rows see each other; found out by a try (checks.py)."""
+    """The model's code drops the row bounds, so packed rows would see each other; checks.py tries that out."""
 
 
 _bounds_known: ContextVar[bool] = ContextVar("bounds_known", default=False)
@@ -78,7 +78,7 @@ def _is_ampere_or_later() -> bool:
 
 @cache
 def _arguments() -> frozenset[str]:
-    """What this torch's `varlen_attn` takes; nothing if there is none. 2.11 takes grouped keys without a word."""
+    """Parameter names of this torch's `varlen_attn`; none if it has no such function."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:
@@ -97,7 +97,7 @@ def attend(
     sliding_window: int | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """As transformers calls it: heads before positions in, positions before heads out."""
+    """The function that transformers calls: takes (1, heads, tokens, width), returns (1, tokens, heads, width)."""
     starts, bounds = options.pop("cu_seq_lens_q", None), options.pop("row_bounds", None)
     seen = _watched.get()
     if seen is not None:
@@ -134,7 +134,7 @@ def _flash(
 
 
 def _computed(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """In autocast's type, as sdpa takes them."""
+    """The tensors in autocast's dtype, to which sdpa would convert them too."""
     kind = tensors[0].device.type
     if not torch.is_autocast_enabled(kind):
         return tensors
@@ -153,5 +153,5 @@ def _mask(*arguments: Any, **options: Any) -> Tensor | None:
 
 
 def _unrelated(options: dict[str, Any]) -> dict[str, Any]:
-    """Without flash attention's arguments."""
+    """The options without flash attention's arguments."""
     return {name: x for name, x in options.items() if not name.startswith(("cu_seq_lens", "max_length"))}

@@ -9,7 +9,7 @@ from backend import constants
 
 Floats = npt.NDArray[np.float64]
 _SEED = 1234
-"""Of a generator of its own: training's generators are never drawn from."""
+"""Seed of a separate generator: the generators of training are never drawn from."""
 
 
 def of_change(now: Floats, base: Floats, examples: npt.NDArray[np.int64]) -> tuple[float, float] | None:

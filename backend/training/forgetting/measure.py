@@ -87,7 +87,7 @@ class Forgetting:
     ) -> list[ForgettingMeasured] | None:
         """An event for each part, the same on all ranks; None if broken off.
 
-        Of a slice of each part; of all rows if `final`.
+        Measures a slice of each part, or all rows if `final`.
         """
         passes = self._passes(self._groups(execution, final=final), execution, None, broken_off)
         if passes is None:
@@ -115,7 +115,7 @@ class Forgetting:
         one: Callable[[Batch], Any] | None,
         broken_off: Callable[[], bool],
     ) -> list[tuple[tuple[Row, ...], Any]] | None:
-        """What `one` finds of this rank's share of `groups`; None if broken off. All ranks make as many passes."""
+        """The results of `one` for this rank's share of `groups`; None if broken off. All ranks make as many passes."""
         ranks, network = execution.ranks, self._loaded.network
         own = groups[ranks.rank :: ranks.count]
         most = -(-len(groups) // ranks.count)

@@ -38,7 +38,7 @@ class TokenFigures(NamedTuple):
 
 @contextmanager
 def adapters_off(network: Network) -> Iterator[None]:
-    """The base model within. Unlike peft's own switch it does not touch what trains."""
+    """Within the context, the network is its base model. Unlike peft's own switch, it leaves `requires_grad` alone."""
     layers: list[Any] = [module for module in network.modules() if hasattr(module, "_disable_adapters")]
     before = [layer._disable_adapters for layer in layers]
     for layer in layers:
@@ -57,7 +57,7 @@ class Predictions:
         self._network, self._can_chunk = network, can_chunk
 
     def states(self, batch: Batch) -> Tensor:
-        """What `logits` takes: hidden states of the target positions, or the logits if the head is not plain."""
+        """The input of `logits`: hidden states of the target positions, or their logits if the head is not plain."""
         inputs: dict[str, Any] = {"input_ids": batch.input_ids, "position_ids": batch.position_ids, "use_cache": False}
         valid = _valid(batch)
         with packed_hint(batch.packed), without_mask(known=batch.starts is not None):

@@ -11,7 +11,7 @@ from backend.training.merging.updates import Update
 
 
 def streamed(base: Path, adapter: Path) -> dict[str, Update] | None:
-    """What is merged tensor by tensor; None if the whole model has to be in memory for it."""
+    """The updates to merge tensor by tensor; None if the whole model has to be in memory to merge them."""
     found = updates.of(adapter)
     return None if found is None else stream.placed(base, found)
 
@@ -23,9 +23,9 @@ def write(
     target: Path,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Write weights and config.json of the merged model into `target`; `found` is what `streamed` says.
+    """Write weights and config.json of the merged model into `target`; `found` is the result of `streamed`.
 
-    `tell` gets how many of how many matrices are merged, if that goes one by one.
+    `tell` gets how many matrices are merged and how many there are, if they are merged one by one.
     """
     if found is None:
         whole.merge(base, adapter, target)

@@ -25,7 +25,7 @@ HEAD = "lm_head.weight"
 def placed(base: Path, found: Mapping[str, Update]) -> dict[str, Update] | None:
     """The updates by the names of the base's files; None if one has no weight of its shape there.
 
-    Of a head that shares its matrix with the embedding, the files have one copy or two equal ones.
+    If the head shares its matrix with the embedding, the files hold one copy or two equal ones.
     """
     stored = {
         name: tuple(entry["shape"])
@@ -66,7 +66,7 @@ def merge(
 ) -> None:
     """Write the merged weights into `target`: the files of the base, and their index if there are several.
 
-    `tell` gets how many of how many matrices are merged. Raises OSError if the disk is full.
+    `tell` gets how many matrices are merged and how many there are. Raises OSError if the disk is full.
     """
     done = 0
     for path in headers.weight_files(base):

@@ -18,14 +18,14 @@ from backend.training.adapters import ROWS
 
 _LENGTHS = ".lora_magnitude_vector"
 _OTHERS = ("fan_in_fan_out", "rank_pattern", "alpha_pattern", "target_parameters", "layers_to_transform", "lora_bias")
-"""Fields of peft's configuration that mean something which is not merged here."""
+"""Fields of peft's configuration for variants of LoRA that are not merged here."""
 
 
 class Update(Protocol):
     """A change of one weight of the base."""
 
     def fits(self, shape: tuple[int, ...]) -> bool:
-        """Whether a weight of this shape can be changed so."""
+        """Whether a weight of this shape can take the change."""
 
     def merged(self, weight: Tensor) -> Tensor:
         """The merged weight, in the type of `weight`."""
@@ -44,7 +44,7 @@ class LowRank:
     """outputs."""
 
     def fits(self, shape: tuple[int, ...]) -> bool:
-        """Outputs x inputs."""
+        """Whether it is outputs x inputs."""
         return shape == (self.b.shape[0], self.a.shape[1])
 
     def merged(self, weight: Tensor) -> Tensor:
@@ -62,11 +62,11 @@ class Whole:
     value: Tensor
 
     def fits(self, shape: tuple[int, ...]) -> bool:
-        """The same."""
+        """Whether it is the trained weight's shape."""
         return shape == tuple(self.value.shape)
 
     def merged(self, weight: Tensor) -> Tensor:
-        """The trained one."""
+        """The trained weight."""
         return self.value.to(weight.dtype)
 
 
@@ -78,7 +78,7 @@ class Rows:
     values: Tensor
 
     def fits(self, shape: tuple[int, ...]) -> bool:
-        """All the rows are there."""
+        """Whether it has all the rows."""
         return len(shape) == 2 and shape[1] == self.values.shape[1] and max(self.index) < shape[0]
 
     def merged(self, weight: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ class Rows:
 
 
 def of(adapter: Path) -> dict[str, Update] | None:
-    """Name of the base's weight -> what is done to it; None if something in the adapter is not known here."""
+    """Name of the base's weight -> its update; None if the adapter has something that is not supported here."""
     config = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
     if any(config.get(key) for key in _OTHERS) or config.get("bias", "none") != "none":
         return None

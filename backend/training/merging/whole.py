@@ -1,4 +1,4 @@
-"""Merge a whole model in memory by peft, if an adapter's matrices are not in the base's files as in the model.
+"""Merge a whole model in memory by peft, if the base's files don't hold the adapted matrices as the model does.
 
 That is so if a checkpoint is converted while it loads, or if an adapter is on a head that shares its matrix with
 the embedding: such a head is given a matrix of its own.
@@ -21,7 +21,7 @@ from backend.training import adapters, auto
 
 HEAD = "lm_head"
 _COPIES = 2
-"""Of the weights: the model, and what is written."""
+"""Copies of the weights in memory: the model, and what is written."""
 
 
 def refuse_little_ram(base: Path, copies: int, fix: str) -> None:
@@ -61,7 +61,7 @@ def _refuse_left_over(together: Any, adapter: Path) -> None:
 
 
 def _once(together: Any) -> None:
-    """Of layers that share a weight only the first is merged. Raises UserError if their adapters are not the same."""
+    """Merge only the first of layers that share a weight. Raises UserError if their adapters are not the same."""
     for layer, earlier in adapters.shared_layers(together):
         pairs = ((x.lora_A["default"].weight, x.lora_B["default"].weight) for x in (layer, earlier))
         if not all(torch.equal(one, other) for one, other in zip(*pairs, strict=True)):

@@ -14,13 +14,13 @@ SMOOTHING = 0.1
 
 
 class RunProgress(msgspec.Struct):
-    """Carried from checkpoint to checkpoint; figures are of the whole run, before it was resumed too."""
+    """Saved in every checkpoint. Figures cover the whole run, including the time before it was resumed."""
 
     step: int = 0
     tokens: int = 0
     """Tokens trained on, padding not counted."""
     seconds: float = 0.0
-    """Everything, with loading, evaluation and saving."""
+    """All time, with loading, evaluation and saving."""
     train_seconds: float = 0.0
     """Steps alone."""
     loss: float | None = None
@@ -30,20 +30,20 @@ class RunProgress(msgspec.Struct):
     eval_step: int = -1
     best_loss: float | None = None
     best_step: int = -1
-    """Of the lowest held-out loss after training began; -1 before there is one."""
+    """The step of the lowest held-out loss since training began; -1 before there is one."""
     stale_evaluations: int = 0
     """Evaluations in a row that did not lower it (see early_stopping_patience)."""
     forgot: str = ""
     """Why max_forgetting ends the run; empty if it does not."""
     data: str = ""
-    """The fingerprint of the data: if it changes, the steps have other rows."""
+    """The fingerprint of the data: if it changes, the steps would train on other rows."""
     validation: str | None = None
-    """Likewise of a validation split beside the training one; empty without one, None if it was not kept."""
+    """The fingerprint of a separate validation split; empty if there is none, None if it was not kept."""
     adjusted: dict[str, int | bool | float | str] = {}
     """Plan fields that running out of memory has changed."""
 
     def evaluated(self, loss: float, min_delta: float = 0.0, *, may_be_best: bool = True) -> bool:
-        """A held-out loss was taken at this step; True if it is the lowest of those that may be the best.
+        """Note the held-out loss of this step; True if it is the lowest of those that may be the best.
 
         The loss before training is what the first evaluations have to improve on, but it is never the best.
         """

@@ -51,9 +51,9 @@ class Updater(Protocol):
         """Go on from `state_dict`."""
 
     def adopt(self, state: State, values_of: Callable[[str], Values]) -> None:
-        """Go on from what another number of ranks has saved: a parameter's own states, and what was alike on all.
+        """Go on from what another number of ranks has saved.
 
-        `state` is the `state_dict` of one of them.
+        `values_of` gives the states of each parameter; `state`, the `state_dict` of one rank, what all had alike.
         """
 
 
@@ -91,7 +91,7 @@ def stepper(parameters: Sequence[Parameter], plan: Plan) -> Optimizer | Piecewis
 
 
 def build(parameters: Sequence[Parameter], plan: Plan) -> Optimizer:
-    """The plain optimizer of `plan`. Matrices decay, vectors (norms, biases) don't; the rate is set step by step."""
+    """The plain optimizer of `plan`. Weight decay is for matrices, not norms and biases; the rate is set each step."""
     groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": plan.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},

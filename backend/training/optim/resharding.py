@@ -1,4 +1,4 @@
-"""Optimizer states of a full model that another number of ranks wrote: cut anew for the ranks that go on from them.
+"""Optimizer states of a full model that another number of ranks wrote, divided anew among the ranks that resume.
 
 Each rank saves the states of its own shards, rows of every weight as FSDP2 divides them. torch's distributed checkpoint
 is not used for them: it can't cut 8-bit states, whose scales belong to blocks of 256 elements, and what it reads first
@@ -32,7 +32,7 @@ class Resharded:
     """The states that the ranks of a checkpoint have written, by parameter and rows."""
 
     def __init__(self, states: Sequence[State], parameters: Mapping[str, Tensor]) -> None:
-        """`states`: every rank's; `parameters`: by name, in order, of whose shape and type those were."""
+        """`states`: those of every rank; `parameters`: those they belong to, by name, in order, with shape and type."""
         self._totals = {name: len(x) for name, x in parameters.items()}
         self._ranks = [_by_name(state, _shards(parameters, len(states), rank)) for rank, state in enumerate(states)]
 
@@ -48,7 +48,7 @@ class Resharded:
 
 
 def _shards(parameters: Mapping[str, Tensor], count: int, rank: int) -> dict[str, Parameter]:
-    """What a rank had of each parameter, without memory; it has no state of those that it had nothing of."""
+    """A rank's shard of each parameter, on the meta device; parameters of which it had no rows are left out."""
     found = {}
     for name, whole in parameters.items():
         shape = (len(rows(len(whole), count, rank)), *whole.shape[1:])

@@ -130,7 +130,7 @@ def pieces(parameter: Parameter) -> int:
 
 
 def given(values: Values, parameter: Tensor) -> Values:
-    """`values`, whatever the parameter."""
+    """`values`, for every parameter: partial(given, values) is a `values_of`."""
     return values
 
 

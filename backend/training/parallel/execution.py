@@ -13,7 +13,7 @@ class Execution:
     """The settings, the device, and this process among those of the run."""
 
     plan: Plan
-    """As it is now: running out of memory replaces it by a cheaper one."""
+    """The current plan: running out of memory replaces it by a cheaper one."""
     device: str
     """`cuda` or `cpu`."""
     flat: bool = False

@@ -26,7 +26,7 @@ def is_sharded(network: object) -> bool:
 
 
 def shard(network: nn.Module, execution: Execution) -> None:
-    """Shard the weights of the first rank's `network` over the ranks' devices; the others' is on the meta device.
+    """Shard the weights of the first rank's `network` over all ranks' devices; on other ranks it is on the meta device.
 
     One block at a time is gathered on every device. Weights are kept in the plan's type and gathered in the compute
     type; gradients are summed in float32.

@@ -22,7 +22,7 @@ _NAME = re.compile(r"best-(\d{8,})")
 
 
 def write(folder: Path, step: int, weights: dict[str, Tensor], eval_loss: float) -> None:
-    """Write the weights of `step` into `folder`, completely or not. Raises DiskFull and OSError."""
+    """Write the weights of `step` into `folder`, completely or not at all. Raises DiskFull and OSError."""
     draft = folder / f".best-{step:08d}"
     with disk.draft(draft, sum(x.nbytes for x in weights.values())):
         save_file({name: x.detach().contiguous() for name, x in weights.items()}, draft / WEIGHTS)

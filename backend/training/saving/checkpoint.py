@@ -166,15 +166,15 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 
 
 def _all(folder: Path) -> list[Path]:
-    """The folders of checkpoints, the oldest first. What is called otherwise is not ours and stays as it is."""
+    """The folders of checkpoints, the oldest first. Folders with other names are not ours."""
     return sorted(path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and path.is_dir())
 
 
 def prune(folder: Path, keep: int, best_step: int = -1) -> None:
     """Delete all but the newest `keep` checkpoints and the one with the lowest held-out loss; drafts too.
 
-    `best_step`: the step of the lowest held-out loss of the whole run, of which there may be a checkpoint. Where a link
-    leads is not ours to clear: if `folder` is one, nothing is deleted.
+    `best_step`: the step of the lowest held-out loss of the whole run, of which there may be a checkpoint. If
+    `folder` is a symbolic link, nothing is deleted: its target is not ours.
     """
     if folder.is_symlink():
         return
@@ -194,7 +194,7 @@ def prune(folder: Path, keep: int, best_step: int = -1) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """No link leads out of the run's folder on the way to it."""
+    """Whether no symbolic link on its path leads out of the run's folder."""
     return not path.is_symlink() and not path.parent.is_symlink()
 
 

@@ -34,7 +34,7 @@ class DiskFull(OSError):
 
 @contextmanager
 def room(folder: Path, needed_bytes: int) -> Iterator[None]:
-    """Write to `folder` within. Raises DiskFull if the disk fills up, and OSError for the system's other errors."""
+    """A context to write to `folder` in. Raises DiskFull if the disk is full, and OSError for the system's others."""
     try:
         yield
     except Exception as error:
@@ -48,7 +48,7 @@ def room(folder: Path, needed_bytes: int) -> Iterator[None]:
 
 @contextmanager
 def draft(path: Path, needed_bytes: int) -> Iterator[None]:
-    """Write into the new folder `path` within; it is removed if that fails. Raises as `room` does."""
+    """A context to fill the new folder `path` in, which is removed if that fails. Raises as `room` does."""
     shutil.rmtree(path, ignore_errors=True)
     with room(path.parent, needed_bytes):
         try:

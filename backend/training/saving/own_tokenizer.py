@@ -1,4 +1,4 @@
-"""The tokenizer that a model was made with, where transformers reads its files as another.
+"""Keeps the tokenizer that a model was made with, if transformers would read its files as another.
 
 For some families transformers builds the tokenizer anew from the vocabulary alone, with its class's own way to split
 texts. Rows are made from tokenizer.json as it is; so is what is saved.

@@ -21,7 +21,7 @@ BESIDE = ("preprocessor_config.json", "processor_config.json", "video_preprocess
 
 
 def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, ranks: Ranks = ALONE) -> int:
-    """Save into `folder`, completely or not; returns its bytes. The first rank writes. Raises DiskFull, OSError."""
+    """Save into `folder` as a whole or not at all; returns its bytes. Rank 0 writes. Raises DiskFull, OSError."""
     if not ranks.is_first:
         methods.take_part_in_saving(loaded, plan, ranks)
         return 0
