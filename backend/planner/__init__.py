@@ -1,1 +1,1 @@
-"""From box, model, data and answers to the comparison of the three methods. No torch in it (the dry run apart)."""
+"""From box, model, data and answers to the comparison of the three methods. Loads no torch, except for the dry run."""

@@ -1,4 +1,4 @@
-"""What the rules of the choice look at, and the questions that they ask."""
+"""The facts that the rules of the choice read, and the questions that they ask about them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from backend.planner.estimates import MethodEstimate
 
 @dataclass(frozen=True)
 class Case:
-    """What the rules look at."""
+    """The facts that the rules read."""
 
     answers: Answers
     device: Device
@@ -58,17 +58,17 @@ class Case:
         return (*said, *self.device.obstacles, *host.obstacles(seen.host, seen.plan, self.device))
 
     def carried(self, method: Method) -> bool:
-        """Whether it fits the device and the box, the budget and the deadline."""
+        """Whether the method fits the device and the box, the budget and the deadline."""
         fits = self.estimates[method].fit != "no" and not self.lacking(method)
         return fits and not self.over_budget(method) and not self.too_late(method)
 
     def runs_paid(self, method: Method) -> float | None:
-        """How many such runs the budget pays for; None without a budget or a price, or at no cost."""
+        """How many runs of the method the budget pays for; None without a budget or a price, or if a run is free."""
         cost, budget = self.estimates[method].cost_usd, self.answers.budget_usd
         return budget / cost.point if cost and budget is not None and cost.point > 0 else None
 
     def roomy(self, method: Method) -> bool:
-        """Whether its leanest settings leave much of the device's memory free: for speed, longer rows, a surprise."""
+        """Whether the leanest settings leave much of the device's memory free: for speed, longer rows, or errors."""
         return self.estimates[method].least_bytes <= self.thresholds.roomy_fraction * self.room
 
     @property
@@ -77,11 +77,11 @@ class Case:
         return constants.methods().evidence
 
     def spare(self, method: Method) -> float:
-        """Part of the device's memory that its leanest settings leave free; negative if it does not fit."""
+        """Share of the device's memory that the leanest settings leave free; negative if the method does not fit."""
         return 1 - self.estimates[method].least_bytes / max(1, self.room)
 
     def holds(self, method: Method) -> bool:
-        """Whether its adapters have at least as many parameters as the data has target tokens."""
+        """Whether the method's adapters have at least as many parameters as the data has target tokens."""
         return self.estimates[method].trainable_parameters >= self.data.scored_tokens
 
     @property

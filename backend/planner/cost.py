@@ -1,4 +1,4 @@
-"""What a run costs: hours x price x devices, with the source of the price; for a box that you own, the energy."""
+"""What a run costs: hours x price x devices, with the price's source; on a box that the user owns, the energy."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _YOU = "you"
 def price(answers: Answers, device: Device) -> Price | None:
     """The user's price, else the dated one of presets/gpus.toml, else None: a price is asked for, never guessed.
 
-    A box that you own (its price is 0, or it is this box and no price is given) costs its energy, if the price of a
-    kilowatt-hour is given and the device's power is known.
+    A box that the user owns (its price is 0, or it is this box and no price is given) costs its energy, if the price
+    of a kilowatt-hour is given and the device's power is known.
     """
     own = answers.price_usd_per_hour
     yours = own == 0 or (own is None and device.here)

@@ -13,7 +13,7 @@ from backend.planner.box import Box
 
 @dataclass(frozen=True)
 class Price:
-    """USD for one GPU for an hour; `source` says who asks it, and when that was."""
+    """USD for one GPU for an hour; `source` says who charges it, and as of when."""
 
     low: float
     typical: float
@@ -43,11 +43,11 @@ class Pool:
 
     cards: tuple[Card, ...]
     has: str
-    """What the box has, as the beginning of a sentence; empty for a single GPU."""
+    """The box's GPUs, as the beginning of a sentence; empty for a single GPU."""
     others: Device | None = None
     """GPUs of other kinds in the box, which are taken too if the user wants more than there are of this kind."""
     whole: Device | None = None
-    """Of unlike GPUs that were taken together: the device that they were taken from."""
+    """If unlike GPUs were taken together, the device that they were taken from."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ class Device:
     per_node: int = 0
     """How many of them are in a box, if there are several boxes or may be; 0: all are in one."""
     node_bytes_per_second: float = 0.0
-    """What one box can send to another; 0 if it is not known."""
+    """Bandwidth from one box to another; 0 if it is not known."""
     slowest: str = ""
-    """Of unlike GPUs: the name of the slowest, whose rates all are planned with; empty if they are alike."""
+    """If the GPUs are unlike, the name of the slowest, whose rates are used for all; empty if they are alike."""
     watts: float | None = None
     host: float | None = None
-    """How long this box's host needs to launch a kernel against an A100's; None for any other box, and a usual host."""
+    """Time to launch a kernel on this box's host, relative to an A100's host; None for other boxes and usual hosts."""
     notes: tuple[str, ...] = ()
     uuids: tuple[str, ...] = ()
     """The GPUs of this box that it stands for, as CUDA_VISIBLE_DEVICES takes them; empty for any other device."""
@@ -88,7 +88,7 @@ class Device:
     taken: tuple[str, ...] = ()
     """Sentences on which GPUs of the pool it is, and which processes use them."""
     cores: int = 1
-    """Of a CPU: the most processes that share it; one is the default."""
+    """The most processes that can share a CPU; a run uses one by default."""
     box: Box | None = None
     """Host memory and disk of this box; None for a device that is not in it."""
     expandable_segments: bool = True
@@ -96,7 +96,7 @@ class Device:
     obstacles: tuple[str, ...] = ()
     """Sentences, each with a fix, on why nothing can be trained on it as it is: its driver and torch don't agree."""
     kernels: tuple[tuple[str, Kernels], ...] = ()
-    """The fastest kernels that runs measured on this box, by what for (backend/measured/kernels.py)."""
+    """The fastest kernels that runs measured on this box, by what they ran (backend/measured/kernels.py)."""
     calibration: Calibration | None = None
     """What finished runs on this device showed; None if there are none, and for a device that is not in this box."""
 

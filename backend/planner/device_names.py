@@ -37,7 +37,7 @@ def split_count(text: str) -> tuple[str, int]:
 
 
 def key(text: str) -> Key:
-    """What is left of a name without case, spaces, dashes and vendor words; and the memory size in it, GB."""
+    """The name in lower case without spaces, dashes and vendor words; and the memory size in it, GB."""
     lower = text.casefold()
     match = MEMORY.search(lower)
     rest = MEMORY.sub(" ", lower)

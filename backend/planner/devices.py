@@ -47,7 +47,7 @@ def named(text: str) -> Device:
 def here(hardware: Hardware) -> Device:
     """The device of this box: its idle GPUs of the largest kind, or the one with most free memory, or the CPU.
 
-    It carries the corrections by finished runs on it, and no more free memory than a run needed that ran out of it.
+    It carries the corrections by finished runs on it. Its free memory is at most what a run needed that ran out of it.
     """
     return bounded(calibrated(replace(_here(hardware), box=box(hardware))))
 
@@ -72,7 +72,7 @@ def _here(hardware: Hardware) -> Device:
 
 
 def _no_gpu(hardware: Hardware) -> str:
-    """Why the plan is for the CPU: to who has an AMD GPU, a missing NVIDIA driver says nothing."""
+    """Why the plan is for the CPU. An AMD GPU is named: "no NVIDIA driver" would not explain it to its user."""
     if hardware.torch is not None and hardware.torch.hip:
         return torch_build.disagreements(hardware.torch, None, ())[0].sentence
     return hardware.no_gpu.reason if hardware.no_gpu else "There is no GPU."
@@ -162,7 +162,7 @@ def _others(gpus: Sequence[Gpu], group: Sequence[Gpu], ram: Ram) -> Device | Non
 
 
 def _host(processor: Cpu) -> float | None:
-    """How long this host needs to launch a kernel against an A100's; None if it is much like one."""
+    """Time to launch a kernel on this host, relative to an A100's host; None if they are much alike."""
     table = constants.throughput().host
     factor = loop_seconds(processor) / table.loop_seconds
     if table.usual[0] <= factor <= table.usual[1]:
@@ -223,12 +223,12 @@ def _capacity(gpu: Gpu, spec: GpuSpec | None, ram: Ram) -> int:
 
 
 def _shares_memory(gpu: Gpu) -> bool:
-    """The driver answers, and reports no memory of the GPU's own: it is part of a chip, and takes the CPU's."""
+    """Whether the driver answers and reports no memory of the GPU's own: an integrated GPU, which uses the CPU's."""
     return gpu.memory_bytes is None and not _is_undescribed(gpu)
 
 
 def _is_undescribed(gpu: Gpu) -> bool:
-    """Known by the kernel module's files only."""
+    """Whether only the kernel module's files describe the GPU."""
     return driver_files.NEEDED in gpu.refused.get("memory", "")
 
 
@@ -241,7 +241,7 @@ def _of_unknown_size(gpu: Gpu) -> Iterator[str]:
 
 
 def _shares(gpu: Gpu) -> tuple[float, float]:
-    """Shares of the GPU's rate and bandwidth that a device has; of a MIG slice by its profile; 0 if unknown."""
+    """Shares of the GPU's rate and bandwidth that a device has: a MIG slice's follow from its profile; 0 if unknown."""
     if gpu.mig is None:
         return 1.0, 1.0
     rate, bandwidth = gpu.mig.compute_share, gpu.mig.memory_share

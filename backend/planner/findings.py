@@ -13,7 +13,7 @@ from backend.plan import counts
 from backend.plan.plan import Plan
 
 MOST_TIMES = 4
-"""A general row may come so often in an epoch; a choice, not a measurement."""
+"""A general row may come this often in an epoch; a choice, not a measurement."""
 
 
 def findings(data: DataReport, plan: Plan) -> tuple[Finding, ...]:

@@ -38,7 +38,7 @@ class FittedPlan:
 def choose(plan: Plan, model: ModelInfo, device: Device, data: DataReport, pinned: Pinned) -> FittedPlan:
     """The fastest candidate that fits without being tight; else the leanest of all.
 
-    What costs more than time is a last resort: it is tried only if nothing else fits.
+    Settings that cost more than time are a last resort: they are tried only if nothing else fits.
     """
     load = throughput.work(plan, data)
     tried: list[FittedPlan] = []
@@ -108,7 +108,7 @@ GENERATIONS = ((9, 0), (8, 0), (0, 0))
 
 
 def _for_memory(device: Device) -> Device:
-    """What the memory depends on of a device: its kind, its generation, its allocator. All else is left out."""
+    """The device reduced to what memory depends on: its kind, generation and allocator."""
     capability = device.compute_capability
     since = capability and next(x for x in GENERATIONS if capability >= x)
     return _bare(device.kind, since, device.expandable_segments)
@@ -141,7 +141,7 @@ def origins(plan: Plan, pinned: Pinned) -> dict[str, str]:
 
 
 def _fastest(choices: list[FittedPlan], model: ModelInfo, device: Device) -> FittedPlan:
-    """Among those about as fast as the fastest: the most exact optimizer, then the lowest peak."""
+    """Of the plans about as fast as the fastest, the one with the most exact optimizer, then the lowest peak."""
     seconds = [_seconds(x, model, device) for x in choices]
     enough = min(seconds) * constants.throughput().step.as_fast
     equal = (x for x, time in zip(choices, seconds, strict=True) if time <= enough)

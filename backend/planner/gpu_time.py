@@ -16,8 +16,8 @@ from backend.planner import memory, nodes
 from backend.planner.device import Device
 
 Kernels = Literal["stock", "liger", "compiled", "upcast", "fused"]
-"""Those of the trainer: transformers' own (`stock`), Liger's, compiled blocks. `upcast` and `fused`: those of other
-trainers, for their published runs."""
+"""Kernels of the trainer: transformers' own (`stock`), Liger's, compiled blocks. `upcast` and `fused` are kernels of
+other trainers, for their published runs."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _product_seconds(
 
 
 def _side_by_side(gpu: float, host: float) -> float:
-    """The longer of the two, or somewhat more if they are nearly equal: each then waits for the other at times."""
+    """The longer of the two, or somewhat more if they are nearly equal: then each sometimes waits for the other."""
     power = constants.throughput().gpu.overlap
     return float((gpu**power + host**power) ** (1 / power))
 
@@ -161,7 +161,7 @@ def dense_flops(shape: ModelShape, plan: Plan, scored: float = 1.0) -> float:
 
 
 def lengths_flops(shape: ModelShape, plan: Plan) -> float:
-    """Operations of a micro-batch for DoRA's lengths, however few its tokens: an identity matrix through each adapter.
+    """Operations per micro-batch for DoRA's row norms, whatever its tokens: an identity matrix through each adapter.
 
     Once forward, and once more if checkpointing recomputes. Not measured on a GPU.
     """
@@ -171,7 +171,7 @@ def lengths_flops(shape: ModelShape, plan: Plan) -> float:
 
 
 def lengths_bytes(shape: ModelShape, plan: Plan) -> float:
-    """Bytes moved in a micro-batch for them: the identity in float32 and cast; the product, summed and read."""
+    """Bytes per micro-batch for DoRA's row norms: the identity in float32 and cast; the product, summed and read."""
     width = memory.compute_bytes(plan)
     square, weight = 2 * memory.FLOAT32 + 2 * width, 8 * width
     targets = _with_lengths(shape, plan)
@@ -184,7 +184,7 @@ def _with_lengths(shape: ModelShape, plan: Plan) -> tuple[Linear, ...]:
 
 
 def attention_flops(shape: ModelShape, plan: Plan, attended: float) -> float:
-    """Operations of a token's attention: scores and values over half of the causal square it is in.
+    """Operations of a token's attention: scores and values over, on average, half of the sequence (it is causal).
 
     2 x length x width x layers a pass: one forward, two backward, one more if checkpointing recomputes.
     """
@@ -192,7 +192,7 @@ def attention_flops(shape: ModelShape, plan: Plan, attended: float) -> float:
 
 
 def activation_bytes(shape: ModelShape, plan: Plan, one: Pass, kernels: Kernels = "stock") -> float:
-    """Bytes moved for a token beside the matrix products: norms, residuals, rotary positions, gate, adapters, loss.
+    """Bytes moved per token besides the matrix products: norms, residuals, rotary positions, gate, adapters, loss.
 
     Eager attention moves the scores of each token with all of its sequence, those in its future included.
     """
@@ -234,9 +234,9 @@ def offloaded_bytes(shape: ModelShape) -> float:
 
 
 def launch_seconds(shape: ModelShape, plan: Plan, kernels: Kernels = "stock") -> float:
-    """Seconds that the host of an A100 needs to launch the kernels of one micro-batch; the GPU waits if it is faster.
+    """Seconds that an A100's host needs to launch the kernels of one micro-batch; a GPU that is faster has to wait.
 
-    A block has more kernels for each linear with an adapter, and for each that is unpacked from 4 bits.
+    A block has more kernels for each linear layer with an adapter, and for each that is dequantised from 4 bits.
     """
     table = _traffic(kernels)
     block = table.block_seconds

@@ -1,4 +1,4 @@
-"""The guidance's own figures beside ours, if a job is comparable and they differ."""
+"""The published guidance's figures beside ours, if a job is comparable and they differ."""
 
 from __future__ import annotations
 

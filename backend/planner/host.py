@@ -37,9 +37,9 @@ def _ram(model: ModelInfo, plan: Plan, data: DataReport) -> dict[str, int]:
     """Host memory by phase of a run on a GPU: what the process always holds, and what each phase adds.
 
     A checkpoint's weights are all copied to the host before they are written (safetensors 0.8); optimizer states go
-    one by one. A whole model is saved in its stored 16-bit type. Paged states may all be moved to the host. Of several
-    processes each has its own interpreter, libraries, activations and, of an adapter, states; mapped files they share.
-    What is sharded the first of them reads whole (backend/training/parallel/sharding.py).
+    one by one. A whole model is saved in its stored 16-bit type. Paged states may all be moved to the host. If there
+    are several processes, each has its own interpreter, libraries, activations and adapter states; they share mapped
+    files. The first one reads a sharded model whole (backend/training/parallel/sharding.py).
     """
     table = constants.host().ram
     always = plan.processes * (constants.memory().cpu.runtime + table.cuda_libraries)
@@ -124,7 +124,7 @@ def obstacles(needed: HostEstimate, plan: Plan, device: Device) -> Iterator[str]
 
 
 def _lacking_ram(needed: HostEstimate, plan: Plan, device: Device, box: Box) -> Iterator[str]:
-    """On a CPU the fit itself says whether the RAM is enough to train."""
+    """Sentences on missing RAM. On a CPU training itself is left out: the plan's own fit covers it."""
     free = box.ram_bytes
     looked_at = {phase: size for phase, size in needed.ram_by_phase.items() if phase != "merge"}
     if device.kind == "cpu":
@@ -152,7 +152,7 @@ def _ram_fix(plan: Plan, phase: str) -> str:
 
 
 def _lacking_disk(needed: HostEstimate, plan: Plan, box: Box) -> Iterator[str]:
-    """The file system of the runs, and that of the downloads if it is another."""
+    """Sentences on missing disk, on the file system of the runs, and on that of the downloads if it is another."""
     download = needed.disk_by_part["download"]
     run = needed.disk_bytes - (0 if box.one_disk else download)
     if run > box.run_free_bytes:

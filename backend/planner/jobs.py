@@ -32,7 +32,7 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
         device_uuids=device.uuids[: seen.plan.processes] if device.here else (),
         predicted=_predicted(comparison, seen),
         mapping=answers.mapping,
-        output=str(paths.expanded(answers.output).absolute()) if answers.output else None,  # it may go on elsewhere
+        output=str(paths.expanded(answers.output).absolute()) if answers.output else None,  # see _absolute
         created=time.time(),
         preset=preset,
         budget_usd=answers.budget_usd,
@@ -79,12 +79,12 @@ def uncorrected(model: ModelInfo, plan: Plan, device: Device, data: DataReport) 
 
 
 def _rooted(plan: Plan) -> Plan:
-    """The plan with a file of general text named from any folder."""
+    """The plan with an absolute path of its file of general text."""
     return replace(plan, general_data=_absolute(plan.general_data)) if plan.general_data else plan
 
 
 def _absolute(reference: str) -> str:
-    """A path of this box as seen from any folder: the run may go on elsewhere. A hub id stays as it is."""
+    """An absolute path: the run may be resumed from another folder. A hub id stays as it is."""
     path = paths.existing(reference, "data")
     return str(path.absolute()) if path else reference
 

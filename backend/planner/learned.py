@@ -19,7 +19,7 @@ from backend.planner.device import Device
 from backend.planner.rules import title
 
 SHOWN = 0.03
-"""Corrections by less than this part are not mentioned."""
+"""Corrections by less than this share are not mentioned."""
 
 
 def calibrated(device: Device) -> Device:
@@ -33,7 +33,7 @@ def calibrated(device: Device) -> Device:
 
 
 def bounded(device: Device) -> Device:
-    """`device` with no more free memory than a run needed that ran out of it, and a note that says so."""
+    """`device`, its free memory limited to what a run needed that ran out of it, with a note that says so."""
     limit = ran_out.limit(device.name) if device.here else None
     if limit is None or limit.predicted_bytes >= device.free_bytes:
         return device
@@ -59,9 +59,9 @@ def sentences(device: Device, parameters: int) -> Iterator[str]:
 
 
 def _runs(own: Correction) -> str:
-    """`3 runs on this box`, and what the speed comes from if that is fewer of them than the memory.
+    """`3 runs on this box`, and how many of them corrected the speed if they are fewer.
 
-    Speed is of runs of the method alone, and of those on which nothing else kept the box busy.
+    Speed is corrected only by runs of the same method during which nothing else kept the box busy.
     """
     count = max(own.runs, own.memory_runs)
     speed = f", its speed by {own.runs} of them" if own.runs else ", its speed not yet"

@@ -78,7 +78,7 @@ def _no_flash(model: ModelInfo, device: Device, precision: str) -> str | None:
 
 
 def _torch_has_varlen() -> bool:
-    """By its source; torch is not imported. True without torch, which a plan needs none of."""
+    """Whether torch's source has `varlen_attn`; torch is not imported. True without torch: a plan does not need it."""
     found = importlib.util.find_spec("torch")
     if found is None or found.origin is None:
         return True
@@ -101,7 +101,7 @@ def no_reference(plan: Plan) -> str | None:
 
 
 def _refuse_family(model: ModelInfo, method: Any) -> None:
-    """Families that load and fail in their first step."""
+    """Refuse families that load but fail in their first step."""
     family, why = model.shape.family, no_four_bits(model)
     if family in constants.methods().common.untrainable:
         raise UserError(
@@ -114,7 +114,7 @@ def _refuse_family(model: ModelInfo, method: Any) -> None:
 
 
 def _refuse_head_of_new_tokens(model: ModelInfo, target_modules: str) -> None:
-    """The head's rows train whole for new tokens; with an adapter on it as well, no merged model answers the same."""
+    """Refuse an adapter on the head together with new tokens, whose rows train in full: it can't be merged exactly."""
     if model.added_tokens and HEAD in [name.strip() for name in target_modules.split(",")]:
         raise UserError(
             f"target_modules: {HEAD} can't carry an adapter while rows for new tokens train in it; leave it out, or "
@@ -124,7 +124,7 @@ def _refuse_head_of_new_tokens(model: ModelInfo, target_modules: str) -> None:
 
 
 def _refuse_missing_packages(model: ModelInfo, device: Device) -> None:
-    """Transformers asks for them when it builds the model, which is after the download."""
+    """Refuse missing packages now: transformers asks for them when it builds the model, which is after the download."""
     missing = [pip for name, pip in model.packages.items() if importlib.util.find_spec(name) is None]
     if device.here and missing:
         raise UserError(
@@ -135,7 +135,7 @@ def _refuse_missing_packages(model: ModelInfo, device: Device) -> None:
 
 
 def _refuse_slow_tokenizer(model: ModelInfo) -> None:
-    """Rows are turned into tokens by tokenizer.json and nothing else."""
+    """Refuse a model without tokenizer.json: rows are tokenised with nothing else."""
     if model.kind != "demo" and model.folder is not None and model.has_weights and model.tokenizer_file is None:
         raise UserError(
             f"{model.shape.name} has no tokenizer.json, which rows are read with; make one from its other files with: "
@@ -156,7 +156,7 @@ def _refuse_too_long(model: ModelInfo, max_length: int) -> None:
 
 
 def _refuse_too_wide(model: ModelInfo, rank: int) -> None:
-    """An adapter of more than a layer's own width has more parameters than the layer, and no more to learn with."""
+    """Refuse a rank above a layer's own width: more parameters than the layer itself has add no capacity."""
     width = model.shape.hidden
     if rank > width:
         raise UserError(

@@ -26,7 +26,7 @@ GIGA = 1e9
 
 
 def spread(device: Device, answers: Answers) -> Device:
-    """`device` as it is in each of so many boxes as the answers say. Raises UserError if they can't be planned for."""
+    """`device` in as many boxes as the answers say. Raises UserError if they can't be planned for."""
     count, gbps = answers.nodes or 1, answers.node_gbps
     if count == 1 and gbps is None:
         return device
@@ -44,7 +44,7 @@ def spread(device: Device, answers: Answers) -> Device:
 
 
 _ELSEWHERE: dict[str, Any] = {"here": False, "pool": None, "uuids": (), "taken": (), "box": None, "calibration": None}
-"""What is not so of boxes of which at most one is this one."""
+"""The fields that describe this box alone, with their values for several boxes."""
 
 
 def other_number(device: Device) -> Device | None:

@@ -1,4 +1,4 @@
-"""What a preset comes to on a device: the method that it leads to, and whether that fits, in figures."""
+"""What a preset leads to on a device: the method, and whether it fits, in figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seconds of a run beside its steps: starting, loading, sample answers, checkpoints."""
+"""Seconds of a run besides its steps: starting, loading, sample answers, checkpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def checkpoints(plan: Plan, steps: int) -> int:
 
 
 def _best_bytes(shape: ModelShape, plan: Plan) -> int:
-    """Weights that are kept alone: a whole model's in the type that it is saved in."""
+    """Bytes of the weights that are kept without a checkpoint; a whole model's in the type that it is saved in."""
     if plan.method != "full":
         return memory.trainable(shape, plan) * memory.trained_bytes(plan)
     return shape.parameters * (memory.FLOAT32 if plan.precision == "float32" else memory.SIXTEEN_BIT)
@@ -48,12 +48,12 @@ def general_tokens(plan: Plan, steps: int) -> float:
 
 
 def general_ends(plan: Plan) -> float:
-    """Those before and after training: of adapters all of it twice after, of full fine-tuning once each."""
+    """Tokens before and after training: all of the text twice after it for adapters, once each for full fine-tuning."""
     return 2 * _general_whole(plan)
 
 
 def general_slice(plan: Plan) -> float:
-    """Those of each evaluation: a slice of the text, of adapters twice."""
+    """Tokens of each evaluation: a slice of the text, twice for adapters."""
     passes = 1 if plan.method == "full" else 2
     return passes * constants.forgetting().measure.slice * _general_whole(plan)
 

@@ -1,4 +1,4 @@
-"""Settings that the user set and that a plan makes no use of: a sentence for each, so that none is passed over."""
+"""Settings that the user set but the plan does not use: a sentence for each, so that none is silently ignored."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Asked(NamedTuple):
 
 
 def sentences(answers: Answers, seen: MethodEstimate, device: Device, data: DataReport) -> Iterator[str]:
-    """What of `--set` changes nothing in the plan of this method, and why."""
+    """Which settings of `--set` change nothing in the plan of this method, and why."""
     rate = cost.price(answers, device)
     train, held_out = data.split(seen.plan.max_length, seen.plan.eval_fraction)
     for key, value in fields.parse_settings(answers.set).items():

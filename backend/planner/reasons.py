@@ -102,7 +102,7 @@ def support(case: Case, method: Method) -> Iterator[str]:
 
 
 def _support_full(case: Case) -> Iterator[str]:
-    """In what the evidence is less sure of full fine-tuning than the guidance, and what keeps general ability."""
+    """Where the evidence is less favourable to full fine-tuning than the guidance, and what keeps general ability."""
     if case.answers.stakes == "high" and not case.estimates["full"].plan.replay_fraction:
         yield "Mixing in general text keeps more of its general ability: --set replay_fraction=0.05."
     tokens, adapter = units.count(case.data.scored_tokens), case.estimates["lora"]
@@ -240,7 +240,7 @@ def notes(case: Case, chosen: Method | None) -> Iterator[str]:
 
 
 def few_rows(rows: int) -> Iterator[str]:
-    """That fine-tuning is not what usually helps with so few rows."""
+    """A sentence if there are so few rows that fine-tuning is not what usually helps."""
     few = constants.methods().choice.few_rows
     if 0 < rows < few:
         yield f"Under {few:g} rows a good prompt or retrieval usually does better than fine-tuning."

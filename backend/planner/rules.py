@@ -77,7 +77,7 @@ def settle(
 
 
 def _asked(pinned: Pinned) -> dict[str, Any]:
-    """What the user set, and the objective whoever set it: a preset's rank gives way to that of an adapter."""
+    """What the user set, and the objective even if a preset set it; a preset's rank yields to that of an adapter."""
     return {key: x for key, x in pinned.values.items() if pinned.origin[key] == "you" or key == "objective"}
 
 
@@ -98,7 +98,7 @@ def _common(method: Method, device: Device, model: ModelInfo, data: DataReport, 
 
 
 def _forgetting(answers: Answers, known: Known) -> Settled:
-    """Measured if losing general ability is costly, or if there is a limit to compare it with."""
+    """Forgetting is measured if losing general ability is costly, or if a setting of the user needs it."""
     if known.get("max_forgetting") or known.get("general_data"):
         return {"measure_forgetting": (True, "what you set needs it")}
     return {"measure_forgetting": (True, "high stakes")} if answers.stakes == "high" else {}
@@ -114,7 +114,7 @@ def _refuse_no_budget(answers: Answers, device: Device, known: Known) -> None:
 
 
 def max_length(model: ModelInfo, data: DataReport) -> int:
-    """After how many tokens rows are cut, unless the user says otherwise: few of them are, within the context."""
+    """The default of `max_length`: the length, within the context, at which few rows are cut."""
     table = constants.methods().common
     top = min(table.length_maximum, model.shape.context or table.length_maximum)
     return int(min(max(table.length_minimum, 2 ** math.ceil(math.log2(_longest(data)))), top))
@@ -155,7 +155,7 @@ def _duration(method: Method, device: Device, model: ModelInfo, data: DataReport
 
 
 def _warmup(total: int) -> tuple[float, str]:
-    """Part of the steps: a larger one of a short run, but neither fewer steps than a handful nor more than needed."""
+    """Share of steps for warm-up: larger for a short run, with a minimum and a maximum number of steps."""
     table = constants.methods().common
     short = total < table.short_steps
     fraction = table.warmup_fraction_short if short else table.warmup_fraction
@@ -217,7 +217,7 @@ def _precision(method: Method, device: Device, model: ModelInfo, data: DataRepor
 
 
 def _attention(model: ModelInfo, device: Device, known: Known) -> Settled:
-    """Packed rows by themselves if the device can; or what the trainer falls back to if the family lacks the wanted."""
+    """`varlen` if the device supports it; or what the trainer falls back to if the family lacks what the user set."""
     has, wanted = model.shape.attention, str(known.get("attention", Plan.attention))
     if has and wanted.replace("varlen", "sdpa") not in has:
         return {"attention": (has[0], f"{model.shape.family} has no {wanted} in transformers")}

@@ -27,9 +27,9 @@ def most(device: Device) -> int:
 
 
 def take(device: Device, count: int) -> Device:
-    """`count` of a device. In this box those with most free memory; figures are of the one with least among them.
+    """`count` of a device: on this box the GPUs with most free memory, with the figures of the one with least of it.
 
-    Of a CPU: the share of its memory and rate that each of `count` processes has.
+    For a CPU, the share of its memory and rate that each of `count` processes has.
     """
     if device.kind == "cpu":
         return _shared(device, count)
@@ -85,7 +85,7 @@ def _with_others(device: Device, pool: Pool, others: Device, count: int) -> Devi
 
 
 def unlike(parts: Sequence[Device]) -> Device:
-    """Unlike cards in one box: each gets the same share of the rows, so that the smallest and the slowest bound all."""
+    """Unlike cards in one box. Each gets an equal share of the rows, so the smallest and the slowest limit the run."""
     slowest, smallest = min(parts, key=lambda x: x.flops_per_second), min(parts, key=lambda x: x.memory_bytes)
     count = sum(part.count for part in parts)
     bound = f"the memory of the {smallest.name} and the speed of the {slowest.slowest or slowest.name} bound all"
@@ -105,7 +105,7 @@ def unlike(parts: Sequence[Device]) -> Device:
 
 
 def _mean_price(parts: Sequence[Device], count: int) -> Price | None:
-    """Of one card, so that all together cost what they cost; None if the price of one of them is not known."""
+    """The mean price of one card; None if the price of any card is not known."""
     known = [(part.count, part.price) for part in parts if part.price]
     if len(known) < len(parts):
         return None

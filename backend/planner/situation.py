@@ -31,7 +31,7 @@ def predict(answers: Answers, preset: Preset | None = None) -> Comparison:
 
 
 def _refuse_nothing_left(comparison: Comparison) -> None:
-    """There is nothing to plan if `max_length` leaves no answer in any row."""
+    """Raise UserError if `max_length` leaves no answer in any row: there is nothing to plan."""
     data, length = comparison.data, next(iter(comparison.methods.values())).plan.max_length
     if data.rows and not data.cut(length).rows:
         first = int(data.row_prompt_tokens.min()) + 1
@@ -79,7 +79,7 @@ def check(answers: Answers) -> None:
 
 
 def _refuse_two_data(answers: Answers) -> None:
-    """Sizes describe data that does not exist yet: together with data they would mean nothing."""
+    """Raise UserError if sizes are given together with data: sizes describe data that does not exist yet."""
     sizes = [name for name, value in (("--rows", answers.rows), ("--row-tokens", answers.row_tokens)) if value]
     if answers.data and sizes:
         said = f"{' and '.join(sizes)} can't be given together with --data {answers.data}"

@@ -31,7 +31,7 @@ class Cell(NamedTuple):
     peak_bytes: int
     fit: Fit
     slower: bool
-    """Activations are computed anew or kept in host memory for it, which the plan does without."""
+    """It needs activations to be recomputed or kept in host memory, unlike the plan."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Sizes:
     """What fits around one plan. `fits` leaves the reserve free that the planner always leaves."""
 
     cells: Mapping[tuple[int, int], Cell]
-    """(micro-batch, length) -> what it takes."""
+    """(micro-batch, length) -> its cell."""
     batches: tuple[int, ...]
     lengths: tuple[int, ...]
     at: tuple[int, int]

@@ -1,4 +1,4 @@
-"""What a run starts from beside the model: an adapter, which is trained further or merged first, and new tokens."""
+"""What a run starts from besides the model: an adapter, which is trained further or merged first, and new tokens."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _folder(said: str) -> Path:
 def settled(method: Method, model: ModelInfo, pinned: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     """The plan fields that an adapter brings if it is trained further; none if it is merged first.
 
-    Raises UserError for a field that is set otherwise: another rank alone begins a new adapter.
+    Raises UserError for a field that is set to another value; only another rank begins a new adapter instead.
     """
     found = model.adapter
     if found is None or method == "full" or _why_merged(found, model.shape, pinned):

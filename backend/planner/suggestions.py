@@ -132,7 +132,7 @@ def _offers(counts: tuple[int, ...]) -> tuple[tuple[float, Device], ...]:
 
 
 def _leanest(stuck: Stuck) -> Plan | None:
-    """The plan that did not fit is the leanest that a GPU has, if it was for one that can do all of it."""
+    """The plan that did not fit, if its device supports every saving: then it is the leanest plan on any GPU."""
     return stuck.seen.plan if stuck.device.kind == "cuda" and stuck.device.bf16 else None
 
 

@@ -248,7 +248,7 @@ def general_seconds(model: ModelInfo, plan: Plan, device: Device, load: Work) ->
 
 
 def phase_hours(model: ModelInfo, plan: Plan, device: Device, data: DataReport, load: Work) -> dict[str, float]:
-    """What the hours of the run are of: loading, training, evaluating, saving; empty if the rate is not known."""
+    """Hours of loading, training, evaluating and saving; empty if the rate is not known."""
     found = _parts(model, plan, device, data, load)
     if found is None:
         return {}
@@ -277,7 +277,7 @@ class _Parts(NamedTuple):
     saving: float
     """Seconds of writing checkpoints and the result."""
     correction: float
-    """What finished runs on this box make of `start` and `saving`."""
+    """Factor on `start` and `saving`, from finished runs on this box."""
 
 
 def _parts(model: ModelInfo, plan: Plan, device: Device, data: DataReport, load: Work) -> _Parts | None:

@@ -33,7 +33,7 @@ class BatchShape:
 
 
 def kept(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
-    """Bytes kept of all blocks from the forward to the backward pass; with checkpointing only each block's input."""
+    """Bytes that all blocks keep for the backward pass; with checkpointing only each block's input."""
     if plan.checkpointing:
         blocks = 0 if plan.activation_offload else shape.layers
         return blocks * batch.tokens * shape.hidden * residual_bytes(plan, stack)
@@ -66,7 +66,7 @@ def norm(plan: Plan, stack: Stack = OWN) -> int:
 
 
 def linear_inputs(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
-    """Bytes a token: the inputs that trained weights or adapters need for their gradients.
+    """Bytes per token: the inputs that trained weights or adapters need for their gradients.
 
     Queries, keys and values share one input tensor, gate and up another; if the residual stream is float32, autocast
     casts it anew for each of them. The inputs of the output and down projections are counted with attention and MLP.
@@ -134,10 +134,10 @@ def adapter_inputs(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
 
 
 def transient(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> int:
-    """Bytes allocated beside what is kept in one block's backward pass: gradients of the MLP and the residual.
+    """Bytes that one block's backward pass allocates besides what is kept: gradients of the MLP and the residual.
 
-    Of the MLP these are the gradient of its product and the down projection's dequantised weight; later that gradient
-    and those of both factors, when a product that was kept has been freed. Of eager attention they are those of its
+    The MLP has the gradient of its product and the down projection's dequantised weight; later that gradient and
+    those of both factors, when a product that was kept has been freed. Eager attention has the gradients of its
     probabilities, in the compute type and in float32, and of its scores, which may be more.
     """
     inner = batch.tokens * _made_bytes(plan, stack) * shape.intermediate
@@ -149,7 +149,7 @@ def transient(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = O
 
 
 def forward_only(shape: ModelShape, plan: Plan, batch: BatchShape) -> int:
-    """Activations allocated while a block runs with nothing kept: three of the MLP, the residual and its norm."""
+    """Bytes that a block allocates if nothing is kept: three tensors of the MLP, the residual and its norm."""
     width = compute_bytes(plan)
     inside = batch.tokens * width * shape.intermediate
     lengths = dora.work(shape, plan) - 2 * inside if plan.use_dora else 0
@@ -162,7 +162,7 @@ def norms_per_block(shape: ModelShape) -> int:
 
 
 def _head_norms(shape: ModelShape) -> int:
-    """Elements a token of queries and keys, if they have norms of their own."""
+    """Elements per token of queries and keys, if they have norms of their own."""
     rest = (shape.norm_parameters - shape.hidden) // shape.layers - norms_per_block(shape) * shape.hidden
     return (shape.heads + shape.kv_heads) * shape.head_dim if rest >= 2 * shape.head_dim else 0
 

@@ -35,11 +35,11 @@ def unused(shape: ModelShape, plan: Plan, batch: BatchShape, points: Mapping[str
 
 
 def _growing(shape: ModelShape, plan: Plan, batch: BatchShape, points: Mapping[str, Parts]) -> int:
-    """Of segments that grow in place: they are used again for blocks of any size, so that little remains.
+    """Unused bytes of segments that grow in place: these are reused for blocks of any size, so that little remains.
 
-    A little in any case, one block as large as whole logits, a part of the gradient of a tied embedding, and a share of
-    what the last block's backward pass needs: a larger one if blocks are computed again, in between of what is kept.
-    The block is one of float32 logits if gradients of all weights come to lie where the loss was.
+    A constant, one block as large as whole logits, a part of the gradient of a tied embedding, and a share of what the
+    last block's backward pass needs: a larger share if blocks are recomputed, between what is kept. The block has
+    float32 logits if gradients of all weights are allocated where the loss was.
     """
     table = constants.memory().cuda
     width = FLOAT32 if plan.method == "full" and plan.checkpointing else compute_bytes(plan)

@@ -1,4 +1,4 @@
-"""What a device must have beside the tensors of a step: CUDA context, the allocator's slack, workspace of libraries."""
+"""Memory besides a step's tensors: the CUDA context, the allocator's slack, workspaces of libraries."""
 
 from __future__ import annotations
 

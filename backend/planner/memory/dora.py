@@ -1,7 +1,7 @@
-"""What DoRA adds to a step, as peft 0.21 computes it: the lengths of the merged weight's rows, anew in every pass.
+"""Memory that DoRA adds to a step in peft 0.21, which computes the norms of the merged weight's rows in every pass.
 
-peft makes the product B @ A by sending an identity matrix through the adapter, then the sum with the weight and its
-norms. Nothing of it is kept but, for each output, the layer's result and the adapter's.
+peft makes the product B @ A by sending an identity matrix through the adapter, adds it to the weight, and takes the
+norms of the rows ("lengths" here). It keeps only, for each output, the layer's result and the adapter's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from backend.planner.memory.elements import FLOAT32, compute_bytes
 
 
 def kept(shape: ModelShape, plan: Plan) -> int:
-    """Bytes a token of one block that the lengths and the adapter need for their gradients."""
+    """Bytes per token that one block keeps for the gradients of the lengths and the adapter."""
     if plan.method == "full" or not plan.use_dora:
         return 0
     return 2 * compute_bytes(plan) * sum(x.outputs for x in shape.lora_targets(plan.target_modules))
@@ -26,7 +26,7 @@ def work(shape: ModelShape, plan: Plan) -> int:
 
 
 def _of(linear: Linear, plan: Plan) -> int:
-    """First the identity, in float32 and cast, beside the product; then the product, the scaled one and the sum."""
+    """The larger of: identity, in float32 and cast, with the product; or product, scaled product and their sum."""
     width, square = compute_bytes(plan), linear.inputs**2
     cast = width if width < FLOAT32 else 0
     product = square * (FLOAT32 + cast) + linear.weights * width

@@ -1,4 +1,4 @@
-"""What is done between training steps: answers to sample prompts and to a task's questions, measuring forgetting."""
+"""Memory between training steps: answers to sample prompts and to a task's questions, measuring forgetting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Parts = dict[str, int]
 
 
 def sampled(shape: ModelShape, plan: Plan) -> Parts:
-    """Some sample answers together: to prompts of at most half a row each, or to a single one that is longer."""
+    """Several sample answers at once, to prompts of at most half a row each; or a single answer to a longer prompt."""
     new = constants.memory().sample.new_tokens
     several = _answered(shape, plan, prompts.TOGETHER, plan.max_length // 2, new)
     one = _answered(shape, plan, 1, plan.max_length, new)
@@ -32,7 +32,7 @@ def task(shape: ModelShape, plan: Plan) -> Parts:
 
 
 def task_batch(shape: ModelShape, plan: Plan) -> int:
-    """Questions of a task that are answered together: as many as take no more memory than training does, but one."""
+    """Questions of a task to answer at once: as many as take no more memory than training does, and at least one."""
     batch = BatchShape(plan.micro_batch * sequences_per_row(plan), plan.max_length, 1)
     points = {name: sum(parts.values()) for name, parts in peak_points(shape, plan, batch).items() if name != "eval"}
     count = min(plan.task_rows, constants.throughput().sample.task_batch)

@@ -1,4 +1,4 @@
-"""The vocabulary's share: logits of the target tokens, whole or in chunks, and what the head's gradients need."""
+"""Memory that grows with the vocabulary: logits of target tokens, whole or in chunks, and the head's gradients."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Stack:
     logits_bytes: float | None = None
     """Bytes for each token and vocabulary entry at the loss's peak; None for the trainer's own loss."""
     logits_forward: float | None = None
-    """The same before the backward pass; None for as many."""
+    """`logits_bytes` before the backward pass; None if it is the same."""
     narrow_loss: bool = False
     """The loss is computed in 16 bits."""
     narrow_states: bool = False
@@ -43,7 +43,7 @@ class Stack:
 
 
 OWN = Stack()
-"""The trainer on a GPU that has everything."""
+"""The trainer on a GPU that has all of its kernels."""
 FAKE = Stack(fake_tensors=True)
 """The trainer in a dry run."""
 FLASH_SINCE = (8, 0)

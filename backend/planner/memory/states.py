@@ -69,10 +69,10 @@ def optimizer_states(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
 
 
 def update(shape: ModelShape, plan: Plan, stack: Stack = OWN) -> int:
-    """Bytes that an optimizer step needs beside gradients and states: none for the fused AdamW and the 8-bit ones.
+    """Bytes that an optimizer step needs besides gradients and states: none for the fused AdamW and the 8-bit ones.
 
     16-bit weights are widened and rounded piece by piece (training/optim/rounding.py). Adafactor computes the update of
-    one matrix at a time, in float32, with its square beside it.
+    one matrix at a time, in float32, and its square.
     """
     if stack.narrow_states or stack.foreach:
         return gradients(shape, plan) * stack.foreach

@@ -80,7 +80,7 @@ def _last_gradients(shape: ModelShape, plan: Plan) -> int:
 
 
 def _embedding_backward(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack) -> int:
-    """Bytes of the gradient at the embedding's output; if it is tied, the head's too, to which its own is added.
+    """Bytes of the gradient at the embedding's output; if it is tied, also the head's gradient, which it is added to.
 
     Autograd adds them in place, but not under fake tensors.
     """
