@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from backend.data.chat.tokenizer import TextTokenizer
 
 MOST = 50_000
-"""More are a new vocabulary rather than an addition to one."""
+"""The most tokens that can be added; more would be a new vocabulary."""
 _LONGEST = 200
 
 

@@ -32,7 +32,7 @@ class Token(NamedTuple):
 
     id: int
     text: str
-    """Joined, they are the row's text; of a character that is made of several tokens the last one has it."""
+    """All texts joined are the row's text; a character of several tokens belongs to the last of them."""
     target: bool
     """It is in the loss."""
 
@@ -48,13 +48,13 @@ class Shown:
     tokens: tuple[Token, ...] = ()
     """Empty if it can't be tokenised, or no tokenizer is here."""
     segments: tuple[Segment, ...] = ()
-    """The same as text with targets told apart; without a tokenizer, roles and texts; of an empty row its values."""
+    """The row's text, divided into targets and the rest; roles and texts without a tokenizer; an empty row's values."""
     cut: bool = False
     """It goes on after `max_length`."""
 
 
 class RowBrowser:
-    """Renders row N on demand. UserError (field `data`, `mapping` or `row`) where that can't be done."""
+    """Renders row N on demand. Raises UserError (field `data`, `mapping` or `row`) if that can't be done."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class RowBrowser:
         return text.lower() in self._raw(number).lower()
 
     def _examples(self, number: int) -> list[Example]:
-        """What a row became; of rows that are not kept in memory it is built anew."""
+        """The examples made from a row; they are built again if rows are not kept in memory."""
         if self._source.is_kept:
             return self._by_row.get(number, [])
         built = self._built(number)

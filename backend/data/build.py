@@ -28,7 +28,7 @@ def build(row: Value, number: int, found: Layout) -> Example | LeftOut:
 
 
 def _unpaired(better: Conversation, worse: Example | LeftOut) -> LeftOut | None:
-    """Why two answers are no pair: only their last turns may differ, and must."""
+    """Why two answers are not a pair: they must differ in their last turn and in nothing else."""
     number = better.row
     if not isinstance(worse, Conversation):
         return LeftOut("preference-rows", number, worse.text if isinstance(worse, LeftOut) else f"row {number}")
@@ -135,7 +135,7 @@ BUILDERS: dict[str, Callable[[Value, int, Layout], Example | LeftOut]] = {
 def _conversation(
     messages: list[Message], row: Value, number: int, found: Layout, column: str, turns: Any = ()
 ) -> Conversation | LeftOut:
-    """Turns up to the last one that is trained on, or why there is none."""
+    """The conversation up to the last turn that is trained on, or why no turn is."""
     for role, content, *_ in messages:
         if "<" in content and role != "assistant":
             refuse_mark(content, f"row {number}", found.has_media_marks)

@@ -14,7 +14,7 @@ class Constants:
     """Figures of presets/data.toml, where each has its source."""
 
     letter_bytes_per_token: float
-    """UTF-8 bytes in a token of what is no digit and no symbol, where no tokenizer is at hand."""
+    """UTF-8 bytes per token of text other than digits and symbols, if no tokenizer is at hand."""
     tokens_per_turn: float
     """Tokens that a chat template adds to a turn."""
     scored_fraction: float
@@ -48,7 +48,7 @@ class Constants:
     group_rows: int
     """Most rows among which near-duplicates are sought for the split."""
     group_fraction: float
-    """Rows that share a prompt are kept together up to this share of all rows..."""
+    """Rows that share a prompt stay on one side of the split, up to this share of all rows..."""
     group_least: int
     """...or up to so many rows, if that is more."""
 

@@ -1,4 +1,4 @@
-"""How many tokens rows have: counted with the model's tokenizer, by a sample of many rows, or estimated from bytes."""
+"""How many tokens rows have: counted by the model's tokenizer (a sample if there are many), or estimated from bytes."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def counted(seen: Survey, tokenizer: TextTokenizer, seed: int, how: Tokenizing =
 
 
 def longer_of_pairs(seen: Survey, better: Counted, of_worse: Survey, worse: Counted) -> Counted:
-    """Of each pair the side that has more tokens: both are padded to it. Pairs of which one side lacks are left out."""
+    """The side of each pair that has more tokens: both are padded to it. Pairs that lack one side are left out."""
     _, at, of = np.intersect1d(seen.rows[better.used], of_worse.rows[worse.used], return_indices=True)
     is_worse = worse.tokens[of] > better.tokens[at]
     return replace(
@@ -109,9 +109,9 @@ def _exact(seen: Survey, tokenizer: TextTokenizer, how: Tokenizing) -> Counted:
 
 
 def _carried_over(shapes: Counts, chosen: Counts, taken: Counts, random: np.random.Generator) -> Counts:
-    """Places of the examples that are predicted to be refused: of each shape the share that is refused of the sample.
+    """Places of the examples that are predicted to be refused: the share that is refused of each shape in the sample.
 
-    A shape of which the sample has none is refused as the whole sample is.
+    A shape that is not in the sample is refused at the rate of the whole sample.
     """
     is_refused = np.ones(len(chosen), dtype=np.bool_)
     is_refused[taken] = False
@@ -127,7 +127,7 @@ def _carried_over(shapes: Counts, chosen: Counts, taken: Counts, random: np.rand
 
 
 def _scale(tally: Tally, factor: float, refused: int) -> None:
-    """What was tallied of the sample, for all examples."""
+    """Scale the sample's tally up to all examples."""
     tally.factor = factor
     tally.refused_rows.count = round(refused / factor)
 
@@ -162,5 +162,5 @@ def _columns(table: Counts) -> tuple[Counts, Counts, Counts]:
 
 
 def _text(example: Example) -> str:
-    """What of an example is counted in bytes, but for tools and tool calls."""
+    """The text of an example that is counted in bytes, without tools and tool calls."""
     return example.document if isinstance(example, Text) else "".join(x.content for x in example.messages)

@@ -1,4 +1,4 @@
-"""What becomes of an example: one rule for the plan, which counts, and for the run, which trains."""
+"""Whether an example is used, refused or without a target: one rule for the plan's counts and for the run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Fate = Literal["used", "refused", "no target", "answer cut"]
 
 
 def fate(row: Row | None, max_length: int | None = None) -> Fate:
-    """Of an example's tokens before any cut; None stands for one that the chat template refuses."""
+    """The fate of an example, by its tokens before any cut; `row` is None if the chat template refuses it."""
     if row is None:
         return "refused"
     if not row.scored.any():
@@ -21,7 +21,7 @@ def fate(row: Row | None, max_length: int | None = None) -> Fate:
 
 
 def fitted(example: Example, row: Row, max_length: int) -> Iterator[Row]:
-    """An example's tokens within `max_length`: a conversation is cut, a document is divided and nothing of it is lost.
+    """An example's tokens within `max_length`: a conversation is cut; a document is divided, and none of it is lost.
 
     The first token of a row is never a target: nothing stands before it to predict it from.
     """

@@ -12,7 +12,7 @@ SHOWN_ROWS = 100
 """Most row numbers that a finding lists; `row_count` has the full count."""
 
 OF_SFT = ("preference-data", "undesired-rows")
-"""Findings on what is not used if only the better or the good answers are learned."""
+"""Findings that apply only to sft, which learns from the better or the good answers alone."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rows to examples: the layout of the head, then row by row, with what is left out counted."""
+"""Rows to examples: the layout is found from the first rows, then each row is built, and those left out counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""General text, by which forgetting is measured: the set that ships, or the user's own, as token rows."""
+"""General text for measuring forgetting: the data set that ships with the package or the user's own, as token rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from backend.data.tokenizing import Tokenizing
 from backend.errors import UserError
 
 OWN = "general"
-"""What the user's own set is called: it is one part."""
+"""The name of the user's own set, which is one part."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def references(reference: str) -> Iterator[tuple[str, str]]:
 
 
 def refuse_unreadable(reference: str) -> None:
-    """Raise UserError if the set that the user names can't be read; what its tokens are is not looked at."""
+    """Raise UserError if the set that the user names can't be read; it is not tokenised."""
     with _named(reference):
         examples_of(load(reference, samples=True))
 

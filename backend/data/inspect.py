@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["assumed", "candidates", "inspect"]
 MOST_ROWS, MOST_ROW_TOKENS = 5_000_000, 10_000_000
-"""Of data that is not there yet: more is no fine-tuning, and would take gigabytes to plan."""
+"""Limits for data given by its size: more would not be fine-tuning, and would take gigabytes to plan."""
 
 
 def inspect(
@@ -117,7 +117,7 @@ def _inspected(
 
 
 def _repeated(counts: Counts, source: Source) -> Counts:
-    """Figures of a sample as often as it takes for all rows."""
+    """A sample's figures, repeated until there is one for each row."""
     return counts if source.factor == 1 else np.resize(counts, round(len(counts) * source.factor))
 
 
@@ -153,7 +153,7 @@ def _leaked(source: Source, mapping: Sequence[str], seen: Survey) -> Iterator[Fi
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Rows are made by the hundred thousand and none of them is garbage: the collector would only walk through them."""
+    """Pause garbage collection: hundreds of thousands of rows are made, none is garbage, and all would be traversed."""
     was_on = gc.isenabled()
     gc.disable()
     try:

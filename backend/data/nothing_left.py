@@ -1,4 +1,4 @@
-"""Why no row of the data can be trained on."""
+"""The error for data of which no row can be trained on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from backend.errors import UserError
 
 
 def nothing_left(reference: str, found: Layout, left: LeftOuts) -> UserError:
-    """The error of data of which no row is left, by the reason of most rows."""
+    """The error for data of which no row is left; it gives the reason that most rows have."""
     reason, count = left.counts.most_common(1)[0]
     first = left.first[reason].text
     undesired = f"undesired by {found.verdict!r}; remove that column to use them"

@@ -1,4 +1,4 @@
-"""Answers that hold the question, a gap of a table, or text that was escaped once too often."""
+"""Answers that hold the question, a word for an empty cell, or text that was escaped once too often."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Oddity(NamedTuple):
     text: str
     fix: str
     least: float
-    """It is said from this share of the conversations on."""
+    """The finding is reported from this share of the conversations on."""
     has: Callable[[str, str], bool]
 
 

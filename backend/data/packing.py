@@ -1,4 +1,4 @@
-"""Rows into sequences, so that little of one is empty, and over devices, so that none waits. Pure arithmetic."""
+"""Packs rows into sequences with little padding, and balances rows over devices. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREDICTIONS = 64
 
 
 def filled(count: int, unit: int, most: int) -> int:
-    """`count` tokens or positions rounded up to a multiple of `unit`, but to no more than `most`; never less."""
+    """`count` tokens or positions rounded up to a multiple of `unit`, at most to `most`, never below `count`."""
     return max(count, min(most, -(-count // unit) * unit))
 
 

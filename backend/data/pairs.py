@@ -28,8 +28,8 @@ class Learned(NamedTuple):
 def learned_from(source: Source, mapping: Sequence[str], objective: str, how: Tokenizing) -> Learned:
     """The rows that `objective` learns from, and how they become tokens.
 
-    kto learns also from the answers that are marked as bad, dpo from pairs only, and both only from the last answer of
-    a conversation. An objective that the data has nothing for is read as sft.
+    kto also learns from answers that are marked as bad, dpo only from pairs, and both only from the last answer of a
+    conversation. An objective for which the data has no rows is read as sft.
     """
     found = examples_of(source, mapping)
     possible = objectives.of(found.layout)

@@ -103,7 +103,7 @@ def prepare_preferences(
 
 
 def _wanted(rows: PreferenceRows) -> PreferenceRows:
-    """Those whose answer is what the model should give: the first side of pairs, or what is marked as good."""
+    """The rows whose answers the model should give: the better side of pairs, or the answers marked as good."""
     return rows.some(np.flatnonzero(rows.good)) if any(rows.good) else rows
 
 
@@ -119,7 +119,7 @@ def _left_out(rows: Sequence[int], how: Tokenizing) -> tuple[Finding, ...]:
 
 
 def _cut(worse: Part) -> Iterator[Finding]:
-    """Rows that are cut with their worse answer, which may be much longer than the better one."""
+    """Rows that `max_length` cuts together with their worse answer, which may be much longer than the better one."""
     for found in findings_of(worse.flat.meta):
         if found.kind == "rows-cut":
             yield replace(found, kind="worse-answers-cut", text=f"With the worse answer, {found.text}")

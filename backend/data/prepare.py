@@ -1,4 +1,4 @@
-"""Everything the trainer needs of the data: token rows to train on, held-out rows, and questions to ask the model."""
+"""The data as the trainer needs it: token rows to train on, held-out rows, and questions to ask the model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from backend.data.tokenizing import WHOLE, Tokenizing
 from backend.errors import UserError
 
 ASKED = 1000
-"""Rows among which questions for the model are sought."""
+"""Questions for the model are chosen from this many rows."""
 __all__ = ["Prepared", "Probe", "Rows", "prepare"]
 
 
@@ -76,7 +76,7 @@ class Prepared:
     truncated: int
     """Used rows that were cut to `max_length`."""
     chat_template: str | None
-    """The template that stands in because the model has none; save it with the result. None where it has one."""
+    """The template that stands in because the model has none; save it with the result. None if it has one."""
     probes: tuple[Probe, ...]
     findings: tuple[Finding, ...]
     """For the log, the most severe first."""
@@ -107,10 +107,10 @@ def prepare(
 ) -> Prepared:
     """Read, tokenise, split. What was tokenised before with the same inputs comes from `$FTTUI_HOME/cache`.
 
-    A validation split beside the training one is evaluated on whole (up to a limit) instead of a part of these rows;
-    with `eval_fraction` 0 nothing is. `say` gets a line now and then. `how` says what else becomes of a row, but
-    for its `max_length`. So many held-out `questions` are kept to be scored. UserError (field `data`, `mapping`,
-    `model` or `max_length`) if nothing could be trained on.
+    If the data has a validation split, that is evaluated (up to a limit of rows) instead of a part of the training
+    rows; with `eval_fraction` 0 nothing is. `say` gets a line now and then. `how` has the other choices that change a
+    row's tokens; its `max_length` is not used. `questions` is the number of held-out questions to keep for scoring.
+    Raises UserError (field `data`, `mapping`, `model` or `max_length`) if there is nothing to train on.
     """
     source = load(reference, say)
     tokenizer = TextTokenizer.load(tokenizer_folder)
@@ -166,9 +166,9 @@ def part_of(found: Examples, tokenizer: TextTokenizer, how: Tokenizing, say: Say
 
 
 def held_out_places(part: Part, fraction: float, seed: int, index: Counts | None = None) -> Counts:
-    """Rows of one question go to one side together; if that leaves none to hold out, rows of equal content do.
+    """Places of the held-out rows. Rows with the same question stay together; if none can be held out, only copies do.
 
-    With an `index` of some rows only: their places in it.
+    If an `index` of some rows is given, the places are those within it.
     """
     groups, contents = (part.flat.arrays[name] for name in (GROUPS, CONTENTS))
     if index is not None:
@@ -177,7 +177,7 @@ def held_out_places(part: Part, fraction: float, seed: int, index: Counts | None
 
 
 def some_places(rows: int) -> Counts:
-    """As many rows of a validation split as are evaluated at the most, evenly."""
+    """Places of the rows of a validation split that are evaluated: up to the limit, spread evenly."""
     most = min(rows, constants().held_out_rows)
     return np.unique(np.linspace(0, rows - 1, most).astype(np.int64))
 

@@ -32,7 +32,7 @@ class Probe:
     prompt: str
     """What to show: the last question, or the text's beginning."""
     answer: str | None
-    """What the data answers; None to a question of the user's own."""
+    """The data's answer; None for the user's own questions."""
 
 
 def probes(
@@ -40,7 +40,7 @@ def probes(
 ) -> tuple[Probe, ...]:
     """Up to `count` questions that leave half of `max_length` for the answer; the shortest if none does.
 
-    Without a count they are a few to be read, of which the same one twice would tell no more.
+    Without a count, a few different ones for the user to read.
     """
     most = PROBES if count is None else count
     examples = _at(found, list(dict.fromkeys(places))[: max(10 * PROBES, 2 * most)])
@@ -54,10 +54,10 @@ def probes(
 def own_probes(
     prompts: Iterable[str], like: Sequence[Probe], tokenizer: TextTokenizer, max_length: int
 ) -> tuple[tuple[Probe, ...], tuple[str, ...]]:
-    """The user's own questions, asked as those of the data are; and those that are left out.
+    """The user's own questions, asked like those of the data; and those that are left out.
 
-    Left out is what takes more than half of `max_length`, or what the chat template refuses. `like`: questions of the
-    data. If they begin with a system turn, the user's do too; of documents a question is the beginning of one.
+    Questions that take more than half of `max_length`, or that the chat template refuses, are left out. `like`:
+    questions of the data. If they begin with a system turn, so do the user's; in documents a question is a beginning.
     """
     made = {prompt: _own_probe(prompt, like[0] if like else None, tokenizer) for prompt in prompts}
     fitting = {prompt: probe for prompt, probe in made.items() if probe and len(probe.ids) <= max_length // 2}

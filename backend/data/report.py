@@ -57,7 +57,7 @@ class DataReport:
     row_scored_tokens: Counts
     """Target tokens of each row."""
     row_prompt_tokens: Counts
-    """Tokens before the first scored one: what a cut must leave room beyond."""
+    """Tokens before the first target; a cut must be longer than this to leave any of the answer."""
     empty_rows: int = 0
     duplicate_rows: int = 0
     exact: bool = True
@@ -118,7 +118,7 @@ class DataReport:
 
     @cached_property
     def scored_share(self) -> float:
-        """Part of a row that is scored, as nine rows of ten do not exceed it; 1 without rows."""
+        """Share of a row's tokens that are targets, at the 90th percentile of rows; 1 without rows."""
         return float(np.percentile(self.row_scored_tokens / self.row_tokens, 90)) if self.rows else 1.0
 
     def numbers_of(self, entries: npt.NDArray[np.bool_]) -> tuple[int, ...]:

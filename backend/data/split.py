@@ -16,8 +16,8 @@ ROWS_FOR_ONE = 20
 def held_out(groups: npt.ArrayLike, fraction: float, seed: int) -> list[int]:
     """Indices of the held-out rows, ascending; `groups` are equal for rows that stay on one side.
 
-    The choice hangs on the groups' values and the seed alone, so that it stays when rows are reordered or a few are
-    added. None with `fraction` 0.
+    The choice depends only on the groups' values and the seed, so that it stays the same if rows are reordered or a
+    few are added. Empty if `fraction` is 0.
     """
     values, group_of, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     wanted = count(len(group_of), fraction)

@@ -1,4 +1,4 @@
-"""What the names of files and keys say of a data set's splits."""
+"""What the names of files and keys say about a data set's splits."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ BLOCK, BLOCK_TOKENS = 8000, 4_000_000
 """Most rows and tokens that are laid end to end in memory at once, and written as one record batch."""
 META, ROWS = "meta.json", "rows.arrow"
 VERSION = 5
-"""Part of every key: raise it when the same inputs come to be tokenised, masked or kept otherwise."""
+"""Part of every key: raise it when a change makes other tokens, masks or files of the same inputs."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Kept(msgspec.Struct, frozen=True):
     arrays: list[str]
     meta: dict[str, Any]
     sha256: dict[str, str]
-    """Hash of each other file, whose flipped bits would be trained on, and of `meta`."""
+    """Hash of each other file and of `meta`: otherwise a flipped bit would be trained on."""
 
 
 def folder() -> Path:

@@ -35,7 +35,7 @@ question and for rows of equal content."""
 
 
 def key_of(seen: Survey, tokenizer: TextTokenizer, how: Tokenizing) -> str:
-    """Changes with everything that the token rows depend on: content, tokenizer, template, choices.
+    """A key that changes with everything that the token rows depend on: content, tokenizer, template, choices.
 
     A template that writes the date makes other rows every day.
     """
@@ -47,7 +47,7 @@ def key_of(seen: Survey, tokenizer: TextTokenizer, how: Tokenizing) -> str:
 
 @dataclass
 class _Made:
-    """What became of the examples so far."""
+    """The results for the examples so far."""
 
     tally: Tally = field(default_factory=Tally)
     places: array[int] = field(default_factory=lambda: array("q"))
@@ -90,7 +90,7 @@ def tokenised(
 
 
 def _sides(seen: Survey) -> npt.NDArray[np.uint64]:
-    """Equal numbers for examples that must not be on both sides of the split: near-copies too, if not too many."""
+    """Equal numbers for examples that must not be on both sides of the split, near-duplicates too if not too many."""
     if not seen.is_whole or len(np.unique(seen.rows)) < len(seen.rows):
         return seen.groups
     return np.array([int(key[:16], 16) for key in groups(seen.kept)], dtype=np.uint64)

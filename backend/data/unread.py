@@ -1,4 +1,4 @@
-"""What turns hold under keys that nothing reads: images are refused, texts are named, as columns that are not used."""
+"""Contents of turns under keys that nothing reads: images are refused; texts are reported, as unused columns are."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ READ = frozenset(
     | {"name", "tool_calls", "function_call", "tool_call_id", "tool_use_id", "type"}
 )
 ATTACHED = frozenset({"tools", "attachments", "experimental_attachments", "files", "documents"})
-"""Keys of what belongs to a question, whatever they hold."""
+"""Keys of things attached to a question, whatever their contents."""
 ABOUT_TURNS = frozenset(
     {"header", "headers", "metadata", "meta", "model", "language", "lang", "country", "state", "city"}
 )
-"""Keys of what says from where a turn comes."""
+"""Keys that say where a turn comes from."""
 ENCODED_ROWS = 20_000
 """Rows whose turns are looked at even if they are stored as text: it takes decoding them once more."""
 MOST_KEYS = 200
-"""Further keys are not counted: they are no names but data."""
+"""The most keys that are counted; if there are more, they are data rather than names."""
 _KEYS, _FLAGGED = "unread-keys", "marked-questions"
 
 

@@ -1,8 +1,8 @@
 """Where a turn begins and ends in a rendered conversation: by comparison with what the template writes at inference.
 
-An answer begins where the prompt for it (the turns before, with the generation prompt) ends, as far as the whole
-conversation agrees with that prompt: a prompt may open a thought that history does not have. It ends with the end
-mark that the template writes after it when it is the last turn, as far as the whole conversation has it there.
+An answer begins at the end of its prompt (the turns before, with the generation prompt), or where the whole
+conversation first differs from that prompt: a prompt may open a thought that history does not have. It ends with the
+end mark that the template writes after a last turn, as much of it as the whole conversation has there.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Borders:
         return Tail(len(self.text), False) if ended is None else Tail(last + ended, True)
 
     def _first_mark(self, tail: str, last: int) -> Tail:
-        """The template does not take the turns up to this one alone: the first mark after it ends it."""
+        """The end of a turn if the template refuses the turns up to it: the first mark after it."""
         mark = self.special.search(tail)
         return Tail(last + mark.end(), True) if mark and not tail[: mark.start()].strip() else Tail(last, False)
 
@@ -134,8 +134,8 @@ class Borders:
     def _ended(self, tail: str) -> int | None:
         """The end of the end-of-turn mark in what follows a last turn; None without one.
 
-        A mark at the very end is it, with all before it; if text follows, as from a template that always opens the
-        next turn, it is the first.
+        A mark at the very end counts, with all before it; if text follows (some templates always open the next turn),
+        the first mark does.
         """
         kept = tail.rstrip()
         marks = list(self.special.finditer(kept))
@@ -144,7 +144,7 @@ class Borders:
         return len(kept) if marks[-1].end() == len(kept) else marks[0].end()
 
     def _common(self, one: str, other: str) -> int:
-        """Characters at which both begin, without a part of a special token."""
+        """Length of the common prefix of both, which never ends within a special token."""
         pairs = enumerate(zip(one, other, strict=False))
         length = next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
         for text in (one, other):

@@ -1,4 +1,4 @@
-"""Control tokens in the data's own text: kept as plain text, and marks of chat formats that do not belong there."""
+"""Control tokens in the data's own text, which are kept as plain text; and marks of chat formats that don't belong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTROL_KEPT = "control tokens kept as tokens"
 FOREIGN_MARKS = "marks of another chat format"
 ALREADY_RENDERED = "prompt already in a chat format"
 BREAK = "\U0010fff2"
-"""Set into a control token's text, so that it is found again as the data's and not as the template's."""
+"""Inserted into the text of a control token to tell the data's control tokens from the template's."""
 
 CHAT_MARKS = re.compile(
     r"<\|(?:im_start|im_end|im_sep|begin_of_text|start_header_id|end_header_id|eot_id|eom_id|start_of_role|end_of_role"

@@ -1,4 +1,4 @@
-"""Where an answer ends: at the token that ends a turn, and where the base model's texts did."""
+"""The tokens that end an answer: the end-of-turn token, and those that ended the base model's texts."""
 
 from __future__ import annotations
 

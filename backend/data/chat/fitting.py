@@ -55,7 +55,7 @@ class Fitted:
     sources: tuple[int, ...]
     """For each turn, the number of the message it comes from."""
     found: Found | None = None
-    """Their pieces, where they had to be looked for."""
+    """Their pieces, if they had to be looked for."""
 
 
 def fitted(conversation: Conversation, tokenizer: TextTokenizer) -> Fitted:
@@ -117,7 +117,7 @@ def _attempts(plain: Fitted) -> Iterator[Fitted]:
 
 
 def _with_system(made: Fitted, template: Template) -> Fitted:
-    """With the system prompt before the question where the template has left it out of what it wrote."""
+    """The turns with the system prompt put before the question, if the template did not write it."""
     if Note(SYSTEM_MOVED) in made.notes or not any(x["role"] == "system" and x["content"].strip() for x in made.turns):
         return made
     if all(x["content"].strip() in made.text for x in made.turns if x["role"] == "system") and not _is_doubtful(made):
@@ -133,7 +133,7 @@ def _with_system(made: Fitted, template: Template) -> Fitted:
 
 
 def _is_doubtful(made: Fitted) -> bool:
-    """A system prompt may seem to be written because another turn, or a short template, holds its words."""
+    """Whether the system prompt may only seem to be written, as another turn or a short template has its words."""
     system = [x["content"].strip() for x in made.turns if x["role"] == "system"]
     others = [str(x.get("content") or "") for x in made.turns if x["role"] != "system"]
     return any(made.text.count(x) <= sum(other.count(x) for other in others) for x in system if x)
@@ -239,7 +239,7 @@ def call_form(template: Template) -> CallForm | None:
 
 
 def _call_probes(form: CallForm) -> Iterator[list[dict[str, Any]]]:
-    """Conversations with a call; several, since a template may refuse one that ends with the call, or goes on."""
+    """Conversations with a call: some end with it and some go on, since a template may refuse either kind."""
     arguments: Any = {_KEY: _VALUE} if form.as_object else json.dumps({_KEY: _VALUE})
     call = {"type": "function", "id": _ID, "function": {"name": _NAME, "arguments": arguments}}
     called = {"role": "assistant", "content": form.content, "tool_calls": [call]}

@@ -90,7 +90,7 @@ def prompt_turns(conversation: Conversation, tokenizer: TextTokenizer) -> tuple[
 
 
 def _targets(messages: Sequence[Message], how: Tokenizing) -> list[int]:
-    """Numbers of the messages to learn: an empty answer would teach silence."""
+    """Numbers of the messages to learn, without empty answers, which would teach the model to say nothing."""
     chosen = [at for at, message in enumerate(messages) if message.scored and _says(message)]
     return chosen[-1:] if how.train_on_turns == "last" else chosen
 

@@ -31,7 +31,7 @@ class _Child:
     def __init__(self) -> None:
         """Raises UserError if no process can be started."""
         try:
-            with signals.blocked():  # of a scheduler that signals all: without it the run would fail
+            with signals.blocked():  # a scheduler may signal all processes, and the run would fail without this one
                 self._process = subprocess.Popen(
                     (sys.executable, "-I", "-c", _CODE, *_search_path()),
                     stdin=subprocess.PIPE,
@@ -133,7 +133,7 @@ def _running() -> _Child:
 
 
 def _after_fork() -> None:
-    """The process is the parent's: this one starts its own."""
+    """After a fork: the renderer belongs to the parent process, and this process starts its own."""
     global _child, _lock
     _lock = threading.Lock()
     if _child is not None:

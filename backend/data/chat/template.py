@@ -45,7 +45,7 @@ class Endless(UserError):
 
 
 def fallback(adds_bos: bool) -> str:
-    """The template of a model that has none; it starts with BOS where the tokenizer starts texts with it."""
+    """The template of a model that has none; it starts with BOS if the tokenizer starts texts with it."""
     return "{{ bos_token }}" + FALLBACK if adds_bos else FALLBACK
 
 
@@ -95,7 +95,7 @@ class Template:
 
     @cached_property
     def takes_parts(self) -> bool:
-        """The template writes content only if it is a list of typed parts, as some of models that see images do."""
+        """The template writes content only if it is a list of typed parts, as templates of some vision models do."""
         if "content" not in self.source or not re.search(r"\bin\s+\w+(\.content|\[.content.\])", self.source):
             return False
         turns = [{"role": "user", "content": "q_text"}, {"role": "assistant", "content": "a_text"}]

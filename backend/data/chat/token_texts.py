@@ -14,8 +14,8 @@ MOST_BYTES = 4
 def token_texts(tokenizer: TextTokenizer, ids: Sequence[int]) -> list[str]:
     """The text that each token adds, so that all of them joined are the decoded row.
 
-    Decoding a token alone would lose its leading space, or a character of several tokens: each is decoded behind the
-    token before it. Of such a character the last token has the text and the ones before it have none.
+    Decoding a token alone would lose its leading space, or a character of several tokens, so each is decoded together
+    with the token before it. The last token of such a character has its text, the ones before it have none.
     """
     texts = [""] * len(ids)
     start = read = 0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
 FIRST_ALIAS = 0xF0000
-"""Code point that stands for the first special token where special tokens' texts are to be read as plain text."""
+"""Code point that stands for the first special token when special tokens' texts are to be read as plain text."""
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _NOT_CONTROL = ("<think>", "</think>")
 """Special in some vocabularies, but written in data as often as by templates, which look for them there."""
@@ -45,7 +45,7 @@ class TextTokenizer:
         self.embedding_rows = embedding_rows
         """Token ids that the model knows, by its config.json; None if that doesn't say."""
         self.special = special
-        """bos_token, eos_token, pad_token ... -> its text, where the tokenizer has one."""
+        """bos_token, eos_token, pad_token ... -> its text, for those that the tokenizer has."""
         self.adds_bos = adds_bos
         """Plain texts start with BOS (templates bring their own)."""
         self.is_fallback = not templates
@@ -56,7 +56,7 @@ class TextTokenizer:
     def load(cls, folder: Path, added: Sequence[str] = ()) -> TextTokenizer:
         """The tokenizer of a model folder, with `added` tokens, kept for the next call.
 
-        UserError (field `model`) where there is none.
+        Raises UserError (field `model`) if there is none.
         """
         stamps = tuple(path.stat().st_mtime_ns if (path := folder / name).is_file() else 0 for name in FILES)
         return _load(folder, stamps, tuple(added))
@@ -145,7 +145,7 @@ class TextTokenizer:
         return [ids.get(i, i) for i in encoding.ids], encoding
 
     def template(self, with_tools: bool = False) -> Template:
-        """The template in use: `tool_use` for rows with tools where the model has one, else the default."""
+        """The template in use: `tool_use` for rows with tools if the model has one, else the default."""
         name = "tool_use" if with_tools and "tool_use" in self._templates else "default"
         return self._templates.get(name) or next(iter(self._templates.values()))
 
@@ -154,7 +154,7 @@ class TextTokenizer:
         return self.template(bool(tools)).render(turns, tools, add_generation_prompt)
 
     def token_id(self, name: str) -> int | None:
-        """The id of `eos_token` and its like; None where the tokenizer has none."""
+        """The id of `eos_token` and its like; None if the tokenizer has none."""
         token = self.special.get(name)
         return None if token is None else self._tokenizer.token_to_id(token)
 
@@ -181,7 +181,7 @@ class TextTokenizer:
 
     @cached_property
     def default_system(self) -> str:
-        """The system prompt that the template writes by itself where a conversation has none; empty without one."""
+        """The system prompt that the template writes by itself if a conversation has none; empty without one."""
         system, question = "\ue000s\ue001", "\ue000q\ue001"
         asked = {"role": "user", "content": question}
         try:
@@ -197,7 +197,7 @@ class TextTokenizer:
     def assistant_header(self) -> str:
         """What stands before every answer and is never part of one, such as `<|im_start|>assistant` and a line feed.
 
-        Empty where the template has no such mark (Mistral), or takes no single question.
+        Empty if the template has no such mark (Mistral), or takes no single question.
         """
         question = {"role": "user", "content": "x"}
         try:

@@ -1,4 +1,4 @@
-"""The files of a model's tokenizer, whatever is in them: what is wrong with one is a sentence that names it."""
+"""Reads the files of a model's tokenizer; a fault in one is a UserError that names the file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def tokenizer_of(folder: Path, special: dict[str, str], config: dict[str, Any]) 
 def token_settings(folder: Path) -> dict[str, Any]:
     """tokenizer_config.json, and what older files say beside it, as transformers puts them together.
 
-    Unless it lists the added tokens, special_tokens_map.json goes before it, and added_tokens.json has more of them.
+    Unless it lists the added tokens, special_tokens_map.json overrides it, and added_tokens.json adds to them.
     """
     config = settings_of(folder / "tokenizer_config.json")
     if "added_tokens_decoder" in config:

@@ -127,7 +127,7 @@ def _row(
 
 
 def _text_row(text: Text, ids: list[int], tokenizer: TextTokenizer, tally: Tally) -> tuple[_AnyIds, Mask]:
-    """BOS where the tokenizer starts texts with it (never twice), the document, EOS; all of it is a target."""
+    """BOS if the tokenizer starts texts with it (never twice), the document, EOS; all of it is a target."""
     bos, eos = tokenizer.token_id("bos_token"), tokenizer.token_id("eos_token")
     if tokenizer.adds_bos and bos is not None and ids[:1] != [bos]:
         ids = [bos, *ids]

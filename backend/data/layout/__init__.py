@@ -1,1 +1,1 @@
-"""Which column plays which part: decided from names and the first rows (columns.py), and what is said about it."""
+"""Which column has which role, decided from names and the first rows (columns.py), and the findings about it."""

@@ -1,4 +1,4 @@
-"""The sentences that ask which column is which, where the data does not say."""
+"""The errors that ask the user which column is which, if the data does not say."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def classes(head: Head, prompt: str, label: str) -> UserError:
 
 
 def refuse_rivals(head: Head) -> None:
-    """UserError (field `data`) if the data holds two answers a row, of which none is called the better."""
+    """Raise UserError (field `data`) if each row has two answers and neither is named as the better one."""
     pair = rivals(head.of_shape("text", "turns", "transcript"))
     if pair is not None:
         first, second = pair

@@ -1,4 +1,4 @@
-"""Which column plays which part: found from the names and what all of the head holds, changed by `role=column`."""
+"""Which column has which role: found from names and the contents of the head, changed by `role=column`."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _conversation(head: Head, said: dict[str, str]) -> Layout | None:
 
 
 def _is_history(head: Head, column: str) -> bool:
-    """By its name it holds what was said before the question and the answer of two other columns."""
+    """Whether its name says that it holds the turns before the question and answer of two other columns."""
     if column.lower() not in ALIASES["history"]:
         return False
     asked = named([x for x in head.columns if x != column], "prompt")

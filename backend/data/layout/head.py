@@ -16,7 +16,7 @@ ROWS = 1000
 """Rows that decide which column plays which part."""
 
 TRANSCRIPTS = 0.95
-"""So many texts of a column must be transcripts for the others to be faulty ones."""
+"""If this share of a column's texts are transcripts, the others count as faulty transcripts."""
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
 LARGEST = 10**300
@@ -93,7 +93,7 @@ class Head:
         return self._known[name]
 
     def _may_be_keyed(self, name: str) -> bool:
-        """Objects of a question and an answer that this column holds as text are turns, and no answers in JSON."""
+        """Whether JSON objects with a question and an answer, as text in this column, are turns rather than answers."""
         if named([name], "messages"):
             return True
         is_usual = any(named([name], role) for role in ("prompt", "input", "completion", "system"))

@@ -69,7 +69,7 @@ BAD_WORDS = (
 GAPS = ("nan", "null", "#n/a", "#ref!", "undefined")
 """What tables write for an empty cell."""
 NOTHING = (*GAPS, "none", "n/a", "na", "<na>", "<noinput>", "noinput", "no input")
-"""The same in a column that is often empty, such as `input`."""
+"""What tables write for an empty cell in a column that is often empty, such as `input`."""
 RATINGS = (
     "rating",
     "ratings",
@@ -175,7 +175,7 @@ def is_about_answers(column: str) -> bool:
 
 
 def rivals(columns: Sequence[str]) -> tuple[str, str] | None:
-    """Two columns of answers, of which none is called the better."""
+    """Two columns of answers, neither of which is named as the better one."""
     by_words = {tuple(_split_digits(column)): column for column in columns}
     for parts, column in by_words.items():
         for first, second in RIVALS:

@@ -25,7 +25,7 @@ from backend.data.split_names import OTHER, TRAIN
 
 MOST_CLASSES, LONGEST_CLASS = 10, 30
 CHOICES = "abcdefgh"
-"""Letters of the choices of a question: the right one is no mark."""
+"""Letters of multiple-choice answers: a column of them says which choice is right, not whether a row is good."""
 TRAINED_ON = "they are trained on."
 """What becomes of rows without a mark, unless the objective needs one."""
 TRUE = ("true", "1", "1.0")

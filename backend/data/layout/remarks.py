@@ -1,4 +1,4 @@
-"""Findings about columns: what was chosen among several, what is not used, what is better looked at first."""
+"""Findings about columns: what was chosen among several, what is not used, what should be looked at first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from backend.data.turns.parts import text_of
 from backend.data.turns.turns import spoken_in
 
 MANY_GAPS = 0.01
-"""From this share of the rows on, words for nothing are a warning."""
+"""From this share of the rows on, words such as `n/a` for an empty cell are a warning."""
 
 
 def remarks(head: Head, layout: Layout, said: dict[str, str]) -> tuple[Finding, ...]:
@@ -122,7 +122,7 @@ def _systems(head: Head, layout: Layout) -> Iterator[Finding]:
 
 
 def _gaps(head: Head, layout: Layout) -> Iterator[Finding]:
-    """Words for nothing in columns that are written beside the question."""
+    """Words such as `n/a` for an empty cell, in columns that are added to the question."""
     for role in ("input", "system", "thinking"):
         column = layout.mapping.get(role)
         cells = head[column].cells if column else []

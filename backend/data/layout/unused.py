@@ -1,4 +1,4 @@
-"""Columns of text that play no part, and the mappings that would use them."""
+"""Columns of text that have no role, and the mappings that would use them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from backend.data.turns.cells import has_sentence, texts_of, turns_of
 from backend.data.turns.turns import FLAGS, MASKS
 
 SHORT = 9
-"""Characters of a text, such as a role, that says nothing by standing in another one."""
+"""A text of up to so many characters, such as a role, may be in another text by chance."""
 MARKS_OF_TURNS = (*FLAGS, *MASKS, "weights", "loss_masks", "loss_weights", "masks", "train_mask", "assistant_masks")
 """Columns that may say of each turn whether it is trained on."""
 BESIDE_TURNS = ("chat_template_kwargs", "documents", "docs", "contexts", "context", "passages")
@@ -82,7 +82,7 @@ def _says_much(head: Head, layout: Layout, column: str) -> bool:
 
 
 def _is_weighty(head: Head, layout: Layout, column: str) -> bool:
-    """What the column holds would be learned from, or would change what is."""
+    """Whether the column's contents would be learned, or would change what is learned."""
     if head.shape(column) == "text":
         return head[column].is_prose and not is_identifier(column) and not _is_category(head, column)
     if head.shape(column) != "other":

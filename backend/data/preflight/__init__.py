@@ -1,1 +1,1 @@
-"""What would waste a run, looked for in the rows before anything is trained; a check a file."""
+"""Checks of the rows for what would waste a run, made before training; one file per check."""

@@ -16,5 +16,5 @@ CHECKS = (encoding_damage, odd_characters, escapes, secrets, near_duplicates, re
 
 
 def preflight(examples: Sequence[Example]) -> list[Finding]:
-    """What was found; of many rows a sample is looked at, and that is said."""
+    """The findings of all checks; if there are many rows, a sample is checked, and the findings say so."""
     return [found for check in CHECKS for found in check(examples)]

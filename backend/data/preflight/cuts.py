@@ -1,4 +1,4 @@
-"""What `max_length` cuts off: answers that are gone whole, and the share of tokens."""
+"""What `max_length` cuts off: whole answers, and the share of tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from backend.data.report import DataReport
 MUCH = 0.1
 """From this share of the tokens on, what is cut is a warning."""
 NEARLY_ALL = 0.9
-"""If more than this share of the rows loses its answer whole, training on the rest can't be meant."""
+"""If more than this share of the rows loses the whole answer, training on the rest can't be intended."""
 
 
 def cut_findings(report: DataReport, max_length: int) -> list[Finding]:

@@ -13,9 +13,9 @@ from backend.data.preflight.texts import question, said
 
 
 def groups(examples: Sequence[Example]) -> list[str]:
-    """A key for each row, equal for rows that must not be on both sides; it hangs on the rows' content alone.
+    """A key for each row, equal for rows that must not be on both sides; it depends only on the rows' content.
 
-    What many rows have in common (a fixed instruction, a greeting) makes no group of them: nothing could be held out.
+    Text that many rows share (a fixed instruction, a greeting) does not group them: nothing could be held out.
     """
     limits = constants()
     digests = [digest(example) for example in examples]
@@ -30,7 +30,7 @@ def groups(examples: Sequence[Example]) -> list[str]:
 
 
 def most_together(rows: int) -> int:
-    """How many of so many rows may be kept together because they ask the same, or nearly are the same."""
+    """The most rows, out of `rows`, to keep together because they ask the same, or are nearly the same."""
     limits = constants()
     return max(min(limits.group_least, rows // 2), round(limits.group_fraction * rows))
 
@@ -63,7 +63,7 @@ class _Sets:
             self._sizes[first] += self._sizes[second]
 
     def join_equal(self, keys: Sequence[bytes], most: int) -> None:
-        """Join rows of equal keys, but for keys of more than `most` rows; an empty key is none."""
+        """Join rows with equal keys, except for keys of more than `most` rows and the empty key."""
         counts = Counter(keys)
         first: dict[bytes, int] = {}
         for row, key in enumerate(keys):
@@ -71,7 +71,7 @@ class _Sets:
                 self.join(first.setdefault(key, row), row, len(keys))
 
     def least(self, digests: Sequence[bytes]) -> list[int]:
-        """For each row, that row of its set whose digest is the least: the set's name, whatever the rows' order."""
+        """For each row, the row of its set with the least digest, which names the set whatever the order of rows."""
         best: dict[int, int] = {}
         roots = [self._root(row) for row in range(len(digests))]
         for row, root in enumerate(roots):

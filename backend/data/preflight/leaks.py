@@ -1,4 +1,4 @@
-"""A validation split whose rows, or nearly they, are trained on too."""
+"""A validation split whose rows, or near-duplicates of them, are trained on too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backend.data.preflight.texts import sample
 
 
 def leaks(train: Sequence[Example], validation: Sequence[Example]) -> Iterator[Finding]:
-    """Copies, near-duplicates and rows that ask the same, on both sides; of many rows samples are compared."""
+    """Copies, near-duplicates and rows that ask the same, on both sides; if rows are many, samples are compared."""
     here, there = sample(train), sample(validation)
     keys = groups([*here, *there])
     trained = set(keys[: len(here)])

@@ -27,7 +27,7 @@ def _passes_luhn(found: re.Match[str]) -> bool:
 
 
 def _is_real_address(found: re.Match[str]) -> bool:
-    """Not under a name that RFC 2606 reserves for examples, and no part of a URL or of a git remote."""
+    """Whether the domain is not one that RFC 2606 reserves, and the address is not part of a URL or a git remote."""
     before = found.string[max(0, found.start() - 200) : found.start()]
     name, _, domain = found.group().lower().rpartition("@")
     if name == "git" or ("://" in (before.split() or [""])[-1] and not before[-1:].isspace()):
@@ -43,7 +43,7 @@ def _any(found: re.Match[str]) -> bool:
 
 
 DIGITS = re.compile(r"\d(?:[ .()-]{0,2}\d){8}")
-"""Nine digits together: one look for all patterns that need them."""
+"""Nine digits together: one search for all patterns that need them."""
 
 
 class Pattern(NamedTuple):

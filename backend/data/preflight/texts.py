@@ -1,4 +1,4 @@
-"""What of a row the checks read."""
+"""The texts of a row that the checks read."""
 
 from __future__ import annotations
 

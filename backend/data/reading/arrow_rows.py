@@ -14,7 +14,7 @@ BATCH_ROWS = 1000
 BATCH_BYTES = 16 << 20
 PROBED_ROWS = 16
 LARGEST_WHOLE = 2.0**53
-"""Beyond, a double does not hold every whole number."""
+"""Above this, a double does not represent every integer."""
 KEPT_NULLS = ("content", "value")
 """Fields of a turn that stay when they are null: a turn without text beside its tool calls is written so."""
 Convert = Callable[[Any], Any]
@@ -67,7 +67,7 @@ def _batches(file: Opened) -> tuple[Any, Iterable[Any]]:
 
 
 def _whole(schema: Any, batches: Callable[[list[str]], Iterable[Any]]) -> set[str]:
-    """Columns of fractional type that hold whole numbers alone: tables store integers so if a cell is missing."""
+    """Columns of a floating-point type that hold only integers: tables store them like that if a cell is missing."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -157,9 +157,9 @@ def _by_type(kind: Any) -> Convert | None:
 
 
 def _struct(fields: list[Any]) -> Convert:
-    """Without the fields that are null: Arrow gives every struct of a column the fields of all of them.
+    """Structs without the fields that are null: Arrow gives every struct of a column the fields of all of them.
 
-    Whole numbers stay whole: a field is fractional for all structs if it is for one, as in the arguments of calls.
+    Integers stay integers: one struct with a fraction makes the field floating-point in all, as in tools' arguments.
     """
     import pyarrow as pa
 

@@ -13,15 +13,15 @@ MOST = 20
 DEPTH = 2
 """Folders below the given one that are looked into."""
 ENTRIES = 3000
-"""Directory entries that are looked at before the search ends: it must not be felt."""
+"""The search ends after this many directory entries, so that the user does not notice it."""
 SKIPPED = {"node_modules", "__pycache__", "site-packages", "venv", "env", "build", "dist", "target", "checkpoints"}
 
 
 def candidates(folder: Path) -> list[Path]:
     """At most 20 files under `folder` that look like data: tables before plain text, near before deep, by name.
 
-    Hidden folders, installed packages and model folders are passed over; nothing is read but the names and, of a
-    .json file, the first characters.
+    Hidden folders, installed packages and model folders are skipped; only names are read, and the first characters of
+    .json files.
     """
     found = [(depth, path) for depth, path in _walk(folder) if looks_like_data(path) and _holds_rows(path)]
     text = [suffix(path) in (".txt", ".md") for _, path in found]

@@ -169,7 +169,7 @@ def _header(file: Opened, names: list[str], delimiter: str) -> list[str]:
 
 
 def _value_below(text: str, header: list[str], delimiter: str) -> str | None:
-    """A name that is also a value of its own column, in a row that is no repeated header: then line 1 is a row too."""
+    """A name in line 1 that is also a value of its column (in no repeated header): then line 1 is a row, no header."""
     try:
         for fields in islice(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), 1, ROWS_TO_TRY):
             if fields != header and (same := [x for x, y in zip(fields, header, strict=False) if x and x == y]):

@@ -29,9 +29,9 @@ def is_hub_id(reference: str) -> bool:
 
 
 def fetch(reference: str) -> tuple[Path, Selection[Path]]:
-    """The data set's folder in the cache and its files, downloaded where they are not there yet.
+    """The data set's folder in the cache and its files, downloaded if they are not there yet.
 
-    UserError (field `data`) where it is missing, gated, too large, has several subsets, or can't be reached.
+    Raises UserError (field `data`) if it is missing, gated, too large, has several subsets, or can't be reached.
     """
     from huggingface_hub import errors
 
@@ -104,7 +104,7 @@ def _cached(repo: str, subset: str, cause: BaseException) -> tuple[Path, Selecti
 
 
 def choose(repo: str, names: list[str], subset: str) -> Selection[PurePosixPath]:
-    """The files of one subset. UserError where there is none, or several subsets to choose from."""
+    """The files of one subset. UserError if there is none, or if there are several subsets to choose from."""
     if subset in names:
         return Selection([PurePosixPath(subset)], [])
     inside = [name for name in names if not subset or name.startswith(f"{subset}/")]

@@ -18,9 +18,9 @@ CHUNK_BYTES = 1 << 20
 LONGEST_VALUE = 1 << 28
 """Characters of one value. A longer one is taken for a fault of the file, such as a quote that is never closed."""
 NEAR_END = 64
-"""An error as near to the end of what was read may be no error once more is read."""
+"""An error this near to the end of what was read may be no error once more text is read."""
 MOST_LOOKED = 2000
-"""Lines of a file that may have a key twice, for all that is seen at once, and are looked at: it takes long."""
+"""The most lines per file that are checked for repeated keys after a quick test, since the check is slow."""
 BYTE_ORDER = "\ufeff"
 """The mark at the start of a file, also of one that was put behind another one."""
 Numbered = tuple[int, Any]
@@ -47,7 +47,7 @@ def line_values(file: Opened) -> Iterator[Numbered]:
 
 
 def too_long_row(file: Opened, line: int) -> UserError:
-    """The error of a row that nobody can train on."""
+    """The error for a row that is too long to train on."""
     return file.refuse(f"line {line} holds a row of more than {LONGEST_ROW >> 20} MB; divide it, or remove it")
 
 
@@ -94,7 +94,7 @@ def begins_with_value(start: bytes) -> bool:
 
 
 def loads(text: str) -> Any:
-    """By the standard library. A lone surrogate, which is no letter and which no tokenizer takes, becomes U+FFFD."""
+    """`json.loads`, with U+FFFD for each lone surrogate, which no tokenizer takes."""
     value = json.loads(text)
     return with_letters(value) if "\\ud" in text.lower() else value
 

@@ -1,4 +1,4 @@
-"""The rows of one file, whatever its format. What is in it wins over its name's ending."""
+"""The rows of one file, whatever its format. Its content takes precedence over the ending of its name."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ __all__ = ["FORMATS", "GOES_ON", "TEXT_COLUMN", "Format", "Reading", "Value", "r
 
 
 CHECKED_EVERY = 1000
-"""Rows after which it is looked how far a file has been read."""
+"""Rows after which the position in the file is checked, for the progress."""
 PACKED_FACTOR = 4
-"""Packed text unpacks to so much, more or less."""
+"""About how many times its compressed size text takes."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def rows_of(path: Path, reading: Reading | None = None) -> Iterator[Value]:
 
 
 def _too_long(row: Value) -> str | None:
-    """The first column whose text no model would read; None if there is none."""
+    """The first column whose text is too long for any model; None if there is none."""
     return next((name for name, cell in row.items() if type(cell) is str and len(cell) > LONGEST_ROW), None)
 
 

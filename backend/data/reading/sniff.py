@@ -25,7 +25,8 @@ LONGEST_LINE = 64 << 20
 LONGEST_ROW = 16 << 20
 """Bytes of a row. A longer one would take the memory of thousands, and no model reads it."""
 SUSPICIOUS_BYTES, SUSPICIOUS_RATIO = 256 << 20, 100
-"""What unpacks to so much, and to so many times its size, was made to fill memories and disks: text has 3 to 30."""
+"""A file that unpacks to more bytes than this, and to more times its size, is refused as a decompression bomb: text
+has a ratio of 3 to 30."""
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 MAGIC = {
@@ -115,7 +116,7 @@ class Opened:
             yield piece
 
     def count(self, size: int) -> None:
-        """So many further bytes came out of it. UserError if far more come out of it than it has."""
+        """Count `size` more unpacked bytes. UserError if far more come out of the file than it has."""
         self._taken += size
         if self._taken < SUSPICIOUS_BYTES:
             return
@@ -266,7 +267,7 @@ def _read_head(stream: io.BufferedReader) -> bytes:
 
 @contextmanager
 def _faults_said(path: Path, packing: str) -> Iterator[None]:
-    """What the unpackers raise in the middle of a file that is cut off or damaged, in one sentence."""
+    """Turn what unpackers raise within a damaged or truncated file into a UserError of one sentence."""
     try:
         yield
     except (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
@@ -283,7 +284,7 @@ def _is_json_lines(head: bytes) -> bool:
 
 
 def _refuse_foreign(path: Path, head: bytes) -> None:
-    """Files that hold no rows, and text in an encoding that nothing names."""
+    """Refuse files that hold no rows, and text in an unknown encoding."""
     for magic, what in MAGIC.items():
         if head.startswith(magic):
             raise UserError(f"{path} is not text but {what}", "data")

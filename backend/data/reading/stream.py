@@ -14,10 +14,10 @@ from backend.errors import UserError
 ROW_BYTES = 600
 """Memory of a row's objects beside their text."""
 EVERY = 64
-"""One row of so many is measured for the memory that all of them would take."""
+"""One row in this many is measured to estimate the memory that all of them would take."""
 SAID_EVERY = 200_000
 MOST_COLUMNS = 2000
-"""More are no columns, but values that were written as keys."""
+"""The most columns; if there are more, values were written as keys."""
 
 Say = Callable[[str], None]
 
@@ -109,7 +109,7 @@ def _part(files: Sequence[Path]) -> float:
 
 
 def _refuse_strangers(files: Sequence[Path], names: Sequence[dict[str, None]]) -> None:
-    """Files without a column in common are no parts of one data set."""
+    """Refuse files without a column in common: they are not parts of one data set."""
     for path, columns in zip(files, names, strict=True):
         if columns and names[0] and not columns.keys() & names[0].keys():
             first, other = (", ".join(list(x)[:4]) for x in (names[0], columns))

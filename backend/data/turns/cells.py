@@ -28,7 +28,7 @@ _KEYED_NAMES = frozenset().union(*(names for _, names in KEYED))
 _WORDS = re.compile(r"[^\W\d_]+\W?\s+[^\W\d_]+")
 """Two words with white space between them; a date has none."""
 _ARRAY_OF_OBJECTS = re.compile(r"\}\s*\n\s*\{")
-"""NumPy writes the items of an array without commas, one a line; texts within have their line ends escaped."""
+"""NumPy prints the items of an array without commas, one a line; line ends within texts are escaped."""
 
 
 def decoded(value: Any) -> Any:

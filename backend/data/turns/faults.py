@@ -1,4 +1,4 @@
-"""Rows that are not trained on, and why: unreadable ones are errors of their row, others are left out knowingly."""
+"""Rows that are not trained on, and why: unreadable rows are errors, others are left out on purpose."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backend.data.finding import SHOWN_ROWS, Finding
 from backend.errors import UserError
 
 UNREADABLE_SHARE = 0.05
-"""More unreadable rows than this share of all are no slip but another format: the data is refused."""
+"""If more than this share of the rows is unreadable, it is not a slip but another format: the data is refused."""
 FIRST_ROWS = 100
 """If none of so many first rows can be read, the data is refused without reading on."""
 
