@@ -140,7 +140,7 @@ def joined_calls(messages: list[Message]) -> list[Message]:
 
 
 def _goes_on(before: Message, message: Message) -> bool:
-    """`message` calls tools and `before` is an answer that has no result yet; both are trained on, or neither."""
+    """Whether both are one turn: `before` has no result yet, `message` has calls, and both or none are trained on."""
     if not message.extra or before.role != "assistant" or "tool_calls" not in message.extra:
         return False
     return before.scored == message.scored and bool("tool_calls" in before.extra or before.content.strip())
