@@ -1,4 +1,4 @@
-"""What a run takes over all its attempts: one for its start, and one for each resume."""
+"""Time and memory of a run over all its attempts: one for its start, and one for each resume."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RunClock:
         self._is_loaded = False
 
     def started(self, event: RunStarted, seconds_so_far: float) -> None:
-        """An attempt says this twice: when it begins, and when the model is loaded."""
+        """Called twice per attempt: when it begins, and when the model is loaded."""
         if self._is_loaded or event.total_steps is None or not self._began_at:
             self._before = seconds_so_far
             self._began_at = event.t

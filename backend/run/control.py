@@ -13,7 +13,7 @@ from backend.plan import fields
 from backend.run.json_lines import Appender, Tail
 
 Command = Literal["stop", "pause", "checkpoint", "finish"]
-"""`finish`: the next step is the last one, after which the run ends as it does after its planned steps."""
+"""`finish`: the next step is the last one, and the run then ends as it would after its planned steps."""
 
 
 class Change(NamedTuple):
@@ -24,7 +24,7 @@ class Change(NamedTuple):
 
 
 class PauseAt(NamedTuple):
-    """Pause when this step is done; a sweep's settings are trained so far at first."""
+    """Pause when this step is done; a sweep first trains each setting up to such a step."""
 
     step: int
 
@@ -34,7 +34,7 @@ CHANGEABLE = ("learning_rate", "eval_every", "save_every", "max_steps", "early_s
 
 
 class _Line(msgspec.Struct):
-    """A line of the file; any other field does no harm."""
+    """A line of the file; unknown fields are ignored."""
 
     event: Literal["stop", "pause", "checkpoint", "finish", "change", "pause_at"]
     step: int = 0
@@ -82,7 +82,7 @@ class Inbox:
         self._waiting: list[Command | Change | PauseAt] = []
 
     def put(self, command: Command) -> None:
-        """A command of this very process, for when the file takes none."""
+        """Add a command from this process itself, if the file can't be written to."""
         self._waiting.append(command)
 
     def poll(self) -> list[Command | Change | PauseAt]:
@@ -92,7 +92,7 @@ class Inbox:
         return commands
 
     def has_end(self) -> bool:
-        """A stop or a pause waits for the next `poll`: break off what takes long."""
+        """Whether a stop or a pause waits for the next `poll`, so that long work should be broken off."""
         self._read()
         return any(command in ("stop", "pause") for command in self._waiting)
 

@@ -1,4 +1,4 @@
-"""`events.jsonl`: the trainer appends an event per line; who watches the run reads the same file."""
+"""`events.jsonl`: the trainer appends one event per line; whatever watches the run reads the same file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EventLog:
 
 
 class EventTail(Tail):
-    """Reads events as they come. What is damaged or of an unknown event is passed over, all else is kept."""
+    """Reads events as they come; damaged lines and unknown events are skipped."""
 
     def batches(self) -> Iterator[list[AnyEvent]]:
         """New events, some ten thousand at a time."""

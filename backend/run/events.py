@@ -1,8 +1,8 @@
 """What a run reports: one type per event of `events.jsonl`, which `train --json` prints line by line.
 
 `docs/events.md` is made from the docstrings here (`python -m tests.backend.run.events_page > docs/events.md`). Every
-field has a default, so that an event of another version is read too; what an event lacks or has too much does no harm.
-Names in the file differ from these only if `name=` says so. All are in this one file: it is the whole protocol.
+field has a default, so that events of other versions can be read: missing fields take it, unknown ones are ignored.
+Names in the file differ from these only if `name=` says so. This one file is the whole protocol.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import msgspec
 from msgspec import Meta
 
 Time: TypeAlias = Annotated[float, Meta(ge=0, le=253_402_300_799)]
-"""Unix seconds, up to the year 9999: beyond that no calendar goes."""
+"""Unix seconds, up to the year 9999, the last that `datetime` has."""
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**62)]
-"""Steps, rows, tokens, parameters or bytes; what is larger is damaged."""
+"""Steps, rows, tokens, parameters or bytes; a larger value means that the line is damaged."""
 PlanChanges: TypeAlias = dict[str, int | bool | float | str]
 """Plan fields and their new values."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", gc=False):
-    """What all events have."""
+    """The field that all events have."""
 
     t: Time = 0.0
     """Unix seconds at which it was written; 0 in an event that is not written yet."""
@@ -32,7 +32,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", gc=Fal
 
 
 class PredictedFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What was shown before the start."""
+    """The prediction that was shown before the start."""
 
     peak_bytes: Count = 0
     """Peak memory of the whole process on the device, in bytes: allocated, the allocator's slack, the CUDA context."""
@@ -53,19 +53,19 @@ class PredictedFigures(msgspec.Struct, frozen=True, kw_only=True):
     price_usd_per_hour: float | None = None
     """USD per hour of one device; null if there is none."""
     budget_usd: float | None = None
-    """Most that the run may cost in USD, as the user said; null for no limit."""
+    """The most that the run may cost in USD, set by the user; null for no limit."""
     phases: dict[str, Count] = {}
     """Peak bytes by phase (`load`, `train`, `eval` ...), as `measured` has them at the end."""
     corrected_by_runs: Count = 0
     """Finished runs on this machine that corrected these figures."""
     uncorrected: dict[str, Any] | None = None
-    """The same from the formulas alone, as `plan.toml` has it."""
+    """The prediction of the formulas alone, without corrections, as in `plan.toml`."""
     trainable_parameters: Count | None = None
     """Parameters that train, as planned."""
 
 
 class PhasePeak(msgspec.Struct, kw_only=True):
-    """One phase, all its stretches together. On a GPU bytes are torch's, on a CPU the process's resident memory."""
+    """One phase, over all its stretches. Bytes are torch's on a GPU, and the process's resident memory on a CPU."""
 
     peak_bytes: Count = 0
     """Highest use in bytes."""
@@ -85,9 +85,9 @@ _KNOWN_WHEN_LOADED = frozenset(
 
 
 class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
-    """An attempt to train begins: written once at once, and again with all its fields when the model is loaded.
+    """An attempt to train begins: written immediately, and again with all its fields when the model is loaded.
 
-    A resumed run has these events again; what it repeats after its checkpoint replaces what was there.
+    A resumed run writes these events again; the steps that it repeats after its checkpoint replace the earlier ones.
     """
 
     model: str = ""
@@ -124,7 +124,7 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     """Parameters that train."""
 
     def left_out_if_none(self) -> frozenset[str]:
-        """What is known only when data and model are loaded."""
+        """The fields that are known only once data and model are loaded."""
         return _KNOWN_WHEN_LOADED
 
 
@@ -136,7 +136,7 @@ class PhaseStarted(Event, tag="phase", frozen=True, kw_only=True):
 
 
 class PhaseProgress(Event, tag="progress", frozen=True, kw_only=True):
-    """How far the current phase is; about twice a second, and not for what takes less."""
+    """How far the current phase is; at most about twice a second, and not for phases that are shorter than that."""
 
     what: str = ""
     """What is counted: `weights`, `rows`, `questions`."""
@@ -147,7 +147,7 @@ class PhaseProgress(Event, tag="progress", frozen=True, kw_only=True):
 
 
 class CpuReading(Event, tag="cpu", frozen=True, kw_only=True):
-    """What the processor does, about once a second; of a run on a CPU."""
+    """Use of the processor, about once a second, for a run on a CPU."""
 
     load_percent: float | None = None
     """Percent of all cores in use, by all programs."""
@@ -158,7 +158,7 @@ class CpuReading(Event, tag="cpu", frozen=True, kw_only=True):
 
 
 class DevicesTimed(Event, tag="devices", frozen=True, kw_only=True):
-    """How long each device of several computes in a step before it waits for the others, with the steps it is of."""
+    """How long each of several devices computes in a step before it waits for the others, averaged over some steps."""
 
     step: Count = 0
     """The last of these steps."""
@@ -195,7 +195,7 @@ class StepDone(Event, tag="step", frozen=True, kw_only=True):
     """USD spent so far, all attempts together."""
 
     def left_out_if_none(self) -> frozenset[str]:
-        """Without a price nothing is known of money."""
+        """The money spent, if there is no price."""
         return frozenset(("spent_usd",))
 
 
@@ -218,12 +218,12 @@ class MemoryReading(Event, tag="memory", frozen=True, kw_only=True):
     """The phase it was read in."""
 
     def left_out_if_none(self) -> frozenset[str]:
-        """What a CPU has not."""
+        """The fields that only a GPU has."""
         return frozenset(("peak_reserved_bytes",))
 
 
 class GpuReading(Event, tag="gpu", frozen=True, kw_only=True):
-    """What the GPU's driver reads, about once a second; null for what it refuses."""
+    """Readings of the GPU's driver, about once a second; null for those that it refuses."""
 
     utilisation_percent: float | None = None
     """Percent of the time in which a kernel ran."""
@@ -241,7 +241,7 @@ class Evaluated(Event, tag="eval", frozen=True, kw_only=True):
     step: Count = 0
     """Steps done so far; 0 before training."""
     loss: float | None = None
-    """Mean cross-entropy in nats per target token, of preference training its loss; null if it is not finite."""
+    """Mean cross-entropy in nats per target token, or the loss of preference training; null if it is not finite."""
     perplexity: float | None = None
     """exp(`loss`); null if it is not finite."""
     seconds: float | None = None
@@ -252,7 +252,7 @@ class Evaluated(Event, tag="eval", frozen=True, kw_only=True):
     """Preference training: share of the held-out preferences that the model has on the right side."""
 
     def left_out_if_none(self) -> frozenset[str]:
-        """What other training has not."""
+        """The fields that only preference training has."""
         return frozenset(("reward_margin", "reward_accuracy"))
 
 
@@ -266,7 +266,7 @@ class Sampled(Event, tag="sample", frozen=True, kw_only=True):
     text: str = ""
     """The model's answer."""
     wanted: str | None = None
-    """The answer that the data gives; null to a question of the user's own."""
+    """The answer in the data; null for the user's own questions."""
 
 
 class CheckpointSaved(Event, tag="checkpoint", frozen=True, kw_only=True):
@@ -275,7 +275,7 @@ class CheckpointSaved(Event, tag="checkpoint", frozen=True, kw_only=True):
     path: str = ""
     """Its folder."""
     step: Count = 0
-    """The step that a run resumed from it continues after."""
+    """The step after which a run that resumes from it continues."""
     bytes: Count | None = None
     """Its size in bytes."""
 
@@ -292,7 +292,7 @@ class OutOfMemory(Event, tag="oom", frozen=True, kw_only=True):
 
 
 class Replanned(Event, tag="replanned", frozen=True, kw_only=True):
-    """Settings changed since memory ran out, or since the user asked for it; the effective batch never does."""
+    """Settings changed because memory ran out or the user asked for it; the effective batch never changes."""
 
     step: Count = 0
     """Steps done so far."""
@@ -321,7 +321,7 @@ class PhasesMeasured(Event, tag="measured", frozen=True, kw_only=True):
     phases: dict[str, PhasePeak] = {}
     """Name of the phase -> its figures."""
     context_bytes: Count | None = None
-    """Bytes on the GPU beside torch's allocator (the CUDA context); null on a CPU, or if the driver does not say."""
+    """Bytes on the GPU outside torch's allocator (the CUDA context); null on a CPU, or if the driver does not say."""
 
 
 class Calibrated(Event, tag="calibration", frozen=True, kw_only=True):
@@ -346,10 +346,10 @@ class ForgettingMeasured(Event, tag="forgetting", frozen=True, kw_only=True):
     loss: float | None = None
     """Mean cross-entropy now, in nats per token."""
     base_loss: float | None = None
-    """The same of the base model."""
+    """Mean cross-entropy of the base model on the same tokens, in nats per token."""
     kl: float | None = None
-    """Mean Kullback-Leibler divergence KL(base, now) of the next-token predictions, in nats per token. Of full
-    fine-tuning over the base's most likely tokens and all others as one, which is a lower bound."""
+    """Mean Kullback-Leibler divergence KL(base, now) of the next-token predictions, in nats per token. For full
+    fine-tuning, over the base's most likely tokens and all others as one, which is a lower bound."""
     low: float | None = None
     """Lower end of the 95 % interval of `loss` / `base_loss` - 1; null if there are too few examples."""
     high: float | None = None
@@ -376,7 +376,7 @@ class TaskScored(Event, tag="task", frozen=True, kw_only=True):
     high: float | None = None
     """Upper end of the score's 95 % interval."""
     rows: Count = 0
-    """Rows that the score is of."""
+    """Rows that were scored."""
 
 
 class FindingReported(Event, tag="finding", frozen=True, kw_only=True):
@@ -408,7 +408,7 @@ class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
     wrong_input: bool | None = None
     """It failed for something that the user can fix, such as data of which no row can be used."""
     step: Count = 0
-    """Steps done; of a failed run, the step of its last checkpoint."""
+    """Steps done; for a failed run, the step of its last checkpoint."""
     total_steps: Count | None = None
     """Optimizer steps of the whole run."""
     loss: float | None = None
@@ -442,7 +442,7 @@ class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
 
     @property
     def held_out_loss(self) -> float | None:
-        """Of what was saved; of the last evaluation if none was taken at its step."""
+        """Held-out loss of the saved weights; of the last evaluation if none was taken at their step."""
         return self.eval_loss if self.result_eval_loss is None else self.result_eval_loss
 
     @property
@@ -451,7 +451,7 @@ class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
         return self.result_step is not None and self.result_step < self.step
 
     def left_out_if_none(self) -> frozenset[str]:
-        """A failed run has no figures, any other no error."""
+        """The figures of a failed run, and the error of any other."""
         if self.state == "failed":
             return frozenset(self.__struct_fields__) - _OF_A_FAILURE
         return frozenset(("error", "wrong_input", "reason"))
@@ -481,11 +481,11 @@ AnyEvent: TypeAlias = (
 )
 _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)  # once, at import: see backend/typed.py
 _DAMAGED = (ValueError, RecursionError)
-"""What msgspec raises about a line: not JSON, another type, an unknown event, not UTF-8, nested beyond all measure."""
+"""What msgspec raises for a line: not JSON, a wrong type, an unknown event, not UTF-8, or nested too deeply."""
 
 
 def decoded(lines: bytes) -> list[AnyEvent]:
-    """The events of complete lines. A line that is damaged or of an unknown event is passed over."""
+    """The events of complete lines. A line that is damaged or of an unknown event is skipped."""
     try:
         return _DECODER.decode_lines(lines)
     except _DAMAGED:
@@ -500,7 +500,7 @@ def _decoded(line: bytes) -> AnyEvent | None:
 
 
 def record(event: Event, now: float) -> dict[str, Any]:
-    """What a line of the file says: the time first, `now` unless the event has its own, then name and fields."""
+    """The content of a line: the time first (`now` unless the event has its own), then name and fields."""
     fields: dict[str, Any] = msgspec.to_builtins(event)
     absent = event.left_out_if_none()
     fields = {name: value for name, value in fields.items() if value is not None or name not in absent}

@@ -23,7 +23,7 @@ from backend.run import plan_file
 _LONG_BYTES = 8 << 20
 """About 60,000 events, which take a tenth of a second to read."""
 _NOTE_BYTES = 1024
-"""Of the lock file: why the last attempt failed, or zeros."""
+"""Size of the lock file, which holds why the last attempt failed, or zeros."""
 
 
 class RunFolder:
@@ -71,7 +71,7 @@ class RunFolder:
             if not known:
                 raise UserError("no run has been made on this box yet; `fttui` or `fttui train` makes one", "run")
             return known[0]
-        if not reference.strip():  # as of a variable that is not set: it would fit every run
+        if not reference.strip():  # e.g. a shell variable that is not set: it would match every run
             raise UserError("the run's name is empty; give a part of it, or leave it out for the latest", "run")
         as_path = paths.existing(reference, "run")
         if as_path is not None and (as_path / "plan.toml").is_file():
@@ -91,7 +91,7 @@ class RunFolder:
     def adjusted(self) -> dict[str, int | bool | float | str]:
         """Plan fields that were changed after running out of memory, for which all ranks had to start again.
 
-        None if the file is damaged: memory then runs out again, and they are changed again.
+        Empty if the file is damaged: memory then runs out again, and the fields are changed again.
         """
         try:
             found = typed.read_json(self._adjusted_file, dict[str, int | bool | float | str])
@@ -123,7 +123,7 @@ class RunFolder:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold the run's lock while it trains. Raises UserError if another process trains it, or where locks fail."""
+        """Hold the run's lock while it trains. Raises UserError if another process trains it, or if locks fail."""
         fd = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if not self._takes(fd):
@@ -145,7 +145,7 @@ class RunFolder:
             ) from None
 
     def note_failure(self, why: str) -> None:
-        """Note that the run failed, for when a full disk takes no event: this is written over room that is there."""
+        """Note that the run failed in space that is allocated already, for a disk too full to take an event."""
         note = why.encode("utf-8", "replace")[: _NOTE_BYTES - 1].ljust(_NOTE_BYTES, b"\0")
         with suppress(OSError):
             fd = os.open(self._lock_file, os.O_WRONLY | os.O_NONBLOCK)
@@ -199,7 +199,7 @@ def _new(parent: Path, stem: str) -> Path:
 
 
 def take_lock(fd: int) -> bool:
-    """Take the lock, in a few tries: who checks whether another process holds it does so himself for a moment."""
+    """Take the lock in a few tries: a process that checks whether it is held holds it itself for a moment."""
     for _ in range(5):
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

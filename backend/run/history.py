@@ -1,4 +1,4 @@
-"""What happened in a run so far: the one thing that panels, plain lines and replays read."""
+"""What has happened in a run so far: the only thing that panels, plain lines and replays read."""
 
 from __future__ import annotations
 
@@ -102,9 +102,9 @@ class History:
         self.grad_norm = Series()
         self.tokens_per_second = Series()
         self.allocated_bytes = Series()
-        """Memory in use; of the readings between two steps the last one."""
+        """Memory in use: the last reading before each step."""
         self.gpu_percent = Series()
-        """Utilisation of the GPU; of the readings between two steps the last one."""
+        """Utilisation of the GPU: the last reading before each step."""
         self.last_step = StepDone()
         """The latest `step`; an empty one before the first."""
         self.memory = MemoryReading()
@@ -116,7 +116,7 @@ class History:
         self.busy_seconds: list[float] = []
         """Mean seconds that each of several devices computes in a step; empty for one, and for a sharded model."""
         self.peak_bytes = 0
-        """The highest of all attempts."""
+        """The highest use in all attempts."""
         self.measured = PhasesMeasured()
         """What each phase took, over all attempts of the run; empty until the first one ends."""
         self.calibration: Calibrated | None = None
@@ -125,7 +125,7 @@ class History:
         self.forgetting: list[ForgettingMeasured] = []
         """What was measured of forgetting, by step and part."""
         self.is_advised = False
-        """The adviser has warned of the run since its last evaluation; the log has its words."""
+        """Whether the adviser has warned about the run since its last evaluation; the log has the warning."""
         self.tasks: list[TaskScored] = []
         """Scores of the task, before training and after it."""
         self.samples: list[Sample] = []
@@ -160,7 +160,7 @@ class History:
 
     @property
     def is_behind(self) -> bool:
-        """A call of `poll` left much unread: a long run is being opened."""
+        """Whether `poll` left much unread, as when a long run is opened."""
         return self._tail.bytes_left() > _MUCH_BYTES
 
     @property
@@ -197,7 +197,7 @@ class History:
 
     @property
     def devices(self) -> int:
-        """Devices that train together, each at the price: several processes share one CPU."""
+        """Devices that train together, each of which costs the price; a CPU is one, however many processes share it."""
         if self.started.device == "cpu":
             return 1
         count = self.started.plan.get("processes")
@@ -213,7 +213,7 @@ class History:
         return self._clock.seconds(now, self.finished)
 
     def _read_printed(self) -> bool:
-        """What libraries printed; for what was there at the first look the time is not known."""
+        """Read what libraries printed; the time of what was there at the first reading is not known."""
         texts = self._printed.poll() if self._printed else []
         at = time.time() if self._looked else 0.0
         self._looked = True
@@ -222,7 +222,7 @@ class History:
         return bool(texts)
 
     def _fold(self, events: list[AnyEvent]) -> None:
-        """Take in events in their order; a loop of its own for those that come by the hundred thousand."""
+        """Apply events in order, with a separate loop for kinds that occur by the hundred thousand."""
         for event in events:
             match event:
                 case MemoryReading():
@@ -326,9 +326,9 @@ class History:
 
 
 def evaluation(event: Evaluated, loss: float) -> str:
-    """`held-out loss 0.4312 at step 40`; of preference training also how many preferences the model has right.
+    """`held-out loss 0.4312 at step 40`; for preference training also how many preferences the model has right.
 
-    Before its first step it is the reference that it is compared with, and has none right or wrong.
+    Before the first step the model is the reference that it is compared with, and has none right or wrong.
     """
     right = event.reward_accuracy if event.step else None
     of_them = "" if right is None else f", {100 * right:.0f} % of the preferences right"

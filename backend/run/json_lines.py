@@ -16,7 +16,7 @@ _BLOCK_BYTES = 4 << 20
 
 
 class Removed(FileNotFoundError):
-    """The file was removed or moved while it was being written to: nobody would read what is written to it now."""
+    """The file was removed or moved while it was being written to, so that nobody would read further lines."""
 
 
 class Appender:
@@ -53,7 +53,7 @@ class Appender:
             raise Removed(errno.ENOENT, "it was removed or moved while it was being written to", str(self._path))
 
     def _write(self, line: bytes) -> None:
-        """All of it: a disk that is nearly full takes a part, and says that it is full only when asked again."""
+        """Write the whole line: a nearly full disk takes a part of it, and reports an error only at the next write."""
         while line:
             line = line[os.write(self._fd, line) :]
 
@@ -105,7 +105,7 @@ class Tail:
 
 
 def _ends_in_half_a_line(path: Path) -> bool:
-    """The next line would be joined to it, and both be lost."""
+    """Whether the last line is incomplete: the next one would be joined to it, and both would be lost."""
     try:
         if not path.is_file() or path.stat().st_size == 0:
             return False

@@ -1,4 +1,4 @@
-"""What a user does with a run that is kept: a note, another name, deletion. A run that trains is left alone."""
+"""Notes, renames and deletes runs that are kept. A run that trains can't be renamed or deleted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write_note(folder: RunFolder, text: str) -> None:
 
 
 def rename(folder: RunFolder, name: str) -> RunFolder:
-    """Give the run another name; the time in front of it stays, by which runs are in order.
+    """Give the run another name; it keeps the time at its front, by which runs are ordered.
 
     Raises UserError for a name that is taken or is none, and for a run that trains.
     """

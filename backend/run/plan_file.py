@@ -40,7 +40,7 @@ def read(path: Path) -> Job:
 
 
 def _refuse_beyond_measure(job: Job) -> None:
-    """Raise Damaged for what no command writes: a device of another kind, numbers with which training never ends."""
+    """Raise Damaged for values that no command writes: an unknown kind of device, numbers that never end training."""
     if job.device not in ("cpu", "cuda"):
         raise typed.Damaged(f"device is {job.device[:50]!r}, and only cpu and cuda train")
     for key, value in vars(job.plan).items():

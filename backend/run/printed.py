@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 FIRST_BYTES = 64 << 10
-"""Bytes that are read of what was printed before the first call; the file has all of it."""
+"""The most bytes that the first call reads of earlier output; the file has all of it."""
 LINES_AT_ONCE = 200
-"""Most lines of one call: a library that prints endlessly must not push everything else out of the log."""
+"""The most lines per call: a library that prints endlessly must not push everything else out of the log."""
 _REST_BYTES = 16 << 10
 _COLOURS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -1,4 +1,4 @@
-"""A value by step, small however long the run is."""
+"""A value by step, in little memory for any length of run."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def summarise(folder: RunFolder) -> Summary:
 
 
 def state_of(folder: RunFolder, history: History) -> str:
-    """How the run stands, in the one word that every list and screen has for it: see `Summary.state`."""
+    """The run's state in the one word that every list and screen shows: see `Summary.state`."""
     return history.state if history.finished else folder.state_without_end()
 
 
@@ -145,7 +145,7 @@ class Summaries:
 
 
 def _stamp(folder: RunFolder) -> object:
-    """Differs after an event, after a file beside it was made or replaced (a note), and with or without a trainer."""
+    """Changes after an event, if a file beside it is made or replaced (a note), and if a trainer comes or goes."""
     found: list[object] = [folder.is_alive()]
     for path in (folder.path, folder.events_file):
         try:
