@@ -2,8 +2,8 @@
 
     python -m torch.distributed.run --standalone --nproc-per-node=2 -m backend.launch.elastic FOLDER
 
-FOLDER is a run's, whose plan.toml says how many ranks there are. What a single trainer would write is written to it:
-why the ranks failed in one sentence, once; and cheaper settings if memory ran out, for elastic's next attempt.
+FOLDER is a run's, whose plan.toml says how many ranks there are. The ranks write to it what a single trainer would: why
+they failed, in one sentence, once; and cheaper settings if memory ran out, for elastic's next attempt.
 SIGTERM, Ctrl+C and SIGUSR1 reach all ranks: the first one stops all at the next step, with a checkpoint.
 """
 
@@ -31,13 +31,13 @@ from backend.run.folder import RunFolder
 from backend.run.history import read
 
 SINCE = "FTTUI_COMMANDS_SINCE"
-"""Where in the run's commands this start begins: a stop may come before the ranks are there."""
+"""Offset in the run's commands at which this start begins: a stop may come before the ranks are there."""
 ATTEMPT = "TORCHELASTIC_RESTART_COUNT"
 _TOLD = ".elastic-told"
 _LOST = re.compile(r"gloo/|NCCL|TCPStore|Connection (reset|closed|refused)|Broken pipe")
-"""In the error of a rank that has lost another: it tells nothing, since the other one is the reason."""
+"""Found in the error of a rank that has lost another. Such an error is not reported: the other rank has the cause."""
 _LATER_SECONDS = 1.0
-"""A rank that fails waits this long before it tells: if memory ran out on another, that is the reason."""
+"""A rank that fails waits this long before it reports: if memory ran out on another rank, that is the cause."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Start the trainer in a thread of this process. It belongs to `main`: no screen owns it or can end it."""
+"""Starts the trainer in a thread of this process. The thread belongs to `main`: no screen owns it or can end it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Trainer(threading.Thread):
         self.state: str | None = None
         """done, stopped, paused or failed; None while it runs."""
         self.trouble = ""
-        """Why it failed, in a sentence: the run's events lack it if the disk is full. Empty if it did not fail."""
+        """Why it failed, in a sentence (a full disk may keep it out of the run's events); empty if it did not fail."""
         self._on_finish = settings.load().on_finish
 
     def run(self) -> None:

@@ -1,8 +1,8 @@
-"""Whether the other boxes of a run can still be reached: a beat a second over a connection to the first one's.
+"""Whether the other boxes of a run can still be reached: a heartbeat a second over a connection to the first box.
 
-An exchange between ranks waits for a box that is gone for as long as the kernel tries, which may be for ever. The first
-rank of each box keeps a connection of its own beside it; a rank that hears nothing for a while says so and ends, and
-the run goes on from its last checkpoint when the box is back (backend/launch/node.py).
+An exchange between ranks waits for a lost box for as long as the kernel tries, which may be forever. So the first rank
+of each box keeps a separate connection; a rank that hears nothing for a while reports it and ends, and the run resumes
+from its last checkpoint when the box is back (backend/launch/node.py).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from contextlib import suppress
 
 BEAT_SECONDS = 1.0
 LOST_SECONDS = 20.0
-"""Without a beat for so long, the other box is taken for lost; a switch that restarts a port is faster."""
+"""After so long without a heartbeat, the other box counts as lost; a switch needs less to restart a port."""
 _PASSWORD_BYTES = 32
 _GREETING_SECONDS = 5.0
 _LEAVING = b"\x04"
-"""Told before a rank ends well: silence after it is no loss."""
+"""Sent before a rank ends normally: silence after it does not mean that the box is lost."""
 
 OnLost = Callable[[str], None]
 """Called once, in a thread, with the address of what is lost."""
@@ -50,7 +50,7 @@ class Link:
         self._keep(one, host)
 
     def leave(self) -> None:
-        """The run is over here: nothing that happens now is a loss, here or there."""
+        """The run is over on this box: from now on, silence is not a lost box, neither here nor there."""
         self._left.set()
         for one in self._open:
             with suppress(OSError):
@@ -71,7 +71,7 @@ class Link:
 
     def _beat(self, one: socket.socket) -> None:
         while not self._left.is_set():
-            with suppress(OSError):  # who hears nothing says so
+            with suppress(OSError):  # the side that hears nothing reports it
                 one.sendall(b".")
             time.sleep(BEAT_SECONDS)
 

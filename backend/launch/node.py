@@ -1,6 +1,6 @@
 """One box of a run over several: `python -m backend.launch.node FOLDER --nodes 2 --per-node 8 --endpoint HOST:PORT`.
 
-To be started on each of them with the same words, in any order. torch elastic lets the boxes meet at the endpoint, a
+Start it on each box with the same arguments, in any order. torch elastic lets the boxes meet at the endpoint, a
 port of one of them, and starts the ranks (backend/launch/elastic.py). FOLDER is on storage that all boxes see. If a
 rank or the connection is lost, the boxes meet again and go on from the last checkpoint.
 
@@ -36,14 +36,14 @@ from backend.run.folder import RunFolder
 LOST = "a rank or another box was lost; the boxes meet again, and go on from the last checkpoint"
 INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 PATIENCE_SECONDS = 900.0
-"""Without a new step or a new end for so long, the run is over."""
+"""After so long without a new step or a new end of an attempt, the run is given up."""
 MEETING = "join_timeout=120,read_timeout=120"
 """Seconds: how long a box waits at the endpoint for the others, or for the one that has it, before it tries again."""
 PAUSE_SECONDS = 2.0
 """Before the boxes meet again."""
 POLL_SECONDS = 0.2
 FAREWELL_SECONDS = 20.0
-"""When its ranks have ended, elastic tells the other boxes; if the link is cut, for as long as the kernel tries."""
+"""Limit on telling the other boxes that the ranks have ended: without a link elastic tries as long as the kernel."""
 SHUTDOWN_SECONDS = 15
 """If a rank has died, elastic gives the others of its box so long to find out before it kills them."""
 
@@ -192,7 +192,7 @@ def environment(here: str, before: Mapping[str, str]) -> dict[str, str]:
 
 
 def command(options: argparse.Namespace, here: str) -> list[str]:
-    """Torch elastic's launcher. It restarts nothing itself: boxes that count differently would wait for each other."""
+    """Torch elastic's launcher. It restarts nothing itself: boxes with different counts would wait for each other."""
     host, port = endpoint(options.endpoint)
     settings = {
         "nnodes": str(options.nodes),

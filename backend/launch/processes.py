@@ -1,4 +1,4 @@
-"""Another number of processes for a run that is resumed: on a box with more GPUs, or with fewer, than it began on."""
+"""Changes the number of processes of a run that is resumed on a box with more or fewer GPUs than it began on."""
 
 from __future__ import annotations
 

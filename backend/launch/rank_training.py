@@ -78,7 +78,7 @@ def within(seconds: float, else_: Callable[[], object]) -> Iterator[None]:
 
 
 def _linked(link: Link, place: Place) -> None:
-    """Notice within seconds that another box is gone; this process then ends. Of a single box nothing is watched."""
+    """End this process within seconds if another box is lost. With a single box nothing is watched."""
     if place.nodes > 1 and place.local_rank == 0:
         known = meeting.store()
         if place.rank == 0:
@@ -99,7 +99,7 @@ def _end_since_lost(place: Place, folder: RunFolder, who: str) -> None:
 
 
 def _refuse_other_folder(folder: RunFolder, place: Place, ranks: Ranks) -> None:
-    """Every rank writes its part of a checkpoint into one folder. Raises UserError if another box has its own."""
+    """Raise UserError if another box has a run folder of its own: all ranks write their checkpoint parts to one."""
     if place.nodes == 1:
         return
     mark = folder.path / ".seen-by-all"

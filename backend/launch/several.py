@@ -35,7 +35,7 @@ VISIBLE_AT_START = os.environ.get(visible.VARIABLE)
 """As the user has set it: a run on one GPU changes it in this process (backend/training/device.py)."""
 CHILD = (sys.executable, "-m", "backend.launch.rank")
 MOST_PROCESSES = 64
-"""On one box: four times what the largest has of GPUs."""
+"""On one box: four times as many as the largest has GPUs."""
 MEETING = "meeting"
 """The file by which ranks find each other."""
 FAILED, START_AGAIN = 4, 5
@@ -53,7 +53,7 @@ class RankOutcome(msgspec.Struct, frozen=True):
     text: str
     """A sentence for the user: what failed; or what changes, in a few words."""
     ran_out: str = ""
-    """In what memory ran out, and the error; empty for other failures."""
+    """During what memory ran out, and the error; empty for other failures."""
     during: str = ""
     step: int = 0
     changed: PlanChanges = {}
@@ -165,7 +165,7 @@ def _started(folder: RunFolder, job: Job, rank: int, scratch: Path, since: int) 
 
 
 def _share_threads(environment: dict[str, str], count: int) -> None:
-    """Each rank gets its part of the cores, unless the user has said how many threads it has."""
+    """Give each rank its share of the cores, unless the user has set the number of threads."""
     quota = host.threads_by_quota()
     if environment.get(host.THREADS) in (None, str(quota)):  # that quota is what the trainer itself would set
         environment[host.THREADS] = str(max(1, (quota or os.cpu_count() or 1) // count))
@@ -188,7 +188,7 @@ def _watched(ranks: list[subprocess.Popen[bytes]], stalled: Stalled) -> list[int
 def _verdict(scratch: Path, first: list[int]) -> RankOutcome | None:
     """Why the ranks ended, `first` the exit codes of those that failed first; None if none failed.
 
-    A rank that ran out of memory comes first: that can be helped. If one dies, the others fail a moment later.
+    A rank that ran out of memory takes precedence, since that can be fixed. If one dies, the others fail soon after.
     """
     if not first:
         return None

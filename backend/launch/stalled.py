@@ -14,7 +14,7 @@ from backend.run.folder import RunFolder
 
 LOOK_SECONDS = 1.0
 PATIENCE = {psutil.STATUS_STOPPED: 2.0, psutil.STATUS_TRACING_STOP: 5.0, psutil.STATUS_DISK_SLEEP: 60.0}
-"""Seconds in one of these states after which a rank is named; reading a model puts it to sleep on the disk for long."""
+"""Seconds in one of these states after which a rank is named; one that reads a model may wait for the disk for long."""
 _WHY = {
     psutil.STATUS_STOPPED: "is stopped (SIGSTOP); `kill -CONT {pid}` lets it go on",
     psutil.STATUS_TRACING_STOP: "is held by a debugger",

@@ -23,7 +23,7 @@ _LONGEST_PLACE = 10
 QUEUED = "queued"
 """The state of a run that waits."""
 _NOT_BEGUN = "interrupted"
-"""What a run folder alone says of it: no process trains it, and its events have no end."""
+"""The state of a waiting run by its folder alone: no process trains it, and its events have no end."""
 
 
 def names() -> list[str]:
@@ -35,13 +35,13 @@ def names() -> list[str]:
 
 
 def state_of(folder: RunFolder, history: History) -> str:
-    """How the run stands, in the words of `Summary.state`; `queued` for one that waits."""
+    """The run's state as in `Summary.state`; `queued` if it waits."""
     state = state_on_disk(folder, history)
     return QUEUED if state == _NOT_BEGUN and folder.name in names() else state
 
 
 def with_queued(summaries: Sequence[Summary]) -> list[Summary]:
-    """The same, those that wait as `queued`."""
+    """The summaries, with the state `queued` for runs that wait."""
     known = set(names())
     return [replace(x, state=QUEUED) if x.state == _NOT_BEGUN and x.name in known else x for x in summaries]
 
@@ -66,7 +66,7 @@ def remove(reference: str) -> str:
 
 
 def take(name: str) -> bool:
-    """Take the run of this very name out of the list; False if it is not there: somebody else has just taken it."""
+    """Take the run with exactly this name out of the list; False if it is not there, since another process took it."""
     with paths.kept_in(_file()), _locked():
         known = names()
         if name not in known:

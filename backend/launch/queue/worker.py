@@ -1,6 +1,6 @@
 """The queue's worker: starts the next run when GPUs have been free of others for a minute, one run at a time.
 
-It is a process of its own, which outlives the shell that started it and not a reboot. It ends when nothing waits.
+It is a separate process, which outlives the shell that started it but not a reboot. It ends when nothing waits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from backend.run import history, plan_file
 from backend.run.folder import RunFolder, all_runs, take_lock
 
 FREE_SECONDS = 60.0
-"""A GPU must be free of others for so long: a program between two of its runs is not gone."""
+"""A GPU must be free for so long: another program may only be between two of its runs."""
 LOOK_SECONDS = 5.0
 
 

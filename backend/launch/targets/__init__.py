@@ -1,1 +1,1 @@
-"""The same plan on an engine elsewhere: the file that it takes, and handing it over."""
+"""Launching the same plan on another engine: the file that the engine takes, and submitting it."""

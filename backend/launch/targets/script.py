@@ -1,4 +1,4 @@
-"""Shell text that outside names can't get out of, and YAML around it."""
+"""Shell text in which outside names are safely quoted, and YAML around it."""
 
 from __future__ import annotations
 

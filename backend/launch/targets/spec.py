@@ -17,9 +17,9 @@ from backend.launch.targets import pinned
 from backend.plan.job import Job
 
 TIME_MARGIN = 1.25
-"""Times the longest predicted time: what an engine gives the run before it ends it."""
+"""An engine's time limit for a run is this factor times the longest predicted time, plus START_HOURS."""
 START_HOURS = 0.5
-"""Beyond that: installing, and downloading the model."""
+"""Hours for installing, and downloading the model."""
 STORAGE = "fttui-runs"
 """The default name of the bucket, volume or claim that outlives the machine."""
 PLAN, TOKENS = "launch.toml", "tokens.json"
@@ -37,7 +37,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Options:
-    """What a launch may be told beyond the job."""
+    """Options of a launch besides the job."""
 
     budget_usd: float | None = None
     storage: str | None = None
@@ -121,7 +121,7 @@ class LaunchSpec:
 
     @property
     def uploads(self) -> tuple[Upload, ...]:
-        """What of model, data, adapter and general set lies on this box."""
+        """The files of model, data, adapter and general text that are on this box."""
         job, options = self.job, self.options
         found = (
             _upload(job.model, "model", options.model_there),
@@ -155,7 +155,7 @@ class LaunchSpec:
 
     @property
     def files(self) -> dict[str, str]:
-        """Small files that go along within the launch file: the plan as a preset, so that nothing is chosen anew there.
+        """Small files inside the launch file: the plan as a preset, so that nothing is chosen again on the other box.
 
         Names and texts; a dollar sign is an escape in them, since engines replace ${{ }} and $( ) in their files.
         """

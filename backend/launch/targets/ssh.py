@@ -64,9 +64,9 @@ def call(host: str, words: list[str], *, terminal: bool = False) -> int:
 
 
 def remote(words: list[str]) -> str:
-    """A command of fttui as `ssh HOST` is given it: no word gets out, and fttui is found where pip puts it.
+    """A command of fttui as an argument of `ssh HOST`: safely quoted, and with pip's folders in the PATH.
 
-    A shell that is no login shell often lacks these folders in its PATH; and the user's may be fish or csh.
+    A shell that is not a login shell often lacks these folders in its PATH; and the user's may be fish or csh.
     """
     inner = f'PATH="{_PLACES}:$PATH"; export PATH; exec {script.joined(words)}'
     return f"exec sh -c {shlex.quote(inner)}"
@@ -78,7 +78,7 @@ def to_ssh(host: str) -> str:
 
 
 def text(spec: LaunchSpec, host: str) -> str:
-    """The script, to be run here."""
+    """The script, to be run on this box."""
     folder = f"{_FOLDER}/{spec.name}"
     words = ["fttui", "train", f"{folder}/{PLAN}", *spec.train_options(folder), "--detach"]
     words += ["--add-tokens", f"{folder}/{TOKENS}"] if TOKENS in spec.files else []
