@@ -65,16 +65,16 @@ class Adapter:
 
     folder: Path
     base: str
-    """What it names as its base: a hub id or a folder; empty if it names none."""
+    """The base that it names: a hub id or a folder; empty if it names none."""
     rank: int
     alpha: float
     target_modules: str
-    """As the plan field: of the layers that it has matrices for, whatever its configuration says."""
+    """The plan field for the layers that it has matrices for, whatever its configuration says."""
     use_dora: bool
     use_rslora: bool
     modules_to_save: str
     is_usual: bool
-    """One rank and one scale over whole layers, which a plan's fields can say."""
+    """Whether it has one rank and one scale for all of its layers, so that plan fields can describe it."""
     shapes: Mapping[str, tuple[int, ...]]
     """Tensor name -> sizes."""
     bytes: int
@@ -139,10 +139,10 @@ def read(folder: Path) -> Adapter:
 
 
 def _unknown(config: Mapping[str, Any]) -> str:
-    """What of the configuration changes what the matrices mean, in a way that is not known here; empty if nothing does.
+    """The setting of the configuration that gives the matrices a meaning not known here; empty if there is none.
 
-    Some ways to begin an adapter change the base's own weights too (PiSSA, OLoRA, CorDA, LoftQ): over the base as it
-    is, such matrices are worth nothing.
+    Some initialisations change the base's own weights too (PiSSA, OLoRA, CorDA, LoftQ): over the unchanged base such
+    matrices are useless.
     """
     begun = config.get("init_lora_weights", True)
     if not isinstance(begun, bool) and begun not in _HARMLESS_BEGINNINGS:
@@ -181,7 +181,7 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _unpaired(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """The first of LoRA's matrices that has no other one to be multiplied with; empty if all have."""
+    """The first of LoRA's matrices whose counterpart is missing; empty if none is."""
     for name, sizes in shapes.items():
         is_first = name.endswith(A)
         if is_first or name.endswith(B):
@@ -192,7 +192,7 @@ def _unpaired(shapes: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def _unsaid(config: _Config, modules: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """What is in the file and not in the configuration, or the other way round, by which peft would leave it out."""
+    """A mismatch of file and configuration, for which peft would leave something out; empty if there is none."""
     strange = next((name for name in shapes if not name.startswith(PREFIX)), None)
     if strange:
         return f"its tensor {strange} is not named as peft names them, {PREFIX}..."
@@ -210,7 +210,7 @@ def _unsaid(config: _Config, modules: Sequence[str], shapes: Mapping[str, tuple[
 
 
 def _is_said(tensor: str, config: _Config) -> bool:
-    """Whether a tensor is part of LoRA, or of a module that trained whole; a head may stand for a listed embedding."""
+    """Whether a tensor is part of LoRA or of a module trained in full; a head may stand for a listed embedding."""
     module, _, last = tensor.rpartition(".")
     saved = set(_last_names(config.modules_to_save or []))
     saved |= set(HEADS) if any(map(is_embedding, saved)) else set()

@@ -38,7 +38,7 @@ def unsure(adapter: Adapter, model: ModelInfo) -> str:
 
 
 def _refuse_other_name(adapter: Adapter, model: ModelInfo) -> None:
-    """Hub ids are compared as such; two folders by their weights, since one may be a copy of the other."""
+    """Refuse another base: hub ids are compared as names, two folders by their weights, as one may be a copy."""
     base = paths.expanded(adapter.base)
     is_folder = adapter.base and base.is_dir()
     if is_folder and model.folder is not None and model.has_weights:
@@ -52,7 +52,7 @@ def _refuse_other_name(adapter: Adapter, model: ModelInfo) -> None:
 
 
 def _refuse_other_layers(adapter: Adapter, model: ModelInfo) -> None:
-    """No layer at all has the name of one of the adapter's, as with `_orig_mod.` before each of them."""
+    """Refuse an adapter if the model has no layer with a name of the adapter's, as with `_orig_mod.` before each."""
     if model.folder is None or not model.has_weights or is_multimodal(config := read_config(model.folder)):
         return
     modules = [name.removesuffix(A).removeprefix(PREFIX) for name in adapter.shapes if name.endswith(A)]
@@ -77,7 +77,7 @@ def _refuse_other_sizes(adapter: Adapter, module: str, shape: ModelShape) -> Non
 
 
 def _refuse_other_vocabulary(adapter: Adapter, name: str, shape: ModelShape) -> None:
-    """An embedding or a head that was trained whole, with rows for other tokens."""
+    """Refuse an embedding or a head that was trained in full with rows for other tokens."""
     sizes, module = adapter.shapes[name], name.removesuffix(".weight").removeprefix(PREFIX)
     if has_vocabulary(module.rpartition(".")[2]) and len(sizes) == 2 and sizes != (shape.vocab, shape.hidden):
         has = f"{shape.vocab}x{shape.hidden}"

@@ -77,14 +77,14 @@ class Kept(NamedTuple):
     """Last names of what is stored and does not train."""
 
     buffers: frozenset[str]
-    """No parameters at all."""
+    """Buffers, which are not parameters."""
     frozen: frozenset[str]
     """Parameters that the family's own code keeps as they are."""
 
 
 @cache
 def kept(model_types: tuple[str, ...]) -> Kept:
-    """By the source text of the families' layers; nothing if transformers is not here to ask."""
+    """What is stored and not trained, by the source text of the families' layers; nothing without transformers."""
     code = "\n".join(map(_modelling, model_types))
     named = re.findall(r"self\.(\w+) = (?:torch\.)?nn\.Buffer\(", code)
     named += re.findall(r'register_buffer\(\s*"(\w+)"', code)

@@ -1,9 +1,9 @@
 """A model's tensors under the names, and in the shapes, that transformers gives them when it loads the files.
 
-Some families' files call a layer otherwise than the model does, or hold several layers as one matrix
-(`attn.gqkv_proj` for `self_attn.q_proj` and three more). What is done about that is read from the source text of
-transformers' conversion_mapping.py, without importing it: every renaming, then at most one conversion. The tensors of
-single experts stay as they are stored: which of them a block has is known without that.
+Some families' files use other layer names than the model, or hold several layers as one matrix (`attn.gqkv_proj` for
+`self_attn.q_proj` and three more). The conversion is read from the source text of transformers' conversion_mapping.py,
+without importing it: every renaming, then at most one conversion. The tensors of single experts stay as they are
+stored: which of them a block has is known without that.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _steps(text: str) -> Iterator[Step]:
                 sources, targets = (_texts(given[key]) for key in ("source_patterns", "target_patterns"))
                 sources = tuple(sorted(sources, key=lambda source: (-len(_pattern(source).pattern), source)))
                 yield Step(entry.func.id, sources, targets, tuple(_operations(given.get("operations"))))
-            except (KeyError, ValueError, re.error):  # written in another way than today
+            except (KeyError, ValueError, re.error):  # another version's notation
                 continue
 
 
@@ -122,7 +122,7 @@ def _operations(node: ast.expr | None) -> Iterator[tuple[str, int]]:
 
 @cache
 def _pattern(source: str) -> re.Pattern[str]:
-    """As transformers reads it: it ends where a name ends."""
+    """The pattern as transformers reads it: it has to end where a name ends."""
     text = source.replace("*.", r".*\.")
     return re.compile(text + r"(?!\w)" if text[-1:].isalnum() else text)
 

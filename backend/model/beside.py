@@ -1,4 +1,4 @@
-"""The small files beside the weights that the trainer will read: what is wrong with them is said in the plan."""
+"""The small files beside the weights that the trainer will read: faults in them are reported by the plan."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def refuse_unusable(folder: Path, name: str) -> None:
 
 
 def _tokenizer_faults(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Settings that transformers' tokenizer fails of, some of them only when it is used."""
+    """Settings that make transformers' tokenizer fail, some of them only when it is used."""
     longest, side, template = (settings.get(key) for key in ("model_max_length", "padding_side", "chat_template"))
     if not isinstance(longest, int | float | None):
         yield f"model_max_length {longest!r}, which is no number"
@@ -60,7 +60,7 @@ def _tokenizer_faults(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _refuse_odd_generation(path: Path) -> None:
-    """Transformers reads anything and fails when it saves it, after the training."""
+    """Refuse a generation config that transformers would read, but fail to save after the training."""
     settings = _object(path)
     if fault := next(_generation_faults(settings), ""):
         raise UserError(f"{path} says {fault}; correct it there, or leave it out", "model")

@@ -125,7 +125,7 @@ def is_instruct(name: str) -> bool:
 
 
 def check_trainable(config: Config, name: str) -> None:
-    """Raise UserError if this is no causal language model, needs code of its own, or is already quantised."""
+    """Raise UserError if this is not a causal language model, needs custom code, or is already quantised."""
     _check_causal(config, name)
     _check_code(config, name)
     _check_loadable(config, name)
@@ -204,7 +204,7 @@ def _check_loadable(config: Config, name: str) -> None:
 
 
 def _check_tried(config: Config, name: str) -> None:
-    """Of some kinds it is not known that what they learn from text alone is right."""
+    """Refuse kinds of models for which training on text alone is not known to be right."""
     kind, common = str(config.get("model_type") or ""), constants.methods().common
     wraps = architectures.is_wrapper(kind) and is_multimodal(config) and kind not in common.wrappers
     if wraps or kind in common.not_tried:
@@ -245,7 +245,7 @@ def _tied(config: Config, known: Config) -> Any:
 
 
 def _context(known: Config) -> int:
-    """The most tokens of a sequence; 0 if nothing says it. Yarn stretches what the model was first trained with."""
+    """The longest sequence in tokens; 0 if it is not given. Yarn multiplies the length of the original training."""
     said = int(known.get("max_position_embeddings") or 0)
     rope = known.get("rope_parameters") or known.get("rope_scaling") or {}
     original, factor = rope.get("original_max_position_embeddings"), rope.get("factor")

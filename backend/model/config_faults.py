@@ -1,4 +1,4 @@
-"""Values in config.json that transformers refuses, or that make every number of a run NaN: said in the plan."""
+"""Values in config.json that transformers refuses, or that make a run compute NaN only: reported by the plan."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _activations(text: Config) -> Iterator[str]:
 
 
 def _numbers(text: Config) -> Iterator[str]:
-    """What is divided by, or what a root is taken of."""
+    """Faults of numbers that are divisors, or under a root."""
     for key, value in text.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         is_known = text.get("model_type") in families()  # others may do without
@@ -118,7 +118,7 @@ def _numbers(text: Config) -> Iterator[str]:
 
 
 def _no_base(text: Config) -> Iterator[str]:
-    """Rotary embeddings of no base; families that have none at all may say so."""
+    """Rotary embeddings without a base; families without rotary embeddings may leave it out."""
     newer = text.get("rope_parameters")
     is_said = isinstance(newer, Mapping) and newer.get("rope_theta") is not None
     if "rope_theta" in text and text["rope_theta"] is None and not is_said and text.get("model_type") in families():
@@ -126,7 +126,7 @@ def _no_base(text: Config) -> Iterator[str]:
 
 
 def _heads(text: Config) -> Iterator[str]:
-    """Each head of keys serves as many heads of queries."""
+    """Query heads that are no multiple of the key heads."""
     queries, keys = text.get("num_attention_heads"), text.get("num_key_value_heads")
     if isinstance(queries, int) and isinstance(keys, int) and 0 < keys <= queries and queries % keys:
         yield f"num_key_value_heads {keys}, of which num_attention_heads {queries} is no multiple"
@@ -173,7 +173,7 @@ def _rope(settings: Config, text: Config) -> Iterator[str]:
 
 
 def _factors(settings: Config, text: Config) -> Iterator[str]:
-    """Long rope stretches each pair of a head's rotated dimensions by a factor of its own."""
+    """Longrope lists whose length is not the number of rotated pairs of dimensions, each of which has its factor."""
     head = text.get("head_dim") or _head(text)
     part = settings.get("partial_rotary_factor") or text.get("partial_rotary_factor") or 1.0
     for key in ("short_factor", "long_factor"):

@@ -1,7 +1,7 @@
 """The demo model: SmolLM2-135M-Instruct, whose weights a Python package carries as a GGUF, converted at first use.
 
-The folder fills in two steps, each file moved in whole: first the tokenizer (`tokenizer.json` last), some seconds later
-config and weights (`model.safetensors` last). So if one of these two files is there, all that goes with it is too.
+The folder is filled in two steps of atomic moves: first the tokenizer (`tokenizer.json` last), and some seconds later
+config and weights (`model.safetensors` last). So if one of these two files is there, all files of its step are too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which tensors a model's files must hold, by config.json and presets/families.toml; what differs is refused.
 
-transformers trains what the files lack as random numbers, and leaves out what it has no place for. The trainer looks
-again when the model is loaded (`training/load_check.py`), for families that are not in the table too.
+transformers initialises missing tensors at random, and drops tensors that it has no place for. The trainer checks again
+when the model is loaded (`training/load_check.py`), also for families that are not in the table.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def refuse_others(folder: Path, config: Config, name: str) -> None:
-    """Raise UserError (field `model`) if the files in `folder` don't hold the tensors that config.json means.
+    """Raise UserError (field `model`) if the files in `folder` don't hold the tensors that config.json describes.
 
-    Says nothing of families that are not in the table, and of a wrapper only what concerns its text part.
+    Families that are not in the table are not checked, and only the text part of a wrapper is.
     """
     about = listed(config)
     if about is None:
@@ -69,9 +69,9 @@ def _refuse_differences(found: Shapes, wanted: Shapes, besides: set[str], name: 
 
 
 def refuse_too_few(folder: Path, shape: ModelShape, name: str) -> None:
-    """Raise UserError (field `model`) if a family that nobody listed lacks a block, or the vocabulary, in its files.
+    """Raise UserError (field `model`) if the files of a family outside the table lack a block or the vocabulary.
 
-    Which tensors a block of it has is not known; the trainer sees when it loads the model.
+    Which tensors its blocks have is not known here; the trainer checks when it loads the model.
     """
     found = headers.tensors(folder)
     stacks: dict[str, set[int]] = {}
@@ -114,7 +114,7 @@ def with_prefix(config: Config, found: dict[str, tuple[int, ...]]) -> dict[str, 
 
 
 def _with_prefix(about: Listed, found: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """`found` with the prefix that files lack which were saved without the head's wrapper; transformers adds it too."""
+    """`found` with the prefix that files saved without the head's wrapper lack; transformers adds it too."""
     prefix, _, rest = about.family.blocks.partition(".")
     starts = {name.partition(".")[0] for name in found}
     if prefix in starts or rest.partition(".")[0] not in starts:
@@ -158,7 +158,7 @@ def _of_next_tokens(about: Listed, found: Shapes) -> list[str]:
 
 
 def _refuse_experts(about: Listed, experts: Shapes, name: str) -> None:
-    """Whatever they are called, all of them together have as many elements as config.json says."""
+    """Refuse experts that don't have as many elements together as config.json says, whatever their names."""
     family, sizes, config = about.family, about.sizes, about.config
     one = sum(x.weights + x.bias * x.outputs for x in family.expert_linears(sizes, config))
     count = len(family.expert_blocks(config)) * sizes["experts"] * one
@@ -169,7 +169,7 @@ def _refuse_experts(about: Listed, experts: Shapes, name: str) -> None:
 
 
 def _refuse_another_head(about: Listed, folder: Path, name: str) -> None:
-    """A second matrix where config.json says that embedding and head are one: libraries disagree which one counts."""
+    """Refuse a second matrix if config.json ties embedding and head: libraries disagree about which one counts."""
     head, embedding = about.family.head, about.family.embedding
     if stored.differ(folder, head, embedding):
         raise UserError(

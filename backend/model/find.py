@@ -165,7 +165,7 @@ def _from_hub(said: str, hub_id: str) -> ModelInfo:
 
 
 def _with_other_parts(shape: ModelShape, remote: hub.Remote) -> ModelShape:
-    """As many parameters as the hub says; those beside the text part of a wrapper, if that is exact, do not train."""
+    """The shape with the hub's parameter count; if a wrapper's text part is exact, the rest does not train."""
     whole = counted(shape, remote.parameters)
     frozen = max(0, whole.parameters - shape.parameters) if is_exact(remote.config) else 0
     return replace(whole, frozen_parameters=frozen)

@@ -1,7 +1,7 @@
-"""Weights that are no numbers (NaN or infinite), as a merge or a training that overflowed leaves them.
+"""Weights that are NaN or infinite, which a merge or a training run that overflowed leaves behind.
 
-All values of a small model are looked at, of a larger one a sample of each tensor: training looks at all of them when
-it loads the model (`training/load_check.py`), but by then the download and the GPU are paid for.
+All values of a small model are checked, and a sample of each tensor of a larger one: the trainer checks all when it
+loads the model (`training/load_check.py`), but by then the download and the GPU are paid for.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _WHOLE_BYTES: Final = 16 << 20
 """A model up to this size is read whole: a hundredth of a second."""
 _MOST_TENSORS: Final = 256
 _SAMPLE_BYTES: Final = 1 << 12
-"""Of a larger model: so many tensors, evenly spread, and of each so many bytes in its middle."""
+"""A larger model is sampled: this many evenly spread tensors, and this many bytes in the middle of each."""
 _EXPONENTS: Final = {"BF16": ("<u2", 0x7F80), "F16": ("<u2", 0x7C00), "F32": ("<u4", 0x7F800000)}
-"""Type -> how it is read as whole numbers, and the bits that all are set in a value that is no number."""
+"""Type -> its integer type, and the exponent bits, all of which are set in NaN and infinity."""
 _Span = tuple[str, str, int, int]
 """Name, type, first byte and number of bytes of what is looked at."""
 

@@ -90,7 +90,7 @@ def place(folder: Path, tensor: str) -> tuple[Path, int, int]:
 
 
 def refuse_inconsistent(folder: Path) -> None:
-    """Raise UserError if a tensor has not the bytes that its type and shape take, or the index names one too many."""
+    """Raise UserError if a tensor's size does not match its type and shape, or the index has a tensor too many."""
     found = tensors(folder)
     for name, entry in found.items():
         start, end = entry["data_offsets"]
@@ -175,7 +175,7 @@ def _span(entry: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _refuse_unkept_index(folder: Path, found: Header) -> None:
-    """An index that names tensors that its shards don't hold is of another version of the model."""
+    """Refuse an index with tensors that its shards don't hold: it belongs to another version of the model."""
     if (folder / SINGLE).is_file() or not (folder / INDEX).is_file():
         return
     if not isinstance(typed.read_json(folder / INDEX, dict[str, Any]).get("metadata"), Mapping):

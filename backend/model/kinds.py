@@ -9,7 +9,7 @@ A rule of presets/families.toml is one of
     ernie                        Ernie's: sparse from `moe_layer_start_index` on, each `moe_layer_interval`-th
     step                         Qwen's: every `decoder_sparse_step`-th is sparse unless listed in `mlp_only_layers`
 
-A rule that config.json has nothing for is passed over; of several that say the same, the first counts: `a | b`.
+A rule whose key config.json lacks is skipped; if rules are joined as `a | b`, the first that applies counts.
 """
 
 from __future__ import annotations

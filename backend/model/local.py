@@ -29,7 +29,7 @@ from backend.model.shape import ModelShape
 
 BYTES_16_BIT = 2
 _OFF = 0.01
-"""Counts of config and weights may differ by this part before a sentence says so."""
+"""Counts of config and weights may differ by this share without a note."""
 
 
 def read_folder(

@@ -1,4 +1,4 @@
-"""The words for weight files that do not belong to their config.json."""
+"""The wording of errors for weight files that do not belong to their config.json."""
 
 from __future__ import annotations
 

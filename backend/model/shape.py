@@ -12,8 +12,8 @@ HEADS = (HEAD, "embed_out")
 """Last names of the output head."""
 
 OF_EXPERTS = frozenset(("gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"))
-"""In a mixture of experts these names mean the experts, which carry no adapter; peft takes shared experts and dense
-layers of these names for them, so that they carry none either."""
+"""In a mixture of experts these are names of the experts, which get no adapter. Shared experts and dense layers with
+these names get none either, as peft takes them for experts."""
 
 
 def is_embedding(name: str) -> bool:
@@ -70,16 +70,16 @@ class ModelShape:
     router_parameters: int = 0
     """Parameters of all routers together."""
     other_parameters: int = 0
-    """Parameters that the files hold beyond what is counted above, such as a vision tower; never quantised. Negative if
-    a family that is not in the table has fewer than a Llama of its sizes."""
+    """Parameters in the files besides those counted above, such as a vision tower; never quantised. Negative if a
+    family that is not in the table has fewer parameters than a Llama of its sizes."""
     frozen_parameters: int = 0
-    """Of `other_parameters`, those of parts that text never reaches (a vision tower): they don't train."""
+    """The part of `other_parameters` that text never reaches (a vision tower), and that does not train."""
     sliding_window: int | None = None
     license: str = ""
     instruct: bool = False
     """Whether it is tuned for chat already."""
     added_tokens: int = 0
-    """Of `vocab`, the rows of new tokens: beside an adapter they train, and no others."""
+    """The rows of `vocab` that are for new tokens; with an adapter only these rows train."""
     whole_modules: tuple[tuple[str, int], ...] = ()
     """Last name and parameters of embedding, head and norms as the files name them; empty if they are not here."""
     attention: tuple[str, ...] = ()

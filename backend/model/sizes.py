@@ -27,7 +27,7 @@ _COUNTS: Final = (
 """Whole numbers that may be left out, or be null."""
 _MOST_BLOCKS: Final = 10_000
 _LARGEST: Final = 2**31
-"""Far above any model: each block is looked at by itself, and nothing is computed with thousands of digits."""
+"""Far above any model's; larger sizes are refused, since each block is visited and numbers must stay short."""
 
 
 def usual_names(text: Config) -> dict[str, Any]:
@@ -68,9 +68,9 @@ def like_llama(text: Config, name: str, *, has_files: bool) -> Family:
 
 
 def with_defaults(family: Family, text: Config) -> dict[str, Any]:
-    """`text` with the family's defaults for missing keys; of synonymous keys the one that it has.
+    """`text` with the family's defaults for missing keys; synonymous keys count as present.
 
-    A null is no missing key: it says that there is none (Mistral's sliding window, DeepSeek's compressed queries).
+    A null is not a missing key: it says that there is none (Mistral's sliding window, DeepSeek's compressed queries).
     """
     said = {key: value for key, value in text.items() if value is not None}
     synonyms = {key for keys in family.keys.values() if any(key in said for key in keys) for key in keys}

@@ -1,4 +1,4 @@
-"""What of a model's files can't be trained, found before anything is loaded: from names and types in their headers."""
+"""Weights that can't be trained, found before anything is loaded: from names and types in the files' headers."""
 
 from __future__ import annotations
 

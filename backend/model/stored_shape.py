@@ -93,7 +93,7 @@ def _is_tied(tensors: dict[str, tuple[int, ...]], shape: ModelShape) -> bool:
 def _linears(tensors: dict[str, tuple[int, ...]], layers: int) -> tuple[Linear, ...]:
     """The layers that can carry an adapter, each with the number of blocks that have it.
 
-    Of a layer that is stored as inputs x outputs (GPT-2), inputs and outputs are exchanged; no sum differs.
+    If a layer is stored as inputs x outputs (GPT-2), the two are exchanged here, which changes no sum.
     """
     found: Counter[Linear] = Counter()
     mixture = is_mixture(tensors)

@@ -28,7 +28,7 @@ def is_mixture(names: Iterable[str]) -> bool:
 
 
 def takes_adapter(module: str, *, mixture: bool) -> bool:
-    """Whether `all-linear` means the linear layer of this full name: one in a block, whose forward pass is its own."""
+    """Whether `all-linear` includes the linear layer of this full name: in a block, and called as a module."""
     if mixture and module.rpartition(".")[2] in OF_EXPERTS:
         return False
     return bool(_IN_A_BLOCK.search(module)) and not _NO_ADAPTER.search(module) and not NOT_OF_TEXT.search(module)

@@ -1,4 +1,4 @@
-"""Which weights of a model have a row for each token: those that new tokens make larger."""
+"""Which weights of a model have a row for each token, and grow with new tokens."""
 
 from __future__ import annotations
 
