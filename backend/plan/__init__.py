@@ -1,1 +1,1 @@
-"""The nouns of a run: the plan, its fields as text, presets, the job, and how many steps it has."""
+"""The data types of a run: the plan, its fields as text, presets, the job, and how many steps it has."""

@@ -15,7 +15,7 @@ from backend.plan.plan import Plan
 
 NAMES: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Plan))
 LARGEST = 2**32 - 1
-"""Of any plan field: seeds go so far, and all others end long before."""
+"""The largest value of any plan field: the range of seeds, which is far beyond that of all others."""
 _TYPES = typing.get_type_hints(Plan, include_extras=True)
 
 
@@ -67,7 +67,7 @@ def text(value: object) -> str:
 
 
 def takes(kind: Any, error: str) -> str:
-    """What a value of type `kind` takes, in words; `error` is what msgspec said of another."""
+    """What a value of type `kind` takes, in words; `error` is msgspec's message for a wrong value."""
     if type(None) in typing.get_args(kind):
         kind = typing.get_args(kind)[0]
     words = ("true", "false") if kind is bool else _words(kind)

@@ -11,14 +11,14 @@ from msgspec import Meta
 from backend.plan.plan import Plan
 
 Bytes: TypeAlias = Annotated[int, Meta(ge=0, le=2**50)]
-"""A pebibyte at the most: what says more is damaged."""
+"""At most a pebibyte: a larger value means that the file is damaged."""
 Rate: TypeAlias = Annotated[float, Meta(ge=0, le=1e30)]
-"""Of anything per second, or seconds."""
+"""Seconds, or a number of things per second."""
 
 
 @dataclass(frozen=True)
 class PeakParts:
-    """A peak by components, in bytes, as the formulas predict it; measured components are compared with these."""
+    """The components of a peak in bytes, as predicted by the formulas; measured components are compared with these."""
 
     rest_bytes: Bytes
     """Weights and adapters: what is allocated after loading."""
@@ -27,7 +27,7 @@ class PeakParts:
     transient_bytes: Bytes
     """What is allocated and freed in a step: activations, logits, gradients, 16-bit copies, workspace."""
     slack_bytes: Bytes
-    """What the allocator reserves beyond that."""
+    """What the allocator reserves besides allocated tensors."""
     fixed_bytes: Bytes
     """The CUDA context, or the interpreter with its libraries."""
     load_bytes: Bytes
@@ -78,7 +78,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that the trainer needs, and nothing of any screen."""
+    """Everything that the trainer needs; nothing in it belongs to a screen."""
 
     model: str
     """What the user typed; `model_folder` says where it is."""
@@ -90,7 +90,7 @@ class Job:
     """`cuda` or `cpu`."""
     device_name: str
     hub_id: str | None = None
-    """What an adapter names as its base if the model came from the hub; None for a folder of the user's."""
+    """The base that an adapter names if the model came from the hub; None for a local folder."""
     device_uuids: tuple[str, ...] = ()
     """The chosen GPUs by their NVML UUIDs, one for each process of the plan; empty for a CPU."""
     predicted: Prediction | None = None

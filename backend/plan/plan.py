@@ -15,9 +15,9 @@ EXECUTION = (
 )
 """Plan fields that change memory and speed but not what is learned; the planner chooses them unless the user does."""
 ADAPTER_ONLY = ("use_dora", "use_rslora", "modules_to_save")
-"""Plan fields that ask for something which `full` does not have."""
+"""Plan fields for features that `full` does not have."""
 FULL_ONLY = ("optimizer_in_backward",)
-"""Plan fields that ask for something which adapters do not have."""
+"""Plan fields for features that adapters do not have."""
 
 Count = Annotated[int, Meta(ge=1)]
 Zero = Annotated[int, Meta(ge=0)]
@@ -40,12 +40,12 @@ class Plan:
     target_modules: str = "all-linear"
     """`all-linear` (every linear layer but the head), or a comma list of module names."""
     use_dora: bool = False
-    """DoRA: each adapted weight's rows get a trained length of their own, beside LoRA's direction; slower."""
+    """DoRA: also trains the magnitude of each row of an adapted weight, besides LoRA's direction; slower."""
     use_rslora: bool = False
     """Rank-stabilised LoRA: the update is multiplied by alpha / sqrt(rank), so that high ranks learn as fast."""
     modules_to_save: str = ""
-    """Modules that train whole beside the adapter and are saved with it: a comma list of `embed_tokens`, `lm_head` and
-    norms."""
+    """Modules that train in full besides the adapter and are saved with it: a comma list of `embed_tokens`, `lm_head`
+    and norms."""
     adapter_dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the adapters; `bfloat16` as for weights_dtype. The base keeps its own type."""
     weights_dtype: Literal["float32", "bfloat16"] = "float32"
@@ -61,8 +61,7 @@ class Plan:
     packing: bool = True
     """Several rows in one sequence, block-diagonal attention; False pads rows to the longest of a micro-batch."""
     train_on_turns: Literal["all", "last"] = "all"
-    """Which answers of a conversation are learned: `all` of them (but those that the data marks as not trained), or the
-    `last` alone."""
+    """Which answers of a conversation are learned: `all` (except any that the data excludes), or the `last`."""
     special_tokens_in_data: bool = False
     """A control token's text within the data (`<|im_end|>` in an answer) becomes that token, and not plain text."""
     epochs: Positive = 3.0
@@ -80,9 +79,9 @@ class Plan:
     warmup_fraction: Fraction = 0.03
     """Part of the steps in which the rate rises from zero."""
     weight_decay: NotNegative = 0.0
-    """Pull of the trained weights towards zero, a step; times the learning rate."""
+    """Each step shrinks the trained weights by this fraction times the learning rate."""
     max_grad_norm: NotNegative = 1.0
-    """Global gradient norm that is clipped to; 0 for none."""
+    """Gradients are clipped to this global norm; 0 for no clipping."""
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor"] = "adamw"
     """8-bit states take a quarter of the memory; paged ones move to host memory when the device is full (CUDA)."""
     optimizer_in_backward: bool = False
@@ -113,9 +112,9 @@ class Plan:
     save_every: Zero = 0
     """Optimizer steps between checkpoints; 0 for about five in a run. One is always made at the end."""
     sample_prompts: str = ""
-    """Questions of your own, one a line, that the model is asked at each evaluation beside some of held-out rows."""
+    """Your own questions, one a line, which the model is asked at each evaluation besides some of held-out rows."""
     keep_checkpoints: Count = 2
-    """Newest checkpoints kept, beside the best."""
+    """How many of the newest checkpoints are kept, besides the best."""
     keep: Literal["best", "last"] = "best"
     """Which weights are saved in the end: those with the lowest held-out loss, or those of the last step."""
     early_stopping_patience: Zero = 0
@@ -132,9 +131,9 @@ class Plan:
     """Score answers to held-out questions before and after training: exact, number (the last one), or a regular
     expression whose match is compared; empty for none."""
     task_rows: Count = 50
-    """Held-out questions that are scored at the most."""
+    """The most held-out questions that are scored."""
     task_tokens: Count = 256
-    """Tokens of such an answer at the most."""
+    """The most tokens of such an answer."""
     budget_stop: bool = False
     """The budget is a cap: the run stops with a checkpoint before it has cost more."""
     replay_fraction: Fraction = 0.0

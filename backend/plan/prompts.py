@@ -5,9 +5,9 @@ from __future__ import annotations
 from backend.errors import UserError
 
 MOST_OWN = 8
-"""Questions of the user's own at the most: all are answered at each evaluation."""
+"""The most questions of the user's own: all are answered at each evaluation."""
 TOGETHER = 3
-"""Questions that are answered together; and in all, with as many of held-out rows as that leaves, but one at least."""
+"""Questions that are answered together. Held-out questions fill up the user's own to this number, at least one."""
 
 
 def own(text: str) -> tuple[str, ...]:
