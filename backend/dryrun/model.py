@@ -1,4 +1,4 @@
-"""The model that the trainer would run for a plan, without data: built on the meta device, with fake parameters."""
+"""The model that the trainer would run for a plan, without weights: on the meta device, with fake parameters."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from backend.training.precision import autocast
 from backend.training.step import forward_backward
 
 DEVICE = "cpu"
-"""Of the fake tensors: a torch without CUDA has no other, and sizes are the same."""
+"""Device of the fake tensors: a torch without CUDA has no other, and sizes are the same."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _line(small: Counter[str], large: Counter[str], depths: tuple[int, int], lay
 
 
 def _depths(settings: Any) -> tuple[int, int]:
-    """One and two periods of the pattern of blocks (full and sliding attention), 3 and 4 where they are all alike."""
+    """One and two periods of the pattern of blocks (full and sliding attention), 3 and 4 if they are all alike."""
     kinds = list(getattr(settings, "layer_types", None) or ["full"])
     period = next(n for n in range(1, len(kinds) + 1) if kinds[n:] == kinds[:-n])
     first = period * math.ceil(3 / period)
@@ -126,7 +126,7 @@ def _stages(
 
 
 def _batch(plan: Plan, length: int, scored: int) -> Batch:
-    """Of full rows; flat if the plan's attention takes rows by their bounds."""
+    """A batch of full rows; flat if the plan's attention takes rows by their bounds."""
     if plan.attention == "varlen":
         return _flat_batch(plan.micro_batch, length, min(scored, length))
     ids = torch.zeros(plan.micro_batch, length, dtype=torch.long)

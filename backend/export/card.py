@@ -143,12 +143,12 @@ def _data(source: ExportSource) -> str:
 
 
 def _public(reference: str) -> str:
-    """A hub id as it is; of a path of this box only the name."""
+    """A hub id as it is; only the last name of a local path."""
     path = paths.expanded(reference)
     return path.name if path.is_absolute() or path.exists() or reference.startswith(("./", "../", "~")) else reference
 
 
 def _inline(text: str) -> str:
-    """Outside text within a line: no markup, no link, no cell of its own, nothing unprintable."""
+    """Escape outside text within a line: no markup, links, table cells or unprintable characters."""
     shown = "".join(c if c.isprintable() else "\ufffd" for c in text)
     return re.sub(r"([\\`*_\[\]<>|#!])", r"\\\1", shown)

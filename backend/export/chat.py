@@ -80,7 +80,7 @@ def pieces(tokenizer: TextTokenizer) -> Pieces | None:
 
 
 class _OtherwiseWritten(Exception):
-    """The template does not write turn by turn."""
+    """Raised if the template does not write turn by turn."""
 
 
 def _taken_apart(tokenizer: TextTokenizer) -> Pieces:

@@ -31,7 +31,7 @@ def export(
     dtype: Dtype | None = None,
     adapter: bool = False,
 ) -> Exported:
-    """Write `target` into `out`, by default the run's own `export/<target>`, complete or not at all.
+    """Write `target` into `out`, by default the run's own `export/<target>`, completely or not at all.
 
     `check` compares a merged model with base and adapter; `dtype` is the number type of a GGUF, and `adapter` leaves
     the base out of it. Raises UserError if that is not possible: files are there, the disk or the memory is too small,

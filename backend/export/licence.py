@@ -1,4 +1,4 @@
-"""The base's licence, and what it asks of who passes a fine-tuned model on (presets/licences.toml)."""
+"""The base's licence, and what it asks of anyone who passes a fine-tuned model on (presets/licences.toml)."""
 
 from __future__ import annotations
 

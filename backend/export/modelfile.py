@@ -77,7 +77,7 @@ def stops(tokenizer: TextTokenizer, found: Pieces | None) -> list[str]:
 
 
 def _say_bos(found: Pieces, folder: Path) -> None:
-    """The runner goes by `add_bos_token`."""
+    """Set `add_bos_token`, by which the runner decides whether to put BOS before a prompt."""
     path = folder / "tokenizer_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
     settings["add_bos_token"] = bool(found.begin)
@@ -85,7 +85,7 @@ def _say_bos(found: Pieces, folder: Path) -> None:
 
 
 def _is_sayable(found: Pieces) -> bool:
-    """Nothing in the pieces means something to Go's templates or to the Modelfile."""
+    """Whether nothing in the pieces has a meaning in Go's templates or in a Modelfile."""
     system = found.system or found.user
     texts = [found.generation, found.joint, found.lead]
     texts += [x for part in (found.user, found.assistant, system) for x in (part.before, part.after)]

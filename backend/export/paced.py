@@ -1,4 +1,4 @@
-"""How far a long part of an export is, said now and then."""
+"""Progress of a long part of an export, reported now and then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SECONDS = 2.0
 
 
 def paced(say: Callable[[str], None], text: str) -> Callable[[int, int], None]:
-    """Takes how many of how many are done, as often as one likes, and says `text` with them at times."""
+    """A function of (done, total) that may be called at any rate, and says `text` with the two now and then."""
     said_at = time.monotonic()
 
     def tell(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""A run's plan in the terms that other trainers share, and what of it they have no word for."""
+"""A run's plan in the terms that other trainers share, and what they can't express."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ OPTIMIZERS = {
 }
 """Names of transformers' optimizers, which TRL, axolotl and LLaMA-Factory share."""
 FINAL = 0.1
-"""Part of the learning rate that cosine and linear end at, as backend/training/schedule.py has it."""
+"""Share of the learning rate at which cosine and linear end, as in backend/training/schedule.py."""
 
 
 class _Written(msgspec.Struct):
-    """What is read of the configuration that peft wrote with the run's adapter."""
+    """The fields that are read from the configuration that peft wrote with the run's adapter."""
 
     target_modules: list[str] | str = []
     modules_to_save: list[str] | None = None
@@ -38,7 +38,7 @@ class _Written(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What follows from plan and rows."""
+    """The settings of other trainers that follow from plan and rows."""
 
     source: ExportSource
     rows: ExportedRows
@@ -107,8 +107,8 @@ class Recipe:
     def targets(self) -> list[str] | None:
         """Names of modules that get an adapter; None for all linear ones but the head.
 
-        As they stand in the adapter, unless that is so of every linear layer: other trainers know `all-linear` only if
-        it stands alone, and take a vision tower's layers for it too.
+        The names are those in the adapter, unless all linear layers have one: other trainers know `all-linear` only if
+        it is the only name, and include a vision tower's layers.
         """
         said, written = self.plan.target_modules, self._written.target_modules
         names = [written] if isinstance(written, str) else sorted(written)
@@ -125,9 +125,9 @@ class Recipe:
 
     @property
     def whole_modules(self) -> list[str] | None:
-        """Names of modules that train whole beside the adapter; None for none.
+        """Names of modules that train in full besides the adapter; None for none.
 
-        As they stand in the adapter: peft takes every module whose name ends so, of `norm` each block's too.
+        The names are those of the adapter: peft takes every module whose name ends like that, `norm` in each block too.
         """
         listed = whole_modules.listed(self.plan.modules_to_save)
         return (self._written.modules_to_save or listed) if listed else None
@@ -156,13 +156,13 @@ class Recipe:
         }
 
     def head(self, trainer: str, command: str, *more: str) -> Iterator[str]:
-        """What a config says of itself, `more` of it, and how it differs from the run."""
+        """The comment at the top of a config: what it is, `more` lines, and how it differs from the run."""
         yield f"Run {self.source.folder.name} of fttui for {trainer}; in this folder: {command}"
         yield f"{self.rows.train:,} rows to train on, {self.rows.held_out:,} held out, as the run split them."
         yield from (*more, "", "Otherwise than in the run:", *(f"- {x}" for x in self.differences()))
 
     def differences(self) -> Iterator[str]:
-        """Sentences about what no such trainer has, or has otherwise."""
+        """Sentences about what such trainers lack or do differently."""
         plan = self.plan
         if plan.packing:
             rows = plan.effective_batch

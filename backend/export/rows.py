@@ -37,9 +37,9 @@ class ExportedRows:
     held_out: int
     has_tools: bool
     has_unscored_answers: bool
-    """Some answers stand there unscored: turns have the field `train`."""
+    """Whether some answers are not targets; turns then have the field `train`."""
     has_own_template: bool
-    """The model has a chat template of its own; otherwise one stood in, saved with the result."""
+    """Whether the model has its own chat template; otherwise the fallback was used, and saved with the result."""
 
 
 def write(source: ExportSource, folder: Path, say: Say, *, pairs: bool) -> ExportedRows:
@@ -75,7 +75,7 @@ def write(source: ExportSource, folder: Path, say: Say, *, pairs: bool) -> Expor
 
 
 def _examples(part: TokenRows, loaded: Loaded, mapping: Sequence[str]) -> list[Example]:
-    """What the token rows of one split were made of; a long document once, though it is several rows."""
+    """The examples of one split's token rows; a long document once, though it makes several rows."""
     examples = examples_of(loaded, mapping).examples
     return [examples[place] for place in dict.fromkeys(part.places.tolist())]
 

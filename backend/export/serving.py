@@ -1,4 +1,4 @@
-"""What servers take of an adapter."""
+"""Which adapters servers can load."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from backend.export.source import ExportSource
 
 
 def refuse_more_than_matrices(source: ExportSource, server: str) -> None:
-    """Raise UserError (field `to`) if the adapter has more than LoRA's two matrices, which `server` serves alone."""
+    """Raise UserError (field `to`) if the adapter has more than LoRA's two matrices, all that `server` supports."""
     plan = source.plan
     beside = {
         "DoRA's lengths": plan.use_dora,

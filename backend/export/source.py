@@ -52,7 +52,7 @@ class ExportSource:
 
     @property
     def base(self) -> str:
-        """What others load the base by: the hub id, or the folder."""
+        """The name by which other tools load the base: the hub id, or the folder."""
         if own_base.is_made(self.job):
             return str(own_base.folder(self.folder.path))
         return self.job.hub_id or str(locate.on_this_box(self.job))

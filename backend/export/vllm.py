@@ -12,7 +12,7 @@ from backend.export.source import ExportSource
 
 SCRIPT = "serve.sh"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""What `--max-lora-rank` takes, but 1 (vllm/config/lora.py, v0.27.1, read August 2026)."""
+"""Values of `--max-lora-rank`, except 1 (vllm/config/lora.py, v0.27.1, read August 2026)."""
 
 
 def command(source: ExportSource) -> list[str]:

@@ -24,7 +24,7 @@ _QUANTISE = "for 4 bits: mlx_lm.convert --hf-path {folder} --mlx-path {folder}-4
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may say of an export."""
+    """The user's options for an export."""
 
     check: bool = True
     """Compare a merged model with base and adapter."""
@@ -57,7 +57,7 @@ def export(source: ExportSource, target: str, folder: Path, options: Options, sa
 
 
 Finished = Callable[[Path], Exported]
-"""Makes the report when the folder has its name."""
+"""Called with the export's final folder to make the report."""
 
 
 def _as_transformers(source: ExportSource, base: Path, draft: Path, options: Options, say: Say) -> Finished:
@@ -119,7 +119,7 @@ WRITERS: dict[str, Callable[[ExportSource, Path, Path, Options, Say], Finished]]
 def _write_gguf(
     source: ExportSource, base: Path, draft: Path, options: Options, say: Say, begins: bool | None = None
 ) -> str:
-    """Merge beside, and write the GGUF and the card from that; returns the file's name."""
+    """Merge into a folder beside the export, write GGUF and card from that, and return the file's name."""
     whole = draft / _MERGED
     whole.mkdir()
     merged.write(source, base, whole, say, check=options.check)

@@ -23,7 +23,7 @@ class Family:
     permutes: bool
     """Queries and keys are reordered: llama.cpp rotates neighbouring pairs, transformers halves."""
     model_types: tuple[str, ...]
-    """Those that transformers loads with this class: it goes by them, whatever class config.json names."""
+    """The model types that transformers loads with this class, whatever class config.json names."""
 
 
 FAMILIES = {
@@ -74,7 +74,7 @@ def _class(config: Config) -> str:
 
 
 def _not_written(config: Config) -> str:
-    """What of a model a GGUF of its family does not say, so that llama.cpp would compute something else."""
+    """What a GGUF of this family can't express, so that llama.cpp would compute something else; empty for nothing."""
     rope, activation = _rope(config), config.get("hidden_act") or "silu"
     if rope["rope_type"] not in ("default", "llama3", "linear", "yarn"):
         return f"rotary scaling of kind {rope['rope_type']}"
@@ -86,7 +86,7 @@ def _not_written(config: Config) -> str:
 
 
 def not_kept(config: Config) -> tuple[str, ...]:
-    """Sentences on what llama.cpp does otherwise than the model was trained."""
+    """Sentences on what llama.cpp computes differently from the model as trained."""
     window = config.get("sliding_window")
     if not window or not config.get("use_sliding_window", True):
         return ()

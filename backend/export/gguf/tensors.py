@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 
 _TYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "F64": np.float64}
 HEAD, _EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
-"""Of a model whose head is its embedding, files may have the one matrix under either name."""
+"""If a model's head is its embedding, its files may have the one matrix under either name."""
 _LEFT_OUT = (".rotary_emb.inv_freq", ".self_attn.rotary_emb.inv_freq")
 
 

@@ -31,7 +31,7 @@ PATTERNS = {
     (_QWEN2, False): "qwen2",
     (_TEKKEN, True): "tekken",
 }
-"""How a text is cut before merging (its expression; whether whole words skip the merges) -> llama.cpp's name of it."""
+"""Pre-tokenizer (its expression; whether whole words skip the merges) -> llama.cpp's name of it."""
 _SPACE = "\u2581"
 _FIX = "use --to merged and llama.cpp's convert_hf_to_gguf.py"
 
@@ -42,7 +42,7 @@ class Vocabulary:
 
     model: str
     pre: str
-    """llama.cpp's name of the way a text is cut before merging."""
+    """llama.cpp's name of the pre-tokenizer."""
     tokens: Sequence[str]
     kinds: Sequence[int]
     merges: Sequence[str] = ()
@@ -50,7 +50,7 @@ class Vocabulary:
     scores: Sequence[float] = ()
     """For `llama`: of two neighbours, the pair with the higher score is merged first."""
     space_before: Space = "never"
-    """When a text gets a space before it: after each mark, only at the very start of all, or never."""
+    """When a space is put before a text: after each special token, only at the very start, or never."""
 
 
 def read(folder: Path, size: int) -> Vocabulary:
@@ -83,7 +83,7 @@ def _tokens(data: Mapping[str, Any], size: int) -> tuple[list[str], list[int]]:
 
 
 def _cut(data: Mapping[str, Any]) -> str:
-    """llama.cpp's name of the pre-tokenizer. A wrong one would answer in silence from other tokens."""
+    """llama.cpp's name of the pre-tokenizer. With a wrong one the model would silently get other tokens."""
     steps = data.get("pre_tokenizer") or {}
     steps = steps.get("pretokenizers", [steps])
     kinds = [step.get("type") for step in steps]
