@@ -1,1 +1,1 @@
-"""The headless core: what the box is, what the job is, what it will take, and the run itself. No screen in it."""
+"""The headless core: hardware, job, predictions and the run itself. It has no screen."""

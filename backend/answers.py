@@ -1,4 +1,4 @@
-"""What the user was asked: one object that the wizard's screens, `fttui plan` and `fttui train` share."""
+"""The user's answers: one object that the wizard's screens, `fttui plan` and `fttui train` share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ METHODS: tuple[Method, ...] = ("lora", "qlora", "full")
 
 @dataclass(frozen=True)
 class Answers:
-    """The job in the user's words. What is None is open: the planner chooses it, or it is not a limit."""
+    """The job as the user describes it. None means open: the planner chooses the value, or there is no limit."""
 
     model: str = ""
     """A folder, a hub id, `demo` (the model that ships), or, for planning only, a size such as `8b`."""

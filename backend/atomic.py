@@ -1,4 +1,4 @@
-"""Replace a small file in one step: a reader meets the old content or the new, never a half."""
+"""Replace a small file atomically: a reader sees the old content or the new, never a part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 def write(path: Path, content: bytes | str, *, through_link: bool = False) -> None:
     """Write `content` (text as UTF-8) to a draft next to `path`, then rename it. Raises OSError (disk full).
 
-    A link is replaced by a file; `through_link`, the file that it leads to is, as of what a user keeps elsewhere.
+    A symbolic link is replaced by a file. With `through_link` its target is replaced instead, for files that users
+    keep elsewhere.
     """
     if through_link and path.is_symlink() and path.is_file():
         path = Path(os.path.realpath(path))

@@ -85,7 +85,7 @@ def checks(hardware: Hardware | None = None) -> list[Check]:
 
 
 def _expects_cuda(box: Hardware) -> bool:
-    """The driver shows a GPU, and by what is known of both this torch can use it."""
+    """Whether the driver shows a GPU that this torch should be able to use."""
     return bool(box.gpus) and not torch_build.disagreements(box.torch, box.driver_cuda, box.gpus)
 
 
@@ -104,7 +104,7 @@ def four_bit(expects_cuda: bool = False) -> Check:
 
 
 def evaluate(result: FourBit, expects_cuda: bool = False) -> Check:
-    """What the figures of the 4-bit check mean; where it ran tells whether torch can use the GPU at all."""
+    """What the figures of the 4-bit check mean; its device shows whether torch can use the GPU at all."""
     if expects_cuda and result.no_cuda:
         detail = f"the driver shows a GPU, and torch can't use it: {result.no_cuda.rstrip('.')}"
         return Check("4-bit training", "missing", detail, NO_CUDA_FIX)

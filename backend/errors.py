@@ -1,4 +1,4 @@
-"""What the user can fix: one sentence, the field it belongs to; and the exit codes of commands."""
+"""Errors that the user can fix, each with one sentence and the field it belongs to; and exit codes of commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST = 200
 """Characters of a wrong value that a sentence shows."""
 _LONGEST_SENTENCE = 980
 _LONG_WORD = re.compile(r"\S{300,}")
-"""No path that people make is so long; a column's name or a number in a damaged file is."""
+"""A word longer than any real path, such as a column's name or a number in a damaged file."""
 _LINE_BREAKS = re.compile(r"[\r\n]+")
 _OF_STATE = {"done": 0, "stopped": STOPPED, "paused": STOPPED}
 
@@ -37,7 +37,7 @@ class UserError(ValueError):
 
 
 def _within_reason(sentence: str) -> str:
-    """`sentence` with the middle of endless words, and of what is still endless then, left out."""
+    """`sentence` with the middle of overlong words left out, and then its own middle if it is still too long."""
     line = _LINE_BREAKS.sub(" ", sentence)  # a tensor's name may hold anything
     shorter = _LONG_WORD.sub(lambda word: f"{word[0][:100]}...{word[0][-40:]}", line)
     if len(shorter) <= _LONGEST_SENTENCE:
@@ -46,7 +46,7 @@ def _within_reason(sentence: str) -> str:
 
 
 def wont_do(name: str, value: object, takes: str, field: str | None = None) -> UserError:
-    """The error of a value: `rank: 'abc' won't do; it takes a whole number of at least 1`."""
+    """The error for a wrong value: `rank: 'abc' won't do; it takes a whole number of at least 1`."""
     shown = f"{value:g}" if isinstance(value, float) else repr(value)
     if len(shown) > _LONGEST:
         shown = f"{shown[:_LONGEST]}..."
@@ -54,7 +54,7 @@ def wont_do(name: str, value: object, takes: str, field: str | None = None) -> U
 
 
 class DoesNotFit(UserError):
-    """Nothing fits the device, or the budget carries nothing: exit code 3."""
+    """No method fits the device, or the budget: exit code 3."""
 
     exit_code = 3
 

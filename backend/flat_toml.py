@@ -1,7 +1,7 @@
 """The TOML that we write ourselves, read fast: a list of runs reads hundreds of such files.
 
-One value a line, in the spelling that JSON has too, under tables that are named once. Anything else is left to a whole
-parser, which takes some twenty times as long.
+It takes one value a line, in a notation that is JSON too, under tables that are named once. Anything else is left to a
+full parser, which takes some twenty times as long.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names in files and in JSON output that the code has renamed: they stay, so that what 0.1 wrote can still be read."""
+"""Old names that files and JSON output keep although the code has new ones, so that files of 0.1 can be read."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def _compiled_default(text: str) -> str:
-    """The default of this systemd, which distributions choose and its own file shows as a comment."""
+    """The default compiled into this systemd: distributions choose it, and systemd's own file shows it as a comment."""
     match = re.search(r"^#\s*KillUserProcesses=(\w+)", text, re.MULTILINE)
     return match[1] if match else "no"
 

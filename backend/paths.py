@@ -1,4 +1,4 @@
-"""Where fttui keeps things: shipped presets beside the packages, everything of the user's under `$FTTUI_HOME`."""
+"""Where fttui keeps its files: shipped presets beside the packages, the user's files under `$FTTUI_HOME`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HomeUnusable(UserError):
 def home() -> Path:
     """`$FTTUI_HOME`, or the platform's user data folder. Created with mode 0700 if it is missing.
 
-    If it can't be created, what is read there is simply not there, and who writes there gets the system's error.
+    If it can't be created, files to be read there are just missing, and writing there raises the system's error.
     """
     path = Path("~/.local/share/fttui")
     with suppress(OSError, RuntimeError):  # `~` of an unknown user, no HOME at all, a current folder that is gone
@@ -43,7 +43,7 @@ def home() -> Path:
 
 
 def expanded(path: str | Path) -> Path:
-    """`path` with the home folder in place of `~`; as it is if nobody knows whose: an unknown user, no HOME at all."""
+    """`path` with the home folder in place of `~`; unchanged if there is none: an unknown user, or no HOME at all."""
     with suppress(RuntimeError):
         return Path(path).expanduser()
     return Path(path)
@@ -72,7 +72,7 @@ def own_presets() -> Path:
 
 @contextmanager
 def kept_in(where: Path) -> Iterator[None]:
-    """Read or write something of the user's at `where` within. The system's errors are raised as HomeUnusable."""
+    """A context for reading or writing a file of the user at `where`: OSError is raised as HomeUnusable."""
     try:
         yield
     except OSError as error:

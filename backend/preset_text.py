@@ -1,4 +1,4 @@
-"""A preset's TOML as its parts, checked: what is wrong is named with its line."""
+"""Parses and checks a preset's TOML; an error names its line."""
 
 from __future__ import annotations
 

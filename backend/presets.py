@@ -75,7 +75,7 @@ def save(name: str, description: str, answers: Answers, estimate: MethodEstimate
     """
     plan = dataclasses.asdict(estimate.plan)
     open_fields = {key for key in PER_BOX if estimate.origin.get(key) != "you"}
-    if estimate.origin.get("max_grad_norm") == fit.CHOSEN:  # it goes with optimizer_in_backward
+    if estimate.origin.get("max_grad_norm") == fit.CHOSEN:  # it was chosen together with optimizer_in_backward
         open_fields.add("max_grad_norm")
     own = {key: value for key, value in dataclasses.asdict(answers).items() if key in JOB_TYPES}
     job = {key: list(x) if isinstance(x, tuple) else x for key, x in own.items() if x not in (None, "", ())}

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 FROM_OUTSIDE = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-"""A child that died of one would take with it what the run has done since its last checkpoint, or end the run."""
+"""If a child process died of one of these, the run would end, or lose its progress since the last checkpoint."""
 
 
 @contextmanager
 def blocked() -> Iterator[None]:
-    """A process that is started within has them blocked from its first instruction on, until it unblocks them."""
+    """Processes that are started in this context have the signals blocked from the start, until they unblock them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FROM_OUTSIDE)
     try:
         yield
@@ -21,7 +21,7 @@ def blocked() -> Iterator[None]:
 
 
 def ignore() -> None:
-    """In such a process: from now on they do nothing, nor do those that have come meanwhile."""
+    """In such a process, ignore the signals from now on, and those that are pending."""
     for number in FROM_OUTSIDE:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FROM_OUTSIDE)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 ALIKE = 0.5
-"""Share of letters in common (difflib's ratio) from which two names are alike."""
+"""Names count as alike from this similarity on (difflib's ratio)."""
 
 
 def hint(word: str, known: Iterable[str], otherwise: str = "", alike: float = ALIKE) -> str:

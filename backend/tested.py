@@ -1,4 +1,4 @@
-"""The newest versions that the use of library internals is tested with; `fttui doctor` warns about newer ones.
+"""The newest library versions with which our use of their internals is tested; `fttui doctor` warns about newer ones.
 
 docs/ARCHITECTURE.md lists the internals, and what breaks when they change.
 """

@@ -1,11 +1,11 @@
-"""Outside data into our own types, by msgspec; whatever is wrong with it is one kind of error.
+"""Converts outside data to our own types, by msgspec; all faults in it raise one kind of error.
 
 Every file that is read back goes through here: any of them may have been cut off, overwritten or edited by hand.
-Bytes that are not UTF-8, nesting beyond all measure, numbers of thousands of digits and fields of another type raise
+Bytes that are not UTF-8, extremely deep nesting, numbers of thousands of digits and fields of another type raise
 `Damaged`.
 
-msgspec collects what it needs to know of a type when it first converts to it. A second thread that converts to the type
-meanwhile gets half of that, and the whole process dies (msgspec 0.22 on Python 3.11): a lock makes it wait.
+msgspec collects information about a type when it first converts to it. A second thread that converts to the type at the
+same time finds it incomplete, and the whole process crashes (msgspec 0.22 on Python 3.11): a lock makes it wait.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LONG_KEY = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_MOST_PARTS}}}
 class Damaged(msgspec.ValidationError):
     """Data that is not what it should be; `str()` says what is wrong in half a sentence.
 
-    It is a msgspec error, so that who also decodes with msgspec handles one kind.
+    It is a msgspec error, so that callers that also decode with msgspec handle one kind.
     """
 
 
@@ -48,7 +48,7 @@ _FAULTS = (
 
 @contextmanager
 def faults() -> Iterator[None]:
-    """Whatever is wrong with the data that is read within is raised as Damaged."""
+    """A context in which any fault of the data that is read is raised as Damaged."""
     try:
         yield
     except Damaged:

@@ -1,4 +1,4 @@
-"""YAML that every parser reads the same: JSON values, and numbers that no parser takes for text."""
+"""Writes YAML that all parsers read alike: JSON values, and numbers that no parser takes for text."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def value(x: Any) -> str:
 
 
 def _harmless(line: str) -> str:
-    """Outside text in a comment stays on its line."""
+    """Keep outside text in a comment on its line."""
     return "".join(c if c.isprintable() else "\ufffd" for c in line)

@@ -13,22 +13,22 @@ class Steady(Table, frozen=True):
     least: int
     """Fewest steps that are enough."""
     most_spread: float
-    """Upper quartile of their speeds over the lower one, beyond which the speed does not count."""
+    """Largest ratio of the upper to the lower quartile of their speeds with which the speed counts."""
     full_percent: float
-    """Percent of all cores in use from which on a run may lack one."""
+    """From this percentage of all cores in use on, a run may be short of a core."""
     most_others_percent: float
-    """Percent of all cores that other programs use in the median, beyond which the speed does not count."""
+    """If other programs use more than this percentage of all cores (median), the speed does not count."""
 
 
 class Weight(Table, frozen=True):
     """How much a run counts."""
 
     unlike: float
-    """Factor for a run of another method, of another torch or transformers, or of a model of quite another size."""
+    """Factor for a run of another method, with another torch or transformers, or with a model of quite another size."""
     like_parameters: float
     """Models whose sizes differ by more than this factor are of quite another size."""
     most_parameters: float
-    """Models whose sizes differ by more than this factor say nothing of each other."""
+    """Runs of models whose sizes differ by more than this factor don't count for each other."""
     prior: float
     """Weight of the formulas, in runs."""
 
@@ -43,7 +43,7 @@ class Limits(Table, frozen=True):
     speed: float
     overhead: float
     fixed_fraction: float
-    """Of the fixed bytes, which are corrected by a sum and not by a ratio."""
+    """Limit for the fixed bytes, which are corrected by an added amount rather than a ratio."""
 
 
 class CalibrationTable(Table, frozen=True):

@@ -20,7 +20,7 @@ class OptimizerStates(Table, frozen=True):
     paged_adamw_8bit: float
 
     def bytes_per_parameter(self, optimizer: str) -> float:
-        """Of an optimizer whose states don't depend on the weights' shapes."""
+        """Bytes per parameter of an optimizer whose states don't depend on the weights' shapes."""
         return {
             "adamw": self.adamw,
             "adamw_8bit": self.adamw_8bit,
@@ -53,7 +53,7 @@ class Logits(Table, frozen=True):
     chunk_minimum: int
     """Fewest tokens of a chunk."""
     forgetting: int
-    """Of the log-probabilities of two models while forgetting is measured."""
+    """Bytes of the log-probabilities of two models while forgetting is measured."""
     picked_index: int
 
 
@@ -71,7 +71,7 @@ class Several(Table, frozen=True):
 
 
 class Cuda(Table, frozen=True):
-    """What a GPU must have beside tensors."""
+    """Memory of a GPU besides tensors."""
 
     context: int
     context_hopper: int
@@ -89,7 +89,7 @@ class Cuda(Table, frozen=True):
 
 
 class CpuMemory(Table, frozen=True):
-    """What a process on a CPU holds beside tensors."""
+    """Memory of a process on a CPU besides tensors."""
 
     runtime: int
     slack: float

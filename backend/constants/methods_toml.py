@@ -73,7 +73,7 @@ class CommonTable(Table, frozen=True):
     wrappers: tuple[str, ...]
     """Model types of images and text whose text part is known to train right."""
     not_tried: tuple[str, ...]
-    """Families of text of which that is not known."""
+    """Text families for which that is not known."""
     length_minimum: int
     length_maximum: int
 
@@ -129,9 +129,9 @@ class GuidanceFigures(Table, frozen=True):
 
     usd: tuple[int, int]
     gpus: tuple[str, ...]
-    """How the names of comparable GPUs begin."""
+    """Prefixes of the names of comparable GPUs."""
     count: int
-    """Devices from which the job is comparable."""
+    """From this number of devices on, a job is comparable."""
     on: str
 
 

@@ -9,7 +9,7 @@ from backend.constants.table import Table
 
 
 class GpuClass(Table, frozen=True):
-    """What GPUs of one kind reach of their peak rate; without names and compute capability it is any other GPU's."""
+    """Shares of the peak rate that GPUs of one kind reach; without names and compute capability, of all other GPUs."""
 
     matmul: float
     attention: float
@@ -45,7 +45,7 @@ class AnyGpu(Table, frozen=True):
 
 
 class Host(Table, frozen=True):
-    """A plain Python loop (backend/hardware/host.py) tells how fast a host launches kernels."""
+    """How fast a host launches kernels, measured by a plain Python loop (backend/hardware/host.py)."""
 
     loop_seconds: float
     """Of the loop on a host that launches as fast as an A100's."""
@@ -74,7 +74,7 @@ class KernelTraffic(Table, frozen=True):
 
 
 class Kernels(Table, frozen=True):
-    """By who runs the block: this trainer with the kernels of its plan, or another trainer with fused ones."""
+    """Traffic by trainer: this one with the kernels of its plan, or another trainer with fused kernels."""
 
     stock: KernelTraffic
     upcast: KernelTraffic
@@ -102,7 +102,7 @@ class UpdateTraffic(Table, frozen=True):
     adafactor: float
 
     def of(self, optimizer: str) -> float:
-        """Of one optimizer."""
+        """Bytes per trained parameter of one optimizer."""
         return {
             "adamw": self.adamw,
             "adamw_8bit": self.adamw_8bit,
@@ -146,7 +146,7 @@ class Measured(Table, frozen=True):
 
 
 class Overhead(Table, frozen=True):
-    """What is no step."""
+    """Time besides steps."""
 
     start_seconds: float
     disk_bytes_per_second: float

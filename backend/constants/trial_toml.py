@@ -9,9 +9,9 @@ class Patience(Table, frozen=True):
     """When a trial that is slower than predicted is ended."""
 
     stop: float
-    """Stopped at its next step after so many times the predicted time."""
+    """It is stopped at its next step after this many times the predicted time."""
     kill: float
-    """Its process is killed after so many times as long as that."""
+    """Its process is killed after this many times as long as that."""
     least_seconds: float
 
 
@@ -25,7 +25,7 @@ class TrialTable(Table, frozen=True):
     least_seconds: float
     """The least time of the steps of each method, if all train for the same time."""
     faster: float
-    """So many times as many steps as predicted at the most, if all methods train for the same time."""
+    """At most this many times the predicted number of steps, if all methods train for the same time."""
     held_out_share: float
     """Time for both evaluations, over that of the steps."""
     least_held_out: int

@@ -1,4 +1,4 @@
-"""The hardware of this box: `detect()` once, `read_gpus()` repeatedly. Loads no torch; a missing part is no error."""
+"""The hardware of this box: `detect()` once, `read_gpus()` repeatedly. Loads no torch; missing parts are no errors."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _disk() -> tuple[Path, tuple[str, ...]]:
 
 
 def _shared_memory_notes(gpus: int) -> tuple[str, ...]:
-    """Said before a run over several GPUs fails to start for want of it."""
+    """A warning if there is too little shared memory for a run over several GPUs to start."""
     size = host.shared_memory_bytes()
     if gpus < 2 or size is None or size >= host.ENOUGH_SHARED_MEMORY:
         return ()
@@ -138,7 +138,7 @@ def _gpus() -> _Gpus:
 
 
 def _by_files(absence: NotAvailable) -> _Gpus:
-    """A box whose NVML can't be asked; without its library it may have a GPU all the same."""
+    """The GPUs of a box without NVML, by the kernel module's files: there may be a GPU without NVML's library."""
     if absence.kind != "no-library":
         return _Gpus(absence=absence, nvml=False)
     found = driver_files.look()

@@ -13,7 +13,7 @@ from backend.hardware.types import Version
 from backend.units import GIB, MIB
 
 MEMORY_TOLERANCE = 0.1
-"""Cards of one name and another memory size (RTX 3080 10 and 12 GB) differ by more than this part."""
+"""Cards with the same name but different memory (RTX 3080 10 and 12 GB) differ by more than this share."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class GpuSpec:
 
 @dataclass(frozen=True)
 class Oldest:
-    """Since which CUDA and torch a build's kernels begin at `capability`."""
+    """The CUDA and torch versions from which on a build has kernels only from `capability` on."""
 
     cuda: Version
     torch: Version
@@ -71,7 +71,7 @@ class Oldest:
 
 @dataclass(frozen=True)
 class CudaRules:
-    """What CUDA and torch's builds ask of a GPU."""
+    """What CUDA and torch's builds require of a GPU."""
 
     bf16_since: Version
     oldest: tuple[Oldest, ...]

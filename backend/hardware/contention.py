@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 THREADS = Path("/proc/self/task")
 WAITED = 0.15
-"""Part of the time in which threads could have run that they wait for a core, above which the box counts as busy."""
+"""The box counts as busy if threads wait for a core for more than this share of the time in which they could run."""
 GOT = 0.9
-"""Part of its cores above which a process has all that it may have: one under a quota waits too."""
+"""A process that got more than this share of its cores counts as undisturbed: under a quota threads wait too."""
 NANOSECONDS = 1e9
 
 

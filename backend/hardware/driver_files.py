@@ -30,7 +30,7 @@ class Found:
     minors: tuple[int, ...] = ()
     """Numbers of the device files."""
     gpus: tuple[Gpu, ...] = ()
-    """Those that are described, by number."""
+    """The GPUs that the files describe, by number."""
     driver: str | None = None
 
     @property

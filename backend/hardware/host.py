@@ -22,9 +22,9 @@ ENOUGH_SHARED_MEMORY = 2**30
 SIZES = (512, 384, 256, 192)
 """Sides of the matrices that the rate is measured with."""
 ALONE = 64
-"""Side of a matrix that one thread multiplies by itself, in microseconds: other programs hardly get in between."""
+"""Side of a matrix that one thread multiplies in microseconds: too short for other programs to disturb it much."""
 ATTEMPTS = 2
-"""So often the rate is measured if the box is busy."""
+"""How often the rate is measured if the box is busy."""
 THREADS = "OMP_NUM_THREADS"
 """The environment variable that numpy and torch obey."""
 
@@ -103,7 +103,7 @@ def measure_cpu_rate(processor: Cpu, seconds: float = 0.12) -> CpuRate:
 
 
 def _until_busy(processor: Cpu, each: float) -> tuple[list[float], bool]:
-    """Rates by size, `each` measured so many seconds; the rest is left out once other programs take cores away."""
+    """Rates by size, each measured for `each` seconds, and whether other programs took cores away, which ends it."""
     rates, before = list[float](), contention.now()
     for n in SIZES:
         rates.append(_best_rate(n, each))
@@ -113,7 +113,7 @@ def _until_busy(processor: Cpu, each: float) -> tuple[list[float], bool]:
 
 
 def _threads(processor: Cpu) -> float:
-    """Threads that a product has, each with a core of its own."""
+    """Threads that compute a product, each on its own core."""
     asked = os.environ.get(THREADS, "")
     cores = min(processor.usable_cores, processor.physical_cores)
     return min(cores, float(asked)) if asked.isdecimal() and int(asked) else cores
@@ -135,7 +135,7 @@ def _best_rate(n: int, seconds: float) -> float:
 
 @functools.cache
 def measure_loop_seconds(attempts: int = 5) -> float:
-    """Seconds of a plain Python loop on this host, the best of some attempts: as fast it launches a GPU's kernels."""
+    """Seconds of a plain Python loop on this host, the best of some attempts: a measure for launching GPU kernels."""
     return min(_loop_seconds() for _ in range(attempts))
 
 

@@ -15,7 +15,7 @@ from backend.hardware.types import Cpu
 FILE = "cpu.json"
 GAINS_KEPT = 5
 GAINS_NEEDED = 3
-"""With fewer runs the CPU's instruction set decides: a single measurement may be from a busy time."""
+"""With fewer measured runs the CPU's instruction set decides, since a single measurement may be from a busy time."""
 
 
 class Rate(msgspec.Struct):
@@ -40,7 +40,7 @@ class Seen(NamedTuple):
     busy: bool
     """Other programs keep its cores busy now."""
     trusted: bool
-    """That rate was measured when they did not."""
+    """The rate was measured while they did not."""
 
 
 def cpu_rate(cpu: Cpu) -> Seen:

@@ -1,7 +1,7 @@
 """Whether torch's allocator can grow its segments in place (`expandable_segments`), as far as is known without torch.
 
 With them freed memory can be reused for blocks of any size. Some boxes refuse them at the first allocation: WSL, some
-MIG slices, and torch where NVML is missing or does not say how GPUs are connected. Whether a box does is tried
+MIG slices, and torch if NVML is missing or does not say how GPUs are connected. Whether a box does is tried
 once, in a process of its own (backend/training/allocator.py), and remembered in `$FTTUI_HOME/segments.json`.
 """
 
@@ -34,7 +34,7 @@ class Segments:
     why: str
     """Where that comes from, in a few words."""
     to_try: bool = False
-    """Only a try can tell."""
+    """Whether it has to be tried out."""
 
 
 def known(hardware: Hardware) -> Segments:

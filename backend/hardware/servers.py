@@ -1,4 +1,4 @@
-"""Programs that keep a model on the GPU to answer from it: told by their command, since many are called just python."""
+"""Model servers that occupy a GPU: recognised by their command, since many processes are just called python."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SERVERS = {
 }
 """Name -> what its process, or a word of its command without the folder, looks like; and how its memory is freed."""
 _MOST_WORDS = 6
-"""Of the command: later ones are arguments, such as a model's name."""
+"""Words of the command that are looked at: later ones are arguments, such as a model's name."""
 
 
 def server_of(name: str, command: Sequence[str]) -> str | None:

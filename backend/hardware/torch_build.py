@@ -60,7 +60,7 @@ def disagreements(
 
 
 def _without_cuda(build: TorchBuild, gpu: Gpu, driver_cuda: Version | None) -> Disagreement:
-    """The default build of the same version has CUDA on Linux: the newest, which old drivers and GPUs can't use."""
+    """A build without CUDA. The fix is Linux's default build, or one for an older CUDA that driver and GPU support."""
     kind = f"for ROCm {build.hip}" if build.hip else "without CUDA"
     rules, default = catalogue.cuda_rules(), f"pip install --force-reinstall torch=={build.version.partition('+')[0]}"
     newest = rules.oldest[-1].cuda

@@ -28,12 +28,12 @@ class GpuProcess:
 
     pid: int
     name: str | None
-    """None if the process is not visible from here, as in a container."""
+    """None if the process is not visible to this one, as in a container."""
     memory_bytes: int | None
     computes: bool = True
     """False for one that only draws, as a desktop does."""
     server: str | None = None
-    """The program that it serves a model by, such as Ollama or vLLM; None for any other."""
+    """The model server that it is part of, such as Ollama or vLLM; None for any other program."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class MigSlice:
     parent_index: int
     """NVML index of the whole GPU."""
     compute_share: float | None
-    """Compute slices of all slices of the GPU, 0 to 1."""
+    """Share of the GPU's compute slices, 0 to 1."""
     memory_share: float | None
-    """Memory of the whole GPU's memory, 0 to 1."""
+    """Share of the GPU's memory, 0 to 1."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class Selection:
     ended_by: str | None = None
     """The entry that CUDA does not know and stops at."""
     by_index: bool = False
-    """Chosen by number, which counts in CUDA's order and not always in the driver's."""
+    """Whether GPUs were chosen by number, which is CUDA's order and may differ from the driver's."""
 
 
 def select(variable: str | None, uuids: Sequence[str], parents: Sequence[int] = ()) -> Selection:

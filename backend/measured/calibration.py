@@ -62,7 +62,7 @@ def run(record: Record, now: Mapping[str, str], flops_per_second: float = 0.0) -
 
 
 def _on_cpu(known: Run, record: Record) -> Run:
-    """Resident memory of the process: what is no tensor (the interpreter) shows in what is left after loading."""
+    """Ratios of a run on a CPU, whose resident memory includes the interpreter: it shows in the rest after loading."""
     raw, load = record.predicted.memory, record.phases.get("load")
     steps = _steps_peak(record, "peak_bytes")
     if load is None or not steps:

@@ -2,7 +2,7 @@
 
 Memory is corrected by all runs of a device, with more weight on those of the same method; speed by runs of the same
 method only, since methods run different kernels. Runs under another torch or transformers count for less, and so do
-those of a model of another size, the less the more the sizes differ; a much smaller model never lowers a peak, because
+runs of a model of another size, the less the more the sizes differ; a much smaller model never lowers a peak, because
 what it leaves unused is not what a large one needs. The fewer the runs, the smaller the correction, and each
 component's has a limit (presets/calibration.toml).
 """
@@ -40,7 +40,7 @@ class Run:
     flops_per_second: float | None = None
     """Operations per token by the formulas, times the measured tokens per second."""
     fixed_bytes: int | None = None
-    """Measured less predicted."""
+    """Measured minus predicted bytes of the CUDA context or the interpreter."""
     predicted_fixed_bytes: int = 0
 
 
@@ -114,7 +114,7 @@ class Calibration:
 
 
 def _weight(run: Run, parameters: int) -> float:
-    """How much a run counts for a model of this size, whatever its method; 0 if the two say nothing of each other."""
+    """How much a run counts for a model of this size, whatever its method; 0 if the sizes are too different."""
     table = constants.calibration().weight
     small, large = sorted((max(1, run.parameters), max(1, parameters)))
     if large > table.most_parameters * small:
@@ -124,7 +124,7 @@ def _weight(run: Run, parameters: int) -> float:
 
 
 def _for_size(run: Run, parameters: int) -> Run:
-    """What `run` says of a model of this size: one much smaller raises a peak, and never lowers it."""
+    """`run` as it applies to a model of this size: a run of a much smaller model may raise a peak but not lower it."""
     if run.parameters * constants.calibration().weight.like_parameters >= parameters:
         return run
     raised = {name: max(1.0, ratio) for name in PEAKS if (ratio := getattr(run, name)) is not None}

@@ -33,13 +33,13 @@ def file() -> Path:
 
 
 def key(device_name: str, family: str, hidden: int, layers: int, plan: Plan) -> str:
-    """What a measurement holds for: this card, a model of this size, passes of this kind."""
+    """The key of a measurement: it applies to this card, a model of this size, and passes of this kind."""
     sequence = f"{plan.micro_batch}x{plan.max_length}{' packed' * plan.packing}{' checkpointed' * plan.checkpointing}"
     return f"{device_name}, {family} {hidden}x{layers}, {plan.method} {plan.precision} {plan.attention} {sequence}"
 
 
 def remember(name: str, seconds: Mapping[Kernels, float]) -> None:
-    """Note the fastest of `seconds` under `key`. A disk that is full costs the note alone."""
+    """Note the fastest of `seconds` under `key`. If the disk is full, only the note is lost."""
     best = min(seconds, key=lambda x: seconds[x])
     found = Fastest(best, {str(x): seconds[x] for x in seconds}, round(time.time(), 3))
     with suppress(OSError):

@@ -19,7 +19,7 @@ DAY_SECONDS = 24 * 3600.0
 
 
 class Ceiling(msgspec.Struct, frozen=True, rename={"predicted_bytes": "foreseen_bytes"}):
-    """What ran out on one device."""
+    """The limit on one device's memory, from a run that ran out of it."""
 
     predicted_bytes: int
     """The peak that had been predicted for the run."""
@@ -45,7 +45,7 @@ def remember(job: Job) -> None:
 
 
 def limit(device_name: str) -> Ceiling | None:
-    """What ran out on a device of this box lately; None if nothing did."""
+    """The limit from recent runs that ran out on a device of this box; None if there are none."""
     found = _read().get(device_name)
     return None if found is None or _is_old(found, time.time()) else found
 

@@ -129,7 +129,7 @@ def _append(line: bytes) -> None:
 
 
 class _Attempt(NamedTuple):
-    """What the events say since the trainer started last."""
+    """The figures of the events since the trainer's last start."""
 
     measured: PhasesMeasured
     versions: dict[str, str]

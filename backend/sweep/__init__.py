@@ -1,1 +1,1 @@
-"""A small grid of settings under a budget: those that lose are ended early."""
+"""A small grid search under a budget: settings that do worse are ended early (successive halving)."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Rung(NamedTuple):
-    """So many settings train up to this step."""
+    """How many settings train up to which step."""
 
     survivors: int
     step: int
@@ -41,9 +41,9 @@ def evaluations(count: int, total: int) -> int:
 
 
 def affordable(count: int, total: int, seconds: float, taken: Callable[[int], float]) -> int:
-    """The most steps, up to `total`, of the last setting with which the sweep takes at most `seconds`; 0 if none is.
+    """The most steps of the last setting, up to `total`, for which the sweep takes at most `seconds`; 0 if none do.
 
-    `taken`: seconds of a sweep whose last setting makes so many steps.
+    `taken(steps)`: seconds of a sweep whose last setting makes that many steps.
     """
     levels = math.ceil(math.log2(count))
     for last in range(max(total >> levels, 1) << levels, 0, -(1 << levels)):

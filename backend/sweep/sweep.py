@@ -1,4 +1,4 @@
-"""Runs a sweep: each setting is a run like any other, paused where it loses and trained on where it wins."""
+"""Runs a sweep: each setting is a run like any other, which is paused if it loses and trained on if it wins."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def plan(answers: Answers, comparison: Comparison, settings: Sequence[Mapping[st
 
 
 def run(sweep: Sweep, say: Say) -> list[Candidate]:
-    """Make the sweep; the best setting first. It ends when its time is up, with what is known then.
+    """Run the sweep; returns the best setting first. When its time is up, it ends with the results so far.
 
     KeyboardInterrupt ends it too, each run with a checkpoint.
     """
@@ -115,7 +115,7 @@ def run(sweep: Sweep, say: Say) -> list[Candidate]:
 
 
 def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those that came furthest first, and among them the lowest held-out loss; failures last."""
+    """Candidates by how far they came, then by the lowest held-out loss; failures last."""
     return sorted(
         candidates,
         key=lambda x: (bool(x.failure), -x.step, math.inf if x.loss is None else x.loss),
@@ -123,7 +123,7 @@ def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def front(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those that no other beats in held-out loss, time and forgetting together; money goes with time."""
+    """The Pareto front: candidates that no other beats in held-out loss, time and forgetting; cost follows time."""
     known = [x for x in candidates if x.loss is not None and not x.failure]
     return [x for x in known if not any(_beats(y, x) for y in known)]
 
@@ -223,7 +223,7 @@ def _train(candidate: Candidate, step: int, seconds: float) -> None:
             process.wait(timeout=seconds)
     finally:
         assert process.stdin is not None
-        process.stdin.close()  # it pauses at its next step if it still trains
+        process.stdin.close()  # it pauses at its next step if it is still training
         process.wait()
     _take_in(candidate, process.returncode)
 
@@ -236,6 +236,6 @@ def _take_in(candidate: Candidate, code: int) -> None:
     candidate.step = past.step
     candidate.seconds = (finished.seconds or 0.0) if finished else candidate.seconds
     candidate.loss = past.evaluations[-1].loss if len(past.evaluations) > 1 else None
-    crashed = code and finished == before  # one that has told its end may still crash while Python leaves
+    crashed = code and finished == before  # after writing its end it may still crash while Python exits
     if past.state == "failed" or not finished or crashed:
         candidate.failure = (finished.error if finished else None) or f"its process died (exit code {code})"

@@ -1,7 +1,7 @@
 """One method's trial, in a process of its own: `python -m backend.trial.child FOLDER`, standard input a pipe.
 
 The parent holds the pipe's other end. When that closes, however the parent ended, this process removes its folder and
-ends in the middle of a step: a trial is no run, and nothing of it is kept.
+ends in the middle of a step: a trial is not a run, and none of it is kept.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class TrialResult:
     failure: str
     """Why it ended early, in a sentence; empty if it made all its steps."""
     changed: str
-    """What running out of memory changed; empty if everything stayed as planned."""
+    """What was changed because memory ran out; empty if everything stayed as planned."""
     not_kept: str
     """Why it corrects no prediction; empty if it does."""
     train_seconds: float | None = None

@@ -31,7 +31,7 @@ class Trial:
     seconds: float
     """Predicted, loading included; NaN if the device's speed is not known."""
     train_seconds: float | None = None
-    """Its steps may take so long together; None to make `steps` however long they take."""
+    """Time limit of its steps together; None to make `steps` however long they take."""
 
 
 def of(comparison: Comparison, method: Method, train_seconds: float | None = None) -> Trial:
@@ -62,7 +62,7 @@ def of(comparison: Comparison, method: Method, train_seconds: float | None = Non
 
 
 def equal_seconds(comparison: Comparison, methods: Sequence[Method]) -> float | None:
-    """How long the steps of each method's trial may take, so that all learn for as long as the slowest needs.
+    """Time for the steps of each method's trial, the same for all: as long as the slowest method needs.
 
     None if there is nothing to compare, or if the device's speed is not known.
     """

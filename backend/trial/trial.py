@@ -68,7 +68,7 @@ def refuse_beside_a_run(job: Job) -> None:
 
 
 def _may_share_a_device(run: RunFolder, other: Job) -> bool:
-    """The same GPU, or both on the CPU; a run whose plan can't be read may be on any."""
+    """Whether both use the same GPU, or both the CPU; a run whose plan can't be read may be on any device."""
     try:
         one = run.job()
     except UserError:
