@@ -44,15 +44,15 @@ _SCREENS: Mapping[str, str] = {
 }
 """Each step's screen; it is imported when it is first shown."""
 _NOT_LISTED = ("runs", "presets", "leave", "app.runs", "app.presets", "app.leave", "complete", "app.focus_previous")
-"""Actions that the palette has among the app's own, and those that only make sense as keys."""
+"""Actions that the palette lists as the app's own commands, and those that only make sense as keys."""
 _RECENT = 4
-"""Commands of the palette that are remembered in a session."""
+"""Number of palette commands that a session remembers."""
 WARM_UP_AFTER = "model"
 """The step after which torch is loaded: a user who has chosen a model is likely to train."""
 
 
 class WizardApp(LookApp):
-    """Asks, compares, starts. Whatever `launch` belongs to owns the trainer, which outlives this app."""
+    """The wizard's Textual app. The owner of `launch` owns the trainer, which outlives this app."""
 
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -61,7 +61,7 @@ class WizardApp(LookApp):
         Binding("ctrl+q", "leave", "leave fttui", show=False),
     ]
     SETTLED_SECONDS: ClassVar[float] = 0.4
-    """In most cases a screen has been drawn, with all that it looks up, after this time."""
+    """Time after which a screen, with all that it looks up, has been drawn in most cases."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class WizardApp(LookApp):
         """Titles of commands chosen in the palette, the last one first."""
         self._run = run
         self.clock = clock
-        """Seconds; tells several presses of Enter in a row from a single one."""
+        """Time in seconds, by which several presses of Enter in a row are told from a single one."""
         self.journey = Journey(sources or Sources(), answers_file.load(), answers_file.prices())
         self.trainer: Trainer | None = None
         """The run that this process trains."""
@@ -124,8 +124,8 @@ class WizardApp(LookApp):
             self.open_step(ORDER[ORDER.index(step) + 1])
 
     def _keep_answers(self) -> None:
-        """Each step's answers are the next defaults, also of a session that is left half-way."""
-        with suppress(OSError, UserError):  # a closed or full disk: this session goes on as it is
+        """Save the answers after each step: they are the next session's defaults, even if this one is left half-way."""
+        with suppress(OSError, UserError):  # a read-only or full disk: this session continues without saving
             self.journey.save()
 
     def _warm_up(self) -> None:
@@ -162,7 +162,7 @@ class WizardApp(LookApp):
         self.open_step(ORDER[0])
 
     def plan_for(self, gpu: str, boxes: Boxes | None = None) -> None:
-        """Plan for `gpu` (empty: this box) in so many boxes (one, if it is another GPU than before).
+        """Plan for `gpu` (empty: this box) in `boxes`; by default the same boxes as before, or one if the GPU changes.
 
         Raises UserError for an unknown name, and for boxes that can't be planned for.
         """
@@ -249,7 +249,7 @@ class WizardApp(LookApp):
         self.push_screen(Palette(found, self._recent), chosen)
 
     def action_change_theme(self) -> None:
-        """Go through the themes on the screen that is shown now; the one that is kept is that of later sessions too."""
+        """Choose a theme while the current screen shows each of them; the chosen one is used in later sessions too."""
         from tui.screens.theme_choice import ThemeChoice
         from tui.widgets.picklist import Choice
 
@@ -257,7 +257,7 @@ class WizardApp(LookApp):
             if keep:
                 try:
                     settings.keep_theme(self.theme)
-                except (UserError, typed.Damaged) as error:  # a closed home: this session has it
+                except (UserError, typed.Damaged) as error:  # can't be written: it lasts for this session
                     self.notify(str(error), severity="warning")
 
         named = theme.choices(self.available_themes, os.environ)
@@ -278,7 +278,7 @@ class WizardApp(LookApp):
             self.push_screen(PresetsScreen())
 
     async def action_leave(self) -> None:
-        """Leave; a screen that shows a run first asks whether the run shall continue."""
+        """Leave; a screen that shows a run first asks whether the run should continue."""
         if hasattr(self.screen, "action_leave"):
             await self.run_action("leave", self.screen)
         else:

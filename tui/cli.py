@@ -36,7 +36,7 @@ def run(tokens: Sequence[str]) -> int:
         return _refuse(str(error), error.exit_code)
     except (BrokenPipeError, SystemExit) as error:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
-            raise  # Rich, which prints the help, makes a SystemExit of the broken pipe
+            raise  # Rich, which prints the help, turns a broken pipe into a SystemExit
         streams.drop_what_is_stuck()  # the reader of a pipe has left (`fttui runs | head`)
         return 0
     except OSError as error:
@@ -86,7 +86,7 @@ def _of_the_system(error: OSError) -> tuple[str, int]:
 
 
 def _of_our_own(error: Exception) -> str:
-    """A sentence on an error that should not be; its traceback is kept."""
+    """A sentence on an error that is a bug of fttui; its traceback is kept in a file."""
     import traceback
 
     from backend import paths

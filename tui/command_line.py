@@ -26,7 +26,7 @@ def train(answers: Answers, method: Method, preset: str | None = None) -> str:
 
 
 def launch(answers: Answers, method: Method, on: str, preset: str | None = None) -> str:
-    """`fttui launch PRESET --on slurm --method ...`: what writes the file that an engine takes."""
+    """`fttui launch PRESET --on slurm --method ...`, the command that writes the file for an engine."""
     words = ["fttui", "launch", *([preset] if preset else []), "--on", on, "--method", method, *options(answers)]
     return " ".join(map(quoted, words))
 

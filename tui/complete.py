@@ -25,7 +25,7 @@ def is_path(text: str) -> bool:
 
 
 def complete(text: str, *, folders_only: bool) -> Completed:
-    """`text` as far as it is unambiguous; as it is if nothing begins so, or the folder can't be read."""
+    """`text` as far as it is unambiguous; unchanged if nothing begins with it, or the folder can't be read."""
     head, _, start = text.rpartition("/")
     head += "/" if "/" in text else ""
     if text == "~":
@@ -52,6 +52,6 @@ def _entries(head: str, start: str, folders_only: bool) -> list[str]:
                 for entry in islice(entries, MOST_ENTRIES)
                 if entry.name.startswith(start) and (start.startswith(".") or not entry.name.startswith("."))
             ]
-    except (OSError, RuntimeError, ValueError):  # closed, gone, `~` of an unknown user, a NUL
+    except (OSError, RuntimeError, ValueError):  # unreadable, gone, `~` of an unknown user, a NUL
         return []
     return [name for name in found if name.endswith("/") or not folders_only]

@@ -36,7 +36,7 @@ PROGRESS_SECONDS = 10.0
 
 
 _SAID_ONCE = ("train", "save")
-"""Phases that go on after others in between: evaluations; what is measured before the result is written."""
+"""Phases that other phases interrupt (evaluations, measurements before the result is written): printed once."""
 
 
 class EventLines:
@@ -51,12 +51,12 @@ class EventLines:
         """The highest of all attempts."""
 
     def pass_over(self, event: AnyEvent) -> None:
-        """An event of an earlier attempt, which was printed then: the figures of the whole run are of it too."""
+        """Count an event of an earlier attempt towards the whole run's figures; it was printed at the time."""
         if isinstance(event, MemoryReading | RunFinished):
             self._peak_bytes = max(self._peak_bytes, event.peak_bytes or 0)
 
     def feed(self, event: AnyEvent) -> Iterator[str]:
-        """Zero or more lines for `event`; events that are not for reading give none."""
+        """Zero or more lines for `event`; an event that is not meant to be read gives none."""
         self.pass_over(event)
         stamp = time.strftime("%H:%M:%S", time.localtime(event.t))
         for line in self._lines(event):

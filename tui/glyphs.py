@@ -1,4 +1,4 @@
-"""Every sign of the screen in plain ASCII, for terminals whose font or encoding has nothing else.
+"""Every character of the screen in plain ASCII, for terminals whose font or encoding has nothing else.
 
 It is the last filter before a line is painted, so that frames, bars, charts and outside text all go through it. Each
 character keeps its width. What differs only by its shape still differs: the memory categories, raw and smoothed
@@ -30,7 +30,7 @@ _SIGNS = dict(zip(_FROM + _TYPOGRAPHY, _TO + _IN_ASCII, strict=True)) | {
 }
 _LETTER = re.compile(r"(CAPITAL|SMALL) LETTER (\w+)")
 _UNKNOWN = "_"
-"""What has no ASCII form: not a question mark, which would look like a part of the text."""
+"""For a character without an ASCII form; a question mark would look like a part of the text."""
 _BRAILLE, _BLOCKS, _BOXES = range(0x2800, 0x2900), range(0x2580, 0x25A0), range(0x2500, 0x2580)
 _UPPER, _MIDDLE, _LOWER = 0x01 | 0x08, 0x02 | 0x10 | 0x04 | 0x20, 0x40 | 0x80
 

@@ -28,14 +28,14 @@ Out = Callable[[str], None]
 def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False, may_go_on: bool = False) -> int:
     """Train `folder` to its end and return the exit code; with `detach` train in a child and return at once.
 
-    `may_go_on`: whoever started it starts it again if a signal stopped it, which has an exit code of its own.
+    `may_go_on`: a scheduler restarts the command if a signal stopped it; that case has its own exit code.
     """
     child = _fork_into_background() if detach else 0
     if child:
         return _when_it_runs(folder, child)
     out, complain = _keep_streams(folder)
     tail, lines = EventTail(folder.events_file), EventLines()
-    for event in tail.events():  # an earlier attempt of a resumed run was printed back then
+    for event in tail.events():  # an earlier attempt of a resumed run was printed at the time
         lines.pass_over(event)
     waiting.leave(folder)
     trainer = launch.start(folder)
@@ -55,7 +55,7 @@ def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False, may_g
 
 
 def _wrong_input(folder: RunFolder) -> str:
-    """What the user can fix if the run failed for that, such as data of which no row can be used; else empty."""
+    """The error in the user's input that the run failed with, such as data without a usable row; else empty."""
     ends = [event for event in EventTail(folder.events_file).events() if isinstance(event, RunFinished)]
     return ends[-1].error or "" if ends and ends[-1].wrong_input else ""
 
@@ -93,7 +93,7 @@ def _fork_into_background() -> int:
 
 
 def _when_it_runs(folder: RunFolder, child: int) -> int:
-    """Return 0 when the run can be watched and stopped, or the exit code of a run that ended before."""
+    """Return 0 when the run can be watched and stopped, or the exit code of a run that ended before that."""
     while not folder.is_alive():
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:

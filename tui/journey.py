@@ -37,11 +37,11 @@ class Journey:
         self.sources = sources
         self.answers = answers
         self.restored: frozenset[str] = frozenset(self.settings())
-        """Plan fields that an earlier session set: they are named as such wherever they show."""
+        """Plan fields that an earlier session set; the screens mark them as such."""
         self.box_gpu = answers.gpu
         """The GPU that was chosen on the first screen; None for this box."""
         self.box_boxes: Boxes = (answers.nodes, answers.node_gbps)
-        """How many of it, as chosen there."""
+        """How many of that GPU, as chosen there."""
         self.prices = dict(prices or {})
         """Device -> the price of an hour that the user gave for it."""
         self.hardware: Hardware | None = None
@@ -110,7 +110,7 @@ class Journey:
         return ", ".join(f"{key} {value}" for key, value in dropped.items())
 
     def drop_what_was_for(self, *, another_model: bool) -> str:
-        """Drop the settings that do not hold for another model, or on another device; returns which, in a few words.
+        """Drop the settings that don't apply to another model or another device; returns which, in a few words.
 
         A preset's answers were made to be used elsewhere, and stay.
         """
@@ -125,7 +125,7 @@ class Journey:
         self.restored -= {key}
 
     def _keep_price(self) -> None:
-        """Remember the user's price as the planned device's own: another GPU costs something else."""
+        """Remember the user's price for the planned device only: another GPU has another price."""
         own = self.answers.price_usd_per_hour
         if self.device is not None and own is not None:
             self.prices[_priced(self.device)] = own
@@ -195,5 +195,5 @@ class Journey:
 
 
 def _priced(device: Device) -> str:
-    """Whose price it is: a card of this box costs something else than the same one elsewhere."""
+    """The key of the device's price: a card in this box has another price than the same card elsewhere."""
     return f"{device.name}, here" if device.here else device.name

@@ -1,4 +1,4 @@
-"""How an app of ours looks on this terminal: themes, 16 colours or none, Unicode or ASCII."""
+"""How fttui's apps look on this terminal: themes, 16 colours or none, Unicode or ASCII."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NO_COLOR = NoColor()
 
 
 class Said(NamedTuple):
-    """A message: harmless text, and how much it matters."""
+    """A message: harmless text and its severity."""
 
     text: str
     severity: SeverityLevel
@@ -37,20 +37,20 @@ class Said(NamedTuple):
 
 
 class LookApp(App[str]):
-    """Our colours and signs, for whatever screens a subclass shows, and the messages that all of them show."""
+    """The colours, signs and messages that the screens of every subclass share."""
 
     TITLE = "fttui"
     CSS_PATH: ClassVar[Path] = Path(__file__).with_name("style.tcss")
     READ_SECONDS: ClassVar[float] = 2.0
-    """A message is shown for so long even if keys are pressed: somebody may be typing ahead."""
+    """A message is shown for at least this long even if keys are pressed: somebody may be typing ahead."""
     STAY_SECONDS: ClassVar[float] = 12.0
-    """What is neither a warning nor an error goes after this time without a key too."""
+    """A message that is neither a warning nor an error disappears after this time even if no key is pressed."""
     said: reactive[tuple[Said, ...]] = reactive[tuple[Said, ...]]((), init=False)
     """What the status line of every screen shows; several if they came within a moment of each other."""
 
     def __init__(self, own: Settings, *, ascii: bool | None = None) -> None:
         if theme.has_all_colours(os.environ):
-            os.environ["COLORTERM"] = "truecolor"  # Rich goes by it alone, and would round colours otherwise
+            os.environ["COLORTERM"] = "truecolor"  # Rich looks at nothing else, and would round the colours
         super().__init__()
         self.settings = own
         self.preferred_theme = theme.for_terminal(os.environ, own.theme)

@@ -51,7 +51,7 @@ def run_wizard(
 ) -> int:
     """Show the wizard (or the live screen of `run`) until it is left; returns the command's exit code.
 
-    `preset` is the preset to start from, `given` are answers beside it (adapter, add_tokens); `ascii` draws with ASCII
+    `preset` is the preset to start from, `given` are further answers (adapter, add_tokens); `ascii` draws with ASCII
     only, None leaves that to the settings and the terminal. Returns in a forked child: the parent stays the shell's job
     and exits when the screen is gone.
     """

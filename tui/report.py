@@ -79,7 +79,7 @@ def _figure(figure: Figure) -> tuple[str, ...]:
 
 
 def _elsewhere(folder: RunFolder, past: History) -> Iterator[str]:
-    """How others' evaluators score what was saved."""
+    """How to evaluate what was saved with other programs."""
     from backend.export import evaluators
     from backend.export.source import ExportSource
 

@@ -1,4 +1,4 @@
-"""In what runs differ: inputs, settings and results."""
+"""How runs differ: inputs, settings and results."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class Sources:
         return starts.of(answers, model) if model is not None else None
 
     def read_by(self, answers: Answers, start: Preset | None) -> dict[str, Any]:
-        """The plan fields that the user or the preset set of those that change what is read of the data."""
+        """The plan fields set by the user or the preset that change how the data is read."""
         from backend.data.tokenizing import FIELDS
         from backend.errors import UserError
         from backend.planner import rules
@@ -198,7 +198,7 @@ class Sources:
         return find.without_the_hub(reference)
 
     def outlook(self, preset: Preset, answers: Answers, device: Device, model: ModelInfo, data: DataReport) -> Outlook:
-        """What a preset comes to with these answers. Raises UserError for what can't be planned."""
+        """What a preset would take with these answers. Raises UserError for what can't be planned."""
         from backend.planner import outlook
 
         return outlook.outlook(preset, answers, device, model, data)

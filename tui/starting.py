@@ -39,8 +39,7 @@ def refuse_anywhere(comparison: Comparison) -> None:
 def warnings(comparison: Comparison, method: Method) -> Iterator[Finding | str]:
     """What the wizard says of a job before its start, and the run itself does not: the run reports its data's findings.
 
-    Findings of the plan, such as a batch that is larger than the data, that fine-tuning is not for so few rows, and
-    settings that change nothing.
+    Findings in the plan, such as a batch larger than the data, too few rows to train on, and settings without effect.
     """
     data, plan = comparison.data, comparison.methods[method].plan
     said_by_run = used(data, plan.max_length).findings

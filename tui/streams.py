@@ -12,7 +12,7 @@ _LEAST_COLUMNS = 20
 
 
 def settle() -> None:
-    """Make all three usable; letters that the terminal's encoding lacks, and bytes that are none, end no command.
+    """Make all three usable; characters that the terminal's encoding lacks, or invalid bytes, don't end a command.
 
     In place of one that is closed (`>&-`) the null device is opened: the next file to be opened would take its number,
     and what libraries print would be written into it.

@@ -15,7 +15,7 @@ GAP = 2
 _LEAST = 8
 """No column is made narrower than this."""
 UNLIMITED = 10_000
-"""Columns for a pipe: a row is a line, as other programs want it."""
+"""Width for a pipe: each row stays on one line, as other programs expect."""
 
 
 def room() -> int:
@@ -31,7 +31,7 @@ def lines(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
 
 
 def widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The columns as wide as their longest cells; if that is too much in all, the widest give way first."""
+    """The columns as wide as their longest cells; if they are too wide together, the widest are narrowed first."""
     found = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     room = width - GAP * (len(found) - 1)
     while sum(found) > room and max(found) > _LEAST:

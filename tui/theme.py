@@ -10,7 +10,7 @@ from textual.theme import Theme
 
 DARK = "fttui-dark"
 DARK_256 = "fttui-dark-256"
-"""For terminals with 256 colours, as most SSH sessions are: colours that these have, so that none is moved."""
+"""For terminals with 256 colours, such as most SSH sessions: only colours that they have, so that none is rounded."""
 LIGHT = "fttui-light"
 CONTRAST = "fttui-contrast"
 SIXTEEN = "ansi-dark"
@@ -92,7 +92,7 @@ _ANSI_COLOUR = {
 }
 
 _ALL_COLOURS = ("direct", "kitty", "alacritty", "ghostty")
-"""Parts of TERM of terminals that show all colours; sshd passes TERM on, and COLORTERM not."""
+"""Parts of TERM of terminals that show all colours; sshd passes TERM on, but not COLORTERM."""
 
 THEMES = (
     Theme(
@@ -208,7 +208,7 @@ def defaults(ansi: bool) -> dict[str, str]:
 def for_terminal(environ: Mapping[str, str] = os.environ, chosen: str = "") -> str:
     """The theme to start with: `$FTTUI_THEME`, else the one `chosen` in the settings, else one for the terminal.
 
-    That is 16 colours if it has no more or if `$NO_COLOR` is set, 256 if it has so many, and the dark theme otherwise.
+    The latter is 16 colours if it has no more or `$NO_COLOR` is set, 256 colours if it has 256, else the dark theme.
     """
     if "NO_COLOR" in environ:
         return SIXTEEN
@@ -231,7 +231,7 @@ _ABOUT = {
 
 
 def choices(available: Iterable[str], environ: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The themes to choose from, ours first, with a few words; of the two dark ones that for this terminal."""
+    """The themes to choose from, ours first, with a few words; of the two dark ones, the one for this terminal."""
     left_out = {DARK_256 if has_all_colours(environ) else DARK, "textual-ansi"}
     ours = [name for name in _ABOUT if name in available]
     others = sorted(name for name in available if name not in _ABOUT)

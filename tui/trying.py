@@ -36,7 +36,7 @@ def trials(comparison: Comparison, wanted: Method | None) -> tuple[Trial, ...]:
 
 
 def about(found: Sequence[Trial]) -> str:
-    """What will be done and for how long, method by method, and what that is of the whole run.
+    """What will be done and for how long, method by method, and how that compares with the whole run.
 
     `20 real steps of LoRA, about 1 m 05 s, and of QLoRA, about 1 m 10 s: about 2 m 15 s together, with loading and
     evaluating. The whole run of LoRA is predicted to take 3 h 05 m.`
@@ -58,7 +58,7 @@ def about(found: Sequence[Trial]) -> str:
 
 
 def _of_the_run(trial: Trial) -> str:
-    """What the trial is of the run that it stands for: the figure that the comparison shows."""
+    """How the trial compares with the whole run, whose time is the figure that the comparison shows."""
     if trial.steps >= trial.whole_steps:
         return f"These are all steps of the run, so that a trial takes as long as {title(trial.method)} itself."
     predicted = trial.job.predicted

@@ -23,7 +23,7 @@ class Wizard(Protocol):
     journey: Journey
     """What was answered so far."""
     clock: Callable[[], float]
-    """Seconds; tells several presses of Enter in a row from a single one."""
+    """Time in seconds, by which several presses of Enter in a row are told from a single one."""
 
     def answered(self) -> dict[str, str]:
         """The short answer to each step so far, for the rail."""
@@ -38,7 +38,7 @@ class Wizard(Protocol):
         """To an earlier step."""
 
     def plan_for(self, gpu: str, boxes: Boxes | None = None) -> None:
-        """Plan for `gpu` (empty: this box) in so many boxes (one, if it is another GPU than before).
+        """Plan for `gpu` (empty: this box) in `boxes`; by default the same boxes as before, or one if the GPU changes.
 
         Raises UserError for an unknown name, and for boxes that can't be planned for.
         """

@@ -77,4 +77,4 @@ def test_the_exit_code_is_that_of_the_list(capsys: pytest.CaptureFixture[str]) -
 def test_with_several_boxes_it_says_that_single_ones_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
     boxes = ("--gpu", "H100:8", "--nodes", "2", "--node-gbps", "100")
     assert run(["plan", "--model", "8b", *boxes, "--rows", "5000", "--row-tokens", "400", "--rent"]) == 0
-    assert "One box each is compared, not 2 as in this plan" in capsys.readouterr().out
+    assert "Each offer is a single box, not 2 as in this plan" in capsys.readouterr().out

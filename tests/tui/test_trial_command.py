@@ -112,7 +112,7 @@ def test_what_each_method_learned_in_the_same_time_is_beside_what_is_expected() 
     assert lines["  trained for"] == ["41", "s"] * 3
     assert lines["  measured"] == ["+1.8", "%", "low"] * 3 and lines["  task now"][:4] == ["30", "%", "(10", "to"]
     assert lines["ceiling"] and lines["forgetting"]
-    assert "losses, forgetting and scores compare at equal cost" in " ".join(text.split())
+    assert "losses, forgetting and scores are compared at equal cost" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 72
 
 
@@ -122,7 +122,7 @@ def test_failures_and_changed_settings_are_sentences_below_the_table() -> None:
     assert "LoRA: its process died (exit code 7) without a word." in text.replace("\n", " ")
     assert "corrected by" not in text
     text = the_table(changed="micro-batch 4 -> 2", not_kept="settings changed").replace("\n", " ")
-    assert "QLoRA ran out of memory as planned and continued with less: micro-batch 4 -> 2." in text
+    assert "QLoRA ran out of memory and continued with less: micro-batch 4 -> 2." in text
     assert "No prediction is corrected by LoRA, QLoRA and Full: settings changed." in text
 
 

@@ -27,11 +27,11 @@ HELP = (
     "a line is asked; /reset begins a new conversation, /adapter both|on|off chooses who answers, /quit or Ctrl+D ends"
 )
 _LEAST_COLUMN = 36
-"""Characters of a column below which the answers stand one after the other."""
+"""Width of a column, in characters, below which the answers are printed one after the other."""
 
 
 def chat(run: str | None = None, *, adapter: Adapter = "both", tokens: Count = 256) -> int:
-    """Talk with what a run trained. With an adapter the base model answers beside it, without the adapter.
+    """Talk with what a run trained. If it is an adapter, the base model answers beside it, without the adapter.
 
     Not on a terminal, each line of the input is asked and the answers are printed as plain lines. For example:
 
@@ -41,7 +41,7 @@ def chat(run: str | None = None, *, adapter: Adapter = "both", tokens: Count = 2
     Args:
         run: The run's name or a part of it; by default the latest one with a result.
         adapter: Who answers: the trained model (on), the base model (off), or both.
-        tokens: The longest answer.
+        tokens: The longest answer, in tokens.
     """
     folder = RunFolder.find(run) if run is not None else source.find(None).folder
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
@@ -64,7 +64,7 @@ def chat(run: str | None = None, *, adapter: Adapter = "both", tokens: Count = 2
 
 
 def _lines(terminal: bool) -> Iterator[str]:
-    """What is asked, line by line."""
+    """The questions, line by line."""
     while True:
         try:
             line = input("\n> " if terminal else "")
@@ -93,7 +93,7 @@ def _converse(talk: Talk, adapter: Adapter, tokens: int, lines: Iterator[str], *
         try:
             for side in [side for side in SIDES if adapter in ("both", side)]:
                 answers[side] = talk.answer([*past[side], asked], tokens, adapter=side == "on")
-        except UserError as error:  # such as a conversation that is too long: the next question may do
+        except UserError as error:  # such as a conversation that is too long: the next question may fit
             print(plain(str(error), lines=False), flush=True)
             continue
         for side, answer in answers.items():

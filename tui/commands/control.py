@@ -67,7 +67,7 @@ def change(run: str | None = None, *, set: tuple[str, ...]) -> int:
 
 
 def _training(run: str | None) -> RunFolder:
-    """The run, which a process trains now."""
+    """The run. Raises UserError if no process is training it now."""
     folder = RunFolder.find(run)
     if not folder.is_alive():
         raise UserError(f"run {folder.name} is not being trained now; `fttui resume {folder.name}` resumes it", "run")
@@ -84,6 +84,6 @@ def _send(run: str | None, command: control.Command, says: str) -> int:
 
 
 def _there(run: str, command: str, *options: str) -> int:
-    """The same command on the box that has the run."""
+    """Send the same command to the box that has the run."""
     host, name = ssh.split(run)
     return ssh.call(host, ["fttui", command, *([name] if name else []), *options])

@@ -44,8 +44,8 @@ def data(
             estimated and rows are shown as roles and texts.
         row: Show this row, counted from 0 (repeatable).
         tokens: Show those rows token by token, with their ids.
-        mapping: Which column plays which part, `role=column` (repeatable); found by itself if the names are usual.
-        max_length: What is cut after this many tokens.
+        mapping: Which column plays which part, `role=column` (repeatable); by default found by the usual column names.
+        max_length: Rows are cut after this many tokens.
         set: A plan field that changes tokens or targets, as for `train` (repeatable): `train_on_turns`,
             `special_tokens_in_data`.
         add_tokens: Read the rows with these new tokens too: a file, one token a line, or a JSON list; needs --model.
@@ -86,7 +86,7 @@ def _model(reference: str | None, add_tokens: str | None) -> ModelInfo | None:
 
 
 def _tokenizing(settings: tuple[str, ...]) -> Tokenizing:
-    """The choices of what is learned among plan fields; UserError for any other field."""
+    """The plan fields among `set` that choose what is learned. Raises UserError for any other field."""
     from backend.data.tokenizing import FIELDS, chosen
     from backend.plan import fields
 

@@ -18,7 +18,7 @@ from tui.plain import plain
 
 LABEL, WIDTH, BAR = 12, 78, 40
 OPEN, CLOSE = "\u27e6", "\u27e7"
-"""Around targets of the loss."""
+"""Brackets around the target tokens."""
 
 
 def report(seen: DataReport, max_length: int | None) -> str:

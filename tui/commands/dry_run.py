@@ -21,8 +21,8 @@ _JSON_NAMES = {"formula_bytes": "closed_form_bytes", "peak_point": "moment", "by
 CATEGORIES = ("weights", "adapters", "optimizer", "gradients", "activations", "logits")
 _ABOUT = (
     "The trainer's own step, run on tensors without values at two depths and extrapolated to all layers: the memory "
-    "that torch would allocate at the peak of a step, on one device. What a card must have, as in the comparison, is "
-    "more by the allocator's unused blocks and the CUDA context, and by phases with a higher peak."
+    "that torch would allocate at the peak of a step, on one device. A card must have more, as "
+    "in the comparison: the allocator's unused blocks, the CUDA context, and room for phases with a higher peak."
 )
 
 
@@ -38,26 +38,26 @@ class Checked:
     by_peak_point: Mapping[str, int]
     seconds: float
     peak_bytes: int = 0
-    """What each device must have in the run, as the comparison says it: sharded, with slack and context."""
+    """Memory that each device needs in the run, as in the comparison: sharded, with slack and context."""
     devices: int = 1
-    """Devices that the run is planned for; the dry run takes the whole step on one."""
+    """Devices that the run is planned for; the dry run runs the whole step on one."""
     is_sharded: bool = False
-    """Each of the devices holds a part of the step only."""
+    """Each device holds only a part of the step."""
 
     @property
     def difference(self) -> float:
-        """Of the formula from the dry run, as a fraction of the dry run."""
+        """How far the formula is from the dry run, as a fraction of the dry run."""
         return self.formula_bytes / self.peak_allocated_bytes - 1
 
 
 def checked(comparison: Comparison, tell: Callable[[str], None] = lambda text: None) -> dict[Method, Checked]:
-    """All three methods, as they are planned; `tell` hears of each before it is run.
+    """All three methods, as they are planned; `tell` is called with a sentence before each one.
 
     Raises UserError if the model can't be run on fake tensors.
     """
     objective = next(iter(comparison.methods.values())).plan.objective
     if objective != "sft":
-        raise UserError(f"a dry run knows no step of objective {objective} yet; leave out --dry-run", "dry_run")
+        raise UserError(f"a dry run doesn't support objective {objective} yet; leave out --dry-run", "dry_run")
     found: dict[Method, Checked] = {}
     for number, method in enumerate(METHODS, 1):
         tell(f"the step of {title(method)} on tensors without values, {number} of {len(METHODS)}")
@@ -121,7 +121,7 @@ def _sharded(found: Mapping[Method, Checked]) -> Iterator[str]:
         if one.is_sharded:
             yield (
                 f"{title(method)} is sharded over {one.devices} devices in the run: each holds its part, which is the "
-                "comparison's figure; the dry run takes the whole step on one."
+                "comparison's figure; the dry run runs the whole step on one."
             )
 
 

@@ -40,7 +40,7 @@ def launch(
     data_there: str | None = None,
     anyway: Flag = False,
 ) -> int:
-    """Write what an engine takes to train this plan elsewhere, or hand it over. A job that is started again goes on.
+    """Write the file with which an engine trains this plan elsewhere, or submit it. A job that is restarted resumes.
 
     For example:
 
@@ -53,13 +53,13 @@ def launch(
         on: ssh:HOST, slurm, skypilot, dstack, kubeflow or torchrun.
         method: lora, qlora or full; by default the recommended one.
         out: The file to write; without it, and without --submit, it is printed.
-        submit: Hand it over through the engine's own client (ssh, sbatch, sky, dstack, kubectl).
+        submit: Submit it through the engine's own client (ssh, sbatch, sky, dstack, kubectl).
         storage: What outlives the machine: a bucket (skypilot), a volume (dstack), a claim (kubeflow), or a folder
             (slurm, torchrun).
         package: What pip installs as fttui there, such as a URL or a wheel; by default this version.
         model_there: Where the model is on the other box, if it is there already.
         data_there: Where the data is on the other box, if it is there already.
-        anyway: Also if it is predicted not to fit, or to cost more than the budget.
+        anyway: Even if it is predicted not to fit, or to cost more than the budget.
     """
     module_of(on)  # a wrong engine is refused before anything is planned
     job = _own_plan(preset, method, answers) or _planned(preset, method, answers, anyway, elsewhere=on != "torchrun")
@@ -68,7 +68,7 @@ def launch(
     if submit:
         handing.refuse_missing_client(on)
     elif out is None:
-        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)  # redirected into a file it is kept as it is
+        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)  # written to a file unchanged
         return 0
     file = handing.save(text, on, spec, out)
     print(plain(str(file), lines=False), flush=True)
@@ -76,7 +76,7 @@ def launch(
 
 
 def _own_plan(reference: str | None, method: Method | None, answers: Answers) -> Job | None:
-    """The job of a run's plan.toml; None if it is none. Raises UserError for options that would change it."""
+    """The job of a run's plan.toml; None for anything else. Raises UserError for options that would change it."""
     path = paths.existing(reference, "preset") if reference else None
     if path is None or path.name != "plan.toml":
         return None
@@ -94,7 +94,7 @@ def _planned(preset: str | None, method: Method | None, answers: Answers, anyway
     comparison = situation.predict(answers, start)
     starting.refuse_anywhere(comparison)
     if elsewhere and comparison.device.kind == "cpu" and answers.gpu is None:
-        raise UserError("this box has no GPU to plan for: say which one the other box has, --gpu NAME, or cpu", "gpu")
+        raise UserError("this box has no GPU to plan for: name the other box's with --gpu NAME, or --gpu cpu", "gpu")
     chosen = train.chosen(comparison, method or (start.plan.get("method") if start else None), anyway)
     if answers.output:
         said = f"--output {answers.output} is a folder of this box; leave it out: the result stays in the run there"

@@ -31,8 +31,8 @@ def plan(
 ) -> int:
     """Compare LoRA, QLoRA and full fine-tuning for a job, before anything is downloaded.
 
-    Exit code 2 if what was found in the data stops it; 3 if nothing fits or the budget pays for nothing; with --rent,
-    if no GPU fits the job. With --trial 4 if no method made a step, 130 if Ctrl+C ended it.
+    Exit code 2 if a finding in the data stops it; 3 if nothing fits or the budget pays for nothing (with --rent, if
+    no GPU fits the job). With --trial, 4 if no method completed a step, 130 if Ctrl+C ended it.
 
     For example:
 
@@ -69,7 +69,7 @@ def plan(
 
 
 def _text(comparison: Comparison, offers: tuple[RentOffer, ...] | None, *, as_json: bool, dry_run: bool) -> str:
-    """What is printed. Each form is imported only if it is asked for: a plan is there in well under a second."""
+    """What is printed. Each form is imported only if it is asked for, so that a plan takes well under a second."""
     found, tables = None, []
     if dry_run:
         from tui.commands import dry_run as dry_runs

@@ -65,7 +65,7 @@ def _hardware(comparison: Comparison) -> dict[str, object]:
 
 
 def _plain(pool: Pool | None) -> Pool | None:
-    """Without the devices that may be taken, but are not."""
+    """`pool` without the devices that could be used but are not."""
     return pool and dataclasses.replace(pool, others=None, whole=None)
 
 

@@ -19,7 +19,7 @@ _WIDEST = 110
 
 
 def table(comparison: Comparison, columns: int = WIDTH) -> str:
-    """The table, in a terminal of so many columns."""
+    """The table, for a terminal of `columns`."""
     width = max(40, min(columns, _WIDEST))
     above = [*_findings(comparison, width), *head(comparison), *_price(comparison, width)]
     if planned.stops(comparison.findings):
@@ -29,7 +29,7 @@ def table(comparison: Comparison, columns: int = WIDTH) -> str:
 
 
 def _findings(comparison: Comparison, width: int) -> Iterator[str]:
-    """What was found in the data comes first: nothing below is worth more than the data."""
+    """Findings in the data, which come first: a comparison is worth no more than its data."""
     if comparison.findings:
         yield "What was found in the data"
         yield from (f"  {line}" for line in findings.lines(comparison.findings, width - 2))
@@ -57,7 +57,7 @@ def _price(comparison: Comparison, width: int) -> Iterator[str]:
 
 
 def _rows(comparison: Comparison) -> Iterator[list[str]]:
-    """A row a figure, a column a method; each figure with its unit."""
+    """One row per figure and one column per method; each figure with its unit."""
     seen = [comparison.methods[method] for method in METHODS]
     room = fit.available(comparison.device)
     yield ["", *(title(method) + (" *" if method == comparison.recommended else "") for method in METHODS)]
@@ -95,7 +95,7 @@ def _words(comparison: Comparison, chosen: Method | None, width: int) -> Iterato
 
 
 def _epochs(seen: MethodEstimate) -> str:
-    """The epochs of the plan; `under` them if the limit of steps ends the run earlier."""
+    """The epochs of the plan, or `under 3` if the limit of steps ends the run before its third epoch does."""
     ended_by_steps = seen.plan.max_steps == seen.steps
     return f"under {seen.plan.epochs:g}" if ended_by_steps else f"{seen.plan.epochs:g}"
 

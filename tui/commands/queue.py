@@ -46,7 +46,7 @@ def add(
     Args:
         preset: A preset's name or file; options override it.
         method: lora, qlora or full; by default the recommended one.
-        anyway: Also if it is predicted not to fit what is free now, or to cost more than the budget.
+        anyway: Even if it is predicted not to fit what is free now, or to cost more than the budget.
     """
     start_from = presets.load(preset) if preset is not None else None
     if start_from:
@@ -70,9 +70,9 @@ def list_queue() -> int:
     for place, name in enumerate(known, 1):
         print(plain(f"{place}  {name}", lines=False))
     if not known:
-        print("nothing waits; `fttui queue add` takes what `fttui train` takes")
+        print("the queue is empty; `fttui queue add` takes what `fttui train` takes")
     elif not worker.is_working():
-        print("nobody starts them (the box was rebooted, or the worker was ended): `fttui queue start` does")
+        print("no worker starts them (the box was rebooted, or the worker was ended); run `fttui queue start`")
     return 0
 
 
@@ -96,7 +96,7 @@ def remove(run: str) -> int:
         run: Its place, its name or a part of it.
     """
     name = waiting.remove(run)
-    print(plain(f"run {name} waits no longer; `fttui resume {name}` starts it", lines=False))
+    print(plain(f"run {name} is no longer in the queue; `fttui resume {name}` starts it", lines=False))
     return 0
 
 

@@ -18,14 +18,14 @@ WIDE = 116
 
 PRICES = (
     "USD: hours times the number of GPUs times the dated price of one in presets/gpus.toml; "
-    "real offers vary widely. More GPUs of a kind are listed if they are faster than all that costs less."
+    "real offers vary widely. Several GPUs of a kind are listed only if they are faster than all cheaper offers."
 )
 CAVEATS = {
     "not measured": "not measured: no fttui run on several GPUs has been measured yet; the formulas predict it.",
     "ROCm untried": "ROCm untried: planned from the data sheet; fttui has not been tried on AMD GPUs.",
     "float16": "float16: the card has no bfloat16; float16 with loss scaling is used.",
 }
-SINGLE = "One box each is compared, not {boxes} as in this plan; without --rent the plan is for {boxes}."
+SINGLE = "Each offer is a single box, not {boxes} as in this plan; without --rent the plan is for {boxes}."
 TAKE = "* the GPU of this plan. Choose another with --gpu NAME or NAME:COUNT."
 
 

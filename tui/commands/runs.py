@@ -45,7 +45,7 @@ def runs(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
 
 
 def _table(runs: Sequence[Summary], width: int) -> Iterator[str]:
-    """What was measured and what was predicted of each run: in a line for a pipe, in two for a terminal."""
+    """What was measured and what was predicted for each run: one line for a pipe, two for a terminal."""
     if width == text_table.UNLIMITED:
         head = (*HEAD[:4], *(f"{name}, predicted" for name in HEAD[4:]))
         rows = [head, *(_in_a_line(run) for run in runs)]

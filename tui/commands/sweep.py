@@ -46,7 +46,7 @@ def sweep(
 
     Args:
         grid: A plan field and its values, `key=value,value` (repeatable).
-        hours: The most that the sweep may take; with --budget the smaller of both.
+        hours: The most that the sweep may take; with --budget, the smaller limit counts.
         json: Print one JSON object instead of a table.
     """
     settings = grids.combinations(grids.parse(grid))
@@ -71,7 +71,7 @@ def _say(text: str) -> None:
 
 
 def _table(found: Sequence[Candidate], planned: Sweep, width: int) -> Iterator[str]:
-    """A line a setting; in two, and more for what has no room, on a terminal that is too narrow for that."""
+    """One line per setting; two or more if the terminal is too narrow for one."""
     best = sweeps.front(found)
     rows = [_row(one, planned) for one in found]
     marked = ["*" if one in best else " " for one in found]

@@ -48,8 +48,8 @@ def train(
         json: Print the run's events as JSON lines instead of plain lines.
         detach: Give the shell back and train in the background.
         anyway: Start even if it is predicted not to fit, or to cost more than the budget.
-        or_resume: Go on with the run that this very command has begun, if there is one, so that it can be started again
-            and again, as schedulers do. The exit code is 75 if a signal stopped it with a checkpoint.
+        or_resume: Resume the run that this same command started before, if there is one, so that a scheduler can
+            restart it. The exit code is 75 if a signal stopped it with a checkpoint.
     """
     from tui import headless
 
@@ -102,7 +102,7 @@ def _go_on(folder: RunFolder, json: bool) -> int:
 
 
 def _warn(comparison: Comparison, method: Method) -> None:
-    """Say on standard error what the wizard says before a start."""
+    """Print on standard error the warnings that the wizard shows before a start."""
     for one in starting.warnings(comparison, method):
         lines = [one] if isinstance(one, str) else findings.lines([one], _WIDTH)
         print(*(plain(line, lines=False) for line in lines), sep="\n", file=sys.stderr)
@@ -127,8 +127,8 @@ def resume(
     Args:
         run: The run's name or a part of it; by default the latest. ssh:HOST[:RUN] for one on another box, in the
             background there.
-        from_start: Train it again from step 0; its checkpoints are kept beside.
-        processes: Go on with so many processes, each on a device of its own; by default as many as before.
+        from_start: Train it again from step 0; its old checkpoints are moved aside, not deleted.
+        processes: Continue with this many processes, each on a device of its own; by default as many as before.
         json: Print the run's events as JSON lines instead of plain lines.
         detach: Give the shell back and train in the background.
     """

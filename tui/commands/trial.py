@@ -162,7 +162,7 @@ def _ends(comparison: Comparison, found: Mapping[Method, TrialResult]) -> Iterat
         if seen.failure:
             yield f"{title(method)}: {seen.failure.rstrip('.')}."
         if seen.changed:
-            yield f"{title(method)} ran out of memory as planned and continued with less: {seen.changed}."
+            yield f"{title(method)} ran out of memory and continued with less: {seen.changed}."
         if seen.forgetting:
             yield f"{title(method)}, forgetting of general text: {seen.forgetting}."
         if seen.task:
@@ -174,14 +174,14 @@ def _ends(comparison: Comparison, found: Mapping[Method, TrialResult]) -> Iterat
 
 
 def _equal(trials: Sequence[Trial], found: Mapping[Method, TrialResult]) -> Iterator[str]:
-    """Whether the methods trained for the same time, if they were to."""
+    """Whether the methods trained for the same time; nothing if they were not meant to."""
     took = [seen.train_seconds for seen in found.values() if seen.equal_seconds and seen.train_seconds]
     if len(took) < 2 or all(one.steps >= one.whole_steps for one in trials):
         return
     if max(took) <= _ABOUT_EQUAL * min(took):
-        yield "All methods trained for about the same time: losses, forgetting and scores compare at equal cost."
+        yield "All methods trained for about the same time: losses, forgetting and scores are compared at equal cost."
     else:
-        yield "The methods did not train for the same time, so that losses, forgetting and scores do not compare."
+        yield "The methods did not train for the same time, so that losses, forgetting and scores can't be compared."
 
 
 def _meaning(trials: Sequence[Trial]) -> Iterator[str]:

@@ -45,7 +45,7 @@ def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False, as
         from tui.headless import follow
 
         follow(EventTail(folder.events_file), print, as_json=False, alive=folder.is_alive)
-        if (found := read(folder.events_file)).state == "running":  # nothing has told how it ended
+        if (found := read(folder.events_file)).state == "running":  # no event says how it ended
             print(status(folder, found))
         return 0
     from tui.process import run_wizard

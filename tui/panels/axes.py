@@ -10,7 +10,7 @@ GUTTER = 8
 
 
 def y_axis(scale: Scale, height: int) -> list[tuple[Row, bool]]:
-    """For each row the cells of the axis, and whether the row has a label."""
+    """For each row: the cells of the axis, and whether the row has a label."""
     labels = {scale.row(value, height): scale.label(value) for value in scale.ticks()}
     return [
         (((f"{labels.get(y, ''):>{GUTTER - 2}} ", "faint"), ("┤" if y in labels else "│", "frame")), y in labels)

@@ -17,13 +17,13 @@ from tui.panels.scale import Scale
 
 EVAL_MARK = "◆"
 ABOVE, BELOW = "▲", "▼"
-"""Values beyond the scale: they have no dots, since a dot at the edge would be a value that never was."""
+"""Marks of values beyond the scale. They have no dots: a dot at the edge would be a value that was never measured."""
 _ASCII_LINE = "*"
 """The average in ASCII, in which single values are dots and colons."""
 _SPIKES = 0.02
-"""Up to this part of the columns may lie beyond the scale, if they would squeeze the others together."""
+"""At most this fraction of the columns may lie beyond the scale, if they would squeeze the others together."""
 _SQUEEZED = 2.0
-"""So many times as high a scale would be needed for them."""
+"""They would if the scale had to be this many times as high for them."""
 
 
 _LEAST_WIDTH = 5

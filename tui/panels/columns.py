@@ -7,7 +7,7 @@ from collections.abc import Sequence
 FIRST_CAPACITY = 64
 _LEAST_HALF, _MOST_HALF = 2, 50
 _HALF_PART = 12
-"""The window reaches this part of the points so far to either side: narrow while a loss falls fast, wide later."""
+"""The window reaches this fraction of the points so far to either side: narrow while a loss falls fast, wide later."""
 
 
 def capacity_for(step: int, total_steps: int) -> int:
@@ -62,7 +62,7 @@ class Columns:
 
     @property
     def window(self) -> int:
-        """How many points the latest average is of."""
+        """The number of points in the latest average."""
         return min(self.seen, 2 * half_window(self.seen - 1) + 1)
 
     def add(self, steps: Sequence[int], values: Sequence[float]) -> None:
@@ -85,7 +85,7 @@ class Columns:
         self._last[x] = number
 
     def _smooth(self, steps: Sequence[int], values: Sequence[float]) -> None:
-        """Average anew from the first column that new points can change."""
+        """Compute the averages again from the first column that new points can change."""
         newest, is_final = self.column(steps[-1]), True
         for x in range(self._open, newest + 1):
             number = self._last[x]

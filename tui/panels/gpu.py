@@ -17,7 +17,7 @@ from tui.panels.spark import CHART_LINES, sparkline
 
 _LABEL = 10
 MUCH_SLOWER = 0.1
-"""So much longer than the others a device may compute before it is worth a look."""
+"""Fraction by which a device may compute longer than the others before it is reported."""
 
 
 def slowest(history: History) -> tuple[int, float] | None:

@@ -18,19 +18,19 @@ from tui.panels.lines import PAD, Lines, Row
 from tui.panels.panel import Clock, row_width
 
 _RECENT = 50
-"""Steps that the speed is the mean of."""
+"""Number of steps that the mean speed is taken over."""
 _SLOW = 0.75
-"""Part of the predicted speed below which a run is called slow."""
+"""Fraction of the predicted speed below which a run is called slow."""
 _SILENT_SECONDS, _SILENT_STEPS = 30.0, 10.0
 """A run is silent if there was no step for so many seconds, and for so many times a step's time."""
 _RISES = 2
-"""Evaluations in a row, each worse than the one before: the rows are learned by heart, or the rate is too high."""
+"""Evaluations in a row, each worse than the one before: the model overfits, or the learning rate is too high."""
 _MUCH_WAITING = 2 * MUCH_SLOWER
 _FULL = 0.97
-"""Part of the card from which the next long row may be too much."""
+"""Fraction of the card's memory in use from which the next long row may run out of memory."""
 
 _WIDE = 110
-"""Columns from which there are whole words."""
+"""Columns from which words are written in full."""
 
 
 class Verdict(NamedTuple):

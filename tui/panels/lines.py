@@ -33,7 +33,7 @@ def cells(row: Row, width: int) -> list[Cell]:
             style = name
             size = get_character_cell_size(character)
             if character == " " and out and name != PAD:
-                style = out[-1][1]  # no style shows on a space: one change of colour less to send
+                style = out[-1][1]  # a style doesn't show on a space: one colour change less to send
             if size == 0 and out:
                 out[-1] = (out[-1][0] + character, out[-1][1])
             elif len(out) + size > width:

@@ -21,7 +21,7 @@ from tui.panels.samples import wrapped
 from tui.plain import plain
 
 _LONGEST, _MOST_ROWS = 1000, 40
-"""Characters of a line that are drawn, and lines that it takes when it is wrapped; Enter shows all of it."""
+"""The most characters of a line that are drawn, and the most rows if it is wrapped; Enter shows all of it."""
 _WIDE = 78
 """Cells from which there is room to say all keys."""
 _SIGNS = {"warning": ("! ", "warn"), "error": ("✗ ", "bad"), PRINTED: ("│ ", "faint")}

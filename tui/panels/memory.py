@@ -21,7 +21,7 @@ _FIGURE = 9
 _ROOMY = 36
 """Columns from which the whole note has room in the frame, whatever its figure."""
 _MOST_EMPTY = 5
-"""If the bars fill less than one part in so many of the device, they get a scale of their own."""
+"""If the bars fill less than one part in this many of the device's memory, they get a scale of their own."""
 
 
 class MemoryPanel(Panel):

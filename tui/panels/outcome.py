@@ -15,12 +15,12 @@ from tui.panels.samples import wrapped
 from tui.plain import plain
 
 _GOOD, _USUAL = 0.10, 0.25
-"""Errors to the worse side up to which a figure is drawn as good and as usual, as fractions."""
+"""Largest errors to the worse side, as fractions, for which a figure is drawn as good and as usual."""
 
 _NAME, _COLUMN, _ERROR = 9, 10, 7
 """Cells of a name, of the longest figure with a space before it, and of an error."""
 _LINES = 4
-"""Of why it ended early."""
+"""Lines for the reason why the run ended early."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Outcome(Panel):
         return [(*row, (f"  {sign} {abs(change) * 100:.0f} %", style)), *([((best, "faint"),)] if best else []), *more]
 
     def _beside_the_loss(self, width: int) -> Iterator[str]:
-        """What was forgotten, and the task's score; in short where the sentence has no room."""
+        """What was forgotten, and the task's score; in short if there is no room for the sentence."""
         forgot, scores = forgetting.latest(self.history.forgetting), self.history.tasks
         yield _fitting(width, "forgetting: ", forgetting.sentence(forgot), forgetting.short(forgot))
         if scores:

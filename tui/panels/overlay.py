@@ -18,13 +18,13 @@ from tui.panels.scale import Scale
 
 NAMES = ("A", "B", "C", "D")
 MOST = len(NAMES)
-"""Runs in one chart."""
+"""The most runs in one chart."""
 MARKS = ("◆", "◇", "●", "○")
 STYLES = ("curve", "second", "warn", "good")
 _LINES = ("━━", "╸ ╸", "┈┈", "━ ┈")
 _ASCII_LINES = ("*", "o", ".", "x")
 _PATTERNS = ("1", "111000", "10", "11101000")
-"""Cells of each curve that are drawn (1) and left out, again and again: curves differ without colour too."""
+"""The repeating pattern of cells drawn (1) and left out (0), so that curves differ without colour too."""
 
 Difference = tuple[str, tuple[str, ...]]
 """What differs, and its value in each run."""

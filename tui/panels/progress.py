@@ -18,7 +18,7 @@ _STATES = {
     "paused": ("‖ paused", "warn"),
 }
 _LOST = {"queued": ("○ queued", "accent")}
-"""What has no end because it has no begin; any other run without a process is lost."""
+"""States in which a run has no process because it has not started; any other run without a process is lost."""
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 

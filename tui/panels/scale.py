@@ -11,7 +11,7 @@ DOTS_PER_ROW = 4
 _ROWS_PER_TICK = 3
 _EDGES_PER_TICK = 5
 _DECIMALS = 4
-"""From so many decimals on a label has an exponent instead."""
+"""A label that needs this many decimals has an exponent instead."""
 _FILL_WORTH_KEEPING = 0.4
 """If the values fill less than this fraction of the height, the scale is made closer."""
 
@@ -37,7 +37,7 @@ class Scale:
         return self.holds(low) and self.holds(high) and (high - low) >= _FILL_WORTH_KEEPING * (self.high - self.low)
 
     def holds(self, value: float) -> bool:
-        """Whether `value` has a place between the bounds: one that has none is not drawn as if it had."""
+        """Whether `value` lies between the bounds; a value outside them is not drawn as if it lay at the edge."""
         return self.low <= value <= self.high
 
     def dot(self, value: float, rows: int) -> int:

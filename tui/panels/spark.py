@@ -12,9 +12,9 @@ _HEIGHTS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(label: str, values: Sequence[float], width: int, wide: int) -> Row:
-    """`label` in `wide` cells, then the values so far; each sign is the highest of so many steps.
+    """`label` in `wide` cells, then the values so far; each sign is the highest value of a number of steps.
 
-    How many that are doubles as the run goes on, so that signs stay as they are and a live screen sends little.
+    That number doubles as the run continues, so that signs rarely change and a live screen sends little.
     """
     room = width - wide
     if not values or room < 1:

@@ -24,7 +24,7 @@ from tui.widgets.entry import Entry
 _LINES = 400
 """Lines of the conversation that are kept."""
 _AS_A_PIPE = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
-"""So that each line comes when it is printed."""
+"""Each line arrives when it is printed."""
 
 
 class ChatScreen(ModalScreen[None]):

@@ -230,7 +230,7 @@ class CompareScreen(PlannedStep):
         self.show()
 
     def _rented(self, offer: RentOffer | None) -> None:
-        """Plan for it at its listed price: a price that the user gave belongs to the GPU before."""
+        """Plan for it at its listed price: a price that the user gave belongs to the previous GPU."""
         if offer is None:
             return
         self.wizard.plan_for(offer.spec, ONE_BOX)

@@ -1,4 +1,4 @@
-"""Which data: files of this folder first; what the model will see of it, and what of that is scored."""
+"""Which data: files of this folder first; what the model will see of it, and which tokens are targets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DEMO_POLL_SECONDS = 0.5
 _BY_NAME = "found by name"
 _HELP = (
     "A JSON, JSONL, CSV, Parquet or text file, a folder of them, a hub id, or demo. Alpaca, ShareGPT, messages, "
-    "prompt/completion and plain text are recognised by their columns. Only answers are scored; prompts are not."
+    "prompt/completion and plain text are recognised by their columns. The loss counts answers only."
 )
 _MAPPING_HELP = (
     "Which column plays which part, as role=column with commas between: prompt=question, completion=answer. "
@@ -106,7 +106,7 @@ class DataScreen(LookingStep):
         self.query_one(Picker).offer([*here, DEMO, NO_DATA], last or first.value)
 
     def on_picker_changed(self, event: Picker.Changed) -> None:
-        """Read what is highlighted now; another file's mapping does not hold for it."""
+        """Read what is highlighted now; the mapping of another file doesn't apply to it."""
         answers = self.journey.answers
         mapping = answers.mapping if event.value == answers.data else ()
         self.query_one("#field-mapping", Entry).value = ", ".join(mapping)

@@ -56,11 +56,11 @@ class ExportScreen(CommandBox):
         self._has_ended = True
 
     def result(self, printed: str, complaint: str) -> str:
-        """What was said on the way too: how far the merged model differs, what is missing in the export."""
+        """The result with the messages before it: how far the merged model differs, what is missing in the export."""
         return "\n".join(text for text in (complaint, printed) if text)
 
     def action_close_ended(self) -> None:
-        """An Enter too many, after the one that chose the form, ends nothing."""
+        """Close the box if the export has ended: a second Enter after the one that chose the form must not stop it."""
         if self._has_ended:
             self.action_close()
 

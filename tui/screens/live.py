@@ -206,7 +206,7 @@ sideways, v shows what libraries printed, and Enter opens the line at the bottom
             control.send(self.folder.commands_file, command)
         except OSError as error:  # a full disk, or the folder is gone
             why = (error.strerror or str(error)).lower()
-            self.app.notify(f"The run can't be told: {why}.", severity="error", markup=False)
+            self.app.notify(f"The command can't be sent to the run: {why}.", severity="error", markup=False)
             return
         self._asked, self._checkpoints_then = command, len(self._history.checkpoints)
         self.tick()

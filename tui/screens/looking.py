@@ -20,7 +20,7 @@ from tui.widgets.picker import Picker
 TYPING_PAUSE_SECONDS = 0.4
 """Nothing is looked up while the user is still typing."""
 _SAID_AFTER_SECONDS = 0.1
-"""An answer that comes sooner replaces the one before it, without a word between them and without layouts for it."""
+"""An answer that comes sooner replaces the previous one directly, without a message or a layout in between."""
 
 
 class LookingStep(WizardStep):
@@ -58,7 +58,7 @@ class LookingStep(WizardStep):
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
-        if self._wanted not in (None, key):  # an Enter was for what was highlighted then
+        if self._wanted not in (None, key):  # Enter was pressed for what was highlighted before
             self._goes_on = False
         self._wanted, self._call = key, call
         self.is_looking, self.error = True, None

@@ -42,7 +42,7 @@ DEMO = Choice("demo", "demo", "ships with fttui, 135 M")
 _HELP = (
     "A folder with a model (Tab completes its path), a hub id such as Qwen/Qwen3-8B, a size such as 8b (to plan before "
     "you choose one), or demo, which comes with fttui. The list has what is on this box and well-known models, "
-    "each with the method that asks most of the device and still fits, for rows of usual length. Planning reads "
+    "each with the most demanding method that still fits the device, for rows of usual length. Planning reads "
     "config.json and the weights' headers only: nothing is downloaded before you start."
 )
 
@@ -157,7 +157,7 @@ class ModelScreen(LookingStep):
 
 
 def own_ids(known: Known) -> list[str]:
-    """The ids of a shape that its maker gave: copies by others are found when they are typed."""
+    """The hub ids of a model that are its maker's own; copies by others are found when they are typed."""
     maker = known.id.partition("/")[0]
     return [hub_id for hub_id in known.ids if hub_id.partition("/")[0] == maker]
 
@@ -167,7 +167,7 @@ def _known(hub_id: str, known: Known) -> Choice:
 
 
 def fit_words(fits: Mapping[Method, Fit]) -> str:
-    """The method that asks most of those that fit: `✓ Full`, `! QLoRA` if that is tight; `✗ too big` if none does.
+    """The most demanding method that fits: `✓ Full`, `! QLoRA` if that is tight; `✗ too big` if none does.
 
     Padded, so that a list of them is in columns.
     """

@@ -28,7 +28,7 @@ class PlannedStep(WizardStep):
         self.set_interval(POLL_SECONDS, self.read_again)
 
     def read_again(self) -> None:
-        """In a thread, if it would be read otherwise than it was."""
+        """Read the data again in a thread, if it would be read differently now."""
         journey, wanted = self.journey, self.journey.reading()
         before, journey.read_as = journey.read_as or wanted, wanted
         if journey.answers.data and wanted != before:
@@ -45,7 +45,7 @@ class PlannedStep(WizardStep):
             self.app.call_later(self._take, wanted, answers.data, report)
 
     def _take(self, wanted: Reading, data: str, report: DataReport) -> None:
-        """Show it on whichever step is shown by now, unless something else is wanted."""
+        """Show the report on the current step, unless other data or settings are wanted by now."""
         self._be_silent()
         if (wanted, data) != (self.journey.read_as, self.journey.answers.data):
             return

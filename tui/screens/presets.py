@@ -45,7 +45,7 @@ _NUMBER, _KIND = 4, len("your own")
 _OUTLOOK = 32
 """Cells of an outlook with the space around it."""
 _MOST_CHARACTERS = 100_000
-"""Of a file that is shown; a preset has some hundred."""
+"""The most characters of a file that are shown; a preset has a few hundred."""
 
 
 class PresetsScreen(Screen[None]):
@@ -72,7 +72,7 @@ class PresetsScreen(Screen[None]):
         super().__init__()
         self._found: dict[str, Preset | Broken] = {}
         self._outlooks: dict[str, Outlook | UserError] = {}
-        """File -> what it comes to on this box, or why that can't be said."""
+        """File -> what it would take on this box, or why that can't be said."""
 
     def compose(self) -> ComposeResult:
         """Title, list, file, footer."""
@@ -112,7 +112,7 @@ class PresetsScreen(Screen[None]):
         self.call_after_refresh(lambda: self._list(str(self._chosen.path) if self._chosen else ""))
 
     def _look(self, journey: Journey, known: preset_outlook.Known, found: list[Preset]) -> None:
-        """In a worker: what each preset comes to."""
+        """In a worker: find out what each preset would take."""
         worker = get_current_worker()
         for preset in found:
             try:
@@ -247,7 +247,7 @@ def _choice(preset: Preset | Broken, outlook: str, *, named: bool) -> Choice:
 
 
 def _file(preset: Preset | Broken, outlook: Content | None, width: int) -> Content:
-    """What it is for, or what is wrong with it; what it comes to on this box; then the lines of the file."""
+    """What it is for, or what is wrong with it; what it would take on this box; then the lines of the file."""
     if isinstance(preset, Broken):
         head = sentences([preset.reason], width, "✗", "$error")
     else:

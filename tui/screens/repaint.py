@@ -1,4 +1,4 @@
-"""Repaints that send what changed and no more.
+"""Repaints that send only what changed.
 
 Textual's partial update crops each span at its right end only: a figure that changes at the end of a row sends the row
 from the widget's left edge, once for every span. Cropped at both ends, a live screen sends a third. This leans on

@@ -27,8 +27,8 @@ from tui.widgets.setting_rows import STARTS, SettingEditor, StartLine
 from tui.widgets.settings import PlanSettings
 
 QUIET_SECONDS = 0.7
-"""Enter starts the run only if it was not pressed for so long: pressing it several times or holding it does not."""
-_SUBMIT = "Add --submit to hand it over at once."
+"""Enter starts the run only if it was not pressed for this long: pressing it repeatedly or holding it does not."""
+_SUBMIT = "Add --submit to submit it at once."
 _NODES = "For two such boxes add --nodes 2 --node-gbps 100 (Gbit/s between them)."
 _HELP = (
     "Every setting of the run, and where it comes from. Enter on the first line starts the training; on a setting it "

@@ -1,4 +1,4 @@
-"""The data's rows one by one, as the model sees them: forth and back, to the next of a kind, and search."""
+"""The data's rows one by one, as the model sees them: back and forth, to the next one of a kind, and with search."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 Open = Callable[[], "RowBrowser"]
 _HELP = (
     "One row as the model sees it: every mark that the chat template writes is there, and what is between brackets is "
-    "what the loss counts. A row is cut after the length that rows will be cut at in training. Rows are counted from "
-    "0. c, d and r go to the next row that is cut, that is a copy of one before it, or that is not used, and from the "
-    "first row after the last."
+    "what the loss counts. A row is cut where it will be cut in training. Rows are counted from 0. c, d and r go to "
+    "the next row that is cut, that is a copy of an earlier one, or that is not used; after the last row they continue "
+    "from the first."
 )
 
 
@@ -74,17 +74,17 @@ class RowsScreen(Screen[None]):
         self._ask(lambda rows: rows.row(0))
 
     def action_go(self, step: int) -> None:
-        """The next row, or the one before; the ends are ends."""
+        """Go to the next row, or the previous one; stop at both ends."""
         if self._shown is not None and self._browser is not None:
             number = min(max(self._shown.row + step, 0), len(self._browser) - 1)
             self._ask(lambda rows: rows.row(number))
 
     def action_jump(self, what: str) -> None:
-        """The next row after this one that is so; from the end on from the start."""
+        """Go to the next row for which `what` is true; after the last row, continue from the first."""
         self._seek(lambda rows, number: bool(getattr(rows, what)(number)))
 
     def action_search(self) -> None:
-        """Ask what for; with `n` the search does not go on, with `/` and Enter it does."""
+        """Ask for a text to search for. `/` and Enter repeat the search; `n` only goes to the next row."""
         entry = self.query_one("#search", Entry)
         entry.display = True
         entry.focus()

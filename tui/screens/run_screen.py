@@ -45,7 +45,7 @@ class RunScreen(Screen[None]):
         for panel in self.query(Panel):
             if panel.key == key:
                 self._hidden.discard(panel.id or "")
-                if panel is self.focused:  # `has_focus` follows later, and the same key may come again at once
+                if panel is self.focused:  # `has_focus` changes later, and the same key may come again at once
                     self.action_maximise()
                 else:
                     self._show(panel if self._maximised else None)

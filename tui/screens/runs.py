@@ -50,7 +50,7 @@ _TALL_LINES = 30
 """Lines of a screen from which the run under the cursor is described in full."""
 _READ_AGAIN_SECONDS = 2.0
 _LEAST_PAUSE = 20.0
-"""Times as long as reading took, if that is more: a run of a million events takes two seconds."""
+"""The pause is at least this many times as long as reading took: a run of a million events takes two seconds."""
 _RESUMABLE = ("stopped", "paused", "interrupted", "failed", "queued")
 _NO_RUNS = "No run has been made on this box yet: finish the wizard, or use `fttui train`."
 
@@ -111,7 +111,7 @@ class RunsScreen(Screen[None]):
 
     def on_listed(self, event: Listed) -> None:
         """Show what has changed, and read again in a while: runs go on, and end, while they are looked at."""
-        if event.found != self._runs or not event.found:  # that there is none is said too
+        if event.found != self._runs or not event.found:  # an empty list is shown too
             self._runs = event.found
             self._marked = [name for name in self._marked if name in {run.name for run in event.found}]
             self._fill()
@@ -231,7 +231,8 @@ class RunsScreen(Screen[None]):
         try:
             control.send(folder.commands_file, "stop")
         except OSError as error:  # a full disk
-            self.app.notify(f"{folder.name} can't be told: {(error.strerror or str(error)).lower()}", severity="error")
+            why = (error.strerror or str(error)).lower()
+            self.app.notify(f"the command can't be sent to {folder.name}: {why}", severity="error")
         else:
             self.app.notify(f"{folder.name} stops at its next step, with a checkpoint")
 

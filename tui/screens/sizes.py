@@ -27,7 +27,7 @@ _LARGE = 1000
 
 
 class SizesScreen(ModalScreen[None]):
-    """A grid of peaks with a sign each, and the two that most ask for."""
+    """A grid of peaks with a sign each, and the two figures that most users look for."""
 
     DEFAULT_CSS = """
     SizesScreen > VerticalScroll { width: 78; max-width: 100%; height: auto; max-height: 100%; padding: 0 1;

@@ -50,7 +50,7 @@ def stacked(by_category: Mapping[str, int], width: int, scale: int, card_bytes: 
 def legend(shown: Iterable[str], width: int, room: str, what: str) -> Content:
     """The glyphs of the categories in `shown`, and the card's line with its `room`, in `width` cells.
 
-    If they are too long for one line, first the gaps are narrowed, then `what` the line means is left out.
+    If they are too long for one line, first the gaps are narrowed, then `what`, the meaning of the line, is left out.
     """
     wanted = set(shown)
     items: list[tuple[Piece, str]] = [((MEMORY[x].glyph, MEMORY[x].variable), x) for x in MEMORY if x in wanted]

@@ -1,4 +1,4 @@
-"""What is wrong with an answer, below it; takes no room while that is nothing."""
+"""What is wrong with an answer, shown below it; takes no room if nothing is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Complaint(Static):
         self._said = Content()
 
     def say(self, text: Content) -> None:
-        """Say this; the screen is laid out again only if it is something else than before."""
+        """Show this sentence; the screen is laid out again only if the sentence changed."""
         if text != self._said:
             self._said = text
             self.update(text)

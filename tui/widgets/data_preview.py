@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from backend.data.report import DataReport
 
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
-"""Lengths that a cut is shown for."""
+"""Lengths for which the share of cut rows is shown."""
 _PREVIEW_CHARACTERS = 4000
 BARS = 8
 _WIDE = 100
@@ -88,7 +88,7 @@ def _cuts(report: DataReport) -> str:
 
 
 def found(findings: Iterable[Finding], width: int) -> Content:
-    """Each with the sign of its severity, what fixes it below."""
+    """Each finding with the sign of its severity, and its fix below."""
     return Content("\n").join(line for one in findings for line in _finding(one, width))
 
 

@@ -30,7 +30,7 @@ class Entry(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "next", key_display="Enter")]
     virtual_size = Reactive(Size(0, 0))
-    """Without a layout of the screen: what is typed scrolls within the line, which stays as wide as it is."""
+    """No layout of the screen: what is typed scrolls within the line, which keeps its width."""
 
     def __init__(self, value: str = "", *, placeholder: str = "", id: str | None = None, help: str = "") -> None:
         super().__init__(value, placeholder=placeholder, id=id, compact=True, select_on_focus=True)

@@ -25,7 +25,7 @@ _SIGNS: Mapping[str, tuple[str, str]] = {
 
 
 class StatusLine(Static):
-    """What the app has to say, a line each; takes no room while that is nothing, and covers nothing."""
+    """The app's messages, one per line; takes no room if there are none, and covers nothing."""
 
     DEFAULT_CSS = """
     StatusLine { height: auto; max-height: 4; padding: 0 2; background: $background; display: none; }
@@ -46,7 +46,7 @@ class StatusLine(Static):
 
 
 class Keys(Footer):
-    """Textual's footer, made anew only if another key, or another word for one, is to be shown.
+    """Textual's footer, rebuilt only if a key or its description changes.
 
     Keys that have no room are left out, the last ones first, but never the help, which lists all of them.
     """

@@ -101,7 +101,7 @@ class Picker(Vertical):
         self._filter()
 
     def describe(self, details: Mapping[str, str]) -> None:
-        """Other words at the right of these values; what is typed and highlighted stays."""
+        """Change the words at the right of these values; what is typed and highlighted stays."""
         self._choices = [replace(one, detail=details.get(one.value, one.detail)) for one in self._choices]
         self._filter(highlight=self.value)
 
@@ -119,7 +119,7 @@ class Picker(Vertical):
             self.query_one(Entry).focus()
 
     def complete(self) -> bool:
-        """Take an error's suggestion, or complete the path that is typed; False if there is nothing of the two."""
+        """Take an error's suggestion, or complete the path that is typed; False if there is neither."""
         entry = self.query_one(Entry)
         typed, taken = entry.value, self._suggestion
         if not taken and self._paths and typed and typed.isprintable():

@@ -1,4 +1,4 @@
-"""What each preset comes to on this box: looked up in a worker, and said in a few words and in a sentence."""
+"""What each preset would take on this box: looked up in a worker, and said in a few words and in a sentence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FIT, _TIME = 10, 11
 
 @dataclass(frozen=True)
 class Known:
-    """What the wizard knows when the presets are opened, so that a worker needs no look at what changes meanwhile."""
+    """What the wizard knows when the presets are opened, so that a worker reads nothing that changes meanwhile."""
 
     answers: Answers
     device: Device | None
@@ -39,12 +39,12 @@ class Known:
 
     @classmethod
     def of(cls, journey: Journey) -> Known:
-        """All of it."""
+        """What `journey` knows now."""
         return cls(journey.answers, journey.device, journey.model, journey.data)
 
 
 def look(journey: Journey, known: Known, preset: Preset) -> Outlook:
-    """What `preset` comes to. The hub is not asked. Raises UserError for what can't be planned or is not here."""
+    """What `preset` would take. The hub is not asked. Raises UserError for what can't be planned or is not here."""
     started = Journey(journey.sources, known.answers)
     started.start_from(preset)
     sources, answers = journey.sources, started.answers

@@ -28,7 +28,7 @@ class Preview(VerticalScroll):
     """
 
     virtual_size = Reactive(Size(0, 0))
-    """Without a layout of the screen of its own: a scroll bar that comes or goes asks for one."""
+    """No layout of the screen: a scroll bar that appears or disappears asks for one anyway."""
 
     def compose(self) -> ComposeResult:
         """One text."""

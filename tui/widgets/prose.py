@@ -21,7 +21,7 @@ class Prose(Widget):
 
     DEFAULT_CSS = "Prose { height: auto; }"
     virtual_size = Reactive(Size(0, 0))
-    """Without a second layout of the screen after the one that gave the widget its size."""
+    """No second layout of the screen after the one that gave the widget its size."""
 
     def __init__(self, build: Build | None = None, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)

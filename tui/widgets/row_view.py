@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from backend.data.report import Segment
 
 CHARACTERS = 20_000
-"""Most of a row that is shown."""
+"""The most characters of a row that are shown."""
 TOKENS = 2000
 LEGEND = " is a target: the loss counts these tokens only"
 
 
 def row(shown: Shown, width: int, as_tokens: bool = False) -> Content:
-    """The row, below it why it is not used, or what the brackets mean."""
+    """The row, and below it why it is not used or what the brackets mean."""
     why = sentences([f"not used: {shown.refused}"] if shown.refused else [], width, "\u2717", "$error")
     if as_tokens and shown.tokens:
         return stacked([why, _tokens(shown.tokens[:TOKENS], width)])

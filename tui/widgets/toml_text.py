@@ -12,11 +12,11 @@ from textual.style import Style
 from textual.widgets import TextArea
 
 _BASE = "$text"
-"""What the library styles all of the text with: a colour that depends on the background, which an editor can't tell."""
+"""The style that the library gives to all text: its colour depends on the background, which an editor doesn't know."""
 
 
 class TomlColours(HighlightTheme):
-    """By kind of token, in the theme's own colours: all of them can be read on its background."""
+    """A colour of the theme for each kind of token; all of them are readable on its background."""
 
     STYLES = {  # noqa: RUF012  (as the library declares it)
         Comment: "$faint italic",

@@ -221,7 +221,7 @@ def test_queued_is_a_state_of_runs(fttui_home: Path, capsys: pytest.CaptureFixtu
     runs(json=True)
     assert json.loads(capsys.readouterr().out)[0]["state"] == "queued"
     queue.list_queue()
-    assert "1  a-one\nnobody starts them" in capsys.readouterr().out
+    assert "1  a-one\nno worker starts them" in capsys.readouterr().out
 
 
 def test_a_name_of_digits_is_a_name_before_it_is_a_place(fttui_home: Path) -> None:
