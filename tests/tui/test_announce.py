@@ -1,4 +1,4 @@
-"""What is sent to the terminal besides the screen: a title, a notification, and no sequence from outside text."""
+"""What is sent to the terminal besides the screen: a title and a notification, but no sequence from outside text."""
 
 from __future__ import annotations
 

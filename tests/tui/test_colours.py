@@ -1,4 +1,4 @@
-"""What terminals with fewer colours show: every text can be read, and what differs in colour still differs."""
+"""What terminals with fewer colours show: every text is readable, and what differs in colour still differs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tui.screens.live import LiveScreen
 
 __all__ = ["utc"]
 LEAST_CONTRAST = 3.0
-"""Of text; frames and grids may be fainter."""
+"""Least contrast of text; frames and grids may be fainter."""
 GREY_STEP = 10
 """Light greys are shown one step darker; no other colour is moved at all."""
 _FRAMES = set("─│╭╮╰╯┈┄┤├┊▕▏▔▁▎━╸╌┃╱ ")
@@ -29,7 +29,7 @@ STEPS = ["hardware", "model", "data", "goal", "compare", "review"]
 
 
 def in_256(colour: Color) -> tuple[int, int, int]:
-    """As a terminal with 256 colours shows it."""
+    """The colour as a terminal with 256 colours shows it."""
     return tuple(colour.downgrade(ColorSystem.EIGHT_BIT).get_truecolor())  # type: ignore[return-value]
 
 

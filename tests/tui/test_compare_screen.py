@@ -200,7 +200,7 @@ async def test_a_price_belongs_to_the_gpu_that_it_was_given_for() -> None:
 
 
 async def test_what_fits_and_can_not_run_is_not_called_fits() -> None:
-    """It fits the card and costs more than the budget: the sign of "fits" would contradict the reasons below it."""
+    """It fits the card but costs more than the budget: a sign for "fits" would contradict the reasons below it."""
     app = box.at("compare")
     async with app.run_test(size=(120, 40)) as pilot:
         await box.settled(pilot)

@@ -161,7 +161,7 @@ async def test_data_that_went_away_is_said(rows: str) -> None:
 
 @pytest.mark.parametrize("stops", [False, True])
 async def test_enter_while_the_folder_is_listed_counts_once_the_data_is_read(stops: bool) -> None:
-    """It is kept while files are listed and the highlighted one is read; a finding that stops a run still stops it."""
+    """Enter is kept while files are listed and the highlighted one is read; a finding that stops a run still does."""
     listed = threading.Event()
 
     def data_here() -> list[Path]:
@@ -179,7 +179,7 @@ async def test_enter_while_the_folder_is_listed_counts_once_the_data_is_read(sto
 
 
 async def test_a_key_lays_the_screen_out_only_if_something_takes_other_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While torch is imported in the background each layout is what a key waits for: there were about four a key."""
+    """While torch is imported in the background, a key waits for each layout, of which there were about four a key."""
     laid_out: list[object] = []
     refresh_layout = Screen._refresh_layout
 
@@ -197,7 +197,7 @@ async def test_a_key_lays_the_screen_out_only_if_something_takes_other_room(monk
         assert not laid_out and shown(pilot) == before
         await box.settled(pilot)
         assert not laid_out and shown(pilot) == before
-        await pilot.press("y")  # rows and tokens a row take the place of the columns
+        await pilot.press("y")  # the fields for rows and tokens replace the one for columns
         await box.settled(pilot)
         assert laid_out and pilot.app.screen.query_one("#row-rows").display
 

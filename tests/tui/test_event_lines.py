@@ -98,7 +98,7 @@ def test_log_lines_say_their_level_if_it_matters() -> None:
 
 
 def test_one_peak_after_a_resume(tmp_path: Path) -> None:
-    """The last line, the list of runs and the panels have the highest peak of all attempts."""
+    """The last line, the list of runs and the panels show the highest peak of all attempts."""
     first: list[AnyEvent] = [
         RunStarted(total_steps=9),
         MemoryReading(peak_bytes=8 << 30),

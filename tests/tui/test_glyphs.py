@@ -1,4 +1,4 @@
-"""ASCII instead of every sign: of the same width, and what differs still differs."""
+"""ASCII instead of every sign: the same width, and different signs stay different."""
 
 from __future__ import annotations
 

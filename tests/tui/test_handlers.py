@@ -1,4 +1,4 @@
-"""Textual finds a message's handler by its name: one that no message has is never called, and nothing says so."""
+"""Textual finds a message's handler by its name: a handler with a name of no message is silently never called."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from textual.message import Message
 import tui
 
 _CALLED_DIRECTLY = {"on_line"}
-"""What a screen with a process is given each line of it by."""
+"""Called directly by screens that run a process, for each line that it prints."""
 
 
 def _handlers(kind: type[Message]) -> Iterator[str]:

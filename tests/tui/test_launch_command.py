@@ -1,4 +1,4 @@
-"""`fttui launch`: what it prints, writes and hands over, and what it refuses before that."""
+"""`fttui launch`: what it prints, writes and submits, and what it refuses before that."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_the_plan_of_a_run(capsys: pytest.CaptureFixture[str], fttui_home: Path)
     ],
 )
 def test_the_plan_of_a_run_is_launched_as_it_is(changes: dict[str, Any], said: str) -> None:
-    """What would change it is not left out in silence."""
+    """An option that would change it is refused, not ignored."""
     plan = str(RunFolder.create(JOB).plan_file)
     with pytest.raises(UserError, match=f"^{said} .*plan.toml, which is launched as it was planned"):
         launch(plan, on="slurm", **changes)
@@ -133,7 +133,7 @@ def test_a_size_has_no_weights(questions: Path) -> None:
 
 def test_a_cpu_is_taken_only_if_it_is_named(here: Answers, tiny_model: Path, questions: Path) -> None:
     bare = Answers(model=str(tiny_model), data=str(questions))
-    with pytest.raises(UserError, match="say which one the other box has, --gpu NAME, or cpu"):
+    with pytest.raises(UserError, match="name the other box's with --gpu NAME, or --gpu cpu"):
         launch(on="skypilot", method="lora", answers=bare)
     assert launch(on="torchrun", method="lora", answers=bare) == 0
 

@@ -20,7 +20,7 @@ _SEQUENCE = re.compile(r"\x1b\[(\d+);(\d+)H|\x1b\[[\d;?]*[A-Za-z]|\x1b\][^\x07\x
 
 
 class Emulator:
-    """As much of a terminal as Textual's updates need."""
+    """The part of a terminal that Textual's updates need."""
 
     def __init__(self, columns: int, lines: int) -> None:
         self.cells = [[" "] * columns for _ in range(lines)]

@@ -42,7 +42,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 class Living(Trainer):
-    """A trainer that is at it: nothing runs, the events are written already."""
+    """A trainer that seems to be running; its events are already written."""
 
     def is_alive(self) -> bool:
         return True
@@ -53,7 +53,7 @@ def opened(folder: RunFolder, at: float, *, own: bool = True) -> Stage:
 
 
 def run_at(phase: str) -> tuple[RunFolder, float]:
-    """A run that has come as far as `phase`, and a second later."""
+    """A run that has reached `phase`, and the time a second later."""
     story = Story(device="cpu" if phase == "cpu" else "cuda")
     folder = make_run(device=story.device)
     begin = list(story.begin())
@@ -179,7 +179,7 @@ async def test_a_number_focuses_a_panel_and_pressed_again_maximises_it() -> None
 
 
 async def test_a_number_that_comes_twice_at_once_maximises_its_panel() -> None:
-    """Over a slow connection both keys arrive together, before the panel has heard that it has the focus."""
+    """Over a slow connection both keys arrive together, before the panel knows that it has the focus."""
     app = opened(*run_at("mid"))
     async with app.run_test():
         screen = screen_of(app)

@@ -1,4 +1,4 @@
-"""`fttui train --or-resume`: the same command, started again and again, goes on with its own run and no other."""
+"""`fttui train --or-resume`: the same command, started repeatedly, resumes its own run and no other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tui.commands import train
 
 @pytest.fixture
 def resumed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the runs that are trained, in order; nothing is."""
+    """Names of the runs that would be trained, in order; nothing really trains."""
     names: list[str] = []
 
     def run(folder: RunFolder, **options: Any) -> int:

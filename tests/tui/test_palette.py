@@ -1,4 +1,4 @@
-"""The command palette: all that works on the screen, in groups, what was chosen before first."""
+"""The command palette: every command that works on the screen, in groups, with those chosen before at the top."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each preset comes to on this box: beside it in the list, and in a sentence; never a look at the hub."""
+"""What each preset would take on this box: beside it in the list, and in a sentence; the hub is never asked."""
 
 from __future__ import annotations
 

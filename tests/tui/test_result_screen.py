@@ -280,7 +280,7 @@ def test_the_cost_of_several_devices_is_that_of_all_of_them() -> None:
 
 
 async def test_a_run_that_noted_its_failure_only_is_failed_everywhere_and_says_why() -> None:
-    """Another process's run, whose events could not be written: one word in the list, the header and the report."""
+    """Another process's run, whose events could not be written: the list, the header and the report all say failed."""
     folder, at = ended("interrupted")
     with folder.hold():
         folder.note_failure("the disk is full; free some space")

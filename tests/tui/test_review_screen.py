@@ -1,4 +1,4 @@
-"""The review: settings are changed in place and checked, saved as a preset, and a doubtful run asks twice."""
+"""The review: settings are changed in place and checked, and saved as a preset; a doubtful run needs confirmation."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ async def test_a_setting_of_an_earlier_session_is_named_as_such_until_it_is_set_
 
 
 async def test_a_setting_that_chooses_rows_or_targets_reads_the_data_again(tmp_path: Path) -> None:
-    """KTO learns from good and bad answers: the plan counts both, as that of the command line does."""
+    """KTO learns from good and bad answers: the plan counts both, as on the command line."""
     rows = [{"prompt": f"Number {i}?", "completion": f"It is {i}.", "label": i % 4 == 0} for i in range(40)]
     path = tmp_path / "marks.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,4 +1,4 @@
-"""What still fits, from the compare screen: the grid says what it was given, and the reserve is said."""
+"""What still fits, from the compare screen: the grid shows the given figures, and the reserve is named."""
 
 from __future__ import annotations
 

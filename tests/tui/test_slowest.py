@@ -1,4 +1,4 @@
-"""Several devices: which one the others wait for is named; of one there is nothing to say."""
+"""Several devices: the one that the others wait for is named; with a single device nothing is."""
 
 from __future__ import annotations
 

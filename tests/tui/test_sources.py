@@ -46,5 +46,5 @@ def test_new_tokens_that_the_wizard_was_started_with_count_in_the_data(tiny_mode
     started = sources.started(Answers(add_tokens=str(tmp_path / "tokens.txt")), model)
     before, after = (sources.inspect_data(str(rows), (), one) for one in (model, started))
     assert started is not None and started.added_tokens == ("apples",)
-    assert after.tokens == before.tokens - 20 * 3  # two pieces are one token then
+    assert after.tokens == before.tokens - 20 * 3  # two pieces are then one token
     assert sources.started(Answers(), None) is None

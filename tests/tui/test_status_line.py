@@ -1,4 +1,4 @@
-"""What there is to say, on every screen in one place: it covers nothing, and goes when it was read."""
+"""Messages, in the same place on every screen: they cover nothing, and disappear once they could be read."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def test_a_cell_that_is_too_long_folds_between_words_and_wide_letters_count_twic
 
 @pytest.mark.parametrize("columns", [80, 100, 132])
 def test_columns_of_a_plan_never_run_together(columns: int) -> None:
-    """Times of a quarter of an hour to two hours have the longest ranges."""
+    """Times between a quarter of an hour and two hours have the longest ranges."""
     answers = Answers(model="8b", data="x.jsonl")
     comparison = compare(answers, replace(H100, count=1), model(LLAMA_8B), rows(3000))
     text = plan_table.table(comparison, columns)

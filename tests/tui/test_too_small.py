@@ -1,4 +1,4 @@
-"""Below 70x20 one honest sentence; a resize brings back what was there."""
+"""Below 70x20 the screen only says that it is too small; a resize brings back what was there."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def test_detach_gives_the_shell_back_and_stop_reaches_it(tiny_model: Path, quest
     try:
         wait_for(run, lambda history: history.step > 0)
     finally:
-        assert fttui("stop", run.name).returncode == 0  # or it would train on after a failed test
+        assert fttui("stop", run.name).returncode == 0  # otherwise it would train on after a failed test
     wait_for(run, lambda history: bool(history.finished))
     assert read(run.events_file).state == "stopped"
 

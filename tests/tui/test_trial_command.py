@@ -61,7 +61,7 @@ def test_every_method_is_tried_on_the_users_own_data(
 @pytest.mark.parametrize("end", ["Ctrl+C", "killed", "its reader has left"])
 def test_ended_in_mid_trial_it_leaves_no_process_and_no_file(tiny_model: Path, questions: Path, end: str) -> None:
     command = [sys.executable, "-m", "tui", "plan", "--model", str(tiny_model), "--data", str(questions), "--trial"]
-    obeys_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what a background job inherits ignores it
+    obeys_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a background job inherits that it is ignored
     with subprocess.Popen(
         [*command, *SHORT], cwd=ROOT, stdout=-1, stderr=subprocess.PIPE, text=True, preexec_fn=obeys_ctrl_c
     ) as process:
@@ -167,7 +167,7 @@ def test_only_the_first_downloads_the_model() -> None:
 
 
 def test_the_figures_before_a_trial_agree_with_the_comparison() -> None:
-    """Each method by itself, their sum, and the run that the comparison shows: no figure stands for two things."""
+    """Each method by itself, their sum, and the run that the comparison shows: every figure has one meaning."""
     comparison = a_comparison()
     found = [trial_plan.of(comparison, method) for method in METHODS]
     said = trying.about(found)

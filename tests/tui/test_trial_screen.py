@@ -96,7 +96,7 @@ async def test_afterwards_the_figures_are_computed_again() -> None:
     asked: list[object] = []
 
     def here(hardware: Any) -> Any:
-        """As slow as a trial would find it, from the second look on."""
+        """From the second look on, the device is as slow as a trial has measured it."""
         asked.append(hardware)
         device = devices.here(hardware)
         return device if len(asked) == 1 else replace(device, flops_per_second=device.flops_per_second / 2)

@@ -164,7 +164,7 @@ async def test_esc_drops_what_was_typed_and_the_answer_is_highlighted_again() ->
         picker = app.query_one(Picker)
         picker.offer([Choice(x, x) for x in ("GH200 96GB", "H200 SXM", "RTX 4090")], "RTX 4090")
         picker.query_one(Entry).focus()
-        for key in ("h", "2", "escape"):  # as in one packet: the Esc is there before the list has followed
+        for key in ("h", "2", "escape"):  # as in one packet: Esc arrives before the list is updated
             app.post_message(events.Key(key, key if len(key) == 1 else None))
         await pilot.pause()
         assert (picker.value, picker.query_one(Entry).value) == ("RTX 4090", "")

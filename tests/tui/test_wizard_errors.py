@@ -220,7 +220,7 @@ async def test_outside_text_is_harmless(tmp_path: Path) -> None:
 
 
 async def test_enter_right_after_typing_applies_to_what_was_typed(tmp_path: Path) -> None:
-    """Keys that come in one packet, as over a slow line: the Enter must not take the answer from before them."""
+    """Keys that come in one packet, as over a slow line: Enter must not take the answer from before them."""
     app = box.app(inspect_data=REAL.inspect_data, data_here=list)
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)

@@ -268,7 +268,7 @@ async def test_the_demo_model_is_prepared_and_counts_become_exact() -> None:
 
 
 async def test_figures_become_exact_on_later_steps_too() -> None:
-    """Enter is pressed faster than the demo model's tokenizer is made: the plan must not stay with estimates."""
+    """Enter is pressed before the demo model's tokenizer is ready: the plan must not keep the estimates."""
     ready: list[bool] = []
     app = box.app(
         **DEMO,

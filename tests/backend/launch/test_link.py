@@ -1,4 +1,4 @@
-"""Connections between the boxes of a run: a box that falls silent, ends or leaves."""
+"""Connections between the boxes of a run: a box that stops responding, ends or leaves."""
 
 from __future__ import annotations
 

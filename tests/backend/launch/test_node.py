@@ -117,7 +117,7 @@ def test_boxes_meet_again_until_the_run_has_ended(folder: RunFolder, monkeypatch
 def test_elastic_that_stays_when_its_ranks_are_gone_is_ended(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It wants to tell a box that can't be reached."""
+    """It is trying to notify a box that can't be reached."""
     rank = "subprocess.run([sys.executable, '-c', 'import time; time.sleep(0.3)'])"
     code = f"import subprocess, sys, time; {rank}; time.sleep(60)"
     monkeypatch.setattr(node, "FAREWELL_SECONDS", 0.5)
@@ -140,7 +140,7 @@ def test_ranks_that_die_without_a_step_end_the_run(folder: RunFolder, monkeypatc
 
 @pytest.mark.parametrize("how", ["wait", "never"])
 def test_a_signal_to_all_stops_the_run(folder: RunFolder, how: str) -> None:
-    """The ranks obey the command; if the boxes have not met, nobody is there to obey, and elastic is ended."""
+    """The ranks obey the command; if the boxes have not met yet, there are no ranks, and elastic is ended."""
     waits = f"[{sys.executable!r}, '-c', {RANKS!r}, {str(folder.path)!r}, 'wait']"
     never = f"[{sys.executable!r}, '-c', 'import time; time.sleep(60)']"
     code = f"""

@@ -28,7 +28,7 @@ SENTENCE = (
 
 @pytest.fixture(params=["ImportError", "OSError", "RuntimeError"])
 def broken_torch(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes that are started from here on find a torch that can't be imported."""
+    """Processes that are started from now on find a torch that can't be imported."""
     package = tmp_path / "broken" / "torch"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(f"raise {request.param}({CAUSE!r})\n")
@@ -107,7 +107,7 @@ def test_a_library_that_breaks_within_the_run_is_named_by_its_first_cause() -> N
 
 
 def test_the_sentence_of_a_failure_needs_no_torch() -> None:
-    """Nor do the words for a lack of memory, which are torch's."""
+    """Nor does recognising torch's own words for a lack of memory."""
     script = (
         "import sys; from backend.training.failure import sentence; "
         "print(sentence(RuntimeError('CUDA out of memory'), 'run')); print('torch' in sys.modules)"

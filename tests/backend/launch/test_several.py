@@ -1,4 +1,4 @@
-"""The parent of several ranks: whom it believes, and what it does when they have ended."""
+"""The parent of several ranks: which rank's error it reports, and what it does when they have ended."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def events(folder: RunFolder, name: str) -> list[dict[str, Any]]:
 def test_who_is_believed(
     verdicts: list[tuple[int, RankOutcome]], first: list[int], expected: str | None, tmp_path: Path
 ) -> None:
-    """Memory that ran out before all; then who failed first, since the others fail of losing it."""
+    """Running out of memory comes first; then the rank that failed first, since the others fail as they lose it."""
     for rank, verdict in verdicts:
         verdict.write(tmp_path, rank)
     found = several._verdict(tmp_path, first)
@@ -65,7 +65,7 @@ def test_who_is_believed(
 def lives(
     monkeypatch: pytest.MonkeyPatch, folder: RunFolder, *outcomes: tuple[str | None, RankOutcome | None]
 ) -> list[Any]:
-    """Let one life after the other tell this end, and come to this verdict; the adjustments that each began with."""
+    """Let each attempt end with this state and verdict in turn; returns the adjustments that each began with."""
     left, began = list(outcomes), []
 
     def life(*_: Any) -> RankOutcome | None:
@@ -129,7 +129,7 @@ def test_what_can_t_be_remembered_ends_the_run_rather_than_starting_for_ever(
 def test_ranks_see_the_gpus_that_the_user_shows(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Not the one that a run before had to itself in this process; and each gets its number."""
+    """Not only the one that an earlier run used in this process; and each rank gets its number."""
     told = "json.dumps([sys.argv[2:4], dict(os.environ)])"
     script = f"import json, os, sys; open(sys.argv[4] + sys.argv[2], 'w').write({told})"
     monkeypatch.setattr(several, "CHILD", (sys.executable, "-c", script))
@@ -152,7 +152,7 @@ def test_ranks_see_the_gpus_that_the_user_shows(
 def test_two_ranks_share_the_cores_that_they_may_use(
     quota: float | None, set_before: str | None, each: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of eight cores; the trainer has said as many threads as a quota has cores, a user anything else."""
+    """Of eight cores; the trainer sets as many threads as a quota has cores, a user may set any other number."""
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(host, "_affinity", lambda _: 8)
     monkeypatch.setattr(cgroup, "cpu_quota", lambda: quota)

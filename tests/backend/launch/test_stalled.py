@@ -1,4 +1,4 @@
-"""A rank that stands still is named within seconds, and once; that it goes on is said too."""
+"""A rank that stalls is named within seconds, and only once; that it continues is reported too."""
 
 from __future__ import annotations
 

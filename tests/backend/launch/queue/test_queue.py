@@ -158,7 +158,7 @@ def test_a_smaller_gpu_that_is_free_is_not_taken(fttui_home: Path, monkeypatch: 
 def test_a_run_that_this_box_can_no_longer_train_is_told_and_left_out(
     changes: dict[str, Any], fttui_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GPUs are gone since it was planned: the others don't wait for it for ever."""
+    """GPUs have disappeared since it was planned: the other runs don't wait for it for ever."""
     box = Box(monkeypatch, lambda _: (replace(GPU, uuid="GPU-7", memory_bytes=8 << 30, free_bytes=8 << 30),))
     first, _ = queued("a-one", "b-two")
     planned_for(first, 20 << 30, **changes)
@@ -200,7 +200,7 @@ def test_only_one_works(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_look_at_the_worker_keeps_none_from_working(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`fttui queue list` holds the lock for a moment to see whether somebody else does."""
+    """`fttui queue list` holds the lock for a moment to see whether the worker does."""
     queued("a-one")
     monkeypatch.setattr(worker, "work", lambda: waiting.remove("a-one"))
     monkeypatch.setattr("sys.argv", ["worker"])
@@ -230,7 +230,7 @@ def test_a_name_of_digits_is_a_name_before_it_is_a_place(fttui_home: Path) -> No
 
 
 def test_what_left_the_queue_meanwhile_is_not_put_back(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker takes the run between the user's look at the list and the change."""
+    """The worker takes the run after the user's command has read the list and before it writes the change."""
     queued("a-one", "b-two", "c-three")
     find = waiting.find
 

@@ -1,4 +1,4 @@
-"""Launch files: what they say follows from the job, and no odd name gets out of its quotes."""
+"""Launch files: their content follows from the job, and no odd name breaks out of its quotes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def shell_of(engine: str, text: str) -> str:
 
 
 def trained(engine: str, text: str, folder: Path) -> list[str]:
-    """Run the shell part with a `fttui` that writes its words down; returns them."""
+    """Run the shell part with a `fttui` that records its arguments; returns them."""
     bin_ = folder / "bin"
     bin_.mkdir()
     recorder = '#!/bin/sh\nfor word; do printf "%s\\0" "$word"; done >> "$RECORD"\n'
@@ -129,7 +129,7 @@ def test_torchrun_gets_a_run_folder(tmp_path: Path) -> None:
 
 
 def on_boxes(text: str, folder: Path, *words: str) -> list[str]:
-    """Run a launch file for several boxes with a Python that writes its words down; returns them."""
+    """Run a launch file for several boxes with a Python that records its arguments; returns them."""
     (folder / "bin").mkdir(exist_ok=True)
     fake = {
         "fttui": "",
@@ -207,7 +207,7 @@ def test_odd_paths_are_uploaded_under_harmless_names(engine: str, tmp_path: Path
 def test_money_and_time_are_limits() -> None:
     budget = Options(budget_usd=35.0)
     sky = yaml.safe_load(launch_file(job(), "skypilot", budget))
-    assert sky["resources"]["max_hourly_cost"] == 10.0  # 35 over the longest 3 hours and half an hour's start
+    assert sky["resources"]["max_hourly_cost"] == 10.0  # 35 USD over at most 3 hours and half an hour to start
     assert sky["resources"]["accelerators"] == {"A100-80GB": 2}
     assert sky["resources"]["job_recovery"]["recover_on_exit_codes"] == [75]
     assert "timeout --signal=TERM --kill-after=300 15300 fttui train" in sky["run"]  # 3 h x 1.25 + 0.5 h
