@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 SIZES = {"q_proj": (64, 64), "v_proj": (64, 32), "down_proj": (128, 64)}
-"""Inputs and outputs."""
+"""Inputs and outputs of each target module."""
 
 
 def make_adapter(folder: Path, base: str = "", rank: int = 4, layers: int = 2, **config: Any) -> Path:

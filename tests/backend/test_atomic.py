@@ -1,4 +1,4 @@
-"""A small file is replaced in one step, also by two writers at once, and a link stays a link."""
+"""A small file is replaced in one step, even by two writers at once, and a link stays a link."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests import at_once
 
 
 def test_a_preset_that_is_kept_elsewhere_stays_there(tmp_path: Path) -> None:
-    """As of a user whose own files are links into a repository of them."""
+    """As for a user whose own files are links into a repository."""
     presets.copy("demo", "mine")
     link = paths.own_presets() / "mine.toml"
     kept = link.rename(tmp_path / "mine.toml")

@@ -20,7 +20,7 @@ def test_a_table_has_what_the_file_says(name: str) -> None:
 
 
 def assert_equal(table: object, shipped: object) -> None:
-    """All that the file says, and nothing else but defaults."""
+    """Everything in the file is in the table, and all else in the table is a default."""
     if isinstance(shipped, dict):
         assert isinstance(table, dict)
         for key, value in shipped.items():

@@ -161,7 +161,7 @@ def test_errors_beyond_rounding_are_wrong_results() -> None:
 
 
 def test_a_gpu_that_torch_cannot_use_is_no_healthy_cpu() -> None:
-    """As in a container that has the driver's library that describes the GPU, and not the one that computes."""
+    """As in a container that has the driver's NVML library but not its CUDA library."""
     check = evaluate(replace(GOOD, no_cuda="Found no NVIDIA driver on your system. Please check"), expects_cuda=True)
     assert (check.state, check.fix) == ("missing", doctor.NO_CUDA_FIX)
     assert check.detail.endswith("torch can't use it: Found no NVIDIA driver on your system. Please check")

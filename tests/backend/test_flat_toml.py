@@ -1,4 +1,4 @@
-"""Our own TOML read fast: the same values as a whole parser gives, or none at all."""
+"""Fast reading of our own TOML: the same values as a full parser gives, or none at all."""
 
 from __future__ import annotations
 

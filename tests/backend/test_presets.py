@@ -169,7 +169,7 @@ def test_a_command_names_a_preset_by_its_file_where_that_lies_elsewhere(tmp_path
 
 
 def test_clipping_that_was_given_up_for_memory_is_left_open() -> None:
-    """Kept, it would forbid to step in the backward pass on the very box that it was saved on."""
+    """If it were kept, it would forbid stepping in the backward pass on the very box that it was saved on."""
     answers = Answers(set=("method=full",))
     before = compare(answers, A100_80, model(LLAMA_8B), rows(5000)).methods["full"]
     assert before.plan.optimizer_in_backward and before.plan.max_grad_norm == 0

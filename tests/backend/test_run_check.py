@@ -1,4 +1,4 @@
-"""`fttui doctor --run`: what is whole in a run folder, and what is not."""
+"""`fttui doctor --run`: what is intact in a run folder, and what is damaged."""
 
 from __future__ import annotations
 

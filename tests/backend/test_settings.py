@@ -1,4 +1,4 @@
-"""config.toml: defaults without it, and one sentence for what it can't hold."""
+"""config.toml: defaults if there is none, and one sentence for each invalid value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scheduler signals every process of a job: children that work for a run live on."""
+"""A scheduler signals every process of a job: a run's worker processes survive it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Types that several threads meet for the first time, all at once."""
+"""Several threads use a type for the first time, all at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ for n in range(60):
 
 
 def test_the_process_lives() -> None:
-    """With msgspec's own `convert` it dies (status -11): three times of three."""
+    """With msgspec's own `convert` it died (status -11) in three of three tries."""
     subprocess.run([sys.executable, "-c", SCRIPT], check=True, cwd=ROOT, timeout=60)
 
 

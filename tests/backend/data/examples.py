@@ -1,4 +1,4 @@
-"""Rows to examples in a line, for the tests of formats."""
+"""Turns rows into examples in one call, for the tests of formats."""
 
 from __future__ import annotations
 

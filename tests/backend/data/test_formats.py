@@ -65,7 +65,7 @@ def test_sharegpt_with_tools() -> None:
     example = read(row).examples[0]
     assert isinstance(example, Conversation)
     call = {"tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {"n": 1}}}]}
-    assert example.messages == (  # what follows the last answer is of no use
+    assert example.messages == (  # turns after the last answer are not used
         Message("system", "s"),
         Q,
         Message("assistant", "", scored=True, extra=call, is_null=True),

@@ -63,7 +63,7 @@ def test_kto_learns_from_the_rows_marked_as_bad_too(tmp_path: Path, model: Model
 def test_a_pair_is_planned_by_the_longer_of_its_answers(
     has_tokenizer: bool, tmp_path: Path, model: ModelInfo, tiny_model: Path
 ) -> None:
-    """Both are padded to it: by the better ones alone, memory and time would be those of a shorter run."""
+    """Both are padded to it: if only the better ones counted, memory and time would be those of a shorter run."""
     answers = [("Yes.", "No, " * 30), ("Yes, " * 40, "No."), ("Yes.", "No."), ("Yes.", "")]
     rows = [{"prompt": f"{i}?", "chosen": yes, "rejected": no} for i, (yes, no) in enumerate(answers)]
     path = jsonl(tmp_path / "rows.jsonl", rows)
@@ -158,7 +158,7 @@ def test_nothing_heavy_is_loaded(tmp_path: Path, tiny_model: Path) -> None:
 def test_what_a_sample_refuses_is_carried_over_to_all_rows(
     tmp_path: Path, model: ModelInfo, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A quarter of the rows has two questions in a row, which the template refuses."""
+    """A quarter of the rows have two questions in succession, which the template refuses."""
     folder = tmp_path / "strict"
     folder.mkdir()
     for file in tiny_model.iterdir():
@@ -219,7 +219,7 @@ def test_rows_without_a_target_are_no_used_rows(tmp_path: Path, model: ModelInfo
 def test_of_a_conversation_the_last_answer_alone_is_compared(
     objective: Literal["dpo", "kto"], tmp_path: Path, model: ModelInfo, tiny_model: Path
 ) -> None:
-    """A cut leaves out the rows whose last answer begins behind it, however many answers stand before."""
+    """Truncation leaves out the rows whose last answer begins after the cut, however many answers come before it."""
     talks = [
         [{"role": role, "content": f"{role} {n} " * (1 + n % 5)} for _ in range(2) for role in ("user", "assistant")]
         for n in range(30)

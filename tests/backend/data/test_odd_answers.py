@@ -1,4 +1,4 @@
-"""Answers that hold what no answer should: each oddity is found if enough rows have it, and not in clean ones."""
+"""Answers with content that no answer should have: found if enough rows have it, and not in clean rows."""
 
 from __future__ import annotations
 

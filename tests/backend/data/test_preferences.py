@@ -1,4 +1,4 @@
-"""Pairs and marked answers for training: whose prompts differ, who are alike, and who have no mark."""
+"""Pairs and marked answers for training: pairs with different prompts, identical answers, and rows without a mark."""
 
 from __future__ import annotations
 

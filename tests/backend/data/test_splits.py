@@ -1,4 +1,4 @@
-"""Which files of a folder are trained on, evaluated on and left out."""
+"""Which files of a folder are used for training, for evaluation, or not at all."""
 
 from __future__ import annotations
 

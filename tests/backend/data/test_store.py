@@ -16,7 +16,7 @@ from backend.data.chat.tokens import Ids, Mask
 
 ROOT = Path(__file__).parents[3]
 ROWS = 2 * store.BLOCK + 300
-"""Three record batches, the last of them short."""
+"""Three record batches; the last one is short."""
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_what_is_damaged_is_a_miss_and_is_written_anew(fttui_home: Path, rows: t
 
 
 def test_a_file_cut_between_two_batches_is_a_miss(fttui_home: Path, rows: tuple[list[Ids], list[Mask]]) -> None:
-    """Arrow takes the end of a stream for its end: only the number of rows tells."""
+    """Arrow can't tell a cut stream from a complete one: only the number of rows shows it."""
     store.save("key", *rows, {})
     store.save("fewer", rows[0][: store.BLOCK], rows[1][: store.BLOCK], {})
     whole, fewer = (next((fttui_home / "cache" / key).glob("*.arrow")) for key in ("key", "fewer"))
@@ -181,13 +181,13 @@ def test_the_cache_keeps_what_was_used_last(fttui_home: Path, monkeypatch: pytes
     save("d")
     assert sorted(path.name for path in (fttui_home / "cache").iterdir()) == ["a", "c", "d", "y.young"]
     monkeypatch.setattr(store, "constants", lambda: SimpleNamespace(cache_bytes=10))
-    save("e")  # larger than all that is allowed, but needed now
+    save("e")  # larger than the whole limit, but needed now
     assert [path.name for path in (fttui_home / "cache").iterdir() if "." not in path.name] == ["e"]
     assert mapped.row(0)[0][-1] == 999, "what a process has mapped stays readable"
 
 
 def test_a_flipped_bit_is_a_miss() -> None:
-    """Mapped as it is, the row would be trained on."""
+    """If it were mapped unchecked, the damaged row would be trained on."""
     ids, scored = np.arange(5, dtype=np.int32), np.ones(5, dtype=np.bool_)
     store.save("key", [ids], [scored], {"truncated": 1})
     file = store.folder() / "key" / store.ROWS

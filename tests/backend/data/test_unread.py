@@ -1,4 +1,4 @@
-"""What turns hold beside who speaks and what is said: read, refused, or named."""
+"""Fields of turns other than role and content: read, refused, or named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dry run against the formulas, and against runs at the depth that it draws lines to."""
+"""The dry run against the formulas, and against runs at the depth that it extrapolates to."""
 
 from __future__ import annotations
 

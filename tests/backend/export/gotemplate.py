@@ -1,4 +1,4 @@
-"""As much of Go's templates as the Modelfiles use: range over `.Messages`, if and else if, `eq`, `not`, variables."""
+"""The part of Go's templates that Modelfiles use: range over `.Messages`, if and else if, `eq`, `not`, variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ACTION = re.compile(r"\{\{ (.*?) \}\}", re.DOTALL)
 
 
 def render(source: str, messages: Sequence[dict[str, str]]) -> str:
-    """What Ollama would make of the messages (no two of one role follow each other, and none is a tool's)."""
+    """What Ollama would render for these messages (successive roles differ, and there are no tool messages)."""
     parts = _ACTION.split(source)
     tokens = [("text" if at % 2 == 0 else "action", part) for at, part in enumerate(parts)]
     system = "\n\n".join(x["content"] for x in messages if x["role"] == "system")
@@ -19,7 +19,7 @@ def render(source: str, messages: Sequence[dict[str, str]]) -> str:
 
 
 def _block(tokens: Iterator[tuple[str, str]]) -> tuple[list[Any], str]:
-    """Nodes up to `end` or `else`, and which of them it was."""
+    """The nodes up to `end` or `else`, and which of the two ended them."""
     nodes: list[Any] = []
     for kind, part in tokens:
         if kind == "text" or part.split()[0] not in ("if", "range", "end", "else"):

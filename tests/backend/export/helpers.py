@@ -1,4 +1,4 @@
-"""Runs that have ended, made without training: the trainer's own saving of a model whose adapter is off zero."""
+"""Finished runs made without training: the trainer's own code saves a model whose adapter is not zero."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ended(
     job: dict[str, Any] | None = None,
     **changes: Any,
 ) -> RunFolder:
-    """A run on `model` that is done, its result as the trainer writes it."""
+    """A finished run on `model`, with its result as the trainer writes it."""
     settings = plan(method, **changes)
     folder = without_result(model, data, method, job, **changes)
     made: methods.Loaded = loaded(model, settings)
@@ -61,4 +61,4 @@ def found(folder: RunFolder) -> ExportSource:
 
 
 def silent(_: str) -> None:
-    """Say nothing."""
+    """Report no progress."""

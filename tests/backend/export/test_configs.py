@@ -1,4 +1,4 @@
-"""Other trainers' configs: what stands in them follows from the plan, and their rows are the run's."""
+"""Other trainers' configs: their values follow from the plan, and their rows are the run's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILES = {"trl": "sft.yaml", "axolotl": "axolotl.yaml", "llamafactory": "llamafac
 
 
 def run(model: Path, data: Path, method: Any = "lora", job: dict[str, Any] | None = None, **changes: Any) -> RunFolder:
-    """A run that looks ended; the configs need its tokenizer, and no weights."""
+    """A run that looks finished; the configs need its tokenizer but no weights."""
     folder = without_result(model, data, method, job, **changes)
     folder.result.mkdir()
     make_tokenizer(folder.result)
@@ -213,7 +213,7 @@ def test_data_that_is_gone_is_said(tiny_model: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_the_schedule_is_transformers_of_that_name(schedule: Any, make: Callable[..., RunFolder]) -> None:
-    """After warm-up, within what one step more or less makes."""
+    """After warm-up, within the difference that one step makes."""
     import torch
     from transformers import get_scheduler
 
@@ -281,7 +281,7 @@ def test_preferences_are_not_exported_as_if_answers_were_learned(make: Callable[
 
 @pytest.mark.parametrize("trainer", FILES)
 def test_a_limit_of_steps_beyond_the_epochs_is_not_passed_on(make: Callable[..., RunFolder], trainer: str) -> None:
-    """There it would be how long to train, whatever the epochs say."""
+    """The other trainer would train for that many steps, whatever the epochs say."""
     assert "max_steps" not in config(make(max_steps=1000), trainer)[0]
     assert config(make(max_steps=3), trainer)[0]["max_steps"] == 3
 
@@ -298,7 +298,7 @@ def test_what_ends_a_run_or_chooses_its_weights_is_named(make: Callable[..., Run
 
 
 def test_all_linear_layers_and_the_head_are_listed_by_name(make: Callable[..., RunFolder]) -> None:
-    """In a list other trainers know no `all-linear`: peft would put an adapter on the head alone."""
+    """Other trainers don't understand `all-linear` within a list: peft would put an adapter on the head alone."""
     folder = make(target_modules="all-linear,lm_head")
     names = ["down_proj", "lm_head", "q_proj"]
     (folder.result / "adapter_config.json").write_text(json.dumps({"target_modules": names[::-1], "r": 4}))
@@ -318,7 +318,7 @@ def test_all_linear_layers_and_the_head_are_listed_by_name(make: Callable[..., R
 def test_whole_modules_are_named_as_peft_tells_them_apart(
     make: Callable[..., RunFolder], trainer: str, key: str, value: Any
 ) -> None:
-    """`norm` alone would be the end of every block's norms too."""
+    """`norm` alone would match the end of every block norm's name too."""
     folder = make(modules_to_save="norm")
     assert config(folder, trainer)[0][key] in (["norm"], "norm"), "an older adapter does not say"
     (folder.result / "adapter_config.json").write_text(json.dumps({"modules_to_save": ["model.norm"]}))

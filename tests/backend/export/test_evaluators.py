@@ -1,4 +1,4 @@
-"""The command lines for others' evaluators: of a model, of an adapter, and of one over a base of the run's own."""
+"""The command lines for other programs' evaluators: for a model, an adapter, and an adapter over the run's own base."""
 
 from __future__ import annotations
 

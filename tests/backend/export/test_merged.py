@@ -109,7 +109,7 @@ def test_a_full_run_is_linked(tiny_model: Path) -> None:
 
 
 def test_an_answer_ends_where_a_turn_ends(tmp_path: Path) -> None:
-    """A base model's own EOS stays, behind the mark that the chat template ends a turn with."""
+    """A base model's own EOS is kept, after the token with which the chat template ends a turn."""
     base = make_model(tmp_path / "base")
     config = json.loads((base / "config.json").read_text()) | {"eos_token_id": 0}
     (base / "config.json").write_text(json.dumps(config))

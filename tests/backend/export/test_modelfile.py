@@ -1,4 +1,4 @@
-"""Modelfiles: the template that is derived writes what the chat template writes, or there is none."""
+"""Modelfiles: the derived template writes what the chat template writes, or none is derived."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def tokenizer(folder: Path, source: str | None, **special: Any) -> TextTokenizer
 
 
 def trained(known: TextTokenizer, talk: list[dict[str, str]]) -> str:
-    """As the run rendered it: a system text that the template refuses stands before the question."""
+    """The text as the run rendered it: a system text that the template refuses is put before the question."""
     try:
         return known.render(talk, add_generation_prompt=True)
     except template.Refusal:

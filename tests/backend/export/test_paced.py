@@ -1,4 +1,4 @@
-"""How far an export is, said now and then."""
+"""The progress of an export, reported now and then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the targets beside plain merging write: Ollama and LM Studio with GGUF, MLX, SGLang, and the upload."""
+"""What the export targets beside plain merging write: Ollama and LM Studio with GGUF, MLX, SGLang, and the upload."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Nvml:
         return self
 
     def _guarded(self, function: str) -> Callable[..., Any]:
-        """The function, behind the refusals of the card that it is called for."""
+        """The function, which first raises the error that the card it is called for refuses with, if any."""
 
         def call(*arguments: Any) -> Any:
             card = arguments[0] if arguments else None

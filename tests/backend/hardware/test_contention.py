@@ -1,4 +1,4 @@
-"""Whether other programs took cores away: by what Linux counts for each thread."""
+"""Whether other programs took cores away, from what Linux counts for each thread."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_a_busy_box_is_measured_again_and_then_by_one_core(
 
 
 def test_a_quota_bounds_the_rate_that_a_short_product_would_not_notice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two cores' worth of 64: for a millisecond all of them compute, and then they stand still."""
+    """Two cores' worth of 64: all of them compute for a millisecond, and are then throttled."""
     monkeypatch.setattr(cgroup, "cpu_quota", lambda: 2.0)
     monkeypatch.setattr(host, "_affinity", lambda _: 64)
     monkeypatch.setattr(host, "_best_rate", lambda n, _: 7e10 if n == host.ALONE else 4e12)

@@ -1,4 +1,4 @@
-"""The CPU's rate is the best that was ever measured on this box; its number format goes by the last runs."""
+"""The CPU's rate is the best ever measured on this box; its number format follows from the last runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers that hold a GPU are known by their command; a model's name in its arguments makes no server of a trainer."""
+"""Servers that hold a GPU are recognised by their command; a server's name in a trainer's arguments doesn't count."""
 
 from __future__ import annotations
 

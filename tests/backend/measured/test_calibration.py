@@ -1,4 +1,4 @@
-"""Records of finished runs -> what they say of each component."""
+"""From records of finished runs to a correction of each component."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_run_on_a_cpu_by_component() -> None:
 
 
 def test_a_cpu_whose_rate_was_measured_in_a_busy_moment() -> None:
-    """Predicted at a tenth of the rate: what was measured says that the rate was low, not that the formulas are."""
+    """Predicted at a tenth of the rate: the measurement shows that the rate was too low, not that the formulas are."""
     busy = replace(record(CPU).predicted, device_flops_per_second=CPU.flops_per_second / 10, tokens_per_second=100.0)
     found = of(CPU, msgspec.structs.replace(record(CPU), predicted=busy))
     assert found is not None and found.runs[0].speed == pytest.approx(0.8)

@@ -1,4 +1,4 @@
-"""The arithmetic of the correction: how far which runs are believed."""
+"""The arithmetic of the correction: how much each run counts."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_correction_is_computed_once_and_goes_with_its_runs() -> None:
 
 @pytest.mark.parametrize("times", [65, 2000])
 def test_a_toy_teaches_nothing(times: int) -> None:
-    """A trial on a model of 4 MB lowered an 8B's predicted peak of loading by a quarter."""
+    """Otherwise a trial on a 4 MB model lowers an 8B model's predicted peak of loading by a quarter."""
     toy = ran(parameters=SIZE // times, loading=0.4, transient=0.4, speed=0.3, fixed_bytes=-500, overhead=3.0)
     assert lora(*[toy] * 9) == Correction(confidence=0.0)
 

@@ -1,4 +1,4 @@
-"""The records of finished runs: what is kept, what is not, and damage that harms nothing."""
+"""The records of finished runs: what is kept, what is not, and damaged files that do no harm."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def a_run(
     own_percent: float = 48.0,
     others_percent: float = 1.0,
 ) -> RunFolder:
-    """A run whose steps had these tokens a second, after an earlier attempt with others."""
+    """A run whose steps had these tokens per second, after an earlier attempt at other speeds."""
     folder = RunFolder.create(job or a_job())
     log = EventLog(folder.events_file)
     for life in ([1.0] * 9, rates):

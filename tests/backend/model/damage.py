@@ -46,7 +46,7 @@ def without(name: str) -> Edit:
 
 
 def with_values(name: str, value: float) -> Edit:
-    """The first element of a tensor is another."""
+    """Change the first element of a tensor."""
     return tensors(lambda found: found[name].reshape(-1).__setitem__(0, value))
 
 
@@ -56,7 +56,7 @@ def with_tensor(name: str, like: str, scale: float = 1.0) -> Edit:
 
 
 def renamed(old: str, new: str) -> Edit:
-    """All tensors with `old` in their names are called otherwise."""
+    """Rename all tensors with `old` in their names."""
 
     def change(found: dict[str, np.ndarray]) -> None:
         for name in [name for name in found if old in name]:
@@ -94,7 +94,7 @@ def content(name: str, made: Callable[[bytes], bytes] | bytes | str) -> Edit:
 
 
 def moved(old: str, new: str) -> Edit:
-    """A file is called otherwise."""
+    """Rename a file."""
 
     def edit(folder: Path) -> None:
         (folder / old).rename(folder / new)
@@ -153,7 +153,7 @@ def rope(**settings: Any) -> Edit:
 
 
 def wrapped(*, missing: str = "") -> Edit:
-    """The model as the text part of a wrapper of text and images, but for a tensor."""
+    """The model as the text part of a wrapper of text and images, with one tensor missing if named."""
 
     def change(found: dict[str, np.ndarray]) -> None:
         for name in list(found):

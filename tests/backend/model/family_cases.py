@@ -1,4 +1,4 @@
-"""A tiny configuration of every family of presets/families.toml, and of what it can be told."""
+"""Tiny configurations of every family of presets/families.toml, with the variants that its config.json allows."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def test_an_embedding_with_rows_for_other_tokens_is_of_another_model(tiny_model:
     with pytest.raises(UserError, match=r"its model\.embed_tokens is 390x64, the model's 384x64"):
         adapter_fit.refuse_other_model(adapter.read(folder), find.find(str(tiny_model)))
     both = {name: np.ones((384, 64), np.float32), "base_model.model.lm_head.weight": np.ones((384, 64), np.float32)}
-    changed(folder, both)  # as peft writes one matrix that both have
+    changed(folder, both)  # as peft writes a matrix that both layers share
     adapter_fit.refuse_other_model(adapter.read(folder), find.find(str(tiny_model)))
 
 

@@ -133,7 +133,7 @@ def test_lora_trains_what_peft_trains_for_all_linear(family: str) -> None:
 
 @pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "qwen3_moe"])
 def test_lora_of_a_mixture_by_the_names_of_its_linears(family: str) -> None:
-    """peft turns `all-linear` into adapters on the fused experts and the router here; the names are taken as said."""
+    """peft turns `all-linear` into adapters on the fused experts and the router here; names are used as given."""
     shape = shape_of(family, next(settings for name, settings in CASES if name == family))
 
     assert shape.lora_parameters(4) == peft_trains(family, [linear.name for linear in shape.lora_targets("all-linear")])

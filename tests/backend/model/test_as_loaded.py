@@ -1,4 +1,4 @@
-"""Layers that the files call, or put together, otherwise than the model: read as transformers loads them."""
+"""Layers that the files name or group differently from the model: read as transformers loads them."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_a_sliding_window_counts_only_where_it_is_used(used: bool, window: int |
 
 
 def test_yarn_stretches_the_context_that_it_names() -> None:
-    """As Qwen's own instructions have it: max_position_embeddings stays what it was."""
+    """As in Qwen's own instructions: max_position_embeddings keeps its old value."""
     rope = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 2048}
     small = {**LLAMA, "max_position_embeddings": 2048}
     assert shape_from_config(small | {"rope_scaling": rope}, "m").context == 8192
@@ -242,7 +242,7 @@ def test_a_form_that_the_table_leaves_out_is_as_one_that_nobody_listed() -> None
 
 
 def test_whatever_is_in_config_json_is_one_kind_of_error() -> None:
-    """A value of another kind for each key that a family reads, one at a time."""
+    """A value of another type for each key that a family reads, one at a time."""
     kinds: list[Any] = ["x", [], {"a": 1}, -1, 2.5]
     for family, settings in CASES:
         whole = {**BASE, **settings, "model_type": family, "architectures": ["XForCausalLM"]}

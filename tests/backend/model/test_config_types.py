@@ -1,4 +1,4 @@
-"""The kinds of values of config.json, against what transformers' own classes take."""
+"""The types of config.json's values, against what transformers' own classes accept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of models as people find them: trained as they are, or refused in the plan in one sentence."""
+"""Damaged and unusual models: each is trained as it is, or refused by the plan in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that are no numbers, in models that are read whole and in larger ones."""
+"""NaN and infinite values, in models that are read whole and in larger ones, which are sampled."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_whole_tensor_of_a_larger_model(tmp_path: Path, monkeypatch: pytest.Mo
     finite.refuse_others(folder, "m")
 
     d.with_values(d.EMBEDDING, float("nan"))(make_model(tmp_path / "one"))
-    finite.refuse_others(tmp_path / "one", "m")  # its first value is in no sample
+    finite.refuse_others(tmp_path / "one", "m")  # its first value is not sampled
 
     overflowed = make_model(tmp_path / "all")
     d.tensors(lambda x: x.__setitem__(d.QUERY, np.full((64, 64), np.nan, np.float16)))(overflowed)

@@ -91,7 +91,7 @@ def test_a_vision_tower_is_counted_and_does_not_train(tmp_path: Path) -> None:
         ("model.layers.3.self_attn.q_proj", True),
         ("transformer.h.0.attn.c_attn", True),
         ("model.layers.0.mamba.in_proj", True),
-        ("model.layers.0.mamba.out_proj", False),  # its kernel takes the bare matrix
+        ("model.layers.0.mamba.out_proj", False),  # its kernel uses the matrix directly, without an adapter
         ("backbone.layers.0.mixer.x_proj", False),
         ("model.layers.0.block_sparse_moe.router.layer", False),
         ("model.layers.0.mlp.gate", False),

@@ -1,4 +1,4 @@
-"""Names of `modules_to_save`, against the model's own, and what they count."""
+"""Names in `modules_to_save` against the model's own names, and the parameters that they count."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_few_rows_and_an_unknown_price_are_said() -> None:
 
 
 def said(answers: Answers, device: Device, shape: ModelShape, data: DataReport) -> tuple[str, str]:
-    """The reasons, and all that is said against the others, as text."""
+    """The reasons, and everything that is said against the other methods, as text."""
     comparison = compare(answers, device, model(shape), data)
     return " ".join(comparison.reasons), " ".join(x for seen in comparison.methods.values() for x in seen.why_not)
 
@@ -91,7 +91,7 @@ def test_it_is_said_where_the_methods_train_different_amounts() -> None:
 
 def test_if_evidence_and_guidance_differ_both_are_shown() -> None:
     why, against = said(DEEP, A100_80, LLAMA_8B, rows(5000))
-    assert "on 20,000 rows LoRA scored 0.478 and full 0.472" in why  # full, as the guidance has it
+    assert "on 20,000 rows LoRA scored 0.478 and full 0.472" in why  # full, as in the guidance
     assert "full kept 0.45 of general ability against LoRA's 0.63" in why
     assert "Its 41.9 M parameters are enough for your 1.0 M target tokens: cheaper to try first" in against
     why, _ = said(Answers(), RTX_4090, LLAMA_8B, rows(5000))

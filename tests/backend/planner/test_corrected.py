@@ -28,7 +28,7 @@ def predicted(method: Method, device: Device) -> MemoryEstimate:
 
 
 def after(device: Device, method: Method, **observed: float | int) -> Device:
-    """`device` after so many runs that they are believed almost whole."""
+    """`device` after so many runs that the correction is applied almost fully."""
     run = Run(method, LLAMA_1B.parameters, predicted_fixed_bytes=GIB, **observed)  # type: ignore[arg-type]
     return replace(device, calibration=Calibration((run,) * 200))
 

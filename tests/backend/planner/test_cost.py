@@ -1,4 +1,4 @@
-"""Money: whose price, and energy for a box of one's own."""
+"""Money: which price is used, and the energy cost of a box that the user owns."""
 
 from __future__ import annotations
 

@@ -280,7 +280,7 @@ def test_unified_memory_is_bounded_by_the_ram() -> None:
 
 
 def test_a_card_that_only_files_describe_does_not_share_memory() -> None:
-    """Its size is the catalogue's, whatever the RAM; without one nothing can be planned, and that is said."""
+    """Its size is the catalogue's, whatever the RAM; if it has none, nothing can be planned, and a sentence says so."""
     missing = {"memory": "libnvidia-ml.so.1 is missing"}
     files = replace(RTX_4090, memory_bytes=None, free_bytes=None, reserved_bytes=None, refused=missing)
     torch = TorchBuild("2.13.0+cu130", (13, 0), None)

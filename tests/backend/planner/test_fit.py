@@ -1,4 +1,4 @@
-"""Execution settings: the fastest that fits, and nothing that the user fixed is touched."""
+"""Execution settings: the fastest that fit are chosen, and nothing that the user set is changed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_micro_batches_hold_no_more_than_a_step_has() -> None:
 
 
 def test_memory_depends_on_a_devices_kind_and_generation_only() -> None:
-    """What is kept of a prediction is found by these two."""
+    """Predictions are cached by these two."""
     for name in devices.choices():
         device = devices.named(name)
         for method in METHODS:

@@ -1,4 +1,4 @@
-"""A step on a GPU, by hand: operations and bytes."""
+"""A step on a GPU, computed by hand: operations and bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory of the host and disk: predicted by what is written and copied, checked against this box, never another's."""
+"""Host memory and disk: predicted from what is written and copied, checked only if the plan is for this box."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan field `kernels`: what is available, what the user said, what this box measured."""
+"""The plan field `kernels`: what is available, what the user set, what this box measured."""
 
 from __future__ import annotations
 

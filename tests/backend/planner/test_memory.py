@@ -1,4 +1,4 @@
-"""The formulas against figures that nobody tuned: fake-tensor runs and published totals."""
+"""The formulas against independent figures: fake-tensor runs and published totals."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_cublas_has_a_workspace_for_each_pass_on_hopper_and_later() -> None:
 @pytest.mark.parametrize("method", ["lora", "qlora", "full"])
 @pytest.mark.parametrize("length", [128, 512, 2048])
 def test_what_is_measured_between_steps_is_never_the_peak(shape: ModelShape, method: Any, length: int) -> None:
-    """Of the leanest plan: recomputed blocks, the loss in chunks, one sequence at a time."""
+    """Tested on the leanest plan: recomputed blocks, the loss in chunks, one sequence at a time."""
     plan = Plan(
         method=method,
         quantization="nf4" if method == "qlora" else "none",

@@ -29,7 +29,7 @@ def test_whole_logits_leave_more_unused_than_chunks() -> None:
 
 
 def test_segments_that_grow_keep_little() -> None:
-    """A block of whole logits, or none, and a share of a recomputed block's backward pass."""
+    """What is kept is a block of whole logits (or none) and a share of a recomputed block's backward pass."""
     table, chunked = constants.memory().cuda, replace(LORA, chunked_loss=True)
     top = sum(peak_points(LLAMA_8B, chunked, BATCH)["top"].values())
     assert left(chunked, OWN) == pytest.approx(table.growing_least + table.growing * top, rel=1e-6)
@@ -45,7 +45,7 @@ def test_over_several_devices_a_part_of_the_rest_remains() -> None:
 
 
 def test_a_share_of_the_backward_pass_lies_beside_the_update() -> None:
-    """Full: the peak is in the update, and a block run again is what the update does not need."""
+    """Full fine-tuning: the peak is in the update, which doesn't need the memory of a recomputed block."""
     plan = replace(LORA, method="full", weights_dtype="bfloat16", chunked_loss=True)
     short = BatchShape(1, 512, 512)
     step = peak_points(LLAMA_8B, plan, short)

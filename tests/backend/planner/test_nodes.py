@@ -1,4 +1,4 @@
-"""Several boxes, and unlike cards: what is sent, what bounds, what another box buys."""
+"""Several boxes, and cards of different kinds: what is sent, what limits the speed, what another box gains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is no step: how often it comes, and what it takes."""
+"""Everything in a run that is not a step: how often it comes, and how long it takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the user set and a plan makes no use of is said, and what is used is not."""
+"""Settings of the user that have no effect on a plan are reported, and those that have one are not."""
 
 from __future__ import annotations
 

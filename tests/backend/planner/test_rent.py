@@ -1,4 +1,4 @@
-"""Which GPU to rent: all of the catalogue, the cheapest first, and a true sentence for each that drops out."""
+"""Which GPU to rent: the whole catalogue, the cheapest first, and a true reason for each that is excluded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_every_gpu_is_there_and_the_cheapest_is_first() -> None:
     assert {offer.device.name for offer in offers} == {spec.name for spec in catalogue.specs()}
     dollars = [offer.usd for offer in carried(offers)]
     assert dollars == sorted(dollars)
-    assert offers[: len(dollars)] == tuple(carried(offers))  # what drops out comes last
+    assert offers[: len(dollars)] == tuple(carried(offers))  # excluded GPUs come last
     assert all(offer.out.endswith(".") and math.isnan(offer.usd) for offer in offers[len(dollars) :])
 
 

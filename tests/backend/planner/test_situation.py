@@ -1,4 +1,4 @@
-"""What the planner looks up obeys what the user chose about the data."""
+"""What the planner looks up follows the user's choices about the data."""
 
 from __future__ import annotations
 

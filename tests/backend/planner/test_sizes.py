@@ -1,4 +1,4 @@
-"""The sweep of sizes says what the planner says when the sizes are set."""
+"""The grid of sizes agrees with what the planner says when those sizes are set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.planner.sizes import Sizes, sizes
 from tests.shapes import RTX_4090, model, rows
 
 LONG = 140_000
-"""Tokens of each row: longer than any length that is tried, so that all sequences are full."""
+"""Tokens per row: longer than any tried length, so that all sequences are full."""
 
 
 BASE = replace(model(), shape=replace(model().shape, context=131_072))

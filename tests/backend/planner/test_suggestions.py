@@ -1,4 +1,4 @@
-"""What would make a method fit: each sentence is true when it is followed, and the smallest change comes first."""
+"""What would make a method fit: each suggestion works if it is followed, and the smallest change comes first."""
 
 from __future__ import annotations
 

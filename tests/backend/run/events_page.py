@@ -51,7 +51,7 @@ def page() -> str:
 
 
 def _described(kind: type[msgspec.Struct]) -> Iterator[str]:
-    """What it is, and a table of its fields."""
+    """An event type's description, and a table of its fields."""
     meanings = _field_docstrings(kind)
     absent = kind().left_out_if_none() if issubclass(kind, Event) else frozenset()
     yield from (inspect.cleandoc(kind.__doc__ or ""), "")

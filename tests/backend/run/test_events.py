@@ -1,4 +1,4 @@
-"""Event types, the event log and the command inbox: what is written is read, what is damaged is passed over."""
+"""Event types, the event log and the command inbox: what is written is read back, and damaged lines are skipped."""
 
 from __future__ import annotations
 

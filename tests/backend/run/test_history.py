@@ -171,7 +171,7 @@ def test_of_what_was_printed_before_the_end_is_read_without_a_time(tmp_path: Pat
 
 
 def test_figures_span_the_attempts_of_a_resumed_run(tmp_path: Path) -> None:
-    """Three different peaks stood side by side after a resume."""
+    """Otherwise three different peaks are shown after a resume."""
     past = written(
         tmp_path / "events.jsonl",
         RunStarted(),

@@ -1,4 +1,4 @@
-"""Where a result may be copied to is known before the training."""
+"""Whether a result can be copied to its destination is checked before the training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings a sweep tries, how long, and a small one for real."""
+"""Which settings a sweep tries and for how long; and a small sweep that really trains."""
 
 from __future__ import annotations
 

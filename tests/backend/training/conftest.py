@@ -12,7 +12,7 @@ from backend.training import cpu_formats, sample
 
 @pytest.fixture(autouse=True)
 def small_work(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Samples of four tokens, one look at the number formats, one thread."""
+    """Samples of four tokens, a single timing of the number formats, one thread."""
     monkeypatch.setattr(sample, "NEW_TOKENS", 4)
     monkeypatch.setattr(cpu_formats, "TURNS", 1)
     threads = torch.get_num_threads()

@@ -38,5 +38,5 @@ def network(family: str, attention: str = "sdpa") -> Any:
 
     torch.manual_seed(0)
     config = AutoConfig.for_model(family, **SIZES | FAMILIES[family])
-    attention = "eager" if family == "gemma2" else attention  # the family has no other
+    attention = "eager" if family == "gemma2" else attention  # the family has no other implementation
     return AutoModelForCausalLM.from_config(config, attn_implementation=attention).train()

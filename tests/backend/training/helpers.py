@@ -60,7 +60,7 @@ def new_run(model: Path, data: Path, method: Method = "lora", **changes: Any) ->
 
 
 def set_processes(folder: RunFolder, count: int) -> None:
-    """Let a run go on with so many processes, however few cores there are."""
+    """Let a run continue with this many processes, however few cores there are."""
     job = folder.job()
     plan_file.write(folder.plan_file, replace(job, plan=replace(job.plan, processes=count)))
 
@@ -77,7 +77,7 @@ def losses(folder: RunFolder) -> dict[int, float]:
 
 
 def log_text(folder: RunFolder) -> str:
-    """All log lines, one a line."""
+    """All log messages, one per line."""
     return "\n".join(event["text"] for event in events(folder, "log"))
 
 
@@ -92,7 +92,7 @@ def random_rows(count: int = 8, vocabulary: int = 384, longest: int = 40, seed: 
 
 
 def loaded(model: Path, settings: Plan) -> methods.Loaded:
-    """The model, loaded for `settings`, adapters from seed 0; their B matrices off zero, so that all have gradients."""
+    """The model, loaded for `settings`, adapters from seed 0 with nonzero B matrices, so that all have gradients."""
     rng.seed(0)
     result = methods.load(model, str(model), Execution(settings, "cpu"))
     with torch.no_grad():
@@ -128,7 +128,7 @@ def gradients(
 
 
 class _Backward:
-    """Only the backward pass of an updater."""
+    """An updater that only runs the backward pass."""
 
     def begin(self, step: int, learning_rate: float) -> None: ...
 

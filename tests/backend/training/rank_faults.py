@@ -1,4 +1,4 @@
-"""A rank that fails on purpose: `fault.json` in its run's folder says which, in which step, and of what."""
+"""A rank that fails on purpose: `fault.json` in its run's folder says which rank, in which step, and how."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UPDATE = session.Session._update
 
 
 def failing(self: session.Session, number: int, *rest: Any) -> Any:
-    """The update of a step, or the fault: once, until its file is gone."""
+    """The update of a step; or the fault, once, whose file is then deleted."""
     file = self.folder.path / "fault.json"
     fault = json.loads(file.read_text()) if file.exists() else {}
     if fault and self.ranks.rank == fault["rank"] and number + 1 == fault["step"]:

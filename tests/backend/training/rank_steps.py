@@ -117,7 +117,7 @@ def _held_bytes() -> int:
 
 
 def _held_bytes_at_rest(most: float) -> int:
-    """As soon as it is at most so much; a thread that has loaded weights may hold one of them for a moment."""
+    """The bytes held, once they are at most this much: a thread that loads weights may hold one for a moment."""
     until = time.monotonic() + 2.0
     while (held := _held_bytes()) > most and time.monotonic() < until:
         time.sleep(0.02)
@@ -135,7 +135,7 @@ def main() -> None:
             print(json.dumps({"kind": name, **found}), flush=True)
     among.wait()
     ranks.leave()
-    os._exit(0)  # as a rank of the product ends: Python's cleanup beside gloo's threads at times aborts (torch 2.13)
+    os._exit(0)  # as the product's ranks end: Python's cleanup sometimes aborts while gloo's threads run (torch 2.13)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Adapters that compute together: the losses and gradients that peft's own have, and what is saved."""
+"""Adapters whose products are computed together: losses and gradients equal peft's own, and so does what is saved."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.backend.training.helpers import random_rows
 
 
 def adapted(family: str, plan: Plan, fused: bool, seed: int = 1) -> tuple[Any, Any]:
-    """The peft model, with adapters that already changed something, and the network that runs.
+    """The peft model, with adapters that are not zero, and the network that runs.
 
     Its weights have 16 bits of information, whatever their type.
     """

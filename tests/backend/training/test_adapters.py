@@ -56,7 +56,7 @@ def planned(model: Path, data: Path, method: Method, *settings: str, **answers: 
 
 
 def trained(model: Path, data: Path, method: Method, *settings: str, **answers: Any) -> RunFolder:
-    """A run that is done, with as many trainable parameters as were planned."""
+    """A finished run with as many trainable parameters as planned."""
     found, run = planned(model, data, method, *settings, **answers)
     assert train(run) == "done", run.log_file.read_text()
     assert events(run, "run_started")[-1]["trainable_parameters"] == found.methods[method].trainable_parameters

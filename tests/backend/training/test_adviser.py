@@ -1,4 +1,4 @@
-"""What the adviser says of made-up losses, and what it keeps quiet about."""
+"""What the adviser reports for made-up losses, and what it doesn't report."""
 
 from __future__ import annotations
 

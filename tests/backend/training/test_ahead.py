@@ -1,4 +1,4 @@
-"""What is made ahead is what would have been made in time."""
+"""What is made ahead of time equals what is made on demand."""
 
 from __future__ import annotations
 

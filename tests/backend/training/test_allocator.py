@@ -1,4 +1,4 @@
-"""Growing segments are switched on where they work, and where they don't they are tried no more than once."""
+"""Expandable segments are switched on if they work, and tried only once if they don't."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME, VALUE = allocator.SETTING
 
 @pytest.fixture
 def tries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Exit codes of the next tries; the environment is empty, the box has a 4090."""
+    """The exit codes of the next tries, with an empty environment and a 4090 in the box."""
     codes: list[int] = []
     for name in segments.VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -54,7 +54,7 @@ def test_a_full_card_is_no_answer(tries: list[int], monkeypatch: pytest.MonkeyPa
 
 
 def test_a_torch_that_finds_no_gpu_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else segments would stay off when the driver is repaired."""
+    """Otherwise they would stay off after the driver is repaired."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert allocator._try() == allocator.NO_ANSWER
 

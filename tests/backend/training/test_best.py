@@ -1,4 +1,4 @@
-"""The best weights by held-out loss are what is saved, and a run ends when it no longer improves."""
+"""The weights with the lowest held-out loss are saved, and a run ends when that loss no longer improves."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def saved(folder: RunFolder) -> dict[str, torch.Tensor]:
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, curve: list[float]) -> None:
-    """Held-out losses as listed, by step; what is trained is real."""
+    """Replace the held-out losses by those listed for each step; the training itself is real."""
     monkeypatch.setattr(session.Session, "_held_out_loss", lambda self, _: curve[self.progress.step])
 
 
@@ -141,7 +141,7 @@ def test_on_two_ranks_the_best_is_the_same(method: Any, tiny_model: Path, questi
 
 @pytest.mark.parametrize(("lowest", "said"), [(2.0, "the one before training"), (1.9, "the one at step 1")])
 def test_the_end_names_the_loss_that_was_not_undercut(lowest: float, said: str) -> None:
-    """The first evaluation's may be the lowest of the run, and itself one of those that did not fall."""
+    """The first evaluation's loss may be the run's lowest; it then counts as one of those without improvement."""
     progress = RunProgress(step=1, eval_before=2.0, best_loss=lowest, best_step=1, stale_evaluations=1)
     end = early_stop(Plan(early_stopping_patience=1), progress)
     assert end is not None

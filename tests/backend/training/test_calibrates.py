@@ -19,7 +19,7 @@ from tests.backend.training.helpers import events, log_text
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every run counts as undisturbed, whatever else this machine does."""
+    """Every run counts as undisturbed, whatever else runs on this machine."""
     table = constants.calibration()
     steady = structs.replace(table.steady, most_spread=math.inf, most_others_percent=100.0)
     monkeypatch.setattr(constants, "calibration", lambda: structs.replace(table, steady=steady))

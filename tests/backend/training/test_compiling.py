@@ -1,4 +1,4 @@
-"""Compiled blocks: the same training, in graphs without breaks, and without them where nothing compiles."""
+"""Compiled blocks: the same training, in graphs without breaks; uncompiled if compiling fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_same_losses_whether_compiled_or_not(
 ) -> None:
     from torch._dynamo.utils import counters
 
-    monkeypatch.setattr(compiling, "BACKEND", "aot_eager")  # the graphs without generated code, which takes a minute
+    monkeypatch.setattr(compiling, "BACKEND", "aot_eager")  # graphs only: generating their code takes a minute
     torch._dynamo.reset()
     counters.clear()
     few = {"max_steps": 2, "eval_fraction": 0.0, "checkpointing": method == "qlora"}

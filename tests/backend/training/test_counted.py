@@ -1,4 +1,4 @@
-"""A model with other parameters than were planned is said to have them."""
+"""If a model has another number of parameters than planned, the run says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The faster number format of this CPU is measured by each run, and kept for the next plans."""
+"""Each run measures which number format is faster on this CPU, and keeps the result for later plans."""
 
 from __future__ import annotations
 

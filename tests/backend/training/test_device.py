@@ -39,7 +39,7 @@ def test_a_second_gpu_in_one_process_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(device, "detect", box.hardware)
     monkeypatch.setattr(os, "environ", {})
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    device.take(here)  # it is the only one: whatever CUDA started with was this one
+    device.take(here)  # the only GPU, so CUDA must have started with it
     with pytest.raises(UserError, match="another GPU than GPU-two in this process; leave fttui and start it again"):
         device.take(replace(here, device_uuids=("GPU-two",)))
     assert os.environ == {"CUDA_VISIBLE_DEVICES": GPU}
@@ -47,7 +47,7 @@ def test_a_second_gpu_in_one_process_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_each_rank_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that were planned for; on another box whatever it has; and never one for two."""
+    """The planned GPUs; on another box, those that it has; and never one GPU for two ranks."""
     gpus = tuple(replace(box.gpu(), uuid=f"GPU-{name}") for name in "abc")
     monkeypatch.setattr(device, "detect", lambda: replace(box.hardware(), gpus=gpus))
     two = replace(JOB, device="cuda", plan=replace(JOB.plan, processes=2))
@@ -69,7 +69,7 @@ def test_each_rank_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_gpu_that_torch_cannot_use_is_refused_by_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The driver may show a GPU that this torch finds no way to."""
+    """The driver may show a GPU that this torch can't use."""
 
     def fails(words: str) -> None:
         raise RuntimeError(words)

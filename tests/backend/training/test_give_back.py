@@ -1,4 +1,4 @@
-"""What a run held is given back when it ends: the process lives on."""
+"""A run frees its memory when it ends, as the process continues."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_no_weight_is_left_when_a_run_has_ended(
 ) -> None:
     gc.collect()
     before = tensors()
-    gc.disable()  # what is left to the collector stays for as long as it does not come by
+    gc.disable()  # what only the garbage collector frees may stay for a long time
     try:
         assert train(new_run(tiny_model, questions, method, max_steps=1, optimizer_in_backward=in_backward)) == "done"
     finally:

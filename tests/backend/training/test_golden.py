@@ -1,4 +1,4 @@
-"""Losses that a refactoring must reproduce. They change only where the training itself is meant to change."""
+"""Losses that a refactoring must reproduce. They change only if the training itself is meant to change."""
 
 from __future__ import annotations
 

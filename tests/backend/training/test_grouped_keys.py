@@ -1,4 +1,4 @@
-"""Keys are repeated for kernels that don't take grouped ones."""
+"""Keys are repeated for attention kernels that don't support grouped keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HALF, SINGLE = torch.float16, torch.float32
 
 
 class Key:
-    """What is asked of a tensor on a GPU."""
+    """What the code reads of a tensor on a GPU."""
 
     is_cuda = True
     device = "cuda:0"

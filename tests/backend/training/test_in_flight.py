@@ -1,4 +1,4 @@
-"""Changed while it trains: settings by command, and the budget as a cap."""
+"""Changes during training: settings by command, and the budget as a limit."""
 
 from __future__ import annotations
 

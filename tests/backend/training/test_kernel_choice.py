@@ -1,4 +1,4 @@
-"""Kernels: what is replaced computes the same, what is fastest is taken and remembered, and a run is told.
+"""Kernels: replacements compute the same, the fastest are used and remembered, and the run reports them.
 
 Liger's own functions need a GPU (or Triton's interpreter): stand-ins compute what they compute.
 """
@@ -62,7 +62,7 @@ def _loss(model: Any) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize(
     ("family", "replaced"),
-    # Of each of two blocks two norms (four, Gemma; six with those of queries and keys) and an MLP, and the last norm.
+    # Two blocks with two norms each (Gemma: four, or six with query and key norms) and an MLP; and the last norm.
     [("llama", 7), ("qwen2", 7), ("qwen3", 11), ("mistral", 7), ("gemma3_text", 13), ("granite", 7)],
 )
 @pytest.mark.usefixtures("liger")
@@ -83,7 +83,7 @@ def test_fused_kernels_change_no_loss_and_no_gradient(family: str, replaced: int
 @pytest.mark.parametrize("method", ["lora", "qlora", "full"])
 @pytest.mark.usefixtures("liger")
 def test_every_method_takes_them_in_either_precision(method: Any, precision: Any, tiny_model: Path) -> None:
-    """Adapters are float32 over 16-bit weights, or over 4-bit ones: what is tried is tried as a step runs it."""
+    """Adapters are float32 over 16-bit or 4-bit weights, and kernels are tried as a step runs them."""
     quantization: Any = "nf4" if method == "qlora" else "none"
     plan = Plan(method=method, quantization=quantization, precision=precision, max_length=64)
     execution = Execution(plan, "cpu")
@@ -189,7 +189,7 @@ def test_a_cpu_measures_nothing(tiny_model: Path) -> None:
 
 
 def test_a_run_that_was_to_time_kernels_is_as_planned(tiny_model: Path, questions: Path) -> None:
-    """Else no run with the settings that the planner chooses for a GPU would correct the next prediction."""
+    """Otherwise no run with the planner's own GPU settings would correct the next prediction."""
     folder = new_run(tiny_model, questions, measure_kernels=True, max_steps=1)
     assert train(folder) == "done"
     assert events(folder, "measured")[0]["as_planned"] is True

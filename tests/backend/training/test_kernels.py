@@ -1,4 +1,4 @@
-"""What is launched once after loading, and that the trainer leaves memory for it."""
+"""Kernels that are launched once after loading, and the memory that the trainer leaves for them."""
 
 from __future__ import annotations
 

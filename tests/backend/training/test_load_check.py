@@ -1,4 +1,4 @@
-"""A model whose weights are not all its own is refused before its first step."""
+"""A model that doesn't match its weight files is refused before its first step."""
 
 from __future__ import annotations
 

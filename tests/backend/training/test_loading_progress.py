@@ -1,4 +1,4 @@
-"""How many weights are loaded is heard from the library's own progress bar, which stays switched off."""
+"""The number of loaded weights comes from the library's own progress bar, which stays invisible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_each_of_a_bars_things_is_told_and_the_bar_of_before_is_back() -> None:
     heard: list[tuple[int, int]] = []
     with reported_to(lambda done, total: heard.append((done, total))):
         assert list(logging.tqdm({"a": 1, "b": 2}.items(), desc="Loading weights")) == [("a", 1), ("b", 2)]
-        with logging.tqdm(total=3) as bar:  # nothing to go through: as it was
+        with logging.tqdm(total=3) as bar:  # no iterable: this bar is left as it is
             bar.update(1)
     assert heard == [(0, 2), (1, 2)]
     assert list(logging.tqdm([1])) == [1] and len(heard) == 2

@@ -45,7 +45,7 @@ def test_what_is_missing_is_fetched_and_said(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     said: list[str] = []
-    for revision in (None, "c0ffee"):  # a run that goes on has the base that it began with
+    for revision in (None, "c0ffee"):  # a resumed run keeps the base that it began with
         folder = locate.model_folder(job("meta/llama", "meta/llama"), tmp_path, said.append)
         assert folder == tmp_path / "c0ffee" and (asked["repository"], asked["revision"]) == ("meta/llama", revision)
     assert said[1:] == ["fetching meta/llama, or what is missing of it, from the hub"]
@@ -74,7 +74,7 @@ def test_of_a_repository_only_what_is_loaded_is_fetched() -> None:
 
 def test_libraries_warn_into_the_log_and_not_on_the_screen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "trainer.log"
-    transformers.utils.logging.get_logger()  # it makes its handler when first asked
+    transformers.utils.logging.get_logger()  # it creates its handler on first use
     handlers = logging.getLogger("transformers").handlers[:]
     with libraries_to(log) as own:
         logging.getLogger("transformers.modeling").warning("from transformers")

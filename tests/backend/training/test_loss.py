@@ -59,7 +59,7 @@ def test_a_family_that_changes_its_logits_in_an_unknown_way_is_not_chunked() -> 
     model = network("cohere")
     (batch, *_) = micro_batches(ROWS, Execution(SETTINGS, "cpu"))
     assert can_chunk(model, batch)
-    model.config.logit_scale = 9.0  # the model itself goes on with its own
+    model.config.logit_scale = 9.0  # the model itself keeps its own
     assert not can_chunk(model, batch)
 
 

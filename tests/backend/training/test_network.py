@@ -1,4 +1,4 @@
-"""What differs in how families are called."""
+"""Differences in how model families are called."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POSITIONS = torch.tensor([[0, 3, 4], [1, 2, 2]])
 
 
 class Whole(nn.Module):
-    """A family that leaves nothing out, as xLSTM."""
+    """A family that always computes all logits, such as xLSTM."""
 
     def forward(self, input_ids: torch.Tensor, **others: Any) -> Any:
         return SimpleNamespace(logits=input_ids[..., None] * torch.ones(7))

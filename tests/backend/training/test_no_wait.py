@@ -1,4 +1,4 @@
-"""Between two log points the host never asks the device for a number: it would wait for all that was begun."""
+"""Between two log points the host never reads a value from the device: it would wait for all queued work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.backend.training.helpers import loaded, one_step, plan, random_rows
 
 
 class Questions(TorchDispatchMode):
-    """Counts what asks a tensor for its value (`item`, `bool`, `float`, `nonzero`) while it is active."""
+    """Counts the calls that read a tensor's value (`item`, `bool`, `float`, `nonzero`) while it is active."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -37,7 +37,7 @@ class Questions(TorchDispatchMode):
         *((method, {"chunked_loss": True, "checkpointing": True}, 0) for method in METHODS),
         ("lora", {"packing": False}, 0),
         ("full", {"optimizer_in_backward": True}, 0),
-        ("full", {"optimizer": "adamw_8bit"}, 1),  # it can't leave a step out by itself: the norm is looked at
+        ("full", {"optimizer": "adamw_8bit"}, 1),  # it can't skip a step by itself, so the norm is read
         ("full", {"optimizer": "adamw_8bit", "optimizer_in_backward": True}, 1),
     ],
 )

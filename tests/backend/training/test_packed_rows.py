@@ -1,4 +1,4 @@
-"""The packed hint is a speed-up: without it, or beside another transformers, the losses are the same."""
+"""The hint about packed rows is only a speed-up: without it, or in another transformers, the losses are the same."""
 
 from __future__ import annotations
 

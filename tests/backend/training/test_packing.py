@@ -98,7 +98,7 @@ def test_dropout_is_no_reason_not_to_pack() -> None:
 
 
 def varlen(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: None, **options: Any) -> tuple[Tensor, None]:
-    """What flash attention does with rows laid flat, by their starts alone."""
+    """What flash attention computes for packed rows, from their start offsets alone."""
     assert query.shape[0] == 1 and mask is None
     starts = options["cu_seq_lens_q"].tolist()
     assert options["max_length_q"] == max(end - start for start, end in pairwise(starts))

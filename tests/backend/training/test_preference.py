@@ -140,7 +140,7 @@ def test_loss_and_gradients_are_those_of_the_definition(
 
 
 def test_the_models_own_dropout_is_off(tiny_model: Path, tmp_path: Path) -> None:
-    """As in TRL: the reference would be another one at every step, and adapters that do nothing yet be compared."""
+    """As in TRL: with dropout, the reference would differ at every step, and from adapters that change nothing yet."""
     folder = tmp_path / "drops"
     shutil.copytree(tiny_model, folder)
     config = json.loads((folder / "config.json").read_text())
@@ -269,7 +269,7 @@ def test_data_that_has_no_preferences_is_refused(
 def test_what_answers_are_compared_by_is_of_the_data_too(
     objective: str, tiny_model: Path, pairs_file: Path, marked_file: Path
 ) -> None:
-    """The worse answers of pairs, and marks: a run that goes on with others is not the same run."""
+    """The rejected answers of pairs, and the marks: a run resumed with others is not the same run."""
     data = pairs_file if objective == "dpo" else marked_file
     first = prepared(objective, data, tiny_model).fingerprint
     rows = [json.loads(line) for line in data.read_text().splitlines()]

@@ -13,7 +13,7 @@ from tests.backend.training.helpers import plan
 
 
 class Network:
-    """What `set_checkpointing` asks of a model."""
+    """The parts of a model that `set_checkpointing` uses."""
 
     def __init__(self, **settings: Any) -> None:
         self.config = SimpleNamespace(**settings)

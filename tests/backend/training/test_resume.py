@@ -1,4 +1,4 @@
-"""Stopped, paused or killed: a resumed run makes the losses of an undisturbed one, bit for bit."""
+"""Stopped, paused or killed: a resumed run has the losses of an uninterrupted one, bit for bit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 class Killed(BaseException):
-    """Stands for kill -9: nothing catches it."""
+    """Stands in for kill -9: nothing catches it."""
 
 
 def finish(folder: RunFolder) -> tuple[dict[int, float], dict[str, torch.Tensor], list[float]]:
@@ -155,7 +155,7 @@ def test_a_stop_before_the_trainer_is_there_counts_and_one_of_an_earlier_life_do
     folder = new_run(tiny_model, questions, "lora", max_steps=2)
     control.send(folder.commands_file, "stop")
     trainer = launch.Trainer(folder)
-    trainer.stop()  # while torch is still being imported, as a rule
+    trainer.stop()  # usually while torch is still being imported
     trainer.run()
     assert trainer.state == "stopped" and not events(folder, "step")
     again = launch.Trainer(folder)

@@ -1,4 +1,4 @@
-"""Packed rows by their bounds: the same losses and gradients as with a mask of the whole sequence."""
+"""Packed rows attended row by row: the same losses and gradients as with a mask of the whole sequence."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WITH_SDPA = [family for family in FAMILIES if family != "gemma2"]
 def masked(
     query: Tensor, key: Tensor, value: Tensor, bounds: tuple[int, ...], scale: float, window: int | None
 ) -> Tensor:
-    """What the bounds mean, as a mask of the whole sequence."""
+    """The attention mask of the whole sequence that these row bounds stand for."""
     tokens, groups = query.shape[2], query.shape[1] // key.shape[1]
     row = torch.repeat_interleave(torch.tensor([end - start for start, end in pairwise(bounds)]))
     distance = torch.arange(tokens)[:, None] - torch.arange(tokens)

@@ -1,4 +1,4 @@
-"""The task's score: the model's own greedy answers, before and after, without a trace in the training."""
+"""The task's score: the model's own greedy answers, before and after, without any effect on the training."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_before_and_after_and_the_losses_stay(tiny_model: Path, questions: Path)
 def test_what_steps_and_evaluations_have_freed_is_given_back(
     tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else each would peak half a gibibyte higher on the demo than it needs to."""
+    """Otherwise each would peak half a gibibyte higher than necessary on the demo."""
     given_back: list[int] = []
     monkeypatch.setattr(relief, "trim_heap", lambda: given_back.append(1))
     folder = new_run(tiny_model, questions, "lora", max_steps=2, eval_every=1, task="number", task_tokens=4)

@@ -22,7 +22,7 @@ NEW = Start(tuple(range(40, 60)))
 
 
 def made(family: str, tied: bool, settings: Plan) -> Any:
-    """A network with adapters and rows off their start, the same for the same family."""
+    """A network with adapters and rows changed from their initial values, the same for the same family."""
     it = network(family)
     it.config.tie_word_embeddings = tied
     embedding, head = it.get_input_embeddings(), it.get_output_embeddings()

@@ -1,4 +1,4 @@
-"""Whole runs: the three methods end to end on a tiny model, and what is left when they end."""
+"""Whole runs: the three methods end to end on a tiny model, and the files they leave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong: memory, figures that are not finite, wrong inputs. Each ends, or goes on, with a sentence."""
+"""What goes wrong: memory, figures that are not finite, wrong inputs. Each ends, or continues, with a sentence."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def test_five_in_a_row_end_the_run_with_a_checkpoint(
 def test_a_stop_that_finds_too_many_skipped_steps_still_leaves_a_checkpoint(
     tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a GPU steps are written about once a second: that they were skipped is found by the save after the stop."""
+    """On a GPU, steps are written about once a second: only the save after the stop finds that they were skipped."""
     folder = new_run(tiny_model, questions, save_every=100, eval_every=100)
     not_finite(monkeypatch, 3, 99)
 

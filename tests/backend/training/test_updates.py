@@ -1,4 +1,4 @@
-"""How the rows of a step are cut into passes changes nothing: 1x8, 2x4 and 8x1, packed or not, for all methods."""
+"""Splitting a step's rows into passes changes nothing: 1x8, 2x4 and 8x1, packed or not, for all methods."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_updates_are_the_same_however_rows_are_arranged(method: Method, tiny_mod
         before = {name: p.detach().clone() for name, p in it.trainable().items()}
         one_step(it, rows, settings)
         updated.append({name: p.detach() - before[name] for name, p in it.trainable().items()})
-    # Adam's first update is nearly the gradient's sign: where a gradient is all rounding, so is its update
+    # Adam's first update is nearly the gradient's sign: if a gradient is only rounding error, so is its update
     for update in updated[1:]:
         for name, value in update.items():
             assert value.abs().max() > 5e-4

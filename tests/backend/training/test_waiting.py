@@ -1,4 +1,4 @@
-"""Idle threads spin for a short while only, unless the environment says how they wait."""
+"""Idle threads spin only briefly, unless the environment sets how they wait."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_whoever_says_how_threads_wait_is_obeyed(before: dict[str, str], after: 
 def test_a_quota_of_cores_has_as_many_threads(
     quota: float | None, before: dict[str, str], after: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a machine of eight cores."""
+    """On a machine with eight cores."""
     monkeypatch.setattr(cgroup, "cpu_quota", lambda: quota)
     monkeypatch.setattr(host, "_affinity", lambda _: 8)
     environment = dict(before)

@@ -1,4 +1,4 @@
-"""Torch loaded ahead: in a thread, without CUDA or a model library, and without harm where it is missing."""
+"""Torch loaded ahead: in a thread, without CUDA or a model library, and without harm if it is missing."""
 
 from __future__ import annotations
 

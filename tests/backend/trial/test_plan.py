@@ -1,4 +1,4 @@
-"""What a trial is cut from the planned run: its first steps at its rates, few held-out rows, within its time."""
+"""How a trial is derived from the planned run: its first steps at its rates, few held-out rows, within its time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trial's process and its end, whatever that is: nothing is left, and why it ended stands in a sentence."""
+"""A trial's process, however it ends: it leaves no files, and one sentence says why it ended."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def steps(count, phase="train"):
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, does: str) -> None:
-    """A process that writes what a trainer writes, without its torch."""
+    """A process that writes what a trainer writes, without torch."""
     monkeypatch.setattr(trial, "CHILD", (sys.executable, "-c", TRAINER + textwrap.dedent(does)))
     monkeypatch.setattr(trial, "POLL_SECONDS", 0.01)
 
@@ -90,7 +90,7 @@ def test_what_it_measured_is_drawn_out_to_the_whole_run(monkeypatch: pytest.Monk
 
 
 def test_saving_in_two_parts_counts_whole() -> None:
-    """What is measured before the result is written divides the phase."""
+    """Measurements before the result is written split the phase in two."""
     comparison = a_comparison()
     one = trial_plan.of(comparison, "lora")
 

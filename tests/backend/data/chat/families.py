@@ -1,4 +1,4 @@
-"""Chat templates of model families, in reconstructions of their structure, and what each should have as targets."""
+"""Chat templates of model families, reconstructed by their structure, and what the targets of each should be."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ CORPUS = [
 
 
 class Family(NamedTuple):
-    """A template and what is known about it from outside."""
+    """A chat template's facts, known independently of the code under test."""
 
     end: str
-    """What the model writes last, at which it is stopped."""
+    """The token that the model writes last and that ends generation."""
     header: str
-    """What stands right before the model's text."""
+    """The text right before the model's answer."""
     bos: str = "<s>"
     eos: str = ""
     """`end` if not given."""
     earlier: str | None = None
-    """What ends an answer that others follow; `end` if None, and empty if nothing that the model stops at."""
+    """What ends an answer that other turns follow: `end` if None; empty if no token that generation stops at."""
     last_lead: str = ""
     """What the model writes before its last answer, with no thought given."""
     lead: str = ""
     """The same before earlier answers."""
     earlier_header: str | None = None
-    """What stands before an answer that others follow; `header` if None."""
+    """The text before an answer that other turns follow; `header` if None."""
     appended: str = ""
     """What ends the last answer if the template writes no end; EOS if empty."""
     marks: tuple[str, ...] = ()
-    """Further special tokens: those that the source does not spell out."""
+    """Further special tokens, which the template's source does not spell out."""
 
 
 IM = Family("<|im_end|>", "<|im_start|>assistant\n")

@@ -44,7 +44,7 @@ REFUSED = {
     ("mistral_v1", "call"),
     ("mistral_v1", "parallel calls"),
 }
-"""What these templates refuse themselves."""
+"""Conversations that the templates themselves refuse."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def made(
     tools: list[dict[str, Any]] | None = None,
     how: Tokenizing = WHOLE,
 ) -> tuple[list[str], Tally]:
-    """The runs of targets as text, and what was told."""
+    """The runs of target tokens as text, and the messages of the tokenizing."""
     tally = Tally()
     example = Conversation(tuple(message(turn, "row 1") for turn in chat), tuple(tools or ()), 1)
     (row,) = tokenize_all([example], tokenizer, how, tally)

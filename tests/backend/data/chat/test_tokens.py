@@ -37,7 +37,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def scored(row: Row, tokenizer: TextTokenizer) -> list[str]:
-    """The scored runs of a row as text."""
+    """The runs of target tokens of a row, as text."""
     runs = groupby(range(len(row.ids)), key=lambda at: bool(row.scored[at]))
     return [tokenizer.decode(row.ids[list(run)].tolist()) for is_scored, run in runs if is_scored]
 

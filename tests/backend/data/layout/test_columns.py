@@ -322,7 +322,7 @@ def test_marks_of_images_are_refused_and_a_word_of_html_is_not() -> None:
             read(marked, mapping=mapping)
     asked = {"question": "What does <image> do in SVG?", "answer": "a"}
     assert len(read(asked, *[{"question": "q", "answer": "a"}] * 3).examples) == 4
-    with pytest.raises(UserError, match=r"^row 1 has the mark <image>"):  # most rows have it
+    with pytest.raises(UserError, match=r"^row 1 has the mark <image>"):  # the mark is in most rows
         read({"question": "Look at <image> and say what it is.", "answer": "a"})
 
 

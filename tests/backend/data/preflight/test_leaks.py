@@ -1,4 +1,4 @@
-"""A validation split beside the training one: what of it is trained on."""
+"""A validation split beside the training split: which of its rows are also trained on."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def test_plain_text_is_divided_without_loss(tmp_path: Path) -> None:
     assert " ".join(texts[:-1]).split() == words
     assert texts[-1] == "A second document."
     assert max(map(len, texts)) <= 4000
-    assert [len(row) for row in rows] == [2] * (len(rows) - 2) + [1, 1]  # all but a document's last go on
+    assert [len(row) for row in rows] == [2] * (len(rows) - 2) + [1, 1]  # all but a document's last continue
 
 
 def test_paragraphs_are_gathered_to_passages(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is in a file wins over its ending: JSON of any layout, packed files, Arrow, odd tables."""
+"""A file's content counts more than its extension: JSON of any layout, packed files, Arrow, odd tables."""
 
 from __future__ import annotations
 

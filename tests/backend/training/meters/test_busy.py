@@ -1,4 +1,4 @@
-"""What a device computes before it waits: added up between two readings."""
+"""The time that a device computes before it waits, added up between two readings."""
 
 from __future__ import annotations
 

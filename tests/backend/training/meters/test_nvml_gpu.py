@@ -12,7 +12,7 @@ from tests.backend.hardware.boxes import MIB, Card, Nvml, mig_card
 
 
 def on(uuid: str, monkeypatch: pytest.MonkeyPatch, *cards: Card) -> GpuMeter | None:
-    """A meter of the device with this UUID, as torch writes it: without its kind."""
+    """A meter of the device with this UUID as torch writes it, without the `GPU-` or `MIG-` prefix."""
     Nvml(list(cards)).install(monkeypatch)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuid))

@@ -96,7 +96,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(optimizer: str, in_backwa
 
 
 class Endless(torch.autograd.Function):
-    """Infinite forward, and the gradient of the identity."""
+    """Infinite in the forward pass; the identity's gradient in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, loss: torch.Tensor) -> torch.Tensor:
@@ -149,7 +149,7 @@ def test_only_matrices_decay(tiny_model: Path) -> None:
 
 
 def test_replicas_of_adapters_are_stepped_when_their_gradients_are_summed() -> None:
-    """Stepped in its own backward pass, each would learn from its own rows only."""
+    """If it stepped in its own backward pass, each replica would learn only from its own rows."""
     settings = plan("lora", optimizer_in_backward=True)
     assert not steps_in_backward(Execution(settings, "cpu", ranks=Ranks(0, 2)))
     assert steps_in_backward(Execution(settings, "cpu"))

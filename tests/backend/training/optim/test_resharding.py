@@ -1,4 +1,4 @@
-"""Optimizer states that other ranks wrote: whoever takes them over makes the update of one that held everything."""
+"""Optimizer states saved by another number of ranks: the ranks that load them make the update of a single rank."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.training.parallel.execution import Execution
 from tests.backend.training.helpers import plan
 
 SHAPES = {"w": (130, 64), "bias": (5,), "narrow": (2, 4), "v": (64, 80)}
-"""8-bit states begin at 4,096 elements, in blocks of 256 that are no rows; `narrow` has fewer rows than ranks."""
+"""8-bit states begin at 4,096 elements, in blocks of 256 that cross rows; `narrow` has fewer rows than ranks."""
 SETTINGS: dict[str, dict[str, Any]] = {
     "float32": {},
     "in the backward pass": {"optimizer_in_backward": True},
@@ -47,7 +47,7 @@ class Rank:
         return slice(self.rows[name].start, self.rows[name].stop)
 
     def step(self, number: int) -> None:
-        """By gradients that are the same for whoever has the row."""
+        """Step with gradients that depend on the row, not on the rank that has it."""
         gradients = drawn(number + 1)
         self.updater.begin(number, 1e-2)
         loss = torch.stack([(p.float() * gradients[n][self.slice(n)]).sum() for n, p in self.weights.items()]).sum()

@@ -1,4 +1,4 @@
-"""Memory that runs out in the optimizer: the step done again ends where one that never failed does."""
+"""Memory runs out in the optimizer: the repeated step ends with the weights of one that never failed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def parameters(dtype: torch.dtype) -> dict[str, Parameter]:
 
 
 def stepped(settings: dict[str, Any], make_fail: Callable[[], Callable[[], None]] | None) -> dict[str, Tensor]:
-    """The parameters after two steps, the first one tried again where it failed."""
+    """The parameters after two steps, the first of which is repeated if it failed."""
     torch.manual_seed(0)
     chosen = plan("full", max_grad_norm=0.0, **settings)
     weights = parameters(torch.bfloat16 if chosen.weights_dtype == "bfloat16" else torch.float32)

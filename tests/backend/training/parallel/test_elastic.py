@@ -83,9 +83,9 @@ def test_a_killed_rank_costs_the_steps_since_the_last_checkpoint(text: str, fttu
             again.append(event["step"])
             assert event["loss"] == pytest.approx(first[event["step"]], rel=1e-6)
         first[event["step"]] = event["loss"]
-    assert len(first) == 40 and len(again) >= 5  # trained twice, alike: the steps since the last checkpoint
+    assert len(first) == 40 and len(again) >= 5  # steps since the last checkpoint are trained twice, equally
 
-    # what two have written is resumed by one: adapters are whole on each
+    # one process resumes what two have written: each has the whole adapters
     for path in folder.checkpoints.glob("step-*"):
         if path.name != "step-00000030":
             shutil.rmtree(path)

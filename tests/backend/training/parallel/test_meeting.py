@@ -12,7 +12,7 @@ from backend.training.parallel import ranks
 
 
 def test_a_new_attempt_sees_nothing_of_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would wait for ever at the address of a rank that was killed."""
+    """Otherwise it would wait for ever at the address of a rank that was killed."""
     of_agent: Any = getattr(dist, "TCPStore")("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # noqa: B009
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(of_agent.port))

@@ -1,4 +1,4 @@
-"""Several devices, each a real process (on CPUs, by gloo): what they train equals what one trains."""
+"""Several devices, each a real process (on CPUs, with gloo): they train what a single one trains."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from tests.backend.training.helpers import events, log_text, losses, new_run, se
 
 FEW: dict[str, Any] = {"max_steps": 4, "eval_every": 2, "save_every": 2, "learning_rate": 1e-3}
 ROUGH = {"bfloat16": 2e-3, "float16": 2e-4, "float32": 3e-6}
-"""Of losses; in 16 bits another arrangement of the rows rounds differently."""
+"""Relative tolerance of losses: in 16 bits, another arrangement of the rows rounds differently."""
 
 
 @pytest.fixture(autouse=True)
 def brief_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rank that has lost another has nothing to add here."""
+    """Wait only briefly for the other ranks' errors, of which there are none here."""
     monkeypatch.setattr(several, "GRACE_SECONDS", 0.5)
 
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ranks that fail where they are asked to."""
+    """Ranks that fail when they are asked to."""
     monkeypatch.setattr(several, "CHILD", (sys.executable, "-m", "tests.backend.training.rank_faults"))
 
 
 @pytest.fixture(scope="module")
 def on_two(tiny_model: Path) -> dict[str, dict[str, Any]]:
-    """What two ranks that torchrun has started find for every kind of training."""
+    """The results of every kind of training on two ranks started by torchrun."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["-m", "tests.backend.training.rank_steps", str(tiny_model)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=180, check=True)
@@ -83,7 +83,7 @@ def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
 
 
 def copied_at(folder: RunFolder, step: int) -> RunFolder:
-    """A copy of a run that ended at a step."""
+    """A copy of a run as if it had ended at `step`."""
     copy = RunFolder(folder.path.with_name(f"{folder.name}-{time.monotonic_ns()}"))
     shutil.copytree(folder.path, copy.path)
     for path in copy.checkpoints.glob("step-*"):
@@ -99,14 +99,14 @@ def held_out(folder: RunFolder) -> list[float]:
 
 
 def pause_after(folder: RunFolder, step: int) -> None:
-    """Ask for a pause as soon as the step is told."""
+    """Ask for a pause as soon as the step's event is written."""
     while not [event for event in events(folder, "step") if event["step"] >= step]:
         time.sleep(0.02)
     control.send(folder.commands_file, "pause")
 
 
 def test_paused_killed_and_gone_on_with_as_if_nothing_had_been(tiny_model: Path, questions: Path, faults: None) -> None:
-    """A sharded model, whose every rank has a state of its own."""
+    """A sharded model, of which each rank has a state of its own."""
     task: dict[str, Any] = {"task": "number", "task_tokens": 4}
     one, two = run(tiny_model, questions, "full", 1, **task), run(tiny_model, questions, "full", 2, **task)
     scores = [[(x["step"], x["rows"], x["score"]) for x in events(folder, "task")] for folder in (one, two)]
@@ -132,7 +132,7 @@ def test_paused_killed_and_gone_on_with_as_if_nothing_had_been(tiny_model: Path,
     expected = weights(two)
     assert all(torch.equal(value, expected[name]) for name, value in weights(folder).items())
 
-    for count in (1, 3):  # what two have written is resumed by another number
+    for count in (1, 3):  # another number of processes resumes what two have written
         other = copied_at(two, 2)
         set_processes(other, count)
         assert train(other) == "done", log_text(other)

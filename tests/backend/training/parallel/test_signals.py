@@ -1,4 +1,4 @@
-"""A scheduler signals every process of a job at once: a checkpoint is left, and no process behind."""
+"""A scheduler signals every process of a job at once: a checkpoint is written, and no process is left behind."""
 
 from __future__ import annotations
 

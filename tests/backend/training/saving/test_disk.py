@@ -29,7 +29,7 @@ BIG = {"a": torch.zeros(1 << 20)}
 
 @contextmanager
 def files_up_to(size: int) -> Iterator[None]:
-    """The system refuses to let a file grow further, as it refuses where the disk is full."""
+    """The system refuses to let a file grow beyond this size, as it does on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -71,7 +71,7 @@ def test_other_errors_stay_as_they_are(tmp_path: Path) -> None:
 
 
 def failing_saves(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
-    """Let these calls of safetensors find a full disk."""
+    """Make these calls of safetensors fail as on a full disk."""
     save, calls = vars(checkpoint)["save_file"], []
 
     def failing(*arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""A result's tokenizer makes the tokens that were trained, whatever class transformers has for the family."""
+"""A result's tokenizer produces the tokens of the training, whatever class transformers has for the family."""
 
 from __future__ import annotations
 
