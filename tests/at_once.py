@@ -1,4 +1,4 @@
-"""Several processes at once, each a new Python: a forked one would inherit what threads of the test hold locked."""
+"""Several processes at once, each a new Python: a fork would inherit the locks that the test's threads hold."""
 
 from __future__ import annotations
 

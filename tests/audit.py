@@ -1,4 +1,4 @@
-"""Known vulnerabilities of the versions that fttui is built with: `make check` runs it. Skipped with a word offline."""
+"""Known vulnerabilities of the versions that fttui is built with: part of `make check`. Skipped with a word offline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 CONSTRAINTS = Path(__file__).parent.parent / "constraints.txt"
 PROBE = "packaging"
-"""A package that every database knows: without an answer about it none is asked about the others."""
+"""A package that every database knows: if there is no answer about it, the others are not asked about."""
 SECONDS = 15.0
 WHOLE_SECONDS = 180.0
 

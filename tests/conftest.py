@@ -50,7 +50,7 @@ def fttui_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def quiet_box(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This box counts as one of 200 GFLOP/s on which nothing else runs, whatever tests run beside this one."""
+    """This box counts as one with 200 GFLOP/s on which nothing else runs, whatever tests run beside this one."""
     monkeypatch.setattr(rate, "measure_cpu_rate", lambda _: CpuRate(2e11, quiet=True))
 
 

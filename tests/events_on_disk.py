@@ -1,4 +1,4 @@
-"""A run's events as others read them: the lines of its file as plain JSON, no type of ours between."""
+"""A run's events as other programs read them: the lines of its file as plain JSON, without fttui's types."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """requirements-hashed.txt: what constraints.txt pins, with the hashes of all published files. `python -m tests.hashes`.
 
-Made with uv (`pip install uv`) from a package index, for every platform: whichever file pip takes of a pinned version,
-its hash is among those listed. torch's are those of the builds in the index that everybody has, with CUDA on Linux; a
-CPU build from an index of its own has other hashes and is refused.
+Made with uv (`pip install uv`) from a package index, for every platform: whichever file of a pinned version pip
+chooses, its hash is listed. torch's hashes are those of the builds in the default index, with CUDA on Linux; a CPU
+build from another index has other hashes and is refused.
 
     pip install --require-hashes --no-deps -r requirements-hashed.txt
     pip install --no-deps --no-build-isolation .
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def compiled(uv: str, words: list[str], more: str) -> str:
-    """Requirements with hashes, for every platform, of what `words` name and of the package `more`."""
+    """Requirements with hashes, for every platform, for what `words` name and for the package `more`."""
     command = [uv, "pip", "compile", *words, "--universal", "--python-version", "3.11", "--generate-hashes"]
     command += ["--constraint", CONSTRAINTS.name, "--no-annotate", "--no-header", "--quiet"]
     return subprocess.run(command, cwd=ROOT, input=more, text=True, check=True, stdout=subprocess.PIPE).stdout

@@ -50,7 +50,7 @@ def model(shape: ModelShape = LLAMA_8B, **changes: Any) -> ModelInfo:
 
 
 def rows(count: int, tokens: int = 400, **changes: Any) -> DataReport:
-    """`count` rows of `tokens` tokens each, half of them scored."""
+    """`count` rows of `tokens` tokens each, half of them target tokens."""
     lengths = np.full(count, tokens, dtype=np.int64)
     report = DataReport("rows.jsonl", "prompt-completion", {}, (), lengths, lengths // 2, lengths - lengths // 2)
     return replace(report, **changes)

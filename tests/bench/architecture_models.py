@@ -1,6 +1,6 @@
 """Tiny random models of every causal architecture that transformers has, for `make bench-architectures`.
 
-The sizes below are tried under every name that a configuration class knows; what a family needs beyond them is in
+The sizes below are tried under every name that a configuration class knows; what else a family needs is in
 architectures.toml.
 """
 
@@ -63,14 +63,14 @@ OTHER_PARTS: dict[str, Any] = {
 }
 """Sizes of towers for images and sound."""
 MOST = 90_000_000
-"""Parameters of a model that is built."""
+"""The most parameters of a model that is built."""
 OF_TEXT = ("text_config", "llm_config", "language_config", "decoder_config", "thinker_config")
 TABLE = Path(__file__).with_name("architectures.toml")
 
 
 @cache
 def table() -> dict[str, Any]:
-    """architectures.toml: what families need beyond SIZES, and those that are no decoders of text."""
+    """architectures.toml: what families need beyond SIZES, and those that are not text decoders."""
     found: dict[str, Any] = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     return found
 
@@ -88,7 +88,7 @@ def config(name: str) -> Any:
     from transformers import CONFIG_MAPPING, AutoConfig
 
     own = dict(table()["settings"].get(name, {}))
-    if "vocab_size" in own.get("text_config", {}):  # nothing is left to choose
+    if "vocab_size" in own.get("text_config", {}):  # no other size is left to try
         return AutoConfig.for_model(name, **own)
     return AutoConfig.for_model(name, **_merged(known(CONFIG_MAPPING[name]), _merged(_parts(name), own)))
 
@@ -100,7 +100,7 @@ def known(kind: Any, sizes: dict[str, Any] = SIZES) -> dict[str, Any]:
 
 
 def _parts(name: str) -> dict[str, Any]:
-    """Tiny settings of a wrapper's parts, of those kinds that it has if nothing is said."""
+    """Tiny settings of a wrapper's parts, each of the kind that it has by default."""
     from transformers import CONFIG_MAPPING
 
     keys = getattr(CONFIG_MAPPING[name], "sub_configs", {})

@@ -5,7 +5,7 @@
 
 For each family and method: the parameters that the plan counts against the real ones, two steps by the trainer, the
 result loaded by plain transformers and peft, its held-out loss against the trainer's, and that of the merged export.
-Finished families are in FILE (JSON lines), so that a broken-off survey goes on; without FAMILY all are tried.
+Finished families are in FILE (JSON lines), so that an interrupted survey resumes; without FAMILY all are tried.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from backend.model import config
 from tests.bench import architecture_models as tiny
 
 TOLERANCE = 2e-4
-"""Of a loss of about 6 nats, computed in float32 in another arrangement of rows."""
+"""Tolerance of a loss of about 6 nats, computed in float32 in another arrangement of rows."""
 ROWS = [
     {"instruction": f"How many apples are left when Tom eats {n} of his {n + 7} apples?", "output": f"{7 + n % 3} are"}
     for n in range(16)
@@ -55,14 +55,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class More:
-    """What the plans have beside the usual settings."""
+    """What the plans have in addition to the usual settings."""
 
     settings: tuple[str, ...] = ()
     new_tokens: bool = False
 
 
 def survey(family: str, methods: Sequence[Method], home: Path, more: More = More()) -> Iterator[Outcome]:
-    """The family's outcomes; nothing is raised for a family that goes wrong."""
+    """The family's outcomes; a family that fails raises nothing."""
     folder, data = home / family / "model", home / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
     try:
@@ -184,7 +184,7 @@ def _auto(folder: Path, *, in_4_bits: bool = False) -> Any:
 
 
 def _loss(model: Any, run: Any) -> float:
-    """Mean loss of the held-out target tokens, one row at a time, by nothing of the trainer's but its rows."""
+    """Mean loss of the held-out target tokens, one row at a time, with only the rows taken from the trainer."""
     import torch
 
     from backend.data.prepare import prepare
@@ -206,7 +206,7 @@ def _loss(model: Any, run: Any) -> float:
 
 
 def _silent(text: str) -> None:
-    """What preparing says is of no interest here."""
+    """Ignore the messages of the preparation."""
 
 
 def _table(found: Sequence[Outcome]) -> str:

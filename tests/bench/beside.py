@@ -1,12 +1,12 @@
-"""What the live screen costs the training in its process, and how soon it answers a key meanwhile.
+"""What the live screen costs the training in its process, and how soon it responds to a key meanwhile.
 
     python -m tests.bench.beside [REPETITIONS] [ROWS]
 
 The 10M model as in `tests.bench.trainer`, the live screen in the same process, on a pseudo-terminal of 80x24 that is
 read as fast as it is written. In a run of the first kind the screen is opened and closed every few seconds, and the
-tokens per second of neighbouring parts compared: from run to run they differ more than the screen costs. In one of
-the second kind `m` is pressed every other second, which gives one panel the whole screen or takes it back: answered
-when 1,500 bytes have come, more than a tick of the live screen writes. Prints Markdown for RESULTS.md.
+tokens per second of neighbouring parts compared: from run to run they differ more than the screen costs. In one of the
+second kind `m` is pressed every other second, which gives one panel the whole screen or takes it back: the response
+counts when 1,500 bytes have come, more than a tick of the live screen writes. Prints Markdown for RESULTS.md.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python -m tests.bench.calibration [FOLDER]
 
-Each method runs once; then once with half as many rows a step, predicted by the formulas alone and as the first three
-runs correct them. So nothing is predicted from its own measurement. Prints Markdown for RESULTS.md. With FOLDER the
-runs are kept there, and those that are there already are not made again: the formulas of today are compared with them.
+Each method runs once; then once with half as many rows a step, predicted by the formulas alone and as corrected by the
+first three runs. So nothing is predicted from its own measurement. Prints Markdown for RESULTS.md. With FOLDER the runs
+are kept there, and those that are already there are not repeated: today's formulas are compared with them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def make_runs() -> None:
 
 
 def against(runs: list[Record]) -> Iterator[str]:
-    """Measured and predicted; the second runs by the first ones too."""
+    """Measured and predicted; the second runs are predicted with the first runs' correction too."""
     yield "| run | | measured | formulas alone | error | corrected | error |"
     yield "|---|---|--:|--:|--:|--:|--:|"
     known = _calibration([record for record in runs if record.settings["effective_batch"] == FIRST])

@@ -1,4 +1,4 @@
-"""Models as people find them, and what the plan says of each: `make bench-damaged` prints the table of RESULTS.md."""
+"""Damaged and unusual models, and what the plan says of each: `make bench-damaged` prints the table of RESULTS.md."""
 
 from __future__ import annotations
 

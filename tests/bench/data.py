@@ -1,8 +1,8 @@
-"""What becomes of data as people have it, and how large data is read: `make bench-data`.
+"""What fttui makes of real-world data files, and how it reads large data: `make bench-data`.
 
     python -m tests.bench.data [--gigabytes 1] [--cases FOLDER] [--clean FILE ...]
 
-By itself: a JSONL file of 1 GB inspected and prepared, and `fttui plan` on 1,000 rows, each in a process of its own:
+By default: a 1 GB JSONL file is inspected and prepared, and `fttui plan` runs on 1,000 rows, each in its own process:
 wall and CPU seconds, and the peak of its resident memory. `--cases` prints what becomes of every data file in FOLDER
 with the models of its case, and of every file with every chat template; `--clean` prints the findings of sets that have
 nothing wrong. Prints Markdown for RESULTS.md; exits with 1 for a traceback.

@@ -1,4 +1,4 @@
-"""What becomes of every data file in a folder: right or refused, with which findings; and with every chat template."""
+"""The outcome for every data file in a folder (read or refused, with which findings), and with every chat template."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.backend.data.chat.families import FAMILIES, folder_of
 MODEL_FILES = ("tokenizer.json", "chat_template.jinja", "config.json", "tokenizer_config.json", "tokenizer.model")
 NO_DATA = ("README.md", "dataset_info.json", "state.json", "dataset_dict.json")
 EXPECTED = ("few-rows",)
-"""Kinds that a small file has by being small."""
+"""Kinds of findings that every small file has."""
 
 
 class Outcome(NamedTuple):
@@ -110,5 +110,5 @@ def _examples(path: Path) -> list[Example]:
 
 
 def _is_of_model(path: Path) -> bool:
-    """It stands in a folder of a model."""
+    """Whether the file is in a model's folder."""
     return any((path.parent / name).exists() for name in MODEL_FILES[:2]) or path.name in MODEL_FILES

@@ -1,7 +1,7 @@
 """Reads a command line as lm-eval or lighteval do: `evaluator_args.py lm_eval|lighteval ARGUMENTS...`.
 
-Runs in an environment of both (lm-eval 0.4.13, lighteval 0.13) without their heavy requirements, which are stood in
-for: only their own argument parsers run. Prints what they would load and the task.
+Runs in an environment with both (lm-eval 0.4.13, lighteval 0.13); their heavy requirements are replaced by stand-ins,
+as only their own argument parsers run. Prints what they would load and the task.
 """
 
 import importlib.abc

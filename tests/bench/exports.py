@@ -1,10 +1,10 @@
-"""Exports opened by what they are for: each trainer's own parser, and llama.cpp's answers beside transformers'.
+"""Exports opened by the programs they are for: each trainer's own parser, and llama.cpp compared with transformers.
 
     python -m tests.bench.exports --trl PYTHON --llamafactory PYTHON --axolotl PYTHON --llama-cpp PYTHON --mlx PYTHON
 
-Each PYTHON is that of an environment with the package; one that is not named is left out and said so. Configs are
-those of runs of each method and form of data; a config with a misspelt key must be refused or named, so that a parser
-that takes anything is found out. GGUF: tiny models of each family and the demo, greedy answers token by token.
+Each PYTHON is that of an environment with the package; one that is not named is left out and said so. Configs are those
+of runs of each method and form of data; a config with a misspelt key must be refused or named, which shows that the
+parser doesn't accept anything. GGUF: tiny models of each family and the demo, greedy answers token by token.
 """
 
 from __future__ import annotations
@@ -267,7 +267,7 @@ def _judged(
     tool: str = "llama-cpp-python",
     vocabulary: Path | None = None,
 ) -> bool:
-    """`vocabulary`: whose tokens are compared, if not the merged model's (transformers rebuilds some when it saves)."""
+    """`vocabulary`: whose tokens are compared, by default the merged model's (transformers rebuilds some on saving)."""
     from backend.data.chat.tokenizer import TextTokenizer
 
     tokenizer = TextTokenizer.load(vocabulary or merged)

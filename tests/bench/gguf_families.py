@@ -1,8 +1,8 @@
 """The families of presets/families.toml as the `gguf` package knows them: `python -m tests.bench.gguf_families`.
 
-For each: the architecture of llama.cpp with the same name, whether the package's map has a name for every tensor of
-the model's files, and whether `fttui export --to gguf` writes it. llama.cpp's own converter is not in the package:
-whether it takes a family is not tried here.
+For each: the architecture of llama.cpp with the same name, whether the package's map has a name for every tensor of the
+model's files, and whether `fttui export --to gguf` writes it. llama.cpp's own converter is not in the package: whether
+it supports a family is not tried here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OTHER_NAMES = {
     "gemma3_text": "gemma3",
     "llama4_text": "llama4",
 }
-"""llama.cpp's name of a family, if it is another."""
+"""llama.cpp's name of a family, if it differs."""
 
 
 def architecture(gguf: Any, family: str) -> Any:

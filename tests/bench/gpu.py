@@ -1,13 +1,13 @@
-"""Ten minutes on a GPU: what can only be measured there, the questions in order of their worth.
+"""Ten minutes on a GPU: what can only be measured there, the most important questions first.
 
     python -m tests.bench.gpu [--minutes 10] [--scratch DIR] [--lines FILE] [--big 8B] [--small 1B]
     python -m tests.bench.gpu --table FILE      the lines of such a run as Markdown, for RESULTS.md
 
 Every question is answered in a process of its own (tests/bench/gpu_parts.py), with a limit of its own: one that fails
 or takes too long costs the others nothing, and is ended with all that it started. What is answered is written to FILE
-at once, a JSON object a line. If the big model can't be made, the small one takes its place. No run is among those of
-the user, and no prediction has learned from another question. Without a GPU it prints "not measured"; `--try` goes
-through all of it on the CPU, with a tiny model.
+at once, a JSON object a line. If the big model can't be made, the small one takes its place. The runs don't appear
+among the user's, and no prediction is corrected by another question's runs. Without a GPU it prints "not measured";
+`--try` goes through all of it on the CPU, with a tiny model.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from typing import Any
 from tests.bench import gpu_table
 
 LEAST_SECONDS = 20.0
-"""With less time left no further question is asked."""
+"""No further question is asked if less time than this is left."""
 PARTS = "tests.bench.gpu_parts"
 """The module whose processes answer."""
 ROOM = {"lora": "16", "qlora": "16", "full": "28"}
-"""GiB that a run of the small model which must run out of memory may use: enough for its leanest settings."""
+"""GiB for a run of the small model that must run out of memory: enough for its leanest settings."""
 TRIAL = ("tiny", "tiny", 768)
 TRIAL_ROOM = dict.fromkeys(ROOM, "0.65")
 HOME = "FTTUI_HOME"
@@ -53,7 +53,7 @@ class Question:
 
 
 def questions(small: str, big: str, big_name: str, length: int, room: Mapping[str, str] = ROOM) -> Iterator[Question]:
-    """In order of worth: right or wrong first, then the default plans, then single settings."""
+    """The most important first: correctness, then the default plans, then single settings."""
     for method in ("lora", "qlora", "full"):
         yield Question("relief", (small, method, room[method]), 75)
     yield Question("make", (big_name, big), 90)
@@ -128,7 +128,7 @@ def _options() -> argparse.Namespace:
 def _answer(
     question: Question, until: float, parts: str = PARTS, patience: float = 1.0, home: Path | None = None
 ) -> dict[str, Any]:
-    """What the part says, or why it says nothing. A part that trains as a user does gets a copy of `home`."""
+    """The part's answer, or why there is none. A part that trains as a user does gets a copy of `home`."""
     began = time.monotonic()
     limit = max(1.0, min(patience * question.seconds, until - began))
     environment = {**os.environ, SECONDS: f"{limit:.0f}"}
@@ -171,7 +171,7 @@ def _run(command: list[str], environment: Mapping[str, str], limit: float) -> tu
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Its whole group; one that the driver holds fast is not waited for."""
+    """End the whole process group; a process that hangs in the driver is not waited for."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""An archive for `make bench-gpu` on a box that reaches no package index: this project, and packages that it lacks.
+"""An archive for `make bench-gpu` on a box that can't reach a package index: this project and the packages it lacks.
 
     python -m tests.bench.gpu_carry [--python 3.12] [--cuda 130] [--out carry.tgz] [PACKAGE ...]
 

@@ -25,15 +25,15 @@ KERNELS = {0: "math", 1: "flash", 2: "efficient", 3: "cudnn"}
 ROWS = 8
 """Rows of a packed sequence."""
 STOPS = 0.65
-"""Part of its time after which a default run is told to stop: what it has measured until then is kept."""
+"""Fraction of its time after which a default run is told to stop; what it has measured by then is kept."""
 SKIPPED = 2
-"""Steps that are not timed: kernels are chosen and states made in them."""
+"""First steps, which are not timed: kernels are chosen and optimizer states made in them."""
 
 
 def box() -> dict[str, Any]:
     """What the box is, which attention kernels it takes, and whether a 4-bit layer is exact on it.
 
-    What this torch or bitsandbytes can't say is named, and costs nothing else.
+    What this torch or bitsandbytes can't say is named, and the rest is still measured.
     """
     try:
         from backend import hardware

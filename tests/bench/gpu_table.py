@@ -29,7 +29,7 @@ def markdown(lines: Iterable[str]) -> str:
 
 
 def _whole(lines: Iterable[str]) -> Iterator[Line]:
-    """Those that are no half-written last line."""
+    """The complete lines: the last one may be half-written."""
     for line in lines:
         with suppress(ValueError):
             yield json.loads(line)

@@ -1,8 +1,8 @@
-"""The guidance's own figures for an 8B model beside ours, over data sizes: where they agree, and why elsewhere not.
+"""The guidance's own figures for an 8B model beside ours, by data size: where they agree, and why elsewhere not.
 
     python -m tests.bench.guidance
 
-Prints Markdown for RESULTS.md. Half of a row's tokens are scored; prices of presets/gpus.toml.
+Prints Markdown for RESULTS.md. Half of a row's tokens are targets; prices of presets/gpus.toml.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from tests.faults import lives
 from tests.faults.subject import Subject
 
 SHARE = 0.7
-"""Of an undisturbed run's time, the latest kill of an attempt: resumed ones are shorter."""
+"""The latest kill of an attempt, as a fraction of an undisturbed run's time: resumed attempts are shorter."""
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ MODELS = (
 LENGTHS, MICRO_BATCHES = (512, 2048), (1, 4)
 NEW_TOKENS_RANK = 17
 QUICK = 12
-"""Every how manieth plan of the grid is taken."""
+"""Every n-th plan of the grid is tried."""
 
 
 @dataclass(frozen=True)

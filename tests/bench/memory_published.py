@@ -3,7 +3,7 @@
 Each run is predicted by the planner's own formulas with the run's own settings and its own stack
 (tests/bench/published/stacks.py). What torch allocated is compared with `peak_allocated_bytes`; what it reserved, or
 the card showed (nvidia-smi), with `peak_bytes`. The constants of presets/memory.toml that say how the two differ
-were fitted on the runs of one half of the models; the error on the other half is their worth.
+were fitted on the runs of one half of the models; the error on the other half shows how good they are.
 
     python -m tests.bench.memory_published [--fit]
 """
@@ -85,7 +85,7 @@ class Result:
 
     @property
     def fitted(self) -> bool:
-        """Whether the constants were fitted on runs of this model: none that was read later."""
+        """Whether the constants were fitted on runs of this model; models that were added later are not."""
         return self.run.read == FIRST_READ and self.run.model in fitted_models()
 
     @property
@@ -229,7 +229,7 @@ def summary(found: Sequence[Result]) -> Iterator[str]:
 
 
 def by_phase() -> Iterator[str]:
-    """What each phase had allocated at most, of the runs that say so."""
+    """The most that each phase had allocated, for the runs that report it."""
     yield "| run | attention | settings | loaded GiB | forward | backward | optimizer |"
     yield "|---|---|---|--:|--:|--:|--:|"
     for run, sizes in phases():

@@ -1,11 +1,11 @@
-"""How waiting threads bear a busy neighbour: many small products alone, beside a busy process, and beside themselves.
+"""How a busy neighbour slows waiting threads: many small products alone, beside a busy process, beside a second copy.
 
     python -m tests.bench.neighbour [--rounds 5] [--seconds 2] [--threads N]
 
 libgomp's threads spin before they sleep. Each setting of `GOMP_SPINCOUNT` (and libgomp's own, and `passive`) runs the
 same loop in a process of its own, the settings in turn: 100 products a turn, as small as those of the demo model on a
-short row. Beside them nothing, one process that computes without a pause, or the same loop once more. Prints Markdown
-for RESULTS.md. Alone and on a quiet machine the loss of sleeping shows, beside others the loss of spinning.
+short row. Beside them runs nothing, one process that computes without a pause, or the same loop again. Prints Markdown
+for RESULTS.md. Alone on a quiet machine it shows the cost of sleeping, beside others the cost of spinning.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import sys, time
 end = time.monotonic() + float(sys.argv[1])
 while time.monotonic() < end: pass
 """
-"""Ends by itself, should this bench be killed."""
+"""Ends by itself if this bench is killed."""
 LOOP = """
 import sys, time, torch
 x, w = torch.ones(128, 576), torch.ones(576, 576)
@@ -50,7 +50,7 @@ print(sorted(times)[len(times) // 2] * 1000)
 
 
 def main() -> None:
-    """All settings by turns, as a table."""
+    """All settings in turn, as a table."""
     options = _options()
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for _ in range(options.rounds):

@@ -1,4 +1,4 @@
-"""What came of it: the methods on 400 rows of the demo, each a run as a user makes it.
+"""Results of the methods on 400 rows of the demo, each a run as a user makes it.
 
     python -m tests.bench.outcomes OUT [--steps 100] [--rows 40] [--only NAME ...]
 
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def settings(steps: int, rows: int) -> tuple[str, ...]:
-    """What all runs have: evaluated before and after, `rows` of the demo's 480 held out."""
+    """The settings of all runs: evaluated before and after, with `rows` of the demo's 480 held out."""
     return (
         f"max_steps={steps}",
         f"eval_every={steps}",

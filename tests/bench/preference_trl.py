@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def made(objective: str, model: str, adapter: str, rows: list[dict[str, Any]], folder: str) -> Any:
-    """The trainer, its data set tokenised by us: both sides see the same ids."""
+    """The trainer, with its data set tokenised by fttui, so that both sides see the same ids."""
     from datasets import Dataset
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer

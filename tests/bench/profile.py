@@ -3,8 +3,8 @@
     python -m tests.bench.profile [full|lora|qlora] [ROWS]
 
 A run of the 10M model as in `tests.bench.trainer`, with clocks around the three parts; on a CPU nothing runs beside
-them. The whole is what the `step` events say: choosing rows, packing, the checks, writing events and memory readings
-included. Prints Markdown for RESULTS.md.
+them. The total is taken from the `step` events: it includes choosing rows, packing, the checks, events and memory
+readings. Prints Markdown for RESULTS.md.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python -m tests.bench.resharded [--methods lora qlora full] [--settings optimizer=adamw_8bit ...]
 
-On CPUs (gloo), a tiny Llama, 8 steps, the checkpoint at step 4. Compared with the two that trained on undisturbed, and
-with a single process from the start. Exit status 1 if a run does not end well or a loss is more than 1e-3 apart.
+On CPUs (gloo), a tiny Llama, 8 steps, the checkpoint at step 4. Compared with the two processes training on without a
+break, and with a single process from the start. Exit status 1 if a run does not end well or a loss is more than 1e-3
+apart.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def _method(method: Method, model: Path, rows: Path, settings: dict[str, Any]) -
 
 
 def _apart(these: dict[int, float], those: dict[int, float]) -> float:
-    """The largest relative difference of a step's loss; quick steps are not all told."""
+    """The largest relative difference of a step's loss; not all quick steps have an event."""
     both = [step for step in these if step > AT and step in those]
     assert both
     return max(abs(these[step] - those[step]) / those[step] for step in both)

@@ -1,4 +1,4 @@
-"""What the screen costs and how soon it answers, on real ptys. Prints Markdown for RESULTS.md.
+"""What the screen costs and how soon it responds, on real ptys. Prints Markdown for RESULTS.md.
 
 python -m tests.bench.screen            everything, about three minutes
 python -m tests.bench.screen paint keys ...     some of: live paint keys replay slow frozen
@@ -86,7 +86,7 @@ def keys() -> None:
 
 
 def replay() -> None:
-    """A long run that is over: when its screen is there, when its result, and at what size."""
+    """A long finished run: when its screen is shown, when its result, and how much memory it takes."""
     folder = make_run()
     _write_long(folder.events_file)
     size = folder.events_file.stat().st_size / 1e6

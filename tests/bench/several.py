@@ -2,8 +2,8 @@
 
     python -m tests.bench.several [--counts 1 2 4] [--models 1B 8B] [--methods lora qlora full] [--rows 400]
 
-Whole runs as `fttui train` makes them, with random weights of a real model's shape (tests/bench/gpu_shapes.py) and rows
-of the demo. Prints Markdown; "not measured" if there are fewer GPUs. `--device cpu --models 10M --counts 1 2`
+Whole runs as `fttui train` makes them, with random weights in a real model's shape (tests/bench/gpu_shapes.py) and
+rows of the demo. Prints Markdown; "not measured" if there are fewer GPUs. `--device cpu --models 10M --counts 1 2`
 tries it if there is none.
 """
 

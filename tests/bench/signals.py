@@ -80,7 +80,7 @@ def _case(label: str, hurt: Case, wanted: str, *, stops: bool = False) -> bool:
 
 
 def _port_in_use() -> bool:
-    """One box of several, at whose meeting point another program listens."""
+    """One box of several, whose rendezvous port is used by another program."""
     with tempfile.TemporaryDirectory() as home, socket.create_server(("127.0.0.1", 0)) as other:
         os.environ["FTTUI_HOME"] = home
         folder = new_run(make_model(Path(home) / "model"), made.rows(Path(home) / "rows.jsonl", 40), processes=2)

@@ -44,7 +44,7 @@ def line(situation: Situation, seen: Comparison) -> str:
 
 
 def asked(situation: Situation) -> str:
-    """Shift, stakes, variants and limits, if they are not the usual ones."""
+    """Shift, stakes, variants and limits that differ from the defaults."""
     answers = situation.answers
     parts = [
         answers.shift,

@@ -1,4 +1,4 @@
-"""The tasks of somebody new, with keys alone, on a pty: how many keys each takes, and how long the screen needs.
+"""A new user's tasks, with keys alone, on a pty: how many keys each takes, and how long the screen needs.
 
     python -m tests.bench.tasks            all of them, some minutes: one trains the demo, for which torch is loaded
     python -m tests.bench.tasks plan       those without a run
@@ -33,7 +33,7 @@ Step = tuple[tuple[str, ...], str]
 
 
 def gone(text: str) -> str:
-    """A pattern of a screen that has this no more."""
+    """A pattern that matches a screen without this text."""
     return rf"(?s)\A(?!.*{text})"
 
 
@@ -103,7 +103,7 @@ def running(size: tuple[int, int], folder: Path) -> list[Done]:
     with contextlib.closing(app):
         app.until(r"this box: .* free")
         app.task("", *(((ENTER,), f"● {step}") for step in ("model", "data", "goal", "compare", "review")))
-        time.sleep(1.0)  # an Enter that comes at once starts nothing
+        time.sleep(1.0)  # an Enter pressed at once starts nothing
         found = [app.task("start a run and see its first steps", ((ENTER,), r"step +\d+ of 400"))]
         found += [app.task('answer "is it fine?"', ((), r"✓ fine|! "))]
         found += [app.task("see the gradient norm over the run", (("]", "]"), "Gradient norm"))]

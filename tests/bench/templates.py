@@ -77,13 +77,13 @@ class Outcome(NamedTuple):
     """One chat with one template."""
 
     kind: str
-    """`right`, `said` (something is left out or written otherwise, and told), `refused` or `WRONG`."""
+    """`right`, `said` (something is left out or written differently, and reported), `refused` or `WRONG`."""
     why: str
     targets: tuple[str, ...]
 
 
 def outcome(family: Family, tokenizer: TextTokenizer, name: str) -> Outcome:
-    """The targets of a chat, against what is known of the family from outside."""
+    """The targets of a chat, compared with what is known independently about the family."""
     chat = CHATS[name]
     tools = TOOLS if "call" in name else []
     example = Conversation(tuple(message(turn, "row 1") for turn in chat), tuple(tools), 1)

@@ -115,7 +115,7 @@ def test_a_failure_and_a_silence_are_answers(answer: Callable[..., dict[str, Any
 
 @pytest.mark.parametrize("kind", ["leaves", "noisy", "stays", "crashes"])
 def test_what_was_answered_counts_however_it_ends(kind: str, answer: Callable[..., dict[str, Any]]) -> None:
-    """A process that is left behind holds nothing up; nor does a library that can't end, or ends badly."""
+    """A process that is left behind delays nothing; nor does a library that hangs or crashes at its end."""
     said = answer(kind, 1 if kind == "stays" else 30)
     assert said["kind"] == kind
     assert said["took"] < 5
@@ -143,7 +143,7 @@ def ask_all(failing: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_all_is_asked_whatever_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even what is asked of the box itself: another torch may refuse what is looked at there."""
+    """Even if the questions about the box itself fail: another torch may not support them."""
     found = ask_all({"box", "relief", "row"}, tmp_path, monkeypatch)
     assert [x["part"] for x in found] == ["box", "make", *(x.part for x in gpu.questions("s", "b", "8B", 768))]
 

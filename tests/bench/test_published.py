@@ -1,4 +1,4 @@
-"""The published runs: complete, readable, and of models whose parameters are right."""
+"""The published runs are complete and readable, and their models have the right number of parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The time estimate holds against the published runs, on models that its constants were not fitted on too."""
+"""The time estimate agrees with the published runs, also for models that its constants were not fitted on."""
 
 from __future__ import annotations
 

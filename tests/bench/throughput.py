@@ -1,7 +1,8 @@
 """The time estimate against published runs: `python -m tests.bench.throughput [--all] [--fit]`. Pure arithmetic.
 
 Each run is estimated by the planner's own functions with the run's own settings. The constants in
-presets/throughput.toml were fitted on the runs of one half of the models; the error on the other half is their worth.
+presets/throughput.toml were fitted on the runs of one half of the models; the error on the other half shows how good
+they are.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ SINGLE_DENSE = (
 """Sources of the runs that predictions are compared with first: one GPU, dense, complete settings."""
 
 FIRST_READ = "2026-11-24"
-"""Runs read later came when the estimate had been fitted once: new cards, models under 2B."""
+"""Runs read after this date were added when the estimate had already been fitted: new cards, models under 2B."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Result:
 
     @property
     def error(self) -> float:
-        """The error, which is the same for twice as fast and half as fast."""
+        """The error, symmetric: the same for twice as fast as for half as fast."""
         return max(self.ratio, 1 / self.ratio) - 1
 
     @property

@@ -1,7 +1,7 @@
 """Fit the constants marked `fitted` in presets/throughput.toml, all at once, on the runs of one half of the models.
 
-Least mean |log(estimated / published)|, by turns: each constant is moved a little as long as that helps. Runs that are
-much alike (one source, model, method, GPU and set of kernels) count together as the square root of their number.
+Least mean |log(estimated / published)|, by turns: each constant is moved a little as long as that helps. Similar runs
+(one source, model, method, GPU and set of kernels) count together as the square root of their number.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _loss(some: Sequence[Case], table: dict[str, Any]) -> float:
 
 
 def _ratio(case: Case) -> float:
-    """Estimated over published, by the point alone."""
+    """Estimated over published, for the point estimate alone."""
     one, passes = _passes(case)
     seconds = gpu_time.step_seconds(case.shape, case.plan, case.device, one, passes, kernels_of(case.run))
     assert case.run.tokens_per_second is not None

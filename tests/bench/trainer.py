@@ -28,7 +28,7 @@ from tests.bench import made
 
 HERE = Path(__file__).parent
 BATCH = 8
-# Environment of a contestant with +glibc behind its name: big blocks are kept for the next step, not given back.
+# Environment of a contestant whose name ends in +glibc: big blocks are kept for the next step, not given back.
 GLIBC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
 CONTESTANTS = (
     *("trl-defaults", "trl-best", "plain-fp32", "plain-bf16", "plain-bf16+glibc"),

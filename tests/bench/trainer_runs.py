@@ -69,7 +69,7 @@ def fttui(variant: str, model: Path, rows: Path, options: dict[str, Any]) -> dic
 
 
 def plain(variant: str, model: Path, rows: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """What one would write by hand: the rows of a step in one sequence without padding, whole logits, fused AdamW."""
+    """A simple hand-written loop: the rows of a step in one sequence without padding, whole logits, fused AdamW."""
     import torch
     from transformers import AutoModelForCausalLM
 

@@ -4,7 +4,7 @@
 
 Builds the wheel, installs it with pipx (which is itself installed for it), and runs it from an empty folder; without
 pipx, into an environment of its own. The dependencies are those of the environment that this runs in: resolving and
-downloading them is not what is tried here.
+downloading them is not tested here.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def by_pipx(wheel: Path, folder: Path) -> tuple[Path, Path] | None:
 
 
 def dependencies(folder: Path) -> Path:
-    """A wheel that makes the packages of the environment that this runs in those of another one."""
+    """A wheel that makes this environment's packages visible in another one."""
     path, info = folder / "dependencies-1-py3-none-any.whl", "dependencies-1.dist-info"
     files = {
         "dependencies.pth": sysconfig.get_path("purelib"),

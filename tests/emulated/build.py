@@ -18,7 +18,7 @@ SOURCE = Path(__file__).parent / "source"
 PARTS = ("device", "memory", "work")
 FLAGS = ("-std=c++17", "-O1", "-fPIC", "-Wno-attributes")
 STOOD_IN = re.compile(r"(_*cuda|cublas)\w+")
-"""Functions of torch's libraries that have to be there, whatever they do; those that CUDA's libraries lack are ours."""
+"""Functions that torch's libraries need, whatever they do; those that CUDA's libraries lack are provided here."""
 DRIVER = re.compile(rb"\bcu[A-Z][A-Za-z0-9_]+\b")
 """Names of driver functions, which torch looks up by their names."""
 
@@ -48,7 +48,7 @@ def nvml(folder: Path) -> Path:
 
 
 def _key(torch: Path) -> str:
-    """Changes with the sources and with torch."""
+    """A cache key that changes with the sources and with torch."""
     content = b"".join(file.read_bytes() for file in sorted(SOURCE.rglob("*.*")))
     stat = (torch / "libtorch_cuda.so").stat()
     return hashlib.sha256(content + f"{torch} {stat.st_size} {stat.st_mtime}".encode()).hexdigest()[:12]
@@ -77,7 +77,7 @@ def _wanted(torch: Path) -> set[str]:
 
 
 def _nothing(name: str) -> str:
-    """A function that does nothing and says that it went well."""
+    """A function that does nothing and reports success."""
     return f'__attribute__((visibility("default"))) int {name}(void) {{ return 0; }}\n'
 
 

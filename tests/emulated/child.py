@@ -1,4 +1,4 @@
-"""What a process in an emulated box shares: the driver's counters, and a trainer that does not look at values."""
+"""Shared by the processes in an emulated box: the driver's counters, and a trainer that ignores values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def since(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
 
 
 def blind() -> None:
-    """Let the trainer take every value for finite and every check for passed: no kernel has computed any."""
+    """Make the trainer treat every value as finite and every check as passed: no kernel has computed anything."""
     import torch
     from transformers import GenerationMixin, PreTrainedTokenizerBase
 
@@ -49,14 +49,14 @@ def blind() -> None:
     tokens._valid = _valid_by_the_host
     torch.backends.cuda.enable_cudnn_sdp(False)  # cuDNN itself is not emulated
     _end_answers(GenerationMixin)
-    PreTrainedTokenizerBase.batch_decode = lambda self, ids, **_: [""] * len(ids)  # sampled tokens are anything
+    PreTrainedTokenizerBase.batch_decode = lambda self, ids, **_: [""] * len(ids)  # sampled tokens are arbitrary
     optimizers._step_if_finite = lambda optimizer, norm, plan: optimizers._step(optimizer, norm)
     never_mind: Any = property(lambda self: True, lambda self, value: None)
     optimizers.InBackward._finite = never_mind
 
 
 def _end_answers(generates: Any) -> None:
-    """Let the host count the tokens of an answer: whether it has ended is a value on the device too."""
+    """Make the host count the tokens of an answer: whether it has ended is a value on the device, too."""
     generate = generates.generate
 
     def counted(self: Any, *arguments: Any, **options: Any) -> Any:
@@ -71,7 +71,7 @@ def _end_answers(generates: Any) -> None:
 
 
 def _valid_by_the_host(batch: Any) -> Any:
-    """Which target positions are not padding: what was copied to the device is there, what it computes is not."""
+    """Which target positions are not padding, from host data: the device holds what was copied but computes nothing."""
     from backend.training.batches import IGNORED
 
     valid = (batch.targets.cpu() != IGNORED).flatten()

@@ -1,4 +1,4 @@
-"""What everything that loads no torch says in an emulated box: detection, doctor, plan, the wizard's first screen."""
+"""What the parts that load no torch say in an emulated box: detection, doctor, plan, the wizard's first screen."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Predicted memory against torch's own allocator, over plans of 1B to 8B: `make bench-cuda-emulated`.
 
-    python -m tests.emulated.survey [--lines FILE]     runs what FILE does not have yet, and prints Markdown
+    python -m tests.emulated.survey [--lines FILE]     runs what is not in FILE yet, and prints Markdown
 
 Each plan is some steps of the trainer in an emulated box (tests/emulated/step.py). CUDA_PYTHON names a Python with a
 CUDA build of torch.

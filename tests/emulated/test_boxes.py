@@ -74,7 +74,7 @@ def test_the_other_methods(name: str, method: str, inside: In) -> None:
 
 @pytest.mark.parametrize("method", ["lora", "qlora", "full"])
 def test_measuring_forgetting_and_a_task_take_no_more_memory_than_training(method: str, inside: In) -> None:
-    """Even of the leanest plan: recomputed blocks, the loss in chunks, one sequence at a time."""
+    """Even for the leanest plan: recomputed blocks, the loss in chunks, one sequence at a time."""
     lean = ("max_steps=2", "checkpointing=true", "chunked_loss=true", "micro_batch=1", "max_length=1024")
     said = inside("A100", "whole_run", method, *lean, "measure_forgetting=true", "task=number", "task_tokens=16")
     assert said["state"] == "done", said["log"]
@@ -113,7 +113,7 @@ def test_out_of_memory_on_a_mig_slice(inside: In) -> None:
 
 
 def test_whether_segments_grow_is_tried_once(inside: In, fttui_home: Path) -> None:
-    """Emulated WSL refuses them; without the file that says so, only a try can tell."""
+    """Emulated WSL refuses them; if no file says that it is WSL, only a try can tell."""
     inside("WSL 2", "whole_run", "lora", "max_steps=1")
     assert b"false" in (fttui_home / "segments.json").read_bytes()
     assert not inside("WSL 2", "look")["expandable"]

@@ -1,4 +1,4 @@
-"""Bytes that no file of ours should hold, made from those that it should hold."""
+"""Damaged bytes for files that fttui reads, made from good ones."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _PIECES = st.sampled_from(
 
 @st.composite
 def damaged(draw: st.DrawFn, good: bytes) -> bytes:
-    """`good` with one to three cuts, each filled with a few bytes, with something nasty, or with nothing."""
+    """`good` with one to three pieces cut out, each replaced by a few bytes, something nasty, or nothing."""
     content = good
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(content)))

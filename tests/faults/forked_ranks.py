@@ -17,12 +17,12 @@ _MOST_FILES = 4096
 
 
 def use() -> None:
-    """From now on ranks are started so in this process."""
+    """From now on this process starts its ranks as forks."""
     several._started = _started  # type: ignore[assignment]
 
 
 class Forked:
-    """What `several` asks of a process."""
+    """The part of a process that `several` uses."""
 
     def __init__(self, pid: int, stdin: BinaryIO) -> None:
         self.pid, self.stdin = pid, stdin
@@ -53,7 +53,7 @@ def _started(folder: RunFolder, job: Job, number: int, scratch: Path, since: int
 
 
 def _become(folder: RunFolder, job: Job, number: int, scratch: Path, since: int, reader: int) -> None:
-    """In the fork: as a process that was started anew, with no file of its parent's open; does not return."""
+    """In the fork: behave like a newly started process, without its parent's open files; does not return."""
     os.setsid()
     os.dup2(reader, 0)
     with folder.log_file.open("ab") as log:

@@ -3,9 +3,9 @@
     python -m tests.faults.fuzz [--inputs 100000] [--seed 0] [--kept FOLDER] [READER ...]
 
 Each input is a good file, or one of NASTY, or a kept input that ended badly before, with a few cuts, flips, repeats and
-splices. A reader has a process of its own, whose memory is measured. What ends in anything but a result or a sentence
-is written to `--kept`, by default tests/faults/kept/, and is tried first from then on. Prints a table as Markdown; the
-exit code is 1 if anything ended badly.
+splices. A reader has a process of its own, whose memory is measured. An input that ends in anything but a result or a
+sentence is written to `--kept`, by default tests/faults/kept/, and is tried first from then on. Prints a table as
+Markdown; the exit code is 1 if anything ended badly.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.faults.own_files import READERS, Reader
 
 KEPT = Path(__file__).parent / "kept"
 MEMORY = Path("/dev/shm")
-"""Files that no disk has to keep: most of the time would be theirs."""
+"""For files in memory: writing them to a disk would take most of the time."""
 SLOW_SECONDS = 5.0
 PIECES = (
     *(b"9" * 5_000, b"\xff", b"\0", b"null", b"[" * 2_000, b"-1", b"1e400", b'"', b"\\ud800", b"{}", b"inf", b"\n"),

@@ -1,11 +1,10 @@
-"""Runs are killed, starved of disk and damaged: what survives, what is lost, what ends silently. `make faults`.
+"""Runs are killed, run out of disk and damaged: what survives, what is lost, what ends silently. `make faults`.
 
     python -m tests.faults.harness [--kills 200] [--rank-kills 60] [--seed 0] [PART ...]
 
 Parts: time, phase, operation, ranks, signals, disk, damage. Prints a table as Markdown; the exit code is 1 if anything
-was lost or silent. A run is lost if its losses, evaluations or last weights, once it is resumed to its end, are not bit
-for bit those of a run that nothing has disturbed; an end is silent if neither the events, nor `fttui runs`, nor the
-terminal say it.
+was lost or silent. A run is lost if, after resuming it to its end, its losses, evaluations or last weights are not bit
+for bit those of an undisturbed run; an end is silent if neither the events, nor `fttui runs`, nor the terminal say it.
 """
 
 from __future__ import annotations
@@ -202,7 +201,7 @@ def _trained_in(bench: Bench, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def damage(bench: Bench) -> Row:
-    """Each file of a finished run, damaged in each way: then all commands, and what is resumed of a stopped one."""
+    """Each file of a finished run, damaged in each way: then all commands run, and a stopped run is resumed."""
     from tui import cli
 
     whole = bench.new("lora")

@@ -1,4 +1,4 @@
-"""Attempts of a run in processes that end before their time, and what of the run is then lost."""
+"""Attempts of a run in processes that are killed, and what of the run is then lost."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from backend.run.folder import RunFolder
 from tests import events_on_disk
 
 AUDITED = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")
-"""What of Python's audit events is an operation on files."""
+"""The audit events of Python that are operations on files."""
 TRIES = 20
 """Attempts after which a run is given up."""
 
 
 class Outcome(NamedTuple):
-    """What a finished run has, to be compared."""
+    """The figures and weights of a finished run, to be compared."""
 
     figures: frozenset[tuple[str, int, float]]
-    """Event, step and loss of every step and evaluation; one that was made again with another loss is there twice."""
+    """Event, step and loss of every step and evaluation; one that was repeated with another loss is there twice."""
     weights: dict[str, Any]
     state: str
 
     def differs(self, other: Outcome) -> int:
-        """How many figures and tensors are others than those of `other`."""
+        """How many figures and tensors differ from those of `other`."""
         assert self.weights.keys() == other.weights.keys()
         tensors = sum(not bool((self.weights[name] == value).all()) for name, value in other.weights.items())
         return len(self.figures ^ other.figures) + tensors + (self.state != other.state)
 
 
 def import_all() -> None:
-    """What a run imports; nothing of torch is run before the forks, which threads would not survive."""
+    """Import what a run needs; torch runs nothing before the forks, as its threads would not survive them."""
     import bitsandbytes
     import peft
     import torch
@@ -76,7 +76,7 @@ def finish(folder: RunFolder) -> bool:
 
 
 def outcome(folder: RunFolder) -> Outcome:
-    """What the run has come to."""
+    """The outcome of the run."""
     from backend.training.saving import checkpoint
 
     found, _ = checkpoint.newest(folder.checkpoints)

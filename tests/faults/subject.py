@@ -1,4 +1,4 @@
-"""What is killed, starved and damaged: short runs of a tiny model, compared with one that nothing has disturbed."""
+"""The runs that are killed, starved and damaged: short runs of a tiny model, compared with an undisturbed one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Subject:
         return RunFolder.create(Job(str(self.model), str(self.model), str(self.rows), plan, "cpu", "CPU"))
 
     def undisturbed(self, method: Method, processes: int = 1) -> lives.Outcome:
-        """What a run comes to that nothing disturbs; trained once."""
+        """The outcome of an undisturbed run; trained once."""
         if (method, processes) not in self._whole:
             folder = self.new(method, processes)
             assert lives.finish(folder), folder.log_file.read_text()[-3000:]
@@ -50,7 +50,7 @@ class Subject:
         return self._whole[method, processes]
 
     def survives(self, folder: RunFolder, method: Method, processes: int = 1) -> bool:
-        """Whether the run, resumed to its end, is as an undisturbed one. It is deleted."""
+        """Whether the run, resumed to its end, equals an undisturbed one. The run is then deleted."""
         done = lives.finish(folder)
         same = done and lives.outcome(folder).differs(self.undisturbed(method, processes)) == 0
         shutil.rmtree(folder.path, ignore_errors=True)

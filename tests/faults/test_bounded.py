@@ -1,4 +1,4 @@
-"""Files that would take the memory and time of thousands: a sentence that names the row, early."""
+"""Small files that would take as much memory and time as thousands: an early error that names the row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ends that no event can tell, and what is not ours: the list of runs knows them, and nothing of others is deleted."""
+"""Ends without an event are shown in the list of runs, and files that are not fttui's are never deleted."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_who_comes_second_notes_no_failure_of_the_first() -> None:
 
 
 def test_a_failure_is_noted_over_room_that_is_there() -> None:
-    """A limit of 0 further bytes a file is a full disk that even root meets."""
+    """A file size limit of 0 further bytes acts as a full disk even for root."""
     folder = RunFolder.create(JOB)
     with folder.hold():
         code = (

@@ -1,4 +1,4 @@
-"""A run folder and the presets of version 0.1, as 0.1 wrote them: they open for ever. Never write these files anew."""
+"""A run folder and the presets of version 0.1, as 0.1 wrote them: they must always open. Never rewrite these files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Homes that can't be used, a current folder that is gone, links in circles: one sentence, and the rest is done."""
+"""Unusable homes, a current folder that is gone, circular links: one sentence, and everything else still works."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_file_system_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_user_without_a_home_and_without_an_entry_in_passwd(
     command: list[str], codes: set[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As in a container that runs as any number: `docker run --user 12345`."""
+    """As in a container that runs under an arbitrary user id: `docker run --user 12345`."""
 
     def nobody(*_: object) -> None:
         raise KeyError("uid not found")

@@ -1,4 +1,4 @@
-"""Every file that is read back, damaged in every way: nothing but the damaged thing is lost, and no reader raises."""
+"""Every file that is read back, damaged in every way: only the damaged part is lost, and no reader raises."""
 
 from __future__ import annotations
 

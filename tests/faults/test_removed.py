@@ -67,7 +67,7 @@ def test_a_run_whose_folder_is_removed_ends_with_a_sentence(
     assert code == TRAINING_FAILED
     assert capfd.readouterr().err == f"fttui: {said}training was ended; start the run again\n"
     assert process.outcome(trainer).endswith(f"{said}training was ended; start the run again")
-    assert not folder.path.exists()  # nothing has made it again
+    assert not folder.path.exists()  # nothing has recreated it
 
 
 def test_over_several_devices_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_events_that_lead_to_nowhere(tmp_path: Path) -> None:
 
 
 def test_half_a_line_costs_no_other(tmp_path: Path) -> None:
-    """As a disk leaves it that was full for the rest."""
+    """A disk that became full leaves half a line."""
     path = tmp_path / "events.jsonl"
     path.write_bytes(b'{"t":1,"event":"log","text":"one"}\n{"t":2,"event":"lo')
     log = EventLog(path)

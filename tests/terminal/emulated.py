@@ -1,4 +1,4 @@
-"""A program on a pty and the screen that its bytes make; fails on every byte that no program of ours has a use for."""
+"""A program on a pty and the screen that its bytes draw; fails on every byte that fttui has no reason to send."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tests.bench.on_pty import OnPty
 
 WAIT_SECONDS = 30.0
 QUIET_SECONDS = 0.04
-"""Without a byte from the program: a screen has been painted whole."""
+"""After this time without a byte from the program, the screen is completely painted."""
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _PIECE = re.compile(
     r"\x1b\[(?P<csi>[0-?]*[ -/]*[@-~])|\x1b\](?P<osc>[^\x00-\x1f\x7f-\x9f]*)(?:\x07|\x1b\\)|(?P<text>[^\x1b]+)"
 )
 _MODES = re.compile(r"\?(1000|1002|1003|1004|1006|1015|1016|1049|2004|2026|2031|2048|25|7|1)[hl]")
 _CSI = re.compile(r"[\d;:]*m|\d*;?\d*H|\d*[JK]|\?[\d;]+\$p|[<>=?]\d*u|2[23];0t|\?6c|c")
-"""Colours, cursor and erasing; questions for modes and keys; the title kept and given back."""
+"""Colours, cursor and erasing; queries for modes and keys; saving and restoring the title."""
 
 
 class Emulated:
-    """Cells by line, what was copied, notified and shown as the title."""
+    """The cells by line, and what was copied, shown as a notification and set as the title."""
 
     def __init__(self) -> None:
         self.titles: list[str] = []
@@ -119,7 +119,7 @@ class Watched(OnPty):
         return self._until(lambda text: re.search(pattern, text) is not None, pattern, seconds)
 
     def wait_without(self, pattern: str, seconds: float = WAIT_SECONDS) -> str:
-        """The screen once `pattern` is no more on it."""
+        """The screen once `pattern` is no longer on it."""
         return self._until(lambda text: re.search(pattern, text) is None, f"end of {pattern}", seconds)
 
     def _until(self, holds: Callable[[str], bool], what: str, seconds: float) -> str:
@@ -138,7 +138,7 @@ class Watched(OnPty):
         return self.terminal.text
 
     def _take(self) -> bool:
-        """Take what comes within a moment; False where the program is gone."""
+        """Take what comes within a moment; False if the program is gone."""
         if not select.select([self._fd], [], [], 0.05)[0]:
             return True
         try:

@@ -43,13 +43,13 @@ FILES = (
     *("bidi override", "zero width", "tags", "combining heap", "private and unassigned", "line separators"),
     *("markup", "HTML", "Markdown", "shell"),
 )
-"""What the data files are named by: as many as the wizard offers."""
+"""The nasty texts in the data files' names: as many as the wizard offers files."""
 ODD_RUN = f"b {NAMES['title']} {NAMES['bidi override']}"
 MISSING = f"missing {NAMES['title']}{NAMES['bidi override']}.jsonl"
 
 
 def make(folder: Path) -> None:
-    """Everything, with `folder` as the one that the wizard is started in."""
+    """Make everything; `folder` is the one that the wizard is started in."""
     model(folder / MODEL)
     (folder / NO_MODEL).mkdir()
     used.remember(str(folder / MODEL))
@@ -61,12 +61,12 @@ def make(folder: Path) -> None:
 
 
 def model(folder: Path) -> None:
-    """One whose names, special tokens and chat template are nasty; its figures are those of a tiny Llama."""
+    """A model whose names, special tokens and chat template are nasty; its figures are those of a tiny Llama."""
     make_model(folder, max_position_embeddings=4096)
     config = json.loads((folder / "config.json").read_text())
     config |= {"_name_or_path": ALL}
     (folder / "config.json").write_text(json.dumps(config))
-    unknown = folder.with_name(ODD_MODEL)  # no family of transformers: refused, with what it calls itself
+    unknown = folder.with_name(ODD_MODEL)  # not a family of transformers: refused by its own name
     make_model(unknown)
     nasty = f"odd{TITLE}{MARKUP}"
     config |= {"architectures": [f"{TITLE}ForCausalLM"], "model_type": nasty, "hidden_act": nasty}
@@ -78,7 +78,7 @@ def model(folder: Path) -> None:
 
 
 def data(folder: Path) -> None:
-    """Files of nasty names with nasty columns and rows, one of all there is, and one that is broken."""
+    """Files with nasty names, columns and rows; one that has all of it, and one that is broken."""
     for name in FILES:
         write_rows(folder / f"{NAMES[name]}.jsonl", NASTY[name])
     write_rows(folder / ALL_ROWS, " ".join(NASTY.values()))
@@ -92,7 +92,7 @@ def write_rows(path: Path, text: str) -> None:
 
 
 def presets() -> None:
-    """Two that work, one with a key that there is not, and one of raw controls, all nasty."""
+    """Two presets that work, one with an unknown key, and one with raw control characters, all nasty."""
     own = paths.own_presets()
     text = json.dumps(f"about {TITLE}{LINK}{MARKUP}")
     job = 'shift = "deep"\n[made_for]\ndevice = "a box \\u001b]0;PWNED\\u0007"\nmicro_batch = 7\n'

@@ -1,7 +1,7 @@
-"""Nasty text in every place that shows outside text, over a real terminal: nothing of it is obeyed.
+"""Nasty text in every place that shows outside text, in a real terminal: none of it is executed.
 
-tests/terminal/emulated.py fails on the first byte that no program of ours has a use for; here it is made sure that the
-words came as they stand, and that the program went on.
+tests/terminal/emulated.py fails on the first byte that fttui has no reason to send; the tests here make sure that the
+words arrived unchanged, and that the program went on.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SAVE, PRESETS, RUNS, LEAVE = "\x13", "\x0f", "\x12", "\x11"
 
 @pytest.fixture
 def work(fttui_home: Path) -> Iterator[Path]:
-    """The folder of the nasty box, of a short path; its runs and presets are in `$FTTUI_HOME`."""
+    """The folder of the nasty box, with a short path; its runs and presets are in `$FTTUI_HOME`."""
     with tempfile.TemporaryDirectory() as folder:
         nasty_box.make(Path(folder))
         yield Path(folder)
@@ -69,7 +69,7 @@ def test_the_wizard_a_run_and_its_result(app: Watched, work: Path) -> None:
 
 
 def choose_model(app: Watched) -> None:
-    """What was answered before is no model; the next one is."""
+    """The earlier answer is not a model; the next one is."""
     app.type(ENTER)
     assert f"no{TITLE}model" in app.wait("not a model that can be used")
     app.type(DOWN)
@@ -98,12 +98,12 @@ def choose_data(app: Watched, offered: list[str]) -> None:
 
 
 def squeezed(text: str) -> str:
-    """Without spaces and line breaks: those come and go where text is wrapped."""
+    """Without spaces and line breaks, which depend on how the text is wrapped."""
     return "".join(text.split())
 
 
 def in_panel(screen: str, text: str) -> bool:
-    """`text` is in the right-hand panel of a step, wrapped as it may be."""
+    """Whether `text` is in the right-hand panel of a step, however it is wrapped."""
     return squeezed(text) in squeezed(
         "".join(line.rpartition("│")[0].rpartition("│")[2] for line in screen.split("\n"))
     )

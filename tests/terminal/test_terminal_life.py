@@ -1,4 +1,4 @@
-"""What becomes of a run when things happen to its terminal. The trainer is the light one of standin.py."""
+"""What happens to a run when its terminal closes, hangs up or stops. The trainer is the light one of standin.py."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ MODEL_SECONDS = 120.0
 """The demo model is converted on the way, which takes about 20 s on two free cores."""
 RUN_SECONDS = 240.0
 HUMAN_SECONDS = 1.0
-"""A pause before the Enter that starts training: the screen takes one in a burst of keys for an accident."""
+"""A pause before the Enter that starts training: the screen ignores an Enter within a burst of keys as an accident."""
 
 
 @pytest.mark.timeout(600)

@@ -1,4 +1,4 @@
-"""A real terminal for tests: a server of its own, a session that keeps it alive, and waiting for what settles."""
+"""A real terminal for tests: its own server, a session that keeps it alive, and ways to wait for a screen."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Tmux:
         self.open("work")
 
     def open(self, session: str) -> None:
-        """Another terminal with a shell in it, which keys go to from now on."""
+        """Open another terminal with a shell; keys go to it from now on."""
         self.run("new-session", "-d", "-s", session, *self._size, "-c", str(ROOT), *self._shell)
         self.use(session)
         self.wait(r"READY\$")

@@ -27,16 +27,16 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Run:
-    """One published run. None is what its source does not give; sizes are bytes, lengths tokens."""
+    """One published run. None stands for what its source does not give; sizes are in bytes, lengths in tokens."""
 
     source: str
     """Key of `sources()`."""
     model: str
-    """A hub id: of presets/models.toml, or of shapes.json."""
+    """A hub id from presets/models.toml or shapes.json."""
     method: Method
     quantization: Literal["none", "nf4", "gptq"]
     gpu: str
-    """A name of presets/gpus.toml."""
+    """A name from presets/gpus.toml."""
     gpus: int
     micro_batch: int
     """Sequences of one forward pass on one GPU."""
@@ -58,7 +58,7 @@ class Run:
     engine: no PyTorch, and no host that launches kernels one by one."""
     attention: Literal["sdpa", "flash_attention_2", "eager"] | None
     precision: Literal["bfloat16", "bfloat16-amp", "float16", "float16-amp", "float32-amp"]
-    """What the weights are kept in; `-amp` computes under autocast."""
+    """The number type of the weights; with `-amp` the run computes under autocast."""
     adapter_targets: str | None
     """As the plan field `target_modules`; None for full fine-tuning, and if it is not given."""
     rank: int | None
@@ -73,7 +73,7 @@ class Run:
     """Of one GPU."""
     notes: str
     unlike: str | None = None
-    """What the time estimate has no term for, or what its speed can't be told from; it is then left out there."""
+    """Why the run is left out of the time estimate: there is no term for it, or its speed is not clear."""
     read: str = "2026-11-24"
     """When it was read."""
     loaded_bytes: int | None = None

@@ -63,7 +63,7 @@ def repeats_keys(run: Run) -> bool:
 
 
 def plan_as_run(run: Run, plan: Plan) -> Plan:
-    """What a run's row does not hold, and its source does."""
+    """Settings that are missing in a run's row but given in its source."""
     dropout = {"fms-2024": 0.1, "fms-liger": 0.1, "qwen": 0.05}.get(run.source, 0.0)
     if run.source == "torchtune-3b":  # adapters in the weights' type; flex attention needs no mask for packed rows
         plan = replace(plan, adapter_dtype="bfloat16", attention="flash_attention_2", chunked_loss=False)
