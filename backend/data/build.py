@@ -92,7 +92,7 @@ def _pair(row: Value, number: int, found: Layout) -> Example | LeftOut:
         asked = [x._replace(scored=False) if x.scored else x for x in asked]
     messages = asked + answer
     if "history" in mapping:
-        messages = _history(row, number, mapping) + messages
+        messages = _without_question(_history(row, number, mapping), asked) + messages
     if "system" in mapping and messages[0].role != "system":
         messages = _system(row, number, mapping) + messages
     return _conversation(messages, row, number, found, mapping["completion"])
@@ -220,6 +220,11 @@ def _with_thinking(answer: Message, thought: str) -> Message:
 def _system(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:
     text = _text(row, "system", number, mapping)
     return [Message("system", text.removeprefix("SYSTEM: "))] if text.strip() else []
+
+
+def _without_question(said: list[Message], asked: Sequence[Message]) -> list[Message]:
+    """What was said before, if it ends with the question itself."""
+    return said[:-1] if said and said[-1][:2] == asked[0][:2] else said
 
 
 def _history(row: Value, number: int, mapping: Mapping[str, str]) -> list[Message]:

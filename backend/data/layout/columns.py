@@ -12,10 +12,10 @@ from backend.data.layout.joined import joined_of
 from backend.data.layout.kinds import Kind, Layout
 from backend.data.layout.mapping import parse
 from backend.data.layout.media import has_media_marks, media_columns
-from backend.data.layout.names import ALIASES, LABELS, MARKS, by_names, named, preference
+from backend.data.layout.names import ALIASES, EARLIER, LABELS, MARKS, by_names, named, preference, words
 from backend.data.layout.remarks import remarks
 from backend.data.row import Value
-from backend.data.turns.cells import texts_of
+from backend.data.turns.cells import decoded, texts_of
 from backend.data.turns.turns import ROLES as SPEAKER_ROLES
 from backend.data.turns.turns import spoken_in
 from backend.errors import UserError
@@ -115,7 +115,7 @@ def _conversation(head: Head, said: dict[str, str]) -> Layout | None:
 
 def _is_history(head: Head, column: str) -> bool:
     """Whether its name says that it holds the turns before the question and answer of two other columns."""
-    if column.lower() not in ALIASES["history"]:
+    if not _is_called_earlier(column):
         return False
     asked = named([x for x in head.columns if x != column], "prompt")
     return asked is not None and bool(completions(head, [column, asked]))
@@ -213,10 +213,28 @@ def _optional(head: Head, roles: Sequence[str], said: dict[str, str], taken: Seq
                 if head.shape(x) in ("text", "empty", "number")
                 or (role == "system" and head.shape(x) in ("other", "turns"))
             ]
-        column = said.get(role) or named(free, role)
+        column = said.get(role) or (_earlier(head, free) if role == "history" else named(free, role))
         if column:
             chosen[role] = column
     return chosen
+
+
+def _earlier(head: Head, free: Sequence[str]) -> str | None:
+    """The column of what was said before the question: turns, or under a usual name pairs of question and answer."""
+    usual = [x for x in _ordered(free, "history") if x.lower().strip() in ALIASES["history"]]
+    found = [x for x in usual if x.lower() == "history" or head.shape(x) in ("turns", "empty") or _are_pairs(head, x)]
+    turns = [x for x in free if head.shape(x) == "turns" and _is_called_earlier(x)]
+    return next(iter([*found, *turns]), None)
+
+
+def _are_pairs(head: Head, column: str) -> bool:
+    cells = list(map(decoded, head[column].values))
+    return all(isinstance(x, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in x) for x in cells)
+
+
+def _is_called_earlier(column: str) -> bool:
+    """By its name it holds what was said before."""
+    return not EARLIER.isdisjoint(words(column)) or column.lower().strip() == "context"
 
 
 def _verdict(head: Head, found: Layout) -> str:

@@ -17,7 +17,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("chosen", "outputs", "answers", "summary", "highlights", "label"),
     ),
     "system": ("system", "system_prompt", "systeminstruction", "system_instruction"),
-    "history": ("history",),
+    "history": ("history", *(f"{what}_history" for what in ("chat", "conversation", "dialogue", "dialog", "message"))),
     "tools": ("tools", "functions"),
     "input": ("input", "context"),
     "thinking": (),
@@ -130,6 +130,8 @@ CONVERSATION_IDS = (
     "id",
 )
 TURN_NUMBERS = ("turn", "turn_id", "turn_index", "turn_number", "index", "position", "order", "step")
+EARLIER = frozenset({"history", "previous", "prior", "past", "earlier"})
+"""Words in the names of columns that hold what was said before a question."""
 THINKING = re.compile(r"(?:^|_)(?:cot|thinking|thought|thoughts|reasoning|rationale|chain_of_thought)(?:$|_)")
 IDENTIFIER = re.compile(r"(?:^|_)(?:id|ids|uuid|guid|idx|index|hash|sha|md5|url|uri|link|date|time|timestamp)$")
 

@@ -25,7 +25,7 @@ from backend.data.layout.names import (
 from backend.data.layout.quality import is_class_of_quality
 from backend.data.turns.calls import are_tools
 from backend.data.turns.cells import has_sentence, texts_of, turns_of
-from backend.data.turns.turns import FLAGS, MASKS
+from backend.data.turns.turns import FLAGS, MASKS, spoken_in
 
 SHORT = 9
 """A text of up to so many characters, such as a role, may be in another text by chance."""
@@ -89,8 +89,15 @@ def _is_weighty(head: Head, layout: Layout, column: str) -> bool:
         return True
     if not OF_ROWS.isdisjoint(words(column)):
         return False
+    if _are_single_texts(head, column) and THINKING.search(column.lower()):
+        return True
     is_listed = column.lower() in BESIDE_TURNS or any(map(texts_of, head[column].values))
     return is_listed or _are_tools(head, layout, column)
+
+
+def _are_single_texts(head: Head, column: str) -> bool:
+    """Each cell is a list of one text, which is read as that text."""
+    return all(isinstance(x, list) and len(x) == 1 and isinstance(x[0], str) for x in head[column].values)
 
 
 def _is_category(head: Head, column: str) -> bool:
@@ -114,8 +121,24 @@ def is_rejected(column: str) -> bool:
 
 def _use(head: Head, layout: Layout, columns: Sequence[str]) -> str:
     """Mappings that would use the columns, one a column where there is a part left for it."""
-    found = [mapping for column in columns if (mapping := _mapping(head, layout, column))]
+    pair = _pair_beside_turns(head, layout, columns)
+    found = [_pair_option(*pair)] if pair else []
+    found += [mapping for x in columns if x not in (pair or ()) and (mapping := _mapping(head, layout, x))]
     return " or ".join(found[:3])
+
+
+def _pair_beside_turns(head: Head, layout: Layout, columns: Sequence[str]) -> tuple[str, str] | None:
+    """The columns of a question and its answer, if turns of another column are read instead of them."""
+    if "messages" not in layout.mapping:
+        return None
+    texts = [x for x in columns if head.shape(x) == "text"]
+    question = next((x for x in texts if x.lower().strip() in QUESTIONS), None)
+    answer = next((x for x in completions(head, [question or ""]) if x in texts and x.lower() not in LABELS), None)
+    return (question, answer) if question and answer else None
+
+
+def _pair_option(question: str, answer: str) -> str:
+    return f"{option('prompt', question)} {option('completion', answer)}"
 
 
 def _mapping(head: Head, layout: Layout, column: str) -> str:
@@ -123,18 +146,25 @@ def _mapping(head: Head, layout: Layout, column: str) -> str:
     if _are_tools(head, layout, column):
         return option("tools", column)
     role = _role(layout, column)
-    if head.shape(column) == "other" or not role:
+    if head.shape(column) == "turns" and role in ("system", "input"):
+        role = "messages" if _is_conversation(head, column) else ""
+    is_single = head.shape(column) == "other" and _are_single_texts(head, column)
+    if not role or (head.shape(column) == "other" and not (is_single and role == "thinking")):
         return ""
     is_prose = head[column].is_prose or head.shape(column) != "text"
     if role == "text" and named([column], "prompt"):
-        return f"{option('prompt', column)} {option('completion', layout.mapping['text'])}"
+        return _pair_option(column, layout.mapping["text"])
     if role == "text" and not is_prose:
-        return f"{option('prompt', layout.mapping['text'])} {option('completion', column)}"
+        return _pair_option(layout.mapping["text"], column)
     if role in ("input", "system", "thinking") and role in layout.mapping:
         return ""  # it would take the place of a column that is used
     if role in ("system", "thinking") and (not is_prose or _is_category(head, column)):
         return ""
     return option(role, column)
+
+
+def _is_conversation(head: Head, column: str) -> bool:
+    return any({"user", "assistant"} <= spoken_in(turns) for turns in head[column].turns)
 
 
 def _role(layout: Layout, column: str) -> str:

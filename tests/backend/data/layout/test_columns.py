@@ -376,6 +376,39 @@ def test_history_of_turns_stands_before_the_question() -> None:
     assert turns(row) == (Message("user", "h"), A, Q, A)
 
 
+EARLIER = (Message("user", "h"), A)
+
+
+@pytest.mark.parametrize("column", ["chat_history", "conversation_history", "previous_messages", "context"])
+def test_what_was_said_before_is_not_taken_instead_of_question_and_answer(column: str) -> None:
+    before = [{"role": "user", "content": "h"}, BOT]
+    for said in (before, [*before, USER]):
+        assert turns({column: said, "question": "q", "answer": "a"}) == (*EARLIER, Q, A)
+    whole = {column: [USER, BOT], "title": "t"}
+    assert turns(whole) == (Q, A)
+
+
+def test_earlier_questions_and_answers_as_pairs() -> None:
+    assert turns({"chat_history": [["h", "a"]], "question": "q", "answer": "a"}) == (*EARLIER, Q, A)
+    visits = {"visit_history": [["h", "a"]], "chat_history": "User: h", "question": "q", "answer": "a"}
+    assert turns(visits) == (Q, A)
+
+
+def test_mappings_of_columns_beside_turns_can_be_followed() -> None:
+    pair = {"messages": [USER, BOT], "instruction": ASK, "output": SAY}
+    assert found(read(pair), "unused-columns").fix == "--mapping prompt=instruction --mapping completion=output"
+    other = {"conversations": [USER, BOT], "conversations_zh": [{"role": "user", "content": ASK}, BOT]}
+    assert found(read(other), "unused-columns").fix == "--mapping messages=conversations_zh"
+
+
+def test_thinking_in_a_list_of_one_text_is_a_warning() -> None:
+    row = {"question": ASK, "solution": SAY, "thinking_trajectories": ["First I think about it."]}
+    said = found(read(row), "unused-columns")
+    assert (said.severity, said.fix) == ("warns", "--mapping thinking=thinking_trajectories")
+    (_, answer) = turns(row, mapping=("thinking=thinking_trajectories",))
+    assert answer.extra == {"reasoning_content": "First I think about it."}
+
+
 def test_answers_that_are_tool_calls_become_calls() -> None:
     call = json.dumps([{"name": "f", "arguments": {"x": 1}}])
     (_, answer) = turns({"query": "q", "tools": json.dumps([{"name": "f"}]), "answers": call})
@@ -557,7 +590,7 @@ def test_no_mapping_is_offered_that_would_take_the_place_of_another() -> None:
 
 def test_an_answer_is_never_offered_as_a_system_prompt_or_below_the_question() -> None:
     chat = {"messages": [USER, BOT], "solution": SAY * 2, "prompt": f"User: {ASK}"}
-    assert found(read(chat), "unused-columns").fix == ""
+    assert found(read(chat), "unused-columns").fix == "--mapping prompt=prompt --mapping completion=solution"
     two = read(
         {"prompt": ASK, "response1": SAY, "response2": SAY * 2}, mapping=("prompt=prompt", "completion=response1")
     )
