@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Generic, TypeVar
@@ -22,6 +22,10 @@ NOT_DATA = re.compile(
 )
 CACHED = re.compile(r"cache-[0-9a-f]+.*\.arrow")
 """What `datasets` leaves beside the rows that it saves."""
+PART_OF = re.compile(r"(.*?)(\d+)[-_.]?of[-_.]?(\d+)(-[0-9a-f]+)?", re.IGNORECASE)
+"""A file's name that says how many parts there are, such as `train-00000-of-00003`."""
+MOST_PARTS = 100_000
+"""A larger number of parts is none."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,23 @@ def select(paths: Sequence[P], where: str) -> Selection[P]:
         findings += (finding("warns", "no-training-split", text, "give the training file"),)
     chosen, kind = purpose_of(train[0]), FORMATS[suffix(train[0])]
     held_out = [x for x in data if x not in train and VALIDATION.search(str(x)) and FORMATS[suffix(x)] == kind]
-    return Selection(train, [x for x in held_out if purpose_of(x) in ("", chosen)], findings)
+    held_out = [x for x in held_out if purpose_of(x) in ("", chosen)]
+    return Selection(train, held_out, (*findings, *_missing_parts([*train, *held_out])))
+
+
+def _missing_parts(paths: Sequence[PurePath]) -> Iterator[Finding]:
+    """Files that the names of others say there are, as after a download that was interrupted."""
+    parts: dict[tuple[PurePath, str, int], set[int]] = {}
+    for path in paths:
+        if (said := PART_OF.fullmatch(path.name.split(".")[0])) and int(said[3]) <= MOST_PARTS:
+            parts.setdefault((path.parent, said[1], int(said[3])), set()).add(int(said[2]))
+    for (folder, name, count), found in parts.items():
+        first = int(0 not in found and count in found)  # some count from 1
+        if missing := sorted(set(range(first, first + count)) - found):
+            listed = ", ".join(map(str, missing[:6])) + (" and others" if len(missing) > 6 else "")
+            which, rows = ("number", "is missing: its") if len(missing) == 1 else ("numbers", "are missing: their")
+            text = f"Of {count:,} files {folder / name}*, {which} {listed} {rows} rows are not used."
+            yield finding("warns", "missing-files", text, "download them, or rename the others if that is meant")
 
 
 def purpose_of(path: PurePath) -> str:

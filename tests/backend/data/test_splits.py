@@ -66,6 +66,26 @@ def test_rows_of_the_validation_split_that_are_trained_on_are_counted(tmp_path: 
     assert leak.startswith("5 rows of 10 rows of the validation split are trained on too")
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("train-00000-of-00003", "train-00002-of-00003"), "Of 3 files train-*, number 1 is missing: its rows are"),
+        (("train-00001-of-00003-0ab1", "test-00000-of-00002"), "Of 3 files train-*, numbers 0, 2 are missing: their"),
+        (("data-2-of-2",), "Of 2 files data-*, number 1 is missing: its rows are not used."),
+        (("train-00000-of-00001", "validation-00001-of-00002"), "Of 2 files validation-*, number 0 is missing"),
+        (("train-00000-of-00002", "train-00001-of-00002"), ""),
+        (("part_1_of_2", "part_2_of_2"), ""),
+        (("one-of-1000000",), ""),
+    ],
+)
+def test_files_that_others_number_and_that_are_not_there_are_said(
+    tmp_path: Path, names: tuple[str, ...], said: str
+) -> None:
+    rows = pairs(20)
+    path = folder(tmp_path, **{name: rows[8 * at : 8 * at + 8] for at, name in enumerate(names)})
+    assert kinds(path).get("missing-files", "").startswith(said) if said else "missing-files" not in kinds(path)
+
+
 def test_splits_of_different_purpose_are_not_mixed(tmp_path: Path) -> None:
     sft, gen = "train_sft-00000-of-00001", "train_gen-00000-of-00001"
     path = folder(tmp_path, **{sft: pairs(20), gen: pairs(40)[20:], "test_sft": pairs(4)})
