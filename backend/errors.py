@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 STOPPED = 130
-"""As a shell reports Ctrl+C: stopped or paused before the end."""
+"""Exit code of a run that was stopped or paused before its end, as a shell reports Ctrl+C."""
 STOPPED_BY_SIGNAL = 75
-"""Of `train --or-resume`: a signal from outside ended it with a checkpoint; the same command goes on (EX_TEMPFAIL)."""
+"""Exit code of `train --or-resume` if a signal ended it with a checkpoint; the same command resumes (EX_TEMPFAIL)."""
 TRAINING_FAILED = 4
 _LONGEST = 200
 """Characters of a wrong value that a sentence shows."""

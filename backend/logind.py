@@ -42,7 +42,7 @@ def _compiled_default(text: str) -> str:
 
 
 def _files(folders: Sequence[Path]) -> list[Path]:
-    """The main file, then the drop-ins by name; of drop-ins with one name that of the first folder counts."""
+    """The main file, then the drop-ins by name; if several have the same name, that of the first folder counts."""
     main = next((folder / "logind.conf" for folder in folders if (folder / "logind.conf").is_file()), None)
     drop_ins = {file.name: file for folder in reversed(folders) for file in (folder / "logind.conf.d").glob("*.conf")}
     return ([main] if main else []) + [drop_ins[name] for name in sorted(drop_ins)]

@@ -22,7 +22,7 @@ class HostDisk(Table, frozen=True):
     token_bytes: int
     row_bytes: int
     beside_kept: int
-    """Checkpoints beside the newest ones that are kept: the best, and the one that is being written."""
+    """Checkpoints besides the newest ones that are kept: the best, and the one that is being written."""
 
 
 class HostTable(Table, frozen=True):

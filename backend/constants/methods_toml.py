@@ -14,7 +14,7 @@ class MethodTable(Table, frozen=True, kw_only=True):
     title: str
     learning_rate: float
     learning_rate_large: float
-    """For models of more than `large_parameters`."""
+    """The learning rate of models with more than `large_parameters`."""
     large_parameters: int
     effective_batch: int
     max_grad_norm: float
@@ -55,10 +55,10 @@ class CommonTable(Table, frozen=True):
     schedule: Literal["cosine", "linear", "constant"]
     warmup_fraction: float
     warmup_fraction_short: float
-    """For runs of fewer than `short_steps`."""
+    """`warmup_fraction` of runs of fewer than `short_steps`."""
     short_steps: int
     warmup_steps: tuple[int, int]
-    """At least and at most."""
+    """The fewest and the most steps."""
     warmup_most: float
     """Part of a very short run that warm-up may take."""
     eval_fraction: float

@@ -48,7 +48,7 @@ class Host(Table, frozen=True):
     """How fast a host launches kernels, measured by a plain Python loop (backend/hardware/host.py)."""
 
     loop_seconds: float
-    """Of the loop on a host that launches as fast as an A100's."""
+    """Seconds of the loop on a host that launches as fast as an A100's."""
     usual: tuple[float, float]
     """Factors that change nothing."""
     fastest: float
@@ -112,14 +112,14 @@ class UpdateTraffic(Table, frozen=True):
 
 
 class OptimizerBytes(Table, frozen=True):
-    """By the type that the trained weights are kept in."""
+    """Bytes by the type that the trained weights are kept in."""
 
     float32: UpdateTraffic
     bfloat16: UpdateTraffic
 
 
 class CpuRates(Table, frozen=True):
-    """A CPU; of each method the slowest, the usual and the fastest share of the measured rate."""
+    """For each method on a CPU, the slowest, the usual and the fastest share of the measured rate."""
 
     full: tuple[float, float, float]
     lora: tuple[float, float, float]

@@ -13,7 +13,7 @@ CHUNK_CHARACTERS = 1_000_000
 
 
 def chunks(found: Iterable[Example | int]) -> Iterator[list[Example]]:
-    """The examples in order; numbers, which stand for rows without one, are passed over."""
+    """The examples in order; numbers, which stand for rows without an example, are skipped."""
     chunk: list[Example] = []
     size = 0
     for example in found:

@@ -39,7 +39,7 @@ def _divided(seen: Survey) -> Iterator[Finding]:
 
 
 def _many_duplicates(seen: Survey) -> Iterator[Finding]:
-    """As notes.py finds them if all examples are in memory."""
+    """The finding on many duplicates that notes.py reports if all examples are in memory."""
     if len(seen.repeated):
         many = len(seen.repeated) > constants().duplicate_fraction * len(seen.rows)
         text = f"{count_of(len(seen.repeated))} of {len(seen.rows):,} repeat another row"

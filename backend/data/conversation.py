@@ -21,7 +21,7 @@ class Message(NamedTuple):  # tuples, here and below: there are many of them, an
     extra: Mapping[str, Any] = NO_EXTRA
     """Further fields that chat templates read: tool_calls, tool_call_id, name, reasoning_content."""
     is_null: bool = False
-    """The data gives no content beside the tool calls (null, or no such key), which some templates tell from ""."""
+    """The turn has tool calls and no content (null, or no such key), which some templates distinguish from ""."""
 
     def as_dict(self) -> dict[str, Any]:
         """The turn as chat templates take it, what was thought under each name that one of them reads."""

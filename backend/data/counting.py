@@ -44,7 +44,7 @@ class Counted:
 
 
 def estimated(table: Sizes, sample: Sequence[Example]) -> Counted:
-    """From bytes alone, with the constants of presets/data.toml."""
+    """Counts estimated from bytes alone, with the constants of presets/data.toml."""
     per_turn, size = constants().tokens_per_turn, bytes_per_token(sample)
 
     def tokens(of: int, turns: int) -> Counts:
@@ -67,7 +67,7 @@ def bytes_per_token(examples: Sequence[Example]) -> float:
 
 
 def counted(seen: Survey, tokenizer: TextTokenizer, seed: int, how: Tokenizing = WHOLE) -> Counted:
-    """With the tokenizer; beyond `exact_rows` a sample is counted, and the others are fitted to it by bytes."""
+    """Counts by the tokenizer; beyond `exact_rows` a sample is counted, and the others are fitted to it by bytes."""
     limits, random = constants(), np.random.default_rng(seed)
     if seen.is_whole and len(seen.kept) <= limits.exact_rows:
         return _exact(seen, tokenizer, how)

@@ -35,7 +35,7 @@ class Passed:
 
 @dataclass(frozen=True)
 class Examples:
-    """The examples of a source, in order: in memory if the rows are, else built anew each time."""
+    """The examples of a source, in order: in memory if the rows are, else built again each time."""
 
     layout: Layout
     source: Source
@@ -43,7 +43,7 @@ class Examples:
     built: list[Example | int] | None = None
 
     def __iter__(self) -> Iterator[Example | int]:
-        """Every example, of a long document several; for a row that is left out its number, counted from 0.
+        """Every example (a long document makes several); for a row that is left out, its number, counted from 0.
 
         UserError that names the first unreadable row if too many are.
         """

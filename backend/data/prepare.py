@@ -79,12 +79,12 @@ class Prepared:
     """The template that stands in because the model has none; save it with the result. None if it has one."""
     probes: tuple[Probe, ...]
     findings: tuple[Finding, ...]
-    """For the log, the most severe first."""
+    """Findings for the log, the most severe first."""
     fingerprint: str
     """Changes with the rows, the tokenizer, the template and `max_length`."""
 
     validation: str = ""
-    """Changes with the rows of a validation split beside the training one; empty without one."""
+    """Changes with the rows of a separate validation split; empty if there is none."""
     questions: tuple[Probe, ...] = ()
     """Held-out questions whose answers are scored, if any are."""
 

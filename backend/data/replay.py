@@ -16,7 +16,7 @@ from backend.plan.plan import Plan
 
 @dataclass(frozen=True)
 class Mixed:
-    """The training rows, then so many general ones, again from the first when they are used up."""
+    """The training rows, then a number of general rows, repeated from the first when they are used up."""
 
     own: Any
     general: Sequence[tuple[Ids, Mask]]

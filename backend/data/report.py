@@ -31,7 +31,7 @@ class Cut:
     """The data under one `max_length`."""
 
     rows: int
-    """Rows that are left: those with a target token; of a document its pieces."""
+    """Rows that are left: those with a target token; a document counts as its pieces."""
     truncated_rows: int
     tokens: int
     scored_tokens: int
@@ -70,7 +70,7 @@ class DataReport:
     refused_rows: int = 0
     """Rows that are not used: empty, refused by the chat template, or without a target token."""
     held_out_rows: int = 0
-    """Rows of a validation split beside the training one, which is evaluated on; 0: rows are held out of these."""
+    """Rows of a separate validation split, which is evaluated on; 0: some of these rows are held out instead."""
     fingerprint: str = ""
     """Hash of the rows' content."""
     files: tuple[str, ...] = field(default=())
@@ -128,7 +128,7 @@ class DataReport:
         return tuple(dict.fromkeys(self.row_numbers[np.flatnonzero(entries)].tolist()))[:SHOWN_ROWS]
 
     def split(self, max_length: int, eval_fraction: float) -> tuple[int, int]:
-        """Rows that are trained on, and rows that are evaluated on: of a validation split if there is one."""
+        """Numbers of rows to train on and to evaluate on; the latter are of the validation split if there is one."""
         rows = self.cut(max_length).rows
         if self.held_out_rows and eval_fraction > 0:
             return rows, min(self.held_out_rows, constants().held_out_rows)

@@ -221,7 +221,7 @@ def _of_meta(meta: dict[str, Any]) -> str:
 
 
 def _as_json(meta: dict[str, Any]) -> bytes:
-    """As JSON, with `?` for what is no text, such as half of a character in a row's refusal."""
+    """`meta` as JSON, with `?` for invalid characters, such as a lone surrogate in a row's refusal."""
     return json.dumps(meta, ensure_ascii=False).encode("utf-8", "replace")
 
 

@@ -62,7 +62,7 @@ class Survey:
 
     @property
     def kept_digests(self) -> list[bytes]:
-        """Of the kept examples."""
+        """Digests of the kept examples."""
         return [x.tobytes() for x in self.digests[self.kept_at]]
 
     @cached_property

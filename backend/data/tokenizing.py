@@ -9,7 +9,7 @@ from typing import Any, Literal
 TrainOnTurns = Literal["all", "last"]
 
 FIELDS = frozenset({"train_on_turns", "special_tokens_in_data"})
-"""The plan fields among them, beside `max_length`."""
+"""Plan fields that change how rows become tokens, besides `max_length`."""
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ class Unread:
 
 
 def unread_of(found: Layout) -> Unread:
-    """For rows of this layout. Turns that are rows of a table hold what other columns do, which are named already."""
+    """The counter for rows of this layout. If rows are turns, other columns are reported already and not counted."""
     layouts = () if found.joined else (found, *found.others)
     return Unread(tuple(column for one in layouts if one.kind != "text" for column in one.needed))
 

@@ -134,7 +134,7 @@ def _before(text: str, end: str) -> str:
 
 
 def _rendered(tokenizer: TextTokenizer, turns: Turns) -> str:
-    """As in training: a system text that the template refuses or leaves out goes before the question."""
+    """The turns rendered as in training: a system text that the template refuses or drops goes before the question."""
     (role, system), *rest = turns
     if role != "system":
         return _render(tokenizer, turns, answer=True)

@@ -23,7 +23,7 @@ _EXTRA_BYTES = 64_000_000
 """Tokenizer and card."""
 _BYTES_FLOAT32 = 4
 _MOST_TOKENS = 32
-"""Of the question that both models are asked."""
+"""Most tokens of the question that both models are asked."""
 
 
 def disk_bytes(source: ExportSource, base: Path) -> int:

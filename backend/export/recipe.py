@@ -192,7 +192,7 @@ class Recipe:
         yield "loss: the run divided an update's loss once by its target tokens; warm-up here starts at a rate of 0."
 
     def _endings(self) -> Iterator[str]:
-        """What the run looked at to end, to choose the saved weights, and beside its own rows."""
+        """Sentences on what the config lacks: the choice of weights, limits that end a run, and general rows."""
         plan = self.plan
         if plan.keep == "best" and self.rows.held_out:
             yield "keep: the run saved the weights with the lowest held-out loss; here the last ones are saved."
@@ -203,7 +203,7 @@ class Recipe:
             yield "replay_fraction: the general rows that the run mixed in are not among these rows."
 
     def _launch(self) -> Iterator[str]:
-        """Over how many devices it makes the run's updates; none of the configs says that itself."""
+        """Sentences on the number of devices for the run's updates, which none of the configs can say."""
         plan, count = self.plan, self.devices
         start = f"start it as {count} processes, such as by accelerate launch --num_processes {count}"
         fewer = (

@@ -15,7 +15,7 @@ NANOSECONDS = 1e9
 
 
 class Times(NamedTuple):
-    """Seconds: on the clock, of threads on a core, of threads that wait for one."""
+    """Seconds of wall-clock time, of threads running on a core, and of threads waiting for one."""
 
     clock: float
     ran: float

@@ -27,7 +27,7 @@ class Rate(msgspec.Struct):
     quiet: bool = False
     """Whether nothing else took cores away when that rate was measured."""
     loop_seconds: float = 0.0
-    """Of a plain Python loop; 0 if it was not measured."""
+    """Seconds of a plain Python loop; 0 if they were not measured."""
     bf16_gains: list[float] = msgspec.field(default_factory=list)
     """Speed of bfloat16 matrix products over float32 ones, in the last runs."""
 
@@ -36,7 +36,7 @@ class Seen(NamedTuple):
     """What is known of this CPU's speed."""
 
     flops_per_second: float
-    """Of a float32 matrix product: the better of a short measurement now and the best earlier one."""
+    """Rate of a float32 matrix product: the better of a short measurement now and the best earlier one."""
     busy: bool
     """Other programs keep its cores busy now."""
     trusted: bool

@@ -27,7 +27,7 @@ OnLost = Callable[[str], None]
 
 
 class Link:
-    """The connections of one box: of the first one to all others, of any other to the first one."""
+    """The connections of one box: the first box has one to each other box, and the others have one to the first."""
 
     def __init__(self, on_lost: OnLost) -> None:
         self._on_lost = on_lost

@@ -182,7 +182,7 @@ def interface(address: str) -> str | None:
 
 
 def environment(here: str, before: Mapping[str, str]) -> dict[str, str]:
-    """For the ranks: they talk over the interface that leads to the other boxes, unless the user names another."""
+    """Variables that make the ranks use the interface towards the other boxes, unless the user names another."""
     found = dict(before)
     if name := interface(here):
         for variable in INTERFACES:

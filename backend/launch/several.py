@@ -32,7 +32,7 @@ from backend.run.folder import RunFolder
 from backend.training import allocator
 
 VISIBLE_AT_START = os.environ.get(visible.VARIABLE)
-"""As the user has set it: a run on one GPU changes it in this process (backend/training/device.py)."""
+"""The variable as the user has set it: a run on one GPU changes it in this process (backend/training/device.py)."""
 CHILD = (sys.executable, "-m", "backend.launch.rank")
 MOST_PROCESSES = 64
 """On one box: four times as many as the largest has GPUs."""

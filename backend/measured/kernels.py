@@ -22,7 +22,7 @@ class Fastest(msgspec.Struct, frozen=True):
 
     kernels: Kernels
     seconds: dict[str, float]
-    """Of a forward and backward pass, by kernels."""
+    """Kernels -> seconds of a forward and backward pass."""
     t: float
     """Unix seconds."""
 

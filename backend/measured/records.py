@@ -136,7 +136,7 @@ class _Attempt(NamedTuple):
     rates: list[float]
     """Tokens per second of each step."""
     others: list[float]
-    """Percent of all cores that other programs used, about once a second; 0 if cores were left. Of a run on a CPU."""
+    """Percent of all cores that other programs used, about once a second, in a run on a CPU; 0 if cores were free."""
 
 
 def _last_attempt(folder: RunFolder) -> _Attempt:

@@ -22,7 +22,7 @@ _INSTRUCT: Final = re.compile(r"(?i)(^|[-_.])(instruct|it|chat|distill)($|[-_.])
 
 
 def shape_from_config(config: Config, name: str, *, has_files: bool = False) -> ModelShape:
-    """The shape that config.json describes; of a multimodal model that of its text part.
+    """The shape that config.json describes; for a multimodal model, the shape of its text part.
 
     Counts are exact for the families of presets/families.toml; any other dense causal model is taken for a Llama
     (see `is_exact`). With `has_files` the weights are here, and `stored_shape.fitted` will correct the counts: then any
@@ -110,7 +110,7 @@ def text_part(config: Config) -> Config:
 
 
 def is_multimodal(config: Config) -> bool:
-    """Whether it has a text part beside others (images, sound)."""
+    """Whether it has other parts besides text (images, sound)."""
     return text_part(config) is not config
 
 

@@ -49,7 +49,7 @@ def _words(kind: str) -> str:
 
 @cache
 def _fields(model_type: str) -> dict[str, tuple[str, ...]]:
-    """Field -> the kinds of values it takes, of the class with this `model_type`; those that can be told."""
+    """Field -> the types that it takes, for the class with this `model_type`; only fields with recognised types."""
     found = {}
     for name, annotation in _FIELD.findall(_class(model_type)):
         kinds = tuple(part.strip() for part in annotation.split("|"))

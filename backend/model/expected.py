@@ -51,7 +51,7 @@ def refuse_others(folder: Path, config: Config, name: str) -> None:
 
 
 def _refuse_differences(found: Shapes, wanted: Shapes, besides: set[str], name: str) -> None:
-    """What is missing, of another shape, or there without a place; `besides` are tensors that may be there too."""
+    """Refuse missing tensors, tensors of another shape, and unknown ones; those in `besides` may be there too."""
     missing = [tensor for tensor in wanted if tensor not in found]
     known = besides | set(wanted)
     others = [tensor for tensor in found if tensor not in known and not _OLD_BUFFER.search(tensor)]

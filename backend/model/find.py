@@ -52,7 +52,7 @@ def find(reference: str) -> ModelInfo:
 
 
 def without_the_hub(reference: str) -> ModelInfo | None:
-    """As `find`, but the hub is never asked: None for what only the hub knows. Raises UserError."""
+    """Like `find`, but without asking the hub: None for a model that only the hub knows. Raises UserError."""
     said = reference.strip()
     path = paths.existing(said, "model")
     if path is None and known.size_of(said) is None and hub.HUB_ID.fullmatch(said) and said.lower() != "demo":

@@ -36,6 +36,6 @@ class ModelInfo:
     added_tokens: tuple[str, ...] = ()
     """Tokens that its own tokenizer lacks."""
     packages: Mapping[str, str] = field(default_factory=dict)
-    """What its family needs beside transformers: import name -> pip's name."""
+    """Packages that its family needs besides transformers: import name -> pip's name."""
     notes: tuple[str, ...] = ()
     """Sentences for the user: licence, a guess that was made, what is missing for training."""

@@ -22,7 +22,7 @@ _EMBEDDING = "embed_tokens.weight"
 
 
 def fitted(shape: ModelShape, config: Config, folder: Path) -> ModelShape:
-    """`shape` with the count of the weights in `folder`; of a family that is not in the table, with their layers too.
+    """`shape` with the count of the weights in `folder`; for a family that is not in the table, their layers too.
 
     Unchanged for a listed model of text: its config.json says all, and weights that differ are reported.
     """

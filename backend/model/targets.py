@@ -48,7 +48,7 @@ def refuse_unknown(model: ModelInfo, target_modules: str) -> None:
 
 
 def names(model: ModelInfo) -> frozenset[str]:
-    """Names of the linear layers in the blocks: of the family's table, or of the weight files.
+    """Names of the linear layers in the blocks, from the family's table or from the weight files.
 
     Empty for a family that nobody listed whose files are not here.
     """

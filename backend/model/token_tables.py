@@ -12,7 +12,7 @@ from backend.model.targets import NOT_OF_TEXT
 def names(folder: Path, vocabulary: int) -> set[str]:
     """The embedding, the head if it has a matrix of its own, and the head's bias.
 
-    Raises UserError (field `add_tokens`) if there are none, or others beside them, whose use is not known here.
+    Raises UserError (field `add_tokens`) if there are none, or others besides them, whose use is not known here.
     """
     shapes = {
         name: tuple(entry["shape"])

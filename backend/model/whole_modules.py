@@ -1,4 +1,4 @@
-"""Modules that can train whole beside an adapter, by name: what `modules_to_save` may list."""
+"""Modules that can train in full besides an adapter, by name: what `modules_to_save` may list."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def own(text: str) -> tuple[str, ...]:
 
 
 def held_out(count: int) -> int:
-    """How many questions of held-out rows are asked beside `count` of the user's own."""
+    """How many questions of held-out rows are asked besides `count` of the user's own."""
     return max(1, TOGETHER - count)
 
 

@@ -26,7 +26,7 @@ class Card:
     """One of this box's GPUs."""
 
     uuid: str
-    """As CUDA_VISIBLE_DEVICES takes it."""
+    """The UUID as CUDA_VISIBLE_DEVICES takes it."""
     index: int
     """Its number in nvidia-smi."""
     memory_bytes: int

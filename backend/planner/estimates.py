@@ -53,7 +53,7 @@ class HostEstimate:
     """download, base (if the run makes one of its own), data, checkpoints, general, result, output: what the run
     writes; merged: the merged model afterwards."""
     kept_checkpoints: int = 0
-    """Checkpoints that are kept at the same time, beside the best."""
+    """Checkpoints that are kept at the same time, besides the best."""
 
     @property
     def ram_bytes(self) -> int:

@@ -160,7 +160,7 @@ def _seconds(choice: FittedPlan, model: ModelInfo, device: Device) -> float:
 
 
 def _candidates(plan: Plan, device: Device, load: throughput.Work, pinned: Pinned) -> Iterator[Iterator[Plan]]:
-    """For each combination of the other settings, plans of growing micro-batch."""
+    """For each combination of the other settings, the plans with growing micro-batches."""
     most = throughput.sequences_per_step(plan, load)
     sizes = tuple(sorted({min(size, most) for size in MICRO_BATCHES}))
     if "micro_batch" in pinned.values:

@@ -59,7 +59,7 @@ class RentOffer:
 
     @property
     def spec(self) -> str:
-        """As `--gpu` takes it."""
+        """The offer as a value of `--gpu`."""
         return f"{self.device.name}:{self.device.count}" if self.device.count > 1 else self.device.name
 
 
@@ -146,7 +146,7 @@ def _offer(job: RentJob, device: Device) -> RentOffer:
 
 
 def _why_out(seen: Comparison, wanted: Method | None) -> str:
-    """The one sentence: memory, else money, else time; of the method that comes closest."""
+    """Why the method that comes closest is out, in one sentence: memory, else money, else time."""
     answers = seen.answers
     looked_at = [x for x in seen.methods.values() if wanted in (None, x.method)]
     fitting = [x for x in looked_at if x.fit != "no"]
@@ -183,7 +183,7 @@ def _worth_looking(job: RentJob, single: RentOffer, count: int, carried: Iterabl
 
 
 def _undominated(offers: Iterable[RentOffer]) -> Iterator[RentOffer]:
-    """Of offers in order of cost: the first of each GPU, and those faster than all cheaper ones of their method."""
+    """From offers in order of cost, the first of each GPU, and those faster than all cheaper ones of their method."""
     names: set[str] = set()
     fastest: dict[Method | None, float] = {}
     for offer in offers:

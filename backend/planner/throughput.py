@@ -89,7 +89,7 @@ def _row_of_a_token(plan: Plan, data: DataReport) -> float:
 
 
 def _row_lengths(plan: Plan, data: DataReport) -> tuple[int, ...]:
-    """Of n rows drawn at random the k-th shortest is about as long as the data's k / (n + 1) quantile."""
+    """Expected lengths: the k-th shortest of n random rows is about as long as the data's k / (n + 1) quantile."""
     rows = max(1, (_few_rows(plan, data) or plan.effective_batch) // plan.processes)
     return tuple(min(plan.max_length, data.percentile(100 * k / (rows + 1))) for k in range(1, rows + 1))
 
@@ -158,7 +158,7 @@ def step_seconds(
 
 
 def _more_passes(plan: Plan) -> int:
-    """Forward passes of a step beside its own: the reference's, and KTO's of mismatched answers by both models."""
+    """Further forward passes of a step: the reference's, and KTO's of mismatched answers by both models."""
     return {"sft": 0, "dpo": 1, "kto": 3}[plan.objective]
 
 
@@ -193,7 +193,7 @@ def _on_cpu(shape: ModelShape, plan: Plan, device: Device, load: Work) -> Interv
 
 
 def _as_measured(shape: ModelShape, plan: Plan, load: Work, measured: Correction) -> Interval | None:
-    """From the FLOP/s that finished runs of this method reached, if nothing else is known."""
+    """Seconds of a step from the FLOP/s that finished runs of this method reached, if nothing else is known."""
     if not measured.flops_per_second or plan.processes > 1:
         return None
     seconds = flops_per_token(shape, plan, load) * load.step_tokens / measured.flops_per_second
@@ -269,7 +269,7 @@ class _Parts(NamedTuple):
     total: int
     """Steps."""
     evaluations: float
-    """All evaluations together, of forgetting too, in steps."""
+    """Time of all evaluations together, including forgetting, in steps."""
     samples: float
     """Seconds of the questions that are asked."""
     start: float

@@ -336,7 +336,7 @@ class Calibrated(Event, tag="calibration", frozen=True, kw_only=True):
 class ForgettingMeasured(Event, tag="forgetting", frozen=True, kw_only=True):
     """How far the model has moved from the base model on text that it is not trained on: one event for each part.
 
-    Both losses are of the same tokens: of a slice of the part during training, of the whole part before and after it.
+    Both losses are of the same tokens: a slice of the part during training, the whole part before and after it.
     """
 
     step: Count = 0

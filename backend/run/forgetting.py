@@ -19,7 +19,7 @@ def latest(events: Sequence[ForgettingMeasured]) -> tuple[ForgettingMeasured, ..
 
 
 def change(event: ForgettingMeasured) -> float | None:
-    """By which fraction the loss on a part has risen; None if it is not known."""
+    """The relative rise of the loss on a part; None if it is not known."""
     return event.loss / event.base_loss - 1 if event.loss is not None and event.base_loss else None
 
 
@@ -41,7 +41,7 @@ def sentence(measured: Iterable[ForgettingMeasured]) -> str:
 
 
 def short(events: Sequence[ForgettingMeasured]) -> str:
-    """`+1.8 % low`: of the part that changed most; empty if nothing was measured."""
+    """`+1.8 % low`, for the part that changed most; empty if nothing was measured."""
     rises = [rise for x in events if (rise := change(x)) is not None]
     said = verdict(events)
     return f"{_signed(max(rises))} {'?' if said == INSUFFICIENT else said}" if rises else ""

@@ -6,7 +6,7 @@ from array import array
 
 
 class Series:
-    """A value by step. Of several values at one step the last one is kept, so that a long run stays small."""
+    """A value by step. Only the last of several values at one step is kept, so that a long run stays small."""
 
     def __init__(self) -> None:
         self.steps: array[int] = array("q")

@@ -135,7 +135,7 @@ class Summaries:
         self._known: dict[str, tuple[object, Summary]] = {}
 
     def read(self, folders: Sequence[RunFolder]) -> list[Summary]:
-        """In the same order. Another thread may read meanwhile."""
+        """The summaries of `folders`, in the same order. Another thread may call this at the same time."""
         before, found = self._known, {}
         for folder in folders:
             stamp, known = _stamp(folder), before.get(folder.name)

@@ -15,7 +15,7 @@ class Rung(NamedTuple):
 
 
 def rungs(count: int, total: int) -> list[Rung]:
-    """For `count` settings of which the last one makes `total` steps. Steps are multiples of the first rung's."""
+    """The rungs of `count` settings, the last of which makes `total` steps. Steps are multiples of the first rung's."""
     levels = math.ceil(math.log2(count))
     first = max(1, total >> levels)
     return [Rung(max(1, math.ceil(count / 2**at)), first << at) for at in range(levels + 1)]

@@ -26,7 +26,7 @@ ROWS = ".token_adapter.trainable_tokens_delta"
 
 
 def options(network: Network, plan: Plan, start: Start) -> dict[str, Any]:
-    """Fields of peft's LoraConfig for what trains beside the matrices."""
+    """Fields of peft's LoraConfig for what trains besides the matrices."""
     whole = _whole_modules(network, plan)
     rows = _rows(network, whole, start.token_ids)
     tied = is_tied(network) and any(module is network.get_input_embeddings() for module in whole.values())

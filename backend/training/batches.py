@@ -33,7 +33,7 @@ class Batch:
     predict: Tensor
     """Per sequence, the positions whose next token is a target; padded with 0."""
     targets: Tensor
-    """The token after each position of `predict`; IGNORED where `predict` is padded."""
+    """The token after each position of `predict`; IGNORED at the padding of `predict`."""
     tokens: int
     """Tokens of the data, padding not counted."""
     scored: int

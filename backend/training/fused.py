@@ -119,7 +119,7 @@ def _same(module: Module, ways: list[Make]) -> Make | None:
 
 
 def _result(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor | None:
-    """In float32; None if it fails: a kernel that does not take this raises whatever it likes."""
+    """The result in float32; None if the function fails: a kernel may raise anything for unsupported input."""
     try:
         return function(x).float()
     except Exception:  # noqa: BLE001

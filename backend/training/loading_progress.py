@@ -10,7 +10,7 @@ from typing import Any
 from transformers.utils import logging
 
 Tell = Callable[[int, int], None]
-"""Gets how many are done, of how many."""
+"""Called with how many weights are done, and how many there are."""
 
 
 class _Counted:
@@ -37,7 +37,7 @@ class _Counted:
 
 @contextmanager
 def reported_to(tell: Tell) -> Iterator[None]:
-    """While this is open, `tell` is called where transformers would move a progress bar, if it has the hook."""
+    """Within the context, `tell` is called when transformers would move a progress bar, if it has the hook."""
     set_hook = getattr(logging, "set_tqdm_hook", None)
     if set_hook is None:
         yield

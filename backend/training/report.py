@@ -20,10 +20,10 @@ class EventSink(Protocol):
 
 
 class Silent:
-    """For all ranks but the first, which alone reports."""
+    """A sink that drops events, for all ranks but the first, which alone reports."""
 
     def write(self, event: Event) -> None:
-        """Nothing."""
+        """Drop the event."""
 
 
 class Report:

@@ -248,7 +248,7 @@ def _resume(
 
 
 def _adopt(found: Checkpoint, loaded: methods.Loaded, updater: optimizers.Updater, ranks: Ranks) -> None:
-    """Take over optimizer states that another number of ranks has saved: of each weight the rows that this one has."""
+    """Take over optimizer states that another number of ranks has saved: the rows of each weight that this rank has."""
     states = [state["updater"] for state in found.states()]
     parameters = loaded.trainable()
     saved = Resharded(states, parameters)

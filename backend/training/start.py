@@ -1,4 +1,4 @@
-"""What training starts from, beside the base."""
+"""What training starts from besides the base model."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def _border_notes(spans: Sequence[tuple[int, Span]], last: int) -> Iterator[Note
 
 
 def _own_marks(borders: Borders, turns: Sequence[int]) -> list[tuple[int, Span]]:
-    """The ranges that the template itself marks as written by the model, of these turns."""
+    """The ranges of these turns that the template itself marks as written by the model."""
     marked = borders.template.render(borders.turns, borders.tools, generation_marks=True)
     if marked.replace(GENERATION_OPEN, "").replace(GENERATION_CLOSE, "") != borders.text:
         return [(at, borders.span(at)) for at in turns]

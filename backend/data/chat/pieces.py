@@ -51,7 +51,7 @@ class Places:
     at: Mapping[int, Range]
     """Number of a piece -> its characters, for every piece that is written exactly once."""
     first: Mapping[int, Range]
-    """The same for the first time that a piece is written, of those that are written more than once."""
+    """Number of a piece -> its first occurrence, for pieces that are written more than once."""
 
 
 @dataclass
@@ -167,7 +167,7 @@ class Found:
 
     @cached_property
     def spans(self) -> dict[int, Range]:
-        """The characters of each piece; of a call's name, which templates repeat at its result, the first ones."""
+        """The characters of each piece: the first occurrence of a call's name, which templates repeat at its result."""
         calls = {number: span for number, span in self.places.first.items() if self.pieces[number].kind == CALL}
         return {**self.places.at, **calls}
 

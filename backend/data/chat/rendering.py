@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     import jinja2
 
 GENERATION_OPEN, GENERATION_CLOSE = "\U0010fff0", "\U0010fff1"
-"""Around what stands in `{% generation %}` when it is asked for; of the private use area, as all marks are."""
+"""Written around the content of `{% generation %}` on request; private-use characters, as all marks are."""
 SECONDS = 5
-"""Of processor time for one rendering."""
+"""Seconds of processor time for one rendering."""
 MEMORY_BYTES = 256 << 20
 MEAN_SECONDS, MEAN_SECONDS_PER_BYTE = 0.01, 1e-6
-"""Of processor time for each rendering on average, and for each byte that it is asked for, if there are many."""
+"""Seconds of processor time for each of many renderings on average, and for each byte of the request."""
 HEAD = struct.Struct("<Q")
 Kind = Literal["text", "refusal", "broken", "limit"]
 _KINDS: tuple[Kind, ...] = ("text", "refusal", "broken", "limit")
@@ -127,7 +127,7 @@ def _rendered(request: Request, variables: dict[str, Any]) -> Answer:
 
 
 def _limit_memory() -> None:
-    """As much as the process has now, and MEMORY_BYTES; what the system ends leaves no core file."""
+    """Limit memory to what the process has now plus MEMORY_BYTES; if the system ends it, there is no core file."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with suppress(OSError, ValueError, IndexError):  # no such file on this system
         now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -135,7 +135,7 @@ def _limit_memory() -> None:
 
 
 def _limit_time(allowed: float) -> None:
-    """SECONDS for this rendering, if all of them take no more than `allowed` seconds; then the system ends us."""
+    """Let the system end the process after SECONDS of this rendering, or `allowed` seconds of all of them."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     most = min(used.ru_utime + used.ru_stime + SECONDS, allowed)
     with suppress(OSError, ValueError):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Ids = npt.NDArray[np.int32]
 _AnyIds = npt.NDArray[np.int64]
-"""As the tokenizer gives them."""
+"""Token ids in the tokenizer's own type."""
 Mask = npt.NDArray[np.bool_]
 Range = tuple[int, int]
 LARGEST_ID = 2**31 - 1

@@ -174,7 +174,7 @@ def _example(head: Head, said: dict[str, str]) -> dict[str, str]:
 
 
 def _texts(head: Head) -> Sequence[str]:
-    """Columns of text that are no identifiers, ratings or the like; of those with sentences, if there are any."""
+    """Columns of text other than identifiers, ratings and the like; only those with sentences, if there are any."""
     texts = head.of_shape("text", "turns", "transcript")
     texts = [x for x in texts if not is_identifier(x) and not set(words(x)) & set(RATINGS)]
     sentences = [x for x in texts if head.shape(x) != "text" or head[x].is_prose] or texts

@@ -1,4 +1,4 @@
-"""Images and the like beside the text: they can't be trained on, and their marks alone teach nothing."""
+"""Images and the like besides the text: they can't be trained on, and their marks alone teach nothing."""
 
 from __future__ import annotations
 

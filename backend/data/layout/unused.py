@@ -120,7 +120,7 @@ def is_rejected(column: str) -> bool:
 
 
 def _use(head: Head, layout: Layout, columns: Sequence[str]) -> str:
-    """Mappings that would use the columns, one a column where there is a part left for it."""
+    """Mappings that would use the columns, one for each column for which a role is left."""
     pair = _pair_beside_turns(head, layout, columns)
     found = [_pair_option(*pair)] if pair else []
     found += [mapping for x in columns if x not in (pair or ()) and (mapping := _mapping(head, layout, x))]
@@ -168,7 +168,7 @@ def _is_conversation(head: Head, column: str) -> bool:
 
 
 def _role(layout: Layout, column: str) -> str:
-    """The part that this column could play beside the others, or instead of one of them."""
+    """The role that this column could have besides the others, or instead of one of them."""
     name = column.lower().strip()
     if is_identifier(column):
         return ""

@@ -14,7 +14,7 @@ THEN = {
     False: "those of one prompt are held out or trained on together",
     True: "too many to be kept on one side, so that held-out rows have a prompt that is trained on",
 }
-"""By whether a prompt has more rows than groups.py keeps together."""
+"""Keyed by whether a prompt has more rows than groups.py keeps together."""
 
 
 def repeated_prompts(examples: Sequence[Example]) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ class Used:
     target_tokens: int
     truncated_rows: int
     findings: tuple[Finding, ...]
-    """Of the report and of the cut, the most severe first."""
+    """Findings of the report and of the cut, the most severe first."""
 
 
 def used(report: DataReport, max_length: int | None) -> Used:

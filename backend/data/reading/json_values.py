@@ -28,7 +28,7 @@ Numbered = tuple[int, Any]
 
 
 def line_values(file: Opened) -> Iterator[Numbered]:
-    """The value of each line; blank lines are passed over, a comma after the value is no fault."""
+    """The value of each line; blank lines are skipped, and a comma after the value is no fault."""
     too_long = looked = 0
     for number, line in enumerate(file.lines(), 1):
         if line.isspace():

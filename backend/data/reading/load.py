@@ -31,12 +31,12 @@ class Source:
 
     reference: str
     rows: Sequence[Value]
-    """In order. Of a large file they are read anew each time they are gone through (stream.py)."""
+    """The rows in order. Those of a large file are read again in each iteration (stream.py)."""
     files: tuple[Path, ...]
     findings: tuple[Finding, ...] = ()
     """What was chosen."""
     held_out: Source | None = None
-    """A validation split beside the training one: evaluated on, never trained on."""
+    """A separate validation split: evaluated on, never trained on."""
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ FORMATS: dict[str, Format] = {
     ".arrow": _ARROW,
     **dict.fromkeys(_TEXT, Format("text", plain_rows)),
 }
-"""By the ending of a name. Within one file its content decides."""
+"""Ending of a name -> format. The content of a single file takes precedence."""
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Reading:
     """How much of a file is read, and what is learned on the way."""
 
     excerpt_bytes: int | None = None
-    """About so much of a file of JSON lines, evenly spaced; of other files so much of their beginning."""
+    """About how many bytes to read: evenly spaced over a file of JSON lines, from the start of other files."""
     share: float = 1.0
     """The part of the file that was read."""
     notes: list[str] = field(default_factory=list)

@@ -21,11 +21,11 @@ NOT_DATA = re.compile(
     re.IGNORECASE,
 )
 CACHED = re.compile(r"cache-[0-9a-f]+.*\.arrow")
-"""What `datasets` leaves beside the rows that it saves."""
+"""Cache files that `datasets` leaves beside the rows that it saves."""
 PART_OF = re.compile(r"(.*?)(\d+)[-_.]?of[-_.]?(\d+)(-[0-9a-f]+)?", re.IGNORECASE)
 """A file's name that says how many parts there are, such as `train-00000-of-00003`."""
 MOST_PARTS = 100_000
-"""A larger number of parts is none."""
+"""A larger number is not a number of parts."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Selection(Generic[P]):
 
     train: list[P]
     held_out: list[P]
-    """A validation split beside the training one: to evaluate with. Empty if there is none."""
+    """A separate validation split, for evaluation; empty if there is none."""
     findings: tuple[Finding, ...] = ()
     """What was chosen among the files."""
 

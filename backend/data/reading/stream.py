@@ -1,4 +1,4 @@
-"""The rows of files in order, read anew each time they are gone through unless they are few enough to be kept."""
+"""The rows of files in order, read again in each iteration unless they are few enough to be kept in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.data.reading.readers import GOES_ON, Reading, Value, rows_of, unpac
 from backend.errors import UserError
 
 ROW_BYTES = 600
-"""Memory of a row's objects beside their text."""
+"""Memory of a row's objects besides their text."""
 EVERY = 64
 """One row in this many is measured to estimate the memory that all of them would take."""
 SAID_EVERY = 200_000

@@ -19,7 +19,7 @@ IDS = ("id", "call_id", "tool_call_id")
 
 
 def tools_of(value: Any, where: str) -> tuple[Mapping[str, Any], ...]:
-    """The tools of a row, from a list or an object, as they are or as JSON text; empty where there are none."""
+    """The tools of a row, from a list or an object, as they are or as JSON text; empty if there are none."""
     value = decoded(value)
     if isinstance(value, str):
         if not value.strip():

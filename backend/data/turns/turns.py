@@ -201,7 +201,7 @@ def _piece(kind: str, said: Any, role: str) -> Message:
 
 
 def _content(turn: Mapping[str, Any], may_lack: bool, where: str) -> Any:
-    """What is said, or None beside calls."""
+    """The content of a turn; None if there is none and it `may_lack` it, having calls."""
     key = content_key(turn)
     if key is None:
         return None if may_lack else _first(turn, ("content",), where)

@@ -132,7 +132,7 @@ class LaunchSpec:
         return tuple(x for x in found if x is not None)
 
     def train_options(self, inputs: str | None) -> list[str]:
-        """The options of `fttui train` there, beside the plan.
+        """The options of `fttui train` on the other box, besides the plan.
 
         `inputs` is the folder that uploads lie in; None if this box's paths hold there too.
         """

@@ -24,7 +24,7 @@ _REFERENCE = re.compile(r"([^:\[]*(?:\[[^\]]*\])?):(.*)", re.DOTALL)
 _OPTIONS = tuple(f"-o{x}" for x in ("ConnectTimeout=30", "ServerAliveInterval=15", "ServerAliveCountMax=3"))
 """A connection that breaks in the middle is noticed within a minute; ssh by itself waits for ever."""
 _FOLDER = "fttui-jobs"
-"""In the user's home there: plan, model and data of each launch."""
+"""A folder in the user's home on the other box, for plan, model and data of each launch."""
 
 
 def host_of(target: str) -> str:
@@ -73,7 +73,7 @@ def remote(words: list[str]) -> str:
 
 
 def to_ssh(host: str) -> str:
-    """As ssh takes it; scp wants the brackets of an IPv6 address."""
+    """The host as ssh takes it; only scp wants the brackets of an IPv6 address."""
     return host.replace("[", "").replace("]", "")
 
 

@@ -56,7 +56,7 @@ def write_run(spec: LaunchSpec) -> list[str]:
 
 
 def start(spec: LaunchSpec, before: str = "exec") -> list[str]:
-    """Lines that start the ranks of this box in `$run`; of several boxes they meet at `$endpoint`."""
+    """Lines that start the ranks of this box in `$run`; if there are several boxes, they meet at `$endpoint`."""
     found = 'python="$(dirname "$(readlink -f "$(command -v fttui)")")/python"'
     if spec.options.nodes > 1:
         counts = f"--nodes={spec.options.nodes} --per-node={spec.per_node}"

@@ -30,7 +30,7 @@ def bucket(trained: int) -> int:
 
 
 def reserve(device: Device, transient: int, unused: int = 0) -> int:
-    """Bytes beside allocated tensors: the CUDA context or the interpreter, and the allocator's slack.
+    """Bytes besides allocated tensors: the CUDA context or the interpreter, and the allocator's slack.
 
     `transient`: bytes that are allocated and freed in a step; on a CPU the slack follows from them. `unused`: bytes
     that torch's allocator has reserved on a GPU at the peak and not allocated.

@@ -22,7 +22,7 @@ class Head:
 
 
 def head(shape: ModelShape, plan: Plan, batch: BatchShape, stack: Stack = OWN) -> Head:
-    """For whole logits or the chunked loss, as the plan says; or for the loss of another training stack."""
+    """The head's memory with whole logits or the chunked loss, as the plan says, or in another training stack."""
     if stack.logits_bytes is not None and not plan.chunked_loss:
         entries = batch.scored_tokens * shape.vocab
         scores = int(entries * stack.logits_bytes)

@@ -1,1 +1,1 @@
-"""Attention of packed rows without a mask: each row by itself, by where rows begin and end."""
+"""Attention of packed rows without a mask: each row is computed by itself, from the bounds of the rows."""

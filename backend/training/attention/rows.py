@@ -21,9 +21,9 @@ from torch.nn import Module
 from backend.training.attention import segments
 
 NAME = "fttui_varlen"
-"""In transformers' table of attention implementations."""
+"""The name in transformers' table of attention implementations."""
 WIDEST_HEAD = 256
-"""Of flash kernels."""
+"""The widest attention head that flash kernels take."""
 
 
 class NoBounds(Exception):

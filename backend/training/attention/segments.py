@@ -135,7 +135,7 @@ def _long(query: Tensor, key: Tensor, value: Tensor, scale: float, window: int |
 def _long_backward(
     query: Tensor, key: Tensor, value: Tensor, above: Tensor, scale: float, window: int | None
 ) -> tuple[Tensor, ...]:
-    """By computing the row again, with autograd."""
+    """The gradients, by computing the row again with autograd."""
     with torch.enable_grad():
         q, k, v = (x.detach().requires_grad_() for x in (query, key, value))
         out = _long(q, k, v, scale, window)

@@ -77,7 +77,7 @@ class Predictions:
             yield slice(start, start + size)
 
     def log_probabilities(self, states: Tensor) -> Tensor:
-        """Of every token of the vocabulary, for some positions; float32."""
+        """Log-probabilities of all tokens of the vocabulary at some positions: positions x vocabulary, float32."""
         if not self._can_chunk:
             return functional.log_softmax(states.float(), dim=1)
         config = self._network.config

@@ -27,7 +27,7 @@ class Lap:
     reserved_bytes: int
     """The peak of what the allocator has reserved; the same as `peak_bytes` for RSS."""
     rest_bytes: int
-    """In use at the end."""
+    """Bytes in use at the end."""
 
 
 class CudaMemory:

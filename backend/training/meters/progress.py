@@ -24,7 +24,7 @@ class RunProgress(msgspec.Struct):
     train_seconds: float = 0.0
     """Steps alone."""
     loss: float | None = None
-    """Of the last step."""
+    """Training loss of the last step."""
     eval_before: float | None = None
     eval_loss: float | None = None
     eval_step: int = -1

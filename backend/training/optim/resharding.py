@@ -66,7 +66,7 @@ def _by_name(state: State, shards: Mapping[str, Parameter]) -> Saved:
 
 
 def _of_optimizer(saved: Mapping[str, Any], shards: Mapping[str, Parameter]) -> Saved:
-    """The states in one `state_dict`: of pieces in the parameters' order, or of all, matrices first (optimizers.py)."""
+    """The states in a `state_dict`, by piece in the parameters' order, or by parameter with matrices first."""
     if "pieces" in saved:
         left = iter(saved["pieces"])
         return {name: [next(left)["state"].get(0, {}) for _ in range(pieces(x))] for name, x in shards.items()}

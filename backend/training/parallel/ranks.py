@@ -22,7 +22,7 @@ PATIENCE = timedelta(days=1)
 """Timeout of an exchange: one rank may download or save while the others wait. The parent sees a rank that dies."""
 
 MEETING = timedelta(minutes=5)
-"""For the ranks to find each other: they start about together."""
+"""Timeout for the ranks to find each other: they start at about the same time."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Spread(Protocol):
         """If a gradient of any rank is not finite, make one of each rank so: a GradScaler only sees its own."""
 
     def norm(self, gradients: Sequence[Tensor]) -> Tensor:
-        """The norm of all ranks' gradients, of which this rank has `gradients`."""
+        """The norm of the gradients of all ranks; `gradients` are those of this rank."""
 
 
 def spread(parameters: Mapping[str, Parameter], ranks: Ranks) -> Spread:
@@ -72,7 +72,7 @@ class Single:
             parameter.grad = None
 
     def on_gradient(self, action: OnGradient) -> None:
-        """By autograd's own hook."""
+        """Register autograd's own hook."""
         for name, parameter in self.parameters.items():
             parameter.register_post_accumulate_grad_hook(_calling(action, name))  # type: ignore[no-untyped-call]
 

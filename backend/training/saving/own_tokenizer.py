@@ -1,7 +1,7 @@
 """Keeps the tokenizer that a model was made with, if transformers would read its files as another.
 
-For some families transformers builds the tokenizer anew from the vocabulary alone, with its class's own way to split
-texts. Rows are made from tokenizer.json as it is; so is what is saved.
+For some families transformers rebuilds the tokenizer from the vocabulary alone, with the pre-tokenizer of its class.
+Rows are tokenised with tokenizer.json as it is, and that is saved with the result.
 """
 
 from __future__ import annotations
