@@ -35,7 +35,7 @@ def home() -> Path:
     If it can't be created, files to be read there are just missing, and writing there raises the system's error.
     """
     path = Path("~/.local/share/fttui")
-    with suppress(OSError, RuntimeError):  # `~` of an unknown user, no HOME at all, a current folder that is gone
+    with suppress(OSError, RuntimeError):  # `~` of an unknown user, no HOME at all, or a current folder that is gone
         path = Path(os.environ.get("FTTUI_HOME") or platformdirs.user_data_dir("fttui", appauthor=False))
         path = path.expanduser().absolute()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -190,7 +190,7 @@ def _list_of_turns(value: Any, number: int, column: str) -> list[Mapping[str, An
         return [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(texts)]
     listed = decoded(value)
     if isinstance(listed, list) and any(isinstance(x, Mapping) for x in listed):
-        return listed  # the turn that is none will be named
+        return listed  # the error then names the item that is not a turn
     what = f"row {number}: {column!r} holds no list of turns ({shown(value)})"
     raise RowError(f"{what}; write it as a list of objects with role and content")
 

@@ -60,7 +60,7 @@ def _named(reference: str) -> Iterator[None]:
         yield
     except UserError as error:
         text = str(error)
-        if "--mapping" in text:  # there is none for it
+        if "--mapping" in text:  # general text has no such option
             text = f"the columns of {reference} are not known; name them prompt and completion, messages, or text"
         raise UserError(f"general_data: {text}", "general_data") from None
 

@@ -178,7 +178,7 @@ class Writer:
         return flat
 
     def _write(self) -> None:
-        """As one record batch. `scored` is a byte a token: Arrow packs booleans into bits, which numpy can't view."""
+        """Write one record batch. `scored` is a byte a token: Arrow packs booleans into bits, unlike numpy's arrays."""
         import pyarrow as pa
 
         ids, scored = self._ids, self._scored

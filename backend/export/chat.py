@@ -70,7 +70,7 @@ class Pieces:
 def pieces(tokenizer: TextTokenizer) -> Pieces | None:
     """The template of `tokenizer`, taken apart; None if it does not write turn by turn."""
     if "strftime_now" in tokenizer.chat_template:
-        return None  # it writes the day
+        return None  # it writes the current date
     try:
         found = _taken_apart(tokenizer)
         proved = all(found.write(turns) == _rendered(tokenizer, turns) for turns in _PROOFS)

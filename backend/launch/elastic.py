@@ -60,7 +60,7 @@ def _train(folder: RunFolder, place: Place, inbox: Inbox) -> int:
     """The exit code: 0 for a result, a stop or a pause."""
     attempt = int(os.environ.get(ATTEMPT, "0"))
     state = read(folder.events_file).state
-    if state == "done" or (attempt and state != "running"):  # an attempt after one that has told how it ended
+    if state == "done" or (attempt and state != "running"):  # an earlier attempt has reported how the run ended
         return FAILED if state == "failed" else 0
     try:
         with folder.hold() if place.rank == 0 else nullcontext():
@@ -100,7 +100,7 @@ def _tell_once(folder: RunFolder, outcome: RankOutcome, attempt: int) -> None:
         if outcome.changed:
             several.adjust(folder, folder.job(), outcome)
         several.tell(folder, folder.job(), outcome)
-    except FileExistsError:  # another rank has told it
+    except FileExistsError:  # another rank has reported it
         pass
     except (OSError, UserError):  # the disk is full, or the folder is gone
         print(f"fttui: {outcome.text}", file=sys.stderr)

@@ -77,7 +77,7 @@ class Link:
 
     def _hear(self, one: socket.socket, who: str) -> None:
         one.settimeout(LOST_SECONDS)
-        with suppress(OSError):  # a timeout is one
+        with suppress(OSError):  # timeouts are OSErrors too
             while heard := one.recv(64):
                 if _LEAVING in heard:
                     return

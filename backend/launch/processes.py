@@ -29,7 +29,7 @@ def change(folder: RunFolder, count: int) -> None:
     settings = {name: value for name, value in asdict(job.plan).items() if name in _CONCERNED} | {"processes": count}
     several.refuse(job.plan.method, device, settings, job.plan.effective_batch)
     kernels.refuse(device, settings)
-    predicted = job.predicted and replace(job.predicted, uncorrected=None)  # it was for another number
+    predicted = job.predicted and replace(job.predicted, uncorrected=None)  # made for another number of processes
     plan = replace(job.plan, processes=count)
     plan_file.write(folder.plan_file, replace(job, plan=plan, device_uuids=device.uuids, predicted=predicted))
 

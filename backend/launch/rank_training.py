@@ -46,7 +46,7 @@ def train(folder: RunFolder, place: Place, inbox: Inbox) -> RankOutcome | None:
             job = folder.job()
             device.take(
                 job, place.local_rank, place.local_count
-            )  # first: NCCL starts CUDA, which keeps to what it sees
+            )  # first: NCCL starts CUDA, which fixes the visible GPUs
             device.start(job)
             _linked(link, place)
             with within(meeting.MEETING.total_seconds(), partial(os._exit, LATE)):

@@ -167,7 +167,7 @@ def _started(folder: RunFolder, job: Job, rank: int, scratch: Path, since: int) 
 def _share_threads(environment: dict[str, str], count: int) -> None:
     """Give each rank its share of the cores, unless the user has set the number of threads."""
     quota = host.threads_by_quota()
-    if environment.get(host.THREADS) in (None, str(quota)):  # that quota is what the trainer itself would set
+    if environment.get(host.THREADS) in (None, str(quota)):  # equal to the quota: set by this trainer, not the user
         environment[host.THREADS] = str(max(1, (quota or os.cpu_count() or 1) // count))
 
 

@@ -89,7 +89,7 @@ def kept(model_types: tuple[str, ...]) -> Kept:
     named = re.findall(r"self\.(\w+) = (?:torch\.)?nn\.Buffer\(", code)
     named += re.findall(r'register_buffer\(\s*"(\w+)"', code)
     parameters = re.findall(r"self\.(\w+) = (?:torch\.)?nn\.Parameter\(", code)
-    general = {"weight", "bias"}  # as every layer calls its own
+    general = {"weight", "bias"}  # names that every layer uses
     return Kept(frozenset(named) - {*parameters, *general}, frozenset(_FROZEN.findall(code)) - general)
 
 

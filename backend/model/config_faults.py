@@ -108,7 +108,7 @@ def _numbers(text: Config) -> Iterator[str]:
     """Faults of numbers that are divisors, or under a root."""
     for key, value in text.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        is_known = text.get("model_type") in families()  # others may do without
+        is_known = text.get("model_type") in families()  # other families may lack these
         if key.endswith(("_eps", "_epsilon", "_dropout", "_pdrop")) and value is None and is_known:
             yield f"{key} null, where a number should be"
         elif key.endswith(("_eps", "_epsilon")) and is_number and value < 0:
@@ -138,7 +138,7 @@ def _layer_types(text: Config) -> Iterator[str]:
         yield f"layer_types {kinds!r}, which is no list"
     if isinstance(kinds, list) and isinstance(layers, int) and len(kinds) != layers:
         yield f"num_hidden_layers {layers}, but layer_types names {len(kinds)}"
-    known = architectures.layer_types() if text.get("model_type") in families() else ()  # others may have names of old
+    known = architectures.layer_types() if text.get("model_type") in families() else ()  # others may use old names
     if isinstance(kinds, list) and known and (strange := next((x for x in kinds if x not in known), None)):
         yield f"layer type {strange!r}, which transformers does not have"
 

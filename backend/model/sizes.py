@@ -46,10 +46,10 @@ def usual_names(text: Config) -> dict[str, Any]:
 def guessed(found: dict[str, Any], *, has_files: bool) -> dict[str, Any]:
     """The sizes that a family which nobody listed leaves out, added."""
     if isinstance(widths := found.get("intermediate_size"), list) and widths:
-        found["intermediate_size"] = max(widths)  # Gemma 3n has one a layer
+        found["intermediate_size"] = max(widths)  # Gemma 3n has a width per layer
     if isinstance(found.get("hidden_size"), int):
         found["intermediate_size"] = found.get("intermediate_size") or 4 * found["hidden_size"]
-        if has_files:  # a state space model has none
+        if has_files:  # a state space model has no attention heads
             found["num_attention_heads"] = found.get("num_attention_heads") or max(1, found["hidden_size"] // 64)
     return found
 

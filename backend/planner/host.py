@@ -29,7 +29,7 @@ def needs(
     if plan.method != "full":
         ram["merge"] = merging
     if start.is_merged(model, plan) and model.adapter and not model.adapter.is_usual:
-        ram["base"] = merging  # not tensor by tensor: the whole model is in memory for it
+        ram["base"] = merging  # not merged tensor by tensor, but with the whole model in memory
     return HostEstimate(ram, _disk(model, plan, data, answers), _kept(plan, data))
 
 

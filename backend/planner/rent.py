@@ -177,7 +177,7 @@ def _worth_looking(job: RentJob, single: RentOffer, count: int, carried: Iterabl
     if single.device.price is None:
         return False
     if single.estimate is None or job.answers.shift == "deep":
-        return True  # sharded, full fine-tuning may fit, or end in time
+        return True  # full fine-tuning is sharded: with more devices it may fit, or end in time
     hours, usd = single.hours / count, single.usd
     return not any(x.usd <= usd and x.hours <= hours for x in carried)
 

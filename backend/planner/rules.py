@@ -140,7 +140,7 @@ def _duration(method: Method, device: Device, model: ModelInfo, data: DataReport
     table = constants.methods().common
     entry, objective = next(x for x in table.epochs if data.rows < x.below_rows), known.get("objective", "sft")
     epochs, why = float(max(1, entry.epochs - (method == "full"))), units.counted(data.rows, "row")
-    if objective != "sft":  # preferences are learned once
+    if objective != "sft":  # preference training has its own number of epochs
         epochs, why = float(constants.methods().preference.epochs), f"{objective} default"
     settled: Settled = {"epochs": (epochs, why)}
     limit = known.get("max_steps", 0)

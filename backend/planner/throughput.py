@@ -45,7 +45,7 @@ def work(plan: Plan, data: DataReport) -> Work:
     cut = data.cut(plan.max_length)
     mean = cut.tokens / cut.rows if cut.rows else float(plan.max_length)
     longest = min(plan.max_length, data.percentile(100) if data.rows else plan.max_length)
-    sides = counts.sequences_per_row(plan)  # dpo: rows are as long as the longer of their two
+    sides = counts.sequences_per_row(plan)  # dpo: two, as long as the longer answer's
     few = _few_rows(plan, data)
     step_tokens = _with_replay(mean, plan) * (few or plan.effective_batch) * sides
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest

@@ -175,7 +175,7 @@ class RunFolder:
         """Whether a process trains this run now."""
         try:
             fd = os.open(self._lock_file, os.O_RDONLY | os.O_NONBLOCK)
-        except OSError:  # there is none; or it is closed to us, so that we don't train it
+        except OSError:  # no lock file, or no permission to open it: then it is not ours
             return False
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -220,5 +220,5 @@ def all_runs() -> list[RunFolder]:
 def _is_run(path: Path) -> bool:
     try:
         return (path / "plan.toml").is_file()
-    except OSError:  # a closed folder is not ours to list
+    except OSError:  # a folder that we may not read is not listed
         return False

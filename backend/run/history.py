@@ -312,7 +312,7 @@ class History:
             series.forget_after(step)
         self.allocated_bytes.forget_after(step)
         self.gpu_percent.forget_after(step)
-        if step == 0:  # without a checkpoint everything is made again, what comes before the first step too
+        if step == 0:  # without a checkpoint everything is repeated, including what precedes the first step
             self.evaluations, self.samples, self.forgetting = [], [], []
         self.evaluations = [x for x in self.evaluations if x.step <= step]
         self.tasks = [x for x in self.tasks if x.step <= step]

@@ -25,7 +25,7 @@ class Appender:
     def __init__(self, path: Path) -> None:
         """Raises OSError. A file that ends in half a line (the disk was full) gets a line break first."""
         self._path = path
-        # A pipe in its place is an error: without O_NONBLOCK it would be waited for until somebody reads.
+        # A pipe in its place is an error: without O_NONBLOCK, opening it would wait until somebody reads.
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o600)
         self._lock = threading.Lock()
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):  # such as a link to /dev/null, which takes everything
@@ -112,7 +112,7 @@ def _ends_in_half_a_line(path: Path) -> bool:
         with path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
             return file.read(1) != b"\n"
-    except OSError:  # it may be written to and not read
+    except OSError:  # the file may be writable but not readable
         return False
 
 

@@ -2,6 +2,6 @@
 
 from backend.training import waiting
 
-# Read as libgomp is loaded, with torch.
+# Set before torch is imported: libgomp reads them when it is loaded.
 waiting.bound_spinning()
 waiting.fit_threads()

@@ -71,7 +71,7 @@ class _Group:
     """Layers that read one input; results wait here until their layer is called with it."""
 
     def __init__(self, members: Sequence[Any], joined: tuple[Tensor, Tensor | None] | None) -> None:
-        self._members = [weakref.ref(x) for x in members]  # each of them holds the group
+        self._members = [weakref.ref(x) for x in members]  # weak, since each layer refers to the group
         self._joined = joined
         self._input: Tensor | None = None
         self._results: dict[int, Tensor] = {}

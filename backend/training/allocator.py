@@ -54,7 +54,7 @@ def _try() -> int:
     """Allocate once on the GPU, as the trainer will."""
     import torch
 
-    if not torch.cuda.is_available():  # a driver that is broken today says nothing of tomorrow
+    if not torch.cuda.is_available():  # not an answer: the driver may be repaired later
         return NO_ANSWER
     try:
         torch.empty(TRY_BYTES, dtype=torch.uint8, device="cuda").fill_(0)

@@ -43,7 +43,7 @@ def convert(say: Callable[[str], None]) -> Path:
         if not demo.is_ready():
             say("converting the demo model's weights, once")
             _place(folder, headers.SINGLE, lambda target: _write_model(source, target))
-    relief.give_back()  # the run would be measured with what the conversion took
+    relief.give_back()  # otherwise the run's memory would include it
     say("the demo model is ready")
     return folder
 
@@ -54,7 +54,7 @@ def _write_tokenizer(source: Path, target: Path) -> None:
     AutoTokenizer.from_pretrained(source, gguf_file=demo.GGUF_NAME).save_pretrained(target)
     path = target / "tokenizer_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
-    for key in ("is_local", "local_files_only"):  # how it was loaded here, not what it is
+    for key in ("is_local", "local_files_only"):  # these describe the loading, not the tokenizer
         settings.pop(key, None)
     path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

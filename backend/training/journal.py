@@ -72,7 +72,7 @@ class Journal:
     def add(self, step: StepRecord) -> None:
         """Note a step; it is written now if enough time has passed. Raises SkippedTooOften."""
         self._steps.append(step)
-        if self._ranks.of_first(time.perf_counter() - self._since >= self._wait):  # or one would raise before another
+        if self._ranks.of_first(time.perf_counter() - self._since >= self._wait):  # all together, or one raises first
             self.flush()
 
     def flush(self) -> None:

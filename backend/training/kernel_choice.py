@@ -29,7 +29,7 @@ def settle(execution: Execution, loaded: Loaded, rows: Sequence[Row], device_nam
     """The plan with the kernels that are in use from now on. Only a run on a GPU measures, before its first step."""
     plan = execution.plan
     if plan.measure_kernels and execution.device == "cuda" and rows and not sharding.is_sharded(loaded.network):
-        report.phase("kernels")  # loading is measured without it
+        report.phase("kernels")  # a separate phase, so that loading is measured alone
         plan = _fastest(execution, loaded, rows, device_name, report)
         report.phase("load")
     if plan.kernels == "fused" and (why := use_fused(loaded, plan)):

@@ -126,5 +126,5 @@ def _downloaded(repository: str, pinned: Path, say: Callable[[str], None]) -> Pa
     say(f"fetching {repository}, or what is missing of it, from the hub")
     revision = _noted(pinned) or None
     found = snapshot_download(repository, revision=revision, allow_patterns=WANTED, ignore_patterns=UNWANTED)
-    pinned.write_text(Path(found).name, encoding="ascii")  # the cache names a snapshot's folder by its commit
+    pinned.write_text(Path(found).name, encoding="ascii")  # the name of a snapshot's folder is its commit
     return Path(found)

@@ -139,7 +139,7 @@ class _Chunked(torch.autograd.Function):
                     d_head += slopes.T @ states[part]
                 if d_rows is not None:
                     d_rows += d_new.T @ states[part]
-                del slopes  # else it would be held together with the next chunk's logits
+                del slopes  # freed before the next chunk's logits are computed
         ctx.save_for_backward(d_states, d_head, d_rows)
         ctx.dtypes = hidden.dtype, weight.dtype, None if rows is None else rows.dtype
         return total

@@ -71,7 +71,7 @@ def load(folder: Path, base_name: str, execution: Execution, start: Start = NOTH
         model = network
     else:
         model = with_adapters(network, base_name, plan, start)
-        if not plan.compile:  # a compiler finds that out by itself
+        if not plan.compile:  # torch.compile combines the products itself
             adapter_products.fuse(network, join=True)
     set_checkpointing(network, execution)
     network.train()
@@ -199,7 +199,7 @@ def _network(folder: Path, plan: Plan, device: str, attention: str) -> Any:
         options["quantization_config"] = _nf4(plan)
     if device != "cpu" or "quantization_config" in options:
         options["device_map"] = {"": device}
-    options["dropout"] = plan.objective == "sft"  # preferences: the reference and what is compared would be random
+    options["dropout"] = plan.objective == "sft"  # else reference and answers would be random
     network = _checked(folder, options)
     if device == "cpu" and "quantization_config" in options:
         _keep_4bit_layout(network)

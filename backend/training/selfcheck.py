@@ -65,7 +65,7 @@ def four_bit() -> FourBit:
     outputs = layer.train()(inputs)
     upstream = torch.randn_like(outputs)
     outputs.backward(upstream)
-    gradient = torch.zeros_like(inputs) if inputs.grad is None else inputs.grad  # none at all is an error of 1
+    gradient = torch.zeros_like(inputs) if inputs.grad is None else inputs.grad  # no gradient: an error of 1
     return FourBit(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         dtype=str(dtype).removeprefix("torch."),

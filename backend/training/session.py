@@ -291,7 +291,7 @@ class Session:
 
     def _sample(self) -> None:
         is_sharded, probes = sharding.is_sharded(self.loaded.network), self.data.probes
-        asks = not self.progress.adjusted if is_sharded else self.ranks.is_first  # none once memory ran out of it
+        asks = not self.progress.adjusted if is_sharded else self.ranks.is_first  # none after memory ran out
         if not probes or not asks:
             return
         self.report.phase("sample")
@@ -300,7 +300,7 @@ class Session:
         try:
             written = relief.attempt(asked, self.report, self.progress.step, SAMPLING, among)
         except Exception as error:
-            if is_sharded:  # the other ranks wait for this one within the answer
+            if is_sharded:  # all ranks generate together
                 raise
             logging.getLogger(quiet.OWN).exception("the sample answers failed")
             self.report.warn(f"no sample answers: {first_line(error)}; training goes on without them")

@@ -155,7 +155,7 @@ def _whole_hours(comparison: Comparison, trial: Trial, past: History, rate: floa
     seconds = load.step_tokens / rate * trial.whole_steps
     seconds += evaluations * (each.get("eval", 0.0) * rows + each.get("sample", 0.0))
     seconds += overhead.checkpoints(trial.whole, trial.whole_steps) * each["checkpoint"]
-    seconds += each["load"] + phases["save"].seconds  # in two parts if something is measured in between
+    seconds += each["load"] + phases["save"].seconds  # saving is two stretches if something is measured in between
     if "forgetting" in phases:
         whole, tried = (
             overhead.general_tokens(plan, steps)

@@ -76,7 +76,7 @@ class Borders:
         header = lead.rfind(self.header) if self.header else -1
         if header >= 0:
             return closes + header + len(self.header), ""
-        if at == 0:  # no prompt is empty: what stands before the first text is the template's
+        if at == 0:  # a prompt has at least one turn; the text before the first one is the template's
             return first, ""
         raise Refusal(f"the start of turn {at + 1} can't be told apart in what the chat template writes")
 

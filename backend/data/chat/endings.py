@@ -19,7 +19,7 @@ def end_of_turn(tokenizer: TextTokenizer) -> int | None:
     if not marks:
         return tokenizer.token_id("eos_token")
     found = marks[0]
-    if marks[-1].end() == len(after):  # of several marks, the last that earlier answers have too
+    if marks[-1].end() == len(after):  # among several marks, the last one that earlier answers have too
         within = _after_answer(tokenizer, [asked, answered, asked])
         found = next((mark for mark in reversed(marks) if within.startswith(after[: mark.end()])), marks[-1])
     return tokenizer.encode(found.group()).ids[0]

@@ -214,7 +214,7 @@ def _arguments(value: Any, as_object: bool) -> Any:
     if not as_object:
         return value if isinstance(value, str) else json.dumps({} if value is None else value, ensure_ascii=False)
     if isinstance(value, str):
-        with suppress(json.JSONDecodeError):  # some sets hold arguments that are no JSON: they stay as they are
+        with suppress(json.JSONDecodeError):  # arguments that are not JSON stay as they are
             return json.loads(value or "{}")
     return {} if value is None else value
 

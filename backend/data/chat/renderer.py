@@ -37,7 +37,7 @@ class _Child:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl+C in the terminal is not for it
+                    start_new_session=True,  # out of reach of Ctrl+C in the terminal
                 )
         except OSError as error:
             why = (error.strerror or str(error)).lower()
@@ -115,7 +115,7 @@ def render(request: Request) -> list[Answer]:
         child = _running()
         try:
             answers = list(child.ask(request))
-        except BaseException:  # such as Ctrl+C: the answers that are left would be taken for the next request's
+        except BaseException:  # e.g. Ctrl+C: unread answers would be taken for those of the next request
             _child = None
             child.end()
             raise

@@ -229,7 +229,7 @@ def _load(folder: Path, stamps: tuple[int, ...], added: tuple[str, ...]) -> Text
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in added])
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    # Nothing is added to texts here, and without it the tokens' positions keep their spaces.
+    # No special tokens are added here, and without the post-processor the tokens' positions include spaces.
     tokenizer.post_processor = None
     rows = _embedding_rows(folder)
     made = TextTokenizer(tokenizer, special, templates, adds_bos, rows)

@@ -31,7 +31,7 @@ def parquet_rows(file: Opened) -> Iterator[Value]:
         row_bytes = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups)) // max(1, meta.num_rows)
         if row_bytes > LONGEST_ROW:
             raise file.refuse(f"has rows of more than {LONGEST_ROW >> 20} MB; divide them, or remove them")
-        first = next(parquet.iter_batches(batch_size=PROBED_ROWS), None)  # of equal texts a file keeps one
+        first = next(parquet.iter_batches(batch_size=PROBED_ROWS), None)  # a file stores equal texts once
         row_bytes = max(row_bytes, first.nbytes // max(1, len(first)) if first else 0)
         size = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, row_bytes)))
         schema = parquet.schema_arrow

@@ -39,8 +39,8 @@ class Excerpt(io.RawIOBase):
         start = number * self._size // self._blocks
         self._file.seek(max(0, start - 1))
         if start:
-            self._file.readline()  # to the next line's beginning
+            self._file.readline()  # skip to the start of the next line
         if self._file.tell() >= (number + 1) * self._size // self._blocks:
-            return b""  # one line reaches into the next block
+            return b""  # a line that reached into the next block has covered this one
         block = self._file.read(BLOCK_BYTES) + self._file.readline()
         return block if block.endswith(b"\n") or not block else block + b"\n"

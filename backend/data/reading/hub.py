@@ -92,7 +92,7 @@ def _cached(repo: str, subset: str, cause: BaseException) -> tuple[Path, Selecti
 
     try:
         root = Path(snapshot_download(repo, repo_type="dataset", local_files_only=True))
-    except IncompleteSnapshotError as error:  # it holds what was fetched: the training files only
+    except IncompleteSnapshotError as error:  # expected: only the training files were fetched
         root = Path(error.snapshot_path)
     except (LocalEntryNotFoundError, OSError):
         off = type(cause).__name__ == "OfflineModeIsEnabled"

@@ -35,7 +35,7 @@ def line_values(file: Opened) -> Iterator[Numbered]:
             continue
         if too_long or (len(line) > LONGEST_ROW and number > 1):
             raise too_long_row(file, too_long or number)
-        too_long = number if len(line) > LONGEST_ROW else 0  # alone in its file it may be a whole table
+        too_long = number if len(line) > LONGEST_ROW else 0  # if it is the only line, it may be a whole table
         try:
             value = _DECODER.decode(line)
             if looked < MOST_LOOKED and type(value) is dict and line.count(b'":') != len(value):

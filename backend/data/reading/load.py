@@ -134,7 +134,7 @@ def _of_folder(folder: Path) -> Selection[Path]:
     patterns = ["/".join("*" * depth) for depth in range(1, DEPTH + 1)]
     found = _once(folder, (path for pattern in patterns for path in sorted(folder.glob(pattern))))
     visible = [path for path in found if not any(part.startswith(".") for part in path.parts)]
-    chosen = select(visible, str(folder))  # relative: the folder's own name says nothing of a split
+    chosen = select(visible, str(folder))  # relative, since the folder's own name does not tell a split
     files = Selection([folder / x for x in chosen.train], [folder / x for x in chosen.held_out])
     train, copies = _without_copies(files.train)
     names = [x.relative_to(folder) for x in train]

@@ -222,7 +222,7 @@ def thought_of(turn: Mapping[str, Any]) -> str:
 
 def _thought(value: Any) -> str:
     if isinstance(value, list):
-        with suppress(UserError):  # other parts are named as not used
+        with suppress(UserError):  # other parts are reported as not used
             parts = parts_of(value, "")
             return parts.thinking + parts.text
     return value if isinstance(value, str) else ""

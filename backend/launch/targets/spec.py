@@ -144,7 +144,7 @@ class LaunchSpec:
         if job.plan.general_data:
             words += ["--set", f"general_data={_there(job.plan.general_data, 'general_data', None, inputs)}"]
         if job.adapter_is_merged and job.plan.method != "full":
-            words += ["--set", f"rank={job.plan.rank}"]  # asked for, so that it is merged there too
+            words += ["--set", f"rank={job.plan.rank}"]  # a set rank makes the other box merge the adapter too
         for one in job.mapping:
             words += ["--mapping", one]
         if self.budget_usd is not None:
@@ -159,7 +159,7 @@ class LaunchSpec:
 
         Names and texts; a dollar sign is an escape in them, since engines replace ${{ }} and $( ) in their files.
         """
-        plan = dataclasses.replace(self.job.plan, general_data="")  # its path there is an option of the command
+        plan = dataclasses.replace(self.job.plan, general_data="")  # an option of the command has its path there
         texts = {PLAN: tomlkit.dumps(dataclasses.asdict(plan))}
         if self.job.added_tokens:
             texts[TOKENS] = json.dumps(self.job.added_tokens) + "\n"

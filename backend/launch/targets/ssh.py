@@ -60,7 +60,7 @@ def call(host: str, words: list[str], *, terminal: bool = False) -> int:
         )
     if code == _NOT_FOUND:
         raise UserError(f"fttui is not installed on {host}, or not in its PATH: pip install --user fttui there", "on")
-    return code if code >= 0 else 128 - code  # ssh itself was killed by a signal: as a shell says it
+    return code if code >= 0 else 128 - code  # ssh was killed by a signal: the exit code that a shell gives
 
 
 def remote(words: list[str]) -> str:

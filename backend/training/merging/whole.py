@@ -70,7 +70,7 @@ def _once(together: Any) -> None:
                 "merged model can hold; serve the adapter, --to vllm",
                 "run",
             )
-        del layer.lora_A["default"]  # peft merges what is in there
+        del layer.lora_A["default"]  # peft merges only the adapters in this dictionary
 
 
 def _untie(model: Any) -> None:
