@@ -154,7 +154,7 @@ def _conversation(
 
 
 def _tools_of_turns(turns: Sequence[Any], number: int) -> tuple[Mapping[str, Any], ...]:
-    """Tools that stand in a turn: those of the first one that has any."""
+    """Tools that are listed in a turn: those of the first turn that has any."""
     for at, turn in enumerate(turns, 1):
         if type(turn) is dict and turn.get("tools") and (tools := tools_of(turn["tools"], f"row {number}, turn {at}")):
             return tools

@@ -54,7 +54,7 @@ Example = Conversation | Text
 
 
 def digest(example: Example) -> bytes:
-    """16 bytes that are equal for examples of the same content, whatever row they stand in."""
+    """16 bytes that are equal for examples of the same content, in whatever rows."""
     if isinstance(example, Text):
         content = "t" + example.document
     else:

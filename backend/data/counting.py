@@ -58,7 +58,7 @@ def estimated(table: Sizes, sample: Sequence[Example]) -> Counted:
 
 
 def bytes_per_token(examples: Sequence[Example]) -> float:
-    """UTF-8 bytes in a token, by a sample: a digit or a symbol is one, other text has several bytes in each."""
+    """UTF-8 bytes per token, from a sample: each digit or symbol is a token, other text has several bytes per token."""
     letters = constants().letter_bytes_per_token
     texts = [_text(example) for example in examples[:: max(1, len(examples) // constants().sample_rows)]]
     size = sum(map(utf8_bytes, texts))

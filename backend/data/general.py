@@ -55,7 +55,7 @@ def refuse_unreadable(reference: str) -> None:
 
 @contextmanager
 def _named(reference: str) -> Iterator[None]:
-    """An error about a set that the user names is one of the field `general_data`."""
+    """Give errors about a set that the user names the field `general_data`."""
     try:
         yield
     except UserError as error:
@@ -66,7 +66,7 @@ def _named(reference: str) -> Iterator[None]:
 
 
 def parts(reference: str, tokenizer_folder: Path, max_length: int) -> tuple[Part, ...]:
-    """The parts of the general text, tokenised. Raises UserError if it can't be read or holds nothing of use."""
+    """The parts of the general text, tokenised. Raises UserError if it can't be read or has nothing to measure on."""
     length = min(max_length, constants.forgetting().measure.length)
     with _named(reference) if reference else nullcontext():
         made = [

@@ -47,7 +47,7 @@ def inspect(
     how: Tokenizing = WHOLE,
     objective: str = "sft",
 ) -> DataReport:
-    """Go through `reference` and measure it, with the model's tokenizer and template if they are at hand.
+    """Go through `reference` and measure it, with the model's tokenizer and template if they are on this box.
 
     `how` are the run's choices of what is learned. The rows counted are those that `objective` learns from. `say` gets
     a line now and then if there are many rows.
@@ -122,7 +122,7 @@ def _repeated(counts: Counts, source: Source) -> Counts:
 
 
 def _tokenizer(model: ModelInfo | None) -> TextTokenizer | None:
-    """The model's, if it is at hand; templates and tokenizers are loaded only then."""
+    """The model's tokenizer if it is on this box; templates and tokenizers are loaded only then."""
     if model is None or model.tokenizer_file is None:
         return None
     from backend.data.chat.tokenizer import TextTokenizer

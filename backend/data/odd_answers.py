@@ -16,7 +16,7 @@ _LABEL = re.compile(
     r"\s*(?:(?:#{2,} ?)?(?:assistant|ai|bot|gpt|chatbot|response)\s*:|#{2,} ?(?:assistant|response)\b|<\|assistant\|>)",
     re.IGNORECASE,
 )
-"""Who speaks, before what is said."""
+"""The name of a speaker before what is said."""
 _ENTITIES = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#39|#x27);")
 
 

@@ -44,7 +44,7 @@ def arrange(lengths: Sequence[int], max_length: int) -> list[list[int]]:
 def balance(lengths: Sequence[int], num_ranks: int) -> list[list[int]]:
     """Indices of rows, one list for each of `num_ranks` devices, of about as many tokens each.
 
-    The longest row first, each to whoever has the fewest tokens (within 4/3 of the optimum, Graham 1969).
+    The longest row first, each to the device with the fewest tokens (within 4/3 of the optimum, Graham 1969).
     """
     balanced: list[list[int]] = [[] for _ in range(num_ranks)]
     tokens = [0] * num_ranks

@@ -43,9 +43,9 @@ def learned_from(source: Source, mapping: Sequence[str], objective: str, how: To
 
 
 def pairs_of(source: Source, mapping: Sequence[str]) -> tuple[Examples, Examples]:
-    """The rows with their better answers, without those that are no pairs; and all rows with their worse ones.
+    """The rows that are pairs, with their better answers; and all rows with their worse answers.
 
-    UserError (field `objective`) if the data has no columns of pairs, or no row is one.
+    Raises UserError (field `objective`) if the data has no columns for pairs, or no row is a pair.
     """
     found = _better(source, mapping)
     pair = found.layout.preference

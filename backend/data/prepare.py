@@ -76,7 +76,7 @@ class Prepared:
     truncated: int
     """Used rows that were cut to `max_length`."""
     chat_template: str | None
-    """The template that stands in because the model has none; save it with the result. None if it has one."""
+    """The fallback template if the model has none, to be saved with the result; None if the model has one."""
     probes: tuple[Probe, ...]
     findings: tuple[Finding, ...]
     """Findings for the log, the most severe first."""

@@ -105,7 +105,7 @@ def _probe(example: Example, tokenizer: TextTokenizer) -> Probe | None:
 
 
 def _text_probe(text: Text, tokenizer: TextTokenizer) -> Probe | None:
-    """The first third of a document, at most 64 tokens; the rest is what it goes on with."""
+    """The first third of a document, at most 64 tokens; the rest is its continuation."""
     (row,) = tokenize_all([text], tokenizer, WHOLE, Tally())
     if row is None or len(row.ids) < 6:
         return None

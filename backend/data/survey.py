@@ -67,7 +67,7 @@ class Survey:
 
     @cached_property
     def repeated(self) -> Counts:
-        """Examples whose content stands in one before them, by their places."""
+        """Places of the examples whose content is that of an earlier example."""
         _, first = np.unique(self.digests[:, 0], return_index=True)
         again = np.ones(len(self.digests), dtype=np.bool_)
         again[first] = False

@@ -111,7 +111,7 @@ def _system(tokenizer: TextTokenizer, start: str, user: Around, begin: str) -> t
 
 
 def _split(text: str, *marks: str) -> list[str]:
-    """The pieces of `text` around `marks`, which stand in it once each and in this order."""
+    """The pieces of `text` around `marks`, each of which occurs in it once, in this order."""
     found = []
     for mark in marks:
         piece, is_there, text = text.partition(mark)

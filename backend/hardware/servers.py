@@ -16,7 +16,7 @@ SERVERS = {
 }
 """Name -> what its process, or a word of its command without the folder, looks like; and how its memory is freed."""
 _MOST_WORDS = 6
-"""Words of the command that are looked at: later ones are arguments, such as a model's name."""
+"""How many words of the command are checked: later ones are arguments, such as a model's name."""
 
 
 def server_of(name: str, command: Sequence[str]) -> str | None:

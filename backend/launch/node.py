@@ -49,7 +49,7 @@ SHUTDOWN_SECONDS = 15
 
 
 def main() -> None:
-    """Train as this box; wrong input is one sentence."""
+    """Train as one box of the run; wrong input is reported in one sentence."""
     try:
         sys.exit(_run(_options()))
     except UserError as error:

@@ -23,7 +23,7 @@ from backend.run.folder import RunFolder
 def main() -> None:
     """Train as this rank; the exit code is 0 if that ended in a result, a stop or a pause.
 
-    Ends without the interpreter's cleanup: if another rank is gone, a GPU that waits for it would block that for ever.
+    Ends without the interpreter's cleanup: if another rank is gone, a GPU that waits for it would block that forever.
     """
     signals.ignore()
     path, rank, count, scratch, since = sys.argv[1:]

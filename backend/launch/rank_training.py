@@ -67,7 +67,7 @@ def train(folder: RunFolder, place: Place, inbox: Inbox) -> RankOutcome | None:
 
 @contextmanager
 def within(seconds: float, else_: Callable[[], object]) -> Iterator[None]:
-    """Call `else_`, in a thread, if the body takes longer: on a busy box gloo has been seen to wait for ever."""
+    """Call `else_`, in a thread, if the body takes longer: on a busy box gloo has been seen to wait forever."""
     timer = threading.Timer(seconds, else_)
     timer.daemon = True
     timer.start()

@@ -96,7 +96,7 @@ class Adapter:
 
 
 def read(folder: Path) -> Adapter:
-    """The adapter in `folder`. Raises UserError (field `adapter`) if it is none, damaged, or no LoRA."""
+    """The adapter in `folder`. Raises UserError (field `adapter`) if it is not a LoRA adapter, or damaged."""
     if not (folder / CONFIG).is_file():
         raise UserError(f"adapter: {folder} is no adapter: {CONFIG} is missing; give a run, or its result", "adapter")
     try:

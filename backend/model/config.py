@@ -24,7 +24,7 @@ _INSTRUCT: Final = re.compile(r"(?i)(^|[-_.])(instruct|it|chat|distill)($|[-_.])
 def shape_from_config(config: Config, name: str, *, has_files: bool = False) -> ModelShape:
     """The shape that config.json describes; for a multimodal model, the shape of its text part.
 
-    Counts are exact for the families of presets/families.toml; any other dense causal model is taken for a Llama
+    Counts are exact for the families of presets/families.toml; any other dense causal model is treated as a Llama
     (see `is_exact`). With `has_files` the weights are here, and `stored_shape.fitted` will correct the counts: then any
     family is. Raises UserError if it is no causal language model, its sizes are missing or it is quantised.
     """

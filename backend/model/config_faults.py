@@ -32,7 +32,7 @@ _VALUES: Final = re.compile(
 )
 """Ends of the keys whose values are numbers or truth values."""
 _SIZES: Final = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
-"""These are looked at when they are read."""
+"""Sizes, which are checked when they are read."""
 _MEND: Final = "take the config.json of a newer version of the model, or correct it there"
 
 

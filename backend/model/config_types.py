@@ -23,7 +23,7 @@ _KINDS: Final = {
     "list": ((list,), "a list"),
     "dict": ((dict,), "an object"),
 }
-"""Parts of annotations that are looked at; a field with any other is left to transformers."""
+"""Parts of annotations that are checked; a field with any other is left to transformers."""
 _LIST: Final = re.compile(r"list\[(\w+)\]")
 
 

@@ -21,11 +21,11 @@ _SAMPLE_BYTES: Final = 1 << 12
 _EXPONENTS: Final = {"BF16": ("<u2", 0x7F80), "F16": ("<u2", 0x7C00), "F32": ("<u4", 0x7F800000)}
 """Type -> its integer type, and the exponent bits, all of which are set in NaN and infinity."""
 _Span = tuple[str, str, int, int]
-"""Name, type, first byte and number of bytes of what is looked at."""
+"""Name, type, first byte and number of bytes of a sample."""
 
 
 def refuse_others(folder: Path, name: str) -> None:
-    """Raise UserError (field `model`) if a value that is looked at is NaN or infinite."""
+    """Raise UserError (field `model`) if a sampled value is NaN or infinite."""
     files = headers.weight_files(folder)
     is_small = sum(path.stat().st_size for path in files) <= _WHOLE_BYTES
     every = max(1, -(-len(headers.tensors(folder)) // _MOST_TENSORS))
@@ -40,7 +40,7 @@ def refuse_others(folder: Path, name: str) -> None:
 
 
 def first(path: Path) -> str:
-    """The first tensor of one file with a value that is no number, as far as is looked; empty if there is none."""
+    """The first tensor of one file with a sampled value that is NaN or infinite; empty if there is none."""
     return _first(path, list(_spans(headers.header(path), whole=path.stat().st_size <= _WHOLE_BYTES)))
 
 
@@ -54,7 +54,7 @@ def _spans(entries: headers.Header, *, whole: bool) -> Iterator[_Span]:
 
 
 def _first(path: Path, spans: list[_Span]) -> str:
-    """The first tensor of a file with a value that is no number; empty if there is none."""
+    """The first tensor of a file with a NaN or infinite value in these spans; empty if there is none."""
     import numpy as np
 
     with path.open("rb") as file:

@@ -167,7 +167,7 @@ def _laid_out(entries: Header) -> int:
 
 
 def _span(entry: Mapping[str, Any]) -> tuple[int, int]:
-    """Where a tensor's bytes are; its other fields are looked at too."""
+    """Where a tensor's bytes are; its other fields are checked too."""
     if not isinstance(entry["dtype"], str) or any(int(size) < 0 for size in entry["shape"]):
         raise ValueError("no type, or no shape")
     start, end = entry["data_offsets"]

@@ -45,7 +45,7 @@ class Remote:
 
 
 def id_in(said: str) -> str:
-    """The hub id that an address or another tool's spelling means; empty if it is no such thing."""
+    """The hub id in an address or in another tool's notation; empty if it is neither."""
     found = _AN_ID.fullmatch(said)
     return found[1] if found else ""
 

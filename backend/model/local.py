@@ -41,7 +41,7 @@ def read_folder(
     hub_id: str | None = None,
     license: str = "",
 ) -> ModelInfo:
-    """The model in `folder`, called `name`. Raises UserError if it is none, or none that can be fine-tuned."""
+    """The model in `folder`, called `name`. Raises UserError if there is none, or if it can't be fine-tuned."""
     called = name or hub_cache.name_of(folder) or folder.name
     config = read_config(folder)
     beside.refuse_unusable(folder, called)

@@ -79,7 +79,7 @@ def with_defaults(family: Family, text: Config) -> dict[str, Any]:
 
 
 def check(known: Config, name: str, family: Family) -> None:
-    """Raise UserError (field `model`) for a size that is missing, or is no number of anything."""
+    """Raise UserError (field `model`) for a size that is missing or invalid."""
     for key in _NEEDED:
         value = known.get(key)
         if value is None and key == "intermediate_size" and "ff" in family.sizes:

@@ -21,13 +21,13 @@ def held_out(count: int) -> int:
 
 
 def asked(text: str) -> int:
-    """Questions in all, if none is left out and the data has enough."""
+    """The number of all questions, if none is left out and the data has enough."""
     count = len(own(text))
     return count + held_out(count)
 
 
 def groups(text: str) -> int:
-    """How often the model is asked."""
+    """The number of batches that the questions are asked in."""
     return -(-asked(text) // TOGETHER)
 
 

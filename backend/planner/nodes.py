@@ -48,7 +48,7 @@ _ELSEWHERE: dict[str, Any] = {"here": False, "pool": None, "uuids": (), "taken":
 
 
 def other_number(device: Device) -> Device | None:
-    """One box if there are several, two if there is one; None if nothing is known of a link between them."""
+    """One box if there are several, two if there is one; None if the bandwidth between them is not known."""
     if not device.per_node:
         return None
     return replace(device, count=device.per_node if device.nodes > 1 else 2 * device.per_node, **_ELSEWHERE)

@@ -243,7 +243,7 @@ def _is_demo(device: Device, model: ModelInfo, data: DataReport) -> bool:
 
 
 def refuse_unevaluated(pinned: Mapping[str, Any], plan: Plan, data: DataReport) -> None:
-    """Raise UserError for what the user asked for and only held-out rows can give, if none is held out."""
+    """Raise UserError if the user set something that needs held-out rows, and no rows are held out."""
     if not data.rows or data.split(plan.max_length, plan.eval_fraction)[1]:
         return
     rows = data.cut(plan.max_length).rows

@@ -12,7 +12,7 @@ class RunClock:
 
     def __init__(self) -> None:
         self._before = 0.0
-        """What the attempts before this one took."""
+        """Seconds of the attempts before this one."""
         self._began_at = 0.0
         """Unix seconds at which this one began; 0 before the first."""
         self._is_loaded = False

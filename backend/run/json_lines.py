@@ -72,9 +72,9 @@ class Tail:
         self._rest = b""
 
     def blocks(self) -> Iterator[bytes]:
-        """New complete lines, some megabytes of them at a time. Nothing if there is no file yet, or none to read."""
+        """New complete lines, some megabytes of them at a time. Nothing if there is no regular file yet."""
         try:
-            if not self._path.is_file():  # reading a pipe would wait for ever
+            if not self._path.is_file():  # reading a pipe would wait forever
                 return
             file = self._path.open("rb")
         except OSError:

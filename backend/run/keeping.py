@@ -35,7 +35,7 @@ def write_note(folder: RunFolder, text: str) -> None:
 def rename(folder: RunFolder, name: str) -> RunFolder:
     """Give the run another name; it keeps the time at its front, by which runs are ordered.
 
-    Raises UserError for a name that is taken or is none, and for a run that trains.
+    Raises UserError for a name that is taken or not valid, and for a run that trains.
     """
     stamp = _STAMP.match(folder.name)
     wanted = name.strip().removeprefix(stamp[0] if stamp else "")

@@ -28,7 +28,7 @@ class Printed:
     def poll(self) -> list[str]:
         """New complete lines, at most `LINES_AT_ONCE` of them, the newest ones; empty if there is no file yet."""
         try:
-            if not self._path.is_file():  # opening a pipe would wait for ever
+            if not self._path.is_file():  # opening a pipe would wait forever
                 return []
             with self._path.open("rb") as file:
                 data = self._read(file.seek(0, 2), file)

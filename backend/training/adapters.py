@@ -46,7 +46,7 @@ def is_tied(network: Network) -> bool:
 
 
 def _whole_modules(network: Network, plan: Plan) -> dict[str, Module]:
-    """Full name -> module, for the names in `modules_to_save`. Raises UserError for a name that is none of these."""
+    """Full name -> module, for the names in `modules_to_save`. Raises UserError for an unknown name."""
     wanted = listed(plan.modules_to_save)
     found = {
         name: module

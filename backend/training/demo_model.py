@@ -98,7 +98,7 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def _no_bars() -> Iterator[None]:
-    """Switch transformers' progress bars off, out of a log or a screen, and then back to what they were."""
+    """Switch transformers' progress bars off, which would disturb a log or a screen, and restore them afterwards."""
     from transformers import modeling_gguf_pytorch_utils as gguf_loader
     from transformers.utils import logging
 

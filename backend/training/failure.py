@@ -78,7 +78,7 @@ def not_importable(error: BaseException) -> str:
 
 
 def is_panic(error: BaseException) -> bool:
-    """A failure inside a Rust library (tokenizers, safetensors), which is no Exception."""
+    """Whether it is a panic of a Rust library (tokenizers, safetensors), which is not an `Exception`."""
     return type(error).__name__ == "PanicException"
 
 

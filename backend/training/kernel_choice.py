@@ -80,8 +80,8 @@ def candidates(loaded: Loaded, plan: Plan) -> list[Candidate]:
 def time_each(some: Sequence[Candidate], run: Callable[[], float]) -> dict[Kernels, float]:
     """Seconds of the fastest of some passes, for each candidate that works.
 
-    A candidate that runs out of memory is left out, and so is one, other than transformers' own, that fails in any
-    way: a run does not end because of what would only have made it faster.
+    A candidate that runs out of memory is left out. Kernels other than transformers' own are left out if they fail in
+    any way: a run does not end because of what would only have made it faster.
     """
     found: dict[Kernels, float] = {}
     for name, use, undo in some:

@@ -33,7 +33,7 @@ PROMPT_STARTS = re.compile(
     r"\s*(?:<s>|<bos>|<\|begin_of_text\|>|<\uff5cbegin[^\uff5c]{1,20}\uff5c>|<\|im_start\|>|\[gMASK\])"
 )
 _END = 60
-"""Characters of a prompt's end that are looked at."""
+"""How many characters at the end of a prompt are checked."""
 
 
 def noticed(messages: Sequence[Message], is_own: Callable[[str], bool]) -> Iterator[Note]:

@@ -56,7 +56,7 @@ class Rendered(NamedTuple):
 def render(conversation: Conversation, tokenizer: TextTokenizer, how: Tokenizing = WHOLE) -> Rendered:
     """The conversation as the template writes it, with its target ranges.
 
-    Raises Refusal if the template does not take it, or if a turn can't be told apart in what it writes; Endless, which
+    Raises Refusal if the template does not take it, or if a turn can't be located in the rendered text; Endless, which
     names the row, if the template takes too much time or memory.
     """
     try:

@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Places:
-    """Where the pieces stand in a rendering without marks."""
+    """The positions of the pieces in a rendering without marks."""
 
     text: str
     at: Mapping[int, Range]

@@ -60,7 +60,7 @@ class _Child:
             return
 
     def ended(self) -> str:
-        """End it, if it has not ended; what it took too much of, in words."""
+        """End it if it is still running; returns in words what it took too much of."""
         seconds = time.monotonic() - self._asked
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1)

@@ -1,4 +1,4 @@
-"""The process that renders chat templates: a template is a program, and this one may end without harm.
+"""The process that renders chat templates: a template is a program, and this process may be killed without harm.
 
 It reads requests from its standard input and writes answers to its standard output, each behind its length. It limits
 itself to so much memory and processor time; renderer.py notices if it dies.
@@ -40,7 +40,7 @@ class Request(NamedTuple):
     variables: list[bytes]
     """Pickled; keyword arguments of the rendering."""
     generation_marks: bool = False
-    """Mark what stands in `{% generation %}`."""
+    """Mark the content of `{% generation %}`."""
     marks_clock: bool = False
     """Write GENERATION_OPEN for any date or time."""
 

@@ -34,7 +34,7 @@ CONTROL_AS_TOKENS = "--set special_tokens_in_data=true makes them tokens again; 
 
 
 class FindingText(NamedTuple):
-    """How a kind of Tally is said. `{rows}` is the count of rows, `{value}` the first value found."""
+    """The wording of one kind in Tally. `{rows}` is the count of rows, `{value}` the first value found."""
 
     severity: Severity
     kind: str

@@ -20,7 +20,7 @@ TOKENS = ("input_ids", "token_ids", "tokens")
 
 
 def classes(head: Head, prompt: str, label: str) -> UserError:
-    """The error of classes that are numbers: a model can't tell what they mean."""
+    """The error for classes that are numbers, whose meaning a model can't know."""
     seen = ", ".join(sorted({shown(x) for x in head[label].values})[:4])
     as_they_are = f"{option('prompt', prompt)} {option('completion', label)}"
     kind = "truth values" if head.shape(label) == "truth" else "numbers"
@@ -127,7 +127,7 @@ def _are_ids(value: object) -> bool:
 
 
 def _without_speaker(values: Sequence[object]) -> object:
-    """The first item of a list of turns that is no turn; None if they are no such lists."""
+    """The first item of a list of turns that is not a turn; None if the values are not such lists."""
     for value in map(decoded, values):
         listed = [value] if isinstance(value, Mapping) else value
         if isinstance(listed, list) and any(isinstance(x, Mapping | list) for x in listed):

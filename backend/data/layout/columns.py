@@ -122,7 +122,7 @@ def _is_history(head: Head, column: str) -> bool:
 
 
 def _is_whole(head: Head, column: str) -> bool:
-    """Question and answer stand in this one column; it is not the prompt's or the completion's part of a pair."""
+    """Whether this one column holds question and answer, rather than only the prompt or the completion of a pair."""
     prompt = named(head.columns, "prompt")
     if column == prompt and completions(head, [column]):
         return False
@@ -140,7 +140,7 @@ def _begins_with_answers(head: Head, column: str) -> bool:
 
 
 def _is_answered_elsewhere(head: Head, column: str) -> bool:
-    """Its conversations end before the answer, which stands in another column."""
+    """Whether its conversations end before the answer, which is in another column."""
     return bool(completions(head, [column])) and _is_open(head, column)
 
 

@@ -20,7 +20,7 @@ TRANSCRIPTS = 0.95
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
 LARGEST = 10**300
-"""Whole numbers beyond it are no floats."""
+"""Larger integers can't be converted to floats."""
 
 Shape = Literal["empty", "truth", "number", "text", "turns", "transcript", "other"]
 

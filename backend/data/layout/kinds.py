@@ -31,7 +31,7 @@ class Layout:
     marks: str = ""
     """The column whose rows are left out unless it says whether they are good or bad, as some objectives need."""
     worse: Layout | None = None
-    """How the worse answer is read; rows are left out if it is no other answer to the same prompt."""
+    """How the worse answer is read; rows are left out if it is not a different answer to the same prompt."""
     media: tuple[str, ...] = ()
     """Columns of images and the like: a row that has one is refused."""
     has_media_marks: bool = False

@@ -90,7 +90,7 @@ def _assumed(head: Head, layout: Layout, said: dict[str, str]) -> Iterator[Findi
 
 
 def _numbers(head: Head, completion: str) -> Iterator[Finding]:
-    """Answers that are no texts are written as JSON writes them; whole numbers as 1.0 come from a column with gaps."""
+    """Answers that are not texts are written as JSON; integers such as 1.0 come from a column with empty cells."""
     values = [(at, x) for at, x in enumerate(head[completion].cells) if isinstance(x, bool | int | float)]
     if not values:
         return

@@ -204,7 +204,7 @@ def _repeats(head: Head, layout: Layout, column: str) -> bool:
 
 
 def _repeats_turns(head: Head, layout: Layout, column: str) -> bool:
-    """Every text of its turns is one of what is used."""
+    """Whether every text of its turns is among those of the used columns."""
     rows = [row for row in head.rows if holds(row.get(column))][:COMPARED_ROWS]
     used = ({text for name in layout.mapping.values() for text in _texts(row.get(name))} for row in rows)
     same = sum(set(_texts(row[column])) <= texts for row, texts in zip(rows, used, strict=True))

@@ -150,7 +150,7 @@ FIXES = {"warns": "remove or replace them before training: the model may repeat 
 
 
 def secrets(examples: Sequence[Example]) -> Iterator[Finding]:
-    """A finding for each kind that is there."""
+    """A finding for each kind of secret that was found."""
     looked_at = sample(examples)
     texts = [(example.row - 1, everything(example)) for example in looked_at]
     with_digits = [(row, text) for row, text in texts if DIGITS.search(text)]

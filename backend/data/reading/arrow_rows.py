@@ -177,7 +177,7 @@ def _struct(fields: list[Any]) -> Convert:
 
 
 def _as_whole(value: Any) -> Any:
-    """3 for 3.0; None for NaN, which stands in gaps."""
+    """3 for 3.0; None for NaN, which tables have in empty cells."""
     if not isinstance(value, float):
         return value
     if value != value:

@@ -20,7 +20,7 @@ NUMBER = re.compile(r"[-+]?\d[\d.,]*")
 USUAL = frozenset(alias for aliases in ALIASES.values() for alias in aliases)
 LONGEST_NAME = 60
 NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
-"""A column's name that is no text of its own."""
+"""A name of a column, rather than a text."""
 SENTENCE_END = re.compile(r"[.!?](?= |$)|[。？！]")
 
 
@@ -74,14 +74,14 @@ def csv_rows(file: Opened) -> Iterator[Value]:
 
 
 def _note_once(file: Opened, text: str) -> None:
-    """Add a note unless there is one of the same words, whatever its line."""
+    """Add a note unless the same one exists for another line."""
     words = text.split(" of ", 1)[1]
     if not any(note.endswith(words) for note in file.notes):
         file.notes.append(text)
 
 
 def _swallows(field: str) -> bool:
-    """Lines with tabs stand in one field, as if a quote had opened it by mistake."""
+    """Whether one field holds lines with tabs, as if a quote had been opened by mistake."""
     return "\n" in field and any("\t" in line for line in field.split("\n"))
 
 

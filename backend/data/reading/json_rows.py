@@ -70,7 +70,7 @@ def _decodes(line: bytes) -> bool:
 
 
 def _numbered(file: Opened, values: Iterable[Numbered], is_lines: bool = False) -> Iterator[Value]:
-    """Each value as a row. In a file of lines, a list of objects that are no turns is several rows, which is said."""
+    """Each value as a row. In a file of lines, a list of objects that are not turns is several rows, with a note."""
     is_said = False
     for line, value in values:
         if isinstance(value, dict):
@@ -86,12 +86,12 @@ def _numbered(file: Opened, values: Iterable[Numbered], is_lines: bool = False) 
 
 
 def _are_rows(value: Any) -> bool:
-    """A list of objects of which none is a turn: several files of rows were put into one."""
+    """Whether it is a list of objects, none of which is a turn: several files of rows were put into one."""
     return isinstance(value, list) and bool(value) and all(isinstance(x, dict) and SPOKEN.isdisjoint(x) for x in value)
 
 
 def _row_of(file: Opened, line: int, value: Any) -> Value:
-    """A row that is no object: an encoded object, a text, or a list of turns."""
+    """The row of a value that is not an object: an encoded object, a text, or a list of turns."""
     if isinstance(value, str):
         inner = _encoded(value)
         return {TEXT_COLUMN: value} if inner is None else inner

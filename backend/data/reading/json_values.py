@@ -16,7 +16,7 @@ _DECODER = msgspec.json.Decoder()
 _STANDARD = json.JSONDecoder()
 CHUNK_BYTES = 1 << 20
 LONGEST_VALUE = 1 << 28
-"""Characters of one value. A longer one is taken for a fault of the file, such as a quote that is never closed."""
+"""The most characters of one value. A longer one is considered a fault, such as a quote that is never closed."""
 NEAR_END = 64
 """An error this near to the end of what was read may be no error once more text is read."""
 MOST_LOOKED = 2000
@@ -52,7 +52,7 @@ def too_long_row(file: Opened, line: int) -> UserError:
 
 
 def _note_repeated(file: Opened, line: bytes, number: int) -> bool:
-    """Whether an object has a key twice, which is said: the last one counts, and what the others held is lost."""
+    """Whether an object has a key twice, of which a note is made: the last value counts, and the others are lost."""
     found: list[str] = []
 
     def keys(pairs: list[tuple[str, Any]]) -> None:
@@ -118,7 +118,7 @@ class _Reader:
         self._text = ""
         self._at = 0
         self.line = 1
-        """The line that the reader stands in."""
+        """The line at the reader's position."""
 
     def next_mark(self) -> str | None:
         """The next character that is no white space; None at the end."""

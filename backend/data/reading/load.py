@@ -125,7 +125,7 @@ def _files(reference: str) -> Selection[Path]:
 
 
 def _is_misspelt(reference: str) -> bool:
-    """A data file is named, and its first folder is here: it is no file of the hub."""
+    """Whether the name of a data file is misspelt rather than on the hub: its first folder exists on this box."""
     first, *_ = Path(reference).parts
     return suffix(Path(reference)) in FORMATS and paths.existing(first, "data") is not None
 

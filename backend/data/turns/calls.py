@@ -25,7 +25,7 @@ def tools_of(value: Any, where: str) -> tuple[Mapping[str, Any], ...]:
         if not value.strip():
             return ()
         raise RowError(f"{where} has tools that are no JSON list ({shown(value)}); correct or empty them")
-    if not value or value != value:  # also the NaN that stands in gaps
+    if not value or value != value:  # also the NaN of empty cells
         return ()
     listed = [decoded(tool) for tool in (value if isinstance(value, list) else _listed(value))]
     if not all(isinstance(tool, Mapping) for tool in listed):

@@ -50,7 +50,7 @@ def _turn(name: str, content: str, where: str) -> dict[str, Any]:
 
 
 def _call(text: str, where: str) -> dict[str, Any]:
-    """A call of glaive's form: JSON, but for the arguments, which stand in single quotes."""
+    """A call in glaive's format: JSON, except for the arguments, which are in single quotes."""
     try:
         quoted = _ARGUMENTS.search(text)
         if quoted is None:

@@ -209,7 +209,7 @@ def _content(turn: Mapping[str, Any], may_lack: bool, where: str) -> Any:
 
 
 def content_key(turn: Mapping[str, Any]) -> str | None:
-    """The first key of CONTENTS that holds something, or else one that is there; None if there is none."""
+    """The first key of CONTENTS with a value, or else one that the turn has; None if it has none."""
     given = [key for key in CONTENTS if key in turn]
     filled = [key for key in given if _given(turn, key) is not None]
     return next((key for key in filled if turn[key] != ""), next(iter(filled or given), None))
@@ -263,7 +263,7 @@ def _flag(turn: Mapping[str, Any], where: str) -> bool:
 
 
 def _given(turn: Mapping[str, Any], key: str) -> Any:
-    """What is under the key; None for the NaN that stands in gaps."""
+    """The value of the key; None for the NaN of empty cells."""
     value = turn.get(key)
     return value if value == value else None
 

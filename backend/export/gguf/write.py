@@ -192,7 +192,7 @@ def _adds_space(tokenizer: TextTokenizer, when: Space) -> bool:
 
 
 def _type(gguf: Any, shape: tuple[int, ...], dtype: Dtype) -> Any:
-    """Vectors stay in float32; a matrix whose rows are no whole blocks of q8_0 is f16."""
+    """The number type of a tensor: float32 for vectors, and f16 if a matrix's rows are not whole blocks of q8_0."""
     types = gguf.GGMLQuantizationType
     if len(shape) == 1:
         return types.F32

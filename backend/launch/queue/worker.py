@@ -106,7 +106,7 @@ def work() -> None:
 
 
 def _began(folder: RunFolder) -> str:
-    """Why a run needs no start any more: somebody resumed it while it waited; else empty."""
+    """Why a run need not be started any more (the user resumed it while it waited); else empty."""
     if folder.is_alive():
         return "it is being trained"
     return "it is done" if history.read(folder.events_file).state == "done" else ""

@@ -73,7 +73,7 @@ class LaunchSpec:
 
     @property
     def storage(self) -> str:
-        """The bucket, volume or claim. Raises UserError for what is no name."""
+        """The bucket, volume or claim. Raises UserError for an invalid name."""
         found = self.options.storage or STORAGE
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", found):
             raise UserError(f"storage {found!r} is no name; take 3 to 63 lower-case letters, digits and -", "storage")
@@ -175,7 +175,7 @@ def refuse(job: Job) -> None:
 
 
 def is_local(reference: str) -> bool:
-    """The model or the data lies on this box, and is no name of the hub and no `demo`."""
+    """Whether the model or the data is on this box, rather than a name on the hub or `demo`."""
     return Path(reference).is_absolute()
 
 

@@ -22,7 +22,7 @@ _HOST = re.compile(
 )
 _REFERENCE = re.compile(r"([^:\[]*(?:\[[^\]]*\])?):(.*)", re.DOTALL)
 _OPTIONS = tuple(f"-o{x}" for x in ("ConnectTimeout=30", "ServerAliveInterval=15", "ServerAliveCountMax=3"))
-"""A connection that breaks in the middle is noticed within a minute; ssh by itself waits for ever."""
+"""A connection that breaks in the middle is noticed within a minute; by default ssh waits forever."""
 _FOLDER = "fttui-jobs"
 """A folder in the user's home on the other box, for plan, model and data of each launch."""
 

@@ -35,7 +35,7 @@ def save(text: str, engine: str, spec: LaunchSpec, out: Path | None) -> Path:
 
 
 def _refuse_what_is_not_ours(target: Path) -> None:
-    """Raise UserError for a folder, a device, and a file that is no launch file: replacing it would destroy it."""
+    """Raise UserError for a folder, a device, or a file other than a launch file: writing would destroy it."""
     if target.is_dir():
         raise UserError(f"{target} is a folder; name a file in it with --out", "out")
     if target.exists() and not target.is_file():

@@ -97,7 +97,7 @@ def store() -> Any:
     """The key-value store (a `TCPStore`) of the ranks that torch elastic has started: it is there before they join.
 
     Each attempt has keys of its own. torch's `env://` keeps those of the last attempt (torch 2.13, on one box): a rank
-    that reads the address of one that has been killed waits for it for ever.
+    that reads the address of one that has been killed waits for it forever.
     """
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     of_all = getattr(dist, "TCPStore")(host, port, is_master=False, timeout=MEETING)  # noqa: B009 - unknown to mypy
