@@ -46,7 +46,7 @@ def test_a_healthy_box(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "CUDA 13.0, driver 580 for CUDA up to 13.0" in found["torch build"].detail
 
 
-def test_whatever_is_not_ok_and_can_be_mended_says_how(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_failed_check_that_can_be_fixed_says_how(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pci, "has_nvidia_gpu", lambda: True)
     poor = replace(box(torch=None), ram=Ram(4 * GIB, 2 * GIB, limited=True), disk_free_bytes=10**9)
     found = look(poor)

@@ -38,7 +38,7 @@ def folders(tmp_path: Path, **files: str) -> list[Path]:
         ({"etc_50": "[Login]\nKillUserProcesses=no\n", "usr_60": "[Login]\nKillUserProcesses=yes\n"}, "ann", True),
     ],
 )
-def test_who_is_ended_at_logout(tmp_path: Path, files: dict[str, str], user: str, kills: bool) -> None:
+def test_whose_processes_end_at_logout(tmp_path: Path, files: dict[str, str], user: str, kills: bool) -> None:
     assert kills_processes(folders(tmp_path, **files), user) is kills
 
 

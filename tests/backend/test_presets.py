@@ -155,7 +155,7 @@ def test_only_a_valid_text_is_written() -> None:
 
 
 @pytest.mark.parametrize("text", ["job = 3", "made_for = 1", "[made_for]\nmicro_batch = 'x'", "[[job]]\nmodel = 'x'"])
-def test_tables_that_are_none_are_refused(text: str) -> None:
+def test_what_is_not_a_table_is_refused(text: str) -> None:
     with pytest.raises(PresetError):
         presets.write("mine", text)
 

@@ -78,7 +78,7 @@ def test_bad_bytes_everywhere(run: RunFolder) -> None:
         assert states(run)["step-00000010"] == "warn"
 
 
-def test_events_that_can_not_be_read_are_not_called_none(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_events_are_not_called_missing(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def closed(self: Path, *_: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
 

@@ -22,7 +22,7 @@ def test_small_amounts_have_a_third_figure(amount: float, words: str) -> None:
     assert units.usd(amount) == words
 
 
-def test_a_small_file_is_not_nothing() -> None:
+def test_a_small_file_is_not_shown_as_zero() -> None:
     assert [units.disk(x) for x in (0, 46, 1200, 168e6)] == ["0 B", "46 B", "1 kB", "168 MB"]
 
 

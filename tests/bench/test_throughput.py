@@ -18,7 +18,7 @@ def test_the_point_is_near_and_the_interval_holds(group: str) -> None:
     assert throughput.share_inside(found) >= 0.80
 
 
-def test_the_interval_is_no_barn_door() -> None:
+def test_the_interval_is_not_too_wide() -> None:
     seen = [x.predicted for x in throughput.results("one GPU, dense")]
     assert sorted(x.high / x.low for x in seen)[len(seen) // 2] < 2
 

@@ -46,7 +46,7 @@ def test_the_list_of_runs_knows_a_failure_that_no_event_tells(monkeypatch: pytes
 
 
 @pytest.mark.torch
-def test_who_comes_second_notes_no_failure_of_the_first() -> None:
+def test_a_second_resume_notes_no_failure_of_the_first() -> None:
     """Two `fttui resume` at once: the run that the first trains has not failed."""
     folder = RunFolder.create(JOB)
     with folder.hold():
@@ -56,7 +56,7 @@ def test_who_comes_second_notes_no_failure_of_the_first() -> None:
     assert folder.failure() == ""
 
 
-def test_a_failure_is_noted_over_room_that_is_there() -> None:
+def test_a_failure_is_noted_in_room_reserved_for_it() -> None:
     """A file size limit of 0 further bytes acts as a full disk even for root."""
     folder = RunFolder.create(JOB)
     with folder.hold():
@@ -101,7 +101,7 @@ def test_a_run_whose_plan_is_damaged_may_be_on_any_device() -> None:
 
 
 @pytest.mark.parametrize("home", ["a file", "closed"])
-def test_the_wizard_with_a_home_that_can_not_be_used(
+def test_the_wizard_with_an_unusable_home(
     home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "unusable"

@@ -76,7 +76,7 @@ def test_a_folder_and_a_pipe_in_its_place(name: str, capsys: pytest.CaptureFixtu
     ],
     ids=["400 digits", "below 0", "endless", "negative speed"],
 )
-def test_figures_beyond_all_measure_are_a_damaged_record(old: bytes, new: bytes) -> None:
+def test_absurdly_large_figures_are_a_damaged_record(old: bytes, new: bytes) -> None:
     line = json.dumps(RECORD, separators=(",", ":")).encode()
     assert old in line
     records.file().write_bytes(line + b"\n" + line.replace(old, new) + b"\n")

@@ -101,7 +101,7 @@ def test_a_stop_that_no_file_takes_is_obeyed() -> None:
     assert trainer._inbox.poll() == ["stop"]
 
 
-def test_who_watches_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_watchers_see_that_it_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
     folder = RunFolder.create(JOB)
     past = read(folder.events_file)
     assert cli.run(["watch", folder.name, "--plain"]) == 0
@@ -112,7 +112,7 @@ def test_who_watches_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert result.next_step(folder, past).lines == ("fttui",)
 
 
-def test_events_that_lead_to_nowhere(tmp_path: Path) -> None:
+def test_events_that_link_to_a_device(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").symlink_to(os.devnull)
     with pytest.raises(OSError, match="not a regular file"):
         EventLog(tmp_path / "events.jsonl")

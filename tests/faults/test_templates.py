@@ -92,7 +92,7 @@ def test_answers_of_an_interrupted_request_are_not_the_next_ones(monkeypatch: py
     assert template.render([{"role": "user", "content": "next"}]) == "next"
 
 
-def test_a_fork_has_a_process_of_its_own() -> None:
+def test_a_fork_starts_its_own_renderer() -> None:
     template = Template(CHATML, {})
     text = template.render(ASKED)
     child = os.fork()

@@ -26,7 +26,7 @@ def standin(fttui_home: Path) -> Iterator[OnPty]:
     app.close()
 
 
-def test_a_frozen_reader_finds_the_screen_of_the_day_when_it_reads_again(standin: OnPty) -> None:
+def test_a_frozen_reader_finds_the_current_screen_when_it_reads_again(standin: OnPty) -> None:
     run = the_run()
     step = past(run).step
     eventually(lambda: past(run).step >= step + 60)

@@ -341,7 +341,7 @@ async def test_a_run_that_waits_is_shown_live_when_it_begins(monkeypatch: pytest
             assert isinstance(app.screen, LiveScreen) and app.screen._history.step == 2
 
 
-async def test_a_run_that_was_taken_out_of_the_queue_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_that_was_taken_out_of_the_queue_is_no_longer_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(result, "_LOOK_SECONDS", 0.02)
     monkeypatch.setattr(result, "_LOOKS_UNTIL_STARTED", 3)
     folder = make_run()

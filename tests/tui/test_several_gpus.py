@@ -134,7 +134,7 @@ async def test_another_gpu_is_one_box_again_and_x_brings_the_boxes_back() -> Non
         assert app.journey.device.nodes == 2 and app.journey.boxes == (2, 100.0)
 
 
-def test_a_preset_for_several_boxes_says_what_it_comes_to_on_them() -> None:
+def test_a_preset_for_several_boxes_says_what_it_would_take_on_them() -> None:
     job = {"model": "8b", "gpu": "H100:8", "nodes": 2, "node_gbps": 100.0}
     preset = Preset("two", "", {"method": "lora"}, job, Path("two.toml"), shipped=False)
     journey = Journey(Sources(), Answers())

@@ -28,14 +28,14 @@ def test_closed(closed: str) -> None:
 
 
 @pytest.mark.parametrize("columns", ["0", "1000000000", "\u00b2"])
-def test_help_for_no_terminal_that_there_is(columns: str) -> None:
+def test_help_for_an_impossible_terminal_width(columns: str) -> None:
     """The library that draws the help would never end, or use all memory."""
     done = shell("", "resume --help", COLUMNS=columns)
     assert done.returncode == 0 and "--from-start" in done.stdout and not done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_bytes_that_are_no_letters(encoding: str) -> None:
+def test_bytes_that_are_not_text(encoding: str) -> None:
     """Piped into `fttui chat`; how Python decodes them by default depends on the locale."""
     code = "from tui import streams; streams.settle(); print(ascii(input()), ascii(input()))"
     asked = subprocess.run(

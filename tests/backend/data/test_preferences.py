@@ -47,7 +47,7 @@ def test_no_pair_at_all_is_refused(tmp_path: Path, tiny_model: Path) -> None:
     assert inspect(str(tmp_path / "rows.jsonl")).rows == 4
 
 
-def test_answers_that_are_alike_or_lack_are_named(tmp_path: Path, tiny_model: Path) -> None:
+def test_equal_or_missing_answers_are_named(tmp_path: Path, tiny_model: Path) -> None:
     answers = ["No.", "Yes.", None, "Never."]
     rows = [{"prompt": f"{i}?", "chosen": "Yes.", "rejected": answer} for i, answer in enumerate(answers)]
     made = prepared("dpo", tmp_path, tiny_model, rows)
@@ -57,7 +57,7 @@ def test_answers_that_are_alike_or_lack_are_named(tmp_path: Path, tiny_model: Pa
     assert (planned.rows, planned.refused_rows) == (2, 2)
 
 
-def test_answers_that_are_alike_within_the_length_are_named(tmp_path: Path, tiny_model: Path) -> None:
+def test_answers_that_are_equal_within_the_length_are_named(tmp_path: Path, tiny_model: Path) -> None:
     rows = [{"prompt": f"{i}?", "chosen": "Yes, " * 300 + "end", "rejected": "Yes, " * 300} for i in range(3)]
     rows.append({"prompt": "3?", "chosen": "Yes.", "rejected": "No."})
     made = prepared("dpo", tmp_path, tiny_model, rows)

@@ -81,7 +81,7 @@ def test_one_row_many_times_is_not_held_out() -> None:
     assert held_out([], 0.5, 0) == []
 
 
-def test_the_cache_is_used_and_mended(
+def test_the_cache_is_used_and_repaired(
     prepared: Preparer, fttui_home: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = prepared(pairs(30))

@@ -42,7 +42,7 @@ def test_wilsons_interval(right: int, rows: int, low: float, high: float) -> Non
     assert wilson(right, rows) == pytest.approx((low, high), abs=1e-4)
 
 
-def test_a_pattern_that_is_none_is_refused() -> None:
+def test_an_invalid_pattern_is_refused() -> None:
     with pytest.raises(UserError, match="'\\(' is no regular expression") as refused:
         check("(")
     assert refused.value.field == "task"

@@ -181,7 +181,7 @@ def test_quantised_weights_are_not_merged_into(tmp_path: Path, tiny_model: Path)
         export(here, "merged", None, silent)
 
 
-def test_what_lacks_is_said_before_anything_is_written(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_said_before_anything_is_written(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = ended(tiny_model)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: DiskUsage(100, 99, 1_000))

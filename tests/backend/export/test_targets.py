@@ -130,7 +130,7 @@ def test_no_token_gets_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("name", ["x", "me/x/y", "me/", "../x", "me/x y"])
-def test_a_name_that_is_none_is_refused_before_anything_is_written(name: str, tiny_model: Path) -> None:
+def test_an_invalid_name_is_refused_before_anything_is_written(name: str, tiny_model: Path) -> None:
     folder = ended(tiny_model)
     with pytest.raises(UserError, match="give USER/NAME"):
         command(folder.name, to="merged", push=name)

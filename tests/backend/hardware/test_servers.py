@@ -26,7 +26,7 @@ from tests.backend.planner.test_devices import RTX_4090
         ("Xorg", [], None),
     ],
 )
-def test_who_serves(name: str, command: list[str], expected: str | None) -> None:
+def test_which_processes_are_servers(name: str, command: list[str], expected: str | None) -> None:
     assert server_of(name, command) == expected
 
 

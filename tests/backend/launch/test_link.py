@@ -35,7 +35,7 @@ def test_boxes_that_beat_are_there() -> None:
     other.leave()
 
 
-def test_who_leaves_is_not_lost() -> None:
+def test_a_box_that_leaves_is_not_lost() -> None:
     first, other, *lost = linked()
     time.sleep(0.1)
     other.leave()
@@ -66,7 +66,7 @@ def test_a_box_whose_process_ended_is_lost_at_once(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1", b"0" * 32])
-def test_who_does_not_know_the_password_is_no_box(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_without_the_password_is_refused(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "_GREETING_SECONDS", 0.1)
     lost: queue.Queue[str] = queue.Queue()
     first, other = Link(lost.put), Link(lost.put)

@@ -52,7 +52,7 @@ def events(folder: RunFolder, name: str) -> list[dict[str, Any]]:
         ([], [0, LATE], "the processes of the 2 devices did not find each other; `fttui resume` tries again"),
     ],
 )
-def test_who_is_believed(
+def test_which_ranks_failure_is_reported(
     verdicts: list[tuple[int, RankOutcome]], first: list[int], expected: str | None, tmp_path: Path
 ) -> None:
     """Running out of memory comes first; then the rank that failed first, since the others fail as they lose it."""
@@ -81,7 +81,9 @@ def lives(
     return began
 
 
-def test_who_runs_out_of_memory_starts_again_with_less(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rank_out_of_memory_starts_again_with_less(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     began = lives(monkeypatch, folder, (None, LEANER), ("done", None))
     assert train(folder) == "done"
     assert began == [{}, {"micro_batch": 2}]

@@ -23,12 +23,12 @@ def lora(*runs: Run, parameters: int = SIZE) -> Correction:
     return Calibration(runs).of("lora", parameters)
 
 
-def test_no_runs_of_any_use_change_nothing() -> None:
+def test_runs_without_usable_figures_change_nothing() -> None:
     assert lora(ran()) == Correction(confidence=0.0)
 
 
 @pytest.mark.parametrize("name", ["resident", "transient", "slack", "loading", "overhead", "speed"])
-def test_more_runs_are_believed_more(name: str) -> None:
+def test_more_runs_count_more(name: str) -> None:
     observed: dict[str, Any] = {name: 0.9}
     once, often = lora(ran(**observed)), lora(*[ran(**observed)] * 12)
     first, later = getattr(once, name), getattr(often, name)
@@ -93,7 +93,7 @@ def test_a_correction_is_computed_once_and_goes_with_its_runs() -> None:
 
 
 @pytest.mark.parametrize("times", [65, 2000])
-def test_a_toy_teaches_nothing(times: int) -> None:
+def test_a_tiny_model_corrects_nothing(times: int) -> None:
     """Otherwise a trial on a 4 MB model lowers an 8B model's predicted peak of loading by a quarter."""
     toy = ran(parameters=SIZE // times, loading=0.4, transient=0.4, speed=0.3, fixed_bytes=-500, overhead=3.0)
     assert lora(*[toy] * 9) == Correction(confidence=0.0)

@@ -58,7 +58,7 @@ def test_a_record_has_the_median_of_the_steady_steps_of_this_life() -> None:
     assert records.file().stat().st_mode & 0o777 == 0o600
 
 
-def test_a_run_that_says_nothing_leaves_no_record() -> None:
+def test_a_run_that_is_not_comparable_leaves_no_record() -> None:
     job, rates = a_job(), [10.0] * 20
     assert records.remember(a_run([10.0] * 7), job) == "too few steps"
     assert records.remember(a_run(rates, as_planned=False), job) == "settings changed"

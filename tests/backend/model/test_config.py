@@ -232,7 +232,7 @@ def test_published_counts_of_older_families(config: dict[str, Any], parameters: 
     assert shape_from_config({**config, "architectures": ["XForCausalLM"]}, "m").parameters == parameters
 
 
-def test_a_form_that_the_table_leaves_out_is_as_one_that_nobody_listed() -> None:
+def test_a_form_that_the_table_leaves_out_counts_as_unlisted() -> None:
     """The embeddings of opt-350m are narrower than its blocks."""
     config = {"model_type": "opt", "architectures": ["OPTForCausalLM"], "hidden_size": 1024, "word_embed_proj_dim": 512}
 
@@ -241,7 +241,7 @@ def test_a_form_that_the_table_leaves_out_is_as_one_that_nobody_listed() -> None
     assert is_exact({"model_type": "opt", "architectures": ["OPTForCausalLM"]})
 
 
-def test_whatever_is_in_config_json_is_one_kind_of_error() -> None:
+def test_any_value_in_config_json_raises_one_kind_of_error() -> None:
     """A value of another type for each key that a family reads, one at a time."""
     kinds: list[Any] = ["x", [], {"a": 1}, -1, 2.5]
     for family, settings in CASES:

@@ -43,7 +43,7 @@ def test_text_becomes_the_fields_type(key: str, text: str, value: object) -> Non
         ("rank", "--set takes key=value"),
     ],
 )
-def test_a_refusal_names_the_field_and_the_mend(setting: str, sentence: str) -> None:
+def test_a_refusal_names_the_field_and_the_fix(setting: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence) as refusal:
         fields.parse_settings([setting])
     assert setting.split("=")[0] in str(refusal.value)

@@ -188,7 +188,7 @@ IDLE = replace(RTX_4090, free_bytes=23 * GIB)
 BUSY = replace(RTX_4090, index=1, uuid="GPU-2", free_bytes=5 * GIB, processes=(GpuProcess(7, "python", 15 * GIB),))
 
 
-def test_of_alike_gpus_all_idle_ones_are_taken() -> None:
+def test_all_idle_gpus_of_one_kind_are_taken() -> None:
     drawn_on = replace(
         IDLE, index=2, uuid="GPU-3", free_bytes=22 * GIB, processes=(GpuProcess(8, "Xorg", GIB, computes=False),)
     )

@@ -79,7 +79,7 @@ def test_four_bit_weights_are_unpacked_in_every_pass() -> None:
     assert more == 2 * 2.5 * LLAMA_8B.quantizable_parameters
 
 
-def test_the_optimizer_of_full_is_no_small_matter_and_its_8_bit_one_less() -> None:
+def test_the_optimizer_of_full_takes_time_and_its_8_bit_one_takes_less() -> None:
     whole = gpu_time.optimizer_bytes(LLAMA_8B, FULL)
     assert whole / A100_80.bytes_per_second > 0.1  # seconds a step
     assert gpu_time.optimizer_bytes(LLAMA_8B, replace(FULL, optimizer="adamw_8bit")) < whole

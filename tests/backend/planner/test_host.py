@@ -75,7 +75,7 @@ def test_on_a_cpu_the_hosts_memory_is_the_devices() -> None:
     assert lora.host.ram_bytes == lora.memory.peak_bytes
 
 
-def test_too_little_disk_is_an_obstacle_with_the_smallest_mend_first() -> None:
+def test_too_little_disk_is_an_obstacle_with_the_smallest_fix_first() -> None:
     full = seen(A100_80).methods["full"].host
     one_less = full.disk_bytes - full.disk_by_part["checkpoints"] // 4
     comparison = seen(here(run_free_bytes=one_less + GB))
@@ -88,7 +88,7 @@ def test_too_little_disk_is_an_obstacle_with_the_smallest_mend_first() -> None:
     assert "keep_checkpoints" not in hopeless and "set FTTUI_HOME to another disk, or free " in hopeless
 
 
-def test_downloads_on_another_disk_are_judged_by_it() -> None:
+def test_downloads_on_another_disk_are_checked_against_it() -> None:
     other = here(one_disk=False, download_free_bytes=5 * GB)
     (sentence,) = seen(other, download_bytes=16 * GB).methods["lora"].obstacles
     assert sentence == (
@@ -115,7 +115,7 @@ def test_what_this_box_lacks_moves_the_choice() -> None:
     assert nothing.recommended is None and nothing.reasons[0].startswith("The run writes")
 
 
-def test_another_box_is_not_judged() -> None:
+def test_another_box_is_not_checked() -> None:
     assert not seen(RTX_4090, download_bytes=10**15).methods["qlora"].obstacles
 
 

@@ -58,7 +58,7 @@ def test_a_correction_never_builds_on_another() -> None:
     assert later.predicted.uncorrected == first.predicted.uncorrected is not None
 
 
-def test_runs_stand_in_for_a_speed_that_nobody_knows() -> None:
+def test_runs_supply_a_speed_that_is_not_known() -> None:
     unknown = replace(HERE, name="RTX 7090", flops_per_second=0.0)
     first = jobs.job(compare(Answers(), unknown, model(LLAMA_1B), rows(5000)), "lora")
     assert first.predicted is not None and first.predicted.hours is None

@@ -88,7 +88,7 @@ def test_the_lock_dies_with_its_process() -> None:
 
 
 @pytest.mark.parametrize("value", ["4611686018427387904", "1e308", "inf", "nan"])
-def test_a_plan_beyond_all_measure_is_a_sentence(value: str) -> None:
+def test_an_absurdly_large_plan_is_refused_in_a_sentence(value: str) -> None:
     """The command line refuses such a value; if it were edited into the file, the run would train for ever."""
     folder = RunFolder.create(JOB)
     folder.plan_file.write_text(re.sub(r"(?m)^alpha = .*", f"alpha = {value}", folder.plan_file.read_text()))

@@ -43,7 +43,7 @@ def test_the_grid_is_every_combination_once() -> None:
         (["method=full,lora", "rank=" + ",".join(map(str, range(1, 99)))], "99 combinations; a sweep takes 2 to 64"),
     ],
 )
-def test_a_grid_that_is_none_is_refused(texts: list[str], sentence: str) -> None:
+def test_an_invalid_grid_is_refused(texts: list[str], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         grid.combinations(grid.parse(texts))
 

@@ -42,7 +42,7 @@ def test_a_run_that_diverges() -> None:
     assert found.fix == "fttui change a-run --set learning_rate=3.3e-05"
 
 
-def test_a_run_that_learns_by_heart() -> None:
+def test_a_run_that_overfits() -> None:
     (found,) = said(falling(80), {0: 2.0, 20: 1.5, 40: 1.4, 60: 1.45, 80: 1.6})
     assert "has risen from 1.400 at step 40 to 1.600, while the training loss fell from" in found.text
     assert found.fix == "fttui stop a-run: the weights of that step are what is saved"

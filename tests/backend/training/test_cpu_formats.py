@@ -16,7 +16,7 @@ from tests.backend.training.helpers import log_text, new_run
     ("precision", "gain", "said"),
     [("float32", 2.4, "2.4 times as fast"), ("bfloat16", 0.5, "2.0 times as long"), ("bfloat16", 2.4, None)],
 )
-def test_it_is_said_where_the_other_format_is_faster(
+def test_it_is_said_if_the_other_format_is_faster(
     precision: str, gain: float, said: str | None, tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cpu_formats, "measure_bf16_gain", lambda: gain)

@@ -106,7 +106,7 @@ def test_the_budget_is_a_cap(tiny_model: Path, questions: Path, monkeypatch: pyt
     assert events(folder, "step")[-1]["spent_usd"] == 1050.0
 
 
-def test_what_comes_of_a_change_is_said(tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_effect_of_a_change_is_said(tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = new_run(tiny_model, questions, eval_fraction=0.0, max_steps=5, **SETTINGS)
 
     def ask() -> None:

@@ -13,7 +13,7 @@ from backend.training.loading_progress import reported_to
 from tests import events_on_disk
 
 
-def test_each_of_a_bars_things_is_told_and_the_bar_of_before_is_back() -> None:
+def test_each_item_of_a_bar_is_reported_and_the_old_bar_is_restored() -> None:
     heard: list[tuple[int, int]] = []
     with reported_to(lambda done, total: heard.append((done, total))):
         assert list(logging.tqdm({"a": 1, "b": 2}.items(), desc="Loading weights")) == [("a", 1), ("b", 2)]

@@ -196,7 +196,7 @@ def test_kto_learns_which_answers_are_good(tiny_model: Path, marked_file: Path) 
 
 
 @pytest.mark.parametrize("objective", ["dpo", "kto"])
-def test_killed_and_resumed_as_if_nothing_had_been(
+def test_a_killed_run_is_resumed_exactly(
     objective: str, tiny_model: Path, pairs_file: Path, marked_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = pairs_file if objective == "dpo" else marked_file

@@ -199,7 +199,7 @@ def checkpoint_weights(folder: RunFolder) -> dict[str, Tensor]:
     return found.weights()
 
 
-def test_no_evaluation_where_nothing_is_held_out(tiny_model: Path, questions: Path) -> None:
+def test_no_evaluation_if_nothing_is_held_out(tiny_model: Path, questions: Path) -> None:
     folder = new_run(tiny_model, questions, "lora", eval_fraction=0.0, max_steps=2)
     assert train(folder) == "done"
     assert not events(folder, "eval")
@@ -234,7 +234,7 @@ def test_same_seed_same_curve_and_another_seed_another(tiny_model: Path, questio
     assert curves[0] != curves[2]
 
 
-def test_looking_and_saving_leave_the_curve_alone(tiny_model: Path, questions: Path) -> None:
+def test_evaluating_and_saving_do_not_change_the_losses(tiny_model: Path, questions: Path) -> None:
     """Evaluations, samples and checkpoints draw from no generator that training draws from."""
     curves = []
     for eval_every, save_every in ((1, 1), (100, 100), (3, 2)):

@@ -20,7 +20,7 @@ from backend.training import waiting
         ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
     ],
 )
-def test_whoever_says_how_threads_wait_is_obeyed(before: dict[str, str], after: dict[str, str]) -> None:
+def test_what_the_environment_says_about_waiting_threads_is_kept(before: dict[str, str], after: dict[str, str]) -> None:
     environment = dict(before)
     waiting.bound_spinning(environment)
     assert environment == after

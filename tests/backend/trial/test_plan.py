@@ -37,7 +37,7 @@ def test_each_step_has_the_rate_of_the_whole_run_through_its_warm_up(warmup: flo
         assert learning_rate(trial.job.plan, 19, 20) == trial.whole.learning_rate
 
 
-def test_it_is_judged_before_and_after_and_leaves_one_checkpoint() -> None:
+def test_it_is_evaluated_before_and_after_and_leaves_one_checkpoint() -> None:
     plan, job = a_trial().job.plan, a_trial().job
     assert (plan.eval_every, plan.save_every, plan.keep_checkpoints) == (20, 20, 1)
     assert job.output is None

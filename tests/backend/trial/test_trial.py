@@ -238,7 +238,7 @@ def test_none_is_made_beside_a_run_on_the_same_device() -> None:
         trial.refuse_beside_a_run(replace(one.job, device_uuids=("GPU-another",)))
 
 
-def test_the_process_ends_with_whoever_holds_its_pipe_and_takes_its_folder_along(tmp_path: Path) -> None:
+def test_the_process_ends_with_the_holder_of_its_pipe_and_deletes_its_folder(tmp_path: Path) -> None:
     _, one = a_trial()
     folder = trial._folder(tmp_path, one.job)
     process = trial._started(folder)

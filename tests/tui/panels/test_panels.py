@@ -244,7 +244,7 @@ async def test_what_libraries_printed_is_shown_when_it_is_asked_for(tmp_path: Pa
     assert "noise" in "\n".join(await shown(LogPanel(failed), (60, 8)))
 
 
-async def test_answers_are_beside_each_other_where_there_is_room() -> None:
+async def test_answers_are_beside_each_other_if_there_is_room() -> None:
     rows = await shown(Samples(run_until(400)[0]), (140, 12))
     line = next(row for row in rows if "before" in row)
     assert "now" in line and line.index("now") > 60 and BEFORE[:20] in line

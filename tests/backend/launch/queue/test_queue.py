@@ -262,7 +262,7 @@ def test_a_run_taken_out_while_the_worker_looks_is_not_started(
     assert [name for name, _, _ in box.started] == ["b-two"]
 
 
-def test_who_starts_a_run_takes_it_out_of_the_queue(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_starting_a_run_takes_it_out_of_the_queue(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`fttui resume` of a run that waits: it would be listed as queued while it trains."""
     one, two = queued("a-one", "b-two")
     waiting.leave(one)

@@ -262,12 +262,12 @@ def test_what_lies_here_is_refused_by_kubernetes_unless_it_is_there_too() -> Non
 
 
 @pytest.mark.parametrize("engine", ["slurm ", "ssh:", "ssh:-oProxyCommand=x", "ssh:a b", "ssh:a;b", "aws", "ssh:a\nb"])
-def test_an_engine_that_is_none(engine: str) -> None:
+def test_an_unknown_engine(engine: str) -> None:
     with pytest.raises(UserError, match=r"is unknown|is no host"):
         launch_file(job(), engine)
 
 
-def test_storage_that_is_no_name() -> None:
+def test_storage_with_an_invalid_name() -> None:
     with pytest.raises(UserError, match="storage 'My Bucket' is no name"):
         launch_file(job(), "skypilot", Options(storage="My Bucket"))
 

@@ -61,7 +61,7 @@ def whole(ranks: list[Rank]) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("kind", SETTINGS)
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (2, 3), (1, 2), (3, 2)])
-def test_another_number_goes_on_as_one_that_holds_everything(
+def test_another_number_of_ranks_updates_as_a_single_one(
     kind: str, before: int, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rounding, "PIECE", 2000)  # 16-bit weights are cut, elsewhere in each shard

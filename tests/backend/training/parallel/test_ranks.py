@@ -168,7 +168,7 @@ def test_parts_of_a_checkpoint_that_found_no_room_are_gone(tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_rank_fails_of_is_told_once(tiny_model: Path, tmp_path: Path) -> None:
+def test_why_a_rank_failed_is_said_once(tiny_model: Path, tmp_path: Path) -> None:
     folder = new_run(tiny_model, tmp_path / "gone.jsonl", "lora", processes=2)
     assert train(folder) == "failed"
     (end,) = events(folder, "run_finished")
