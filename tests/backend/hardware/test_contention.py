@@ -28,9 +28,7 @@ def later(clock: float, ran: float, waited: float) -> Times:
         (1.0, 0.0, 0.0, 2.0, False),  # a kernel that does not count it
     ],
 )
-def test_busy_means_waiting_for_others(
-    clock: float, ran: float, waited: float, cores: float, busy: bool
-) -> None:
+def test_busy_means_waiting_for_others(clock: float, ran: float, waited: float, cores: float, busy: bool) -> None:
     assert contention.is_busy(START, later(clock, ran, waited), cores) is busy
 
 

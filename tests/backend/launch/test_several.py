@@ -81,9 +81,7 @@ def lives(
     return began
 
 
-def test_a_rank_out_of_memory_starts_again_with_less(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rank_out_of_memory_starts_again_with_less(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     began = lives(monkeypatch, folder, (None, LEANER), ("done", None))
     assert train(folder) == "done"
     assert began == [{}, {"micro_batch": 2}]
