@@ -1,4 +1,4 @@
-"""What a run says through the terminal itself: its title while it trains, a notification when it ends.
+"""What a run shows outside of the screen: the terminal's title while it trains, a notification when it ends.
 
 All text is plain, so that it can't end the control sequence that it is part of.
 """

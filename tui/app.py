@@ -42,7 +42,7 @@ _SCREENS: Mapping[str, str] = {
     "compare": "tui.screens.compare:CompareScreen",
     "review": "tui.screens.review:ReviewScreen",
 }
-"""Each step's screen; it is imported when it is first shown."""
+"""The screen of each step, imported when it is first shown."""
 _NOT_LISTED = ("runs", "presets", "leave", "app.runs", "app.presets", "app.leave", "complete", "app.focus_previous")
 """Actions that the palette lists as the app's own commands, and those that only make sense as keys."""
 _RECENT = 4

@@ -28,11 +28,11 @@ from backend.run.history import evaluation
 from tui.plain import plain
 
 STEP_SECONDS = 1.0
-"""At most one line for steps in this time; the last one of a run is always printed."""
+"""Steps print at most one line in this time; a run's last step is always printed."""
 
 
 PROGRESS_SECONDS = 10.0
-"""At most one line in this time for how far a phase is."""
+"""A phase prints its progress at most once in this time."""
 
 
 _SAID_ONCE = ("train", "save")

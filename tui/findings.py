@@ -18,7 +18,7 @@ _OPTIONS = (
     (re.compile(r"--mapping"), "the line for columns"),
     (re.compile(r"--data (\S+)"), r"\1"),
 )
-"""Options of the commands, and how the wizard asks for the same."""
+"""The commands' options, and the names that the wizard has for them."""
 MARKS = {"stops": "STOP", "warns": "warn", "notes": "note"}
 _INDENT = " " * 6
 
@@ -36,7 +36,7 @@ def lines(findings: Iterable[Finding], width: int) -> Iterator[str]:
 
 
 def in_wizard(text: str) -> str:
-    """`text` with what the wizard asks for in place of the commands' options."""
+    """`text` with the wizard's names in place of the commands' options."""
     for option, asked in _OPTIONS:
         text = option.sub(asked, text)
     return text

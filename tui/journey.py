@@ -27,11 +27,11 @@ Boxes = tuple[int | None, float | None]
 """How many boxes of the planned GPUs, and the Gbit/s between them; ONE_BOX unless the user names several."""
 ONE_BOX: Boxes = (None, None)
 SETTINGS = ("max_length", "epochs", "effective_batch", "seed")
-"""Answers that are plan fields; all other plan fields are in `set`."""
+"""The answers that are plan fields themselves; all other plan fields are in `set`."""
 
 
 class Journey:
-    """Answers, and the box, model and data that they name. All of it stays while the user moves between screens."""
+    """The answers, and the box, model and data that they name. It is kept while the user moves between screens."""
 
     def __init__(self, sources: Sources, answers: Answers, prices: Mapping[str, float] | None = None) -> None:
         self.sources = sources
@@ -71,7 +71,7 @@ class Journey:
         self.answer(**dict.fromkeys(answers_file.OF_ONE_RUN) | dict(preset.job if preset else {}))
 
     def answer(self, **changes: Any) -> None:
-        """Change answers; what was looked up for the others stays."""
+        """Change answers; what was looked up for the other answers is kept."""
         self.answers = replace(self.answers, **changes)
 
     def plan_for(self, device: Device | None, gpu: str | None) -> None:
@@ -173,7 +173,7 @@ class Journey:
         return min(comparison.methods, key=lambda method: comparison.methods[method].memory.peak_bytes)
 
     def reading(self) -> Reading:
-        """How the data would be read now: settings choose its targets, and the demo's tokenizer may have come since."""
+        """How the data would be read now: settings choose its targets, and the demo's tokenizer may be ready by now."""
         return self.sources.read_by(self.answers, self.start), not self.waits_for_demo()
 
     def waits_for_demo(self) -> bool:

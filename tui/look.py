@@ -98,7 +98,7 @@ class LookApp(App[str]):
         self._forget_after(None)
 
     def _forget_after(self, seconds: float | None) -> None:
-        """Clear the status line in so many seconds; None leaves it."""
+        """Clear the status line after this many seconds; None leaves it."""
         if self._forgetting is not None:
             self._forgetting.stop()
         self._forgetting = self.set_timer(seconds, self.unsay) if seconds is not None else None
@@ -126,7 +126,7 @@ class LookApp(App[str]):
 
     @property
     def is_terminal_behind(self) -> bool:
-        """The connection is slow or nobody reads: a screen that updates by itself waits for the last frame."""
+        """Whether the connection is slow or nobody reads: a live screen then waits for the last frame."""
         return bool(getattr(self._driver, "is_behind", False))
 
     @property

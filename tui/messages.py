@@ -1,4 +1,4 @@
-"""Messages from worker threads to a screen. They post them and never wait for the screen."""
+"""Messages from worker threads to a screen. The threads post them and never wait for the screen."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class Sources:
         max_length: int | None,
         read_by: Mapping[str, Any],
     ) -> RowBrowser:
-        """Rows one by one, cut after so many tokens, with the targets that the settings choose. Raises UserError."""
+        """Rows one by one, cut after `max_length` tokens, with the targets that settings choose. Raises UserError."""
         from backend.data.browse import RowBrowser
         from backend.data.tokenizing import chosen
 

@@ -46,7 +46,7 @@ class Terminal(io.TextIOBase):
         self.written_bytes = 0
 
     def isatty(self) -> bool:
-        """True, as it was a terminal when it was opened."""
+        """True: it was a terminal when it was opened."""
         return True
 
     def fileno(self) -> int:
@@ -176,7 +176,7 @@ def driver_for(terminal: Terminal, lost: Callable[[], None]) -> type[LinuxDriver
 
         @property
         def is_behind(self) -> bool:
-            """The terminal has not taken everything that was written: it is better to draw changes later."""
+            """Whether the terminal has not yet taken everything that was written: changes are then drawn later."""
             writer = self._writer_thread
             return terminal.is_writing or (writer is not None and writer._queue.qsize() > 0)
 

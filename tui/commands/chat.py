@@ -33,7 +33,7 @@ _LEAST_COLUMN = 36
 def chat(run: str | None = None, *, adapter: Adapter = "both", tokens: Count = 256) -> int:
     """Talk with what a run trained. If it is an adapter, the base model answers beside it, without the adapter.
 
-    Not on a terminal, each line of the input is asked and the answers are printed as plain lines. For example:
+    If this is not a terminal, each line of the input is asked and the answers are printed as plain lines. For example:
 
         fttui chat
         echo "What is 12 x 7?" | fttui chat 20261124-101500-demo-lora --adapter on
@@ -106,7 +106,7 @@ def _converse(talk: Talk, adapter: Adapter, tokens: int, lines: Iterator[str], *
 
 
 def _chosen(line: str, talk: Talk, now: Adapter) -> Adapter:
-    """Who answers from now on."""
+    """Which side answers from now on."""
     word = line.removeprefix("/adapter").strip()
     for known in ("both", "on", "off"):
         if word == known and (talk.has_adapter or known == "on"):

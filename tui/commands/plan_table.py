@@ -37,7 +37,7 @@ def _findings(comparison: Comparison, width: int) -> Iterator[str]:
 
 
 def head(comparison: Comparison) -> Iterator[str]:
-    """What the plan is for: box, model, data."""
+    """The box, model and data that the plan is for."""
     model, data, device = comparison.model, comparison.data, comparison.device
     yield f"{'box':{LABEL}}{plain(device.label, lines=False)}, {units.gib(fit.available(device))}" + (
         "" if device.here else " (not here)"

@@ -14,7 +14,7 @@ from backend.planner.rules import title
 from tui.commands.plan_table import WIDTH, head
 
 WIDE = 116
-"""Columns from which there is room for the memory and the source of the price."""
+"""The least columns that have room for the memory and the source of the price."""
 
 PRICES = (
     "USD: hours times the number of GPUs times the dated price of one in presets/gpus.toml; "

@@ -157,7 +157,7 @@ _ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 
 
 def _ends(comparison: Comparison, found: Mapping[Method, TrialResult]) -> Iterator[str]:
-    """What did not go as planned, in a sentence for each method."""
+    """What did not go as planned, in a sentence per method."""
     for method, seen in found.items():
         if seen.failure:
             yield f"{title(method)}: {seen.failure.rstrip('.')}."
@@ -197,7 +197,7 @@ def _meaning(trials: Sequence[Trial]) -> Iterator[str]:
 
 
 def _rate(trials: Sequence[Trial]) -> str:
-    """How the learning rate in the trials compares with that of the whole run."""
+    """How the learning rate of the trials compares with that of the whole run."""
     shares = [one.steps / one.warmup_steps for one in trials if one.warmup_steps > one.steps]
     if shares:
         return f"The warm-up is longer than the trial: the learning rate reached {min(shares):.0%} of its peak."

@@ -48,7 +48,7 @@ class Chart:
         return self.columns.average
 
     def is_empty(self, history: History) -> bool:
-        """Nothing has been measured yet."""
+        """Whether nothing has been measured yet."""
         return not self.measure.series(history).steps and not (self.measure is LOSS and history.evaluations)
 
     def rows(self, history: History, width: int, height: int, *, in_ascii: bool) -> Iterable[Row]:

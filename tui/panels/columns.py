@@ -11,7 +11,7 @@ _HALF_PART = 12
 
 
 def capacity_for(step: int, total_steps: int) -> int:
-    """Steps that the x axis spans: doubling as the run continues, and never past its end."""
+    """The number of steps on the x axis: it doubles as the run continues, but never exceeds the run."""
     capacity = FIRST_CAPACITY
     while capacity < step:
         capacity *= 2

@@ -36,7 +36,7 @@ class Curve(Panel):
 
     @property
     def measure(self) -> Measure:
-        """What is drawn."""
+        """The quantity that is drawn."""
         return self._chart.measure
 
     @property
@@ -109,7 +109,7 @@ class Curve(Panel):
         return self._chart.rows(self.history, width, height, in_ascii=is_ascii(self.app))
 
     def _waiting(self, width: int, height: int) -> Iterator[Row]:
-        """In the middle, the phase, how far it is and for how long it runs, and what the log said last."""
+        """In the middle: the phase, its progress and duration, and the last line of the log."""
         past = self.history
         since = units.duration(max(0.0, self.clock() - past.phase_since)) if past.phase_since else ""
         far = " · ".join(text for text in (plain(words.progress(past), lines=False), since) if text)

@@ -89,7 +89,7 @@ class GpuPanel(Panel):
         return whole if row_width(whole) <= width else (*row[:2], (" %", "faint"), *whole[len(row) :])
 
     def _slowest(self) -> Row:
-        """Which of several devices the others wait for."""
+        """The device that the others wait for, if there are several."""
         if (found := slowest(self.history)) is None:
             return ()
         number, more = found

@@ -22,7 +22,7 @@ _RECENT = 50
 _SLOW = 0.75
 """Fraction of the predicted speed below which a run is called slow."""
 _SILENT_SECONDS, _SILENT_STEPS = 30.0, 10.0
-"""A run is silent if there was no step for so many seconds, and for so many times a step's time."""
+"""A run is silent if there was no step for this many seconds, and for this many times a step's time."""
 _RISES = 2
 """Evaluations in a row, each worse than the one before: the model overfits, or the learning rate is too high."""
 _MUCH_WAITING = 2 * MUCH_SLOWER
@@ -44,7 +44,7 @@ FINE = Verdict("fine", "good")
 
 
 def verdict(past: History, now: float) -> Verdict:
-    """The first thing that is wrong with a run that is training."""
+    """The first problem of a run that is training."""
     return next((Verdict(text) for check in _CHECKS for text in check(past, now)), FINE)
 
 

@@ -20,7 +20,7 @@ class Measure(NamedTuple):
     unit: float = 1.0
     """What the axis counts: its labels are values divided by this."""
     averaged: bool = True
-    """Noisy enough that an average says more than single values."""
+    """Whether it is so noisy that an average says more than single values."""
     predicted: Callable[[History], float | None] = lambda _: None
     """What was predicted, drawn as a line across; None if nothing was."""
 
@@ -65,5 +65,5 @@ MEASURES = (
 
 
 def known(history: History) -> list[Measure]:
-    """Those of which the run has values; the loss always, as it comes first."""
+    """The quantities that the run has values of; the loss always, and first."""
     return [one for one in MEASURES if one is LOSS or one.series(history).steps]

@@ -79,5 +79,5 @@ class Trouble(Panel):
 
 
 def _shortened(word: str, most: int) -> str:
-    """Its beginning and its end, if it is longer than so many characters."""
+    """Its beginning and its end, if it is longer than `most` characters."""
     return word if len(word) <= most else f"{word[: most // 2]}…{word[-(most // 2) :]}"

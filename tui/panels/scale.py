@@ -51,7 +51,7 @@ class Scale:
         return self.dot(value, rows) // DOTS_PER_ROW
 
     def ticks(self) -> Iterator[float]:
-        """Values that have a label, from the top."""
+        """The values that have a label, from the top."""
         first, last = math.floor(self.high / self.tick + 1e-9), math.ceil(self.low / self.tick - 1e-9)
         yield from (i * self.tick for i in range(first, last - 1, -1))
 

@@ -75,7 +75,7 @@ class ChatScreen(ModalScreen[None]):
         self.query_one("#said").scroll_relative(y=by, animate=False)
 
     async def on_unmount(self) -> None:
-        """End the process, as nobody listens any more."""
+        """End the process, as nobody reads its output any more."""
         await child.end_with(self, self._process)
 
     async def _talk(self) -> None:

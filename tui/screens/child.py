@@ -1,4 +1,4 @@
-"""The end of a process that a screen has started: it ends with the screen that shows what it prints."""
+"""Ends a process that a screen has started, together with the screen that shows its output."""
 
 from __future__ import annotations
 

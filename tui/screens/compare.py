@@ -97,7 +97,7 @@ class CompareScreen(PlannedStep):
         yield WhatIf()
 
     def refreshed(self) -> None:
-        """The answers may have changed meanwhile."""
+        """Show the current answers, which may have changed meanwhile."""
         self.show()
 
     def on_resize(self) -> None:

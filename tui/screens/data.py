@@ -189,7 +189,7 @@ class DataScreen(LookingStep):
         return tuple(part.strip() for part in text.split(",") if part.strip())
 
     def _max_length(self, report: DataReport) -> int | None:
-        """After how many tokens rows will be cut: as answered, or as it will be planned."""
+        """The number of tokens after which rows will be cut: as answered, or as the planner will choose it."""
         answered, model = self.journey.answers.max_length, self.journey.model
         return answered or (
             self.journey.sources.max_length(model, report) if model is not None and report.rows else None
@@ -219,7 +219,7 @@ class DataScreen(LookingStep):
             self.look((chosen, mapping), partial(self._inspect, chosen, mapping), delay)
 
     def _inspect(self, chosen: str, mapping: tuple[str, ...]) -> DataReport:
-        """In the worker: read the data, with the demo model's tokenizer where that has become ready."""
+        """In the worker: read the data, with the demo model's tokenizer if it is ready."""
         self._read_as = self.journey.reading()
         return planned.read(self.journey, chosen, mapping, self._read_as)
 
@@ -243,5 +243,5 @@ class DataScreen(LookingStep):
 
 
 def _bytes(path: Path) -> int:
-    """Of a file, or of all files of a folder."""
+    """The size of a file, or of all files in a folder."""
     return path.stat().st_size if path.is_file() else sum(x.stat().st_size for x in path.rglob("*") if x.is_file())

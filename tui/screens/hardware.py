@@ -168,7 +168,7 @@ class HardwareScreen(WizardStep):
         return nodes, gbps
 
     def _in_boxes(self, device: Device) -> Device:
-        """`device` in so many boxes, or in one while what is typed is incomplete."""
+        """`device` in as many boxes as were typed, or in one while the entry is incomplete."""
         try:
             nodes, gbps = self._boxes()
         except UserError:
@@ -194,7 +194,7 @@ def _is_named(name: str) -> bool:
 
 
 def _takes_a_count(name: str) -> bool:
-    """Whether to ask for a count: there may be several of a GPU, unless the name says how many."""
+    """Whether to ask for a count: a GPU may be there several times, unless its name says how many."""
     return _is_named(name) and ":" not in name
 
 

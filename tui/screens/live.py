@@ -36,7 +36,7 @@ from tui.wizard import STOPPING
 
 TICKS_PER_SECOND = 4
 _TICKS_PER_PANELS = 2
-"""The panels, which cost most, are drawn at every second tick only; the lines above them at each."""
+"""The panels, which cost most, are drawn only at every second tick, the lines above them at each."""
 _POLL_SECONDS = 0.1
 """Spent on reading events before keys are answered again: opening a long run takes several such turns."""
 _LINGER_TICKS = 4
@@ -111,7 +111,7 @@ sideways, v shows what libraries printed, and Enter opens the line at the bottom
 
     @property
     def about(self) -> str:
-        """The help text; q does something else for somebody who only watches."""
+        """The help text; q works differently for somebody who only watches."""
         own = "q asks whether to stop with a checkpoint or to train on without the screen"
         return self.HELP_TEXT.format(leaving=own if self._trainer else "q leaves at once, and the run continues")
 
@@ -232,7 +232,7 @@ sideways, v shows what libraries printed, and Enter opens the line at the bottom
             self.app.push_screen(Ask("Pause this run?", [PAUSE]), answer)
 
     def action_leave(self) -> None:
-        """Ask whether the run shall continue; somebody who only watches just leaves."""
+        """Ask whether the run should continue; somebody who only watches just leaves."""
         if self._trainer is None or self._history.finished:
             self.app.exit()
         elif self._asked == "stop":

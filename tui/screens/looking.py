@@ -1,4 +1,4 @@
-"""A step whose answer must be looked up (a model, a file): in a thread, visibly; an outdated answer is ignored.
+"""A step whose answer is looked up (a model, a file) in a thread; the screen says so, and ignores an outdated result.
 
 What is highlighted is looked up and shown; Enter makes it the answer.
 """
@@ -18,7 +18,7 @@ from tui.screens.step import WizardStep
 from tui.widgets.picker import Picker
 
 TYPING_PAUSE_SECONDS = 0.4
-"""Nothing is looked up while the user is still typing."""
+"""Pause after the last key before anything is looked up."""
 _SAID_AFTER_SECONDS = 0.1
 """An answer that comes sooner replaces the previous one directly, without a message or a layout in between."""
 

@@ -48,7 +48,7 @@ _HELP = (
 
 
 _WIDE = 80
-"""Cells of the panel from which each method has two lines more."""
+"""Width of the panel in cells from which each method has two more lines."""
 _FITS = len("✗ too big")
 _BY_DEMAND: tuple[Method, ...] = ("full", "lora", "qlora")
 _KINDS = {"hub": "from the hub", "folder": "a folder", "demo": "ships with fttui", "size": "a size"}

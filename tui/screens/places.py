@@ -45,7 +45,7 @@ class Panels(Container):
 
     @property
     def layout(self) -> Layout:
-        """No style sheet changes it."""
+        """The layout, which no style sheet changes."""
         return self._panel_layout
 
 

@@ -32,7 +32,7 @@ from tui.widgets.foot import Foot
 
 _LOST = "Its process ended without saying why: it was killed, the host ran out of memory, or the power failed."
 _LOOK_SECONDS = 1.0
-"""How often a run that waits is looked at."""
+"""How often a waiting run is checked."""
 _LOOKS_UNTIL_STARTED = 60
 """A run that has left the queue is started, unless somebody took it out; its process needs some seconds for that."""
 _REMOVED = "Its folder was removed or moved: what is shown here was read before."
@@ -109,7 +109,7 @@ s writes report.md and report.svg, this screen as it is, into the run's folder."
         return waiting.state_of(self.folder, self._history) == waiting.QUEUED
 
     def _follow(self) -> None:
-        """Show the run live once it has begun; and what came of it if it is not started."""
+        """Show the run live once it has begun, or its state if it has left the queue without starting."""
         from tui.screens.live import LiveScreen
 
         self._looks_outside_queue += not self._waits()

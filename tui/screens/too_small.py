@@ -23,7 +23,7 @@ def is_too_small(size: Size) -> bool:
 
 
 class TooSmall(ModalScreen[None]):
-    """Covers everything; a run goes on, and its state is said."""
+    """Covers everything; a run continues, and its state is shown."""
 
     DEFAULT_CSS = """
     TooSmall { align: center middle; }
@@ -41,7 +41,7 @@ class TooSmall(ModalScreen[None]):
         yield Static("", markup=False)
 
     def on_mount(self) -> None:
-        """Follow a run that goes on."""
+        """Follow a run that continues."""
         self._show()
         self.set_interval(1.0, self._show)
 

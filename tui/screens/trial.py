@@ -46,7 +46,7 @@ class TrialScreen(CommandBox):
         self._over = False
 
     def on_mount(self) -> None:
-        """Say what it would do; nothing is started yet."""
+        """Say what the trial would do; nothing is started yet."""
         self._say("Enter starts, Esc closes", "")
 
     def action_go(self) -> None:

@@ -23,7 +23,7 @@ def scale_for(card_bytes: int, peaks: Iterable[int]) -> int:
 
 
 def cells(by_category: Mapping[str, int], width: int, scale: int) -> list[str]:
-    """The category of each filled cell, in stacking order. Sums are rounded, so that rounding errors do not add up."""
+    """The category of each filled cell, in stacking order. Running sums are rounded, so that errors do not add up."""
     filled: list[str] = []
     total = 0
     for category in _in_order(by_category):

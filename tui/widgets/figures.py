@@ -19,7 +19,7 @@ UNKNOWN = "unknown"
 
 
 def is_known(value: float) -> bool:
-    """False for NaN, which the planner returns for what it can't predict."""
+    """False for NaN, which the planner returns for figures that it can't predict."""
     return not math.isnan(value)
 
 

@@ -21,7 +21,7 @@ _GROUP = 13
 """Cells of a group's name."""
 _DOUBLE = 2
 _SHORT = 20
-"""Cells of words at the right that stay whole (a size, whether it fits): a long name is cut instead."""
+"""Words at the right of at most this many cells (a size, whether it fits) are never cut: a long name is cut instead."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Choice:
     always: bool = False
     """Stays in the list whatever is typed."""
     group: str = ""
-    """What it belongs to, shown at the left of the first line of a group."""
+    """The group it belongs to, shown at the left of the group's first line."""
 
 
 class PickList(Widget):

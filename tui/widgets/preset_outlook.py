@@ -30,7 +30,7 @@ _FIT, _TIME = 10, 11
 
 @dataclass(frozen=True)
 class Known:
-    """What the wizard knows when the presets are opened, so that a worker reads nothing that changes meanwhile."""
+    """What the wizard knows when the presets are opened: a worker must not read what changes meanwhile."""
 
     answers: Answers
     device: Device | None

@@ -25,7 +25,7 @@ STEPS: tuple[tuple[str, str], ...] = (
 """Each step, and the word that is shown for it."""
 _BADGE = " fttui "
 _NARROWEST, _NARROWEST_SPACED = 9, 11
-"""Cells of a step: the longest word with its sign, and the same with space between words."""
+"""Width of a step in cells: the longest word with its sign, and the same with space between words."""
 
 
 class Rail(Widget):

@@ -99,7 +99,7 @@ class SettingEditor(Vertical):
     """Replaces a row while it is edited; an error is shown below it."""
 
     class Wanted(Message):
-        """The user wants the setting to be what is in `editor`; empty leaves it to the planner."""
+        """The user has entered the value in `editor`; an empty one leaves the setting to the planner."""
 
         def __init__(self, editor: SettingEditor) -> None:
             super().__init__()

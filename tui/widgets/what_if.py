@@ -15,7 +15,7 @@ from tui.plain import safe
 from tui.widgets.cells import cut
 
 _WIDE = 120
-"""Columns of the terminal from which there is space around the keys."""
+"""Width of the terminal from which there is space around the keys."""
 _PADDING = 4
 _ACTIONS = ("length(1)", "epochs(1)", "rank(1)", "sizes", "rent", "dry_run", "trial", "gpu")
 """What the keys do, in their order."""
@@ -27,7 +27,7 @@ class WhatIf(Static):
     def __init__(self) -> None:
         super().__init__("", id="what-if", markup=False)
         self._ends: list[tuple[int, str]] = []
-        """Where each key's words end, and the action that the key has."""
+        """The column at which each key's text ends, and the key's action."""
 
     async def on_click(self, event: events.Click) -> None:
         """A click on a key does what the key does."""
