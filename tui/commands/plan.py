@@ -31,8 +31,9 @@ def plan(
 ) -> int:
     """Compare LoRA, QLoRA and full fine-tuning for a job, before anything is downloaded.
 
-    Exit code 2 if a finding in the data stops it; 3 if nothing fits or the budget pays for nothing (with --rent, if
-    no GPU fits the job). With --trial, 4 if no method completed a step, 130 if Ctrl+C ended it.
+    Exit code 2 if a finding in the data stops it; 3 if nothing fits or the budget
+    pays for nothing (with --rent, if no GPU fits the job). With --trial, 4 if no
+    method completed a step, 130 if Ctrl+C ended it.
 
     For example:
 
