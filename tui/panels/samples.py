@@ -27,7 +27,7 @@ class Samples(Panel):
     TITLE = "Samples"
     KEY = "4"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "turn(-1)", "question before", show=False),
+        Binding("up", "turn(-1)", "previous question", show=False),
         Binding("down", "turn(1)", "next question", show=False),
     ]
 

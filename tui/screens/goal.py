@@ -90,7 +90,7 @@ class GoalScreen(PlannedStep):
                 numbers.text(answers.kwh_price_usd),
                 placeholder="not counted",
                 hint="USD; for a box that is yours",
-                help="USD for a kilowatt-hour: a box that you own costs the energy of its GPUs at the most they draw.",
+                help="USD for a kilowatt-hour: a box that you own costs the energy of its GPUs at full power.",
             )
 
     def on_mount(self) -> None:

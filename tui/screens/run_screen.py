@@ -123,7 +123,7 @@ def panel_keys(count: int, *, all_shown: bool = True) -> list[BindingType]:
         Binding("1", "panel('1')", "panels", key_display=f"1-{count}"),
         *(Binding(f"{i}", f"panel('{i}')", f"panel {i}", show=False) for i in range(2, count + 1)),
         Binding("right_square_bracket", "turn_chart(1)", "next chart", key_display="]", show=False),
-        Binding("left_square_bracket", "turn_chart(-1)", "chart before", key_display="[", show=False),
+        Binding("left_square_bracket", "turn_chart(-1)", "previous chart", key_display="[", show=False),
         Binding("m", "maximise", "maximise", show=all_shown),
         Binding("h", "hide", "hide", show=all_shown),
         Binding("h", "hide_which", "hide", show=False),

@@ -113,5 +113,5 @@ def _legend(found: Sizes, width: int) -> Content:
         f"{units.memory(found.reserve_bytes)} in reserve, ! fits without it, ✗ does not. [ ] as planned.",
     ]
     if any(cell.slower for cell in found.cells.values()):
-        texts.append("r: activations are computed anew or kept in host memory, which is slower.")
+        texts.append("r: activations are recomputed or kept in host memory, which is slower.")
     return wrapped(Content.styled(" ".join(texts), "$faint"), width)
