@@ -1,4 +1,4 @@
-"""The last answers come back; a broken file, or a broken field in it, does no harm."""
+"""The last answers are restored; a broken file, or a broken field in it, does no harm."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def _app(launch: Any, job: Any, *, by_turns: bool) -> Any:
 
 @dataclass
 class Watcher:
-    """Reads a terminal's output, presses `m` now and then if asked, and times the answers."""
+    """Reads a terminal's output, presses `m` now and then if asked, and times the responses."""
 
     press: bool
     answers: list[float] = field(default_factory=list)

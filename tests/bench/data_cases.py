@@ -28,7 +28,7 @@ EXPECTED = ("few-rows",)
 
 
 class Outcome(NamedTuple):
-    """What happens with one file and one model."""
+    """The outcome for one file and one model."""
 
     name: str
     state: str

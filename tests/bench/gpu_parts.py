@@ -158,7 +158,7 @@ def _differences(plan: Plan) -> dict[str, Any]:
 
 
 def relief(folder: str, method: Any, gib: str) -> dict[str, Any]:
-    """A run that must run out of memory: so many GiB of the card, 64 long rows at once."""
+    """A run that must run out of memory: with only `gib` GiB of the card, and 64 long rows at once."""
     from backend.training import allocator
 
     allocator.settle()

@@ -1,4 +1,4 @@
-"""The guidance's own figures for an 8B model beside ours, by data size: where they agree, and why elsewhere not.
+"""The guidance's own figures for an 8B model beside ours, by data size, and why they differ if they do.
 
     python -m tests.bench.guidance
 

@@ -75,7 +75,7 @@ def timed(options: list[str]) -> tuple[float, float]:
 
 
 def anew(shape: object, gpu: str, count: int) -> float:
-    """CPU seconds of one comparison of which nothing is cached: each has another rank."""
+    """CPU seconds of one comparison without cached results: each has another rank."""
     data, device, info = rows(count, 900), devices.named(gpu), model(shape)  # type: ignore[arg-type]
     compare(Answers(), device, info, data)
     start = time.process_time()

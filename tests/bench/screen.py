@@ -61,7 +61,7 @@ def paint() -> None:
 
 
 def keys() -> None:
-    """Key presses on the data step while torch is imported behind it; the demo model is not converted meanwhile."""
+    """Key presses on the data step while torch is imported in the background; no demo model is converted."""
     answers_file.save(Answers(model="8b", data="demo"))
     app = OnPty(WIZARD, (80, 24))
     app.read(20.0, until=b"free at")

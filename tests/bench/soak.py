@@ -171,7 +171,7 @@ def _shown(reading: Reading) -> str:
 
 
 def _slope(values: Sequence[float]) -> str:
-    """From the first fifth to the last, and a straight line's growth in an hour."""
+    """The change from the first fifth to the last, and a straight line's growth per hour."""
     if len(values) < 5:
         return "too few minutes"
     part = max(1, len(values) // 5)

@@ -3,8 +3,8 @@
     python -m tests.bench.tasks            all of them, some minutes: one trains the demo, for which torch is loaded
     python -m tests.bench.tasks plan       those without a run
 
-Prints Markdown for RESULTS.md. Seconds are the screen's: from the last key of a group of keys to what it leads to;
-nobody thinks between them.
+Prints Markdown for RESULTS.md. The seconds are the screen's own: from the last key of a group of keys to its result,
+without time to think.
 """
 
 from __future__ import annotations

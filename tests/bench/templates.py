@@ -170,7 +170,7 @@ def _text_faults(
 
 
 def odd_chats() -> Iterator[list[dict[str, Any]]]:
-    """Turns in every order, three before an answer: most of them are no conversation that anybody planned."""
+    """Turns in every order, three before an answer: most of them are conversations that nobody planned for."""
     kinds: list[dict[str, Any]] = [
         {"role": "system", "content": "System words."},
         {"role": "user", "content": " Question?\n"},

@@ -76,7 +76,7 @@ def by_phase(bench: Bench) -> Row:
 
 
 def by_operation(bench: Bench) -> Row:
-    """Each operation in turn, from the first on."""
+    """Kill at each file operation in turn, from the first on."""
     number = iter(range(10**6))
 
     def kill(folder: RunFolder) -> int:
@@ -109,7 +109,7 @@ def _in_turn() -> Iterator[Method]:
 
 
 def ranks(bench: Bench) -> Row:
-    """One of two ranks, or the process that has started them, at a random time; several kills a run."""
+    """Kill one of two ranks, or the process that started them, at a random time; several kills per run."""
     tried = survived = 0
     began = time.monotonic()
     bench.undisturbed("lora", 2)

@@ -30,7 +30,7 @@ NOISE = "noise of a library"
 
 
 class StandIn(Trainer):
-    """Writes what a trainer writes, a step every twentieth of a second, and obeys."""
+    """Writes what a trainer writes, a step every twentieth of a second, and obeys commands."""
 
     steps = 60
 

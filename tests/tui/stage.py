@@ -23,7 +23,7 @@ from tui.screens.live import LiveScreen
 
 
 class Stage(LookApp):
-    """Our look around one screen."""
+    """fttui's look around one screen."""
 
     def __init__(self, screen: Screen[Any] | None, *, ascii: bool | None = False) -> None:
         super().__init__(Settings(theme=theme.DARK), ascii=ascii)

@@ -67,7 +67,7 @@ class Story:
     seed: int = 1
 
     def begin(self) -> Iterator[Telling]:
-        """Until the first step."""
+        """The events until the first step."""
         yield 0.0, PhaseStarted(name="data")
         yield 1.5, Logged(level="info", text="4,800 rows, 1.9 M target tokens; 240 rows held out")
         yield 2.0, PhaseStarted(name="load")
@@ -94,7 +94,7 @@ class Story:
         yield 66.1, PhaseStarted(name="train")
 
     def steps(self, upto: int) -> Iterator[Telling]:
-        """Steps with everything that comes between them."""
+        """The events of steps, with everything that comes between them."""
         noise, at = random.Random(self.seed), 66.1
         for step in range(1, upto + 1):
             at += self.step_seconds

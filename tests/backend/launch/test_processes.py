@@ -1,4 +1,4 @@
-"""Another number of processes for a run that is resumed: what is refused, and what plan.toml then says."""
+"""Resuming a run on another number of processes: what is refused, and what plan.toml then says."""
 
 from __future__ import annotations
 

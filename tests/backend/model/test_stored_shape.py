@@ -1,4 +1,4 @@
-"""Families that presets/families.toml lacks, counted from their files: no torch, the files are made here."""
+"""Families that presets/families.toml lacks, counted from their files, which are made here without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything in a run that is not a step: how often it comes, and how long it takes."""
+"""Everything in a run that is not a step: how often it happens, and how long it takes."""
 
 from __future__ import annotations
 

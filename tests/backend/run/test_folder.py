@@ -1,4 +1,4 @@
-"""Run folders: made, found by name, told alive or dead by a lock."""
+"""Run folders: they are made, found by name, and a lock tells whether they are being trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A note, another name, deletion: of runs that do not train."""
+"""Notes, renaming and deletion of runs that are not training."""
 
 from __future__ import annotations
 

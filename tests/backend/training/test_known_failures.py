@@ -1,4 +1,4 @@
-"""What libraries raise becomes one sentence with the fix."""
+"""Errors that libraries raise become one sentence with the fix."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ SETTINGS = plan("qlora", max_length=512)
 
 
 def dequantised_twin(quantised: methods.Loaded, model: Path) -> methods.Loaded:
-    """A LoRA model whose base holds what the 4-bit weights stand for, with the same adapters."""
+    """A LoRA model whose base holds the dequantised 4-bit weights, with the same adapters."""
     twin = loaded(model, plan("lora"))
     linears = dict(twin.model.named_modules())
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Groups of rows that go to one side of the split: nobody stops training on its test set by accident."""
+"""Groups of rows that stay on one side of the split, so that nobody trains on held-out rows by accident."""
 
 from __future__ import annotations
 
