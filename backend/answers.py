@@ -59,7 +59,7 @@ class Answers:
     add_tokens: str | None = None
     """A file of new tokens, one a line, or a JSON list: the embedding gets rows for them, which are trained."""
     mapping: tuple[str, ...] = ()
-    """Which column plays which part, `role=column` (repeatable); found by itself if the names are usual."""
+    """Which column plays which part, `role=column` (repeatable); by default found by the usual column names."""
     set: tuple[str, ...] = field(default=())
     """Any other plan field, `key=value` (repeatable): method, objective, preference_beta, rank, alpha, dropout,
     target_modules, use_dora, use_rslora, modules_to_save, adapter_dtype, weights_dtype, quantization, packing,
