@@ -26,7 +26,7 @@ class Answers:
     gpu: str | None = None
     """Plan for this GPU instead of the box's own: NAME or NAME:COUNT, several kinds as `4090:2+3090`, or `cpu`."""
     nodes: int | None = None
-    """Boxes like that one that the run is spread over; 1 unless you say more. For planning, and for `fttui launch`."""
+    """How many such boxes the run is spread over; by default 1. For planning, and for `fttui launch`."""
     node_gbps: float | None = None
     """What a box sends to another, Gbit/s, such as 25 or 400; with it the plan says what another box would bring."""
     budget_usd: float | None = None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from tui.commands import app as commands
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("docs/ARCHITECTURE.md", "docs/guide.md", "CONTRIBUTING.md", "README.md")
@@ -40,3 +43,22 @@ def test_the_tests_that_hold_what_was_untrue_exist() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     named = set(NAMED_TEST.findall(section))
     assert len(named) > 15 and not {name for name in named if f"def {name}(" not in sources}
+
+
+EXAMPLE = re.compile(r"^(?: {4,}|- `)(?:echo .*\| )?fttui ((?:(?! {2}|[`\[|]).)+)", re.MULTILINE)
+
+
+def _examples() -> list[str]:
+    """The commands that pages and help texts show, without what follows two spaces, a comment or a pipe."""
+    sources = [ROOT / page for page in PAGES] + sorted((ROOT / "tui/commands").glob("*.py"))
+    found = (EXAMPLE.findall(path.read_text(encoding="utf-8")) for path in sources)
+    return sorted({one.partition("#")[0].strip() for some in found for one in some})
+
+
+def test_the_examples_of_pages_and_help_texts_are_commands_with_options_that_exist() -> None:
+    examples = [shlex.split(one) for one in _examples()]
+    assert len(examples) > 50
+    assert {words[0] for words in examples} >= commands.COMMANDS.keys() - {"stop", "pause", "checkpoint", "change"}
+    for words in examples:
+        if len(words) > 1:  # a name alone stands in a list of commands
+            commands.app_for(words[0]).parse_args(words, exit_on_error=False, print_error=False)

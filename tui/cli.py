@@ -59,12 +59,14 @@ def _command(tokens: Sequence[str]) -> int:
 
     from tui.commands.app import app_for
 
+    app = app_for(tokens[0])
     if {"--help", "-h"} & set(tokens):
+        from tui.commands.help_text import HelpText
+
         streams.leave_room_for_help()
+        app.help_formatter = HelpText()
     try:
-        return int(
-            app_for(tokens[0])(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0
-        )
+        return int(app(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0)
     except CycloptsError as error:
         from tui import usage
 

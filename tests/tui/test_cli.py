@@ -230,6 +230,16 @@ def test_help_has_examples_and_every_plan_field(command: str, capsys: pytest.Cap
         assert not missing
 
 
+def test_help_is_wrapped_to_the_terminal_and_not_as_in_the_source(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    assert run(["queue", "add", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "LoRA and QLoRA go on from it; for full, or with another rank, it is merged into the model first." in said
+    assert "[default: format]" in said and "[default: ()]" not in said and "[default: False]" not in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "instead"), [((), "`fttui plan` and `fttui train`"), (("watch",), "--plain` prints its lines")]
 )

@@ -111,7 +111,7 @@ def test_what_each_method_learned_in_the_same_time_is_beside_what_is_expected() 
     lines = {line[:14].rstrip(): line[14:].split() for line in text.splitlines()[:20]}
     assert lines["  trained for"] == ["41", "s"] * 3
     assert lines["  measured"] == ["+1.8", "%", "low"] * 3 and lines["  task now"][:4] == ["30", "%", "(10", "to"]
-    assert lines["ceiling"] and lines["forgetting"]
+    assert lines["quality"] and lines["forgetting"]
     assert "losses, forgetting and scores are compared at equal cost" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 72
 

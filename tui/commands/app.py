@@ -38,7 +38,7 @@ COMMANDS = {
     "presets": ("presets:app", "Presets: named settings, shipped and your own."),
     "chat": ("chat:chat", "Talk with what a run trained, adapter on and off."),
     "export": ("export:export", "Export a result: merged, as GGUF, for a server, or as another trainer's config."),
-    "launch": ("launch:launch", "Start a plan elsewhere: over SSH, by Slurm, SkyPilot, dstack or Kubeflow."),
+    "launch": ("launch:launch", "Start a plan elsewhere: over SSH, by Slurm, SkyPilot, dstack, Kubeflow or torchrun."),
     "doctor": ("doctor:doctor", "What this box can do, and what is missing."),
 }
 

@@ -33,7 +33,7 @@ def export(
     For example:
 
         fttui export --to merged
-        fttui export 20261124-101500-demo-lora --to ollama --out ./my-model
+        fttui export 20261124-101500-demo-lora --to ollama --out ./for-ollama
         fttui export --to gguf --dtype q8_0
         fttui export --to trl    # its plan for another trainer: also axolotl, llamafactory
         fttui export --to merged --push me/my-model
@@ -44,7 +44,7 @@ def export(
             ollama: that with a Modelfile; gguf: the whole model in one file for llama.cpp; lmstudio: that, to be
             imported by LM Studio; vllm, sglang: the command that serves the result; trl, axolotl, llamafactory: the
             run as that trainer's config, with its rows.
-        out: A new folder to write to; by default export/ in the run's folder.
+        out: A new folder to write to; by default export/TARGET in the run's folder.
         dtype: The number type of a GGUF (gguf, lmstudio, ollama): f16, bf16 or q8_0; by default that of the base.
         adapter: With gguf: the adapter alone, for a GGUF of the base.
         unchecked: Do not load the merged model to compare it with base and adapter.

@@ -45,15 +45,16 @@ def launch(
     For example:
 
         fttui launch --on skypilot --gpu A100-80GB --model meta-llama/Llama-3.1-8B --data rows.jsonl --budget 40
-        fttui launch solo-qlora --on slurm --model ./my-model --data rows.jsonl --out job.sbatch
+        fttui launch solo-qlora --on slurm --gpu 4090 --model ./my-model --data rows.jsonl --out job.sbatch
         fttui launch ~/.local/share/fttui/runs/20261124-101500-demo-lora/plan.toml --on ssh:box --submit
 
     Args:
         preset: A preset's name or file, or the plan.toml of a run; options override a preset.
         on: ssh:HOST, slurm, skypilot, dstack, kubeflow or torchrun.
-        method: lora, qlora or full; by default the recommended one.
+        method: lora, qlora or full; by default the preset's, or the recommended one.
         out: The file to write; without it, and without --submit, it is printed.
-        submit: Submit it through the engine's own client (ssh, sbatch, sky, dstack, kubectl).
+        submit: Submit it through the engine's own client (ssh, sbatch, sky, dstack, kubectl), or
+            by bash (torchrun).
         storage: What outlives the machine: a bucket (skypilot), a volume (dstack), a claim (kubeflow), or a folder
             (slurm, torchrun).
         package: What pip installs as fttui there, such as a URL or a wheel; by default this version.

@@ -45,7 +45,7 @@ def add(
 
     Args:
         preset: A preset's name or file; options override it.
-        method: lora, qlora or full; by default the recommended one.
+        method: lora, qlora or full; by default the preset's, or the recommended one.
         anyway: Even if it is predicted not to fit what is free now, or to cost more than the budget.
     """
     start_from = presets.load(preset) if preset is not None else None

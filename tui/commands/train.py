@@ -44,7 +44,7 @@ def train(
 
     Args:
         preset: A preset's name or file; options override it.
-        method: lora, qlora or full; by default the recommended one.
+        method: lora, qlora or full; by default the preset's, or the recommended one.
         json: Print the run's events as JSON lines instead of plain lines.
         detach: Give the shell back and train in the background.
         anyway: Start even if it is predicted not to fit, or to cost more than the budget.

@@ -122,7 +122,7 @@ def _columns(seen: list[TrialResult], names: list[str]) -> Iterator[str]:
 
 def _quality(seen: Sequence[TrialResult], said: Sequence[MethodEstimate]) -> Iterator[str]:
     """What is expected of each method, and what these few steps have shown of it."""
-    yield _row("ceiling", [x.quality_ceiling for x in said])
+    yield _row("quality", [x.quality_ceiling for x in said])
     if any(x.task_short for x in seen):
         yield _row("  task now", [x.task_short or "-" for x in seen])
     yield _row("forgetting", [x.forgetting_risk for x in said])

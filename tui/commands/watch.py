@@ -20,7 +20,7 @@ Flag = Annotated[bool, Parameter(negative=())]
 
 
 def watch(run: str | None = None, *, plain: Flag = False, once: Flag = False, ascii: Flag = False) -> int:
-    """Show a run: live while it trains, its result afterwards. The trainer is not slowed down, however many watch.
+    """Show a run: live while it trains, its result afterwards. The trainer never waits for who watches.
 
     For example:
 
