@@ -1,1 +1,1 @@
-"""What leaves a run: a merged model, serving files, other trainers' configs. Only `weights` loads torch."""
+"""What leaves a run: a merged model, serving files, other trainers' configs. Only `check` loads torch."""
