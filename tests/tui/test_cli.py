@@ -230,6 +230,11 @@ def test_help_has_examples_and_every_plan_field(command: str, capsys: pytest.Cap
         assert not missing
 
 
+def test_change_takes_no_empty_list_of_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["change", "--empty-set"]) == 2
+    assert "--empty-set" in capsys.readouterr().err  # an option that is not there, and no run that is not training
+
+
 def test_help_is_wrapped_to_the_terminal_and_not_as_in_the_source(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

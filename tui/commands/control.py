@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from backend.errors import UserError
 from backend.launch.targets import ssh
 from backend.plan import fields
@@ -37,7 +41,7 @@ def checkpoint(run: str | None = None) -> int:
     return _send(run, "checkpoint", "writes a checkpoint at its next step")
 
 
-def change(run: str | None = None, *, set: tuple[str, ...]) -> int:
+def change(run: str | None = None, *, set: Annotated[tuple[str, ...], Parameter(negative=())]) -> int:
     """Change a setting of a run while it trains: from its next step on, and after a resume.
 
     For example:
