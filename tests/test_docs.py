@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from backend import paths, settings
 from tui.commands import app as commands
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +38,24 @@ def test_what_the_guide_links_to_is_there() -> None:
     assert len(links) > 3 and not [link for link in links if not (ROOT / "docs" / link).is_file()]
     heads = {re.sub(r"[^a-z -]", "", x.lower()).replace(" ", "-") for x in re.findall(r"^## (.+)$", text, re.MULTILINE)}
     assert not set(re.findall(r"\]\(#([^)]+)\)", text)) - heads
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_links_to_is_there(page: str) -> None:
+    path = ROOT / page
+    links = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", path.read_text(encoding="utf-8"))
+    assert links and not [link for link in links if not (path.parent / link).exists()]
+
+
+def test_the_settings_of_the_readme_are_settings() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("config.toml`; all keys")[2]
+    block = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
+    keys = block.partition("presets/")[0]  # what follows is the map of folders
+    paths.home().mkdir(parents=True, exist_ok=True)
+    settings.path().write_text(keys, encoding="utf-8")
+    read = settings.load()
+    assert read.ascii and read.notify == "bell" and not read.title and read.theme and read.on_finish
+    assert set(tomllib.loads(keys)) == {field.name for field in dataclasses.fields(read)}
 
 
 def test_the_tests_that_hold_what_was_untrue_exist() -> None:

@@ -17,8 +17,9 @@ from tui.commands.options import Shared
 from tui.plain import plain
 
 HELP = """Runs that wait for a GPU of this box. The next one starts when a GPU has been free of others for a minute.
+A run on the CPU waits until no other run trains here.
 
-The queue goes on when you log out. It does not survive a reboot: `fttui queue start` then goes on with it.
+The queue goes on when you log out. A reboot stops it: `fttui queue start` then goes on with it.
 
 For example:
 
@@ -27,7 +28,7 @@ For example:
     fttui queue move 3 1
     fttui queue rm 20261124-101500-my-model-qlora
 """
-REBOOT = "It does not survive a reboot of this box: `fttui queue start` then goes on."
+REBOOT = "A reboot stops the queue: `fttui queue start` then goes on with it."
 Flag = Annotated[bool, Parameter(negative=())]
 
 app = App(name="queue", help=HELP, help_format="plaintext")
