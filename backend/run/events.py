@@ -117,7 +117,7 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     eval_rows: Count | None = None
     """Held-out rows."""
     dropped_rows: Count | None = None
-    """Rows left out since they have nothing to learn from."""
+    """Rows left out because they have nothing to learn from."""
     truncated_rows: Count | None = None
     """Rows cut at `max_length`."""
     trainable_parameters: Count | None = None
@@ -249,7 +249,7 @@ class Evaluated(Event, tag="eval", frozen=True, kw_only=True):
     reward_margin: float | None = None
     """Preference training: mean reward of the better answers less that of the worse ones."""
     reward_accuracy: float | None = None
-    """Preference training: share of the held-out preferences that the model has on the right side."""
+    """Preference training: share of the held-out preferences that the model rates as the data does."""
 
     def left_out_if_none(self) -> frozenset[str]:
         """The fields that only preference training has."""

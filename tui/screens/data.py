@@ -37,7 +37,8 @@ DEMO_POLL_SECONDS = 0.5
 _BY_NAME = "found by name"
 _HELP = (
     "A JSON, JSONL, CSV, Parquet or text file, a folder of them, a hub id, or demo. Alpaca, ShareGPT, messages, "
-    "prompt/completion and plain text are recognised by their columns. The loss counts answers only."
+    "prompt/completion and plain text are recognised by their columns. The loss counts answers only; of plain "
+    "text it counts everything."
 )
 _MAPPING_HELP = (
     "Which column plays which part, as role=column with commas between: prompt=question, completion=answer. "
