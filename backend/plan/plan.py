@@ -108,7 +108,7 @@ class Plan:
     eval_fraction: Fraction = 0.05
     """Part of the rows held out for evaluation."""
     eval_every: Zero = 0
-    """Optimizer steps between evaluations; 0 for about ten in a run. There are always one before and one at the end."""
+    """Optimizer steps between evaluations; 0 for about ten in a run; always one before training, one at the end."""
     save_every: Zero = 0
     """Optimizer steps between checkpoints; 0 for about five in a run. One is always made at the end."""
     sample_prompts: str = ""

@@ -243,6 +243,9 @@ def test_help_is_wrapped_to_the_terminal_and_not_as_in_the_source(
     said = capsys.readouterr().out
     assert "LoRA and QLoRA go on from it; for full, or with another rank, it is merged into the model first." in said
     assert "[default: format]" in said and "[default: ()]" not in said and "[default: False]" not in said
+    assert run(["queue", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "for a minute. A run on the CPU" in said and "\n    fttui queue list\n    fttui queue move" in said
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ For example:
 """
 
 COMMANDS = {
-    "plan": ("plan:plan", "Compare the three methods for a job, before anything is downloaded."),
+    "plan": ("plan:plan", "Compare the three methods for a job, before the model is downloaded."),
     "data": ("data:data", "What is in the data, what would waste a run, and rows as the model sees them."),
     "train": ("train:train", "Train headless, from a preset or from options."),
     "sweep": ("sweep:sweep", "Try a small grid of settings under a budget; those that lose are ended early."),

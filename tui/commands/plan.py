@@ -29,7 +29,7 @@ def plan(
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     trial: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """Compare LoRA, QLoRA and full fine-tuning for a job, before anything is downloaded.
+    """Compare LoRA, QLoRA and full fine-tuning for a job, before the model is downloaded.
 
     Exit code 2 if a finding in the data stops it; 3 if nothing fits or the budget
     pays for nothing (with --rent, if no GPU fits the job). With --trial, 4 if no

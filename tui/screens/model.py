@@ -43,7 +43,7 @@ _HELP = (
     "A folder with a model (Tab completes its path), a hub id such as Qwen/Qwen3-8B, a size such as 8b (to plan before "
     "you choose one), or demo, which comes with fttui. The list has what is on this box and well-known models, "
     "each with the most demanding method that still fits the device, for rows of usual length. Planning reads "
-    "config.json and the weights' headers only: nothing is downloaded before you start."
+    "config.json and the weights' headers only: the weights are downloaded when you start."
 )
 
 
