@@ -70,6 +70,10 @@ GAPS = ("nan", "null", "#n/a", "#ref!", "undefined")
 """What tables write for an empty cell."""
 NOTHING = (*GAPS, "none", "n/a", "na", "<na>", "<noinput>", "noinput", "no input")
 """What tables write for an empty cell in a column that is often empty, such as `input`."""
+ENDINGS = ("finish_reason", "stop_reason", "done_reason")
+"""Why a model ended an answer, as its server says it."""
+CUT_OFF = ("length", "max_tokens", "max_length", "max_output_tokens", "model_length")
+"""It was not allowed more tokens."""
 RATINGS = (
     "rating",
     "ratings",
@@ -90,7 +94,10 @@ ABOUT_ANSWERS = frozenset(
     | {"feedback", "critique", "annotator", "category", "type", "label"}
 )
 """Words in the names of columns that tell something about a better and a worse answer, such as `chosen_model`."""
-WEIGHTS = ("weight", "weights", "loss_weight", "sample_weight", "train", "is_train")
+WEIGHTS = (
+    *("weight", "weights", "loss_weight", "sample_weight", "train", "is_train", "training", "is_training"),
+    *("use_for_training", "keep", "include", "included", "selected"),
+)
 """How much a row counts: 0 or false for one that is not to be trained on."""
 SPLITS = ("split", "subset", "partition", "fold", "set", "data_split", "dataset_split")
 """Columns that say to which split a row belongs."""

@@ -9,7 +9,9 @@ from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.names import (
     BAD_WORDS,
+    CUT_OFF,
     DEFECTS,
+    ENDINGS,
     GOOD_MARKS,
     LABELS,
     LOSERS,
@@ -29,7 +31,7 @@ CHOICES = "abcdefgh"
 TRAINED_ON = "they are trained on."
 """What becomes of rows without a mark, unless the objective needs one."""
 TRUE = ("true", "1", "1.0")
-FALSE = ("false", "0", "0.0")
+FALSE = ("false", "0", "0.0", "-1", "-1.0")
 
 
 def quality(head: Head, layout: Layout) -> Iterator[Finding]:
@@ -56,13 +58,17 @@ def quality(head: Head, layout: Layout) -> Iterator[Finding]:
             named = ", ".join(sorted({repr(str(head[column].cells[at])) for at in tests}))
             text = f"Column {column!r} says that rows belong to {named}, and they are trained on alike."
             yield finding("warns", "rows-of-another-split", text, f"write rows of each {column} to a file", tests)
+        elif cut := _cut_off(head, column):
+            text = f"Column {column!r} says of answers that they were cut off ({head[column].cells[cut[0]]}): "
+            text += "they are trained on alike."
+            yield finding("warns", "marked-rows", text, "leave out these rows, or generate them with more tokens", cut)
         elif bad := _defects(head, column):
             text = f"Column {column!r} marks rows as {head[column].cells[bad[0]]}, and they are trained on alike."
             yield finding("warns", "marked-rows", text, f"leave out rows that {column} marks", bad)
         elif head.shape(column) in ("truth", "number") and column.lower() in (*QUALITY, *GOOD_MARKS, *MARKS, *WEIGHTS):
             words_of = {str(x).strip().lower() for x in head[column].values}
             false = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in FALSE]
-            if false and (words_of <= {"true", "1", "1.0", *FALSE} or column.lower() in WEIGHTS):
+            if false and (words_of <= {*TRUE, *FALSE} or column.lower() in WEIGHTS):
                 text = f"Column {column!r} marks rows as {head[column].cells[false[0]]}, and they are trained on alike."
                 yield finding("warns", "marked-rows", text, f"leave out rows that {column} marks", false)
 
@@ -73,6 +79,13 @@ def _defects(head: Head, column: str) -> list[int]:
         return []
     bad = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in TRUE]
     return bad if len(bad) < len(head[column].cells) else []
+
+
+def _cut_off(head: Head, column: str) -> list[int]:
+    """Rows whose answer ended since no more tokens were allowed, by the reason that was kept with it."""
+    if column.lower() not in ENDINGS or head.shape(column) != "text":
+        return []
+    return [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in CUT_OFF]
 
 
 def _of_other_splits(head: Head, column: str) -> list[int]:

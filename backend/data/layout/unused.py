@@ -13,10 +13,16 @@ from backend.data.layout.mapping import option
 from backend.data.layout.names import (
     ALIASES,
     ANSWERS,
+    DEFECTS,
+    ENDINGS,
+    GOOD_MARKS,
     LABELS,
+    MARKS,
     PERSONAS,
+    QUALITY,
     SPLITS,
     THINKING,
+    WEIGHTS,
     is_about_answers,
     is_identifier,
     named,
@@ -31,6 +37,8 @@ SHORT = 9
 """A text of up to so many characters, such as a role, may be in another text by chance."""
 MARKS_OF_TURNS = (*FLAGS, *MASKS, "weights", "loss_masks", "loss_weights", "masks", "train_mask", "assistant_masks")
 """Columns that may say of each turn whether it is trained on."""
+MARKS_OF_ROWS = frozenset({*MARKS, *QUALITY, *GOOD_MARKS, *DEFECTS, *WEIGHTS, *SPLITS, *ENDINGS}) - {"set", "label"}
+"""Columns that tell something about a row, which is no part of it."""
 BESIDE_TURNS = ("chat_template_kwargs", "documents", "docs", "contexts", "context", "passages")
 """Columns whose objects a chat template or a question would need."""
 OF_ROWS = frozenset({"tags", "keywords", "topics", "categories", "skills", "models", "policies", "order"})
@@ -103,7 +111,11 @@ def _are_single_texts(head: Head, column: str) -> bool:
 def _is_category(head: Head, column: str) -> bool:
     """A few short texts that come again and again, such as the topics of the rows."""
     values = head[column].values
-    return head[column].mean <= LONGEST_CATEGORY and len(set(map(str, values))) * ROWS_OF_A_CATEGORY <= len(values)
+    return (
+        bool(values)
+        and head[column].mean <= LONGEST_CATEGORY
+        and len(set(map(str, values))) * ROWS_OF_A_CATEGORY <= len(values)
+    )
 
 
 def _are_tools(head: Head, layout: Layout, column: str) -> bool:
@@ -170,7 +182,7 @@ def _is_conversation(head: Head, column: str) -> bool:
 def _role(layout: Layout, column: str) -> str:
     """The role that this column could have besides the others, or instead of one of them."""
     name = column.lower().strip()
-    if is_identifier(column):
+    if is_identifier(column) or name in MARKS_OF_ROWS or (name in MARKS and "completion" in layout.mapping):
         return ""
     if name in ALIASES["system"] or set(PERSONAS) & set(words(column)):
         return "system" if layout.kind != "text" else "text"

@@ -419,11 +419,33 @@ def test_answers_that_are_tool_calls_become_calls() -> None:
 
 @pytest.mark.parametrize(
     ("column", "values"),
-    [("flagged", (False, True)), ("deleted", (0, 1)), ("status", ("approved", "rejected"))],
+    [
+        ("flagged", (False, True)),
+        ("deleted", (0, 1)),
+        ("status", ("approved", "rejected")),
+        ("label", (1, -1)),
+        ("keep", (True, False)),
+    ],
 )
 def test_rows_that_are_marked_as_bad_are_said(column: str, values: tuple[Any, Any]) -> None:
     examples = read(*[{"prompt": "q", "completion": "a", column: values[n % 2]} for n in range(4)])
     assert kinds(examples) == ["marked-rows"] and repr(column) in found(examples, "marked-rows").text
+
+
+def test_answers_that_were_cut_off_are_said() -> None:
+    rows = [{"messages": [USER, BOT], "finish_reason": x} for x in ("stop", "length", "stop")]
+    said = found(read(*rows), "marked-rows")
+    assert "'finish_reason' says of answers that they were cut off (length)" in said.text and said.rows == (1,)
+    assert "marked-rows" not in kinds(read(rows[0], rows[2]))
+
+
+@pytest.mark.parametrize(
+    ("column", "fix"),
+    [("weight", ""), ("label", ""), ("is_bad", ""), ("reasoning", "--mapping thinking=reasoning")],
+)
+def test_no_late_mark_of_rows_is_offered_as_a_part_of_the_question(column: str, fix: str) -> None:
+    chosen = layout([{"prompt": "q", "response": "a"}], ["prompt", "response", column])
+    assert [(x.kind, x.fix) for x in chosen.findings] == [("unused-columns", fix)]
 
 
 @pytest.mark.parametrize("role", ["input", "system"])
