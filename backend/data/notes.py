@@ -21,6 +21,8 @@ SPOKEN = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 """What stands before the turns of conversations that were written as one text."""
+TURNS = re.compile(r"""['"]?\b(?:role|from)['"]?\s*[:=]\s*['"]?(?:user|human|system|assistant|gpt)\b""")
+"""Turns that were written as text in some notation that is not read, such as YAML or a class's own."""
 PLACEHOLDER = re.compile(r"\{\{ ?[A-Za-z_]{2,30} ?\}\}")
 
 
@@ -96,7 +98,18 @@ def _placeholders(examples: Sequence[Example]) -> Iterable[Finding]:
 
 
 def _spoken_documents(examples: Sequence[Example]) -> Iterable[Finding]:
-    """Documents that are conversations in plain words: their questions are learned as well."""
+    """Documents that are conversations in plain words, or in a notation: their questions are learned as well."""
+    written = [
+        (x.row - 1, found.group()) for x in examples if isinstance(x, Text) and (found := TURNS.search(x.document))
+    ]
+    if len(written) > len(examples) // 2:
+        text = (
+            f"Texts of {count_of(len(written))} are lists of turns in a notation that is not read ({written[0][1]}): "
+        )
+        text += "they are trained on as documents, names of keys and all."
+        fix = "write each as a list of objects with role and content"
+        yield finding("warns", "turns-as-documents", text, fix, [row for row, _ in written])
+        return
     found = ((x.row - 1, SPOKEN.search(x.document)) for x in examples if isinstance(x, Text))
     texts = [(row, match.group()) for row, match in found if match]
     if len(texts) > len(examples) // 2:

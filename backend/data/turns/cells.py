@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ _BESIDE = {KEYED_LOSS, "need_eos_token", "turn", "id", "index"}
 _KEYED_NAMES = frozenset().union(*(names for _, names in KEYED))
 _WORDS = re.compile(r"[^\W\d_]+\W?\s+[^\W\d_]+")
 """Two words with white space between them; a date has none."""
+_ARRAY = re.compile(r"\Aarray\((\[.*\])(?:,\s*dtype=\w+)?\)\Z", re.DOTALL)
+"""How Python prints an array of NumPy within other data."""
 _ARRAY_OF_OBJECTS = re.compile(r"\}\s*\n\s*\{")
 """NumPy prints the items of an array without commas, one a line; line ends within texts are escaped."""
 
@@ -36,6 +39,10 @@ def decoded(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = value.strip()
+    if text.startswith("array("):
+        text = _ARRAY.sub(r"\1", text)
+    elif text[:1] == '"':
+        text = _encoded_twice(text)
     if not text or text[0] + text[-1] not in ("[]", "{}"):
         return value
     try:
@@ -123,6 +130,15 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def _encoded_twice(text: str) -> str:
+    """The text that a JSON text holds, if it is a list or an object; else the text itself."""
+    with suppress(msgspec.DecodeError, UnicodeEncodeError):
+        inner = msgspec.json.decode(text, type=str).strip()
+        if inner[:1] in ("[", "{"):
+            return inner
+    return text
+
+
 def _by_python(text: str, value: str) -> Any:
     try:
         return json.loads(text)
@@ -137,6 +153,8 @@ def _by_python(text: str, value: str) -> Any:
 
 
 def _as_object(item: Any) -> Mapping[str, Any] | None:
+    if isinstance(item, str) and item.lstrip()[:1] == "{":
+        item = decoded(item)
     if isinstance(item, Mapping):
         return item
     pairs = isinstance(item, list | tuple) and item and all(isinstance(x, tuple) and len(x) == 2 for x in item)

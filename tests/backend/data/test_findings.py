@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
+
 from backend.data.finding import SHOWN_ROWS, Finding, by_severity, finding
 from backend.data.inspect import assumed, inspect
 from backend.data.preflight.cuts import cut_findings
@@ -77,6 +79,12 @@ def test_answers_that_repeat_the_question_are_a_warning(tmp_path: Path) -> None:
 def test_conversations_written_as_one_text_are_said(tmp_path: Path) -> None:
     texts = [{"text": f"### Human: What is {n}?\n### Assistant: A number."} for n in range(60)]
     assert found(report(tmp_path, texts), "conversations-as-documents").row_count == 60
+
+
+@pytest.mark.parametrize("written", ["- role: user\n  content: q{}", "[Message(role='user', content='q{}')]"])
+def test_turns_in_a_notation_that_is_not_read_are_said(tmp_path: Path, written: str) -> None:
+    said = found(report(tmp_path, [{"messages": written.format(n)} for n in range(60)]), "turns-as-documents")
+    assert (said.severity, said.row_count) == ("warns", 60)
 
 
 def test_rows_that_are_joined_to_one_conversation_are_all_used(tmp_path: Path) -> None:

@@ -150,12 +150,15 @@ def test_transcripts_become_turns() -> None:
         json.dumps([USER, BOT]),
         repr([USER, BOT]),
         f"[{USER}\n {BOT}]",  # as NumPy prints an array of objects
+        f"array([{USER},\n       {BOT}], dtype=object)",  # as Python prints it within other data
+        json.dumps(json.dumps([USER, BOT])),
+        [json.dumps(USER), json.dumps(BOT)],
         json.dumps({"messages": [USER, BOT]}),
         json.dumps([{"human": "q", "assistant": "a"}]),
     ],
 )
 @pytest.mark.parametrize("column", ["messages", "text", "anything"])
-def test_turns_that_are_stored_as_text_are_decoded(encoded: str, column: str) -> None:
+def test_turns_that_are_stored_as_text_are_decoded(encoded: str | list[str], column: str) -> None:
     assert read({"id": 1, column: encoded}).examples == [Conversation((Q, A), (), 1)]
     assert turns({"id": 1, column: encoded}, mapping=(f"messages={column}",)) == (Q, A)
 
