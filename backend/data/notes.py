@@ -99,9 +99,8 @@ def _placeholders(examples: Sequence[Example]) -> Iterable[Finding]:
 
 def _spoken_documents(examples: Sequence[Example]) -> Iterable[Finding]:
     """Documents that are conversations in plain words, or in a notation: their questions are learned as well."""
-    written = [
-        (x.row - 1, found.group()) for x in examples if isinstance(x, Text) and (found := TURNS.search(x.document))
-    ]
+    texts = [x for x in examples if isinstance(x, Text)]
+    written = [(x.row - 1, match.group()) for x in texts if (match := TURNS.search(x.document))]
     if len(written) > len(examples) // 2:
         text = (
             f"Texts of {count_of(len(written))} are lists of turns in a notation that is not read ({written[0][1]}): "
@@ -110,10 +109,9 @@ def _spoken_documents(examples: Sequence[Example]) -> Iterable[Finding]:
         fix = "write each as a list of objects with role and content"
         yield finding("warns", "turns-as-documents", text, fix, [row for row, _ in written])
         return
-    found = ((x.row - 1, SPOKEN.search(x.document)) for x in examples if isinstance(x, Text))
-    texts = [(row, match.group()) for row, match in found if match]
-    if len(texts) > len(examples) // 2:
-        text = f"Texts of {count_of(len(texts))} are conversations, with marks such as {texts[0][1].strip()!r}: "
+    spoken = [(x.row - 1, match.group()) for x in texts if (match := SPOKEN.search(x.document))]
+    if len(spoken) > len(examples) // 2:
+        text = f"Texts of {count_of(len(spoken))} are conversations, with marks such as {spoken[0][1].strip()!r}: "
         text += "they are trained on as documents, the questions too."
         fix = "write them as messages with role and content to train on the answers alone"
-        yield finding("notes", "conversations-as-documents", text, fix, [row for row, _ in texts])
+        yield finding("notes", "conversations-as-documents", text, fix, [row for row, _ in spoken])
