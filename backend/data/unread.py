@@ -13,21 +13,24 @@ from backend.data.layout.kinds import Layout
 from backend.data.layout.media import refuse_media_of_turn
 from backend.data.layout.names import THINKING, is_identifier
 from backend.data.row import Value
+from backend.data.turns.calls import are_calls
 from backend.data.turns.cells import KEYED_LOSS, SPEAKERS, has_sentence, speaker_key, turns_of
 from backend.data.turns.turns import (
+    CALL_KEYS,
     FLAGS,
     MASKS,
+    OTHER_CALL_KEYS,
     PARTS_MARKED,
     REASONING,
     content_key,
     is_marked_as_trained,
+    other_calls_key,
     spoken_in,
     thought_of,
 )
 
 READ = frozenset(
-    {*SPEAKERS, *FLAGS, *MASKS, *PARTS_MARKED, KEYED_LOSS}
-    | {"name", "tool_calls", "function_call", "tool_call_id", "tool_use_id", "type"}
+    {*SPEAKERS, *FLAGS, *MASKS, *PARTS_MARKED, KEYED_LOSS} | {"name", *CALL_KEYS, "tool_call_id", "tool_use_id", "type"}
 )
 ATTACHED = frozenset({"tools", "attachments", "experimental_attachments", "files", "documents"})
 """Keys of things attached to a question, whatever their contents."""
@@ -109,15 +112,18 @@ class Unread:
         if not tools or tools == turn.get("tools"):
             keys = [key for key in keys if key != "tools"]
         refuse_media_of_turn(turn, keys, where)
+        is_answer = "assistant" in spoken_in([turn])
+        if is_answer and not any(turn.get(key) for key in CALL_KEYS):
+            read = other_calls_key(turn)
+            keys = [key for key in keys if key != read]
         seen = set()
         for key in _left(turn, keys):
             if key not in self.held and len(self.held) >= MOST_KEYS:
                 continue
             self.held[key] += 1
-            if key in ATTACHED or has_sentence(turn[key]):
+            if key in ATTACHED or has_sentence(turn[key]) or (is_answer and _calls(key, turn[key])):
                 self.texts[key] += 1
                 seen.add(key)
-        is_answer = "assistant" in spoken_in([turn])
         for key in keys if is_answer else ():
             if type(turn[key]) is bool and (key in self.marks or len(self.marks) < MOST_KEYS):
                 self.marks.setdefault(key, set()).add(turn[key])
@@ -150,6 +156,11 @@ def _left(turn: Mapping[str, Any], keys: list[str]) -> Iterator[str]:
         yield key
 
 
+def _calls(key: str, value: Any) -> bool:
+    """By its name or its content it holds tool calls."""
+    return (key in OTHER_CALL_KEYS and not isinstance(value, bool)) or are_calls(value)
+
+
 def _is_in(value: Any, said: Any) -> bool:
     """A text that what is said holds as well."""
     return isinstance(value, str) and said is not None and value.strip() in str(said)
@@ -159,6 +170,8 @@ def _fix(keys: list[str]) -> str:
     thought = next((key for key in keys if THINKING.search(key.lower())), None)
     if thought in REASONING:
         return f"write what was thought as one text under reasoning_content, not in {thought!r}"
+    if any(key in OTHER_CALL_KEYS for key in keys):
+        return "write calls under tool_calls, each as an object with name and arguments"
     if thought:
         return f"rename {thought!r} to reasoning_content if the model should learn to think so"
     return "write into the content of the turn what the model should see"

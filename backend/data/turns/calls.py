@@ -15,6 +15,8 @@ SCHEMAS = frozenset({"parameters", "input_schema", "inputSchema"})
 """Keys of a tool that describe its arguments."""
 TOOL_KEYS = frozenset({"name", "function", "functionDeclarations", "type"})
 """Keys of one tool."""
+NULLS = ("null", "none", "nan")
+"""What stands for nothing once it was written as text."""
 IDS = ("id", "call_id", "tool_call_id")
 
 
@@ -22,7 +24,7 @@ def tools_of(value: Any, where: str) -> tuple[Mapping[str, Any], ...]:
     """The tools of a row, from a list or an object, as they are or as JSON text; empty if there are none."""
     value = decoded(value)
     if isinstance(value, str):
-        if not value.strip():
+        if not value.strip() or is_nothing(value):
             return ()
         raise RowError(f"{where} has tools that are no JSON list ({shown(value)}); correct or empty them")
     if not value or value != value:  # also the NaN of empty cells
@@ -63,9 +65,22 @@ def _describes(function: Any) -> bool:
 def calls_of(value: Any, where: str) -> list[dict[str, Any]]:
     """The tool calls of a turn: a list or one call, as they are or as JSON text; none for null or nothing."""
     value = decoded(value)
-    if not value or value != value:
+    if not value or value != value or is_nothing(value):
         return []
     return [_call(decoded(call), where) for call in (value if isinstance(value, list) else [value])]
+
+
+def are_calls(value: Any) -> bool:
+    """The cell holds one tool call or several, each with a name and arguments, as they are or as JSON text."""
+    value = decoded(value)
+    calls = [decoded(x) for x in value] if isinstance(value, list) else [value]
+    functions = [decoded(x.get("function", x)) if isinstance(x, Mapping) else x for x in calls]
+    return bool(functions) and all(_is_call(x) and not set(ARGUMENTS).isdisjoint(x) for x in functions)
+
+
+def is_nothing(value: Any) -> bool:
+    """A text that was nothing before it was written as text."""
+    return isinstance(value, str) and value.strip().lower() in NULLS
 
 
 def written_calls(content: Any, where: str) -> tuple[list[dict[str, Any]], Any]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from backend.data.conversation import NO_EXTRA, Message
-from backend.data.turns.calls import calls_of, written_calls
+from backend.data.turns.calls import are_calls, calls_of, is_nothing, written_calls
 from backend.data.turns.cells import CONTENTS, SPEAKERS, shown, turns_of
 from backend.data.turns.faults import RowError
 from backend.data.turns.parts import has_results, parts_of, result_text, text_of
@@ -39,6 +39,9 @@ ROLES = {
     "ipython": "tool",
 }
 CALL_ROLES = ("function_call", "tool_call")
+CALL_KEYS = ("tool_calls", "function_call")
+OTHER_CALL_KEYS = ("function_calls", "tool_call", "toolCalls", "functionCalls", "functionCall")
+"""Keys of an answer that hold its tool calls under less usual names."""
 FLAGS = (
     *("weight", "loss_weight", "loss_scale", "loss_mask", "loss", "train", "trainable", "training", "is_trained"),
     *("learn", "supervised", "do_train", "should_train", "has_loss", "calculate_loss", "compute_loss"),
@@ -156,8 +159,10 @@ def _role(turn: Mapping[str, Any], where: str) -> tuple[str, str]:
 
 
 def _message(turn: Mapping[str, Any], said: str, role: str, where: str) -> Message:
-    calls = [call for key in ("tool_calls", "function_call") if turn.get(key) for call in calls_of(turn[key], where)]
+    calls = _calls(turn, role, where)
     value = _content(turn, bool(calls), where)
+    if calls and is_nothing(value):
+        value = None
     if said in CALL_ROLES:
         calls, value = written_calls(value, where)
     if role == "assistant" and isinstance(value, str) and not calls:
@@ -169,6 +174,22 @@ def _message(turn: Mapping[str, Any], said: str, role: str, where: str) -> Messa
     scored = role == "assistant" and bool(calls or text.strip()) and _flag(turn, where)
     is_null = bool(calls) and not text and value != ""
     return Message(role, text, scored, _extra(turn, calls, thinking), is_null)
+
+
+def _calls(turn: Mapping[str, Any], role: str, where: str) -> list[dict[str, Any]]:
+    """The calls under the usual keys, or else those of an answer under another name that its text does not hold."""
+    calls = [call for key in CALL_KEYS if turn.get(key) for call in calls_of(turn[key], where)]
+    key = None if calls or role != "assistant" else other_calls_key(turn)
+    if key is None:
+        return calls
+    said = turn.get(content_key(turn) or "")
+    calls = calls_of(turn[key], where)
+    return [] if isinstance(said, str) and all(f'"{x["function"]["name"]}"' in said for x in calls) else calls
+
+
+def other_calls_key(turn: Mapping[str, Any]) -> str | None:
+    """The less usual key under which an answer has its tool calls."""
+    return next((key for key in OTHER_CALL_KEYS if key in turn and are_calls(turn[key])), None)
 
 
 def _by_channel(turn: Mapping[str, Any], text: str, where: str) -> tuple[list[dict[str, Any]], str, str]:

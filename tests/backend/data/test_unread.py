@@ -40,6 +40,8 @@ def test_images_of_a_turn_are_refused(key: str, value: Any) -> None:
         ("reasoning", [{"type": "summary", "summary": [{"text": THOUGHT}]}], "as one text under reasoning_content"),
         ("refusal", "I will not say that.", "content of the turn"),
         ("text", "Another text than the content.", "content of the turn"),
+        ("function_calls", "f(n=1)", "write calls under tool_calls"),
+        ("action", {"name": "f", "arguments": {"n": 1}}, "content of the turn"),
     ],
 )
 def test_texts_under_other_keys_are_named(key: str, value: Any, fix: str) -> None:
@@ -57,6 +59,8 @@ def test_texts_under_other_keys_are_named(key: str, value: Any, fix: str) -> Non
         {"weight": 1, "name": "Tom Miller"},
         {"reasoning": THOUGHT, "thinking": THOUGHT, "reasoning_content": THOUGHT},
         {"reasoning_content": [{"type": "text", "text": THOUGHT}]},
+        {"tool_call": {"name": "f", "arguments": {}}},
+        {"tool_call": False},
         {"annotations": [], "refusal": None, "audio": None},
     ],
 )

@@ -65,6 +65,29 @@ def test_tool_calls_of_every_shape(calls: object) -> None:
     assert turns(chat({"role": "assistant", "content": None, "tool_calls": calls}, RESULT))[1] == CALLED
 
 
+@pytest.mark.parametrize("key", ["function_calls", "tool_call", "toolCalls", "functionCall"])
+def test_calls_of_an_answer_under_less_usual_keys(key: str) -> None:
+    given = [CALL["function"]]
+    for calls in (given, given[0], json.dumps(given)):
+        assert turns(chat({"role": "assistant", "content": None, key: calls}, RESULT))[1] == CALLED
+        said = turns(chat({"role": "assistant", "content": "Let me look.", key: calls}, RESULT))[1]
+        assert said == Message("assistant", "Let me look.", True, {"tool_calls": [CALL]})
+    written = f"<tool_call>{json.dumps(given[0])}</tool_call>"
+    assert turns(chat({"role": "assistant", "content": written, key: given}, RESULT))[1].extra == {}
+    assert (
+        turns(chat({"role": "assistant", "content": None, "tool_calls": [CALL]}, {**RESULT, key: given}))[1] == CALLED
+    )
+
+
+@pytest.mark.parametrize("nothing", ["null", "None", " "])
+def test_nothing_that_was_written_as_text(nothing: str) -> None:
+    row = {**chat({"role": "assistant", "content": nothing, "tool_calls": [CALL]}, RESULT), "tools": nothing}
+    (example,) = read(row).examples
+    assert isinstance(example, Conversation) and not example.tools
+    assert example.messages[1].content.strip() == ""
+    assert turns({"messages": [USER, {**BOT, "tool_calls": nothing.strip()}]}) == (Q, A)
+
+
 @pytest.mark.parametrize(
     "tools",
     [
