@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 
 from backend.data.layout.names import ALIASES
@@ -16,6 +17,10 @@ NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 ROWS_TO_TRY = 50
 SEPARATOR_LINE = re.compile(r"sep=(.)\n", re.IGNORECASE)
 """The first line by which spreadsheets name the delimiter."""
+SPACED_QUOTE = re.compile(' +"')
+"""The beginning of a field that is quoted after spaces."""
+MARKDOWN_LINE = re.compile(r"\|(\s*:?-+:?\s*\|)+")
+"""What stands below the header of a Markdown table."""
 NUMBER = re.compile(r"[-+]?\d[\d.,]*")
 USUAL = frozenset(alias for aliases in ALIASES.values() for alias in aliases)
 LONGEST_NAME = 60
@@ -41,14 +46,17 @@ def csv_rows(file: Opened) -> Iterator[Value]:
     said = SEPARATOR_LINE.fullmatch(start)
     head = "" if said else start
     delimiter = said.group(1) if said else _delimiter(file, _head(file))
-    reader = csv.reader(_with(head, lines), delimiter=delimiter, strict=True)
+    text = _head(file).partition("\n")[2] if said else _head(file)
+    skips = _has_spaces_before_quotes(text, delimiter)
+    reader = csv.reader(_with(head, lines), delimiter=delimiter, strict=True, skipinitialspace=skips)
+    rows = _cells(reader) if delimiter == "|" and _is_markdown(text) else reader
     skipped = 1 if said else 0
     try:
-        names = next(reader, [])
+        names = next(rows, [])
         header = _header(file, names, delimiter)
         if not said:
             _refuse_other_delimiter(file, delimiter, names)
-        for fields in reader:
+        for fields in rows:
             if len(fields) > len(header) and not any(fields[len(header) :]):
                 fields = fields[: len(header)]  # empty columns at the right, which spreadsheets write
             if len(fields) != len(header):
@@ -71,6 +79,32 @@ def csv_rows(file: Opened) -> Iterator[Value]:
         raise file.refuse(
             f"line {reader.line_num + skipped}: {error}; fix the quotes there, which within a field are written twice"
         ) from None
+
+
+def _has_spaces_before_quotes(text: str, delimiter: str) -> bool:
+    """Most rows have spaces between a delimiter and the quote that opens a field, as in `"a", "b"`."""
+    header, *rows = list(islice(csv.reader(io.StringIO(text), delimiter=delimiter), ROWS_TO_TRY)) or [[]]
+    spaced = [fields for fields in rows if any(SPACED_QUOTE.match(field) for field in fields)]
+    if not spaced or 2 * len(spaced) < len(rows):
+        return False
+    read: list[list[str]] = []
+    with suppress(csv.Error):  # also a quoted field that the head cuts off
+        again = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True, skipinitialspace=True)
+        read.extend(islice(again, ROWS_TO_TRY))
+    return len(read) > 1 and all(len(fields) == len(header) for fields in read if fields)
+
+
+def _is_markdown(text: str) -> bool:
+    """A table between pipes, with a line of dashes below its header."""
+    lines = text.split("\n", 2)
+    return len(lines) > 1 and lines[0].startswith("|") and MARKDOWN_LINE.fullmatch(lines[1].strip()) is not None
+
+
+def _cells(rows: Iterable[list[str]]) -> Iterator[list[str]]:
+    """The rows of a Markdown table without the outer pipes, the spaces around cells and the line of dashes."""
+    for number, fields in enumerate(rows):
+        if number != 1:
+            yield [field.strip() for field in fields[1:-1]]
 
 
 def _note_once(file: Opened, text: str) -> None:

@@ -137,10 +137,18 @@ def test_what_is_wrong_is_named_with_its_place_and_fix(
         "question|answer\nHow many, 1?|x\n",
         "question\tanswer\nHow many, 1?\tx\n",
         "sep=;\nquestion;answer\nHow many, 1?;x\n",
+        'question, answer\n"How many, 1?", "x"\n',
+        'sep=;\nquestion;  answer\n"How many, 1?";  "x"\n',
+        "| question | answer |\n|---|:-:|\n| How many, 1? | x |\n",
     ],
 )
 def test_the_delimiter_of_a_table_is_found(tmp_path: Path, content: str) -> None:
     assert read(tmp_path, "rows.csv", content) == [{"question": "How many, 1?", "answer": "x"}]
+
+
+def test_spaces_and_quotes_that_are_text_stay(tmp_path: Path) -> None:
+    content = 'question,answer\na," ""b"", she said"\nc, d\ne," f"\n'
+    assert [row["answer"] for row in read(tmp_path, "rows.csv", content)] == [' "b", she said', " d", " f"]
 
 
 def test_commas_in_the_header_of_a_table_with_semicolons(tmp_path: Path) -> None:
