@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 
 from backend.data.layout.head import Head
 from backend.data.layout.mapping import option
-from backend.data.layout.names import ALIASES, ANSWERS, LOSERS, RATINGS, is_identifier, named, preference, rivals, words
+from backend.data.layout.names import (
+    ALIASES,
+    ANSWERS,
+    LABELS,
+    LOSERS,
+    RATINGS,
+    is_identifier,
+    named,
+    preference,
+    rivals,
+    words,
+)
 from backend.data.turns.cells import decoded, has_sentence, shown, speaker_key, texts_of, turns_of
 from backend.data.turns.turns import messages_of, spoken_in
 from backend.errors import UserError
@@ -15,6 +26,8 @@ QUESTIONS = ("instruction", "prompt", "question", "query", "problem", "prompts",
 """Names of columns that hold questions, never documents."""
 
 
+LONGEST_CATEGORY = 40
+"""Mean characters of the texts of a column that sorts the rows."""
 TOKENS = ("input_ids", "token_ids", "tokens")
 """Names of columns that hold texts already tokenised."""
 
@@ -96,7 +109,7 @@ def _half(head: Head) -> str | None:
         column = turns[0]
         fix = f"add the questions, or train on the answers alone with {option('messages', column)}"
         return f"column {column!r} has assistant turns but no user turn in row 1 or any row after it; {fix}"
-    if prompt and prompt.lower() in QUESTIONS and set(_texts(head)) == {prompt}:
+    if prompt and prompt.lower() in QUESTIONS and {x for x in _texts(head) if not _sorts_rows(head, x)} == {prompt}:
         as_text = f"train on the prompts as plain text with {option('text', prompt)}"
         if inner := _with_texts_inside(head):
             what = f"column {prompt!r} holds prompts, and no column holds answers as texts; if they are in {inner!r}"
@@ -111,6 +124,14 @@ def _half(head: Head) -> str | None:
         what = f"column {inner!r} holds lists or objects ({shown(head[inner].values[0])}), which are no texts"
         return f"{what}; write question and answer to columns of their own, such as prompt and completion"
     return None
+
+
+def _sorts_rows(head: Head, column: str) -> bool:
+    """Few short texts, each of several rows, under a name that says nothing of answers: such as a level or a topic."""
+    if not set(words(column)).isdisjoint(ANSWERS) or column.lower() in LABELS:
+        return False
+    values = head[column].values
+    return head[column].mean <= LONGEST_CATEGORY and 2 * len(set(map(str, values))) <= len(values)
 
 
 def _with_texts_inside(head: Head) -> str | None:

@@ -12,7 +12,7 @@ from backend.data.row import Value
 from backend.data.turns.faults import RowError
 from backend.errors import UserError
 
-_NAME = r"<\|?(?:image|video|audio|img|image_pad|video_pad)(?:_?\d+)?\|?>"
+_NAME = r"<\|?(?:image|video|audio|img|image_pad|video_pad)(?:[_ ]?\d+)?\|?>"
 MARK = re.compile(rf"(?:\A|\n)\s*{_NAME}|{_NAME}\s*(?:\n|\Z)")
 """A mark that stands for an image: at the start or the end of a line."""
 MARKED_ROWS = 50

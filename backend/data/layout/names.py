@@ -125,7 +125,10 @@ MEDIA = (
     *("image", "images", "img", "imgs", "image_path", "image_paths", "image_url", "image_urls", "image_file"),
     *("picture", "photo", "pixel_values", "video", "videos", "audio", "audios", "jpg", "png"),
 )
-MEDIA_WORDS = frozenset({"image", "images", "img", "imgs", "picture", "photo", "video", "videos", "audio", "audios"})
+MEDIA_WORDS = frozenset(
+    {"image", "images", "img", "imgs", "picture", "photo", "screenshot", "screenshots"}
+    | {"video", "videos", "audio", "audios"}
+)
 CONVERSATION_IDS = (
     "conversation_id",
     "conv_id",

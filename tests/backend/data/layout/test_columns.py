@@ -327,6 +327,10 @@ def test_marks_of_images_are_refused_and_a_word_of_html_is_not() -> None:
     assert len(read(asked, *[{"question": "q", "answer": "a"}] * 3).examples) == 4
     with pytest.raises(UserError, match=r"^row 1 has the mark <image>"):  # the mark is in most rows
         read({"question": "Look at <image> and say what it is.", "answer": "a"})
+    with pytest.raises(UserError, match=r"^row 1 has the mark <image 1>"):
+        read({"question": "<image 1> What is it?", "answer": "a"})
+    with pytest.raises(UserError, match=r"^row 1 has an image or the like in 'screenshot'"):
+        read({"question": "q", "answer": "a", "screenshot": "shots/1.png"})
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -606,6 +610,14 @@ def test_texts_within_lists_and_objects_are_asked_about(row: dict[str, Any], sen
     with pytest.raises(UserError) as raised:
         read(row)
     assert sentence in str(raised.value)
+
+
+def test_levels_and_topics_of_prompts_are_no_answers() -> None:
+    rows = [{"problem": f"{ASK} {n}", "level": f"Level {n % 3}", "type": "Algebra"} for n in range(9)]
+    with pytest.raises(UserError, match=r"there are only prompts .column 'problem'. and no answers to learn"):
+        read(*rows)
+    with pytest.raises(UserError, match="--mapping prompt=problem --mapping completion=derivation"):
+        read(*[{**row, "derivation": f"{SAY} {n}"} for n, row in enumerate(rows)])
 
 
 def test_no_mapping_is_offered_that_would_take_the_place_of_another() -> None:
