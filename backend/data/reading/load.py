@@ -14,9 +14,9 @@ from pathlib import Path
 from backend import paths, units
 from backend.data.constants import constants
 from backend.data.finding import Finding, count_of, finding
-from backend.data.reading import hub
+from backend.data.reading import card, hub
 from backend.data.reading.readers import FORMATS, GOES_ON, Value, suffix
-from backend.data.reading.selection import Selection, select
+from backend.data.reading.selection import Selection, select, without_other_splits
 from backend.data.reading.stream import Say, Stream
 from backend.errors import UserError
 
@@ -135,6 +135,7 @@ def _of_folder(folder: Path) -> Selection[Path]:
     found = _once(folder, (path for pattern in patterns for path in sorted(folder.glob(pattern))))
     visible = [path for path in found if not any(part.startswith(".") for part in path.parts)]
     chosen = select(visible, str(folder))  # relative, since the folder's own name does not tell a split
+    chosen = without_other_splits(chosen, card.splits(folder))
     files = Selection([folder / x for x in chosen.train], [folder / x for x in chosen.held_out])
     train, copies = _without_copies(files.train)
     names = [x.relative_to(folder) for x in train]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Generic, TypeVar
 
 from backend.data.finding import Finding, finding
+from backend.data.reading.card import is_of
 from backend.data.reading.readers import FORMATS, suffix
 from backend.data.split_names import FOR_FINE_TUNING, OTHER, TRAIN, VALIDATION, purpose
 from backend.errors import UserError
@@ -83,6 +84,26 @@ def _missing_parts(paths: Sequence[PurePath]) -> Iterator[Finding]:
             which, rows = ("number", "is missing: its") if len(missing) == 1 else ("numbers", "are missing: their")
             text = f"Of {count:,} files {folder / name}*, {which} {listed} {rows} rows are not used."
             yield finding("warns", "missing-files", text, "download them, or rename the others if that is meant")
+
+
+def without_other_splits(chosen: Selection[P], said: Mapping[str, Sequence[str]]) -> Selection[P]:
+    """Without the files that the data set's card gives to other splits than the training one, if some are left."""
+    trained = said.get("train", ())
+    other = {
+        path: split
+        for path in chosen.train
+        for split, patterns in said.items()
+        if is_of(path, patterns) and not is_of(path, trained)
+    }
+    train = [path for path in chosen.train if path not in other]
+    if not other or not any(is_of(path, trained) for path in train):
+        return chosen
+    listed = ", ".join(f"{path} ({split})" for path, split in [*other.items()][:3])
+    more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+    text = f"By README.md {listed}{more} belong to other splits and are not trained on."
+    found = finding("notes", "splits", text)
+    held_out = chosen.held_out or [path for path, split in other.items() if VALIDATION.search(split)]
+    return Selection(train, held_out, (*chosen.findings, found))
 
 
 def purpose_of(path: PurePath) -> str:

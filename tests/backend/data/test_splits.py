@@ -86,6 +86,39 @@ def test_files_that_others_number_and_that_are_not_there_are_said(
     assert kinds(path).get("missing-files", "").startswith(said) if said else "missing-files" not in kinds(path)
 
 
+CARD = """---
+language: en
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: "parts/a*.jsonl"
+  - split: dev
+    path:
+    - bench.jsonl
+  - path: hard.jsonl
+    split: hard
+tags:
+- x
+---
+# Rows
+"""
+
+
+def test_splits_that_the_card_names_are_not_trained_on(tmp_path: Path) -> None:
+    rows = pairs(40)
+    path = folder(tmp_path, bench=rows[:5], hard=rows[5:12], **{"parts/a1": rows[12:20], "parts/a2": rows[20:40]})
+    assert inspect(path).rows == 40
+    card = Path(path) / "README.md"
+    card.write_text(CARD)
+    report = inspect(path)
+    assert (report.rows, report.held_out_rows) == (28, 5)
+    assert "By README.md bench.jsonl (dev), hard.jsonl (hard) belong to other splits" in kinds(path)["splits"]
+    for other in (CARD.replace("parts/a", "b/"), CARD.replace("tags:", "- config_name: b\ntags:"), "# Rows", "---\n"):
+        card.write_text(other)
+        assert inspect(path).rows == 40
+
+
 def test_splits_of_different_purpose_are_not_mixed(tmp_path: Path) -> None:
     sft, gen = "train_sft-00000-of-00001", "train_gen-00000-of-00001"
     path = folder(tmp_path, **{sft: pairs(20), gen: pairs(40)[20:], "test_sft": pairs(4)})
