@@ -14,7 +14,7 @@ from backend.data.row import GOES_ON, Value
 from backend.data.turns.calls import tools_of, written_calls
 from backend.data.turns.cells import decoded, shown, texts_of, turns_of
 from backend.data.turns.faults import LeftOut, RowError
-from backend.data.turns.parts import text_of
+from backend.data.turns.parts import one_text, text_of
 from backend.data.turns.transcript import is_transcript, turns_of_transcript
 from backend.data.turns.turns import joined_calls, joined_thoughts, messages_of, turns_in
 
@@ -201,7 +201,7 @@ def _turns(value: Any, number: int, column: str, role: str) -> list[Message]:
     turns = turns_in(value, keyed_text=False)
     if turns is not None:
         return joined_calls(_read(turns, f"row {number}, {column!r} turn"))
-    text = text_of(value, f"row {number}: {column!r}")
+    text = one_text(value, f"row {number}: {column!r}")
     return [Message(role, text, role == "assistant" and bool(text.strip()))]
 
 

@@ -39,7 +39,7 @@ MARKS_OF_TURNS = (*FLAGS, *MASKS, "weights", "loss_masks", "loss_weights", "mask
 """Columns that may say of each turn whether it is trained on."""
 MARKS_OF_ROWS = frozenset({*MARKS, *QUALITY, *GOOD_MARKS, *DEFECTS, *WEIGHTS, *SPLITS, *ENDINGS}) - {"set", "label"}
 """Columns that tell something about a row, which is no part of it."""
-BESIDE_TURNS = ("chat_template_kwargs", "documents", "docs", "contexts", "context", "passages")
+BESIDE_TURNS = ("chat_template_kwargs", "documents", "docs", "contexts", "context", "passages", "input")
 """Columns whose objects a chat template or a question would need."""
 OF_ROWS = frozenset({"tags", "keywords", "topics", "categories", "skills", "models", "policies", "order"})
 """Words in the names of lists that sort the rows, or say from where they come."""

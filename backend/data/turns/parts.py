@@ -15,6 +15,12 @@ TEXT = {"text", "input_text", "output_text"}
 THINKING = {"thinking", "reasoning", "thought", "think"}
 CALLS = {"tool_use", "tool_call", "function_call", "functioncall", "tooluse"}
 RESULTS = {"tool_result", "tool_response", "function_response", "functionresponse", "toolresult"}
+SAID = ("text", "value", "content")
+"""Keys of a part that hold its text."""
+BESIDE_SAID = frozenset(
+    {*SAID, "type", "id", "thought", "thoughtSignature", "annotations", "citations", "cache_control"}
+)
+"""Keys that a part of a turn may have."""
 MEDIA = ("image", "video", "audio", "file", "document", "inlinedata", "inline_data", "img")
 
 
@@ -42,6 +48,8 @@ def parts_of(value: Sequence[Any], where: str) -> Parts:
     """The parts of a turn. UserError for images and the like, RowError for a type that is not known."""
     if len(value) > 1 and all(isinstance(part, str) for part in value):
         raise RowError(f"{where} holds a list of {len(value)} texts ({shown(value)}); keep one of them, as text")
+    if len(value) > 1 and all(map(_tells_more, value)):
+        raise _several(value, where)
     parts = Parts()
     for part in value:
         _read(part, parts, where)
@@ -69,6 +77,17 @@ def text_of(value: Any, where: str) -> str:
     raise RowError(f"{what}; map another column, or write it as text")
 
 
+def one_text(value: Any, where: str) -> str:
+    """A cell that is a whole question or answer as text. RowError if it holds several, with no types of parts."""
+    if isinstance(value, list) and len(value) > 1 and all(isinstance(x, Mapping) and not x.get("type") for x in value):
+        raise _several(value, where)
+    return text_of(value, where)
+
+
+def _several(value: Sequence[Any], where: str) -> RowError:
+    return RowError(f"{where} holds a list of {len(value)} objects ({shown(value)}); keep one of them, as text")
+
+
 def _read(part: Any, parts: Parts, where: str) -> None:
     kind, body = ("text", part) if isinstance(part, str) else _typed(part, where)
     name = kind.lower()
@@ -88,6 +107,15 @@ def _read(part: Any, parts: Parts, where: str) -> None:
         raise RowError(f"{where} holds a part of type {kind!r}; only text can be trained on, so leave such rows out")
 
 
+def _tells_more(part: Any) -> bool:
+    """An object with a text and other things about it, such as a score: one of several answers, no part of a turn."""
+    if not isinstance(part, Mapping) or part.get("type") or part.get("thought") is True:
+        return False
+    return any(part.get(key) is not None for key in SAID) and any(
+        value is not None for key, value in part.items() if key not in BESIDE_SAID
+    )
+
+
 def _typed(part: Any, where: str) -> tuple[str, Any]:
     """A part's type, told from its keys if it does not say, and the object that holds its content."""
     if not isinstance(part, Mapping):
@@ -97,14 +125,14 @@ def _typed(part: Any, where: str) -> tuple[str, Any]:
         inner = part.get(kind)
         return kind, inner if isinstance(inner, Mapping) else part
     given = [key for key, value in part.items() if value is not None and key not in ("thought", "thoughtSignature")]
-    if any(key in given for key in ("text", "value", "content")) and isinstance(_first(part, given), str):
+    if any(key in given for key in SAID) and isinstance(_first(part, given), str):
         return "text", part
     key = next((x for x in given if x != "type"), "nothing")
     return key, part.get(key)
 
 
 def _first(part: Mapping[str, Any], given: Sequence[str]) -> Any:
-    return next(part[key] for key in ("text", "value", "content") if key in given)
+    return next(part[key] for key in SAID if key in given)
 
 
 def _string(body: Any, keys: Sequence[str], kind: str, where: str) -> str:

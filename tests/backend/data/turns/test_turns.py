@@ -136,6 +136,22 @@ def test_text_parts_are_read_however_they_are_keyed(key: str, kind: dict[str, st
     assert turns({"messages": [{"role": "user", "content": [{**kind, key: "q"}]}, BOT]}) == (Q, A)
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [{"text": "a", "score": 1}, {"text": "b", "score": 0}],
+        [{"value": "a", "user_id": "x"}, {"value": "b", "user_id": "y"}],
+        [{"text": "a"}, {"text": "b"}],
+    ],
+)
+def test_several_answers_of_a_row_are_not_joined_to_one(answers: list[dict[str, Any]]) -> None:
+    with pytest.raises(UserError, match=r"row 1: 'answers' holds a list of 2 objects .* keep one of them, as text"):
+        read({"question": "q", "answers": answers})
+    assert turns({"question": "q", "answers": answers[:1]}) == (Q, A)
+    parts = [{"text": "q", "annotations": []}, {"text": "", "annotations": []}]
+    assert turns({"messages": [{"role": "user", "content": parts}, BOT]}) == (Q, A)
+
+
 def test_content_that_is_one_part_or_has_parts() -> None:
     asked = {"role": "user", "content": {"type": "text", "text": "q"}}
     said = {"role": "assistant", "content": {"content_type": "text", "parts": ["a"]}}
