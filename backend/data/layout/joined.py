@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import NamedTuple
 
 from backend.data.layout.head import Head, holds
-from backend.data.layout.names import CONVERSATION_IDS, TURN_NUMBERS, by_names
+from backend.data.layout.names import CONVERSATION_IDS, TIMES, TURN_NUMBERS, by_names
 from backend.data.row import Value
 from backend.data.turns.cells import CONTENTS, SPEAKERS
 from backend.errors import UserError
@@ -22,7 +23,7 @@ class Joined(NamedTuple):
     speaker: str
     content: str
     order: str
-    """The turn's number in its conversation; empty if there is none, and rows are in order."""
+    """The turn's number in its conversation, or its time; empty if there is none, and rows are in order."""
 
 
 def joined_of(head: Head, roles: Mapping[str, str]) -> Joined | None:
@@ -38,7 +39,7 @@ def joined_of(head: Head, roles: Mapping[str, str]) -> Joined | None:
     if by is None:
         what = f"each row holds one turn ({speaker}, {content}) and no column says which turns belong together"
         raise UserError(f"{what}; add a column conversation_id, or write each conversation's turns as one list", "data")
-    order = by_names(head.of_shape("number"), TURN_NUMBERS) or ""
+    order = by_names(head.of_shape("number"), TURN_NUMBERS) or by_names(_times(head), TIMES) or ""
     return Joined(by, speaker, content, order if order != by else "")
 
 
@@ -62,18 +63,39 @@ def join_turns(rows: Iterable[Value], joined: Joined) -> Iterator[tuple[int, Val
 
 
 def _in_turn(turns: Sequence[tuple[int, Value]], order: str) -> list[Value]:
-    """Rows by the number of their turn, if there is one. UserError (field `data`) that names a row without it."""
+    """Rows by the number of their turn, if there is one. UserError (field `data`) that names a row without it.
+
+    Rows of which one has no time stay as they are.
+    """
+    if order.lower() in TIMES and any(_as_number(row.get(order)) is None for _, row in turns):
+        order = ""
     return [row for _, row in (sorted(turns, key=lambda turn: _number(turn, order)) if order else turns)]
 
 
 def _number(turn: tuple[int, Value], order: str) -> float:
     at, row = turn
-    with suppress(ValueError):
-        number = float(str(row.get(order)))
-        if number == number:
-            return number
+    number = _as_number(row.get(order))
+    if number is not None:
+        return number
     what = f"row {at} has {row.get(order)!r} in {order!r}, which numbers the turns of a conversation"
     raise UserError(f"{what}; write the turn's number there", "data")
+
+
+def _as_number(value: object) -> float | None:
+    """A number, or the seconds of a time as ISO 8601 writes it; None if it is neither."""
+    said = str(value).strip()
+    with suppress(ValueError):
+        number = float(said)
+        return number if number == number else None
+    with suppress(ValueError, OverflowError, OSError):
+        time = datetime.fromisoformat(said)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    return None
+
+
+def _times(head: Head) -> list[str]:
+    """Columns whose every cell is a time."""
+    return [x for x in head.columns if x.lower() in TIMES and all(_as_number(y) is not None for y in head[x].cells)]
 
 
 def _as_row(rows: Sequence[Value], joined: Joined) -> Value:

@@ -139,7 +139,17 @@ CONVERSATION_IDS = (
     "chat_id",
     "id",
 )
-TURN_NUMBERS = ("turn", "turn_id", "turn_index", "turn_number", "index", "position", "order", "step")
+TURN_NUMBERS = (
+    *("turn", "turn_id", "turn_index", "turn_number", "turn_idx", "turn_no", "turn_num", "message_index"),
+    *("message_number", "message_idx", "utterance_index", "utterance_idx", "sequence", "seq", "index", "position"),
+    *("order", "step"),
+)
+TIMES = ("timestamp", "created_at", "create_time", "sent_at", "datetime", "time", "date")
+"""Columns that say when a turn was said."""
+ABOUT_AN_ANSWER = frozenset(
+    {"explanation", "explanations", "critique", "critiques", "revision", "attempt", "draft", "evaluation", "judgement"}
+)
+"""Words in the names of columns that were written after an answer, or instead of it: no part of a question."""
 EARLIER = frozenset({"history", "previous", "prior", "past", "earlier"})
 """Words in the names of columns that hold what was said before a question."""
 THINKING = re.compile(r"(?:^|_)(?:cot|thinking|thought|thoughts|reasoning|rationale|chain_of_thought)(?:$|_)")

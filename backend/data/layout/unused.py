@@ -11,6 +11,7 @@ from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.mapping import option
 from backend.data.layout.names import (
+    ABOUT_AN_ANSWER,
     ALIASES,
     ANSWERS,
     DEFECTS,
@@ -188,6 +189,8 @@ def _role(layout: Layout, column: str) -> str:
         return "system" if layout.kind != "text" else "text"
     if layout.kind == "text":
         return "text"
+    if not ABOUT_AN_ANSWER.isdisjoint(words(column)):
+        return ""
     if name in ALIASES["messages"]:
         return "messages"
     is_answer = not set(ANSWERS).isdisjoint(words(column.rstrip("0123456789")))

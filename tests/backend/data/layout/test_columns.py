@@ -346,6 +346,24 @@ def test_rows_of_one_turn_each_are_joined(first: int) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("timestamp", ("2024-01-02T10:00:00Z", "2024-01-02T09:59:58Z")),
+        ("created_at", ("2024-01-02 10:00:00", "2024-01-01 11:00:00")),
+        ("create_time", (1700000002.5, 1700000001)),
+        ("turn_idx", (1, 0)),
+    ],
+)
+def test_turns_are_put_in_order_by_their_time_or_number(column: str, cells: tuple[Any, Any]) -> None:
+    rows = [{"chat_id": 1, **turn, column: cell} for turn, cell in zip((BOT, USER), cells, strict=True)]
+    assert read(*rows).examples == [Conversation((Q, A), (), 1)]
+    kept = [
+        {"chat_id": 1, **turn, "timestamp": cell} for turn, cell in zip((USER, BOT), ("noon", cells[1]), strict=True)
+    ]
+    assert read(*kept).examples == [Conversation((Q, A), (), 1)]
+
+
 def test_a_conversation_that_comes_back_is_refused() -> None:
     rows = [{"chat_id": chat, "role": "user", "content": "q"} for chat in (1, 1, 2, 1)]
     with pytest.raises(UserError, match=r"^row 4 goes on with the conversation '1' .* sort the rows by 'chat_id'$"):
@@ -634,6 +652,11 @@ def test_an_answer_is_never_offered_as_a_system_prompt_or_below_the_question() -
     assert found(two, "unused-columns").fix == "--mapping completion=response2"
     pair = {"prompt": ASK, "chosen": SAY, "rejected": ASK, "raw_response": SAY * 2}
     assert found(read(pair), "unused-columns").fix == ""
+
+
+def test_what_was_written_about_an_answer_is_not_offered_as_a_part_of_the_question() -> None:
+    row = {"prompt": ASK, "response": SAY, "critique": "It is a bit short.", "revision": SAY * 2}
+    assert found(read(row), "unused-columns").fix == ""
 
 
 def test_topics_times_and_letters_of_choices_are_no_warning() -> None:
