@@ -10,7 +10,10 @@ from backend.data import objectives
 from backend.data.formats import Examples, examples_of, read_as
 from backend.data.reading.load import Source
 from backend.data.tokenizing import Tokenizing
+from backend.data.turns.faults import Reason
 from backend.errors import UserError
+
+_NO_PAIRS: tuple[Reason, ...] = ("prompts-differ", "preference-rows")
 
 
 class Learned(NamedTuple):
@@ -53,9 +56,11 @@ def pairs_of(source: Source, mapping: Sequence[str]) -> tuple[Examples, Examples
     worse = {role: pair[1] if x == pair[0] else x for role, x in found.layout.mapping.items()}
     better = read_as(found, found.layout.mapping, worse=replace(found.layout, mapping=worse, verdict="", others=()))
     if all(isinstance(example, int) for example in better):
-        differ = better.passed.left.counts["prompts-differ"]
-        lacks = "two answers to the same prompt" if differ else "two different answers"
-        raise UserError(f"objective: no row of {source.reference} has {lacks}; use sft", "objective")
+        left = better.passed.left
+        lacks = "two answers to the same prompt" if left.counts["prompts-differ"] else "two different answers"
+        first = next((x.text for reason in _NO_PAIRS if (x := left.first.get(reason))), "")
+        why = f" ({first})" if first else ""
+        raise UserError(f"objective: no row of {source.reference} has {lacks}{why}; use sft", "objective")
     return better, read_as(found, worse)
 
 

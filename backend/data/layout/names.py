@@ -148,6 +148,7 @@ TIMES = ("timestamp", "created_at", "create_time", "sent_at", "datetime", "time"
 """Columns that say when a turn was said."""
 ABOUT_AN_ANSWER = frozenset(
     {"explanation", "explanations", "critique", "critiques", "revision", "attempt", "draft", "evaluation", "judgement"}
+    | {"prediction", "predicted", "gold", "golden", "wrong", "incorrect", "negative", "negatives"}
 )
 """Words in the names of columns that were written after an answer, or instead of it: no part of a question."""
 EARLIER = frozenset({"history", "previous", "prior", "past", "earlier"})

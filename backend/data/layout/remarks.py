@@ -10,7 +10,7 @@ from backend.data.layout.answers import completions
 from backend.data.layout.head import Head, holds
 from backend.data.layout.kinds import Layout
 from backend.data.layout.mapping import option
-from backend.data.layout.names import LABELS, NOTHING, named
+from backend.data.layout.names import LABELS, NOTHING, is_about_answers, named
 from backend.data.layout.quality import quality
 from backend.data.layout.unused import is_rejected, unused
 from backend.data.turns.cells import turns_of
@@ -37,7 +37,7 @@ def remarks(head: Head, layout: Layout, said: dict[str, str]) -> tuple[Finding, 
 
 def _preference(head: Head, layout: Layout) -> Iterator[Finding]:
     if layout.preference is None:
-        for column in (x for x in layout.unused if is_rejected(x)):
+        for column in (x for x in layout.unused if is_rejected(x) and not is_about_answers(x)):
             text = f"This is preference data: the rejected answers in {column!r} are not used."
             yield finding("warns", "preference-data", text)
         return

@@ -189,7 +189,8 @@ def _role(layout: Layout, column: str) -> str:
         return "system" if layout.kind != "text" else "text"
     if layout.kind == "text":
         return "text"
-    if not ABOUT_AN_ANSWER.isdisjoint(words(column)):
+    is_gold = {"gold", "golden"} & {*words(column)} and set(ANSWERS) & {*words(column)}
+    if not ABOUT_AN_ANSWER.isdisjoint(words(column)) and not is_gold:
         return ""
     if name in ALIASES["messages"]:
         return "messages"

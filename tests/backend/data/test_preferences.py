@@ -38,6 +38,13 @@ def test_answers_to_different_prompts_are_no_pair(said: Any, tmp_path: Path, tin
         assert (left.severity, left.rows) == ("warns", (1,))
 
 
+def test_why_no_row_is_a_pair_is_said(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", [{"prompt": "q", "chosen": "a", "rejected": ["b", "c"]}] * 3)
+    why = r"has two different answers \(row 1: 'rejected' holds a list of 2 texts"
+    with pytest.raises(UserError, match=why):
+        inspect(path, objective="dpo")
+
+
 def test_no_pair_at_all_is_refused(tmp_path: Path, tiny_model: Path) -> None:
     rows = [{"chosen": talk(f"{i}?", "Yes."), "rejected": talk(f"Not {i}?", "No.")} for i in range(4)]
     with pytest.raises(UserError, match="has two answers to the same prompt"):

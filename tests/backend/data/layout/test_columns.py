@@ -657,6 +657,14 @@ def test_an_answer_is_never_offered_as_a_system_prompt_or_below_the_question() -
 def test_what_was_written_about_an_answer_is_not_offered_as_a_part_of_the_question() -> None:
     row = {"prompt": ASK, "response": SAY, "critique": "It is a bit short.", "revision": SAY * 2}
     assert found(read(row), "unused-columns").fix == ""
+    for column, fix in (("wrong_answer", ""), ("gold", ""), ("gold_answer", "--mapping completion=gold_answer")):
+        row = {"prompt": ASK, "response": SAY, column: "Four apples."}
+        assert found(read(row), "unused-columns").fix == fix
+
+
+def test_scores_of_rejected_answers_are_no_rejected_answers() -> None:
+    assert kinds(read({"prompt": "q", "chosen": "a", "chosen_score": 1, "rejected_score": 0})) == []
+    assert "preference-data" in kinds(read({"prompt": "q", "chosen": "a", "rejected_one": "b"}))
 
 
 def test_topics_times_and_letters_of_choices_are_no_warning() -> None:
