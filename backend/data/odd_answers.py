@@ -17,6 +17,8 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 """The name of a speaker before what is said."""
+_PRINTED = re.compile(r"\['[^'\n]*'\]|\[\"[^\"\n]*'[^\"\n]*\"\]|b'[^\n]*'|b\"[^\n]*\"")
+"""A list of one text, or bytes."""
 _ENTITIES = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#39|#x27);")
 
 
@@ -72,6 +74,22 @@ ODDITIES = (
         "write the answer after it, or remove these rows",
         0,
         lambda _, answer: answer.rstrip().endswith("</think>") and answer.lstrip().startswith("<think>"),
+    ),
+    Oddity(
+        "notes",
+        "answers-without-begin-of-thinking",
+        "Answers of {rows} hold </think> without <think> before it.",
+        "write <think> before what is thought, unless the chat template does so itself",
+        0.05,
+        lambda _, answer: "</think>" in answer and "<think>" not in answer,
+    ),
+    Oddity(
+        "warns",
+        "answers-as-python-prints",
+        "Answers of {rows} are written as Python prints a list or bytes, such as ['Three']: they are learned so.",
+        "write the text alone",
+        0.5,
+        lambda _, answer: _PRINTED.fullmatch(answer.strip()) is not None,
     ),
     Oddity(
         "warns",

@@ -25,6 +25,10 @@ def chats(*answers: str) -> list[Conversation]:
         ("gaps-as-text", "NaN"),
         ("answers-without-end-of-thinking", "<think>\nIt has three, no, wait"),
         ("answers-of-thinking-alone", "<think>\nIt has three.\n</think>"),
+        ("answers-without-begin-of-thinking", "It has three.\n</think>\nThree."),
+        ("answers-as-python-prints", "['It has three.']"),
+        ("answers-as-python-prints", '["It\'s three."]'),
+        ("answers-as-python-prints", "b'It has three.'"),
         ("answers-begin-with-labels", "Assistant: It has three."),
         ("answers-begin-with-labels", "### Response:\nIt has three."),
         ("spaces-around-answers", " It has three."),
@@ -49,6 +53,8 @@ def test_clean_answers_have_none() -> None:
         "AI is it.",
         "The response: x",
         "Use <think> here",
+        "['one', 'two']",
+        '["one"]',
     )
     assert list(odd_answers(chats(*answers))) == []
 
