@@ -23,6 +23,8 @@ SPOKEN = re.compile(
 """What stands before the turns of conversations that were written as one text."""
 TURNS = re.compile(r"""['"]?\b(?:role|from)['"]?\s*[:=]\s*['"]?(?:user|human|system|assistant|gpt)\b""")
 """Turns that were written as text in some notation that is not read, such as YAML or a class's own."""
+TURNS_WITHIN = 50
+"""So near to the beginning of a text the first of them stands."""
 PLACEHOLDER = re.compile(r"\{\{ ?[A-Za-z_]{2,30} ?\}\}")
 
 
@@ -100,7 +102,7 @@ def _placeholders(examples: Sequence[Example]) -> Iterable[Finding]:
 def _spoken_documents(examples: Sequence[Example]) -> Iterable[Finding]:
     """Documents that are conversations in plain words, or in a notation: their questions are learned as well."""
     texts = [x for x in examples if isinstance(x, Text)]
-    written = [(x.row - 1, match.group()) for x in texts if (match := TURNS.search(x.document))]
+    written = [(x.row - 1, match.group()) for x in texts if (match := TURNS.search(x.document[:TURNS_WITHIN]))]
     if len(written) > len(examples) // 2:
         text = (
             f"Texts of {count_of(len(written))} are lists of turns in a notation that is not read ({written[0][1]}): "

@@ -13,7 +13,7 @@ from backend.data.layout.kinds import Layout
 from backend.data.layout.media import refuse_media_of_turn
 from backend.data.layout.names import THINKING, is_identifier
 from backend.data.row import Value
-from backend.data.turns.calls import are_calls
+from backend.data.turns.calls import are_calls, is_nothing
 from backend.data.turns.cells import KEYED_LOSS, SPEAKERS, has_sentence, speaker_key, turns_of
 from backend.data.turns.turns import (
     CALL_KEYS,
@@ -158,7 +158,7 @@ def _left(turn: Mapping[str, Any], keys: list[str]) -> Iterator[str]:
 
 def _calls(key: str, value: Any) -> bool:
     """By its name or its content it holds tool calls."""
-    return (key in OTHER_CALL_KEYS and not isinstance(value, bool)) or are_calls(value)
+    return (key in OTHER_CALL_KEYS and not isinstance(value, bool) and not is_nothing(value)) or are_calls(value)
 
 
 def _is_in(value: Any, said: Any) -> bool:

@@ -109,12 +109,16 @@ def _half(head: Head) -> str | None:
         column = turns[0]
         fix = f"add the questions, or train on the answers alone with {option('messages', column)}"
         return f"column {column!r} has assistant turns but no user turn in row 1 or any row after it; {fix}"
-    if prompt and prompt.lower() in QUESTIONS and {x for x in _texts(head) if not _sorts_rows(head, x)} == {prompt}:
+    sorting = [x for x in _texts(head) if _sorts_rows(head, x)]
+    if prompt and prompt.lower() in QUESTIONS and set(_texts(head)) - {*sorting} == {prompt}:
         as_text = f"train on the prompts as plain text with {option('text', prompt)}"
         if inner := _with_texts_inside(head):
             what = f"column {prompt!r} holds prompts, and no column holds answers as texts; if they are in {inner!r}"
             return f"{what}, write one of them for each row to a column answer; or {as_text}"
         what = f"there are only prompts (column {prompt!r}) and no answers to learn"
+        if sorting:
+            what += f", unless those of {sorting[0]!r} are, which come again and again"
+            as_text += f", or on both with {option('prompt', prompt)} {option('completion', sorting[0])}"
         return f"{what}; add a column of answers, or {as_text}"
     if (
         len(_texts(head)) < 2

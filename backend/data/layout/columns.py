@@ -15,7 +15,7 @@ from backend.data.layout.media import has_media_marks, media_columns
 from backend.data.layout.names import ALIASES, EARLIER, LABELS, MARKS, by_names, named, preference, words
 from backend.data.layout.remarks import remarks
 from backend.data.row import Value
-from backend.data.turns.cells import decoded, texts_of
+from backend.data.turns.cells import decoded, texts_of, turns_of
 from backend.data.turns.turns import ROLES as SPEAKER_ROLES
 from backend.data.turns.turns import spoken_in
 from backend.errors import UserError
@@ -118,7 +118,18 @@ def _is_history(head: Head, column: str) -> bool:
     if not _is_called_earlier(column):
         return False
     asked = named([x for x in head.columns if x != column], "prompt")
-    return asked is not None and bool(completions(head, [column, asked]))
+    answers = completions(head, [column, asked]) if asked else []
+    return bool(asked and answers) and not _ends_with(head, column, str(asked), answers[0])
+
+
+def _ends_with(head: Head, column: str, asked: str, answer: str) -> bool:
+    """Whether the turns of most rows end with the question and the answer of these columns."""
+    rows = [(turns_of(row.get(column)) or [], row) for row in head.rows if holds(row.get(answer))]
+    same = (
+        len(turns) > 1 and row.get(asked) in turns[-2].values() and row[answer] in turns[-1].values()
+        for turns, row in rows
+    )
+    return 2 * sum(same) > len(rows)
 
 
 def _is_whole(head: Head, column: str) -> bool:

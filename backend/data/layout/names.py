@@ -33,6 +33,7 @@ MARKS = ("label", "kto_tag", "desirable", "is_desirable")
 QUALITY = ("correct", "is_correct", "passed", "is_passed", "accepted", "is_accepted", "valid", "is_valid", "is_good")
 """True or false for a good or a bad answer, as sets of generated answers carry it."""
 GOOD_MARKS = (
+    *("keep", "include", "included", "selected", "training", "is_training", "use_for_training"),
     *("thumbs_up", "thumbsup", "liked", "helpful", "is_helpful", "upvoted", "approved", "is_approved", "verified"),
     *(
         "is_verified",
@@ -94,10 +95,7 @@ ABOUT_ANSWERS = frozenset(
     | {"feedback", "critique", "annotator", "category", "type", "label"}
 )
 """Words in the names of columns that tell something about a better and a worse answer, such as `chosen_model`."""
-WEIGHTS = (
-    *("weight", "weights", "loss_weight", "sample_weight", "train", "is_train", "training", "is_training"),
-    *("use_for_training", "keep", "include", "included", "selected"),
-)
+WEIGHTS = ("weight", "weights", "loss_weight", "sample_weight", "train", "is_train")
 """How much a row counts: 0 or false for one that is not to be trained on."""
 SPLITS = ("split", "subset", "partition", "fold", "set", "data_split", "dataset_split")
 """Columns that say to which split a row belongs."""

@@ -31,7 +31,9 @@ CHOICES = "abcdefgh"
 TRAINED_ON = "they are trained on."
 """What becomes of rows without a mark, unless the objective needs one."""
 TRUE = ("true", "1", "1.0")
-FALSE = ("false", "0", "0.0", "-1", "-1.0")
+FALSE = ("false", "0", "0.0")
+MINUS = ("-1", "-1.0")
+"""Bad beside 1, if no 0 stands between them."""
 
 
 def quality(head: Head, layout: Layout) -> Iterator[Finding]:
@@ -67,8 +69,9 @@ def quality(head: Head, layout: Layout) -> Iterator[Finding]:
             yield finding("warns", "marked-rows", text, f"leave out rows that {column} marks", bad)
         elif head.shape(column) in ("truth", "number") and column.lower() in (*QUALITY, *GOOD_MARKS, *MARKS, *WEIGHTS):
             words_of = {str(x).strip().lower() for x in head[column].values}
-            false = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in FALSE]
-            if false and (words_of <= {*TRUE, *FALSE} or column.lower() in WEIGHTS):
+            bad_words = MINUS if words_of <= {*TRUE, *MINUS} else FALSE
+            false = [at for at, x in enumerate(head[column].cells) if str(x).strip().lower() in bad_words]
+            if false and (words_of <= {*TRUE, *bad_words} or column.lower() in WEIGHTS):
                 text = f"Column {column!r} marks rows as {head[column].cells[false[0]]}, and they are trained on alike."
                 yield finding("warns", "marked-rows", text, f"leave out rows that {column} marks", false)
 

@@ -409,8 +409,8 @@ def test_what_was_said_before_is_not_taken_instead_of_question_and_answer(column
     before = [{"role": "user", "content": "h"}, BOT]
     for said in (before, [*before, USER]):
         assert turns({column: said, "question": "q", "answer": "a"}) == (*EARLIER, Q, A)
-    whole = {column: [USER, BOT], "title": "t"}
-    assert turns(whole) == (Q, A)
+    for beside in ({"title": "t"}, {"question": "q", "answer": "a"}):
+        assert turns({column: [USER, BOT], **beside}) == (Q, A)
 
 
 def test_earlier_questions_and_answers_as_pairs() -> None:
@@ -455,6 +455,11 @@ def test_answers_that_are_tool_calls_become_calls() -> None:
 def test_rows_that_are_marked_as_bad_are_said(column: str, values: tuple[Any, Any]) -> None:
     examples = read(*[{"prompt": "q", "completion": "a", column: values[n % 2]} for n in range(4)])
     assert kinds(examples) == ["marked-rows"] and repr(column) in found(examples, "marked-rows").text
+
+
+@pytest.mark.parametrize(("column", "values"), [("selected", (0, 1, 2)), ("label", (-1, 0, 1)), ("keep", (1, 1, 1))])
+def test_numbers_that_are_no_marks_of_rows(column: str, values: tuple[int, ...]) -> None:
+    assert kinds(read(*[{"prompt": "q", "completion": "a", column: x} for x in values])) == []
 
 
 def test_answers_that_were_cut_off_are_said() -> None:
@@ -632,7 +637,7 @@ def test_texts_within_lists_and_objects_are_asked_about(row: dict[str, Any], sen
 
 def test_levels_and_topics_of_prompts_are_no_answers() -> None:
     rows = [{"problem": f"{ASK} {n}", "level": f"Level {n % 3}", "type": "Algebra"} for n in range(9)]
-    with pytest.raises(UserError, match=r"there are only prompts .column 'problem'. and no answers to learn"):
+    with pytest.raises(UserError, match=r"there are only prompts .column 'problem'. .* unless those of 'level' are"):
         read(*rows)
     with pytest.raises(UserError, match="--mapping prompt=problem --mapping completion=derivation"):
         read(*[{**row, "derivation": f"{SAY} {n}"} for n, row in enumerate(rows)])
