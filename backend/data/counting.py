@@ -41,6 +41,8 @@ class Counted:
     exact: bool
     """Every example was tokenised; otherwise a sample, to which the others are fitted."""
     tally: Tally
+    shorter: Counts | None = None
+    """Of pairs, tokens of the side that has fewer; None if rows have one answer."""
 
 
 def estimated(table: Sizes, sample: Sequence[Example]) -> Counted:
@@ -94,6 +96,7 @@ def longer_of_pairs(seen: Survey, better: Counted, of_worse: Survey, worse: Coun
     return replace(
         better,
         tokens=np.where(is_worse, worse.tokens[of], better.tokens[at]),
+        shorter=np.where(is_worse, better.tokens[at], worse.tokens[of]),
         scored=np.where(is_worse, worse.scored[of], better.scored[at]),
         prompt=better.prompt[at],
         used=better.used[at],

@@ -102,6 +102,7 @@ def _inspected(
         row_tokens=_repeated(counts.tokens, source),
         row_scored_tokens=_repeated(counts.scored, source),
         row_prompt_tokens=_repeated(counts.prompt, source),
+        row_shorter_tokens=None if counts.shorter is None else _repeated(counts.shorter, source),
         empty_rows=round(len(seen.empty) * source.factor),
         duplicate_rows=len(seen.repeated),
         exact=counts.exact and source.factor == 1,

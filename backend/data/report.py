@@ -39,6 +39,8 @@ class Cut:
     """Rows that have no scored token left."""
     row_of_a_token: float
     """Length of the row that a token belongs to, mean over the tokens: longer than the mean row; 0 without rows."""
+    pair_tokens: int = 0
+    """dpo: tokens of both answers, each with its prompt; 0 if rows have one answer."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class DataReport:
     """The data's row, counted from 0, of each entry of the arrays above; empty if the data was read in part."""
     unused_columns: tuple[str, ...] = ()
     """Columns that play no part in any of the data's layouts."""
+    row_shorter_tokens: Counts | None = None
+    """dpo: tokens of each row with the shorter of its two answers, `row_tokens` being those with the longer one."""
     objectives: tuple[str, ...] = ("sft", "dpo", "kto")
     """What the rows can be trained with; everything if only their sizes are known."""
 
@@ -162,7 +166,7 @@ class DataReport:
             return self._divided(max_length)
         scored = np.clip(np.minimum(self.row_scored_tokens, max_length - self.row_prompt_tokens), 0, None)
         left = scored > 0
-        kept = np.minimum(self.row_tokens[left], max_length)
+        kept, shorter = np.minimum(self.row_tokens[left], max_length), self.row_shorter_tokens
         return Cut(
             rows=len(kept),
             truncated_rows=int((self.row_tokens > max_length).sum()),
@@ -170,6 +174,7 @@ class DataReport:
             scored_tokens=int(scored.sum()),
             unscored_rows=len(left) - len(kept),
             row_of_a_token=float(np.square(kept, dtype=np.float64).sum() / max(1.0, kept.sum())),
+            pair_tokens=0 if shorter is None else int(kept.sum() + np.minimum(shorter[left], max_length).sum()),
         )
 
     def _divided(self, max_length: int) -> Cut:

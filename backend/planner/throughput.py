@@ -38,6 +38,8 @@ class Work:
     their lengths are not known."""
     rows: int = 0
     """Rows of a whole effective batch if the data has fewer than it asks for; 0 if it has enough."""
+    filled: float = 1.0
+    """dpo: tokens of the data in each of a pair whose sides are as long as the longer one."""
 
 
 def work(plan: Plan, data: DataReport) -> Work:
@@ -45,9 +47,11 @@ def work(plan: Plan, data: DataReport) -> Work:
     cut = data.cut(plan.max_length)
     mean = cut.tokens / cut.rows if cut.rows else float(plan.max_length)
     longest = min(plan.max_length, data.percentile(100) if data.rows else plan.max_length)
-    sides = counts.sequences_per_row(plan)  # dpo: two, as long as the longer answer's
+    sides, pair = counts.sequences_per_row(plan), 1.0
+    if sides == 2 and cut.pair_tokens:  # `mean` is of the longer sides
+        pair = cut.pair_tokens / (sides * cut.tokens)
     few = _few_rows(plan, data)
-    step_tokens = _with_replay(mean, plan) * (few or plan.effective_batch) * sides
+    step_tokens = _with_replay(mean, plan) * (few or plan.effective_batch) * sides * pair
     length = min(plan.max_length, max(longest, math.ceil(step_tokens / plan.processes))) if plan.packing else longest
     length = filled(max(1, length), LENGTHS, plan.max_length)
     scored = max(1, math.ceil(length * data.scored_share))
@@ -55,10 +59,11 @@ def work(plan: Plan, data: DataReport) -> Work:
         step_tokens=step_tokens,
         length=length,
         scored=filled(scored, PREDICTIONS, length),
-        held_out_tokens=sides * mean * data.split(plan.max_length, plan.eval_fraction)[1],
+        held_out_tokens=sides * pair * mean * data.split(plan.max_length, plan.eval_fraction)[1],
         attended=_row_of_a_token(plan, data),
         row_lengths=() if plan.packing or not data.rows else _row_lengths(plan, data),
         rows=few,
+        filled=pair,
     )
 
 
@@ -97,8 +102,8 @@ def _row_lengths(plan: Plan, data: DataReport) -> tuple[int, ...]:
 def padding(plan: Plan, load: Work) -> float:
     """Tokens that are computed, padding included, for each token of the data.
 
-    Rows that are not packed are sorted by length, and padded to the longest of their micro-batch. Sequences are then
-    filled up to a multiple (backend/data/packing.py).
+    Rows that are not packed are sorted by length, and padded to the longest of their micro-batch; of a pair to its
+    longer side. Sequences are then filled up to a multiple (backend/data/packing.py).
     """
     if plan.packing:
         mean = load.step_tokens / (plan.processes * sequences_per_step(plan, load))
@@ -106,7 +111,7 @@ def padding(plan: Plan, load: Work) -> float:
     lengths, size = load.row_lengths, plan.micro_batch
     groups = [lengths[i : i + size] for i in range(0, len(lengths), size)]
     computed = sum(filled(max(group), LENGTHS, plan.max_length) * len(group) for group in groups)
-    return computed / sum(lengths) if lengths else 1.0
+    return computed / sum(lengths) / load.filled if lengths else 1.0
 
 
 def sequences_per_step(plan: Plan, load: Work) -> int:

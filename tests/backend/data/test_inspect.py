@@ -74,6 +74,7 @@ def test_a_pair_is_planned_by_the_longer_of_its_answers(
     if has_tokenizer:
         trained = prepare_preferences("dpo", path, (), tiny_model, 512, 0.0, 0).train
         assert planned.row_tokens.tolist() == [max(len(ids) for ids, _ in trained[at].rows) for at in range(3)]
+        assert planned.cut(512).pair_tokens == sum(len(ids) for at in range(3) for ids, _ in trained[at].rows)
 
 
 def test_the_preview_is_the_first_row_as_the_model_sees_it(tmp_path: Path, model: ModelInfo) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from backend.answers import Answers
@@ -55,6 +56,18 @@ def test_both_answers_are_computed_and_the_reference_takes_a_forward_pass() -> N
     assert memory.predict(LLAMA_8B, DPO, A100_80, 512) == memory.predict(
         LLAMA_8B, replace(sft, micro_batch=2), A100_80, 512
     )
+
+
+def test_the_speed_of_pairs_is_of_their_tokens_as_the_run_counts_them_and_the_time_of_what_both_are_padded_to() -> None:
+    alike = rows(2000, 400)
+    short = replace(alike, row_shorter_tokens=np.full(2000, 200))
+    padded, load = throughput.work(DPO, alike), throughput.work(DPO, short)
+    assert (padded.step_tokens, load.step_tokens) == (800 * DPO.effective_batch, 600 * DPO.effective_batch)
+    assert load.held_out_tokens == 0.75 * padded.held_out_tokens
+    seconds = [throughput.step_seconds(LLAMA_8B, DPO, A100_80, x) for x in (padded, load)]
+    assert seconds[0] == pytest.approx(seconds[1])
+    cut = throughput.work(replace(DPO, max_length=256), short)
+    assert cut.step_tokens == 456 * DPO.effective_batch
 
 
 def test_warm_up_is_of_the_steps_that_preferences_take() -> None:
