@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 
 from backend.errors import UserError
 
@@ -31,22 +32,23 @@ def is_right(task: str, answer: str, wanted: str) -> bool:
     return theirs is not None and ours == theirs
 
 
-def extracted(task: str, text: str) -> str | float | None:
+def extracted(task: str, text: str) -> str | Decimal | None:
     """What of a text is compared; None if it has nothing of the kind.
 
     `exact`: the text without space around it. `number`: its last number, as GSM8K's answers end with theirs. Any other
-    task is a regular expression: its last match, or the first group of that.
+    task is a regular expression: its last match, or the first group of that; one that is empty says nothing.
     """
     if task == EXACT:
         return text.strip() or None
     if task == NUMBER:
         found = _NUMBER.findall(text)
-        return float(found[-1].replace(",", "")) if found else None
-    matches = list(re.finditer(task, text))
-    if not matches:
-        return None
-    last = matches[-1]
-    return str(last[1] if last.re.groups and last[1] is not None else last[0]).strip()
+        return Decimal(found[-1].replace(",", "")) if found else None
+    matches = [_compared(match) for match in re.finditer(task, text)]
+    return next((found for found in reversed(matches) if found), None)
+
+
+def _compared(match: re.Match[str]) -> str:
+    return str(match[1] if match.re.groups and match[1] is not None else match[0]).strip()
 
 
 def wilson(right: int, rows: int) -> tuple[float, float]:

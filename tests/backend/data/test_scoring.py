@@ -16,12 +16,15 @@ from backend.errors import UserError
         ("number", "The answer is 8", "#### 7", False),
         ("number", "I do not know.", "#### 7", False),
         ("number", "It is -3", "#### 3", False),
+        ("number", "12345678901234567", "12345678901234568", False),
         ("exact", " Paris\n", "Paris", True),
         ("exact", "Paris.", "Paris", False),
         ("exact", "", "", False),
         (r"\b([A-D])\b", "First A, no: the answer is C", "C", True),
         (r"\b([A-D])\b", "none of them", "C", False),
         (r"\d+ km", "It is 12 km away", "about 12 km", True),
+        (r"\d*", "It is 13", "about 12", False),
+        (r"####\s*(.*)", "#### ", "####", False),
     ],
 )
 def test_an_answer_is_right_or_wrong(task: str, answer: str, wanted: str, right: bool) -> None:
@@ -31,7 +34,8 @@ def test_an_answer_is_right_or_wrong(task: str, answer: str, wanted: str, right:
 def test_what_is_compared() -> None:
     assert extracted("number", "from 2 to .5") == 0.5
     assert extracted("number", "1.") == 1.0
-    assert extracted(r"(?:is (\w+))?", "x") == ""
+    assert extracted(r"(?:is (\w+))?", "x") is None
+    assert extracted(r"\d*", "It is 12 km") == "12", "such a pattern's last match is the empty one at the end"
 
 
 @pytest.mark.parametrize(
