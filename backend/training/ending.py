@@ -39,9 +39,14 @@ def early_stop(plan: Plan, progress: RunProgress) -> Ending | None:
     patience = plan.early_stopping_patience
     if not patience or progress.stale_evaluations < patience:
         return None
+    not_fallen = (
+        f"ended early: in {units.counted(progress.stale_evaluations, 'evaluation')} the held-out loss has not fallen"
+    )
+    if plan.early_stopping_min_delta:  # it may have fallen by less, and the lowest be of the last of them
+        return Ending(
+            "done", f"{not_fallen} by more than {plan.early_stopping_min_delta:g} below the lowest before each"
+        )
     before, lowest = progress.eval_before, progress.best_loss
     is_first = lowest is None or (before is not None and before <= lowest)
     best = "before training" if is_first else f"at step {progress.best_step:,}"
-    counted = units.counted(progress.stale_evaluations, "evaluation")
-    by = f" by more than {plan.early_stopping_min_delta:g}" if plan.early_stopping_min_delta else ""
-    return Ending("done", f"ended early: in {counted} the held-out loss has not fallen{by} below the one {best}")
+    return Ending("done", f"{not_fallen} below the one {best}")

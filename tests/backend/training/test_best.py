@@ -146,3 +146,15 @@ def test_the_end_names_the_loss_that_was_not_undercut(lowest: float, said: str) 
     end = early_stop(Plan(early_stopping_patience=1), progress)
     assert end is not None
     assert str(end.reason).endswith(f"in 1 evaluation the held-out loss has not fallen below {said}")
+
+
+def test_an_end_by_less_than_the_minimum_delta_names_no_loss_as_not_undercut() -> None:
+    """The loss may have fallen all the time: the lowest is then that of the evaluation which ended the run."""
+    progress, plan = RunProgress(), Plan(early_stopping_patience=2, early_stopping_min_delta=0.2)
+    for step, loss in enumerate((2.0, 1.9, 1.8)):
+        progress.step = step
+        progress.evaluated(loss, plan.early_stopping_min_delta)
+    end = early_stop(plan, progress)
+    assert end is not None and progress.best_step == 2
+    said = "in 2 evaluations the held-out loss has not fallen by more than 0.2 below the lowest before each"
+    assert str(end.reason).endswith(said)
