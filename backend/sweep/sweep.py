@@ -35,10 +35,17 @@ class Candidate:
     folder: RunFolder | None = None
     step: int = 0
     loss: float | None = None
-    """Held-out loss at `step`."""
+    """Held-out loss at `step`; of what is saved once it has ended."""
     seconds: float = 0.0
     failure: str = ""
     past: History | None = field(default=None, repr=False)
+    compared_at: int = 0
+    """The step at which it was compared with others after a limit of its plan had ended it sooner; 0 if none has."""
+
+    @property
+    def has_ended(self) -> bool:
+        """It makes no further steps: it has made its last, or early stopping or max_forgetting has ended it."""
+        return self.past is not None and self.past.state == "done"
 
 
 @dataclass(frozen=True)
@@ -105,8 +112,16 @@ def run(sweep: Sweep, say: Say) -> list[Candidate]:
             if remaining <= 0:
                 say("the time is up")
                 return ranked(sweep.candidates)
-            _train(candidate, rung.step, remaining)
+            if not candidate.has_ended:
+                _train(candidate, rung.step, remaining)
+            if candidate.has_ended:
+                candidate.compared_at = rung.step
             loss = "no loss" if candidate.loss is None else f"held-out loss {candidate.loss:.4f}"
+            loss += (
+                f", ended early at step {candidate.step:,}"
+                if candidate.has_ended and candidate.step < rung.step
+                else ""
+            )
             say(f"  {grid.words(candidate.settings)}: {candidate.failure or loss}")
         left = [candidate for candidate in left if not candidate.failure]
         if not left:
@@ -115,10 +130,10 @@ def run(sweep: Sweep, say: Say) -> list[Candidate]:
 
 
 def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Candidates by how far they came, then by the lowest held-out loss; failures last."""
+    """Candidates by how far they came or were compared, then by the lowest held-out loss; failures last."""
     return sorted(
         candidates,
-        key=lambda x: (bool(x.failure), -x.step, math.inf if x.loss is None else x.loss),
+        key=lambda x: (bool(x.failure), -max(x.step, x.compared_at), math.inf if x.loss is None else x.loss),
     )
 
 
@@ -235,7 +250,7 @@ def _take_in(candidate: Candidate, code: int) -> None:
     finished = past.finished
     candidate.step = past.step
     candidate.seconds = (finished.seconds or 0.0) if finished else candidate.seconds
-    candidate.loss = past.evaluations[-1].loss if len(past.evaluations) > 1 else None
+    candidate.loss = past.result_loss
     crashed = code and finished == before  # after writing its end it may still crash while Python exits
     if past.state == "failed" or not finished or crashed:
         candidate.failure = (finished.error if finished else None) or f"its process died (exit code {code})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,38 @@ def test_a_process_that_crashed_after_it_told_its_end_has_not_failed(
         sweep._train(found, step, 30.0)
         failures.append(found.failure)
     assert failures == ["", "its process died (exit code 134)"]
+
+
+ENDS = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from backend.run.event_log import EventLog
+from backend.run.events import Evaluated, RunFinished, StepDone
+from backend.run.folder import RunFolder
+folder, to = RunFolder(Path(sys.argv[1])), int(sys.argv[2])
+ends = folder.job().plan.rank == 4
+log = EventLog(folder.events_file)
+at = 3 if ends and to > 2 else to
+log.write(Evaluated(step=0, loss=4.0))
+log.write(StepDone(step=at))
+log.write(Evaluated(step=at, loss=1.5 if ends else 3.0 - at / 8))
+kept = 1.25 if ends else None
+log.write(RunFinished(state="done" if at < to else "paused", step=at, seconds=to, result_eval_loss=kept))
+"""
+
+
+def test_a_setting_that_a_limit_has_ended_is_compared_by_its_result_and_not_started_again(
+    fttui_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "CHILD", (sys.executable, "-c", ENDS))
+    jobs = [replace(JOB, plan=replace(JOB.plan, rank=rank)) for rank in (4, 8, 16, 32)]
+    made = [Candidate({"rank": x.plan.rank}, None, None, RunFolder.create(x)) for x in jobs]  # type: ignore[arg-type]
+    said: list[str] = []
+    found = sweep.run(sweep.Sweep(made, halving.rungs(4, 8), 60.0, 1.0, None), said.append)
+    assert [(x.settings["rank"], x.step, x.loss) for x in found[:2]] == [(4, 3, 1.25), (8, 4, 2.5)]
+    assert found[0].seconds == 4, "it was not started for step 8"
+    assert said[-2:] == ["1 setting to step 8", "  rank=4: held-out loss 1.2500, ended early at step 3"]
 
 
 def test_a_small_sweep_for_real(
