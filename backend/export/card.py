@@ -106,9 +106,8 @@ def _measured(past: History) -> Iterator[str]:
     forgot = forgetting.sentence(x for x in forgetting.latest(past.forgetting) if x.final)
     if forgot:
         yield from ("", "## Forgetting", "", f"Loss on general text beside the base's: {_inline(forgot)}.")
-    scored = tasks.change(past.tasks)
-    if scored:
-        yield from ("", "## Task", "", f"Held-out questions, {_inline(scored)}.")
+    if tasks.of_trained(past.tasks):
+        yield from ("", "## Task", "", f"Held-out questions, {_inline(tasks.change(past.tasks))}.")
     else:
         yield from ("", "The quality of its answers was not measured otherwise.")
 

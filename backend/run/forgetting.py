@@ -11,8 +11,8 @@ INSUFFICIENT = "insufficient evidence"
 
 
 def latest(events: Sequence[ForgettingMeasured]) -> tuple[ForgettingMeasured, ...]:
-    """The events of the last measurement, one for each part."""
-    if not events:
+    """The events of the last measurement after training began, one for each part."""
+    if not events or not events[-1].step:  # before the first step the model is its base
         return ()
     last = events[-1]
     return tuple(x for x in events if (x.step, x.final) == (last.step, last.final))

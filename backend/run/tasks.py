@@ -21,7 +21,7 @@ def short(event: TaskScored) -> str:
 def short_change(events: Sequence[TaskScored]) -> str:
     """`31 % (20 to 45), before 12 %`."""
     first, last = events[0], events[-1]
-    return short(last) if first is last else f"{short(last)}, before {_percent(first.score)} %"
+    return f"{short(last)}{_when(last)}" if first is last else f"{short(last)}, before {_percent(first.score)} %"
 
 
 def change(events: Sequence[TaskScored]) -> str:
@@ -30,8 +30,17 @@ def change(events: Sequence[TaskScored]) -> str:
         return ""
     first, last = events[0], events[-1]
     if first is last:
-        return sentence(last)
+        return f"{sentence(last)}{_when(last)}"
     return f"{sentence(last)}, before {_percent(first.score)} %"
+
+
+def of_trained(events: Sequence[TaskScored]) -> TaskScored | None:
+    """The last score, if it was taken after training began: a run that was stopped has the one before it alone."""
+    return events[-1] if events and events[-1].step else None
+
+
+def _when(event: TaskScored) -> str:
+    return "" if event.step else " before training"
 
 
 def _percent(share: float | None) -> str:

@@ -89,7 +89,7 @@ def found(comparison: Comparison, trial: Trial, folder: RunFolder, seconds: floa
         forgetting=forgetting.sentence(forgetting.latest(past.forgetting)),
         forgetting_short=forgetting.short(forgetting.latest(past.forgetting)),
         task=tasks.change(past.tasks),
-        task_short=tasks.short(past.tasks[-1]) if past.tasks else "",
+        task_short=tasks.short(trained) if (trained := tasks.of_trained(past.tasks)) else "",
     )
 
 

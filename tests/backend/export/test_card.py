@@ -93,6 +93,15 @@ def test_the_card_says_which_step_it_is_and_what_was_forgotten(tmp_path: Path) -
     assert "number: 50 % of 50 right (40 to 60 %)" in text
 
 
+def test_a_card_does_not_give_the_base_models_score_as_the_models(tmp_path: Path) -> None:
+    past = History(tmp_path / "events.jsonl")
+    log = EventLog(tmp_path / "events.jsonl")
+    log.write(TaskScored(step=0, name="number", score=0.5, low=0.4, high=0.6, rows=50))
+    log.write(RunFinished(state="stopped", step=3, result_step=3, result="x"))
+    past.poll()
+    assert [x for x in card._measured(past) if x] == ["The quality of its answers was not measured otherwise."]
+
+
 def test_a_card_says_what_was_learned() -> None:
     folder = without_result(Path("/models/base"), objective="dpo", preference_beta=0.3)
     folder.result.mkdir()

@@ -12,12 +12,14 @@ from backend.run.event_log import EventLog
 from backend.run.events import (
     Calibrated,
     Evaluated,
+    ForgettingMeasured,
     MemoryReading,
     PhasePeak,
     PhasesMeasured,
     RunFinished,
     RunStarted,
     StepDone,
+    TaskScored,
 )
 from backend.run.folder import RunFolder
 from backend.run.summary import Summaries, Summary, summarise
@@ -61,6 +63,24 @@ def test_a_finished_run_has_its_phases_and_what_it_is_for_the_next() -> None:
     assert (seen.tokens_per_second, seen.predicted_tokens_per_second) == (90.0, 100.0)
     assert (seen.phases, seen.predicted_phases) == ({"load": 4, "train": 9}, {"load": 3, "train": 8})
     assert (seen.corrected_by_runs, seen.corrects) == (2, True)
+
+
+def test_what_was_measured_before_training_is_not_said_of_a_run_that_was_stopped() -> None:
+    """Of a run that is stopped, the task is not scored again, and its first evaluation may not have been reached."""
+    folder = RunFolder.create(JOB)
+    log = EventLog(folder.events_file)
+    log.write(ForgettingMeasured(step=0, part="prose", loss=2.0, base_loss=2.0, kl=0.0, low=0.0, high=0.0, tokens=9))
+    log.write(TaskScored(step=0, name="number", score=0.3, low=0.2, high=0.45, rows=50))
+    log.write(StepDone(step=1, total_steps=4, loss=1.0))
+    log.write(RunFinished(state="stopped", step=1))
+    seen = summarise(folder)
+    assert (seen.forgetting, seen.forgetting_by_part) == (None, {})
+    assert (seen.task_before, seen.task_score) == (0.3, None)
+    assert seen.task == "number: 30 % of 50 right (20 to 45 %) before training"
+    log.write(TaskScored(step=4, name="number", score=0.5, low=0.4, high=0.6, rows=50))
+    seen = summarise(folder)
+    assert (seen.task_before, seen.task_score) == (0.3, 0.5)
+    assert seen.task == "number: 50 % of 50 right (40 to 60 %), before 30 %"
 
 
 def test_a_run_whose_process_is_gone_is_interrupted_and_a_damaged_one_is_listed() -> None:
