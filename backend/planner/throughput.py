@@ -83,7 +83,7 @@ def _with_replay(mean: float, plan: Plan) -> float:
     return mean + plan.replay_fraction * (min(general, plan.max_length) - mean)
 
 
-def _with_questions(plan: Plan, data: DataReport) -> Plan:
+def with_questions(plan: Plan, data: DataReport) -> Plan:
     """The plan with as many questions of a task as rows are held out at the most."""
     _, held_out = data.split(plan.max_length, plan.eval_fraction)
     return replace(plan, task_rows=max(1, min(plan.task_rows, held_out))) if data.rows else plan
@@ -299,7 +299,7 @@ def _parts(model: ModelInfo, plan: Plan, device: Device, data: DataReport, load:
         total=total,
         evaluations=evaluations * forward + general,
         samples=evaluations * overhead.sample_seconds(model.shape, plan, device)
-        + overhead.task_seconds(model.shape, _with_questions(plan, data), device),
+        + overhead.task_seconds(model.shape, with_questions(plan, data), device),
         start=overhead.start_seconds(model, plan),
         saving=overhead.checkpoint_seconds(model.shape, plan, total),
         correction=device.correction(plan.method, model.shape.parameters).overhead,

@@ -219,7 +219,8 @@ def _seconds(candidate: Candidate) -> _Seconds:
         step=step.point if step else math.nan,
         evaluation=throughput.evaluation_seconds(model, plan, device, load),
         start=overhead.start_seconds(model, plan),
-        ends=overhead.task_seconds(model.shape, plan, device) + throughput.general_seconds(model, plan, device, load),
+        ends=overhead.task_seconds(model.shape, throughput.with_questions(plan, found.data), device)
+        + throughput.general_seconds(model, plan, device, load),
     )
 
 

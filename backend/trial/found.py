@@ -163,5 +163,8 @@ def _whole_hours(comparison: Comparison, trial: Trial, past: History, rate: floa
         )
         seconds += phases["forgetting"].seconds * (whole / tried if tried else 1.0)
     if "task" in phases:
-        seconds += phases["task"].seconds * trial.whole.task_rows / trial.job.plan.task_rows
+        asked, tried_with = (
+            throughput.with_questions(plan, comparison.data).task_rows for plan in (trial.whole, trial.job.plan)
+        )
+        seconds += phases["task"].seconds * asked / tried_with
     return seconds / 3600

@@ -79,6 +79,15 @@ def test_what_is_measured_beside_the_loss_takes_time_too() -> None:
     assert short.predicted_seconds <= 1620 and short.rungs[-1].step < planned(0.45).rungs[-1].step
 
 
+def test_no_more_questions_take_time_than_rows_are_held_out() -> None:
+    def seconds(task_rows: int) -> float:
+        own = Answers(model="m", data="d", set=("task=number", f"task_rows={task_rows}"))
+        found = compare(own, A100_80, model(), rows(100, 400), None)
+        return sweep._seconds(Candidate({}, found, found.methods["lora"])).ends
+
+    assert seconds(500) == seconds(5) < 500
+
+
 def test_all_settings_have_the_schedule_of_the_longest_run() -> None:
     found = planned(2.0)
     assert found.predicted_seconds <= found.seconds == 7200

@@ -103,6 +103,20 @@ def test_saving_in_two_parts_counts_whole() -> None:
     assert hours(times=1) == hours(times=2) > 1.0
 
 
+def test_the_task_is_drawn_out_to_as_many_questions_as_rows_are_held_out() -> None:
+    """50 are asked for, and 5 are held out; the trial answered the same 5."""
+    answers = Answers(model="1b", data="rows.jsonl", set=("task=number",))
+    comparison = compare(answers, CPU, model(LLAMA_1B), rows(100))
+    one = trial_plan.of(comparison, "lora")
+    took = {"load": 1.0, "checkpoint": 1.0, "save": 1.0}
+    hours = []
+    for task in ({}, {"task": 40.0}):
+        phases = {name: PhasePeak(seconds=seconds, times=1) for name, seconds in (took | task).items()}
+        past: Any = SimpleNamespace(measured=SimpleNamespace(phases=phases), step=3)
+        hours.append(_whole_hours(comparison, one, past, 100.0) or 0.0)
+    assert 3600 * (hours[1] - hours[0]) == pytest.approx(40.0)
+
+
 def test_settings_that_memory_changed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(
         monkeypatch,
