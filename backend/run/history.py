@@ -313,7 +313,7 @@ class History:
         self.allocated_bytes.forget_after(step)
         self.gpu_percent.forget_after(step)
         if step == 0:  # without a checkpoint everything is repeated, including what precedes the first step
-            self.evaluations, self.samples, self.forgetting = [], [], []
+            self.evaluations, self.samples, self.forgetting, self.tasks = [], [], [], []
         self.evaluations = [x for x in self.evaluations if x.step <= step]
         self.tasks = [x for x in self.tasks if x.step <= step]
         self.forgetting = [x for x in self.forgetting if x.step <= step]

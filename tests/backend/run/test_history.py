@@ -23,6 +23,7 @@ from backend.run.events import (
     RunStarted,
     Sampled,
     StepDone,
+    TaskScored,
 )
 from backend.run.history import LOG_LINES, PRINTED, History, read
 from backend.run.printed import LINES_AT_ONCE
@@ -77,6 +78,13 @@ def test_what_a_resumed_run_repeats_replaces_what_was(tmp_path: Path) -> None:
     assert list(history.losses) == [1.0, 2.0, 13.0, 14.0]
     assert history.evaluations == []
     assert history.state == "running"
+
+
+def test_a_run_that_begins_again_at_step_0_has_one_score_before_training(tmp_path: Path) -> None:
+    """It was killed before its first checkpoint; the first of two would be taken for the score before the other."""
+    score = TaskScored(step=0, name="number", score=0.3, low=0.2, high=0.45, rows=50)
+    past = written(tmp_path / "events.jsonl", RunStarted(step=0), score, StepDone(step=1), RunStarted(step=0), score)
+    assert len(past.tasks) == 1
 
 
 def test_polling_tells_whether_anything_came(tmp_path: Path) -> None:
