@@ -15,6 +15,7 @@ from backend.answers import Answers
 from backend.errors import UserError, wont_do
 from backend.planner import cost, jobs, overhead, rules, throughput
 from backend.planner.compare import compare
+from backend.planner.device import Device
 from backend.planner.estimates import Comparison, MethodEstimate
 from backend.run import forgetting, history
 from backend.run.folder import RunFolder
@@ -42,6 +43,14 @@ class Candidate:
     compared_at: int = 0
     """The step at which it was compared with others after a limit of its plan had ended it sooner; 0 if none has."""
 
+    usd_per_second: float | None = None
+    """Of all devices that it trains on; None if there is no price."""
+
+    @property
+    def cost_usd(self) -> float | None:
+        """None if there is no price."""
+        return None if self.usd_per_second is None else self.seconds * self.usd_per_second
+
     @property
     def has_ended(self) -> bool:
         """It makes no further steps: it has made its last, or early stopping or max_forgetting has ended it."""
@@ -57,8 +66,6 @@ class Sweep:
     seconds: float
     """The most that it may take."""
     predicted_seconds: float
-    usd_per_second: float | None
-    """None if there is no price."""
 
     @property
     def whole_steps(self) -> int:
@@ -79,9 +86,8 @@ def plan(answers: Answers, comparison: Comparison, settings: Sequence[Mapping[st
     """
     candidates = [_candidate(answers, comparison, one) for one in settings]
     _refuse_nothing_to_rank_by(candidates[0])
-    rate = cost.price(answers, comparison.device)
-    per_second = rate.typical / 3600 * candidates[0].estimate.plan.processes if rate else None
-    seconds = _limit(answers, hours, per_second)
+    rates = [x.usd_per_second for x in candidates if x.usd_per_second is not None]
+    seconds = _limit(answers, hours, max(rates, default=None))
     each = _Seconds(*(max(values) for values in zip(*map(_seconds, candidates), strict=True)))
     if math.isnan(each.step):
         raise UserError("the speed of this device is not known; `fttui doctor` measures it", "gpu")
@@ -95,7 +101,7 @@ def plan(answers: Answers, comparison: Comparison, settings: Sequence[Mapping[st
     rungs = halving.rungs(len(candidates), most)
     own = replace(answers, set=(*answers.set, *_of_the_longest(rungs)))
     candidates = [_candidate(own, comparison, one) for one in settings]
-    return Sweep(candidates, rungs, seconds, each.together(count, most), per_second)
+    return Sweep(candidates, rungs, seconds, each.together(count, most))
 
 
 def run(sweep: Sweep, say: Say) -> list[Candidate]:
@@ -170,7 +176,14 @@ def _candidate(answers: Answers, comparison: Comparison, settings: Mapping[str, 
     seen = found.methods[method]
     if seen.obstacles:
         raise UserError(f"{grid.words(settings)}: {' '.join(seen.obstacles)}", "grid")
-    return Candidate(settings, found, seen)
+    return Candidate(settings, found, seen, usd_per_second=_usd_per_second(answers, seen, device))
+
+
+def _usd_per_second(answers: Answers, seen: MethodEstimate, device: Device) -> float | None:
+    """None if there is no price; several processes share one CPU."""
+    rate = cost.price(answers, device)
+    devices = 1 if device.kind == "cpu" else seen.plan.processes
+    return rate.typical / 3600 * devices if rate else None
 
 
 def _refuse_nothing_to_rank_by(candidate: Candidate) -> None:

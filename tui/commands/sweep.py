@@ -62,7 +62,7 @@ def sweep(
     except KeyboardInterrupt:
         _say("the sweep was ended; `fttui runs` lists its runs, each with a checkpoint")
         return STOPPED
-    print(_json(found, planned) if json else "\n".join(_table(found, planned, text_table.room())))
+    print(_json(found, planned) if json else "\n".join(_table(found, text_table.room())))
     return 0 if found[0].loss is not None and not found[0].failure else TRAINING_FAILED
 
 
@@ -70,10 +70,10 @@ def _say(text: str) -> None:
     print(plain(text, lines=False), file=sys.stderr, flush=True)
 
 
-def _table(found: Sequence[Candidate], planned: Sweep, width: int) -> Iterator[str]:
+def _table(found: Sequence[Candidate], width: int) -> Iterator[str]:
     """One line per setting; two or more if the terminal is too narrow for one."""
     best = sweeps.front(found)
-    rows = [_row(one, planned) for one in found]
+    rows = [_row(one) for one in found]
     marked = ["*" if one in best else " " for one in found]
     whole = [(" ", "settings", *_FIGURES, "run"), *((mark, *row) for mark, row in zip(marked, rows, strict=True))]
     if sum(text_table.widths(whole, text_table.UNLIMITED)) + text_table.GAP * (len(whole[0]) - 1) <= width:
@@ -88,21 +88,21 @@ def _table(found: Sequence[Candidate], planned: Sweep, width: int) -> Iterator[s
     yield from ("", f"* no other setting has a lower loss in less time{forgot}")
 
 
-def _row(one: Candidate, planned: Sweep) -> tuple[str, ...]:
+def _row(one: Candidate) -> tuple[str, ...]:
     cells = (
         grids.words(one.settings),
         f"{one.step:,}",
         one.failure or ("-" if one.loss is None else f"{one.loss:.4f}"),
         units.duration(one.seconds),
-        _usd(one, planned) or "-",
+        _usd(one) or "-",
         _forgot(one) or "-",
         one.folder.name if one.folder else "-",
     )
     return tuple(plain(cell, lines=False) for cell in cells)
 
 
-def _usd(one: Candidate, planned: Sweep) -> str:
-    return "" if planned.usd_per_second is None else units.usd(one.seconds * planned.usd_per_second)
+def _usd(one: Candidate) -> str:
+    return "" if one.cost_usd is None else units.usd(one.cost_usd)
 
 
 def _forgot(one: Candidate) -> str:
@@ -118,7 +118,7 @@ def _json(found: Sequence[Candidate], planned: Sweep) -> str:
             "step": one.step,
             "loss": one.loss,
             "seconds": one.seconds,
-            "cost_usd": None if planned.usd_per_second is None else one.seconds * planned.usd_per_second,
+            "cost_usd": one.cost_usd,
             "forgetting": _forgot(one) or None,
             "failure": one.failure or None,
             "on_front": one in best,

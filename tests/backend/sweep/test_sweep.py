@@ -14,12 +14,13 @@ from backend.answers import Answers
 from backend.errors import UserError
 from backend.planner import overhead
 from backend.planner.compare import compare
+from backend.planner.device import Device
 from backend.run.folder import RunFolder
 from backend.sweep import grid, halving, sweep
 from backend.sweep.halving import Rung
 from backend.sweep.sweep import Candidate
 from tests.backend.run.test_folder import JOB
-from tests.shapes import A100_80, model, rows
+from tests.shapes import A100_80, CPU, LLAMA_1B, model, rows
 from tui import cli
 
 
@@ -77,6 +78,17 @@ def test_what_is_measured_beside_the_loss_takes_time_too() -> None:
     assert measured.predicted_seconds > plain.predicted_seconds + 300
     short = planned(0.45, set=("measure_forgetting=true", "task=number"))
     assert short.predicted_seconds <= 1620 and short.rungs[-1].step < planned(0.45).rungs[-1].step
+
+
+@pytest.mark.parametrize(("device", "devices"), [(replace(CPU, cores=2), 1), (replace(A100_80, count=2), 2)])
+def test_each_setting_costs_its_own_devices_and_several_processes_share_one_cpu(device: Device, devices: int) -> None:
+    own = Answers(model="m", data="d", price_usd_per_hour=3.6, budget_usd=36.0)
+    settings = grid.combinations(grid.parse(["processes=1,2"]))
+    made = sweep.plan(own, compare(own, device, model(LLAMA_1B), rows(200, 100), None), settings, None)
+    assert [x.usd_per_second for x in made.candidates] == pytest.approx([0.001, 0.001 * devices])
+    assert made.seconds == pytest.approx(36_000 / devices)
+    made.candidates[1].seconds = 10.0
+    assert made.candidates[1].cost_usd == pytest.approx(0.01 * devices)
 
 
 def test_no_more_questions_take_time_than_rows_are_held_out() -> None:
@@ -178,7 +190,7 @@ def test_a_setting_that_a_limit_has_ended_is_compared_by_its_result_and_not_star
     jobs = [replace(JOB, plan=replace(JOB.plan, rank=rank)) for rank in (4, 8)]
     made = [Candidate({"rank": x.plan.rank}, None, None, RunFolder.create(x)) for x in jobs]  # type: ignore[arg-type]
     said: list[str] = []
-    found = sweep.run(sweep.Sweep(made, halving.rungs(2, 8), 60.0, 1.0, None), said.append)
+    found = sweep.run(sweep.Sweep(made, halving.rungs(2, 8), 60.0, 1.0), said.append)
     assert [(x.settings["rank"], x.step, x.loss) for x in found] == [(4, 3, 1.25), (8, 4, 2.5)]
     assert found[0].seconds == 4, "it was not started for step 8"
     assert said[-2:] == ["1 setting to step 8", "  rank=4: held-out loss 1.2500, ended early at step 3"]
