@@ -416,7 +416,8 @@ class RunFinished(Event, tag="run_finished", frozen=True, kw_only=True):
     eval_loss_before: float | None = None
     """Held-out loss before training; null if nothing was held out."""
     eval_loss: float | None = None
-    """Held-out loss of the result; of the last evaluation if none was taken at its step, and for a paused run."""
+    """Held-out loss of the result; of the last evaluation if none was taken at its step, and for a paused run; null if
+    there was none after training began."""
     peak_bytes: Count | None = None
     """Highest memory use of this attempt in bytes, of the device that used most."""
     hours: float | None = None

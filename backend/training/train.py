@@ -339,6 +339,7 @@ def _known_when_loaded(started: RunStarted, session: Session) -> RunStarted:
 def _finish(session: Session, peak_bytes: int, end: Ending, result: Result | None) -> None:
     progress = session.progress
     progress.seconds = time.perf_counter() - session.started
+    last = progress.eval_loss if progress.eval_step > 0 else None  # the one before training is no later one
     if end.reason:
         session.report.say(end.reason)
     session.report.event(
@@ -349,7 +350,7 @@ def _finish(session: Session, peak_bytes: int, end: Ending, result: Result | Non
             total_steps=session.pace.total,
             loss=progress.loss,
             eval_loss_before=progress.eval_before,
-            eval_loss=progress.eval_loss if result is None or result.eval_loss is None else result.eval_loss,
+            eval_loss=last if result is None or result.eval_loss is None else result.eval_loss,
             peak_bytes=peak_bytes,
             hours=progress.seconds / 3600,
             seconds=progress.seconds,

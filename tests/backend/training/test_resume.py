@@ -149,6 +149,16 @@ def test_stopped_before_its_first_step(tiny_model: Path, questions: Path, monkey
     assert [event["step"] for event in events(folder, "checkpoint")] == [0]
 
 
+def test_stopped_before_an_evaluation_it_has_no_later_loss(
+    tiny_model: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_run(tiny_model, questions, eval_every=5)
+    on_step(monkeypatch, 2, lambda: control.send(folder.commands_file, "stop"))
+    assert train(folder) == "stopped"
+    (end,) = events(folder, "run_finished")
+    assert end["eval_loss_before"] > 0 and (end["eval_loss"], end["result_eval_loss"]) == (None, None)
+
+
 def test_a_stop_before_the_trainer_is_there_counts_and_one_of_an_earlier_life_does_not(
     tiny_model: Path, questions: Path
 ) -> None:
