@@ -40,7 +40,8 @@ class PreferenceBatch:
     good: Tensor | None = None
     """KTO: 1 for a good answer, 0 for a bad one."""
     mismatched: Batch | None = None
-    """KTO: each prompt with the answer of another row, which tell how far the model has moved on the whole."""
+    """KTO: each prompt with the answer of another row, which tell how far the model has moved on the whole; None if
+    there is no other row."""
     counts: bool = True
     """False for a batch of a rank that has fewer than others: ranks make as many passes, and it adds nothing."""
 
@@ -52,10 +53,11 @@ def preference_batches(rows: Sequence[Preference], execution: Execution) -> list
     """
     size, ranks = execution.plan.micro_batch, execution.ranks
     order = np.argsort([max(len(ids) for ids, _ in row.rows) for row in rows], kind="stable")
-    mismatched = [_mixed(rows[i].rows[0], rows[i - 1].rows[0]) for i in range(len(rows))]
+    # a row alone would be compared with itself: its reward would be 0 whatever was learned
+    mismatched = [_mixed(rows[i].rows[0], rows[i - 1].rows[0]) for i in range(len(rows))] if len(rows) > 1 else []
 
     def batch(group: Sequence[int]) -> PreferenceBatch:
-        return _batch([rows[i] for i in group], [mismatched[i] for i in group], execution)
+        return _batch([rows[i] for i in group], [mismatched[i] for i in group if mismatched], execution)
 
     own, most = order[ranks.rank :: ranks.count].tolist(), -(-len(rows) // ranks.count)
     made = [batch(own[start : start + size]) for start in range(0, len(own), size)]
@@ -72,7 +74,7 @@ def _batch(rows: Sequence[Preference], mismatched: Sequence[Row], execution: Exe
         scored=len(rows),
         tokens=sum(len(ids) for ids, _ in sequences),
         good=torch.tensor([float(bool(x)) for x in marks], device=execution.device) if is_marked else None,
-        mismatched=padded(mismatched, execution) if is_marked else None,
+        mismatched=padded(mismatched, execution) if is_marked and mismatched else None,
     )
 
 
@@ -94,6 +96,7 @@ class PreferenceLoss:
 
     def begin(self, batches: Sequence[PreferenceBatch]) -> None:
         """Before the passes of an effective batch: KTO's estimate of how far the model has moved, over all of it."""
+        self._moved = None
         mismatched = [batch.mismatched for batch in batches if batch.mismatched is not None and batch.counts]
         if not batches or batches[0].mismatched is None:
             return

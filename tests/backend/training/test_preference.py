@@ -169,6 +169,21 @@ def test_margins_and_the_right_side_are_of_evaluations(tiny_model: Path) -> None
     assert loss_of.rewards() is None
 
 
+def test_a_marked_answer_alone_is_not_compared_with_itself(tiny_model: Path) -> None:
+    """One held-out row, or the last of an epoch: its loss would be 0.5 for every model that likes it more."""
+    chosen = plan("lora", objective="kto", preference_beta=BETA, packing=False)
+    it, execution = loaded(tiny_model, chosen), Execution(chosen, "cpu")
+    it.network.eval()
+    loss_of, rows = PreferenceLoss(it.network, execution), marked(some_pairs())
+    loss_of.begin(preference_batches(rows, execution))
+    for row in rows:
+        (batch,) = preference_batches([row], execution)
+        with torch.no_grad():
+            loss_of.begin([batch])
+            reward = BETA * float(ratio(it.network, row.rows[0])) * (1 if row.good else -1)
+            assert float(loss_of(batch)) == pytest.approx(1 / (1 + math.exp(reward)), rel=1e-4)
+
+
 SETTINGS: dict[str, Any] = {"packing": False, "dropout": 0.1, "save_every": 2, "eval_every": 3, "max_steps": 10}
 
 
