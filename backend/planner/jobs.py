@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 from backend import paths
-from backend.answers import Method
+from backend.answers import Answers, Method
 from backend.data.report import DataReport
 from backend.model.info import ModelInfo
 from backend.plan.job import Job, Prediction, Uncorrected
@@ -22,17 +22,17 @@ def job(comparison: Comparison, method: Method, preset: str | None = None) -> Jo
     """The job that trains `method` as the comparison planned it."""
     seen, device, answers = comparison.methods[method], comparison.device, comparison.answers
     return Job(
-        model=_absolute(answers.model) if comparison.model.folder and answers.model != "demo" else answers.model,
+        model=absolute(answers.model) if comparison.model.folder and answers.model != "demo" else answers.model,
         model_folder=model_folder(comparison.model),
         hub_id=comparison.model.hub_id,
-        data=_absolute(answers.data) if answers.data != "demo" else answers.data,
+        data=absolute(answers.data) if answers.data != "demo" else answers.data,
         plan=_rooted(seen.plan),
         device=device.kind,
         device_name=device.name,
         device_uuids=device.uuids[: seen.plan.processes] if device.here else (),
         predicted=_predicted(comparison, seen),
         mapping=answers.mapping,
-        output=str(paths.expanded(answers.output).absolute()) if answers.output else None,  # see _absolute
+        output=output(answers),
         created=time.time(),
         preset=preset,
         budget_usd=answers.budget_usd,
@@ -80,10 +80,15 @@ def uncorrected(model: ModelInfo, plan: Plan, device: Device, data: DataReport) 
 
 def _rooted(plan: Plan) -> Plan:
     """The plan with an absolute path of its file of general text."""
-    return replace(plan, general_data=_absolute(plan.general_data)) if plan.general_data else plan
+    return replace(plan, general_data=absolute(plan.general_data)) if plan.general_data else plan
 
 
-def _absolute(reference: str) -> str:
+def output(answers: Answers) -> str | None:
+    """The absolute path of the folder that the result is copied to, see `absolute`; None for no such folder."""
+    return str(paths.expanded(answers.output).absolute()) if answers.output else None
+
+
+def absolute(reference: str) -> str:
     """An absolute path: the run may be resumed from another folder. A hub id stays as it is."""
     path = paths.existing(reference, "data")
     return str(path.absolute()) if path else reference

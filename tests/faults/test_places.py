@@ -121,8 +121,8 @@ def test_rows_count_once_however_many_links_lead_to_them(tmp_path: Path) -> None
 def test_relative_paths_are_kept_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "rows.jsonl").write_text(ROW)
     monkeypatch.chdir(tmp_path)
-    assert jobs._absolute("rows.jsonl") == str(tmp_path / "rows.jsonl")
-    assert jobs._absolute("owner/name") == "owner/name"
+    assert jobs.absolute("rows.jsonl") == str(tmp_path / "rows.jsonl")
+    assert jobs.absolute("owner/name") == "owner/name"
 
 
 def test_an_export_leaves_somebody_elses_draft_alone(tmp_path: Path) -> None:

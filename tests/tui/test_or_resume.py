@@ -33,7 +33,7 @@ def resumed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def begun(state: str | None, **changes: Any) -> RunFolder:
-    folder = RunFolder.create(replace(JOB, **changes))
+    folder = RunFolder.create(replace(JOB, mapping=(), output=None, **changes))
     log = EventLog(folder.events_file)
     log.write(RunStarted())
     if state:
@@ -81,6 +81,51 @@ def test_a_preset_with_other_settings_is_another_run(
         file.write_text(f'method = "lora"\nrank = {rank}\n')
         assert train.train(str(file), answers=where, or_resume=True) == 0
     assert len(all_runs()) == 2 and resumed[0] == resumed[2] != resumed[1]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"method": "full"},
+        {"answers": {"set": ("rank=4",)}},
+        {"answers": {"epochs": 1.0}},
+        {"answers": {"mapping": ("prompt=question",)}},
+        {"answers": {"output": "elsewhere"}},
+    ],
+)
+def test_another_method_or_setting_is_another_run(
+    other: dict[str, Any], resumed: list[str], fttui_home: Path, tiny_model: Path, questions: Path
+) -> None:
+    """It would be called done, and never be trained."""
+    done = begun("done", model=str(tiny_model), data=str(questions))
+    where = {"model": str(tiny_model), "data": str(questions)}
+    method, answers = other.get("method"), Answers(**where | other.get("answers", {}))
+    for _ in range(2):
+        assert train.train(method=method, answers=answers, or_resume=True, anyway=True) == 0
+    assert len(all_runs()) == 2 and resumed[0] == resumed[1] != done.name
+
+
+def test_a_preset_whose_method_or_general_text_the_command_overrides_goes_on(
+    resumed: list[str], fttui_home: Path, tiny_model: Path, questions: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    file = tmp_path / "launch.toml"
+    file.write_text('method = "qlora"\ngeneral_data = ""\n')
+    (tmp_path / "general.txt").write_text("Some text.\n" * 200)
+    monkeypatch.chdir(tmp_path)
+    where = Answers(model=str(tiny_model), data=str(questions), set=("general_data=general.txt",))
+    for _ in range(2):
+        assert train.train(str(file), method="lora", answers=where, or_resume=True) == 0
+    assert len(all_runs()) == 1
+
+
+def test_what_the_command_sets_counts_more_than_the_preset(
+    resumed: list[str], fttui_home: Path, tiny_model: Path, questions: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "qlora.toml"
+    file.write_text('method = "qlora"\n')
+    where = Answers(model=str(tiny_model), data=str(questions), set=("method=full",))
+    assert train.train(str(file), answers=where, anyway=True, or_resume=True) == 0
+    assert all_runs()[0].job().plan.method == "full"
 
 
 class Ended:

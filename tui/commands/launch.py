@@ -92,11 +92,12 @@ def _planned(preset: str | None, method: Method | None, answers: Answers, anyway
     start = presets.load(preset) if preset is not None else None
     if start:
         answers = presets.merged(start, answers)
+    wanted = train.method_of(method, answers, start)
     comparison = situation.predict(answers, start)
     starting.refuse_anywhere(comparison)
     if elsewhere and comparison.device.kind == "cpu" and answers.gpu is None:
         raise UserError("this box has no GPU to plan for: name the other box's with --gpu NAME, or --gpu cpu", "gpu")
-    chosen = train.chosen(comparison, method or (start.plan.get("method") if start else None), anyway)
+    chosen = train.chosen(comparison, wanted, anyway)
     if answers.output:
         said = f"--output {answers.output} is a folder of this box; leave it out: the result stays in the run there"
         raise UserError(said, "output")

@@ -52,9 +52,9 @@ def add(
     start_from = presets.load(preset) if preset is not None else None
     if start_from:
         answers = presets.merged(start_from, answers)
+    wanted = train.method_of(method, answers, start_from)
     comparison = situation.predict(answers, start_from)
     starting.refuse(comparison)
-    wanted = method or (start_from.plan.get("method") if start_from else None)
     taken = train.chosen(comparison, wanted, anyway)
     folder = RunFolder.create(jobs.job(comparison, taken, start_from.name if start_from else None))
     place = waiting.add(folder)

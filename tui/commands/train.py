@@ -11,6 +11,8 @@ from backend import paths, presets
 from backend.answers import Answers, Method
 from backend.errors import DoesNotFit, UserError
 from backend.launch.targets import ssh
+from backend.plan import fields
+from backend.plan.plan import ADAPTER_ONLY, FULL_ONLY
 from backend.plan.preset import Preset
 from backend.planner import jobs, rules, situation
 from backend.planner.estimates import Comparison
@@ -21,6 +23,8 @@ from tui.commands.options import Shared
 from tui.plain import plain
 
 _WIDTH = 78
+_ARRANGED = ("attention", "packing", "processes", "quantization")
+"""Plan fields that the planner may settle otherwise than they were set; none of them changes what is learned."""
 Flag = Annotated[bool, Parameter(negative=())]
 
 
@@ -56,13 +60,12 @@ def train(
     start = presets.load(preset) if preset is not None else None
     if start:
         answers = presets.merged(start, answers)
-    if or_resume and (begun := _begun(start, answers)):
+    wanted = method_of(method, answers, start)
+    if or_resume and (begun := _begun(start, answers, wanted)):
         return _go_on(begun, json)
     comparison = situation.predict(answers, start)
     starting.refuse(comparison)
-    if method:
-        rules.refuse_contradictions(method, {**rules.pin(answers, start).values, "method": method})
-    taken = chosen(comparison, method or (start.plan.get("method") if start else None), anyway)
+    taken = chosen(comparison, wanted, anyway)
     if start and (said := presets.changes(start, comparison, comparison.methods[taken])):
         print(plain(said, lines=False), file=sys.stderr)
     _warn(comparison, taken)
@@ -70,21 +73,24 @@ def train(
     return headless.run(folder, as_json=json, detach=detach, may_go_on=or_resume)
 
 
-def _begun(start: Preset | None, answers: Answers) -> RunFolder | None:
-    """The newest run of this model and data, with the preset's settings."""
-    wanted = {str(paths.expanded(x).absolute()) for x in (answers.model, answers.data)} | {
-        answers.model,
-        answers.data,
-    }
-    settings = start.plan if start else {}
+def _begun(start: Preset | None, answers: Answers, method: Method | None) -> RunFolder | None:
+    """The newest run of this model and data, by this method, with the settings of the preset and of the command."""
+    said = {str(paths.expanded(x).absolute()) for x in (answers.model, answers.data)} | {answers.model, answers.data}
+    pinned = rules.pin(answers, start).values
+    settings = {key: value for key, value in pinned.items() if key not in _ARRANGED}
+    if settings.get("general_data"):
+        settings["general_data"] = jobs.absolute(settings["general_data"])
+    settings |= {"method": method} if method else {}
+    others = (answers.mapping, jobs.output(answers))
 
     def is_it(folder: RunFolder) -> bool:
         try:
             job = folder.job()
         except UserError:  # damaged
             return False
-        same = all(getattr(job.plan, key) == value for key, value in settings.items())
-        return same and {job.model, job.data} <= wanted
+        not_for_it = ADAPTER_ONLY if job.plan.method == "full" else FULL_ONLY
+        same = all(getattr(job.plan, key) == value for key, value in settings.items() if key not in not_for_it)
+        return same and (job.mapping, job.output) == others and {job.model, job.data} <= said
 
     return next((folder for folder in all_runs() if is_it(folder)), None)
 
@@ -154,6 +160,19 @@ def resume(
     if from_start and (aside := folder.start_again()):
         print(plain(f"its checkpoints are kept in {aside}", lines=False), file=sys.stderr)
     return headless.run(folder, as_json=json, detach=detach)
+
+
+def method_of(option: Method | None, answers: Answers, preset: Preset | None) -> Method | None:
+    """The method that was asked for: by --method or --set, else by the preset.
+
+    Raises UserError if --method and --set say two, and for settings that do not go with --method.
+    """
+    own, pinned = fields.parse_settings(answers.set), rules.pin(answers, preset).values
+    if option:
+        fields.set_once(own, "method", option)
+        rules.refuse_contradictions(option, {**pinned, "method": option})
+    said: Method | None = own.get("method") or pinned.get("method")
+    return said
 
 
 def chosen(comparison: Comparison, wanted: Method | None, anyway: bool) -> Method:
