@@ -31,14 +31,14 @@ class Pinned:
 def pin(answers: Answers, preset: Preset | None = None) -> Pinned:
     """The preset's plan fields, then those of `--set` and of the options that are plan fields themselves.
 
-    Raises UserError for an unknown field or a value that it does not take.
+    Raises UserError for an unknown field, a value that it does not take, or a field that is set twice.
     """
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
     own: dict[str, Any] = fields.parse_settings(answers.set)
     for key in ("max_length", "epochs", "effective_batch", "seed"):
         if getattr(answers, key) is not None:
-            own[key] = fields.parse(key, getattr(answers, key))
+            fields.set_once(own, key, fields.parse(key, getattr(answers, key)))
     sources = [(preset.plan, f"preset {preset.name}")] if preset else []
     for source, name in (*sources, (own, "you")):
         for key, value in source.items():

@@ -13,6 +13,8 @@ _OF_ADAPTERS = ("rank", "alpha", "dropout", "target_modules")
 _WHY = dict.fromkeys(
     ("max_steps", "epochs", "eval_every", "save_every"), "the sweep chooses it, so that all settings train equally long"
 )
+OWN = ("eval_every", "save_every")
+"""Plan fields that the sweep sets, whatever was asked for."""
 _OTHER_LOSS = "the held-out losses would not be of the same rows and tokens"
 NOT_COMPARABLE = frozenset(_WHY) | {
     *(
@@ -41,7 +43,8 @@ def parse(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         if key in grid:
             raise UserError(f"grid: {key} is given twice; list all its values in one --grid {key}=A,B", "grid")
         if key in NOT_COMPARABLE:
-            raise UserError(f"grid: {key} can't be varied: {_WHY.get(key, _OTHER_LOSS)}; set it with --set", "grid")
+            fix = "leave it out" if key in OWN else "set it with --set"
+            raise UserError(f"grid: {key} can't be varied: {_WHY.get(key, _OTHER_LOSS)}; {fix}", "grid")
         values = tuple(fields.parse(key, value) for value in listed.split(",") if value.strip())
         if len(set(values)) < 2:
             raise UserError(f"grid: {key} needs two values or more, such as {key}=A,B; one is --set {key}=A", "grid")

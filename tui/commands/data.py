@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from backend.errors import UserError, wont_do
+from backend.plan.fields import LARGEST
 
 if TYPE_CHECKING:
     from backend.data.tokenizing import Tokenizing
@@ -55,8 +56,8 @@ def data(
     from backend.data.inspect import inspect
     from tui.commands import data_json, data_text
 
-    if max_length is not None and max_length < 2:
-        raise wont_do("max length", max_length, "a whole number of at least 2", "max_length")
+    if max_length is not None and not 2 <= max_length <= LARGEST:
+        raise wont_do("max length", max_length, f"a whole number from 2 to {LARGEST:,}", "max_length")
     how = _tokenizing(set)
     known = _model(model, add_tokens)
     report = inspect(file, mapping=mapping, model=known, how=how)

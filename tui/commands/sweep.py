@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from backend import units
 from backend.answers import Answers
 from backend.errors import STOPPED, TRAINING_FAILED
+from backend.plan import fields
 from backend.planner import situation
 from backend.run import forgetting
 from backend.run.json_lines import encoded
@@ -53,6 +54,8 @@ def sweep(
     comparison = situation.predict(answers)
     starting.refuse(comparison)
     planned = sweeps.plan(answers, comparison, settings, hours)
+    for key in fields.parse_settings(answers.set).keys() & set(grids.OWN):
+        _say(f"{key} is passed over: the sweep evaluates and saves each setting when its steps are compared")
     _say(
         f"{len(settings)} settings, {planned.steps:,} steps instead of {planned.whole_steps:,} without halving, about "
         f"{units.duration(planned.predicted_seconds)} of at most {units.duration(planned.seconds)}"

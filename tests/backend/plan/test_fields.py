@@ -53,3 +53,14 @@ def test_a_refusal_names_the_field_and_the_fix(setting: str, sentence: str) -> N
 def test_a_value_written_as_text_reads_back_the_same() -> None:
     for key, value in (("learning_rate", 2e-4), ("packing", True), ("rank", 16), ("schedule", "cosine")):
         assert fields.parse(key, fields.text(value)) == value
+
+
+def test_a_field_that_is_set_twice_is_refused() -> None:
+    """One of the two values would be passed over in silence."""
+    with pytest.raises(UserError, match="rank is set twice, to 8 and 16; leave one of them out"):
+        fields.parse_settings(["rank=8", "seed=1", "rank=16"])
+    assert fields.parse_settings(["rank=8", "rank= 8"]) == {"rank": 8}
+
+
+def test_settings_replace_those_of_the_same_fields() -> None:
+    assert fields.replaced(["rank = 8", "seed=1"], ["rank=16"]) == ("seed=1", "rank=16")

@@ -41,6 +41,7 @@ def test_the_grid_is_every_combination_once() -> None:
         (["rank=8,16", "rank=8,32"], "rank is given twice"),
         (["eval_fraction=0,0.1"], "would not be of the same rows"),
         (["max_steps=10,20"], "the sweep chooses it"),
+        (["eval_every=10,20"], "the sweep chooses it, so that all settings train equally long; leave it out"),
         ([], "a sweep needs settings to try: --grid"),
         (["method=full,lora", "rank=" + ",".join(map(str, range(1, 99)))], "99 combinations; a sweep takes 2 to 64"),
     ],
