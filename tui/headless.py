@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from types import FrameType
 
+from backend import settings
 from backend.errors import STOPPED_BY_SIGNAL, UserError, exit_code
 from backend.launch import launch
 from backend.launch.queue import waiting
@@ -28,11 +29,27 @@ Out = Callable[[str], None]
 def run(folder: RunFolder, *, as_json: bool = False, detach: bool = False, may_go_on: bool = False) -> int:
     """Train `folder` to its end and return the exit code; with `detach` train in a child and return at once.
 
-    `may_go_on`: a scheduler restarts the command if a signal stopped it; that case has its own exit code.
+    `may_go_on`: a scheduler restarts the command if a signal stopped it; that case has its own exit code. Raises
+    UserError for settings that can't be read.
     """
+    settings.load()  # refused here: a child in the background has no terminal to say it on
     child = _fork_into_background() if detach else 0
     if child:
         return _when_it_runs(folder, child)
+    own = os.dup(1), os.dup(2)
+    try:
+        return _train(folder, as_json=as_json, may_go_on=may_go_on)
+    except Exception:
+        for number, kept in enumerate(own, 1):  # the error is for the user, not for the run's log
+            os.dup2(kept, number)
+        raise
+    finally:
+        for kept in own:
+            os.close(kept)
+
+
+def _train(folder: RunFolder, *, as_json: bool, may_go_on: bool) -> int:
+    """Train `folder` to its end in this process and return the exit code."""
     out, complain = _keep_streams(folder)
     tail, lines = EventTail(folder.events_file), EventLines()
     for event in tail.events():  # an earlier attempt of a resumed run was printed at the time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from backend import settings
 from backend.answers import Method
 from backend.data.finding import Finding
 from backend.data.preflight.used import used
@@ -19,6 +20,7 @@ def refuse(comparison: Comparison) -> None:
         said = f"{comparison.device.label} is not in this box: it can be planned for, not trained on"
         raise UserError(f"{said}; `fttui launch` starts it elsewhere", "gpu")
     refuse_anywhere(comparison)
+    settings.load()  # the run needs them: no folder is made for one that can't start
     if comparison.answers.output:
         output.refuse_unusable(comparison.answers.output)
 

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from backend import settings
 from backend.errors import TRAINING_FAILED, UserError
 from backend.launch import launch
 from backend.launch.launch import Trainer
 from backend.run.event_log import EventLog
 from backend.run.events import RunFinished
-from backend.run.folder import RunFolder
+from backend.run.folder import RunFolder, all_runs
 from backend.run.json_lines import Appender
 from backend.training.failure import sentence
 from tests.faults.own_files import JOB
-from tui import headless, process
+from tui import cli, headless, process
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -73,6 +74,41 @@ def test_without_a_screen_standard_error_says_it_and_the_code_is_4(
             os.dup2(kept, fd)
     assert code == TRAINING_FAILED
     assert "fttui: the run's files can't be written: " in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--detach"], ["--json"]])
+def test_settings_that_can_not_be_read_are_said_on_the_terminal(
+    options: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(headless, "_fork_into_background", lambda: pytest.fail("nobody would hear of it there"))
+    folder = RunFolder.create(JOB)
+    settings.path().write_text("on_finish = 3\n")
+    assert cli.run(["resume", folder.name, *options]) == UserError.exit_code
+    said = capfd.readouterr()
+    assert "on_finish: 3 won't do; it takes text" in said.err and not said.out
+
+
+def test_no_run_is_made_with_settings_that_can_not_be_read(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(headless, "run", lambda *_, **__: 0)
+    settings.path().write_text("on_finish = 3\n")
+    assert cli.run(["train", "demo"]) == UserError.exit_code
+    assert "on_finish: 3 won't do" in capfd.readouterr().err and not all_runs()
+
+
+def test_what_ends_a_start_is_said_on_the_terminal_and_not_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder.create(JOB)
+
+    def start(_: RunFolder) -> Trainer:
+        os.write(1, b"a library\n")
+        raise UserError("no")
+
+    monkeypatch.setattr(launch, "start", start)
+    assert cli.run(["resume", folder.name]) == UserError.exit_code
+    assert capfd.readouterr() == ("", "fttui: no\n") and folder.log_file.read_text() == "a library\n"
 
 
 def test_what_the_events_say_is_not_said_twice() -> None:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from backend import constants, paths
+from backend import constants, paths, settings
 from backend.errors import UserError, exit_code
 from backend.hardware import Gpu, detect
 from backend.launch import launch, several
@@ -29,6 +29,7 @@ from backend.run.folder import RunFolder, all_runs, take_lock
 FREE_SECONDS = 60.0
 """A GPU must be free for so long: another program may only be between two of its runs."""
 LOOK_SECONDS = 5.0
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK
 
 
 def is_working() -> bool:
@@ -47,17 +48,22 @@ def is_working() -> bool:
 
 
 def start() -> None:
-    """Start a worker in the background, away from this terminal, unless one lives."""
+    """Start a worker in the background, away from this terminal, unless one lives.
+
+    Raises UserError for settings that can't be read, with which no run starts.
+    """
+    settings.load()
     if is_working():
         return
-    with (paths.home() / "queue.log").open("ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "backend.launch.queue.worker"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    path = paths.home() / "queue.log"
+    # A pipe in its place is an error: without O_NONBLOCK it would be waited for until somebody reads.
+    with paths.kept_in(path):
+        log = os.open(path, _APPEND, 0o600)
+    command = [sys.executable, "-m", "backend.launch.queue.worker"]
+    try:
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    finally:
+        os.close(log)
 
 
 def main() -> None:
@@ -70,14 +76,21 @@ def main() -> None:
             if not take_lock(fd):
                 return
             work()
+        except UserError as error:  # the runs wait: each would end at once
+            print(error, flush=True)
+            return
         finally:
             os.close(fd)
 
 
 def work() -> None:
-    """Start the waiting runs in order, one after the other, each when there is room for it."""
+    """Start the waiting runs in order, one after the other, each when there is room for it.
+
+    Raises UserError for settings that can't be read, and for a list that can't be written to.
+    """
     since: dict[str, float] = {}
     while names := waiting.names():
+        settings.load()
         folder = RunFolder(paths.runs() / names[0])
         try:
             job = folder.job()
@@ -101,7 +114,11 @@ def work() -> None:
             time.sleep(LOOK_SECONDS)
             continue
         if waiting.take(names[0]):  # else it was taken out meanwhile
-            train(folder, job, chosen)
+            try:
+                train(folder, job, chosen)
+            except OSError as error:  # the others may be whole
+                print(f"{names[0]} can't be started: {error}", flush=True)
+                folder.note_failure(f"the run's files can't be written: {error}")
             since.clear()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from backend import atomic, paths
+from backend import atomic, paths, settings
 from backend.errors import UserError
 from backend.hardware import Hardware
 from backend.hardware.types import GpuProcess
@@ -182,6 +182,45 @@ def test_a_damaged_run_does_not_hold_the_others_up(fttui_home: Path, monkeypatch
     first.plan_file.write_text("not a plan")
     worker.work()
     assert [name for name, _, _ in box.started] == ["b-two"]
+
+
+def test_a_run_that_can_t_be_written_to_does_not_hold_the_others_up(
+    fttui_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder in place of its log."""
+    box = Box(monkeypatch, lambda _: (GPU,))
+    first, _ = queued("a-one", "b-two")
+
+    def train(folder: RunFolder, _job: object, ids: tuple[str, ...]) -> None:
+        if folder.name == first.name:
+            raise IsADirectoryError(21, "Is a directory", "trainer.log")
+        box.started.append((folder.name, box.now, ids))
+
+    monkeypatch.setattr(worker, "train", train)
+    worker.work()
+    assert [name for name, _, _ in box.started] == ["b-two"]
+    assert "trainer.log" in first.failure()
+
+
+def test_with_settings_that_can_t_be_read_all_runs_go_on_waiting(
+    fttui_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each would end at once, without a word."""
+    box = Box(monkeypatch, lambda _: (GPU,))
+    queued("a-one", "b-two")
+    settings.path().write_text("on_finish = 3\n")
+    monkeypatch.setattr("sys.argv", ["worker"])
+    worker.main()
+    assert not box.started and waiting.names() == ["a-one", "b-two"]
+    assert "on_finish: 3 won't do" in capsys.readouterr().out
+    with pytest.raises(UserError, match="on_finish"):
+        worker.start()
+
+
+def test_a_pipe_in_place_of_the_workers_log_is_not_waited_for(fttui_home: Path) -> None:
+    os.mkfifo(paths.home() / "queue.log")
+    with pytest.raises(UserError, match=r"queue\.log can't be used"):
+        worker.start()
 
 
 def test_only_one_works(fttui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
