@@ -217,6 +217,13 @@ def test_presets_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> Non
     assert Path(capsys.readouterr().out.strip()).is_dir()
 
 
+def test_a_long_preset_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "# a long comment\n" * 2_000 + "rank = 8\n"
+    (paths.own_presets() / "long.toml").write_text(text)
+    assert run(["presets", "show", "long"]) == 0
+    assert capsys.readouterr().out == text
+
+
 def test_a_done_run_is_not_resumed(capsys: pytest.CaptureFixture[str]) -> None:
     folder = RunFolder.create(JOB)
     EventLog(folder.events_file).write(RunFinished(state="done"))

@@ -69,7 +69,7 @@ def launch(
     if submit:
         handing.refuse_missing_client(on)
     elif out is None:
-        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)  # written to a file unchanged
+        sys.stdout.write(plain(text, limit=len(text)) if sys.stdout.isatty() else text)  # written to a file unchanged
         return 0
     file = handing.save(text, on, spec, out)
     print(plain(str(file), lines=False), flush=True)

@@ -43,7 +43,8 @@ def show(name: str) -> int:
     Args:
         name: The preset's name.
     """
-    print(plain(presets.load(name).path.read_text(encoding="utf-8")).rstrip())
+    text = presets.load(name).path.read_text(encoding="utf-8")
+    print(plain(text, limit=len(text)).rstrip())
     return 0
 
 
