@@ -17,17 +17,15 @@ _NUMBERS = (
 )
 
 
+ADAPTER = "adapter_config.json"
 _TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
 def refuse_unusable(folder: Path, name: str) -> None:
     """Raise UserError (field `model`) for an adapter beside the model, a broken file, or a tokenizer with own code."""
-    if (folder / "adapter_config.json").is_file():
-        raise UserError(
-            f"{name} holds an adapter beside the model (adapter_config.json), which would be loaded with it; "
-            "move adapter_config.json and adapter_model.safetensors elsewhere, or merge them first",
-            "model",
-        )
+    if (folder / ADAPTER).is_file():
+        fix = "move adapter_config.json and adapter_model.safetensors elsewhere, or merge them first"
+        raise adapter_beside(name, fix)
     _refuse_odd_generation(folder / "generation_config.json")
     settings = _object(folder / "tokenizer_config.json")
     odd = next((key for key in _TOKENS if not isinstance(settings.get(key), str | Mapping | None)), None)
@@ -46,6 +44,13 @@ def refuse_unusable(folder: Path, name: str) -> None:
             "give a model whose tokenizer transformers has",
             "model",
         )
+
+
+def adapter_beside(name: str, fix: str) -> UserError:
+    """The error for an adapter that lies among a model's files: transformers loads it too, or its base instead."""
+    return UserError(
+        f"{name} holds an adapter beside the model (adapter_config.json), which would be loaded with it; {fix}", "model"
+    )
 
 
 def _tokenizer_faults(settings: Mapping[str, Any]) -> Iterator[str]:

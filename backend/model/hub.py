@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backend.errors import UserError
-from backend.model import known
+from backend.model import beside, known
 from backend.model.family import Config
 from backend.model.local import read_config
 from backend.model.other_weights import gguf_sentence, pickle_sentence
@@ -62,6 +62,8 @@ def read(hub_id: str) -> Remote:
         raise UserError(_without_safetensors(hub_id, list(sizes)), "model")
     if "config.json" not in sizes:
         raise UserError(f"{hub_id} is no model: config.json is missing on the hub; give another hub id", "model")
+    if beside.ADAPTER in sizes:
+        raise beside.adapter_beside(hub_id, "download it without the files adapter_*, and give the folder")
     safetensors, card = about.safetensors, about.card_data
     return Remote(
         config=_config(hub_id),

@@ -50,6 +50,8 @@ def read_folder(
     if weights is None:
         other_weights.refuse(folder, called)
     else:
+        is_one = weights.files == (folder / headers.SINGLE,)
+        other_weights.refuse_named(config, called, headers.SINGLE if is_one else headers.INDEX)
         stored.refuse_untrainable(folder, called)
         headers.refuse_inconsistent(folder)
         finite.refuse_others(folder, called)

@@ -9,6 +9,7 @@ from typing import Final
 
 from backend.errors import UserError
 from backend.model import headers
+from backend.model.family import Config
 
 _PICKLE: Final = re.compile(r"^(?!optimizer|scheduler|scaler|rng_state)(pytorch_model.*\.bin|.*\.(pt|pth|ckpt|pkl))$")
 """Pickled weights; not what a trainer keeps beside them."""
@@ -22,6 +23,17 @@ def refuse(folder: Path, name: str) -> None:
     said = _sentence(folder, name, sorted(path.name for path in folder.iterdir()))
     if said:
         raise UserError(said, "model")
+
+
+def refuse_named(config: Config, name: str, read: str) -> None:
+    """Raise UserError (field `model`) if config.json has transformers load another file than `read`."""
+    said = config.get("transformers_weights")
+    if said not in (None, read):
+        raise UserError(
+            f"config.json of {name} says transformers_weights {said!r}, by which another file than {read} would be "
+            f"loaded; if that is the model, rename it to {read}, and leave transformers_weights out",
+            "model",
+        )
 
 
 def _sentence(folder: Path, name: str, names: Sequence[str]) -> str | None:

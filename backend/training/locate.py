@@ -10,7 +10,7 @@ from typing import Any
 
 from backend import atomic, paths, typed
 from backend.errors import UserError
-from backend.model import demo, hub, stored
+from backend.model import demo, hub, local, stored
 from backend.plan.job import Job
 from backend.training import own_base
 
@@ -38,8 +38,8 @@ def model_folder(job: Job, run: Path, say: Callable[[str], None]) -> Path:
 
     `run` is the run's folder.
 
-    Raises UserError if the weights are others than when the run began, and what the hub raises if they can't be
-    fetched.
+    Raises UserError if the weights are others than when the run began, or can't be trained, and what the hub raises
+    if they can't be fetched.
     """
     own = own_base.folder(run)
     if not (own_base.is_made(job) and own.is_dir()):
@@ -125,6 +125,8 @@ def _downloaded(repository: str, pinned: Path, say: Callable[[str], None]) -> Pa
 
     say(f"fetching {repository}, or what is missing of it, from the hub")
     revision = _noted(pinned) or None
-    found = snapshot_download(repository, revision=revision, allow_patterns=WANTED, ignore_patterns=UNWANTED)
-    pinned.write_text(Path(found).name, encoding="ascii")  # the name of a snapshot's folder is its commit
-    return Path(found)
+    found = Path(snapshot_download(repository, revision=revision, allow_patterns=WANTED, ignore_patterns=UNWANTED))
+    if revision is None:
+        local.read_folder(found, repository, name=repository)  # the plan was made without the files
+    pinned.write_text(found.name, encoding="ascii")  # the name of a snapshot's folder is its commit
+    return found

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from backend.model import headers, token_tables
+from backend.model.config import shape_from_config
 
 
 def add(base: Path, ids: Sequence[int], target: Path) -> None:
@@ -24,7 +25,7 @@ def add(base: Path, ids: Sequence[int], target: Path) -> None:
     if the disk is full.
     """
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
-    before = _vocabulary(config)
+    before = shape_from_config(config, base.name, has_files=True).vocab  # its family's default if it says none
     rows, changed = max(before, max(ids) + 1), token_tables.names(base, before)
     for path in headers.weight_files(base):
         if changed.isdisjoint(headers.header(path)):
@@ -43,11 +44,6 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.link(source.resolve(), target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _vocabulary(config: dict[str, Any]) -> int:
-    text = config.get("text_config")
-    return int(config.get("vocab_size") or (text or {})["vocab_size"])
 
 
 def _rewrite(source: Path, changed: set[str], ids: Sequence[int], rows: int, target: Path) -> None:
@@ -80,8 +76,8 @@ def _write_index(base: Path, target: Path) -> None:
 
 def _say_rows(config: dict[str, Any], before: int, rows: int) -> None:
     """`vocab_size` of the configuration and of its text part."""
-    if config.get("vocab_size") == before:
-        config["vocab_size"] = rows
     text = config.get("text_config")
+    if config.get("vocab_size", None if text else before) == before:
+        config["vocab_size"] = rows
     if isinstance(text, dict) and text.get("vocab_size", before) == before:
         text["vocab_size"] = rows

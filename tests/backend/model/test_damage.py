@@ -113,6 +113,10 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
     "a checkpoint of torch": (d.moved("model.safetensors", "model.pt"), "pickle files only"),
     "Keras": (d.moved("model.safetensors", "tf_model.h5"), "as tf_model.h5 only"),
     "GGUF": (d.moved("model.safetensors", "model.gguf"), "is a GGUF"),
+    "another file named in config.json": (
+        d.both(d.shards(), d.config(transformers_weights="model-00001-of-00002.safetensors")),
+        r"by which another file than model\.safetensors\.index\.json would be loaded",
+    ),
     "an adapter beside it": (d.content("adapter_config.json", "{}"), "holds an adapter beside the model"),
     "settings of generation": (d.content("generation_config.json", "[]"), "generation_config.json is broken"),
     "a number of generation as text": (
@@ -251,6 +255,7 @@ REFUSED: dict[str, tuple[d.Edit, str]] = {
 ACCEPTED: dict[str, d.Edit] = {
     "as it is": lambda folder: None,
     "shards": d.shards(),
+    "its file named in config.json": d.config(transformers_weights="model.safetensors"),
     "shards of which the index leaves one tensor out": d.shards(index=lambda x: dict(list(x.items())[1:])),
     "without the prefix": d.renamed("model.", ""),
     "a tied head stored twice": d.with_tensor(d.HEAD, d.EMBEDDING),

@@ -310,6 +310,7 @@ def test_what_the_hub_does_not_take_for_an_id(fake_hub: FakeHub) -> None:
         ({"adapter_config.json": 1, "adapter_model.safetensors": 9}, "is a LoRA adapter"),
         ({"config.json": 1, "flax_model.msgpack": 9}, "has no weights in safetensors"),
         ({"model.safetensors": 9}, "is no model: config.json is missing"),
+        ({"config.json": 1, "model.safetensors": 9, "adapter_config.json": 1}, "holds an adapter beside the model"),
     ],
 )
 def test_what_the_hub_holds_instead(fake_hub: FakeHub, files: dict[str, int], said: str) -> None:

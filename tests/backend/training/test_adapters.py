@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from backend.run.folder import RunFolder
 from backend.training import loss, methods
 from backend.training.batches import micro_batches
 from backend.training.chat import Talk
+from backend.training.merging import rows as merging_rows
 from backend.training.parallel.execution import Execution
 from backend.training.saving import checkpoint
 from backend.training.start import Start
@@ -89,6 +91,17 @@ def test_plain_peft_loads_it_and_the_merged_model_answers_alike(
     assert not torch.allclose(logits(model), logits(whole(base)), atol=1e-3)
     shares = model.get_input_embeddings().weight is model.get_output_embeddings().weight
     assert shares == tied == model.config.tie_word_embeddings
+
+
+def test_new_tokens_get_rows_where_the_size_of_the_vocabulary_is_the_familys_own(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 8, "head_dim": 2, "num_attention_heads": 4, "intermediate_size": 8}
+    base, grown = make_model(tmp_path / "base", vocab_size=32000, num_hidden_layers=1, **sizes), tmp_path / "grown"
+    config = json.loads((base / "config.json").read_text())
+    del config["vocab_size"]  # a Llama's is 32,000 then
+    (base / "config.json").write_text(json.dumps(config))
+    grown.mkdir()
+    merging_rows.add(base, [32000], grown)
+    assert whole(grown).get_input_embeddings().weight.shape == (32001, 8)
 
 
 @pytest.mark.parametrize("method", ["lora", "qlora"])

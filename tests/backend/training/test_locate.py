@@ -16,6 +16,7 @@ from backend.plan.job import Job
 from backend.plan.plan import Plan
 from backend.training import locate
 from backend.training.quiet import libraries_to
+from tests.tiny import edit_header, make_model
 
 
 def job(model: str, folder: str) -> Job:
@@ -41,7 +42,7 @@ def test_what_is_missing_is_fetched_and_said(tmp_path: Path, monkeypatch: pytest
 
     def download(repository: str, **options: Any) -> str:
         asked.update(options, repository=repository)
-        return str(tmp_path / "c0ffee")
+        return str(make_model(tmp_path / "c0ffee"))
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     said: list[str] = []
@@ -49,6 +50,16 @@ def test_what_is_missing_is_fetched_and_said(tmp_path: Path, monkeypatch: pytest
         folder = locate.model_folder(job("meta/llama", "meta/llama"), tmp_path, said.append)
         assert folder == tmp_path / "c0ffee" and (asked["repository"], asked["revision"]) == ("meta/llama", revision)
     assert said[1:] == ["fetching meta/llama, or what is missing of it, from the hub"]
+
+
+def test_what_was_fetched_is_looked_at_before_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, run = make_model(tmp_path / "c0ffee"), tmp_path / "run"
+    edit_header(folder, "model.layers.0.mlp.up_proj.weight", "F8_E4M3")
+    run.mkdir()
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
+    for _ in range(2):  # also if it is resumed
+        with pytest.raises(UserError, match=r"its tensor .*up_proj.weight is F8_E4M3"):
+            locate.model_folder(job("meta/llama", "meta/llama"), run, print)
 
 
 def test_a_folder_that_is_gone_is_no_repository(tmp_path: Path) -> None:
