@@ -17,7 +17,7 @@ from backend.model import architectures, as_loaded, stored
 from backend.model.shape import HEAD
 from backend.model.targets import NOT_OF_TEXT, is_mixture, takes_adapter
 from backend.plan.plan import Plan
-from backend.training import adapter_products, adapters, auto, grouped_keys, load_check, token_rows
+from backend.training import adapter_products, adapters, auto, grouped_keys, load_check, older_names, token_rows
 from backend.training.attention import rows
 from backend.training.network import Network, decoder
 from backend.training.parallel import sharding
@@ -130,6 +130,7 @@ def save(loaded: Loaded, plan: Plan, folder: Path, ranks: Ranks = ALONE) -> None
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     _say_type(config, str(loaded.stored_dtype).removeprefix("torch."))
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    older_names.add(folder, Path(loaded.network.config._name_or_path))
 
 
 def _say_type(config: dict[str, Any], name: str) -> None:

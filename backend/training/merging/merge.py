@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from backend.training import older_names
 from backend.training.merging import stream, updates, whole
 from backend.training.merging.updates import Update
 
@@ -32,3 +33,4 @@ def write(
     else:
         stream.merge(base, found, target, tell)
         shutil.copyfile(base / "config.json", target / "config.json")
+    older_names.add(target, base)

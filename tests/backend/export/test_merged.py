@@ -69,7 +69,8 @@ def test_each_shard_is_merged_and_rounded_once_to_the_bases_type(tmp_path: Path,
     AutoTokenizer.from_pretrained(tiny_model).save_pretrained(base)
     assert len(list(base.glob("model-*.safetensors"))) > 1
     folder = ended(base, precision="bfloat16")
-    model = AutoModelForCausalLM.from_pretrained(merged(folder), dtype="auto")
+    model = AutoModelForCausalLM.from_pretrained(target := merged(folder), dtype="auto")
+    assert json.loads((target / "config.json").read_text())["rope_theta"] == 10000.0, "as older readers know it"
     layer = model.model.layers[1].mlp.down_proj.weight
     exact = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), folder.result)
     assert model.dtype == torch.bfloat16
@@ -103,6 +104,7 @@ def test_a_full_run_is_linked(tiny_model: Path) -> None:
     target = merged(folder)
     weights = "model.safetensors"
     assert (target / weights).stat().st_ino == (folder.result / weights).stat().st_ino
+    assert json.loads((target / "config.json").read_text())["rope_theta"] == 10000.0, "as older readers know it"
     assert (target / "generation_config.json").stat().st_ino != (folder.result / "generation_config.json").stat().st_ino
     model = AutoModelForCausalLM.from_pretrained(target)
     torch.testing.assert_close(logits(model), logits(AutoModelForCausalLM.from_pretrained(folder.result)))

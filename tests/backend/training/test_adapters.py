@@ -94,7 +94,7 @@ def test_plain_peft_loads_it_and_the_merged_model_answers_alike(
 
 
 def test_new_tokens_get_rows_where_the_size_of_the_vocabulary_is_the_familys_own(tmp_path: Path) -> None:
-    sizes = {"hidden_size": 8, "head_dim": 2, "num_attention_heads": 4, "intermediate_size": 8}
+    sizes: dict[str, Any] = {"hidden_size": 8, "head_dim": 2, "num_attention_heads": 4, "intermediate_size": 8}
     base, grown = make_model(tmp_path / "base", vocab_size=32000, num_hidden_layers=1, **sizes), tmp_path / "grown"
     config = json.loads((base / "config.json").read_text())
     del config["vocab_size"]  # a Llama's is 32,000 then
