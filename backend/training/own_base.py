@@ -113,7 +113,7 @@ def _write_tokenizer(job: Job, base: Path, draft: Path) -> tuple[int, ...]:
     tokenizer: Any = AutoTokenizer.from_pretrained(base)
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in job.added_tokens])
     is_another = own_tokenizer.differs(tokenizer, base)
-    tokenizer.save_pretrained(draft)
+    own_tokenizer.save(tokenizer, draft)
     if is_another:
         own_tokenizer.write(base, draft, job.added_tokens)
     return _ids(job, TextTokenizer.load(draft))

@@ -28,8 +28,7 @@ def write(loaded: methods.Loaded, tokenizer: Any, plan: Plan, folder: Path, rank
     draft = folder.with_name(f".writing-{folder.name}")
     with disk.draft(draft, methods.saved_bytes(loaded, plan)):
         methods.save(loaded, plan, draft, ranks)
-        tokenizer.save_pretrained(draft)
-        _forget_how_it_was_loaded(draft / "tokenizer_config.json")
+        own_tokenizer.save(tokenizer, draft)
         _write_generation_config(loaded.network, tokenizer, draft / "generation_config.json")
         base = Path(loaded.network.config._name_or_path)
         _copy_beside(base, draft)
@@ -79,10 +78,3 @@ def _write_generation_config(network: Network, tokenizer: Any, file: Path) -> No
     settings.pop("_from_model_config", None)
     settings["eos_token_id"] = sample.ends(network, tokenizer)
     file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-
-
-def _forget_how_it_was_loaded(tokenizer_config: Path) -> None:
-    settings = json.loads(tokenizer_config.read_text(encoding="utf-8"))
-    for name in ("is_local", "local_files_only"):
-        settings.pop(name, None)
-    tokenizer_config.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

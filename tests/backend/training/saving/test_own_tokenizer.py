@@ -33,6 +33,22 @@ def test_a_tokenizer_that_is_read_as_it_is(tiny_model: Path) -> None:
     assert not own_tokenizer.differs(result.tokenizer_of(tiny_model, None), tiny_model)
 
 
+def test_it_is_saved_with_names_that_transformers_4_reads(tmp_path: Path) -> None:
+    base = make_model(tmp_path / "base")
+    path = base / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"additional_special_tokens": ["<|x|>"]}))
+    tokenizer = AutoTokenizer.from_pretrained(base)
+
+    own_tokenizer.save(tokenizer, tmp_path / "saved")
+
+    settings = json.loads((tmp_path / "saved" / "tokenizer_config.json").read_text())
+    assert settings["tokenizer_class"] == "PreTrainedTokenizerFast", "4 has no TokenizersBackend"
+    assert settings["additional_special_tokens"] == ["<|x|>"] and "extra_special_tokens" not in settings
+    again = AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert again.all_special_tokens == tokenizer.all_special_tokens
+    assert again("a <|x|>")["input_ids"] == tokenizer("a <|x|>")["input_ids"]
+
+
 def test_a_template_of_the_processor_alone_is_saved(tmp_path: Path) -> None:
     base = make_model(tmp_path / "base")
     path = base / "tokenizer_config.json"
