@@ -16,6 +16,7 @@ import torch
 from safetensors import safe_open
 
 from backend.model import headers
+from backend.model.config import shape_from_config
 from backend.training.merging.updates import Update, Whole
 
 FLOATS = ("F32", "BF16", "F16")
@@ -45,9 +46,9 @@ def placed(base: Path, found: Mapping[str, Update]) -> dict[str, Update] | None:
 
 
 def _is_tied(base: Path, stored: Mapping[str, Any]) -> bool:
+    """By its family's default if config.json does not say it."""
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
-    said = (config.get("text_config") or {}).get("tie_word_embeddings", config.get("tie_word_embeddings"))
-    return HEAD not in stored or bool(said)
+    return HEAD not in stored or shape_from_config(config, base.name, has_files=True).tied
 
 
 def _in_a_block(name: str) -> bool:

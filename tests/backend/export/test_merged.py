@@ -87,6 +87,16 @@ def test_a_head_that_shares_its_matrix_gets_one_of_its_own(tiny_model: Path) -> 
     torch.testing.assert_close(model.get_input_embeddings().weight, unchanged)
 
 
+def test_a_head_that_is_tied_by_its_familys_default_is_not_changed_alone(tmp_path: Path) -> None:
+    base = make_model(tmp_path / "base", tie_word_embeddings=False)  # its head is stored too
+    config = json.loads((base / "config.json").read_text())
+    del config["tie_word_embeddings"]
+    change = {stream.HEAD: LowRank(torch.ones(1, 64), torch.ones(384, 1), 1.0)}
+    for family, placed in (("llama", change), ("gemma", None)):
+        (base / "config.json").write_text(json.dumps(config | {"model_type": family, "architectures": None}))
+        assert stream.placed(base, change) == placed
+
+
 def test_in_memory_it_is_the_same_as_tensor_by_tensor(tiny_model: Path) -> None:
     folder = ended(tiny_model)
     streamed = logits(AutoModelForCausalLM.from_pretrained(merged(folder)))
