@@ -247,7 +247,7 @@ def _tied(config: Config, known: Config) -> Any:
 def _context(known: Config) -> int:
     """The longest sequence in tokens; 0 if it is not given. Yarn multiplies the length of the original training."""
     said = int(known.get("max_position_embeddings") or 0)
-    rope = known.get("rope_parameters") or known.get("rope_scaling") or {}
+    rope = known.get("rope_scaling") or known.get("rope_parameters") or {}
     original, factor = rope.get("original_max_position_embeddings"), rope.get("factor")
     if "yarn" not in (rope.get("rope_type"), rope.get("type")) or not isinstance(original, int | float):
         return said

@@ -154,6 +154,6 @@ def frequency_divisors(config: Config) -> list[float] | None:
 
 
 def _rope(config: Config) -> Config:
-    """The rotary settings: `rope_parameters` since transformers 5, `rope_scaling` before."""
-    found = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    """The rotary settings: `rope_parameters` since transformers 5, which takes `rope_scaling` if both are there."""
+    found = config.get("rope_scaling") or config.get("rope_parameters") or {}
     return {**found, "rope_type": found.get("rope_type") or found.get("type") or "default"}

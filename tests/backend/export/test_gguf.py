@@ -147,6 +147,22 @@ def test_llama_3_scaling_is_what_transformers_computes() -> None:
     assert min(said) == 1.0 and max(said) == 8.0
 
 
+def test_of_two_names_for_rotary_settings_the_one_that_transformers_takes_counts(tmp_path: Path) -> None:
+    from transformers import LlamaConfig
+
+    path = make_model(tmp_path / "m") / "config.json"
+    newer = {"rope_type": "default", "rope_theta": 500000.0}
+    older = {"rope_scaling": {"type": "linear", "factor": 4.0}, "rope_theta": 20000.0}
+    path.write_text(json.dumps(json.loads(path.read_text()) | older | {"rope_parameters": newer}))
+
+    read = LlamaConfig.from_pretrained(path.parent).rope_parameters
+    keys = families.keys(families.config_of(path.parent), "llama")
+
+    assert (read["rope_type"], read["factor"], read["rope_theta"]) == ("linear", 4.0, 20000.0)
+    assert (keys["llama.rope.scaling.type"], keys["llama.rope.scaling.factor"]) == ("linear", 4.0)
+    assert keys["llama.rope.freq_base"] == 20000.0
+
+
 def sentencepiece(folder: Path, **changes: Any) -> Path:
     """A small vocabulary of SentencePiece's kind: bytes, pieces, merges in the order of their ids."""
     pieces = ["<unk>", "<s>", "</s>", *(f"<0x{x:02X}>" for x in range(256)), "▁a", "▁ab", "▁", "a", "b"]
