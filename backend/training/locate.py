@@ -126,7 +126,8 @@ def _downloaded(repository: str, pinned: Path, say: Callable[[str], None]) -> Pa
     say(f"fetching {repository}, or what is missing of it, from the hub")
     revision = _noted(pinned) or None
     found = Path(snapshot_download(repository, revision=revision, allow_patterns=WANTED, ignore_patterns=UNWANTED))
-    if revision is None:
-        local.read_folder(found, repository, name=repository)  # the plan was made without the files
+    # The plan was made without the files.
+    if revision is None and not local.read_folder(found, repository, name=repository).has_weights:
+        raise UserError(f"{repository} has no weights in safetensors on the hub; give a model that has", "model")
     pinned.write_text(found.name, encoding="ascii")  # the name of a snapshot's folder is its commit
     return found

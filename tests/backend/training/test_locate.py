@@ -62,6 +62,14 @@ def test_what_was_fetched_is_looked_at_before_it_is_loaded(tmp_path: Path, monke
             locate.model_folder(job("meta/llama", "meta/llama"), run, print)
 
 
+def test_a_repository_without_weights_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_model(tmp_path / "c0ffee")
+    (folder / "model.safetensors").unlink()
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
+    with pytest.raises(UserError, match="meta/llama has no weights in safetensors on the hub"):
+        locate.model_folder(job("meta/llama", "meta/llama"), tmp_path, print)
+
+
 def test_a_folder_that_is_gone_is_no_repository(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the model's folder /models/tiny is gone; put it back there"):
         locate.model_folder(job("/models/tiny", "/models/tiny"), tmp_path, print)
