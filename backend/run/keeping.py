@@ -25,6 +25,7 @@ def note(folder: RunFolder) -> str:
 
 def write_note(folder: RunFolder, text: str) -> None:
     """Keep a note, one line; an empty one takes it away. Raises UserError if it can't be written."""
+    _still_there(folder)
     with paths.kept_in(folder.path):
         if line := " ".join(text.split())[:_LONGEST_NOTE]:
             atomic.write(_file(folder), line + "\n")
@@ -46,12 +47,14 @@ def rename(folder: RunFolder, name: str) -> RunFolder:
         return folder
     if any(run.name == target.name for run in all_runs()):
         raise UserError(f"there is a run {target.name} already; take another name", "name")
+    _still_there(folder)
     with folder.hold(), paths.kept_in(target):
         return RunFolder(folder.path.rename(target))
 
 
 def delete(folder: RunFolder) -> None:
     """Delete the run with its checkpoints and its result. Raises UserError for a run that trains."""
+    _still_there(folder)
     with folder.hold(), paths.kept_in(folder.path):
         shutil.rmtree(folder.path)
 
@@ -59,6 +62,12 @@ def delete(folder: RunFolder) -> None:
 def disk_bytes(folder: RunFolder) -> int:
     """What deleting it frees."""
     return sum(path.lstat().st_size for path in folder.path.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def _still_there(folder: RunFolder) -> None:
+    """Raises UserError if the run was removed since it was listed."""
+    if not folder.path.is_dir():
+        raise UserError(f"run {folder.name} is gone: its folder was removed, renamed or moved", "run")
 
 
 def _file(folder: RunFolder) -> Path:

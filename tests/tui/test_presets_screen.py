@@ -190,3 +190,26 @@ async def test_nasty_files_are_shown_plain_and_not_edited_here() -> None:
         await pilot.press("e")
         assert app.screen is screen
         assert "control characters" in box.said(app)
+
+
+@pytest.mark.parametrize("keys", [["e"], ["d", "y"]], ids="-".join)
+async def test_a_preset_that_was_deleted_elsewhere_is_said(keys: list[str]) -> None:
+    own("mine", MINE)
+    app = wizard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, "mine")
+        (paths.own_presets() / "mine.toml").unlink()
+        await pilot.press(*keys)
+        await pilot.pause()
+        assert app.screen is screen
+        assert [said.severity for said in app.said] == ["error"] and "mine" in app.said[0].text
+
+
+async def test_an_own_file_with_a_shipped_name_is_not_deleted_here_and_says_so() -> None:
+    own("demo", MINE)
+    app = wizard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, "demo")
+        await pilot.press("d", "y")
+        await pilot.pause()
+        assert app.screen is screen and "'demo' is a shipped preset" in app.said[0].text

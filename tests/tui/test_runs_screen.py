@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from textual.widgets import DataTable, Static
 from textual.widgets._footer import FooterKey
 
+from backend.errors import UserError
 from backend.launch.queue import waiting
 from backend.run import folder as run_folder
 from backend.run import keeping
@@ -330,3 +333,26 @@ def test_paths_that_have_no_room_are_shown_by_the_names_at_their_ends() -> None:
     run = Summary("20261118-110640-tiny-lora", "done", "lora", "/home/ada/models/tiny", "/home/ada/data/rows.jsonl")
     assert row(run, 26, {}, marked=False)[0].plain.split("\n")[1] == "LoRA of tiny on rows.jsonl"
     assert "/home/ada/data/rows.jsonl" in row(run, 90, {}, marked=False)[0].plain
+
+
+@pytest.mark.parametrize("keys", [["enter"], ["space", "down", "c"], ["n"], ["e"], ["d"]], ids="-".join)
+async def test_a_run_that_was_removed_elsewhere_is_said_to_be_gone(keys: list[str]) -> None:
+    kept, removed = a_run(), a_run()
+    app = Stage(RunsScreen())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        assert names(app)[0] == removed.name
+        shutil.rmtree(removed.path)
+        await pilot.press(*keys)
+        await box.settled(pilot)
+        assert isinstance(app.screen, RunsScreen)
+        assert f"{removed.name} is gone" in box.said(app)
+        assert names(app) == [kept.name]
+
+
+@pytest.mark.parametrize("act", [lambda run: keeping.write_note(run, "a"), lambda run: keeping.rename(run, "b")])
+def test_a_run_removed_while_a_name_or_a_note_is_typed_is_said_to_be_gone(act: Callable[[RunFolder], object]) -> None:
+    run = a_run()
+    shutil.rmtree(run.path)
+    with pytest.raises(UserError, match=f"run {run.name} is gone"):
+        act(run)

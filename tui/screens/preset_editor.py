@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static, TextArea
 
-from backend import presets
+from backend import presets, typed
 from backend.errors import UserError
 from backend.preset_text import PresetError
 from tui.plain import plain, safe
@@ -20,7 +20,7 @@ from tui.widgets.toml_text import TomlArea
 
 
 class PresetEditor(Screen[None]):
-    """Raises UserError for a file with control characters, which can't be edited here."""
+    """Raises UserError for a file that can't be read, or with control characters, which can't be edited here."""
 
     HELP_TEXT: ClassVar[str] = (
         "Plan fields are at the top, the job's answers under [job]; `fttui train --help` lists both. ^s checks and "
@@ -35,7 +35,10 @@ class PresetEditor(Screen[None]):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self._before = path.read_text(encoding="utf-8", errors="replace")
+        try:
+            self._before = typed.read_bytes(path).decode("utf-8", "replace")
+        except typed.Damaged as error:
+            raise UserError(f"preset {path.stem} can't be read: {error}", "preset") from None
         if plain(self._before, limit=len(self._before)) != self._before.expandtabs(4):
             raise UserError(f"{path} holds control characters; edit it by hand", "preset")
 

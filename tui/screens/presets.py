@@ -14,7 +14,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from backend import presets
+from backend import presets, typed
 from backend.errors import UserError
 from backend.plan.preset import Preset
 from backend.presets import Broken
@@ -217,9 +217,13 @@ class PresetsScreen(Screen[None]):
             self.notify(f"Copied: e edits {copy.stem}.")
 
     def _delete(self, chosen: Preset | Broken, yes: bool | None) -> None:
-        if yes:
+        if not yes:
+            return
+        try:
             presets.delete(chosen.name)
-            self.on_screen_resume()
+        except UserError as error:  # it is gone already, or may not be deleted
+            self.notify(str(error), severity="error")
+        self.on_screen_resume()
 
     def _show(self) -> None:
         if chosen := self._chosen:
@@ -259,9 +263,9 @@ def _file(preset: Preset | Broken, outlook: Content | None, width: int) -> Conte
 
 def _text(preset: Preset | Broken) -> str:
     try:
-        return preset.path.read_text(encoding="utf-8", errors="replace").rstrip("\n")
-    except OSError as error:
-        return f"# can't be read: {error.strerror}"
+        return typed.read_bytes(preset.path).decode("utf-8", "replace").rstrip("\n")
+    except typed.Damaged as error:
+        return f"# can't be read: {error}"
 
 
 def _line(number: int, text: Content, preset: Preset | Broken, width: int) -> Content:

@@ -139,8 +139,8 @@ class RunsScreen(Screen[None]):
         """The live screen or the result of the run under the cursor; in the filter, back to the table."""
         if self._entry.has_focus:
             self._table.focus()
-        elif self.is_current and self._run_name:
-            self._wizard.open_run(RunFolder.find(self._run_name))
+        elif self.is_current and (folder := self._folder):
+            self._wizard.open_run(folder)
 
     def action_back(self) -> None:
         """Close the filter; without one, go back to the screen that opened this one."""
@@ -180,8 +180,8 @@ class RunsScreen(Screen[None]):
         names = list(dict.fromkeys([*self._marked, *under_cursor]))
         if len(names) < 2:
             self.app.notify("mark a run with Space, move to another one, then press c")
-        else:
-            self.app.push_screen(OverlayScreen([RunFolder.find(name) for name in names]))
+        elif all(folders := [self._found(name) for name in names]):
+            self.app.push_screen(OverlayScreen([folder for folder in folders if folder]))
 
     def action_copy(self) -> None:
         """The run's name into the clipboard."""
@@ -314,7 +314,16 @@ class RunsScreen(Screen[None]):
 
     @property
     def _folder(self) -> RunFolder | None:
-        return next((x for x in run_folder.all_runs() if x.name == self._run_name), None)
+        """The folder of the run under the cursor, if it is still there."""
+        return self._found(self._run_name) if self._run_name else None
+
+    def _found(self, name: str) -> RunFolder | None:
+        """The run of this name; if it was deleted elsewhere since the list was read, say so and read it again."""
+        folder = next((x for x in run_folder.all_runs() if x.name == name), None)
+        if folder is None:
+            self.app.notify(f"{name} is gone: its folder was removed, renamed or moved", severity="warning")
+            self.on_screen_resume()
+        return folder
 
     def _sort(self, column: str) -> None:
         """Sort by `column`; by the same one again in the other order."""
