@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from textual.screen import Screen
+from textual.widgets import Static
 from textual.widgets._footer import FooterKey
 
 from backend.data.browse import RowBrowser
@@ -231,6 +232,14 @@ async def test_the_key_for_rows_is_shown_if_there_are_rows() -> None:
         ("--effective-batch 8, or more rows", "effective_batch (review step) 8, or more rows"),
         ("map it: --mapping completion=COLUMN", "map it: completion=COLUMN (in columns)"),
         (
+            "say which is which: --mapping 'prompt=the question' --mapping completion=bar",
+            "say which is which: prompt=the question, completion=bar (in columns)",
+        ),
+        (
+            "Mixing in text helps: --set replay_fraction=0.05.",
+            "Mixing in text helps: replay_fraction = 0.05 (review step).",
+        ),
+        (
             "name the columns of text with --mapping to go on",
             "name the columns of text with the line for columns to go on",
         ),
@@ -240,3 +249,14 @@ async def test_the_key_for_rows_is_shown_if_there_are_rows() -> None:
 )
 def test_a_fix_names_what_the_wizard_asks_for(fix: str, asked: str) -> None:
     assert in_wizard(fix) == asked
+
+
+async def test_an_error_of_the_data_names_the_line_of_the_screen_and_no_option() -> None:
+    def unknown(*asked: object) -> DataReport:
+        raise UserError("no prompt and answer was found; say which is which: --mapping text=bar", "data")
+
+    app = box.at("data", inspect_data=unknown)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        shown = str(app.screen.query_one("#picker-data > .error", Static).render())
+    assert "text=bar (in columns)" in " ".join(shown.split()) and "--" not in shown

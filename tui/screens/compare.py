@@ -18,6 +18,7 @@ from backend.answers import METHODS, Method
 from backend.errors import UserError
 from backend.planner import fit
 from backend.planner.estimates import Comparison
+from tui.findings import in_wizard
 from tui.journey import ONE_BOX
 from tui.screens.planned import PlannedStep
 from tui.theme import METHOD_NAMES
@@ -328,5 +329,5 @@ def _sections(sections: list[Section], width: int) -> Content:
     parts: list[Content] = []
     for title, texts, style in sections:
         if texts:
-            parts += [Content.styled(title, f"bold {style}"), sentences(texts, width)]
+            parts += [Content.styled(title, f"bold {style}"), sentences(map(in_wizard, texts), width)]
     return stacked(parts)

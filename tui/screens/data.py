@@ -171,7 +171,8 @@ class DataScreen(LookingStep):
         """Mark the field that is to blame."""
         self.query_one(Preview).say(self._chosen, "nothing that can be trained on")
         self.query_one("#field-mapping", Entry).placeholder = _BY_NAME
-        self._complain(error.field if error.field in ("mapping", "rows", "row_tokens") else "data", str(error))
+        to_blame = error.field if error.field in ("mapping", "rows", "row_tokens") else "data"
+        self._complain(to_blame, in_wizard(str(error)))
         self.refresh_bindings()
 
     def when_demo_is_ready(self) -> None:
