@@ -356,3 +356,35 @@ def test_a_run_removed_while_a_name_or_a_note_is_typed_is_said_to_be_gone(act: C
     shutil.rmtree(run.path)
     with pytest.raises(UserError, match=f"run {run.name} is gone"):
         act(run)
+
+
+@pytest.mark.parametrize("runs", [1, 20])
+async def test_the_last_column_keeps_its_unit_however_long_the_others_are(
+    runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [
+        Summary(
+            name=f"20261124-1412{n:02}-a-model-with-a-long-name-qlora",
+            state="interrupted",
+            method="qlora",
+            model="llama-3.1-8b",
+            data="rows.jsonl",
+            step=12_000,
+            total_steps=36_000,
+            loss_before=1.569,
+            loss=1.061,
+            peak_bytes=112 * 2**30,
+            predicted_peak_bytes=116 * 2**30,
+            hours=21.1,
+            predicted_hours=23.1,
+        )
+        for n in range(runs)
+    ]
+    monkeypatch.setattr(run_folder, "all_runs", lambda: found)
+    monkeypatch.setattr(Summaries, "read", lambda self, found: found)
+    app = Stage(RunsScreen())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        table = app.screen.query_one(DataTable)
+        lines = ["".join(x.text for x in strip) for strip in app.screen._compositor.render_strips()]
+        assert any("23 h 06 m" in line for line in lines) and not table.show_horizontal_scrollbar

@@ -15,6 +15,7 @@ from textual.coordinate import Coordinate
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import DataTable, Static
+from textual.widgets.data_table import Column
 from textual.worker import get_current_worker
 
 from backend import units
@@ -46,6 +47,7 @@ _HELP = (
     "resumes it in the background, x stops it with a checkpoint, n keeps a note, e renames it, d deletes it with its "
     "result after a question, y copies its name."
 )
+_LEAST_NAME = 16
 _TALL_LINES = 30
 """Lines of a screen from which the run under the cursor is described in full."""
 _READ_AGAIN_SECONDS = 2.0
@@ -335,8 +337,7 @@ class RunsScreen(Screen[None]):
         """Show the runs that match the filter, sorted; the cursor stays on its run."""
         before = self._run_name
         runs = chosen(self._runs, self._entry.value, self._column, self._backwards)
-        width = max(20, self.size.width - 2 - _OTHER_COLUMNS - 2)
-        rows = [row(run, width, self.app.theme_variables, marked=run.name in self._marked) for run in runs]
+        rows = self._rows(runs)
         self._widen(rows)
         names = [run.name for run in runs]
         if names == [key.value for key in self._table.rows]:  # what is scrolled to stays
@@ -352,11 +353,24 @@ class RunsScreen(Screen[None]):
         self._say(len(runs))
         self._show_details()
 
+    def _rows(self, runs: list[Summary]) -> list[tuple[Text, ...]]:
+        """Names give way to the figures: a time without its unit would be another one."""
+        colours, room = self.app.theme_variables, self.size.width - 2 - 2
+
+        def made(width: int) -> list[tuple[Text, ...]]:
+            return [row(run, width, colours, marked=run.name in self._marked) for run in runs]
+
+        rows = made(width := max(_LEAST_NAME, room - _OTHER_COLUMNS))
+        others = sum(map(_cells, self._table.ordered_columns[1:], list(zip(*rows, strict=True))[1:]))
+        scrolls = 2 * len(rows) + 1 > self._table.size.height
+        over = width + others + scrolls * self._table.styles.scrollbar_size_vertical - room
+        return made(max(_LEAST_NAME, width - over)) if rows and over > 0 else rows
+
     def _widen(self, rows: list[tuple[Text, ...]]) -> None:
         """Columns as wide as their content. The table measures late, and would keep what it painted before."""
         for column, cells in zip(self._table.ordered_columns, zip(*rows, strict=True), strict=False):
             column.auto_width = False
-            column.width = max(text.cell_len for cell in (column.label, *cells) for text in cell.split("\n"))
+            column.width = _cells(column, cells) - 2
 
     def _say(self, shown: int) -> None:
         """How the table is filtered and sorted, and what is marked."""
@@ -370,3 +384,8 @@ class RunsScreen(Screen[None]):
         self._pause_seconds = max(_READ_AGAIN_SECONDS, _LEAST_PAUSE * (time.monotonic() - began))
         if not worker.is_cancelled:
             self.post_message(Listed(found))
+
+
+def _cells(column: Column, cells: tuple[Text, ...]) -> int:
+    """Cells that a column takes, with the space on both sides."""
+    return 2 + max(text.cell_len for cell in (column.label, *cells) for text in cell.split("\n"))
