@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.widgets import Static, TextArea
 
 from backend import paths, presets
@@ -12,6 +13,7 @@ from backend.answers import Answers
 from tests.tui import box, fixed
 from tests.tui.nasty import NASTY
 from tui.app import WizardApp
+from tui.screens.confirm import Confirm
 from tui.screens.hardware import HardwareScreen
 from tui.screens.preset_editor import PresetEditor
 from tui.screens.presets import PresetsScreen
@@ -213,3 +215,22 @@ async def test_an_own_file_with_a_shipped_name_is_not_deleted_here_and_says_so()
         await pilot.press("d", "y")
         await pilot.pause()
         assert app.screen is screen and "'demo' is a shipped preset" in app.said[0].text
+
+
+@pytest.mark.parametrize(("key", "asks"), [("ctrl+s", False), ("escape", True)])
+async def test_what_was_typed_just_before_saving_or_leaving_counts(key: str, asks: bool) -> None:
+    own("mine", MINE)
+    app = wizard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, "mine")
+        await pilot.press("e")
+        await pilot.pause()
+        for each in (Key("number_sign", "#"), Key("y", "y"), Key(key, None)):  # in one go, as on a slow connection
+            app.post_message(each)
+        await pilot.pause()
+        await pilot.pause()
+        if asks:
+            assert isinstance(app.screen, Confirm)
+        else:
+            assert app.screen is screen
+            assert (paths.own_presets() / "mine.toml").read_text() == "#y" + MINE

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.widgets import DataTable, Static
 from textual.widgets._footer import FooterKey
 
@@ -388,3 +389,18 @@ async def test_the_last_column_keeps_its_unit_however_long_the_others_are(
         table = app.screen.query_one(DataTable)
         lines = ["".join(x.text for x in strip) for strip in app.screen._compositor.render_strips()]
         assert any("23 h 06 m" in line for line in lines) and not table.show_horizontal_scrollbar
+
+
+async def test_enter_opens_the_run_that_arrows_typed_just_before_lead_to() -> None:
+    runs = [a_run() for _ in range(3)]
+    opened: list[str] = []
+    app = Stage(RunsScreen())
+    app.open_run = lambda folder: opened.append(folder.name)  # type: ignore[attr-defined]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+        assert names(app)[-1] == runs[0].name
+        for key in ("down", "down", "enter"):  # in one go, as a slow connection delivers them
+            app.post_message(Key(key, None))
+        await pilot.pause()
+        await pilot.pause()
+    assert opened == [runs[0].name]

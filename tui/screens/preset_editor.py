@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -51,6 +52,19 @@ class PresetEditor(Screen[None]):
 
     def action_save(self) -> None:
         """Write it if it can be used; else show the error and go to its line."""
+        self._when_typed(self._save)
+
+    def action_leave(self) -> None:
+        """Back; ask first if something was changed."""
+        self._when_typed(self._leave)
+
+    def _when_typed(self, act: Callable[[], None]) -> None:
+        """Act on all that was typed before the key, which overtakes it."""
+        self.query_one(TextArea).call_later(self.call_later, act)
+
+    def _save(self) -> None:
+        if not self.is_current:
+            return
         area = self.query_one(TextArea)
         try:
             presets.write(self._path.stem, area.text)
@@ -61,8 +75,7 @@ class PresetEditor(Screen[None]):
         else:
             self.dismiss(None)
 
-    def action_leave(self) -> None:
-        """Back; ask first if something was changed."""
+    def _leave(self) -> None:
         from tui.screens.confirm import Confirm
 
         if not self.is_current:

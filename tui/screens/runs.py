@@ -141,7 +141,11 @@ class RunsScreen(Screen[None]):
         """The live screen or the result of the run under the cursor; in the filter, back to the table."""
         if self._entry.has_focus:
             self._table.focus()
-        elif self.is_current and (folder := self._folder):
+        else:  # after the arrows that were typed before Enter, which reach the app by way of the table
+            self._table.call_later(self.call_later, self.app.call_later, self._open)
+
+    def _open(self) -> None:
+        if self.is_current and (folder := self._folder):
             self._wizard.open_run(folder)
 
     def action_back(self) -> None:
