@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.widgets._footer import FooterKey
 
 from backend.answers import Answers
@@ -20,6 +21,7 @@ from tests.tui.test_review_screen import edit
 from tui.journey import Journey
 from tui.screens.live import LiveScreen
 from tui.sources import Sources
+from tui.widgets.hardware_preview import planned
 from tui.widgets.preset_outlook import Known, look
 from tui.widgets.preview import Preview
 from tui.widgets.setting_rows import SettingEditor
@@ -140,3 +142,9 @@ def test_a_preset_for_several_boxes_says_what_it_would_take_on_them() -> None:
     journey = Journey(Sources(), Answers())
     found = look(journey, Known(Answers(), None, box.model(), box.report()), preset)
     assert found.device.label == "2 boxes of 8 x H100 SXM"
+
+
+@pytest.mark.parametrize(("gpu", "said"), [("H100:8", "an hour each, "), ("H100", "an hour, ")])
+def test_the_price_of_one_of_several_gpus_is_named_as_such(gpu: str, said: str) -> None:
+    text = planned(Sources().named(gpu), 200).plain
+    assert said in text and ("each" in text) == (":" in gpu)

@@ -66,7 +66,7 @@ class LiveScreen(RunScreen):
         Binding("ctrl+c", "interrupt", "stop with a checkpoint", show=False, priority=True),
     ]
     HELP_TEXT = """\
-The second line says whether the run is fine: what is wrong, or what comes next, what is saved, what it costs.
+The line below the bar says whether the run is fine: what is wrong, or what comes next, what is saved, what it costs.
 The chart shows each step's loss faint, its average (centred, over the steps that are named) strong, and evaluations \
 on held-out rows as ◆; values beyond the scale have a ▲. [ and ] go through learning rate, gradient norm, tokens/s, \
 memory and GPU use, with the prediction as a dashed line.

@@ -43,11 +43,12 @@ def planned(device: Device, width: int) -> Content:
         f"{device.bytes_per_second / 1e9:,.0f} GB/s" if device.bytes_per_second else "",
         f"{device.watts:.0f} W" if device.watts is not None else "",
     ]
-    rows: list[Fact] = [("memory", units.gib(device.memory_bytes) + (" each" if device.count > 1 else ""))]
+    each = " each" if device.count > 1 else ""
+    rows: list[Fact] = [("memory", units.gib(device.memory_bytes) + each)]
     rows += [("speed", text)] if (text := ", ".join(rate for rate in rates if rate)) else []
     if (price := device.price) is not None:
         bounds = f"{units.usd(price.low)} to {units.usd(price.high)}"
-        rows.append(("price", f"{units.usd(price.typical)} an hour, {bounds} seen: {price.source}"))
+        rows.append(("price", f"{units.usd(price.typical)} an hour{each}, {bounds} seen: {price.source}"))
     return stacked([facts(rows, width, 8), sentences(device.notes, width, "!", "$warning")])
 
 
