@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import fields
 
 from backend.answers import Answers, Method
+from backend.plan import fields as plan_fields
 
 _UNITS = ("_usd_per_hour", "_usd", "_hours")
 """Units in field names that the names of options leave out."""
@@ -54,5 +55,5 @@ def options(answers: Answers) -> list[str]:
         if value == getattr(defaults, field.name):
             continue
         for one in value if isinstance(value, tuple) else (value,):
-            words += [f"--{option(field.name)}", f"{one:g}" if isinstance(one, float) else str(one)]
+            words += [f"--{option(field.name)}", plan_fields.exact(one)]
     return words

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from backend import answers_file
 from backend.answers import Answers
 from backend.errors import UserError
+from backend.plan import fields
 from tui.sources import Sources
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Journey:
     def settings(self) -> dict[str, str]:
         """The plan fields that the answers set, with their values as text."""
         own = {key: getattr(self.answers, key) for key in SETTINGS}
-        found = {key: f"{value:g}" for key, value in own.items() if value is not None}
+        found = {key: fields.text(value) for key, value in own.items() if value is not None}
         return found | {name: value for name, _, value in (item.partition("=") for item in self.answers.set)}
 
     def drop_settings(self, names: Collection[str] | None = None) -> str:

@@ -74,10 +74,16 @@ def choices(key: str) -> tuple[str, ...]:
 
 
 def text(value: object) -> str:
-    """A plan value as it is written in TOML and after `--set key=`."""
+    """A plan value as it is shown: as in TOML and after `--set key=`, with six digits at most."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def exact(value: object) -> str:
+    """As `text`, with every digit that the value needs: what is read back from it is the same value."""
+    short = text(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)
 
 
 def takes(kind: Any, error: str) -> str:

@@ -60,7 +60,7 @@ def change(run: str | None = None, *, set: Annotated[tuple[str, ...], Parameter(
             raise UserError(f"{key} can't be changed while a run trains; {can} can", key)
     if run and run.startswith(ssh.PREFIX):
         return _there(
-            run, "change", *(x for key, value in changed.items() for x in ("--set", f"{key}={fields.text(value)}"))
+            run, "change", *(x for key, value in changed.items() for x in ("--set", f"{key}={fields.exact(value)}"))
         )
     folder = _training(run)
     for key, value in changed.items():

@@ -222,7 +222,7 @@ class ReviewScreen(PlannedStep):
         if key in SETTINGS:
             self.journey.answer(**{key: value})
         else:
-            self.journey.answers = self.journey.with_setting(key, fields.text(value) if text else None)
+            self.journey.answers = self.journey.with_setting(key, fields.exact(value) if text else None)
 
     def _summary(self) -> Content:
         """Two lines on the run, and a line for each warning."""
