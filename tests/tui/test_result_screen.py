@@ -20,7 +20,7 @@ from backend.measured import records
 from backend.run import keeping, plan_file
 from backend.run.events import RunStarted, Sampled
 from backend.run.folder import RunFolder
-from backend.run.history import read
+from backend.run.history import History, read
 from backend.run.summary import summarise
 from tests.backend.measured.test_calibration import record
 from tests.tui import box
@@ -29,7 +29,7 @@ from tests.tui.stage import Stage
 from tests.tui.story import START, Story, finish, make_run, measure, tell
 from tests.tui.test_live_screen import SIZES, utc
 from tui.panels.curve import Curve
-from tui.panels.next_step import NextPanel, Trouble
+from tui.panels.next_step import NextPanel, NextStep, Trouble
 from tui.panels.outcome import figures
 from tui.panels.progress import ProgressPanel
 from tui.screens import result
@@ -407,3 +407,21 @@ async def test_enter_twice_on_an_export_does_not_end_it_and_its_notes_stay(monke
         assert "a note" in str(found.visual)
         await pilot.press("enter")
         assert not isinstance(app.screen, ExportScreen)
+
+
+@pytest.mark.parametrize(
+    ("home", "width", "shown"),
+    [
+        ("/home/ada", 60, 'path = "/home/ada/runs/a/result"'),  # Python does not know what ~ is
+        ("/home/ada", 30, 'path = "~/runs/a/result"'),
+        ("/home/ad", 30, 'path = "/home/ada/runs/a/result"'),
+        ("/", 30, 'path = "/home/ada/runs/a/result"'),
+    ],
+)
+def test_the_home_folder_is_shortened_only_if_there_is_no_room(
+    home: str, width: int, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", home)
+    step = NextStep("Saved", "", ('path = "/home/ada/runs/a/result"',))
+    panel = NextPanel(History(Path("none"), Path("none")), step)
+    assert next(iter(panel.body(width, 3)))[0][0] == shown

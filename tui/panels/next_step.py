@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from rich.cells import cell_len
 
 from backend import paths
 from backend.run.history import History
@@ -48,12 +51,18 @@ class NextPanel(Panel):
         return ((f"{plain(self.step.note, lines=False)} · " if self.step.note else "", "faint"), ("y copies", "accent"))
 
     def body(self, width: int, height: int) -> Iterable[Row]:
-        """One row a line, more for the remark; the home folder is shown as `~`, and copied as its whole path."""
-        home = str(paths.expanded("~"))
-        also = self.step.also.replace(home, "~")
-        rows = [(plain(line, lines=False).replace(home, "~"), "") for line in self.step.lines]
+        """One row a line, more for the remark. A line without room has `~` for the home folder; all of it is copied."""
+        also = _with_tilde(self.step.also)
+        lines = [plain(line, lines=False) for line in self.step.lines]
+        rows = [(line if cell_len(line) <= width else _with_tilde(line), "") for line in lines]
         rows += [(line, "faint") for line in wrapped(also, width, max(1, height - len(rows)))]
         return [((text, style),) for text, style in rows]
+
+
+def _with_tilde(text: str) -> str:
+    """`~` in place of the home folder, if that is a folder of its own: a container's may be `/`."""
+    home = str(paths.expanded("~"))
+    return re.sub(rf"(?<![\w/.-]){re.escape(home)}(?=/)", "~", text) if len(home) > 1 else text
 
 
 class Trouble(Panel):
