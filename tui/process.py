@@ -22,7 +22,7 @@ from backend.launch.launch import Trainer
 from backend.plan.job import Job
 from backend.run import history
 from backend.run.folder import RunFolder
-from tui import front
+from tui import command_line, front
 from tui.wizard import STOPPING
 
 if TYPE_CHECKING:
@@ -228,13 +228,14 @@ class ScreenSession:
 def outcome(trainer: Trainer) -> str:
     """How a run ended and what to do next."""
     folder = trainer.folder
+    named = command_line.quoted(folder.reference)
     past = history.read(folder.events_file)
     at = f"at step {past.step:,} of {past.total_steps:,}" if past.total_steps else "before its first step"
     if trainer.state == "done":
         result = past.finished.result if past.finished else None
         return f"{folder.name} is done. Its result:\n    {result or folder.result}"
     if trainer.state in ("stopped", "paused"):
-        return f"{folder.name} {trainer.state} {at}. Resume it with:\n    fttui resume {folder.name}"
+        return f"{folder.name} {trainer.state} {at}. Resume it with:\n    fttui resume {named}"
     if unsaid := trainer.unsaid():
         return f"{folder.name} failed {at}: {unsaid}"
-    return f"{folder.name} failed {at}. See why with:\n    fttui watch {folder.name}"
+    return f"{folder.name} failed {at}. See why with:\n    fttui watch {named}"

@@ -84,6 +84,12 @@ class RunFolder:
             raise UserError(f"{reference!r} fits {len(matches)} runs: {names}; give more of the name", "run")
         return matches[0]
 
+    @property
+    def reference(self) -> str:
+        """What a command takes for this run: its name, or its path if it lies elsewhere than the runs of this box."""
+        is_listed = self.path.resolve().parent == (paths.home() / "runs").resolve()
+        return self.name if is_listed else str(self.path)
+
     def job(self) -> Job:
         """What plan.toml says. Raises UserError if it is missing or damaged."""
         return plan_file.read(self.plan_file)

@@ -425,3 +425,24 @@ def test_the_home_folder_is_shortened_only_if_there_is_no_room(
     step = NextStep("Saved", "", ('path = "/home/ada/runs/a/result"',))
     panel = NextPanel(History(Path("none"), Path("none")), step)
     assert next(iter(panel.body(width, 3)))[0][0] == shown
+
+
+async def test_what_is_done_with_a_run_that_lies_elsewhere_names_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, story = make_run(), Story(total_steps=40)
+    finish(made, tell(made, story.begin(), story.steps(40)), "stopped")
+    (like_it := made.path.with_name(f"{made.name}-2")).mkdir()  # its name begins with the other one's
+    (like_it / "plan.toml").write_bytes(made.plan_file.read_bytes())
+    away = RunFolder(made.path.rename(tmp_path / made.name))
+    away.result.mkdir()
+    assert next_step(away, read(away.events_file)).to_copy == f"fttui resume {away.path}"
+    asked: list[str] = []
+    monkeypatch.setattr(ExportScreen, "begin", lambda self: asked.extend(self._command))
+    app = Stage(ResultScreen(away))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("e", "enter")
+        await pilot.pause()
+    assert asked[2:] == ["tui", "export", str(away.path), "--to", "merged"]
+    assert RunFolder.find(asked[4]).path == away.path

@@ -80,7 +80,7 @@ class ChatScreen(ModalScreen[None]):
 
     async def _talk(self) -> None:
         pipe = asyncio.subprocess.PIPE
-        command = (sys.executable, "-m", "tui", "chat", self._folder.name)
+        command = (sys.executable, "-m", "tui", "chat", self._folder.reference)
         self._process = await asyncio.create_subprocess_exec(
             *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT, env={**os.environ, **_AS_A_PIPE}
         )

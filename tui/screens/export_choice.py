@@ -104,5 +104,5 @@ class ExportChoice(ModalScreen[None]):
     def action_take(self) -> None:
         """Run the command that a user would type."""
         if choice := self.query_one(PickList).choice:
-            command = [sys.executable, "-m", "tui", "export", self._folder.name, "--to", choice.value]
+            command = [sys.executable, "-m", "tui", "export", self._folder.reference, "--to", choice.value]
             self.app.switch_screen(ExportScreen(command))

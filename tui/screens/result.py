@@ -199,7 +199,7 @@ def next_step(folder: RunFolder, past: History) -> NextStep:
 
 
 def _resume(folder: RunFolder) -> str:
-    return f"fttui resume {command_line.quoted(folder.name)}"
+    return f"fttui resume {command_line.quoted(folder.reference)}"
 
 
 def _load(folder: RunFolder, past: History) -> NextStep:
