@@ -28,6 +28,8 @@ from tui.findings import in_wizard
 from tui.screens import looking
 from tui.screens.data import DataScreen
 from tui.screens.rows import RowsScreen
+from tui.sources import Sources
+from tui.widgets.entry import Entry
 from tui.widgets.preview import Preview
 from tui.widgets.prose import Prose
 
@@ -260,3 +262,25 @@ async def test_an_error_of_the_data_names_the_line_of_the_screen_and_no_option()
         await box.settled(pilot)
         shown = str(app.screen.query_one("#picker-data > .error", Static).render())
     assert "text=bar (in columns)" in " ".join(shown.split()) and "--" not in shown
+
+
+async def test_a_complaint_goes_when_another_field_is_to_blame() -> None:
+    app = box.at("data", predict_data=Sources().predict_data)
+    app.journey.answer(data="", rows=1000, row_tokens=500)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await box.settled(pilot)
+
+        def complaints() -> list[str]:
+            rows = (app.screen.query_one(f"#row-{name} > .error", Static) for name in ("rows", "row_tokens"))
+            return [" ".join(str(row.render()).split()) if row.display else "" for row in rows]
+
+        assert isinstance(app.screen, DataScreen)
+        app.screen.query_one("#field-rows", Entry).value = "1,5"
+        app.screen._read(0.0)
+        await box.settled(pilot)
+        assert "'1,5' won't do" in complaints()[0] and not complaints()[1]
+        app.screen.query_one("#field-rows", Entry).value = "2,000"
+        app.screen.query_one("#field-row_tokens", Entry).value = "1"
+        app.screen._read(0.0)
+        await box.settled(pilot)
+        assert not complaints()[0] and "of at least 2" in complaints()[1]

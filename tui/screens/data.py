@@ -35,6 +35,7 @@ DEMO = Choice("demo", "demo", "ships with fttui, school maths")
 NO_DATA = Choice("no data yet", "no data yet", "plan with rows x tokens", always=True)
 DEMO_POLL_SECONDS = 0.5
 _BY_NAME = "found by name"
+_FIELDS = ("data", "mapping", "rows", "row_tokens")
 _HELP = (
     "A JSON, JSONL, CSV, Parquet or text file, a folder of them, a hub id, or demo. Alpaca, ShareGPT, messages, "
     "prompt/completion and plain text are recognised by their columns. The loss counts answers only; of plain "
@@ -151,7 +152,7 @@ class DataScreen(LookingStep):
 
     def found(self, value: DataReport) -> None:
         """Show the report."""
-        for name in ("data", "mapping", "rows", "row_tokens"):
+        for name in _FIELDS:
             self._complain(name, "")
         self._show(value)
 
@@ -171,8 +172,9 @@ class DataScreen(LookingStep):
         """Mark the field that is to blame."""
         self.query_one(Preview).say(self._chosen, "nothing that can be trained on")
         self.query_one("#field-mapping", Entry).placeholder = _BY_NAME
-        to_blame = error.field if error.field in ("mapping", "rows", "row_tokens") else "data"
-        self._complain(to_blame, in_wizard(str(error)))
+        to_blame = error.field if error.field in _FIELDS else "data"
+        for name in _FIELDS:
+            self._complain(name, in_wizard(str(error)) if name == to_blame else "")
         self.refresh_bindings()
 
     def when_demo_is_ready(self) -> None:
@@ -228,7 +230,7 @@ class DataScreen(LookingStep):
     def _predict(self, rows: str, row_tokens: str) -> DataReport:
         return self.journey.sources.predict_data(
             numbers.whole(rows, "rows", "rows", least=1),
-            numbers.whole(row_tokens, "tokens a row", "row_tokens", least=1),
+            numbers.whole(row_tokens, "tokens a row", "row_tokens", least=2),
         )
 
     def _toggle_fields(self, chosen: str) -> None:
