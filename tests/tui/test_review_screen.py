@@ -179,6 +179,8 @@ async def test_a_plan_for_another_box_without_data_says_what_is_missing() -> Non
     async with app.run_test(size=SIZE) as pilot:
         await box.settled(pilot)
         assert "there is no data yet" in str(app.screen.query_one("#summary").render())
+        first = app.screen.query_one(StartRow)
+        assert "Enter copies" not in str(first.render()) and "✗ says why" in str(first.render())
         clock.now += 2
         await pilot.press("enter")
         await pilot.pause()

@@ -113,9 +113,13 @@ class ReviewScreen(PlannedStep):
 
     def _what_enter_does(self) -> StartLine:
         """On the first line: start the training, or what is of use for a GPU that is not in this box."""
+        device, is_refused = self.journey.comparison().device.label, bool(self._refusal())
+        if is_refused:
+            return StartLine(
+                STARTS.does if self._is_here else f"Run it on {device}", "Not as it is: the line with ✗ says why"
+            )
         if self._is_here:
             return STARTS
-        device = self.journey.comparison().device.label
         if self._has_several_boxes:
             return StartLine(f"Run it on {device}", "Enter copies the command")
         return StartLine(f"Run it on {device}", "Enter copies the command for that box; s saves a preset for it")
