@@ -93,17 +93,20 @@ def offers(
 
     Every GPU of presets/gpus.toml is listed in the number that costs least, and in a larger number only if that is
     faster than all that cost less. A price given by the user holds for the GPU that `answers.gpu` names; the others
-    have their dated prices. Raises UserError as `compare` does.
+    have their dated prices. Raises UserError as `compare` does, if it does for every GPU.
     """
     job = RentJob(replace(answers, gpu=None, price_usd_per_hour=None), model, data, preset)
     counts = _counts(answers, preset)
-    singles = [_offer(job, device) for device in _devices(answers, counts[0])]
+    refusals: list[UserError] = []
+    singles = [_offer_or_refusal(job, device, refusals) for device in _devices(answers, counts[0])]
+    if len(refusals) == len(singles):
+        raise refusals[0]
     latest = {single.device.name: single for single in singles}
     carried = [offer for offer in singles if offer.estimate]
     for single in sorted(singles, key=lambda x: x.usd):
         for count in counts[1:]:
             if _worth_looking(job, single, count, carried):
-                seen = _offer(job, replace(single.device, count=count))
+                seen = _offer_or_refusal(job, replace(single.device, count=count), refusals)
                 latest[single.device.name] = seen
                 carried += [seen] if seen.estimate else []
     kept = tuple(_undominated(sorted(carried, key=lambda x: (x.usd, x.hours))))
@@ -133,6 +136,15 @@ def _named(answers: Answers) -> str | None:
     except UserError:  # the CPU of this box is not for rent
         return None
     return spec.name
+
+
+def _offer_or_refusal(job: RentJob, device: Device, refusals: list[UserError]) -> RentOffer:
+    """A setting that this GPU can't take, such as a kernel of newer ones, puts it out, and no other."""
+    try:
+        return _offer(job, device)
+    except UserError as error:
+        refusals.append(error)
+        return RentOffer(device, None, str(error))
 
 
 def _offer(job: RentJob, device: Device) -> RentOffer:

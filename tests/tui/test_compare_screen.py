@@ -5,10 +5,14 @@ from __future__ import annotations
 import pytest
 
 from backend import answers_file
+from backend.planner import rent
 from tests.tui import box
+from tui.app import WizardApp
 from tui.screens.compare import CompareScreen, next_of
 from tui.screens.gpu_choice import GpuChoice
+from tui.sources import Sources
 from tui.widgets.method_card import MethodCard
+from tui.widgets.what_if import WhatIf
 
 SIZE = (80, 24)
 
@@ -221,3 +225,44 @@ async def test_the_recommended_column_says_so_in_as_much_room_as_there_is(width:
     async with app.run_test(size=(width, 24)) as pilot:
         await box.settled(pilot)
         assert title in [str(card.border_title) for card in app.screen.query(MethodCard)]
+
+
+def with_a_kernel_of_newer_gpus() -> WizardApp:
+    """Planned for a GPU that can take a setting which others can't."""
+    app = box.at("compare", named=Sources().named)
+    app.plan_for("H100")
+    app.journey.answer(set=("attention=flash_attention_2",))
+    return app
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_setting_that_another_gpu_can_not_take_is_left_to_the_planner_there(kept: bool) -> None:
+    app = with_a_kernel_of_newer_gpus()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await box.settled(pilot)
+        await pilot.press("g")
+        await pilot.pause()
+        await pilot.press(*"T4")
+        await box.settled(pilot)
+        assert app.journey.device is not None and app.journey.device.name == "T4"
+        await pilot.press("enter" if kept else "escape")
+        await box.settled(pilot)
+        assert isinstance(app.screen, CompareScreen)
+        shown = str(app.screen.query_one(WhatIf).render())
+        assert app.journey.answers.set == (() if kept else ("attention=flash_attention_2",))
+        assert ("left to the planner again: attention flash_attention_2" in shown) == kept
+        assert app.journey.device.name == ("T4" if kept else "H100 SXM")
+
+
+async def test_a_gpu_to_rent_that_can_not_take_a_setting_says_so_and_is_not_taken() -> None:
+    app = with_a_kernel_of_newer_gpus()
+    offers = {x.device.name: x for x in rent.offers(app.journey.answers, box.model(), box.report())}
+    assert offers["A10"].estimate is not None
+    assert offers["T4"].estimate is None and "flash_attention_2 can't be taken" in offers["T4"].out
+    async with app.run_test(size=(120, 40)) as pilot:
+        await box.settled(pilot)
+        assert isinstance(app.screen, CompareScreen)
+        app.screen._rented(offers["T4"])
+        await box.settled(pilot)
+        assert "flash_attention_2 can't be taken" in box.said(app)
+        assert app.journey.device is not None and app.journey.device.name == "H100 SXM"

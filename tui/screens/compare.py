@@ -160,19 +160,29 @@ class CompareScreen(PlannedStep):
         from tui.screens.gpu_choice import GpuChoice
 
         journey = self.journey
-        before = (journey.answers, journey.device)
+        before, had = (journey.answers, journey.device, journey.restored), journey.settings()
         now = journey.answers.gpu or ""
 
         def chosen(kept: bool | None) -> None:
             dropped = ""
-            if not kept:
-                journey.answers, journey.device = before
-            elif journey.answers.gpu != (now or None):
-                dropped = journey.drop_what_was_for(another_model=False)
+            if not kept or journey.answers.gpu == (now or None):
+                journey.answers, journey.device, journey.restored = before
+            else:
+                journey.drop_what_was_for(another_model=False)
+                own = journey.settings()
+                dropped = ", ".join(f"{key} {value}" for key, value in had.items() if key not in own)
             self._moved = f"left to the planner again: {dropped}" if dropped else ""
             self.show()
 
-        self.app.push_screen(GpuChoice(now, self.show), chosen)
+        self.app.push_screen(GpuChoice(now, self._show_other_gpu), chosen)
+
+    def _show_other_gpu(self) -> None:
+        """A setting that the highlighted GPU can't take is left to the planner, as it is if that GPU is kept."""
+        try:
+            self.journey.comparison()
+        except UserError:
+            self.journey.drop_what_was_for(another_model=False)
+        self.show()
 
     def action_rent(self) -> None:
         """Every known GPU for this job, the cheapest first; Enter plans for one."""
@@ -234,9 +244,17 @@ class CompareScreen(PlannedStep):
         """Plan for it at its listed price: a price that the user gave belongs to the previous GPU."""
         if offer is None:
             return
+        journey = self.journey
+        before = (journey.answers, journey.device)
         self.wizard.plan_for(offer.spec, ONE_BOX)
         if offer.device.price is None or offer.device.price.source != "you":
             self.journey.answer(price_usd_per_hour=None)
+        try:
+            journey.comparison()
+        except UserError as error:  # a setting that this GPU can't take
+            journey.answers, journey.device = before
+            self.notify(str(error), severity="warning")
+            return
         self.journey.method = None
         self._moved = ""
         self.show()

@@ -55,16 +55,16 @@ class GpuChoice(ModalScreen[bool]):
         """Plan for the highlighted one."""
         try:
             wizard_of(self.app).plan_for(event.value)
+            self._moved()
         except UserError as error:
             if not self.query_one(Entry).value:
                 self.query_one(Picker).complain(str(error))
-            return
-        self._moved()
 
     def on_picker_submitted(self) -> None:
         """Enter: keep it, if it names a GPU."""
         try:
             wizard_of(self.app).plan_for(self.query_one(Picker).value)
+            self._moved()
         except UserError as error:
             self.query_one(Picker).complain(str(error))
             return

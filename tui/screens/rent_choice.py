@@ -14,7 +14,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from backend import units
+from backend.errors import UserError
 from tui.messages import Listed
+from tui.plain import safe
 from tui.theme import METHOD_NAMES
 from tui.widgets import figures
 from tui.widgets.picklist import Choice, PickList
@@ -115,7 +117,10 @@ class RentChoice(ModalScreen["RentOffer | None"]):
         self.dismiss(None)
 
     def _look(self) -> None:
-        self.post_message(Listed(list(self._find())))
+        try:
+            self.post_message(Listed(list(self._find())))
+        except UserError as error:  # a setting that no GPU can take
+            self.app.call_from_thread(self.query_one("#rent-head", Static).update, safe(str(error), lines=False))
 
     def _show(self) -> None:
         wide = self.size.width >= _WIDE
