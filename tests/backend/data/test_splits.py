@@ -114,7 +114,9 @@ def test_splits_that_the_card_names_are_not_trained_on(tmp_path: Path) -> None:
     report = inspect(path)
     assert (report.rows, report.held_out_rows) == (28, 5)
     assert "By README.md bench.jsonl (dev), hard.jsonl (hard) belong to other splits" in kinds(path)["splits"]
-    for other in (CARD.replace("parts/a", "b/"), CARD.replace("tags:", "- config_name: b\ntags:"), "# Rows", "---\n"):
+    several = CARD.replace("tags:", "- config_name: b\ntags:")
+    broken = ("# Rows", "---\n", "---\n- a\n---\n", "---\n" + "[" * 9000 + "\n---\n", "---\na: 2026-99-99\n---\n")
+    for other in (CARD.replace("parts/a", "b/"), several, *broken):
         card.write_text(other)
         assert inspect(path).rows == 40
 
