@@ -44,13 +44,13 @@ def parse(key: str, value: object) -> Any:
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """`key=value` texts as a dictionary of plan fields. Raises UserError, also for two values of one field."""
+    """`key=value` texts as a dictionary of plan fields; the last value of a field counts. Raises UserError."""
     parsed: dict[str, Any] = {}
     for said in settings:
         key, equals, value = said.partition("=")
         if not equals:
             raise UserError(f"--set takes key=value, not {said!r}", "set")
-        set_once(parsed, key.strip(), parse(key.strip(), value))
+        parsed[key.strip()] = parse(key.strip(), value)
     return parsed
 
 
@@ -59,13 +59,6 @@ def set_once(settings: dict[str, Any], key: str, value: object) -> None:
     if settings.setdefault(key, value) != value:
         values = f"{text(settings[key])} and {text(value)}"
         raise UserError(f"{key} is set twice, to {values}; leave one of them out", key)
-
-
-def replaced(settings: Iterable[str], by: Iterable[str]) -> tuple[str, ...]:
-    """`key=value` texts with those of `by` in place of what they say of the same fields."""
-    new = tuple(by)
-    keys = {said.partition("=")[0].strip() for said in new}
-    return (*(said for said in settings if said.partition("=")[0].strip() not in keys), *new)
 
 
 def choices(key: str) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class Pinned:
 def pin(answers: Answers, preset: Preset | None = None) -> Pinned:
     """The preset's plan fields, then those of `--set` and of the options that are plan fields themselves.
 
-    Raises UserError for an unknown field, a value that it does not take, or a field that is set twice.
+    Raises UserError for an unknown field, a value that it does not take, or an option and a --set that differ.
     """
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from backend.answers import Answers
 from backend.errors import UserError, wont_do
-from backend.plan import fields
 from backend.planner import cost, jobs, overhead, rules, throughput
 from backend.planner.compare import compare
 from backend.planner.device import Device
@@ -100,7 +99,7 @@ def plan(answers: Answers, comparison: Comparison, settings: Sequence[Mapping[st
             "hours",
         )
     rungs = halving.rungs(len(candidates), most)
-    own = replace(answers, set=fields.replaced(answers.set, _of_the_longest(rungs)))
+    own = replace(answers, set=(*answers.set, *_of_the_longest(rungs)))
     candidates = [_candidate(own, comparison, one) for one in settings]
     return Sweep(candidates, rungs, seconds, each.together(count, most))
 

@@ -93,12 +93,11 @@ def _made(family: str, folder: Path) -> int:
 
 
 def _try(it: Outcome, folder: Path, data: Path, method: Method, more: More) -> None:
-    from backend.plan import fields
     from backend.planner import jobs, situation
     from backend.run.folder import RunFolder
     from backend.training.train import train
 
-    chosen = (*fields.replaced(SETTINGS, more.settings), f"method={method}")
+    chosen = (*SETTINGS, *more.settings, f"method={method}")
     tokens = data.with_name("new-tokens.txt")
     tokens.write_text("apples\n<new>\n", encoding="utf-8")
     answers = Answers(

@@ -120,7 +120,6 @@ def test_every_figure_follows_a_setting(capsys: pytest.CaptureFixture[str]) -> N
         (("train", "dmo"), "did you mean 'demo'"),
         (("train", "--model", "8b", "--data", "demo"), "no weights here"),
         (("train", *EIGHT_B), "not in this box"),
-        (("plan", *EIGHT_B, "--set", "rank=8", "--set", "rank=16"), "rank is set twice, to 8 and 16"),
         (("plan", *EIGHT_B, "--epochs", "2", "--set", "epochs=5"), "epochs is set twice, to 5 and 2"),
         (("train", "demo", "--method", "lora", "--set", "method=full"), "method is set twice, to full and lora"),
         (("launch", "--on", "slurm", *EIGHT_B, "--method", "full", "--set", "objective=dpo"), "take lora or qlora"),

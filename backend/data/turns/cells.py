@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from backend import typed
+
 SPEAKERS = ("role", "from", "author", "speaker", "sender")
 """Keys of a turn that say who speaks."""
 CONTENTS = ("content", "value", "text", "parts", "message", "utterance")
@@ -132,8 +134,8 @@ def shown(value: Any) -> str:
 
 def _encoded_twice(text: str) -> str:
     """The text that a JSON text holds, if it is a list or an object; else the text itself."""
-    with suppress(msgspec.DecodeError, UnicodeEncodeError):
-        inner = msgspec.json.decode(text, type=str).strip()
+    with suppress(typed.Damaged):
+        inner = typed.from_json(text, str).strip()
         if inner[:1] in ("[", "{"):
             return inner
     return text

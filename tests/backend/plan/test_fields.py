@@ -55,12 +55,6 @@ def test_a_value_written_as_text_reads_back_the_same() -> None:
         assert fields.parse(key, fields.text(value)) == value
 
 
-def test_a_field_that_is_set_twice_is_refused() -> None:
-    """One of the two values would be passed over in silence."""
-    with pytest.raises(UserError, match="rank is set twice, to 8 and 16; leave one of them out"):
-        fields.parse_settings(["rank=8", "seed=1", "rank=16"])
-    assert fields.parse_settings(["rank=8", "rank= 8"]) == {"rank": 8}
-
-
-def test_settings_replace_those_of_the_same_fields() -> None:
-    assert fields.replaced(["rank = 8", "seed=1"], ["rank=16"]) == ("seed=1", "rank=16")
+def test_the_last_value_of_a_field_counts() -> None:
+    """As with options of other commands: a script may add its own after those that it is given."""
+    assert fields.parse_settings(["rank=8", "seed=1", "rank = 16"]) == {"rank": 16, "seed": 1}
