@@ -29,14 +29,15 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """End the process with the tracebacks of all threads if a test hangs in native code, which no alarm interrupts."""
-    limit = float(item.config.getini("timeout")) + 60
-    faulthandler.dump_traceback_later(limit, exit=True, file=item.config.stash[STDERR])
+    own = item.get_closest_marker("timeout")
+    limit = float(own.args[0] if own else item.config.getini("timeout"))
+    faulthandler.dump_traceback_later(limit + 60, exit=True, file=item.config.stash[STDERR])
     return (yield)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Do the same if the process hangs at its exit."""
-    faulthandler.dump_traceback_later(60, exit=True, file=config.stash[STDERR])
+    """Do the same if the process hangs at its exit; old temporary folders may take a while to remove."""
+    faulthandler.dump_traceback_later(300, exit=True, file=config.stash[STDERR])
 
 
 @pytest.fixture(autouse=True)
