@@ -40,10 +40,10 @@ test-core test-screen: export OMP_WAIT_POLICY := passive
 WITH_SCREEN := tests/backend/export tests/backend/sweep
 
 test-core:
-	$(BIN)/pytest tests/backend $(addprefix --ignore=,$(WITH_SCREEN)) tests/emulated/test_nvml.py tests/test_layers.py tests/test_docs.py
+	$(BIN)/pytest tests/backend $(addprefix --ignore=,$(WITH_SCREEN)) tests/bench tests/emulated/test_nvml.py tests/test_layers.py tests/test_docs.py
 
 test-screen:
-	$(BIN)/pytest tests/tui tests/terminal tests/bench tests/faults $(WITH_SCREEN)
+	$(BIN)/pytest tests/tui tests/terminal tests/faults $(WITH_SCREEN)
 
 # A real CUDA build of torch over an emulated driver, without a GPU; skipped with a word if there is no such torch or no gcc.
 # make test-cuda-emulated CUDA_PYTHON=/path/to/python   a Python that has one, and the project's other packages

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from backend.errors import STOPPED, TRAINING_FAILED, TrainingFailed, UserError
@@ -114,6 +113,8 @@ def _current_folder_is_gone() -> bool:
 def _refuse(sentence: str, code: int) -> int:
     from tui.plain import plain
 
-    with suppress(OSError):  # closed or full: the exit code says the rest
+    try:
         print(f"fttui: {plain(sentence, lines=False)}", file=sys.stderr)
+    except OSError:  # closed or full: the exit code says the rest
+        streams.drop_what_is_stuck()
     return code

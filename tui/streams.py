@@ -51,10 +51,12 @@ def flush() -> None:
 
 def drop_what_is_stuck() -> None:
     """Write what is buffered, or drop it: it would be tried again when the process ends, and fail again."""
-    try:
-        flush()
-    except OSError:
-        if sys.stdout is sys.__stdout__:
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, 1)
-            os.close(null)
+    for fd, stream, own in ((1, sys.stdout, sys.__stdout__), (2, sys.stderr, sys.__stderr__)):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            if stream is own:
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, fd)
+                os.close(null)

@@ -16,7 +16,7 @@ def shell(redirection: str, words: str = PLAN, **environment: str) -> subprocess
         ["bash", "-c", f"{sys.executable} -m tui {words} {redirection}"],
         capture_output=True,
         text=True,
-        env={**os.environ, **environment},
+        env={**{name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}, **environment},
         timeout=60,
     )
 
