@@ -63,10 +63,7 @@ def begin(
         raise _all_damaged(folder, skipped)
     past = found.state(ranks.rank) if found else {}
     progress = typed.convert(past["progress"], RunProgress) if found else RunProgress(data=data.fingerprint)
-    _refuse_other_data(progress, data)
-    if progress.validation and progress.validation != data.validation:
-        report.warn("the validation rows have changed since the checkpoint: held-out losses before it are of others")
-    progress.validation = data.validation
+    _check_data(progress, data, report)
     if job.device == "cpu" and ranks.is_first:
         cpu_formats.note_bf16_gain(job.plan, report)
     rng.seed(job.plan.seed)
@@ -111,8 +108,11 @@ def begin(
     )
 
 
-def _refuse_other_data(progress: RunProgress, data: Prepared) -> None:
-    """Raise TrainingFailed if the next steps would have other rows than an undisturbed run's."""
+def _check_data(progress: RunProgress, data: Prepared, report: Report) -> None:
+    """Raise TrainingFailed if the next steps would have other rows than an undisturbed run's.
+
+    Validation rows that have changed are a warning, and are those of the run from now on.
+    """
     if not same_data(progress.data, data.fingerprint):
         raise TrainingFailed("the data or the tokenizer has changed since the checkpoint; start a new run")
     had, has = progress.validation, data.validation
@@ -122,6 +122,9 @@ def _refuse_other_data(progress: RunProgress, data: Prepared) -> None:
             f"the validation split beside the training rows {what} since the checkpoint, so that other rows would be "
             f"trained on; {fix}, or start a new run"
         )
+    if had and had != has:
+        report.warn("the validation rows have changed since the checkpoint: held-out losses before it are of others")
+    progress.validation = has
 
 
 def same_data(saved: str, now: str) -> bool:

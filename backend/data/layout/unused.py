@@ -35,7 +35,7 @@ from backend.data.turns.cells import has_sentence, texts_of, turns_of
 from backend.data.turns.turns import FLAGS, MASKS, spoken_in
 
 SHORT = 9
-"""A text of up to so many characters, such as a role, may be in another text by chance."""
+"""The most characters of a text, such as a role, that another text may contain by chance."""
 MARKS_OF_TURNS = (*FLAGS, *MASKS, "weights", "loss_masks", "loss_weights", "masks", "train_mask", "assistant_masks")
 """Columns that may say of each turn whether it is trained on."""
 MARKS_OF_ROWS = frozenset({*MARKS, *QUALITY, *GOOD_MARKS, *DEFECTS, *WEIGHTS, *SPLITS, *ENDINGS}) - {"set", "label"}
